@@ -1,0 +1,58 @@
+# `make demo` and `make test` do all the set-up on a fresh machine; everything lands in .venv/ and .sentinel/.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO_KEEP ?= .sentinel/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test up bench lint format clean lock settings-table
+
+help:            ## show this
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+install: $(STAMP)  ## make .venv and install what is pinned in requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "Sentinel needs Python 3.11 to 3.13, $(PYTHON) is $$($(PYTHON) --version 2>&1): say make PYTHON=python3.12 ..."; exit 1; }
+	@echo "==> making $(VENV) (a few minutes the first time; about 2.5 GB)"
+	@$(PYTHON) -m venv $(VENV) || { echo "no venv: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --quiet -e .
+	@touch $(STAMP)
+	@echo "==> installed"
+
+demo: install    ## the story in two minutes; VIDEO=file.mp4 tells it with your own footage
+	$(BIN)/sentinel demo $(if $(VIDEO),--video "$(VIDEO)") --keep "$(DEMO_KEEP)"
+
+test: install lint  ## lint, types, import rules, and every test
+	$(BIN)/python -m pytest
+
+up: install      ## run the whole stack on this machine
+	$(BIN)/sentinel up
+
+bench: install   ## benchmarks; DATA=folder with clips
+	$(BIN)/python -m benchmarks.pipeline $(if $(DATA),--data "$(DATA)")
+
+lint: install    ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+settings-table: install  ## print the README's table of settings
+	$(BIN)/python -m sentinel.settings_table
+
+lock: install    ## pin the newest versions that fit (needs uv)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --universal --python-version 3.11 --extra demo --extra dev \
+	  --no-header --no-annotate --no-emit-index-url --upgrade pyproject.toml -o requirements.lock
+
+clean:           ## remove what was installed and made here
+	rm -rf $(VENV) .sentinel *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,100 @@
+"""The message queue: queue and task names, and the Celery application that all processes share.
+
+Producers and workers meet only through the names in this module.
+"""
+
+from __future__ import annotations
+
+from celery import Celery
+from kombu import Queue
+
+from common.contracts import Chunk
+from common.settings import Settings, get_settings
+
+EMBED_QUEUE = "embed"
+REDUCE_QUEUE = "reduce"
+RETRAIN_QUEUE = "retrain"
+
+EMBED_TASK = "sentinel.embed"
+REDUCE_TASK = "sentinel.reduce"
+RETRAIN_TASK = "sentinel.retrain"
+SWEEP_TASK = "sentinel.sweep"
+DAILY_TASK = "sentinel.daily_check"
+RETENTION_TASK = "sentinel.retention"
+
+_QUEUE_OF = {
+    EMBED_TASK: EMBED_QUEUE,
+    REDUCE_TASK: REDUCE_QUEUE,
+    SWEEP_TASK: REDUCE_QUEUE,
+    DAILY_TASK: REDUCE_QUEUE,
+    RETENTION_TASK: REDUCE_QUEUE,
+    RETRAIN_TASK: RETRAIN_QUEUE,
+}
+
+# Tasks end well before their message would be delivered to somebody else.
+_SOFT_LIMIT_SHARE = 0.7
+_HARD_LIMIT_SHARE = 0.85
+_KEEPALIVE_SECONDS = 15
+_RESULT_SECONDS = 86_400
+
+
+def make_app(settings: Settings) -> Celery:
+    """Return the Celery application, configured so that a task is lost by nothing and may run twice."""
+    url = settings.redis_url or "redis://127.0.0.1:6379/0"
+    app = Celery("sentinel", broker=url, backend=url)
+    app.conf.update(
+        task_queues=[Queue(name) for name in (EMBED_QUEUE, REDUCE_QUEUE, RETRAIN_QUEUE)],
+        task_routes={task: {"queue": queue} for task, queue in _QUEUE_OF.items()},
+        # JSON only: a pickle message is refused, not run.
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        # Acknowledge after the work, and hand back what a killed process held.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        task_soft_time_limit=int(settings.visibility_seconds * _SOFT_LIMIT_SHARE),
+        task_time_limit=int(settings.visibility_seconds * _HARD_LIMIT_SHARE),
+        broker_transport_options={
+            "visibility_timeout": settings.visibility_seconds,
+            "health_check_interval": _KEEPALIVE_SECONDS,
+            "socket_keepalive": True,
+        },
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_soft_shutdown_timeout=_soft_shutdown(settings),
+        # Results are for the progress of a retraining only.
+        task_ignore_result=True,
+        result_expires=_RESULT_SECONDS,
+        # Flower shows what these report.
+        worker_send_task_events=True,
+        task_send_sent_event=True,
+        worker_hijack_root_logger=False,
+        timezone="UTC",
+        enable_utc=True,
+    )
+    return app
+
+
+def _soft_shutdown(settings: Settings) -> float:
+    """Seconds that a stopping worker gives its running tasks: as long as they may take."""
+    return float(int(settings.visibility_seconds * _SOFT_LIMIT_SHARE))
+
+
+app = make_app(get_settings())
+
+
+def send_embed(chunk: Chunk) -> None:
+    """Ask any embedding worker for the features of `chunk`."""
+    app.send_task(EMBED_TASK, kwargs={"chunk": chunk.to_json()}, queue=EMBED_QUEUE)
+
+
+def send_reduce(stream: str) -> None:
+    """Ask the reducer to move `stream` on."""
+    app.send_task(REDUCE_TASK, kwargs={"stream": stream}, queue=REDUCE_QUEUE)
+
+
+def send_retrain(model: str) -> None:
+    """Ask the retrain worker to look at the FAILs that wait for `model`."""
+    app.send_task(RETRAIN_TASK, kwargs={"model": model}, queue=RETRAIN_QUEUE)

@@ -1,0 +1,61 @@
+"""Every error that Sentinel raises on purpose.
+
+They are few, and each message says what is wrong and what to do about it. The
+class decides what happens to the work that met the error: see `Refused`.
+"""
+
+
+class SentinelError(Exception):
+    """Base of all errors below; catch it at a process's outermost edge."""
+
+
+class SettingsError(SentinelError):
+    """A `SENTINEL_*` setting, or a combination of them, cannot work."""
+
+
+class Refused(SentinelError):
+    """Work that can never succeed as it is: it goes to the dead letters at once.
+
+    Anything else that escapes a task may be a passing trouble, and is tried
+    again up to `SENTINEL_MAX_DELIVERIES` times first.
+    """
+
+
+class BadMessage(Refused):
+    """A message, camera event or stream name that breaks its contract."""
+
+
+class BadSource(Refused):
+    """A file, folder or URI whose frames cannot be had: unreadable, empty, too large, no video."""
+
+
+class PathNotAllowed(BadSource):
+    """A path outside the allowed roots (`SENTINEL_ALLOWED_ROOTS` and the watched folder)."""
+
+
+class BaselineMismatch(Refused):
+    """This worker cannot make the features that the baseline was made of."""
+
+
+class BadBaseline(SentinelError):
+    """A baseline folder that is missing, incomplete, edited, or of an unknown format."""
+
+
+class BaselineTooShort(BadBaseline):
+    """The golden footage is too short to calibrate on; the message says how much is needed."""
+
+
+class BackboneError(SentinelError):
+    """A backbone or its weights cannot be loaded as asked."""
+
+
+class WindowNotFull(SentinelError):
+    """There are fewer frames than one window holds, so there is no verdict."""
+
+
+class NotPromoted(SentinelError):
+    """A promotion or rollback lost its compare-and-set, or names a version that does not exist."""
+
+
+class BrokerUnavailable(SentinelError):
+    """Redis does not answer, or is one that Sentinel cannot run on."""

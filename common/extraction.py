@@ -1,0 +1,129 @@
+"""From a range of a source to its features: one decode, both views.
+
+The one place where pixels become features. The embedding workers, `sentinel
+check`, `baseline build` and the retrain worker all come through here, so the
+same frames always give the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from common.backbones import Backbone
+from common.contracts import FeatureBlock, FloatArray, Image, Recipe, SourceKind
+from common.errors import BadSource, BaselineMismatch
+from common.frames.decode import ROUTE, Frame, decode_image, sampled_frames
+from common.frames.quality import SENSOR_NAMES, SENSORS_VERSION, measure
+from common.frames.resize import resize
+from common.frames.sources import Limits
+
+# Small images waiting for the backbone; larger batches gain nothing on a CPU (MEASURED section 1).
+_EMBED_BATCH = 32
+
+
+class Extractor:
+    """Makes features with one loaded backbone. Load it after a fork, one a process.
+
+    Parameters
+    ----------
+    backbone : the loaded embedding model
+    limits : what a frame or file may measure
+    """
+
+    def __init__(self, backbone: Backbone, limits: Limits) -> None:
+        self.backbone = backbone
+        self.limits = limits
+        # One process a core does the work in parallel; OpenCV's own threads would only compete with it.
+        cv2.setNumThreads(1)
+
+    def recipe(self, sample_fps: float | None) -> Recipe:
+        """How this extractor makes features; baselines and chunks carry it."""
+        return Recipe(
+            backbone=self.backbone.name,
+            weights=self.backbone.weights_digest,
+            precision=self.backbone.precision,
+            route=ROUTE,
+            sensors=SENSORS_VERSION,
+            sample_fps=sample_fps,
+        )
+
+    def require(self, wanted: Recipe) -> None:
+        """Raise `BaselineMismatch` if this extractor cannot make features by `wanted`."""
+        mine = self.recipe(wanted.sample_fps)
+        advice = {
+            "backbone": "set SENTINEL_BACKBONE",
+            "weights": "set SENTINEL_WEIGHTS",
+            "precision": "use a device that has it",
+            "route": "rebuild the baseline with this version",
+            "sensors": "rebuild the baseline with this version",
+        }
+        for field, what_to_do in advice.items():
+            have, want = getattr(mine, field), getattr(wanted, field)
+            if have != want:
+                raise BaselineMismatch(
+                    f"this worker has {field} {_short(have)}, the baseline wants {_short(want)}: {what_to_do}"
+                )
+
+    def extract(
+        self, path: Path, kind: SourceKind, *, uri: str, sample_fps: float | None, start: int = 0, stop: int | None = None
+    ) -> FeatureBlock:
+        """Return the features of sampled frames `start` to `stop` (None: the end) of a source.
+
+        Raises
+        ------
+        BadSource
+            If no frame can be had, or its features are not finite.
+        """
+        frames = sampled_frames(path, kind, sample_fps=sample_fps, start=start, stop=stop, limits=self.limits)
+        blocks = list(self._blocks(frames, uri, _EMBED_BATCH))
+        return FeatureBlock.concatenate(blocks) if blocks else self.empty()
+
+    def blocks(
+        self, path: Path, kind: SourceKind, *, uri: str, sample_fps: float | None, size: int
+    ) -> Iterator[FeatureBlock]:
+        """Yield the features of a whole source, `size` frames at a time, so that its length does not matter."""
+        frames = sampled_frames(path, kind, sample_fps=sample_fps, start=0, stop=None, limits=self.limits)
+        return self._blocks(frames, uri, size)
+
+    def extract_bytes(self, data: bytes, *, uri: str) -> FeatureBlock:
+        """Return the features of one encoded image held in memory."""
+        image = decode_image(data, uri, self.limits)
+        return next(self._blocks(iter([Frame(image=image, index=0, time=0.0)]), uri, 1))
+
+    def empty(self) -> FeatureBlock:
+        """The features of no frames, of this extractor's widths."""
+        return FeatureBlock.empty(self.backbone.output_size, len(SENSOR_NAMES))
+
+    def _blocks(self, frames: Iterator[Frame], uri: str, size: int) -> Iterator[FeatureBlock]:
+        # Native frames are large: each is reduced to its features at once, none is kept.
+        quality: list[FloatArray] = []
+        small: list[Image] = []
+        times: list[float] = []
+        for frame in frames:
+            quality.append(measure(frame.image))
+            small.append(resize(frame.image, self.backbone.input_size))
+            times.append(frame.time)
+            if len(times) == size:
+                yield self._join(small, quality, times, uri)
+                quality, small, times = [], [], []
+        if times:
+            yield self._join(small, quality, times, uri)
+
+    def _join(self, small: list[Image], quality: list[FloatArray], times: list[float], uri: str) -> FeatureBlock:
+        embedding = self.backbone.embed(np.stack(small))
+        sensors = np.stack(quality)
+        if not (np.isfinite(embedding).all() and np.isfinite(sensors).all()):
+            raise BadSource(f"{uri}: a frame between {times[0]:.2f} s and {times[-1]:.2f} s gives features that are not finite")
+        count = len(times)
+        return FeatureBlock(
+            embedding, sensors, np.array(times, np.float64), (uri,), np.zeros(count, np.int32)
+        ).as_stored()
+
+
+def _short(value: str) -> str:
+    """Digests are long, and their first letters are enough to tell two apart."""
+    return value if len(value) <= 40 else value[:12] + "…"

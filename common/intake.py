@@ -1,0 +1,244 @@
+"""Accepting a source: the one way in, whoever offers it.
+
+A source is described in a cage (foreign bytes may crash a decoder), given an
+id that follows from its content, registered once with all its chunks, and only
+then sent to the embedding workers. A crash between the two is mended by the
+sweep, which sends again what was registered and never done.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import logging
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import broker
+from common.champions.current import CurrentBaselines
+from common.contracts import (
+    Chunk,
+    DeadLetter,
+    DeadLetterKind,
+    FrameBatch,
+    Message,
+    Recipe,
+    Source,
+    SourceKind,
+    SourceRequest,
+    Submission,
+    check_stream_name,
+    content_id,
+)
+from common.errors import BadMessage, BadSource, BaselineMismatch, Refused
+from common.frames.cage import Cage
+from common.frames.decode import SourceInfo, probe, probe_image
+from common.frames.sampling import sampled_count
+from common.frames.sources import Limits, describe_source, local_path
+from common.settings import Settings
+from common.store import Store
+
+log = logging.getLogger(__name__)
+
+_PROBE_SECONDS = 20.0  # a header is read in milliseconds; hashing a large file on a slow disk takes longer
+_DATA_SCHEME = "sentinel-data:"
+"""Scheme of the URI of an image that came inside a camera event: the data key of the batch holds it."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """A source and what its header says."""
+
+    source: Source
+    info: SourceInfo
+
+
+def describe_file(path: Path, limits: Limits) -> Described:
+    """Inspect a file or folder of images. Runs in the cage: must be importable, arguments must pickle."""
+    source = describe_source(path, limits)
+    return Described(source, probe(path, source.kind, limits))
+
+
+def describe_data(data: bytes, name: str, limits: Limits) -> Described:
+    """Inspect an encoded image held in memory. Runs in the cage."""
+    source = Source(uri=name, kind=SourceKind.IMAGE, size=len(data), digest=hashlib.blake2b(data, digest_size=16).hexdigest())
+    return Described(source, probe_image(data, name, limits))
+
+
+class Intake:
+    """Takes sources in for any stream. One a process; `close` it to end its cage."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self.settings = settings
+        self.store = store
+        self.limits = Limits.from_settings(settings)
+        self.baselines = CurrentBaselines(settings, store)
+        self.cage = Cage(timeout=_PROBE_SECONDS)
+
+    def close(self) -> None:
+        self.cage.close()
+
+    def submit(self, stream: str, path: Path) -> Submission:
+        """Take in what a producer found at `path`; never raises for bad content, which becomes a dead letter."""
+        request = SourceRequest(stream=stream, uri=str(path))
+        try:
+            return self.accept_file(stream, str(path))
+        except Refused as error:
+            self.bury(DeadLetterKind.SOURCE, stream, str(path), error, request, version=_version_of(path))
+            return Submission.REJECTED
+
+    def accept_file(self, stream: str, uri: str, *, event_key: str | None = None) -> Submission:
+        """Take in the source at `uri` (a path or file URI under an allowed root).
+
+        `event_key` identifies the camera event that named it, if one did: the
+        same file named by two events is two frames, named twice by one event it
+        is one.
+        """
+        stream = _checked(stream)
+        path = local_path(uri, self.settings.roots)
+        described = self.cage.call(describe_file, path, self.limits, subject=str(path), timeout=_patience(path))
+        source = described.source
+        if event_key is not None:
+            identity = content_id(stream, event_key, source.uri)
+        elif source.kind is SourceKind.IMAGE:
+            # Two equal stills under two names are two frames: that is what a frozen camera looks like.
+            identity = content_id(stream, source.digest, source.uri)
+        else:
+            # A video or a folder of stills under two names is one that was copied.
+            identity = content_id(stream, source.digest)
+        return self._register(stream, identity, described)
+
+    def accept_data(self, stream: str, data: bytes, *, event_key: str) -> Submission:
+        """Take in one encoded image (raw or base64) that came inside a camera event."""
+        stream = _checked(stream)
+        image = _decoded(data)
+        if len(image) > self.settings.max_data_bytes:
+            raise BadMessage(
+                f"the image in the event has {len(image)} bytes, more than SENTINEL_MAX_DATA_BYTES "
+                f"({self.settings.max_data_bytes}): send a dataref to a file instead"
+            )
+        batch_id = content_id(stream, event_key)
+        name = f"{_DATA_SCHEME}{batch_id}"
+        described = self.cage.call(describe_data, image, name, self.limits, subject=f"event {event_key}")
+        if not self.store.streams.known(stream, batch_id):
+            self.store.streams.keep_data(stream, batch_id, image)
+        return self._register(stream, batch_id, described)
+
+    def retry_chunk(self, chunk: Chunk) -> Submission:
+        """Take a chunk that was given up in again, as a batch of just its frames."""
+        promised = (chunk.stop or chunk.start + self.settings.chunk_frames) - chunk.start
+        return self._send(
+            FrameBatch(
+                id=content_id(chunk.id, "retry", time.time()),
+                stream=chunk.stream,
+                source=chunk.source,
+                expected_frames=promised,
+                chunk_frames=promised,
+                recipe=self._recipe(chunk.stream),
+                received_at=time.time(),
+                start=chunk.start,
+                stop=chunk.stop,
+            )
+        )
+
+    def _register(self, stream: str, batch_id: str, described: Described) -> Submission:
+        recipe = self._recipe(stream)
+        return self._send(
+            FrameBatch(
+                id=batch_id,
+                stream=stream,
+                source=described.source,
+                expected_frames=sampled_count(described.info, recipe.sample_fps),
+                chunk_frames=self.settings.chunk_frames,
+                recipe=recipe,
+                received_at=time.time(),
+            )
+        )
+
+    def _send(self, batch: FrameBatch) -> Submission:
+        if not self.store.streams.register(batch):
+            return Submission.DUPLICATE
+        for chunk in batch.chunks():
+            broker.send_embed(chunk)
+        log.info("stream %s: accepted %s, about %d frames", batch.stream, batch.source.uri, batch.expected_frames)
+        return Submission.ACCEPTED
+
+    def _recipe(self, stream: str) -> Recipe:
+        recipe = self.baselines.of_stream(stream).baseline.recipe
+        asked = self.settings.sample_fps
+        if asked is not None and asked != recipe.sample_fps:
+            raise BaselineMismatch(
+                f"SENTINEL_SAMPLE_FPS is {asked:g}, but the baseline of stream {stream!r} was sampled at "
+                f"{recipe.sample_fps or 'every frame'}: unset it, or build a baseline at that rate"
+            )
+        return recipe
+
+    def bury(
+        self, kind: DeadLetterKind, stream: str, subject: str, error: Exception, original: Message, *, version: str = ""
+    ) -> None:
+        """Write a dead letter. Equal trouble with an equal `version` of the subject is written once."""
+        letter = dead_letter(kind, stream, subject, error, original, version=version)
+        if self.store.logbook.bury(letter):
+            log.warning("stream %s: %s", stream or "?", error)
+
+
+def dead_letter(
+    kind: DeadLetterKind, stream: str, subject: str, error: Exception, original: Message, *, version: str = ""
+) -> DeadLetter:
+    """Make a dead letter of `error`. A refusal explains itself; anything else brings its traceback."""
+    trace = "" if isinstance(error, Refused) else "".join(traceback.format_exception(error))
+    reason = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
+    return DeadLetter(
+        id=content_id(kind, stream, subject, reason, version),
+        kind=kind,
+        stream=stream,
+        subject=subject,
+        reason=reason,
+        original=original.to_json(),
+        traceback=trace,
+        time=time.time(),
+    )
+
+
+def data_batch(uri: str) -> str | None:
+    """Return the batch id in the URI of an image from inside a camera event; None for any other URI."""
+    return uri[len(_DATA_SCHEME) :] if uri.startswith(_DATA_SCHEME) else None
+
+
+def _checked(stream: str) -> str:
+    try:
+        return check_stream_name(stream)
+    except ValueError as error:
+        raise BadMessage(str(error)) from error
+
+
+def _decoded(data: bytes) -> bytes:
+    """Return the image bytes of an event's `data`: binary as it is, text as base64 (CloudEvents' `data_base64`)."""
+    try:
+        return base64.b64decode(data, validate=True)
+    except binascii.Error:
+        return data
+
+
+def _version_of(path: Path) -> str:
+    """Tell contents of one path apart without reading it: a corrected file must not pass for the bad one."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return ""
+    return f"{seen.st_size}-{seen.st_mtime_ns}"
+
+
+_SLOW_DISK_BYTES_A_SECOND = 20_000_000
+
+
+def _patience(path: Path) -> float:
+    """Seconds that describing `path` may take: its whole content is read for the digest."""
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise BadSource(f"{path} cannot be read ({error.strerror}): check that it exists and its permissions") from error
+    return _PROBE_SECONDS + size / _SLOW_DISK_BYTES_A_SECOND

@@ -1,0 +1,138 @@
+"""All settings, in one typed class, read from `SENTINEL_*` variables or a `.env` file.
+
+The table in README.md is made from this class (`make settings-table`), so the
+descriptions below are what users read.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from common.contracts import describe
+from common.errors import SettingsError
+
+Unit = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """Every knob of Sentinel. Field `x_y` is the environment variable `SENTINEL_X_Y`."""
+
+    model_config = SettingsConfigDict(env_prefix="SENTINEL_", env_file=".env", extra="ignore", frozen=True)
+
+    # Where things are
+    redis_url: str | None = Field(None, description="Redis to use; unset: `sentinel up` starts a private one")
+    state_dir: Path = Field(Path(".sentinel"), description="embedded Redis, model caches, champions, spool")
+    watch_dir: Path = Field(Path("incoming"), description="the watched folder: `<watch_dir>/<stream>/<file>`")
+    baselines_dir: Path = Field(Path("baselines"), description="where baselines are kept by name")
+    allowed_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (), description="folders (separated by the system's path separator) that sources may lie in, beside the watched one"
+    )
+
+    # What is judged
+    baseline: str | None = Field(None, description="name or folder of the golden baseline that streams are judged by")
+    stream_baselines: dict[str, str] = Field(
+        default_factory=dict, description='baselines of single streams as JSON: {"cam7": "dock"}'
+    )
+    drift_threshold: Unit = Field(0.30, description="FAIL needs a drift score above this")
+    p_value: Unit = Field(0.05, description="FAIL needs a p-value below this")
+    window_frames: int = Field(48, ge=8, description="sampled frames a window; part of a baseline")
+    window_stride: int = Field(12, ge=1, description="sampled frames between two verdicts")
+    sample_fps: float | None = Field(
+        None, gt=0, description="frames sampled a second; unset: `baseline build` chooses, everything else follows the baseline"
+    )
+
+    # Model and device
+    backbone: str = Field("mobilenet_v2", description="embedding model: a name from keras.applications")
+    weights: str = Field("imagenet", description="`imagenet` (Keras downloads), a weights file, or `random:SEED`")
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="where the backbone runs")
+    threads: int = Field(1, ge=1, description="threads of one embedding process")
+
+    # Taking frames in
+    settle_seconds: Seconds = Field(2.0, description="a file is taken once it has been unchanged for this long")
+    poll_seconds: Seconds = Field(1.0, description="how often a folder is looked at where the file system has no events")
+    watch: Literal["auto", "events", "polling"] = Field("auto", description="how the folder is watched")
+    chunk_frames: int = Field(64, ge=1, description="sampled frames a chunk, the unit of work")
+    max_pixels: int = Field(50_000_000, ge=1, description="largest frame, in pixels")
+    min_side: int = Field(32, ge=1, description="smallest frame side, in pixels")
+    max_file_bytes: int = Field(20_000_000_000, ge=1, description="largest source file")
+    max_folder_files: int = Field(100_000, ge=1, description="most images in one folder batch")
+    max_data_bytes: int = Field(16_000_000, ge=1, description="largest image inside a camera event")
+
+    # Tasks
+    embed_processes: int = Field(2, ge=1, description="embedding processes that `sentinel up` starts")
+    max_deliveries: int = Field(3, ge=1, description="times a task may be tried before it is a dead letter")
+    visibility_seconds: int = Field(45, ge=10, description="after this an unacknowledged task is delivered again; every task is bounded below it")
+    sweep_seconds: Seconds = Field(30.0, description="how often beat looks for chunks whose task was lost")
+    stuck_seconds: Seconds = Field(120.0, description="a chunk not done after this is sent again")
+    daily_check: str = Field("0 6 * * *", description="when beat checks that every stream is alive, as a cron line in UTC")
+    silent_hours: float = Field(24.0, gt=0, description="the daily check reports a stream that gave no frame for this long")
+    retention_days: float = Field(7.0, gt=0, description="how long verdicts, events and batch records are kept")
+    data_retention_seconds: Seconds = Field(
+        900.0, description="how long an image from inside a camera event is kept once it is judged, for a retraining"
+    )
+    max_events: int = Field(100_000, ge=100, description="most entries kept in a Stream")
+    redis_max_mb: int = Field(512, ge=16, description="memory bound of the embedded Redis, MB")
+
+    # Healing
+    cooldown_seconds: Seconds = Field(60.0, description="FAILs of one model within this time lead to one retraining")
+    retrain_seconds: Seconds = Field(10.0, description="how long one fine-tuning takes steps")
+    retrain_max_triplets: int = Field(240, ge=12, description="most drifted triplets that one fine-tuning uses")
+    promote_min_gain_db: float = Field(0.05, ge=0, description="gain on the drifted footage that a promotion needs, dB PSNR")
+    promote_max_loss_db: float = Field(0.5, ge=0, description="loss on the golden footage that a promotion may cost, dB PSNR")
+    retrain_seed: int = Field(0, description="seed of the fine-tuning")
+
+    # Monitoring
+    flower_host: str = Field("127.0.0.1", description="where Flower listens")
+    flower_port: int = Field(5555, ge=0, le=65535, description="0: any free port")
+    flower_user: str = Field("sentinel", description="user of Flower's basic auth")
+    flower_password: str | None = Field(None, description="set: Flower asks for it")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much processes say")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_roots(cls, values: dict[str, object]) -> dict[str, object]:
+        roots = values.get("allowed_roots")
+        if isinstance(roots, str):
+            values = {**values, "allowed_roots": tuple(r for r in roots.split(os.pathsep) if r)}
+        return values
+
+    @model_validator(mode="after")
+    def _stride_fits_window(self) -> Settings:
+        if self.window_stride > self.window_frames:
+            raise ValueError("SENTINEL_WINDOW_STRIDE must not exceed SENTINEL_WINDOW_FRAMES, or frames would go unjudged")
+        return self
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """All folders that a source may lie in, resolved."""
+        return tuple(p.expanduser().resolve() for p in (self.watch_dir, *self.allowed_roots))
+
+    def baseline_of(self, stream: str) -> str:
+        """Return the name or folder of the baseline that `stream` starts with; raise if none is set."""
+        name = self.stream_baselines.get(stream, self.baseline)
+        if not name:
+            raise SettingsError(
+                f"stream {stream!r} has no baseline: set SENTINEL_BASELINE to a name from `sentinel baseline list`, "
+                "or make one with `sentinel baseline build FILES --name NAME`"
+            )
+        return name
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Return this process's settings, read once; raise `SettingsError` naming each wrong variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = describe(error)
+        for row in error.errors():
+            for step in row["loc"]:
+                wrong = wrong.replace(f"{step}:", f"SENTINEL_{str(step).upper()}:")
+        raise SettingsError(wrong) from error

@@ -1,0 +1,62 @@
+"""Connecting to Redis, and finding out whether it is one that Sentinel can run on."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import cast
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.commands.core import Script
+from redis.retry import Retry
+
+from common.errors import BrokerUnavailable
+
+OLDEST_VERSION = (6, 2)  # XAUTOCLAIM and the GET options that the scripts use came with 6.2
+
+# A short outage (a restart of Redis takes a second or two) is ridden out inside the call.
+_RETRIES = 6
+_LONGEST_PAUSE_SECONDS = 2.0
+_SOCKET_TIMEOUT_SECONDS = 10.0
+
+
+def connect(url: str) -> redis.Redis:
+    """Return a client for binary values that reconnects by itself; raise `BrokerUnavailable` if Redis is not there."""
+    try:
+        client = redis.Redis.from_url(
+            url,
+            retry=Retry(ExponentialBackoff(cap=_LONGEST_PAUSE_SECONDS, base=0.1), _RETRIES),
+            retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
+            socket_timeout=_SOCKET_TIMEOUT_SECONDS,
+            health_check_interval=15,
+        )
+        version = str(client.info("server")["redis_version"])
+    except (redis.RedisError, ValueError, OSError) as error:
+        raise BrokerUnavailable(
+            f"Redis at {without_password(url)} does not answer ({error}): start it, or correct SENTINEL_REDIS_URL"
+        ) from error
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_VERSION:
+        raise BrokerUnavailable(f"Redis at {without_password(url)} is {version}, Sentinel needs 6.2 or newer")
+    return client
+
+
+def without_password(url: str) -> str:
+    """Return `url` fit to be shown."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+def load_script(client: redis.Redis, name: str) -> Script:
+    """Return the Lua script `scripts/NAME.lua`, ready to be called."""
+    text = resources.files("common.store").joinpath("scripts", f"{name}.lua").read_text(encoding="utf-8")
+    return client.register_script(text)
+
+
+def text(value: object) -> str:
+    """Decode what Redis returned for a key that holds text."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def fields_of(entry: object) -> dict[str, bytes]:
+    """Return the fields of a Stream entry by name, values as the writer sent them."""
+    return {text(name): value for name, value in cast("dict[bytes, bytes]", entry).items()}

@@ -1,0 +1,28 @@
+"""The name of every Redis key, in one place. All keys of a stream share its hash tag."""
+
+from __future__ import annotations
+
+INGEST = "sentinel:ingest"
+"""Stream of camera events, written by anyone, read by the bridge."""
+EVENTS = "sentinel:events"
+"""Stream of `contracts.Event`."""
+DEAD = "sentinel:dead"
+"""Stream of `contracts.DeadLetter`."""
+DEAD_IDS = "sentinel:dead:ids"
+"""Hash: letter id -> its entry on DEAD, so that one trouble is one letter."""
+STREAMS = "sentinel:streams"
+"""Sorted set: stream name -> time of its last accepted batch."""
+DUE = "sentinel:retrain:due"
+"""Sorted set: model -> when its next retraining may start."""
+STREAM_PREFIX = "sentinel:{%s}:"
+MODEL_PREFIX = "sentinel:model:{%s}:"
+
+
+def stream_key(stream: str, *parts: str) -> str:
+    """Key of one stream. Parts: `counter`, `pending`, `window`, `batch:ID`, `chunk:ID`, `data:ID`, `evidence:ID`."""
+    return (STREAM_PREFIX % stream) + ":".join(parts)
+
+
+def model_key(model: str, part: str) -> str:
+    """Key of one model. Parts: `champion`, `history`, `fails`, `lease`, `rejections`."""
+    return (MODEL_PREFIX % model) + part

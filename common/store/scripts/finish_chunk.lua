@@ -1,0 +1,31 @@
+-- Record what became of a chunk: its features, or that it was given up. The first word stands.
+--
+-- KEYS[1] chunk      hash: sent_at, deliveries, and once finished: message, and features or dead
+-- KEYS[2] pending    sorted set: chunk id -> order
+-- KEYS[3] dead       Stream of dead letters
+-- KEYS[4] dead ids   hash: letter id -> entry
+-- ARGV[1] chunk id  [2] chunk message  [3] features, or '' for a chunk given up
+-- ARGV[4] letter id, for a chunk given up  [5] most letters kept  [6..] fields of the letter
+-- Result: 1 the chunk heads its stream's order, so a reducer can go on; 0 it does not; -1 it is not pending.
+--
+-- Promise: whatever is delivered again, a chunk is finished once, and the answer is the same each time
+-- until it is reduced, so that a task that died before sending `reduce` sends it when it is run again.
+if not redis.call('ZSCORE', KEYS[2], ARGV[1]) then
+    return -1
+end
+if redis.call('HEXISTS', KEYS[1], 'message') == 0 then
+    redis.call('HSET', KEYS[1], 'message', ARGV[2])
+    if ARGV[4] == '' then
+        redis.call('HSET', KEYS[1], 'features', ARGV[3])
+    else
+        redis.call('HSET', KEYS[1], 'dead', ARGV[4])
+        if redis.call('HEXISTS', KEYS[4], ARGV[4]) == 0 then
+            local entry = redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', unpack(ARGV, 6))
+            redis.call('HSET', KEYS[4], ARGV[4], entry)
+        end
+    end
+end
+if redis.call('ZRANGE', KEYS[2], 0, 0)[1] == ARGV[1] then
+    return 1
+end
+return 0

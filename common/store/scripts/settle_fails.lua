@@ -1,0 +1,22 @@
+-- Strike FAILs that a retraining has dealt with; keep the model due only while others wait.
+--
+-- KEYS[1] fails      hash: event id -> verdict JSON
+-- KEYS[2] due        sorted set: model -> when its next retraining may start
+-- KEYS[3] rejections string: retrainings of this model in a row that were rejected
+-- ARGV[1] model  [2] now  [3] cool-down, s  [4] 'promoted', 'rejected' or 'stale'  [5..] event ids
+-- Result: FAILs that still wait.
+for i = 5, #ARGV do
+    redis.call('HDEL', KEYS[1], ARGV[i])
+end
+if ARGV[4] == 'promoted' then
+    redis.call('DEL', KEYS[3])
+elseif ARGV[4] == 'rejected' then
+    redis.call('INCR', KEYS[3])
+end
+local left = redis.call('HLEN', KEYS[1])
+if left == 0 then
+    redis.call('ZREM', KEYS[2], ARGV[1])
+else
+    redis.call('ZADD', KEYS[2], ARGV[2] + ARGV[3], ARGV[1])
+end
+return left

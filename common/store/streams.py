@@ -1,0 +1,262 @@
+"""A stream's way through Redis: batches accepted, chunks finished, the window moved on.
+
+Everything that makes a frame count exactly once is in the Lua scripts beside
+this file; here they get names and types.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import redis
+
+from common.contracts import Chunk, DeadLetter, Event, FeatureBlock, FrameBatch, Status, Verdict
+from common.store import keys
+from common.store.client import load_script, text
+
+
+class Finished(IntEnum):
+    """What `StreamStore.finish` found."""
+
+    UNKNOWN = -1
+    """The chunk has been reduced already, or was never registered: there is nothing left to do."""
+    WAITS = 0
+    """Chunks before it are not done; whoever finishes them sends `reduce`."""
+    HEADS = 1
+    """It is the first in its stream's order: send `reduce`."""
+
+
+class Committed(IntEnum):
+    """What `StreamStore.commit` found."""
+
+    CONFLICT = 0
+    DONE = 1
+    MORE = 2
+
+
+@dataclass(frozen=True)
+class FinishedChunk:
+    """A chunk that waits for the reducer: its features, or None where it was given up."""
+
+    chunk: Chunk
+    features: FeatureBlock | None
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stream's window as it was read: commit against `version`."""
+
+    version: int
+    state: bytes | None
+    last_frame_at: float | None
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict and the features it was made from, kept as evidence if it is a FAIL."""
+
+    verdict: Verdict
+    window: FeatureBlock
+    event: Event
+
+
+class StreamStore:
+    """All keys of single streams.
+
+    `retention` and `data_retention` (of images from camera events, once judged)
+    are in seconds, `max_events` bounds each Redis Stream.
+    """
+
+    def __init__(self, client: redis.Redis, *, retention: float, data_retention: float, max_events: int) -> None:
+        self.client = client
+        self._data_retention = max(1, int(data_retention))
+        self._retention = max(1, int(retention))
+        self._max_events = max_events
+        self._register = load_script(client, "register_batch")
+        self._finish = load_script(client, "finish_chunk")
+        self._commit = load_script(client, "commit_window")
+
+    # --- producers
+
+    def register(self, batch: FrameBatch) -> bool:
+        """Accept `batch` with all its chunks; False if the stream has had it before."""
+        chunks = batch.chunks()
+        accepted = self._register(
+            keys=[
+                keys.stream_key(batch.stream, "batch", batch.id),
+                keys.stream_key(batch.stream, "counter"),
+                keys.stream_key(batch.stream, "pending"),
+                keys.STREAMS,
+            ],
+            args=[
+                batch.stream,
+                batch.to_json(),
+                time.time(),
+                self._retention,
+                keys.stream_key(batch.stream, "chunk", ""),
+                *(chunk.id for chunk in chunks),
+            ],
+        )
+        return bool(accepted)
+
+    def known(self, stream: str, batch_id: str) -> bool:
+        return bool(self.client.exists(keys.stream_key(stream, "batch", batch_id)))
+
+    def keep_data(self, stream: str, batch_id: str, data: bytes) -> None:
+        """Keep an image that came inside a camera event until it is judged, and a little longer for a retraining."""
+        self.client.set(keys.stream_key(stream, "data", batch_id), data)
+
+    def data(self, stream: str, batch_id: str) -> bytes | None:
+        """Return what `keep_data` kept, or None when it has run out."""
+        value: bytes | None = self.client.get(keys.stream_key(stream, "data", batch_id))
+        return value
+
+    # --- embedding workers
+
+    def count_delivery(self, chunk: Chunk) -> int:
+        """Count that a worker has taken `chunk`, and return how many have; 0 if it is no longer pending."""
+        if self.client.zscore(keys.stream_key(chunk.stream, "pending"), chunk.id) is None:
+            return 0
+        key = keys.stream_key(chunk.stream, "chunk", chunk.id)
+        pipe = self.client.pipeline()
+        pipe.hset(key, "sent_at", str(time.time()))
+        pipe.hincrby(key, "deliveries", 1)
+        return int(pipe.execute()[1])
+
+    def finish(self, chunk: Chunk, features: FeatureBlock) -> Finished:
+        """Store the features of `chunk` unless it is finished already."""
+        return self._finish_as(chunk, features.to_bytes(), None)
+
+    def give_up(self, chunk: Chunk, letter: DeadLetter) -> Finished:
+        """Finish `chunk` without features, and write `letter` to the dead letters, as one step."""
+        return self._finish_as(chunk, b"", letter)
+
+    def _finish_as(self, chunk: Chunk, features: bytes, letter: DeadLetter | None) -> Finished:
+        fields = [item for pair in letter_fields(letter).items() for item in pair] if letter else []
+        return Finished(
+            self._finish(
+                keys=[
+                    keys.stream_key(chunk.stream, "chunk", chunk.id),
+                    keys.stream_key(chunk.stream, "pending"),
+                    keys.DEAD,
+                    keys.DEAD_IDS,
+                ],
+                args=[chunk.id, chunk.to_json(), features, letter.id if letter else "", self._max_events, *fields],
+            )
+        )
+
+    # --- the reducer
+
+    def finished(self, stream: str, limit: int) -> list[FinishedChunk]:
+        """Return up to `limit` chunks from the head of the stream's order, up to the first unfinished one."""
+        ids = [text(i) for i in self.client.zrange(keys.stream_key(stream, "pending"), 0, limit - 1)]
+        pipe = self.client.pipeline(transaction=False)
+        for chunk_id in ids:
+            pipe.hmget(keys.stream_key(stream, "chunk", chunk_id), "message", "features")
+        ready: list[FinishedChunk] = []
+        for message, features in pipe.execute() if ids else []:
+            if message is None:
+                break
+            block = FeatureBlock.from_bytes(features) if features is not None else None
+            ready.append(FinishedChunk(Chunk.from_json(message), block))
+        return ready
+
+    def window(self, stream: str) -> Window:
+        version, state, at, verdict = self.client.hmget(
+            keys.stream_key(stream, "window"), "version", "state", "at", "verdict"
+        )
+        return Window(
+            int(version or 0),
+            state,
+            float(at) if at else None,
+            Verdict.from_json(verdict) if verdict else None,
+        )
+
+    def commit(
+        self,
+        stream: str,
+        *,
+        read: Window,
+        state: bytes,
+        chunks: Sequence[FinishedChunk],
+        batch_events: Sequence[Event],
+        judged: Sequence[Judged],
+    ) -> Committed:
+        """Move `chunks` into the window, with the verdicts that follow, if nobody else has since `read`.
+
+        `batch_events` has one event a chunk, announced if the chunk's batch ends with it.
+        """
+        args: list[str | bytes | int | float] = [
+            str(read.version),
+            state,
+            time.time(),
+            self._retention,
+            self._max_events,
+            keys.stream_key(stream, "chunk", ""),
+            keys.stream_key(stream, "batch", ""),
+            keys.stream_key(stream, "evidence", ""),
+            keys.stream_key(stream, "data", ""),
+            self._data_retention,
+            len(chunks),
+        ]
+        for done, event in zip(chunks, batch_events, strict=True):
+            args += [done.chunk.id, done.chunk.batch_id, len(done.features or ()), int(done.features is None)]
+            args += [event.id, event.type, event.stream, event.model, done.chunk.source.uri]
+        args.append(len(judged))
+        for row in judged:
+            evidence = row.window.to_bytes() if row.verdict.status is Status.FAIL else b""
+            args += [row.event.data, evidence, row.event.id, row.event.type, row.event.stream, row.event.model]
+        result = self._commit(
+            keys=[keys.stream_key(stream, "window"), keys.stream_key(stream, "pending"), keys.EVENTS], args=args
+        )
+        return Committed(result)
+
+    # --- everybody who looks
+
+    def names(self) -> list[str]:
+        """Return the names of all streams, the most recently fed first."""
+        return [text(name) for name in self.client.zrevrange(keys.STREAMS, 0, -1)]
+
+    def pending(self, stream: str) -> int:
+        return int(self.client.zcard(keys.stream_key(stream, "pending")))
+
+    def evidence(self, stream: str, event_id: str) -> FeatureBlock | None:
+        """Return the features behind a FAIL, or None when they have run out."""
+        data: bytes | None = self.client.get(keys.stream_key(stream, "evidence", event_id))
+        return FeatureBlock.from_bytes(data) if data else None
+
+    def head_is_finished(self, stream: str) -> bool:
+        head = self.client.zrange(keys.stream_key(stream, "pending"), 0, 0)
+        return bool(head) and bool(self.client.hexists(keys.stream_key(stream, "chunk", text(head[0])), "message"))
+
+    def overdue(self, stream: str, seconds: float, limit: int) -> list[Chunk]:
+        """Return up to `limit` unfinished chunks that no worker has touched for `seconds`."""
+        oldest = time.time() - seconds
+        late: list[Chunk] = []
+        batches: dict[str, dict[str, Chunk]] = {}
+        for raw in self.client.zrange(keys.stream_key(stream, "pending"), 0, limit - 1):
+            chunk_id = text(raw)
+            sent_at, message = self.client.hmget(keys.stream_key(stream, "chunk", chunk_id), "sent_at", "message")
+            if message is not None or (sent_at and float(sent_at) > oldest):
+                continue
+            batch_id = chunk_id.rpartition("-")[0]
+            if batch_id not in batches:
+                stored = self.client.hget(keys.stream_key(stream, "batch", batch_id), "message")
+                known = FrameBatch.from_json(stored).chunks() if stored else ()
+                batches[batch_id] = {chunk.id: chunk for chunk in known}
+            if chunk_id in batches[batch_id]:
+                late.append(batches[batch_id][chunk_id])
+        return late
+
+    def mark_sent(self, chunk: Chunk) -> None:
+        self.client.hset(keys.stream_key(chunk.stream, "chunk", chunk.id), "sent_at", str(time.time()))
+
+
+def letter_fields(letter: DeadLetter) -> dict[str, str]:
+    """Return `letter` as the flat fields of a Stream entry."""
+    row = letter.model_dump(mode="json", exclude={"entry_id"})
+    return {name: str(value) for name, value in row.items()}

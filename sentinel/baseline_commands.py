@@ -1,0 +1,96 @@
+"""`sentinel baseline build | list | show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.settings import get_settings
+from sentinel.console import err, frame_progress, out, print_json, print_messages, table
+
+app = typer.Typer(help="Make and look at golden baselines.", no_args_is_help=True)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@app.command()
+def build(
+    sources: Annotated[list[Path], typer.Argument(help="Golden footage: videos, image folders, or folders of them.")],
+    name: Annotated[str, typer.Option(help="What to call it.")],
+    out_dir: Annotated[Path | None, typer.Option("--out", help="Folder to keep it in [SENTINEL_BASELINES_DIR].")] = None,
+    backbone: Annotated[str, typer.Option(help="Embedding model [SENTINEL_BACKBONE].")] = "",
+    weights: Annotated[str, typer.Option(help="imagenet, a file, or random:SEED [SENTINEL_WEIGHTS].")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Learn from golden footage what a stream looks like when all is well."""
+    from common.backbones import load_backbone
+    from common.extraction import Extractor
+    from common.frames.sources import Limits
+    from sentinel.building import build_baseline, check_name
+    from sentinel.checking import find_sources
+
+    check_name(name)
+    chosen = {key: value for key, value in {"backbone": backbone, "weights": weights}.items() if value}
+    settings = get_settings().model_copy(update=chosen)
+    paths = [path for source in sources for path in find_sources(source)]
+    err.print(f"backbone {settings.backbone}, weights {settings.weights}")
+    extractor = Extractor(load_backbone(settings), Limits.from_settings(settings))
+    with frame_progress() as progress:
+        stored = build_baseline(paths, name, (out_dir or settings.baselines_dir) / name, extractor, settings, progress)
+    manifest = stored.baseline.to_manifest()
+    if as_json:
+        print_json(manifest.model_dump_json())
+        return
+    out.print(f"baseline [bold]{name}[/] in {stored.folder}")
+    show_manifest(manifest.model_dump(mode="json"), stored.id)
+
+
+@app.command("list")
+def list_(as_json: JsonOption = False) -> None:
+    """List the baselines in SENTINEL_BASELINES_DIR."""
+    from common.champions.baselines import list_baselines, read_manifest
+
+    folder = get_settings().baselines_dir
+    files = [read_manifest(path) for path in list_baselines(folder)]
+    if as_json:
+        print_messages([file.manifest for file in files])
+        return
+    if not files:
+        out.print(f"no baselines in {folder}: make one with `sentinel baseline build FILES --name NAME`")
+        return
+    rows = [[f.manifest.name, f.digest[:12], f.manifest.recipe.backbone, str(f.manifest.rule.frames)] for f in files]
+    table(f"Baselines in {folder}", ["name", "id", "backbone", "window, frames"], rows)
+
+
+@app.command()
+def show(name: str, as_json: JsonOption = False) -> None:
+    """Show how a baseline was made."""
+    from common.champions.baselines import find_baseline, load_baseline
+
+    stored = load_baseline(find_baseline(name, get_settings().baselines_dir))
+    manifest = stored.baseline.to_manifest()
+    if as_json:
+        print_json(manifest.model_dump_json())
+    else:
+        show_manifest(manifest.model_dump(mode="json"), stored.id)
+
+
+def show_manifest(fields: dict[str, object], digest: str) -> None:
+    rows = [["id", digest]]
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            rows += [[f"{name}.{key}", _text(item)] for key, item in value.items()]
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for position, row in enumerate(value):
+                rows += [[f"{name}[{position}].{key}", _text(item)] for key, item in row.items()]
+        else:
+            rows.append([name, _text(value)])
+    table("How it was made", ["what", "value"], rows)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "every frame" if value is None else str(value)

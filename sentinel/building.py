@@ -1,0 +1,92 @@
+"""From golden footage to a baseline folder."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from common.champions.baselines import StoredBaseline, save_baseline
+from common.champions.footage import golden_replay
+from common.contracts import FeatureBlock
+from common.drift.baseline import Baseline
+from common.drift.windows import WindowRule
+from common.errors import BadBaseline, BadSource
+from common.extraction import Extractor
+from common.frames.decode import SourceInfo, probe
+from common.frames.quality import SENSOR_NAMES
+from common.frames.sampling import sampled_count
+from common.frames.sources import describe_kind
+from common.settings import Settings
+from sentinel.console import FrameProgress
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_BLOCK_FRAMES = 64
+
+# Sampling when none is set: five a second sees every fault within a window of ten seconds and costs little. Footage
+# too short to give enough windows at that rate is sampled faster, up to every frame.
+_USUAL_FPS = 5.0
+_WINDOWS_WANTED = 8
+_LIBRARIES = ("numpy", "scipy", "opencv-python-headless", "av", "openvino", "keras")
+
+
+def check_name(name: str) -> None:
+    """Raise `BadBaseline` unless `name` can be a folder's name everywhere."""
+    if not _NAME.fullmatch(name):
+        raise BadBaseline(f"a baseline cannot be called {name!r}: use letters, digits, '.', '_' and '-', at most 100")
+
+
+def choose_sampling(infos: Sequence[SourceInfo], window: int, asked: float | None) -> float | None:
+    """Return frames a second to sample at (None: every frame), fast enough for the shortest clip.
+
+    `asked` is the user's choice, which stands.
+    """
+    if asked is not None:
+        return asked
+    rates = [max(_USUAL_FPS, window * _WINDOWS_WANTED / info.duration) for info in infos if info.duration > 0]
+    fastest = max(rates, default=math.inf)
+    native = max((info.fps for info in infos if info.fps > 0), default=0.0)
+    return None if fastest >= native else float(math.ceil(fastest))
+
+
+def build_baseline(
+    paths: Sequence[Path], name: str, folder: Path, extractor: Extractor, settings: Settings, progress: FrameProgress
+) -> StoredBaseline:
+    """Extract features of the clips at `paths`, fit a baseline, and save it to `folder`.
+
+    Raises
+    ------
+    BaselineTooShort
+        If the footage is too short to calibrate on; the message says how much is needed.
+    BadSource
+        If a source cannot be read.
+    """
+    kinds = {path: describe_kind(path) for path in paths}
+    infos = [probe(path, kinds[path], extractor.limits) for path in paths]
+    fps = choose_sampling(infos, settings.window_frames, settings.sample_fps)
+    clips: list[tuple[str, FeatureBlock]] = []
+    for path, info in zip(paths, infos, strict=True):
+        blocks = []
+        with progress.source(path.name, sampled_count(info, fps)) as ticker:
+            for block in extractor.blocks(path, kinds[path], uri=str(path), sample_fps=fps, size=_BLOCK_FRAMES):
+                ticker.advance(len(block))
+                blocks.append(block)
+        if not blocks:
+            raise BadSource(f"{path} gave no frames: leave it out or replace it")
+        clips.append((path.name, FeatureBlock.concatenate(blocks)))
+    baseline = Baseline.fit(
+        clips,
+        name=name,
+        recipe=extractor.recipe(fps),
+        rule=WindowRule(frames=settings.window_frames, stride=settings.window_stride),
+        sensor_names=SENSOR_NAMES,
+        created_at=time.time(),
+        libraries={library: importlib.metadata.version(library) for library in _LIBRARIES},
+        replay=np.concatenate([golden_replay(path, kinds[path], extractor.limits) for path in paths]),
+    )
+    return save_baseline(baseline, folder)

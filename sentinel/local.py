@@ -1,0 +1,26 @@
+"""Finding the Redis that commands on this machine should speak to."""
+
+from __future__ import annotations
+
+from common.errors import BrokerUnavailable
+from common.settings import Settings
+from common.store import Store
+from sentinel.stack import read_info
+
+
+def redis_url(settings: Settings) -> str:
+    """Return the Redis that is set, else the embedded one of the stack that runs here."""
+    if settings.redis_url:
+        return settings.redis_url
+    info = read_info(settings.state_dir)
+    if info is None:
+        raise BrokerUnavailable(
+            f"no stack runs in {settings.state_dir} and SENTINEL_REDIS_URL is not set: "
+            "start one with `sentinel up`, or name your Redis"
+        )
+    return info.redis_url
+
+
+def open_store(settings: Settings) -> Store:
+    """Connect to the Redis of `redis_url`."""
+    return Store(redis_url(settings), settings)

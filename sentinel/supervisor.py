@@ -1,0 +1,129 @@
+"""Keeps the processes of the local stack running: starts them, restarts those that die, ends them in order."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 30.0
+_HEALTHY_SECONDS = 60.0  # a process that ran this long and then died starts again without a longer pause
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """One process of the stack.
+
+    `stop_rank` orders the stop: what feeds work in ends first (0), what works
+    it off next. `patience` is how many seconds it gets before it is killed.
+    """
+
+    name: str
+    command: Sequence[str]
+    stop_rank: int
+    patience: float
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def die_with_parent() -> None:
+    """Runs in the child before its program: let the kernel end it should the supervisor be killed (Linux)."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@dataclass
+class _Running:
+    spec: ProcessSpec
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    pause: float = _FIRST_PAUSE_SECONDS
+    restart_at: float | None = None
+    restarts: int = 0
+
+
+class Supervisor:
+    """Runs `specs`, each writing to `log_dir/NAME.log`, until `stop`."""
+
+    def __init__(self, specs: Sequence[ProcessSpec], log_dir: Path, say: Callable[[str], None]) -> None:
+        self._running = [_Running(spec) for spec in specs]
+        self._log_dir = log_dir
+        self._say = say
+
+    def start(self) -> None:
+        self._log_dir.mkdir(parents=True, exist_ok=True)
+        for row in self._running:
+            self._launch(row)
+
+    def _launch(self, row: _Running) -> None:
+        with (self._log_dir / f"{row.spec.name}.log").open("ab") as out:
+            # A session of its own, so that Ctrl-C in the terminal reaches the supervisor alone, and the
+            # whole group can be ended together.
+            row.process = subprocess.Popen(
+                row.spec.command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+                env={**os.environ, **row.spec.environment},
+            )
+        row.started_at = time.monotonic()
+        row.restart_at = None
+
+    def tend(self) -> None:
+        """Look after the processes once: start again what has died, with a growing pause."""
+        now = time.monotonic()
+        for row in self._running:
+            if row.restart_at is not None:
+                if now >= row.restart_at:
+                    row.restarts += 1
+                    self._launch(row)
+            elif row.process is not None and row.process.poll() is not None:
+                if now - row.started_at > _HEALTHY_SECONDS:
+                    row.pause = _FIRST_PAUSE_SECONDS
+                self._say(
+                    f"{row.spec.name} ended with status {row.process.returncode}, starting it again in {row.pause:.0f} s; "
+                    f"see {self._log_dir / (row.spec.name + '.log')}"
+                )
+                row.restart_at = now + row.pause
+                row.pause = min(row.pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def pids(self) -> dict[str, int]:
+        return {row.spec.name: row.process.pid for row in self._running if row.process and row.process.poll() is None}
+
+    def stop(self) -> None:
+        """End every process: politely by rank, then by force. Returns when all are gone."""
+        for rank in sorted({row.spec.stop_rank for row in self._running}):
+            alive = [row for row in self._running if row.spec.stop_rank == rank]
+            for row in alive:
+                row.restart_at = None
+                if row.process is not None and row.process.poll() is None:
+                    row.process.send_signal(signal.SIGTERM)
+            for row in alive:
+                self._await(row)
+
+    def _await(self, row: _Running) -> None:
+        if row.process is None:
+            return
+        try:
+            row.process.wait(row.spec.patience)
+        except subprocess.TimeoutExpired:
+            self._say(f"{row.spec.name} did not stop within {row.spec.patience:.0f} s, killing it; its work is redelivered")
+        # The group too: a killed parent's children must not outlive it.
+        try:
+            os.killpg(row.process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+        row.process.wait()

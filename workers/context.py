@@ -1,0 +1,38 @@
+"""What a worker process loads once, after the fork: settings, Redis, baselines, the backbone."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from common.backbones import load_backbone
+from common.champions.current import CurrentBaselines
+from common.errors import SettingsError
+from common.extraction import Extractor
+from common.frames.sources import Limits
+from common.intake import Intake
+from common.settings import get_settings
+from common.store import Store
+
+
+@cache
+def store() -> Store:
+    settings = get_settings()
+    if settings.redis_url is None:
+        raise SettingsError("SENTINEL_REDIS_URL is not set: start everything with `sentinel up`, or name your Redis")
+    return Store(settings.redis_url, settings)
+
+
+@cache
+def baselines() -> CurrentBaselines:
+    return CurrentBaselines(get_settings(), store())
+
+
+@cache
+def extractor() -> Extractor:
+    settings = get_settings()
+    return Extractor(load_backbone(settings), Limits.from_settings(settings))
+
+
+@cache
+def intake() -> Intake:
+    return Intake(get_settings(), store())

@@ -1,0 +1,102 @@
+"""The worker of queue `embed`: a chunk of a source becomes features.
+
+    celery -A workers.embedding worker -Q embed
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from billiard.exceptions import SoftTimeLimitExceeded
+from celery import Task
+from celery.signals import worker_process_init
+
+from common import broker
+from common.broker import EMBED_TASK, app
+from common.contracts import Chunk, DeadLetterKind, FeatureBlock
+from common.errors import BadMessage, BadSource, Refused
+from common.frames.sources import local_path
+from common.intake import data_batch, dead_letter
+from common.settings import get_settings
+from common.store.streams import Finished
+from workers import context
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 1.0  # a passing trouble (a file system that hiccups) gets a moment to pass
+
+
+@worker_process_init.connect
+def warm_up(**_: object) -> None:
+    """Load the backbone when the process starts, not with its first chunk; if that fails, each chunk will say why."""
+    try:
+        context.extractor()
+    except Exception:
+        log.exception("the backbone does not load; chunks will be refused until it does")
+
+
+@app.task(name=EMBED_TASK, bind=True)
+def embed(self: Task, chunk: str | None = None, stream: str | None = None, uri: str | None = None) -> None:
+    """Embed one chunk; or, called by name with `stream` and `uri`, take a whole source in.
+
+    Producers send `chunk`, a `contracts.Chunk` as JSON. Any Celery client may
+    send `stream` and `uri` instead.
+    """
+    if chunk is None:
+        context.intake().submit(stream or "", Path(uri or ""))
+        return
+    try:
+        work = Chunk.from_json(chunk)
+    except BadMessage as error:
+        raise BadMessage(f"sentinel.embed was sent a bad chunk, send stream and uri instead: {error}") from error
+    if finish(self, work) is Finished.HEADS:
+        broker.send_reduce(work.stream)
+
+
+def finish(task: Task, chunk: Chunk) -> Finished:
+    """Make the features of `chunk` and store them, or give it up with its reason."""
+    streams, most = context.store().streams, get_settings().max_deliveries
+    deliveries = streams.count_delivery(chunk)
+    if deliveries == 0:
+        return Finished.UNKNOWN
+    try:
+        if deliveries > most:
+            raise BadSource(f"{chunk.source.uri}: {most} workers died or hung on frames {chunk.start} to {chunk.stop or 'the end'}")
+        features = extract(chunk)
+    except Refused as error:
+        return give_up(chunk, error)
+    except (Exception, SoftTimeLimitExceeded) as error:
+        if deliveries >= most:
+            return give_up(chunk, error)
+        log.warning("chunk %s failed (%s: %s), delivery %d of %d", chunk.id, type(error).__name__, error, deliveries, most)
+        raise task.retry(exc=error, countdown=_RETRY_SECONDS, max_retries=None) from error
+    return streams.finish(chunk, features)
+
+
+def extract(chunk: Chunk) -> FeatureBlock:
+    """Return the features of `chunk`, made by its recipe or not at all."""
+    extractor = context.extractor()
+    extractor.require(chunk.recipe)
+    source = chunk.source
+    batch_id = data_batch(source.uri)
+    if batch_id is not None:
+        data = context.store().streams.data(chunk.stream, batch_id)
+        if data is None:
+            raise BadSource(f"{source.uri}: the image of this camera event is no longer kept: send it again")
+        return extractor.extract_bytes(data, uri=source.uri)
+    return extractor.extract(
+        local_path(source.uri, get_settings().roots),
+        source.kind,
+        uri=source.uri,
+        sample_fps=chunk.recipe.sample_fps,
+        start=chunk.start,
+        stop=chunk.stop,
+    )
+
+
+def give_up(chunk: Chunk, error: Exception) -> Finished:
+    """Write the chunk to the dead letters; its batch goes on without it."""
+    log.warning("stream %s: gave up frames %d to %s: %s", chunk.stream, chunk.start, chunk.stop or "the end", error)
+    letter = dead_letter(DeadLetterKind.CHUNK, chunk.stream, chunk.source.uri, error, chunk, version=chunk.id)
+    return context.store().streams.give_up(chunk, letter)

@@ -1,0 +1,108 @@
+"""The worker of queue `reduce`: finished chunks enter their stream's window, in order, and windows are judged.
+
+    celery -A workers.reducer worker -Q reduce
+"""
+
+from __future__ import annotations
+
+import logging
+
+from common.broker import REDUCE_TASK, app
+from common.champions.baselines import StoredBaseline
+from common.contracts import BatchReport, Event, EventType, FeatureBlock, Status
+from common.drift.windows import WindowState
+from common.judging import JudgedWindow, Thresholds, judge_block
+from common.settings import get_settings
+from common.store.logbook import event_of
+from common.store.streams import Committed, FinishedChunk, Judged
+from workers import context
+from workers import housekeeping as housekeeping  # its tasks run on this queue
+
+log = logging.getLogger(__name__)
+
+_CHUNKS_A_COMMIT = 16  # bounds what one commit moves, and with it how long Redis is busy
+
+
+@app.task(name=REDUCE_TASK)
+def reduce(stream: str) -> None:
+    """Move `stream` on as far as its finished chunks reach."""
+    while True:
+        if move_on(stream) is Committed.DONE:
+            return
+
+
+def move_on(stream: str) -> Committed:
+    """Read, judge, commit: one step. A conflict means that another reducer was quicker; look again."""
+    streams = context.store().streams
+    read = streams.window(stream)
+    ready = streams.finished(stream, _CHUNKS_A_COMMIT)
+    if not ready:
+        return Committed.DONE
+    stored = context.baselines().of_stream(stream)
+    state, judged = fold(stored, stream, read.state, ready)
+    committed = streams.commit(
+        stream,
+        read=read,
+        state=state.to_bytes(),
+        chunks=ready,
+        batch_events=[batch_event(done, stored.baseline.name) for done in ready],
+        judged=[Judged(row.verdict, row.features, verdict_event(row, stored)) for row in judged],
+    )
+    if committed is not Committed.CONFLICT:
+        for row in judged:
+            say(row)
+    return committed
+
+
+def fold(
+    stored: StoredBaseline, stream: str, state_bytes: bytes | None, ready: list[FinishedChunk]
+) -> tuple[WindowState, list[JudgedWindow]]:
+    """Let the features of `ready` into the window and judge what falls due. Given-up chunks bring no frames."""
+    settings = get_settings()
+    state = WindowState.from_bytes(state_bytes) if state_bytes else WindowState.empty()
+    judged: list[JudgedWindow] = []
+    for done in ready:
+        features = done.features if done.features is not None else empty_like(stored)
+        state, fresh = judge_block(
+            state,
+            features,
+            stored=stored,
+            thresholds=Thresholds(settings.drift_threshold, settings.p_value),
+            stream=stream,
+            batch_frames=done.chunk.batch_frames,
+            opens_batch=done.chunk.opens_batch,
+            closes_batch=done.chunk.closes_batch,
+        )
+        judged += fresh
+    return state, judged
+
+
+def empty_like(stored: StoredBaseline) -> FeatureBlock:
+    """No frames, of the widths that the baseline has."""
+    return FeatureBlock.empty(stored.baseline.embedding_size, stored.baseline.quality_size)
+
+
+def batch_event(done: FinishedChunk, model: str) -> Event:
+    """The event that is announced if `done` is the last chunk of its batch; the counts are filled in by the commit."""
+    chunk = done.chunk
+    report = BatchReport(batch_id=chunk.batch_id, stream=chunk.stream, uri=chunk.source.uri, frames=0, dead_chunks=0)
+    return event_of(EventType.BATCH_COMPLETE, model=model, message=report, stream=chunk.stream, key=chunk.batch_id)
+
+
+def verdict_event(row: JudgedWindow, stored: StoredBaseline) -> Event:
+    kind = EventType.VERDICT_FAIL if row.verdict.status is Status.FAIL else EventType.VERDICT_PASS
+    return event_of(kind, model=stored.baseline.name, message=row.verdict, stream=row.verdict.stream, key=row.verdict.id)
+
+
+def say(row: JudgedWindow) -> None:
+    verdict = row.verdict
+    log.info(
+        "stream %s: frames %d to %d %s, score %.2f, p %.3g%s",
+        verdict.stream,
+        verdict.start,
+        verdict.stop,
+        verdict.status,
+        verdict.drift_score,
+        verdict.p_value,
+        f", {verdict.cause}" if verdict.cause else "",
+    )
