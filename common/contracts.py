@@ -185,6 +185,8 @@ class Submission(StrEnum):
     """The stream has had this content before; nothing was counted again."""
     REJECTED = "rejected"
     """It can never be judged as it is; the dead letters say why."""
+    CHANGED = "changed"
+    """A folder that was accepted before with other images: hand in its images one by one, the known ones too."""
 
 
 # --- what is announced ------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ import binascii
 import hashlib
 import logging
 import time
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from common import broker
 from common.champions.current import CurrentBaselines
 from common.contracts import (
     Chunk,
-    DeadLetter,
     DeadLetterKind,
     FrameBatch,
     Message,
@@ -40,6 +38,7 @@ from common.frames.sampling import sampled_count
 from common.frames.sources import Limits, describe_source, local_path
 from common.settings import Settings
 from common.store import Store
+from common.store.logbook import dead_letter
 
 log = logging.getLogger(__name__)
 
@@ -183,24 +182,6 @@ class Intake:
         letter = dead_letter(kind, stream, subject, error, original, version=version)
         if self.store.logbook.bury(letter):
             log.warning("stream %s: %s", stream or "?", error)
-
-
-def dead_letter(
-    kind: DeadLetterKind, stream: str, subject: str, error: Exception, original: Message, *, version: str = ""
-) -> DeadLetter:
-    """Make a dead letter of `error`. A refusal explains itself; anything else brings its traceback."""
-    trace = "" if isinstance(error, Refused) else "".join(traceback.format_exception(error))
-    reason = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
-    return DeadLetter(
-        id=content_id(kind, stream, subject, reason, version),
-        kind=kind,
-        stream=stream,
-        subject=subject,
-        reason=reason,
-        original=original.to_json(),
-        traceback=trace,
-        time=time.time(),
-    )
 
 
 def data_batch(uri: str) -> str | None:

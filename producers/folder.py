@@ -22,10 +22,10 @@ from common.errors import SettingsError
 from producers.looking import Tree
 from producers.places import STREAM_MARKER, is_passed_over
 from producers.settling import SettleTracker
-from producers.taking import Reject, Submit, SubmitResult, Taker
+from producers.taking import Reject, Submit, Taker
 from producers.watching import Hint, events_of, file_system_without_events, is_alive
 
-__all__ = ["FolderProducer", "Reject", "Submit", "SubmitResult"]
+__all__ = ["FolderProducer", "Reject", "Submit"]
 
 log = logging.getLogger(__name__)
 

@@ -163,7 +163,7 @@ class Tree:
                 f"{path} is a link to {target}, outside of the watched folder: copy what it points to, do not link it"
             )
         try:
-            path.name.encode()
+            str(path).encode()
         except UnicodeEncodeError as error:
             raise BadSource(f"{str(path)!r} has a name that is not valid UTF-8: rename it") from error
         mode = path.stat().st_mode

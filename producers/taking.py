@@ -6,10 +6,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 
-from common.contracts import check_stream_name
+from common.contracts import Submission, check_stream_name
 from common.errors import BadSource, BrokerUnavailable, Refused
 from producers.looking import Tree
 from producers.places import natural_order
@@ -21,23 +20,14 @@ _LAST_BACKOFF_SECONDS = 30.0  # Redis restarts within seconds; asking less often
 _MAX_TRIES = 3  # how often a unit may fail for a reason we do not know before it is refused
 
 
-class SubmitResult(StrEnum):
-    """What became of a submitted file or folder."""
-
-    ACCEPTED = "accepted"
-    DUPLICATE = "duplicate"
-    """Its content was accepted before, maybe by an earlier run."""
-    REJECTED = "rejected"
-    """It is a dead letter now, with its reason."""
-    CHANGED = "changed"
-    """A folder that was accepted before with other images: submit its images one by one, the known ones too."""
-
-
-Submit = Callable[[str, Path], SubmitResult]
+Submit = Callable[[str, Path], Submission]
 """Hand on a path (a video, an image, or a folder of images) of a stream. May raise `Refused` or `BrokerUnavailable`."""
 
-Reject = Callable[[Path, Refused], None]
-"""Report a path that can never be taken as it is. May raise `BrokerUnavailable`."""
+Reject = Callable[[str, Path, Refused], None]
+"""Report a path of a stream (as named by its folder, maybe empty) that can never be taken as it is.
+
+May raise `BrokerUnavailable`. Names that are no valid UTF-8 come with backslashes in place of what is not.
+"""
 
 
 class Taker:
@@ -111,21 +101,20 @@ class Taker:
 
     def _take_folder(self, unit: Path, files: list[Path]) -> None:
         result = self._deliver(unit, files, self._tree.place(files[0], unit=unit).stream)
-        if result is SubmitResult.CHANGED:
+        if result is Submission.CHANGED:
             self._take_one_by_one(unit, files)
             return
         for path in files:
             self._release(path, result)
 
-    def _deliver(self, path: Path, files: list[Path], stream: str) -> SubmitResult:
+    def _deliver(self, path: Path, files: list[Path], stream: str) -> Submission:
         try:
             for file in files:
                 self._tree.check(file)
             result = self._submit(self._stream(path, stream), path)
         except Refused as error:
-            self._reject(path, error)
-            log.warning("refused: %s", error)
-            result = SubmitResult.REJECTED
+            self._refuse(stream, path, error)
+            result = Submission.REJECTED
         if self._backoff:
             log.info("the broker answers again")
         self._backoff = self._retry_at = 0.0
@@ -142,13 +131,23 @@ class Taker:
         except ValueError as error:
             raise BadSource(f"{path} lies in a folder that cannot be a stream: {error}; rename the folder") from error
 
-    def _release(self, path: Path, result: SubmitResult) -> None:
-        taken = result is not SubmitResult.REJECTED
+    def _release(self, path: Path, result: Submission) -> None:
+        taken = result is not Submission.REJECTED
         self._tracker.release_file(path, taken=taken)
         if taken:
             self._tree.remember(path)
 
     # --- trouble ------------------------------------------------------------------------------
+
+    def _refuse(self, stream: str, path: Path, error: Refused) -> None:
+        try:
+            self._reject(_printable(stream), Path(_printable(str(path))), error)
+        except BrokerUnavailable:
+            raise
+        except Exception:  # a report that cannot be made must not end the watching
+            log.exception("%r was refused, but that could not be reported: %s", str(path), error)
+        else:
+            log.warning("stream %r: refused: %s", stream, error)
 
     def _back_off(self, error: BrokerUnavailable) -> None:
         if not self._backoff:
@@ -167,10 +166,15 @@ class Taker:
         if tries < _MAX_TRIES:
             self._tracker.postpone(unit, time.monotonic())
             return
+        stream = self._tree.place(unit, unit=unit).stream
         try:
-            self._reject(unit, BadSource(f"{unit} could not be taken in {tries} tries: {error}"))
+            self._refuse(stream, unit, BadSource(f"{unit} could not be taken in {tries} tries: {error}"))
         except BrokerUnavailable as unavailable:
             self._back_off(unavailable)
         else:
             self._tries.pop(unit)
             self._tracker.release(unit, taken=False)
+
+
+def _printable(name: str) -> str:
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")

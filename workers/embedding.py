@@ -17,8 +17,9 @@ from common.broker import EMBED_TASK, app
 from common.contracts import Chunk, DeadLetterKind, FeatureBlock
 from common.errors import BadMessage, BadSource, Refused
 from common.frames.sources import local_path
-from common.intake import data_batch, dead_letter
+from common.intake import data_batch
 from common.settings import get_settings
+from common.store.logbook import dead_letter
 from common.store.streams import Finished
 from workers import context
 

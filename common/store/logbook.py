@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator
 
 import redis
 from pydantic import ValidationError
 
-from common.contracts import DeadLetter, Event, EventType, Message, content_id, describe
-from common.errors import BadMessage
+from common.contracts import DeadLetter, DeadLetterKind, Event, EventType, Message, content_id, describe
+from common.errors import BadMessage, Refused
 from common.store import keys
 from common.store.client import fields_of, text
 from common.store.streams import letter_fields
@@ -105,3 +106,21 @@ def read_event(entry_id: str, fields: dict[str, bytes]) -> Event:
     except (ValidationError, UnicodeDecodeError) as error:
         reason = describe(error) if isinstance(error, ValidationError) else str(error)
         raise BadMessage(f"entry {entry_id} of {keys.EVENTS} is not an event: {reason}") from error
+
+
+def dead_letter(
+    kind: DeadLetterKind, stream: str, subject: str, error: Exception, original: Message, *, version: str = ""
+) -> DeadLetter:
+    """Make a dead letter of `error`. A refusal explains itself; anything else brings its traceback."""
+    trace = "" if isinstance(error, Refused) else "".join(traceback.format_exception(error))
+    reason = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
+    return DeadLetter(
+        id=content_id(kind, stream, subject, reason, version),
+        kind=kind,
+        stream=stream,
+        subject=subject,
+        reason=reason,
+        original=original.to_json(),
+        traceback=trace,
+        time=time.time(),
+    )

@@ -18,8 +18,9 @@ from typing import Literal
 
 import pytest
 
+from common.contracts import Submission
 from common.errors import BadSource, BrokerUnavailable, PathNotAllowed, Refused, SettingsError
-from producers.folder import FolderProducer, SubmitResult
+from producers.folder import FolderProducer
 
 Mode = Literal["events", "polling"]
 SETTLE = 0.4
@@ -41,21 +42,22 @@ class Intake:
         self.submitted: list[tuple[str, Path]] = []
         self.sizes: dict[Path, int] = {}
         self.rejected: list[tuple[Path, Refused]] = []
-        self.answers: dict[Path, SubmitResult] = {}
+        self.answers: dict[Path, Submission] = {}
         self.trouble: Exception | None = None
         self.asked = 0
 
-    def submit(self, stream: str, path: Path) -> SubmitResult:
+    def submit(self, stream: str, path: Path) -> Submission:
         self.asked += 1
         if self.trouble is not None:
             raise self.trouble
         self.submitted.append((stream, path))
         self.sizes[path] = path.stat().st_size
-        return self.answers.get(path, SubmitResult.ACCEPTED)
+        return self.answers.get(path, Submission.ACCEPTED)
 
-    def reject(self, path: Path, error: Refused) -> None:
+    def reject(self, stream: str, path: Path, error: Refused) -> None:
         if isinstance(self.trouble, BrokerUnavailable):
             raise self.trouble
+        f"{stream}{path}{error}".encode()  # what is refused is sent on as text, whatever its name
         self.rejected.append((path, error))
 
     def names(self) -> list[str]:
@@ -200,7 +202,7 @@ def test_a_folder_that_the_intake_knows_with_other_images_is_submitted_image_by_
     watched = Watched(tmp_path / "incoming", "polling")
     for number in (10, 2, 1):
         watched.drop(f"dock/monday/{number}.jpg")
-    watched.intake.answers[watched.root / "dock/monday"] = SubmitResult.CHANGED
+    watched.intake.answers[watched.root / "dock/monday"] = Submission.CHANGED
     watched.start()
     images = [("dock", f"dock/monday/{number}.jpg") for number in (1, 2, 10)]
     watched.wait_for(("dock", "dock/monday"), *images)

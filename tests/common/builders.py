@@ -1,0 +1,62 @@
+"""Small real messages for tests."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from common.contracts import (
+    Cause,
+    FeatureBlock,
+    FrameBatch,
+    Judgement,
+    Recipe,
+    Source,
+    SourceKind,
+    Status,
+    Verdict,
+    content_id,
+)
+
+RECIPE = Recipe(
+    backbone="mobilenet_v2", weights="aa", precision="f32", route="r1", sensors="s1", sample_fps=None
+)
+
+
+def block(frames: int, *, start: int = 0, uri: str = "/a.mp4", embedding: int = 4, quality: int = 3) -> FeatureBlock:
+    """Features whose values tell which frame of which source they belong to."""
+    index = np.arange(start, start + frames)
+    return FeatureBlock(
+        np.repeat(index[:, None], embedding, axis=1).astype(np.float32),
+        np.repeat(index[:, None], quality, axis=1).astype(np.float32),
+        index.astype(np.float64),
+        (uri,) if frames else (),
+        np.zeros(frames, np.int32),
+    )
+
+
+def batch(stream: str = "dock", *, name: str = "a", frames: int = 100, chunk_frames: int = 40) -> FrameBatch:
+    return FrameBatch(
+        id=content_id(stream, name),
+        stream=stream,
+        source=Source(uri=f"/{name}.mp4", kind=SourceKind.VIDEO, size=1, digest=name),
+        expected_frames=frames,
+        chunk_frames=chunk_frames,
+        recipe=RECIPE,
+        received_at=0.0,
+    )
+
+
+def verdict(*, stream: str = "dock", stop: int = 48, status: Status = Status.FAIL, baseline_id: str = "b1") -> Verdict:
+    judgement = Judgement(
+        status=status,
+        drift_score=0.6,
+        p_value=0.01,
+        cause=Cause.NOISE if status is Status.FAIL else None,
+        regime="golden.mp4",
+        views=(),
+        leading_features=(),
+        worst_frames=(),
+    )
+    return Verdict.place(
+        judgement, block(48), stream=stream, baseline="dock", baseline_id=baseline_id, stop=stop
+    )

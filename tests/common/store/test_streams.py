@@ -1,0 +1,209 @@
+"""The promises of the store, on a real Redis: accepted once, finished once, entered once, in order."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+
+from common.contracts import BatchReport, Chunk, DeadLetterKind, EventType, FeatureBlock, FrameBatch
+from common.errors import BadSource
+from common.settings import Settings
+from common.store import Store
+from common.store.logbook import dead_letter, event_of
+from common.store.streams import Committed, Finished, FinishedChunk, Judged
+from sentinel.redis_server import RedisServer
+from tests.common.builders import batch, block, verdict
+
+
+def chunk_features(chunk: Chunk) -> FeatureBlock:
+    stop = chunk.stop if chunk.stop is not None else chunk.start + 7
+    return block(stop - chunk.start, start=chunk.start, uri=chunk.source.uri)
+
+
+def commit(store: Store, stream: str, ready: list[FinishedChunk], *, judged: list[Judged] | None = None) -> Committed:
+    """Commit `ready` as a reducer does; the state is the list of frames that entered, so that it can be read back."""
+    read = store.streams.window(stream)
+    frames = [FeatureBlock.from_bytes(read.state)] if read.state else []
+    frames += [done.features for done in ready if done.features is not None]
+    state = FeatureBlock.concatenate(frames) if frames else block(0)
+    events = [
+        event_of(
+            EventType.BATCH_COMPLETE,
+            model="m",
+            stream=stream,
+            key=done.chunk.batch_id,
+            message=BatchReport(
+                batch_id=done.chunk.batch_id, stream=stream, uri=done.chunk.source.uri, frames=0, dead_chunks=0
+            ),
+        )
+        for done in ready
+    ]
+    return store.streams.commit(
+        stream, read=read, state=state.to_bytes(), chunks=ready, batch_events=events, judged=judged or []
+    )
+
+
+def test_a_batch_is_accepted_once(store: Store) -> None:
+    assert store.streams.register(batch())
+    assert not store.streams.register(batch())
+    assert store.streams.pending("dock") == 3
+
+
+def test_only_the_first_chunk_in_order_asks_for_the_reducer(store: Store) -> None:
+    work = batch()
+    store.streams.register(work)
+    first, second, last = work.chunks()
+    assert store.streams.finish(second, chunk_features(second)) is Finished.WAITS
+    assert store.streams.finish(first, chunk_features(first)) is Finished.HEADS
+    assert [done.chunk.id for done in store.streams.finished("dock", 10)] == [first.id, second.id]
+    assert store.streams.finish(last, chunk_features(last)) is Finished.WAITS
+
+
+def test_a_chunk_delivered_again_changes_nothing_and_still_asks_for_the_reducer(store: Store) -> None:
+    work = batch()
+    store.streams.register(work)
+    first = work.chunks()[0]
+    store.streams.finish(first, chunk_features(first))
+    assert store.streams.finish(first, block(1)) is Finished.HEADS
+    assert len(store.streams.finished("dock", 10)[0].features or ()) == 40
+
+
+def test_a_chunk_that_was_reduced_is_unknown_afterwards(store: Store) -> None:
+    work = batch(frames=5)
+    store.streams.register(work)
+    (only,) = work.chunks()
+    store.streams.finish(only, chunk_features(only))
+    assert commit(store, "dock", store.streams.finished("dock", 10)) is Committed.DONE
+    assert store.streams.finish(only, chunk_features(only)) is Finished.UNKNOWN
+    assert store.streams.count_delivery(only) == 0
+
+
+def test_of_two_reducers_that_read_the_same_one_commits(store: Store) -> None:
+    work = batch()
+    store.streams.register(work)
+    first = work.chunks()[0]
+    store.streams.finish(first, chunk_features(first))
+    ready = store.streams.finished("dock", 10)
+    read = store.streams.window("dock")
+    assert commit(store, "dock", ready) is Committed.DONE
+    again = store.streams.commit(
+        "dock", read=read, state=b"", chunks=ready, batch_events=[event_of(EventType.BATCH_COMPLETE, model="m", message=ready[0].chunk)], judged=[]
+    )
+    assert again is Committed.CONFLICT
+
+
+def test_a_given_up_chunk_leaves_a_letter_and_its_batch_ends_in_part(store: Store) -> None:
+    work = batch()
+    store.streams.register(work)
+    first, second, last = work.chunks()
+    for chunk in (first, last):
+        store.streams.finish(chunk, chunk_features(chunk))
+    error = BadSource("a.mp4 is broken: replace it")
+    letter = dead_letter(DeadLetterKind.CHUNK, "dock", "/a.mp4", error, second)
+    store.streams.give_up(second, letter)
+    store.streams.give_up(second, letter)
+    assert [row.reason for row in store.logbook.letters()] == [str(error)]
+    assert commit(store, "dock", store.streams.finished("dock", 10)) is Committed.DONE
+    (event,) = store.logbook.events()
+    report = BatchReport.from_json(event.data)
+    assert (report.frames, report.dead_chunks) == (40 + 7, 1)
+
+
+def test_a_fail_keeps_its_evidence(store: Store) -> None:
+    work = batch(frames=5)
+    store.streams.register(work)
+    (only,) = work.chunks()
+    store.streams.finish(only, chunk_features(only))
+    fail = verdict()
+    event = event_of(EventType.VERDICT_FAIL, model="m", stream="dock", message=fail, key=fail.id)
+    commit(store, "dock", store.streams.finished("dock", 10), judged=[Judged(fail, block(48), event)])
+    evidence = store.streams.evidence("dock", event.id)
+    assert evidence is not None
+    assert len(evidence) == 48
+    assert store.streams.window("dock").verdict == fail
+    kinds = [row.type for row in store.logbook.events()]
+    assert kinds == [EventType.VERDICT_FAIL, EventType.BATCH_COMPLETE]
+
+
+def test_lost_chunks_are_found_again(store: Store) -> None:
+    work = batch()
+    store.streams.register(work)
+    first, second, last = work.chunks()
+    store.streams.finish(second, chunk_features(second))
+    assert store.streams.overdue("dock", 0.0, 10) == [first, last]
+    assert store.streams.overdue("dock", 60.0, 10) == []
+
+
+class Deliveries(RuleBasedStateMachine):
+    """Deliver, redeliver, reorder, crash between any two steps: the frames that enter equal those of one clean run."""
+
+    server: RedisServer
+    batches = Bundle("batches")
+
+    @initialize()
+    def begin(self) -> None:
+        self.store = Store(self.server.url, Settings(_env_file=None))  # type: ignore[call-arg]
+        self.store.client.flushall()
+        self.order: list[FrameBatch] = []
+        self.finished: set[str] = set()
+        self.asked = False
+
+    @rule(target=batches, name=st.sampled_from("abcdef"), frames=st.integers(1, 30), size=st.integers(1, 12))
+    def offer(self, name: str, frames: int, size: int) -> object:
+        offered = batch(name=name, frames=frames, chunk_frames=size)
+        known = {work.id: work for work in self.order}
+        assert self.store.streams.register(offered) == (offered.id not in known)
+        if offered.id in known:
+            return multiple()
+        self.order.append(offered)
+        return offered
+
+    @rule(work=batches, pick=st.integers(0, 30), crash=st.booleans())
+    def deliver(self, work: FrameBatch, pick: int, crash: bool) -> None:
+        chunk = work.chunks()[pick % len(work.chunks())]
+        heads = self.store.streams.finish(chunk, chunk_features(chunk)) is Finished.HEADS
+        self.finished.add(chunk.id)
+        # A worker killed before it sent `reduce` is redelivered: the next delivery sends it.
+        self.asked = self.asked or (heads and not crash)
+
+    @rule(limit=st.integers(1, 5), crash=st.booleans())
+    def reduce(self, limit: int, crash: bool) -> None:
+        ready = self.store.streams.finished("dock", limit)
+        if ready and not crash:
+            assert commit(self.store, "dock", ready) is not Committed.CONFLICT
+
+    @invariant()
+    def frames_have_entered_once_and_in_order(self) -> None:
+        state = self.store.streams.window("dock").state
+        entered = FeatureBlock.from_bytes(state) if state else block(0)
+        found = [(entered.source_of(i), float(entered.times[i])) for i in range(len(entered))]
+        clean = [
+            (chunk.source.uri, float(t))
+            for work in self.order
+            for chunk in work.chunks()
+            for t in chunk_features(chunk).times
+        ]
+        assert found == clean[: len(found)]
+
+    def teardown(self) -> None:
+        for work in self.order:
+            for chunk in work.chunks():
+                self.store.streams.finish(chunk, chunk_features(chunk))
+        while ready := self.store.streams.finished("dock", 3):
+            commit(self.store, "dock", ready)
+        self.frames_have_entered_once_and_in_order()
+        assert self.store.streams.pending("dock") == 0
+        complete = [e for e in self.store.logbook.events() if e.type is EventType.BATCH_COMPLETE]
+        assert len(complete) == len(self.order), "each batch is announced as complete exactly once"
+        assert not self.store.client.keys("*:chunk:*"), "nothing of a reduced chunk is left behind"
+        self.store.client.close()
+
+
+def test_any_interleaving_of_deliveries_equals_one_clean_run(redis_server: RedisServer) -> None:
+    Deliveries.server = redis_server
+    case = Deliveries.TestCase
+    case.settings = hypothesis_settings(
+        max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    case("runTest").runTest()

@@ -1,0 +1,51 @@
+"""What many tests need: a real Redis on a free loopback port, one a session, emptied for each test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.settings import Settings, get_settings
+from common.store import Store
+from sentinel.redis_server import RedisServer
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test sees the defaults, whatever the shell it was started from has set."""
+    for name in [name for name in os.environ if name.startswith("SENTINEL_")]:
+        monkeypatch.delenv(name)
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"), max_mb=256)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        state_dir=tmp_path / "state",
+        watch_dir=tmp_path / "incoming",
+        baselines_dir=tmp_path / "baselines",
+        weights="random:0",
+        cooldown_seconds=0.2,
+    )
+
+
+@pytest.fixture
+def store(redis_server: RedisServer, settings: Settings) -> Iterator[Store]:
+    store = Store(redis_server.url, settings)
+    store.client.flushall()
+    yield store
+    store.client.close()
