@@ -103,6 +103,7 @@ class Source(Message):
     kind: SourceKind
     size: int = Field(ge=0, description="bytes")
     digest: str = Field(description="of the content, see `content_id`")
+    names: tuple[str, ...] = Field((), description="of a folder's images, in their order; in a chunk just its own")
 
 
 class Recipe(Message):
@@ -165,7 +166,7 @@ class FrameBatch(Message):
                 id=f"{self.id}-{start}",
                 batch_id=self.id,
                 stream=self.stream,
-                source=self.source,
+                source=self._source_of(start),
                 start=start,
                 stop=self.stop if start == starts[-1] else start + self.chunk_frames,
                 recipe=self.recipe,
@@ -175,6 +176,11 @@ class FrameBatch(Message):
             )
             for start in starts
         )
+
+    def _source_of(self, start: int) -> Source:
+        """A chunk of a folder names its images, so that one that arrives late cannot shift the others."""
+        names = self.source.names[start - self.start : start - self.start + self.chunk_frames]
+        return self.source.model_copy(update={"names": names})
 
 
 class Submission(StrEnum):

@@ -69,7 +69,14 @@ class Extractor:
                 )
 
     def extract(
-        self, path: Path, kind: SourceKind, *, uri: str, sample_fps: float | None, start: int = 0, stop: int | None = None
+        self,
+        path: Path,
+        kind: SourceKind,
+        *,
+        uri: str,
+        sample_fps: float | None,
+        start: int = 0,
+        stop: int | None = None,
     ) -> FeatureBlock:
         """Return the features of sampled frames `start` to `stop` (None: the end) of a source.
 
@@ -117,7 +124,9 @@ class Extractor:
         embedding = self.backbone.embed(np.stack(small))
         sensors = np.stack(quality)
         if not (np.isfinite(embedding).all() and np.isfinite(sensors).all()):
-            raise BadSource(f"{uri}: a frame between {times[0]:.2f} s and {times[-1]:.2f} s gives features that are not finite")
+            raise BadSource(
+                f"{uri}: a frame between {times[0]:.2f} s and {times[-1]:.2f} s gives features that are not finite"
+            )
         count = len(times)
         return FeatureBlock(
             embedding, sensors, np.array(times, np.float64), (uri,), np.zeros(count, np.int32)

@@ -33,7 +33,8 @@ from common.contracts import (
 )
 from common.errors import BadMessage, BadSource, BaselineMismatch, Refused
 from common.frames.cage import Cage
-from common.frames.decode import SourceInfo, probe, probe_image
+from common.frames.decode import probe, probe_image
+from common.frames.info import SourceInfo
 from common.frames.sampling import sampled_count
 from common.frames.sources import Limits, describe_source, local_path
 from common.settings import Settings
@@ -63,7 +64,9 @@ def describe_file(path: Path, limits: Limits) -> Described:
 
 def describe_data(data: bytes, name: str, limits: Limits) -> Described:
     """Inspect an encoded image held in memory. Runs in the cage."""
-    source = Source(uri=name, kind=SourceKind.IMAGE, size=len(data), digest=hashlib.blake2b(data, digest_size=16).hexdigest())
+    source = Source(
+        uri=name, kind=SourceKind.IMAGE, size=len(data), digest=hashlib.blake2b(data, digest_size=16).hexdigest()
+    )
     return Described(source, probe_image(data, name, limits))
 
 
@@ -221,5 +224,7 @@ def _patience(path: Path) -> float:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise BadSource(f"{path} cannot be read ({error.strerror}): check that it exists and its permissions") from error
+        raise BadSource(
+            f"{path} cannot be read ({error.strerror}): check that it exists and its permissions"
+        ) from error
     return _PROBE_SECONDS + size / _SLOW_DISK_BYTES_A_SECOND

@@ -51,9 +51,7 @@ def judge_block(
     )
     judged = []
     for window in windows:
-        judgement = judge(
-            stored.baseline, window.features, threshold=thresholds.score, p_value=thresholds.p_value
-        )
+        judgement = judge(stored.baseline, window.features, threshold=thresholds.score, p_value=thresholds.p_value)
         verdict = Verdict.place(
             judgement,
             window.features,

@@ -32,7 +32,8 @@ class Settings(BaseSettings):
     watch_dir: Path = Field(Path("incoming"), description="the watched folder: `<watch_dir>/<stream>/<file>`")
     baselines_dir: Path = Field(Path("baselines"), description="where baselines are kept by name")
     allowed_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
-        (), description="folders (separated by the system's path separator) that sources may lie in, beside the watched one"
+        (),
+        description="folders (separated by the system's path separator) that sources may lie in, beside the watched one",
     )
 
     # What is judged
@@ -45,7 +46,9 @@ class Settings(BaseSettings):
     window_frames: int = Field(48, ge=8, description="sampled frames a window; part of a baseline")
     window_stride: int = Field(12, ge=1, description="sampled frames between two verdicts")
     sample_fps: float | None = Field(
-        None, gt=0, description="frames sampled a second; unset: `baseline build` chooses, everything else follows the baseline"
+        None,
+        gt=0,
+        description="frames sampled a second; unset: `baseline build` chooses, everything else follows the baseline",
     )
 
     # Model and device
@@ -56,7 +59,9 @@ class Settings(BaseSettings):
 
     # Taking frames in
     settle_seconds: Seconds = Field(2.0, description="a file is taken once it has been unchanged for this long")
-    poll_seconds: Seconds = Field(1.0, description="how often a folder is looked at where the file system has no events")
+    poll_seconds: Seconds = Field(
+        1.0, description="how often a folder is looked at where the file system has no events"
+    )
     watch: Literal["auto", "events", "polling"] = Field("auto", description="how the folder is watched")
     chunk_frames: int = Field(64, ge=1, description="sampled frames a chunk, the unit of work")
     max_pixels: int = Field(50_000_000, ge=1, description="largest frame, in pixels")
@@ -68,11 +73,17 @@ class Settings(BaseSettings):
     # Tasks
     embed_processes: int = Field(2, ge=1, description="embedding processes that `sentinel up` starts")
     max_deliveries: int = Field(3, ge=1, description="times a task may be tried before it is a dead letter")
-    visibility_seconds: int = Field(45, ge=10, description="after this an unacknowledged task is delivered again; every task is bounded below it")
+    visibility_seconds: int = Field(
+        45, ge=10, description="after this an unacknowledged task is delivered again; every task is bounded below it"
+    )
     sweep_seconds: Seconds = Field(30.0, description="how often beat looks for chunks whose task was lost")
     stuck_seconds: Seconds = Field(120.0, description="a chunk not done after this is sent again")
-    daily_check: str = Field("0 6 * * *", description="when beat checks that every stream is alive, as a cron line in UTC")
-    silent_hours: float = Field(24.0, gt=0, description="the daily check reports a stream that gave no frame for this long")
+    daily_check: str = Field(
+        "0 6 * * *", description="when beat checks that every stream is alive, as a cron line in UTC"
+    )
+    silent_hours: float = Field(
+        24.0, gt=0, description="the daily check reports a stream that gave no frame for this long"
+    )
     retention_days: float = Field(7.0, gt=0, description="how long verdicts, events and batch records are kept")
     data_retention_seconds: Seconds = Field(
         900.0, description="how long an image from inside a camera event is kept once it is judged, for a retraining"
@@ -84,8 +95,12 @@ class Settings(BaseSettings):
     cooldown_seconds: Seconds = Field(60.0, description="FAILs of one model within this time lead to one retraining")
     retrain_seconds: Seconds = Field(10.0, description="how long one fine-tuning takes steps")
     retrain_max_triplets: int = Field(240, ge=12, description="most drifted triplets that one fine-tuning uses")
-    promote_min_gain_db: float = Field(0.05, ge=0, description="gain on the drifted footage that a promotion needs, dB PSNR")
-    promote_max_loss_db: float = Field(0.5, ge=0, description="loss on the golden footage that a promotion may cost, dB PSNR")
+    promote_min_gain_db: float = Field(
+        0.05, ge=0, description="gain on the drifted footage that a promotion needs, dB PSNR"
+    )
+    promote_max_loss_db: float = Field(
+        0.5, ge=0, description="loss on the golden footage that a promotion may cost, dB PSNR"
+    )
     retrain_seed: int = Field(0, description="seed of the fine-tuning")
 
     # Monitoring
@@ -106,7 +121,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _stride_fits_window(self) -> Settings:
         if self.window_stride > self.window_frames:
-            raise ValueError("SENTINEL_WINDOW_STRIDE must not exceed SENTINEL_WINDOW_FRAMES, or frames would go unjudged")
+            raise ValueError(
+                "SENTINEL_WINDOW_STRIDE must not exceed SENTINEL_WINDOW_FRAMES, or frames would go unjudged"
+            )
         return self
 
     @property

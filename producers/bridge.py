@@ -147,7 +147,9 @@ class Bridge:
             if isinstance(error, BrokerUnavailable):
                 raise
             subject = fields.get("id", entry_id.encode()).decode(errors="replace")
-            self.intake.bury(DeadLetterKind.EVENT, stream, f"event {subject}", error, RawEntry.of(fields), version=entry_id)
+            self.intake.bury(
+                DeadLetterKind.EVENT, stream, f"event {subject}", error, RawEntry.of(fields), version=entry_id
+            )
             return Submission.REJECTED
 
     def _take_verdict(self, entry_id: str, fields: dict[str, bytes]) -> None:
@@ -156,4 +158,6 @@ class Bridge:
             if event.type is EventType.VERDICT_FAIL:
                 self.store.champions.note_fail(event.model, event.id, Verdict.from_json(event.data))
         except BadMessage as error:
-            self.intake.bury(DeadLetterKind.EVENT, "", f"entry {entry_id}", error, RawEntry.of(fields), version=entry_id)
+            self.intake.bury(
+                DeadLetterKind.EVENT, "", f"entry {entry_id}", error, RawEntry.of(fields), version=entry_id
+            )

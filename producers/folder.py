@@ -20,7 +20,8 @@ from watchdog.observers.api import BaseObserver
 
 from common.errors import SettingsError
 from producers.looking import Tree
-from producers.places import STREAM_MARKER, is_passed_over
+from common.frames.naming import is_passed_over
+from producers.places import STREAM_MARKER
 from producers.settling import SettleTracker
 from producers.taking import Reject, Submit, Taker
 from producers.watching import Hint, events_of, file_system_without_events, is_alive
@@ -30,7 +31,7 @@ __all__ = ["FolderProducer", "Reject", "Submit"]
 log = logging.getLogger(__name__)
 
 _STOP_CHECK_SECONDS = 0.2  # how late a stop may be noticed
-_SCAN_SHARE = 0.05  # of the time may go into looking at the tree, however large it is
+_SCAN_SHARE = 0.1  # of the time may go into looking at the tree, however large it is
 _PATIENCE_SECONDS = 60.0  # a folder of images that still changes after this may be meant as a stream: say so
 _EVENT_SECONDS = 5.0  # an event that has not come by then was missed
 
@@ -223,7 +224,8 @@ class FolderProducer:
         elif hint.is_folder:
             self._look_into(hint.path, deep=True)
         else:
-            self._unannounced = self._unannounced and self._unannounced - {hint.path}
+            if self._unannounced:
+                self._unannounced.discard(hint.path)
             self._tree.look_at(hint.path, marked=(hint.path.parent / STREAM_MARKER).exists(), happened=True)
 
     def _look_into(self, folder: Path, *, deep: bool) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from common.contracts import SourceKind
 from common.errors import BadSource, PathNotAllowed
-from producers.places import STREAM_MARKER, Place, is_passed_over, kind_of, place_of
+from common.frames.naming import is_passed_over, kind_of
+from producers.places import STREAM_MARKER, Place, place_of
 from producers.settling import SettleTracker, Version
 
 log = logging.getLogger(__name__)

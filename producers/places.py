@@ -29,31 +29,12 @@ they are renamed.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from common.contracts import SourceKind
 
 STREAM_MARKER = ".stream"
-
-# fmt: off
-VIDEO_SUFFIXES = frozenset((
-    ".3gp", ".asf", ".avi", ".flv", ".gif", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mjpeg", ".mjpg", ".mkv",
-    ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
-))
-IMAGE_SUFFIXES = frozenset((
-    ".avif", ".bmp", ".exr", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
-))
-
-# What editors, browsers, copy and upload programs call a file that they have not finished.
-_TEMPORARY_SUFFIXES = (
-    ".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".opdownload", ".swp", ".swo",
-    ".swx", ".upload", ".uploading", ".incomplete", ".inprogress", ".!ut", ".aria2", "~",
-)
-# fmt: on
-
-_DIGITS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True)
@@ -63,22 +44,6 @@ class Place:
     stream: str
     unit: PurePath
     kind: SourceKind
-
-
-def is_passed_over(name: str) -> bool:
-    """Say whether a file or folder of this name is hidden or not finished yet.
-
-    The hidden ones include rsync's `.name.XXXXXX` and an editor's `.name.swp`.
-    """
-    return name.startswith((".", "~$")) or name.lower().endswith(_TEMPORARY_SUFFIXES)
-
-
-def kind_of(name: str) -> SourceKind | None:
-    """Return what a file of this name claims to be: VIDEO, IMAGE, or None for anything else."""
-    suffix = PurePath(name).suffix.lower()
-    if suffix in VIDEO_SUFFIXES:
-        return SourceKind.VIDEO
-    return SourceKind.IMAGE if suffix in IMAGE_SUFFIXES else None
 
 
 def place_of(path: PurePath, kind: SourceKind, *, marked: bool) -> Place:
@@ -99,10 +64,3 @@ def place_of(path: PurePath, kind: SourceKind, *, marked: bool) -> Place:
     if kind is SourceKind.IMAGE and len(folder.parts) > 1 and not marked:
         return Place("/".join(folder.parent.parts), folder, SourceKind.FOLDER)
     return Place("/".join(folder.parts), path, kind)
-
-
-def natural_order(path: PurePath) -> tuple[tuple[str | int, ...], ...]:
-    """Return a sort key that puts `2.jpg` before `10.jpg`."""
-    return tuple(
-        tuple(int(piece) if piece.isdecimal() else piece for piece in _DIGITS.split(part)) for part in path.parts
-    )

@@ -1,6 +1,6 @@
 """The Celery beat schedule.
 
-    celery -A producers.schedule beat
+celery -A producers.schedule beat
 """
 
 from __future__ import annotations
@@ -8,8 +8,7 @@ from __future__ import annotations
 from celery import Celery
 from celery.schedules import crontab, schedule
 
-from common.broker import DAILY_TASK, RETENTION_TASK, SWEEP_TASK
-from common.broker import app as app
+from common.broker import DAILY_TASK, RETENTION_TASK, SWEEP_TASK, app
 from common.errors import SettingsError
 from common.settings import Settings, get_settings
 
@@ -25,7 +24,9 @@ def cron(line: str) -> crontab:
         minute, hour, day, month, weekday = fields
         return crontab(minute=minute, hour=hour, day_of_month=day, month_of_year=month, day_of_week=weekday)
     except ValueError as error:
-        raise SettingsError(f"SENTINEL_DAILY_CHECK is {line!r}: give five fields, like '0 6 * * *' ({error})") from error
+        raise SettingsError(
+            f"SENTINEL_DAILY_CHECK is {line!r}: give five fields, like '0 6 * * *' ({error})"
+        ) from error
 
 
 def configure(celery: Celery, settings: Settings) -> None:

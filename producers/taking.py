@@ -11,7 +11,7 @@ from pathlib import Path
 from common.contracts import Submission, check_stream_name
 from common.errors import BadSource, BrokerUnavailable, Refused
 from producers.looking import Tree
-from producers.places import natural_order
+from common.frames.naming import natural_order
 
 log = logging.getLogger(__name__)
 

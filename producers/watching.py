@@ -11,6 +11,7 @@ import logging
 import os
 import queue
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ def events_of(root: Path, hints: queue.Queue[Hint]) -> Iterator[BaseObserver]:
     OSError
         If the system has no more watches to give (inotify limits), or `root` is no folder.
     """
+    # A folder made while its parent is being looked into is watched twice over, to no harm (watchdog 7.1).
+    warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
     observer = Observer()
     observer.schedule(_Handler(hints), str(root), recursive=True)
     observer.start()

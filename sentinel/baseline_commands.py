@@ -19,7 +19,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 def build(
     sources: Annotated[list[Path], typer.Argument(help="Golden footage: videos, image folders, or folders of them.")],
     name: Annotated[str, typer.Option(help="What to call it.")],
-    out_dir: Annotated[Path | None, typer.Option("--out", help="Folder to keep it in [SENTINEL_BASELINES_DIR].")] = None,
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", help="Folder to keep it in [SENTINEL_BASELINES_DIR].")
+    ] = None,
     backbone: Annotated[str, typer.Option(help="Embedding model [SENTINEL_BACKBONE].")] = "",
     weights: Annotated[str, typer.Option(help="imagenet, a file, or random:SEED [SENTINEL_WEIGHTS].")] = "",
     as_json: JsonOption = False,

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from common.frames.decode import probe
+from common.frames.info import SourceInfo
 
 from common.champions.baselines import StoredBaseline, save_baseline
 from common.champions.footage import golden_replay
@@ -18,8 +20,7 @@ from common.drift.baseline import Baseline
 from common.drift.windows import WindowRule
 from common.errors import BadBaseline, BadSource
 from common.extraction import Extractor
-from common.frames.decode import SourceInfo, probe
-from common.frames.quality import SENSOR_NAMES
+from common.frames.quality import SENSOR_FLOORS, SENSOR_NAMES
 from common.frames.sampling import sampled_count
 from common.frames.sources import describe_kind
 from common.settings import Settings
@@ -85,6 +86,7 @@ def build_baseline(
         recipe=extractor.recipe(fps),
         rule=WindowRule(frames=settings.window_frames, stride=settings.window_stride),
         sensor_names=SENSOR_NAMES,
+        sensor_floors=SENSOR_FLOORS,
         created_at=time.time(),
         libraries={library: importlib.metadata.version(library) for library in _LIBRARIES},
         replay=np.concatenate([golden_replay(path, kinds[path], extractor.limits) for path in paths]),

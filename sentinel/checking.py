@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from common.frames.decode import probe
 from pydantic import Field
 
 from common.champions.baselines import StoredBaseline
@@ -12,7 +13,6 @@ from common.contracts import Cause, FeatureBlock, Message, SourceKind, Status, V
 from common.drift.windows import WindowState
 from common.errors import BadSource, BaselineMismatch, WindowNotFull
 from common.extraction import Extractor
-from common.frames.decode import probe
 from common.frames.sampling import sampled_count
 from common.frames.sources import describe_kind, is_media
 from common.judging import Thresholds, judge_block

@@ -72,7 +72,9 @@ def check(
     try:
         name = baseline or settings.baseline
         if not name:
-            raise SettingsError("no baseline: give --baseline NAME or set SENTINEL_BASELINE; see `sentinel baseline list`")
+            raise SettingsError(
+                "no baseline: give --baseline NAME or set SENTINEL_BASELINE; see `sentinel baseline list`"
+            )
         stored = load_baseline(find_baseline(name, settings.baselines_dir))
         paths = checking.find_sources(source)
         extractor = Extractor(load_backbone(settings), Limits.from_settings(settings))
@@ -140,7 +142,9 @@ def sabotage(
         err.print(f"unknown fault {fault!r}; there are: {', '.join(known.value for known in Fault)}")
         raise typer.Exit(EXIT_USAGE)
     out_dir.mkdir(parents=True, exist_ok=True)
-    name = f"{source.stem}-{fault}-{severity}{source.suffix}" if source.is_file() else f"{source.name}-{fault}-{severity}"
+    name = (
+        f"{source.stem}-{fault}-{severity}{source.suffix}" if source.is_file() else f"{source.name}-{fault}-{severity}"
+    )
     target = out_dir / name
     spoil(source, target, Fault(fault), severity, seed=seed)
     out.print(str(target))
@@ -156,7 +160,10 @@ def up() -> None:
     stop = stop_on_signals()
     stack = LocalStack(settings, lambda line: err.print(f"[dim]sentinel[/] {line}"))
     info = stack.start()
-    tail = LogTail(stack.state_dir / "logs", lambda name, line: err.print(f"[dim]{name:>8}[/] ", end="") or err.print(line, markup=False))
+    tail = LogTail(
+        stack.state_dir / "logs",
+        lambda name, line: err.print(f"[dim]{name:>8}[/] ", end="") or err.print(line, markup=False),
+    )
     try:
         show_stack(settings, info)
         missing = wait_for_workers(info.redis_url, {"embed", "reduce", "retrain"}, 60.0)

@@ -67,6 +67,12 @@ class Ticker:
 @contextmanager
 def frame_progress() -> Iterator[FrameProgress]:
     """Show progress while the block runs."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("frames"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=err, transient=True) as progress:
         yield FrameProgress(progress)

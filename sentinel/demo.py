@@ -21,7 +21,7 @@ from common.errors import SentinelError
 from common.settings import Settings, get_settings
 from common.store import Store
 from sentinel.console import err, out, table
-from sentinel.demo_footage import FAULTS, Footage, drop, prepare
+from sentinel.demo_footage import FAULTS, drop, prepare
 from sentinel.stack import LocalStack, wait_for_workers
 
 STREAM = "dock"
@@ -146,7 +146,8 @@ def _expect(story: Story, settings: Settings, clips: Sequence[Path], wanted: Sta
     """Drop `clips`, wait for their verdicts, and hold them against `wanted` and, on FAIL, the cause."""
     dropped = [drop(clip, settings.watch_dir / STREAM) for clip in clips]
     story.wait_for(
-        f"a verdict on {', '.join(path.name for path in dropped)}", lambda: all(story.complete(path) for path in dropped)
+        f"a verdict on {', '.join(path.name for path in dropped)}",
+        lambda: all(story.complete(path) for path in dropped),
     )
     told = []
     for path in dropped:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from common.contracts import SourceKind
-from common.errors import BadSource
 from common.frames.decode import probe, sampled_frames
 from common.frames.encode import write_video
-from common.frames.sources import Limits
 from producers.saboteur import Fault, sabotage
+
+from common.contracts import SourceKind
+from common.errors import BadSource
+from common.frames.sources import Limits
 from sentinel.virtual_camera import record
 
 FAULTS = (Fault.NOISE, Fault.BLUR, Fault.LOW_LIGHT)
@@ -63,7 +64,9 @@ def _halve(video: Path, golden: Path, clean: Path) -> None:
     half = min(int(info.duration * info.fps / 2), _MOST_FRAMES)
     if half < 1:
         raise BadSource(f"{video} is too short to be halved: use one of a minute or so")
-    frames = (f.image for f in sampled_frames(video, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=limits))
+    frames = (
+        f.image for f in sampled_frames(video, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=limits)
+    )
     write_video(golden, islice(frames, half), info.fps)
     write_video(clean, islice(frames, half), info.fps)
 

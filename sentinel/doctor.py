@@ -65,7 +65,9 @@ def _redis(settings: Settings) -> str:
             f"{without_password(url)} has maxmemory-policy {policy}: it may forget frames when full; set it to noeviction"
         )
     persistent = client.config_get("appendonly").get("appendonly") == "yes"
-    return f"{without_password(url)}, " + ("append-only file" if persistent else "WITHOUT append-only file: a crash loses work")
+    return f"{without_password(url)}, " + (
+        "append-only file" if persistent else "WITHOUT append-only file: a crash loses work"
+    )
 
 
 def _folder(path: Path, setting: str) -> str:

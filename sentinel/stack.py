@@ -156,9 +156,7 @@ def _flower_address(settings: Settings, say: Callable[[str], None]) -> tuple[str
     """Return where Flower will listen; another free port than the one set if that is taken."""
     host, port = settings.flower_host, settings.flower_port
     if host not in {"127.0.0.1", "localhost", "::1"} and not settings.flower_password:
-        raise SettingsError(
-            f"SENTINEL_FLOWER_HOST is {host}, which others can reach: set SENTINEL_FLOWER_PASSWORD too"
-        )
+        raise SettingsError(f"SENTINEL_FLOWER_HOST is {host}, which others can reach: set SENTINEL_FLOWER_PASSWORD too")
     if port == 0:
         return host, free_port()
     with socket.socket() as probe:

@@ -76,7 +76,14 @@ def status(as_json: JsonOption = False) -> None:
         print_json(report.to_json())
         return
     rows = [
-        [s.stream, s.status or "no window yet", _number(s.drift_score), s.cause or "", str(s.pending_chunks), _ago(s.seconds_since_last_frame)]
+        [
+            s.stream,
+            s.status or "no window yet",
+            _number(s.drift_score),
+            s.cause or "",
+            str(s.pending_chunks),
+            _ago(s.seconds_since_last_frame),
+        ]
         for s in report.streams
     ]
     table("Streams", ["stream", "status", "score", "cause", "chunks waiting", "last frame"], rows)
@@ -197,7 +204,15 @@ def champions_list(as_json: JsonOption = False) -> None:
         print_messages(history)
         return
     rows = [
-        [r.model, f"v{r.version}", _clock(r.created_at), _number(r.gain_db), _number(r.loss_db), r.baseline_id[:12], r.reason]
+        [
+            r.model,
+            f"v{r.version}",
+            _clock(r.created_at),
+            _number(r.gain_db),
+            _number(r.loss_db),
+            r.baseline_id[:12],
+            r.reason,
+        ]
         for r in history
     ]
     table("Champions", ["model", "version", "since", "gain, dB", "loss, dB", "baseline", "why"], rows)

@@ -76,7 +76,7 @@ class Supervisor:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=die_with_parent,  # noqa: PLW1509, it makes one system call and touches no lock
                 env={**os.environ, **row.spec.environment},
             )
         row.started_at = time.monotonic()
@@ -120,7 +120,9 @@ class Supervisor:
         try:
             row.process.wait(row.spec.patience)
         except subprocess.TimeoutExpired:
-            self._say(f"{row.spec.name} did not stop within {row.spec.patience:.0f} s, killing it; its work is redelivered")
+            self._say(
+                f"{row.spec.name} did not stop within {row.spec.patience:.0f} s, killing it; its work is redelivered"
+            )
         # The group too: a killed parent's children must not outlive it.
         try:
             os.killpg(row.process.pid, signal.SIGKILL)

@@ -24,7 +24,9 @@ def watch_folder(settings: Settings, intake: Intake, stop: threading.Event) -> N
         try:
             return intake.submit(stream, path)
         except redis.RedisError as error:
-            raise BrokerUnavailable(f"Redis does not answer ({error}); {path} stays in the folder until it does") from error
+            raise BrokerUnavailable(
+                f"Redis does not answer ({error}); {path} stays in the folder until it does"
+            ) from error
 
     def reject(stream: str, path: Path, error: SentinelError) -> None:
         request = SourceRequest(stream=stream, uri=str(path))

@@ -1,6 +1,6 @@
 """The worker of queue `embed`: a chunk of a source becomes features.
 
-    celery -A workers.embedding worker -Q embed
+celery -A workers.embedding worker -Q embed
 """
 
 from __future__ import annotations
@@ -63,14 +63,18 @@ def finish(task: Task, chunk: Chunk) -> Finished:
         return Finished.UNKNOWN
     try:
         if deliveries > most:
-            raise BadSource(f"{chunk.source.uri}: {most} workers died or hung on frames {chunk.start} to {chunk.stop or 'the end'}")
+            raise BadSource(
+                f"{chunk.source.uri}: {most} workers died or hung on frames {chunk.start} to {chunk.stop or 'the end'}"
+            )
         features = extract(chunk)
     except Refused as error:
         return give_up(chunk, error)
     except (Exception, SoftTimeLimitExceeded) as error:
         if deliveries >= most:
             return give_up(chunk, error)
-        log.warning("chunk %s failed (%s: %s), delivery %d of %d", chunk.id, type(error).__name__, error, deliveries, most)
+        log.warning(
+            "chunk %s failed (%s: %s), delivery %d of %d", chunk.id, type(error).__name__, error, deliveries, most
+        )
         raise task.retry(exc=error, countdown=_RETRY_SECONDS, max_retries=None) from error
     return streams.finish(chunk, features)
 

@@ -49,10 +49,8 @@ def daily_check() -> None:
     for stream in store.streams.names():
         window = store.streams.window(stream)
         hours = (time.time() - window.last_frame_at) / _SECONDS_AN_HOUR if window.last_frame_at else float("inf")
-        if hours > settings.silent_hours:
-            state = "SILENT"
-        else:
-            state = window.verdict.status if window.verdict else "NO_WINDOW"
+        last = window.verdict.status if window.verdict else "NO_WINDOW"
+        state = "SILENT" if hours > settings.silent_hours else last
         check = StreamCheck(
             stream=stream,
             state=state,

@@ -1,6 +1,6 @@
 """The worker of queue `reduce`: finished chunks enter their stream's window, in order, and windows are judged.
 
-    celery -A workers.reducer worker -Q reduce
+celery -A workers.reducer worker -Q reduce
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from common.judging import JudgedWindow, Thresholds, judge_block
 from common.settings import get_settings
 from common.store.logbook import event_of
 from common.store.streams import Committed, FinishedChunk, Judged
-from workers import context
-from workers import housekeeping as housekeeping  # its tasks run on this queue
+from workers import (
+    context,
+    housekeeping,  # noqa: F401, its tasks run on this queue
+)
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +93,9 @@ def batch_event(done: FinishedChunk, model: str) -> Event:
 
 def verdict_event(row: JudgedWindow, stored: StoredBaseline) -> Event:
     kind = EventType.VERDICT_FAIL if row.verdict.status is Status.FAIL else EventType.VERDICT_PASS
-    return event_of(kind, model=stored.baseline.name, message=row.verdict, stream=row.verdict.stream, key=row.verdict.id)
+    return event_of(
+        kind, model=stored.baseline.name, message=row.verdict, stream=row.verdict.stream, key=row.verdict.id
+    )
 
 
 def say(row: JudgedWindow) -> None:

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from celery import Task
+from common.champions.gate import Decision, decide
+from common.champions.trainer import Challenger
 
 from common.broker import RETRAIN_TASK, app
 from common.champions import healing
 from common.champions.baselines import StoredBaseline, save_baseline
-from common.champions.gate import Decision, decide
 from common.champions.registry import promote
-from common.champions.trainer import Challenger
 from common.contracts import ChampionRecord, EventType, RetrainReport, Verdict
 from common.errors import NotPromoted, Refused
 from common.settings import get_settings
@@ -86,9 +85,7 @@ def retrain(self: Task, model: str) -> str:
             return reject(champion, fails, progress, str(error))
 
 
-def heal(
-    champion: ChampionRecord, stored: StoredBaseline, fails: dict[str, Verdict], progress: Progress
-) -> str:
+def heal(champion: ChampionRecord, stored: StoredBaseline, fails: dict[str, Verdict], progress: Progress) -> str:
     """Train on the footage of `fails`, and promote if the gate lets the challenger through."""
     settings = get_settings()
     progress("collecting", 0.0)
@@ -142,5 +139,3 @@ def reject(champion: ChampionRecord, fails: dict[str, Verdict], progress: Progre
 def champion_folder(model: str, version: int) -> Path:
     """Where a version's model and baseline are kept; a time stamp keeps two attempts at one version apart."""
     return get_settings().state_dir.resolve() / "champions" / model / f"v{version}-{int(time.time() * 1000)}"
-
-

@@ -59,7 +59,9 @@ def save_baseline(baseline: Baseline, folder: Path) -> StoredBaseline:
         shutil.rmtree(retired, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(staging, ignore_errors=True)
-        raise BadBaseline(f"baseline cannot be written to {folder}: {error.strerror or error}; free space or choose --out") from error
+        raise BadBaseline(
+            f"baseline cannot be written to {folder}: {error.strerror or error}; free space or choose --out"
+        ) from error
     return StoredBaseline(baseline, baseline.digest, folder.resolve())
 
 
@@ -117,4 +119,6 @@ def list_baselines(baselines_dir: Path) -> list[Path]:
     """Return the folders below `baselines_dir` that hold a baseline, by name."""
     if not baselines_dir.is_dir():
         return []
-    return sorted(path.parent for path in baselines_dir.glob(f"*/{MANIFEST_FILE}") if not path.parent.name.startswith("."))
+    return sorted(
+        path.parent for path in baselines_dir.glob(f"*/{MANIFEST_FILE}") if not path.parent.name.startswith(".")
+    )

@@ -63,7 +63,9 @@ class CurrentBaselines:
                 created_at=time.time(),
             )
             champions.promote(first, over=version, announce=None)
-        raise NotPromoted(f"model {golden.baseline.name!r} changes too often: are two golden baselines of that name in use?")
+        raise NotPromoted(
+            f"model {golden.baseline.name!r} changes too often: are two golden baselines of that name in use?"
+        )
 
     def _load_golden(self, name: str) -> StoredBaseline:
         folder = find_baseline(name, self.settings.baselines_dir).resolve()

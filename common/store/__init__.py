@@ -24,6 +24,4 @@ class Store:
             max_events=settings.max_events,
         )
         self.logbook = Logbook(self.client, max_events=settings.max_events)
-        self.champions = ChampionStore(
-            self.client, cooldown=settings.cooldown_seconds, max_events=settings.max_events
-        )
+        self.champions = ChampionStore(self.client, cooldown=settings.cooldown_seconds, max_events=settings.max_events)

@@ -17,9 +17,7 @@ from common.contracts import (
     content_id,
 )
 
-RECIPE = Recipe(
-    backbone="mobilenet_v2", weights="aa", precision="f32", route="r1", sensors="s1", sample_fps=None
-)
+RECIPE = Recipe(backbone="mobilenet_v2", weights="aa", precision="f32", route="r1", sensors="s1", sample_fps=None)
 
 
 def block(frames: int, *, start: int = 0, uri: str = "/a.mp4", embedding: int = 4, quality: int = 3) -> FeatureBlock:
@@ -57,6 +55,4 @@ def verdict(*, stream: str = "dock", stop: int = 48, status: Status = Status.FAI
         leading_features=(),
         worst_frames=(),
     )
-    return Verdict.place(
-        judgement, block(48), stream=stream, baseline="dock", baseline_id=baseline_id, stop=stop
-    )
+    return Verdict.place(judgement, block(48), stream=stream, baseline="dock", baseline_id=baseline_id, stop=stop)

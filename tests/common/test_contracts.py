@@ -12,8 +12,13 @@ from common.errors import BadMessage
 from tests.common.builders import batch, block, verdict
 
 
-@given(st.lists(st.one_of(st.text(), st.integers(), st.none()), max_size=4), st.lists(st.one_of(st.text(), st.integers(), st.none()), max_size=4))
-def test_content_ids_are_equal_exactly_when_their_parts_are(a: list[str | int | None], b: list[str | int | None]) -> None:
+@given(
+    st.lists(st.one_of(st.text(), st.integers(), st.none()), max_size=4),
+    st.lists(st.one_of(st.text(), st.integers(), st.none()), max_size=4),
+)
+def test_content_ids_are_equal_exactly_when_their_parts_are(
+    a: list[str | int | None], b: list[str | int | None]
+) -> None:
     assert (content_id(*a) == content_id(*b)) == (repr(a) == repr(b))
 
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.contracts import SourceKind
-from producers.places import is_passed_over, kind_of, natural_order, place_of
+from common.frames.naming import is_passed_over, kind_of, natural_order
+from producers.places import place_of
 
 
 @pytest.mark.parametrize(

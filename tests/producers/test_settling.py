@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from producers.places import is_passed_over
+from common.frames.naming import is_passed_over
 from producers.settling import SettleTracker, Version
 
 SETTLE = 2.0

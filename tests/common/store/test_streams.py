@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings as hypothesis_settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
@@ -88,7 +89,12 @@ def test_of_two_reducers_that_read_the_same_one_commits(store: Store) -> None:
     read = store.streams.window("dock")
     assert commit(store, "dock", ready) is Committed.DONE
     again = store.streams.commit(
-        "dock", read=read, state=b"", chunks=ready, batch_events=[event_of(EventType.BATCH_COMPLETE, model="m", message=ready[0].chunk)], judged=[]
+        "dock",
+        read=read,
+        state=b"",
+        chunks=ready,
+        batch_events=[event_of(EventType.BATCH_COMPLETE, model="m", message=ready[0].chunk)],
+        judged=[],
     )
     assert again is Committed.CONFLICT
 

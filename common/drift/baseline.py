@@ -1,0 +1,208 @@
+"""The golden baseline: what streams look like when all is well."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from common.contracts import FeatureBlock, Recipe
+from common.drift.calibration import null_starts
+from common.drift.manifest import BaselineManifest, ClipSummary
+from common.drift.regime import Bounds, Regime, fit_regime
+from common.drift.views import quality_names
+from common.drift.windows import WindowRule
+from common.errors import BadBaseline, BaselineTooShort
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+_FEWEST_NULL_WINDOWS = 4  # below that, "the largest distance seen" says nothing
+_FEWEST_DISTINCT = 3  # frames; footage of one repeated picture has no variation to calibrate on
+_COLUMNS = ("embedding", "embedding_spread", "quality", "quality_spread")
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """Golden clips, each a regime with a null of its own. `fit` makes one, `judge` (in `judge.py`) uses it.
+
+    Attributes
+    ----------
+    recipe : how its features were made
+    rule : the windows that it judges
+    regimes : one a clip; clips accepted by promotions come after the golden ones
+    replay : (n, 3, height, width, 3) uint8 golden frame triplets for fine-tuning, carried untouched; or None
+    """
+
+    name: str
+    recipe: Recipe
+    rule: WindowRule
+    sensor_names: tuple[str, ...]
+    sensor_floors: tuple[float, ...]
+    regimes: tuple[Regime, ...]
+    null_false_alarms: float
+    libraries: Mapping[str, str]
+    created_at: float
+    replay: npt.NDArray[np.uint8] | None = None
+
+    @classmethod
+    def fit(
+        cls,
+        clips: Sequence[tuple[str, FeatureBlock]],
+        *,
+        name: str,
+        recipe: Recipe,
+        rule: WindowRule,
+        sensor_names: tuple[str, ...],
+        sensor_floors: tuple[float, ...],
+        created_at: float,
+        libraries: Mapping[str, str],
+        replay: npt.NDArray[np.uint8] | None = None,
+    ) -> Baseline:
+        """Learn golden clips, given by name and features in order.
+
+        Raises
+        ------
+        BaselineTooShort
+            If a clip is too short for a null; the message says how long it must be.
+        BadBaseline
+            If a clip is one picture repeated.
+        """
+        for clip, block in clips:
+            _require_footage(clip, block, rule.frames)
+        regimes = [fit_regime(clip, block, window=rule.frames, floors=sensor_floors) for clip, block in clips]
+        made = cls(
+            name, recipe, rule, sensor_names, sensor_floors, tuple(regimes), 0.0, dict(libraries), created_at, replay
+        )
+        return replace(made, null_false_alarms=_own_failures(made, clips))
+
+    def extended(self, clips: Sequence[tuple[str, FeatureBlock]]) -> Baseline:
+        """Return a baseline that also covers `clips`: footage that a promotion accepted.
+
+        They may be as short as one window. What they are too short to show is
+        borrowed from the golden clips, with more room.
+        """
+        golden = [regime for regime in self.regimes if regime.summary.golden]
+        fresh = [
+            fit_regime(clip, block, window=self.rule.frames, floors=self.sensor_floors, like=golden)
+            for clip, block in clips
+        ]
+        return replace(self, regimes=(*self.regimes, *fresh))
+
+    @property
+    def embedding_size(self) -> int:
+        return self.regimes[0].embedding.shape[1]
+
+    @property
+    def quality_size(self) -> int:
+        """Width of the sensors' part of a `FeatureBlock`."""
+        return len(self.sensor_names)
+
+    @property
+    def quality_columns(self) -> tuple[str, ...]:
+        return quality_names(self.sensor_names)
+
+    @property
+    def digest(self) -> str:
+        """The baseline's id: equal content, equal digest."""
+        digest = hashlib.blake2b(self.to_manifest().to_json().encode(), digest_size=16)
+        for name, array in sorted(self.to_arrays().items()):
+            digest.update(f"{name}{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def to_manifest(self) -> BaselineManifest:
+        return BaselineManifest(
+            name=self.name,
+            recipe=self.recipe,
+            rule=self.rule,
+            sensor_names=self.sensor_names,
+            sensor_floors=self.sensor_floors,
+            embedding_size=self.embedding_size,
+            clips=tuple(regime.summary for regime in self.regimes),
+            null_false_alarms=self.null_false_alarms,
+            libraries=dict(self.libraries),
+            created_at=self.created_at,
+        )
+
+    def to_arrays(self) -> Arrays:
+        """Return everything that is not in the manifest, by name."""
+        arrays: Arrays = {}
+        for number, regime in enumerate(self.regimes):
+            for column in _COLUMNS:
+                arrays[f"{number}.{column}"] = getattr(regime, column)
+            for view, bounds in (("embedding", regime.embedding_bounds), ("quality", regime.quality_bounds)):
+                arrays[f"{number}.{view}_bound"] = bounds.distance
+                arrays[f"{number}.{view}_size"] = bounds.size
+        if self.replay is not None:
+            arrays["replay"] = self.replay
+        return arrays
+
+    @classmethod
+    def from_parts(cls, manifest: BaselineManifest, arrays: Arrays) -> Baseline:
+        """Put a baseline together again; raise `BadBaseline` if manifest and arrays do not fit."""
+        try:
+            regimes = tuple(_regime(clip, number, arrays) for number, clip in enumerate(manifest.clips))
+        except KeyError as error:
+            raise BadBaseline(f"baseline {manifest.name!r} lacks array {error}: rebuild it") from error
+        wide = len(quality_names(manifest.sensor_names))
+        for regime in regimes:
+            if regime.embedding.shape[1:] != (manifest.embedding_size,) or regime.quality.shape[1:] != (wide,):
+                raise BadBaseline(f"baseline {manifest.name!r} has arrays of another shape than it says: rebuild it")
+        if not regimes:
+            raise BadBaseline(f"baseline {manifest.name!r} covers no clip: rebuild it")
+        return cls(
+            manifest.name,
+            manifest.recipe,
+            manifest.rule,
+            manifest.sensor_names,
+            manifest.sensor_floors,
+            regimes,
+            manifest.null_false_alarms,
+            manifest.libraries,
+            manifest.created_at,
+            arrays.get("replay"),
+        )
+
+
+def _regime(clip: ClipSummary, number: int, arrays: Arrays) -> Regime:
+    def array(name: str) -> npt.NDArray[Any]:
+        return arrays[f"{number}.{name}"]
+
+    return Regime(
+        clip,
+        *(array(column) for column in _COLUMNS),
+        embedding_bounds=Bounds(array("embedding_bound"), array("embedding_size")),
+        quality_bounds=Bounds(array("quality_bound"), array("quality_size")),
+    )
+
+
+def _require_footage(clip: str, block: FeatureBlock, window: int) -> None:
+    enough = window
+    while len(null_starts(enough, window)) < _FEWEST_NULL_WINDOWS:
+        enough += 1
+    if len(block) < enough:
+        seconds = float(block.times[-1] - block.times[0]) / max(len(block) - 1, 1) * enough if len(block) > 1 else 0.0
+        needed = f"{enough} frames" + (f" (about {seconds:.0f} s at this sampling)" if seconds else "")
+        raise BaselineTooShort(
+            f"{clip} has {len(block)} sampled frames; a baseline with windows of {window} frames needs {needed}: "
+            "give longer footage, or set SENTINEL_WINDOW_FRAMES lower or SENTINEL_SAMPLE_FPS higher"
+        )
+    if len(np.unique(block.quality, axis=0)) < _FEWEST_DISTINCT:
+        raise BadBaseline(f"{clip} shows the same picture all the time: golden footage must come from a live camera")
+
+
+def _own_failures(baseline: Baseline, clips: Sequence[tuple[str, FeatureBlock]]) -> float:
+    """The share of the clips' own windows that fail: a floor under the false-alarm rate, not the rate itself."""
+    from common.contracts import Status
+    from common.drift.judge import judge
+
+    window, failed, count = baseline.rule.frames, 0, 0
+    for _, block in clips:
+        for start in range(0, len(block) - window + 1, window):
+            count += 1
+            failed += judge(baseline, block[start : start + window]).status is Status.FAIL
+    return failed / max(count, 1)

@@ -1,0 +1,109 @@
+"""What golden footage does by itself: the null that a window is held against.
+
+Frames of video are not independent, so shuffling or splitting them at random
+gives a null far too narrow, and every window fails. Here contiguous windows of
+a clip are compared with the rest of it, a guard gap around them left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import kstwobign
+
+from common.drift.statistics import kolmogorov_smirnov, sort_reference, wasserstein
+
+Array = npt.NDArray[np.float32]
+
+_GUARD_SHARE = 0.5  # of a window is left out on either side: neighbouring frames are nearly the same frame
+_MOST_WINDOWS = 48  # more overlap so much that they add time and no knowledge
+_FEWEST_REST = 8  # frames that must remain to compare a window with
+_MEDIAN_K, _UPPER_K = float(kstwobign.ppf(0.5)), float(kstwobign.ppf(0.9))
+_UPPER_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class Null:
+    """Distances of a clip's own windows from the rest of the clip.
+
+    Attributes
+    ----------
+    wasserstein : (n_windows, f)
+    kolmogorov : (n_windows, f)
+    effective_windows : how many windows fit beside each other
+    widening : factor for what so short a clip cannot have shown
+    """
+
+    wasserstein: npt.NDArray[np.float64]
+    kolmogorov: npt.NDArray[np.float64]
+    effective_windows: float
+    widening: float
+
+    def bound(self) -> npt.NDArray[np.float64]:
+        """Return (f,) the distance that the clip's own variation explains."""
+        return np.asarray(self.wasserstein.max(axis=0) * self.widening, np.float64)
+
+    def effective_size(self) -> npt.NDArray[np.float64]:
+        """Return (f,) the number of independent frames that a comparison amounts to.
+
+        The KS statistic of n independent frames is K / sqrt(n) with K of
+        Kolmogorov's distribution. The n for which the null's median and upper
+        statistics are as large as they were found is the effective size.
+        """
+        middle = np.median(self.kolmogorov, axis=0)
+        upper = np.quantile(self.kolmogorov, _UPPER_SHARE, axis=0)
+        tiny = 1e-6
+        sizes = np.minimum((_MEDIAN_K / np.maximum(middle, tiny)) ** 2, (_UPPER_K / np.maximum(upper, tiny)) ** 2)
+        return np.asarray(sizes, np.float64)
+
+
+def widening(frames: int, window: int) -> float:
+    """Return the factor for finite footage: with n windows' worth, the largest seen is not the largest there is."""
+    return 1.0 + 1.0 / float(np.sqrt(max(frames / window, 1e-9)))
+
+
+def null_starts(frames: int, window: int) -> list[int]:
+    """Return where the windows of a clip start that are judged against the rest of it."""
+    last = frames - window
+    step = max(1, window // 4, last // _MOST_WINDOWS)
+    return [start for start in range(0, last + 1, step) if frames - _hole(start, frames, window) >= _FEWEST_REST]
+
+
+def _hole(start: int, frames: int, window: int) -> int:
+    guard = int(window * _GUARD_SHARE)
+    return min(frames, start + window + guard) - max(0, start - guard)
+
+
+def null_of(sample: Array, window: int, pooled: bool) -> Null | None:
+    """Return the null of one clip, or None if it is too short for any window with a rest.
+
+    Parameters
+    ----------
+    sample : (n, f), a clip's frames in order, scaled
+    window : frames a window
+    pooled : average the distances over the features, so that the null has one column
+    """
+    guard = int(window * _GUARD_SHARE)
+    rows_w, rows_k = [], []
+    for start in null_starts(len(sample), window):
+        rest = np.concatenate([sample[: max(0, start - guard)], sample[start + window + guard :]])
+        reference = sort_reference(rest)
+        piece = sample[start : start + window]
+        w, k = wasserstein(reference, piece), kolmogorov_smirnov(reference, piece)
+        rows_w.append([w.mean()] if pooled else w)
+        rows_k.append([k.mean()] if pooled else k)
+    if not rows_w:
+        return None
+    return Null(np.array(rows_w), np.array(rows_k), len(sample) / window, widening(len(sample), window))
+
+
+def ks_p_value(statistic: npt.NDArray[np.float64], effective_size: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the p-value of KS statistics at effective sample sizes.
+
+    The asymptotic distribution with Stephens' correction for small samples
+    (Stephens 1970: sqrt(n) + 0.12 + 0.11 / sqrt(n)).
+    """
+    root = np.sqrt(effective_size)
+    return np.asarray(kstwobign.sf(statistic * (root + 0.12 + 0.11 / np.maximum(root, 1e-9))), np.float64)

@@ -1,0 +1,197 @@
+"""The verdict on one window: how far it lies from the baseline beyond what the baseline does by itself.
+
+For each regime and column: W, the Wasserstein distance of the window from the
+regime, and c, the bound that the regime's own windows keep. The drift score is
+1 - c / W, the share of the distance that the baseline's own variation does not
+explain: 0 on a usual window, 0.3 where W is 1.43 times the bound. The p-value is
+that of the KS statistic at the effective sample size that the regime's own
+windows showed, corrected for the number of columns and views (Bonferroni).
+
+A window is a FAIL if one column has a score above the threshold and a p-value
+below its own; and it is judged by the regime that it resembles most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from common.contracts import FeatureBlock, FeatureShift, Judgement, Status, ViewScore, WorstFrame
+from common.drift.baseline import Baseline
+from common.drift.calibration import ks_p_value
+from common.drift.diagnosis import Shifts, diagnose
+from common.drift.regime import Bounds, Regime
+from common.drift.statistics import kolmogorov_smirnov, wasserstein
+from common.drift.views import EMBEDDING, QUALITY, quality_view
+from common.errors import BadMessage
+
+_VIEWS = 2
+_LEADING = 5  # features named in a verdict
+_WORST = 3  # frames named in a verdict
+
+
+@dataclass(frozen=True)
+class _ViewResult:
+    """Scores and p-values of a view's columns, (f,) each; p is corrected for columns and views."""
+
+    scores: npt.NDArray[np.float64]
+    p_values: npt.NDArray[np.float64]
+    distances: npt.NDArray[np.float64]
+    bounds: npt.NDArray[np.float64]
+
+    def leading(self, threshold: float, p_value: float) -> int:
+        """Return the column that speaks for the view: a failing one before others, then the higher score."""
+        failing = (self.scores > threshold) & (self.p_values < p_value)
+        return int(np.lexsort((-self.p_values, self.scores, failing))[-1])
+
+    def fails(self, threshold: float, p_value: float) -> npt.NDArray[np.bool_]:
+        return np.asarray((self.scores > threshold) & (self.p_values < p_value))
+
+
+@dataclass(frozen=True)
+class _RegimeResult:
+    regime: Regime
+    embedding: _ViewResult
+    quality: _ViewResult
+
+
+def judge(baseline: Baseline, window: FeatureBlock, *, threshold: float = 0.30, p_value: float = 0.05) -> Judgement:
+    """Judge one full window of features.
+
+    Parameters
+    ----------
+    baseline : fitted to features of the same recipe
+    window : exactly as many frames as `baseline.rule` says
+    threshold, p_value : FAIL means a score above and a p-value below
+
+    Raises
+    ------
+    BadMessage
+        If the window has another length or width, or features that are not finite.
+    """
+    _check(baseline, window)
+    quality = quality_view(window)
+    results = [_compare(regime, window, quality) for regime in baseline.regimes]
+    best = min(results, key=lambda result: _severity(result, threshold, p_value))
+    return _judgement(baseline, best, window, quality, threshold, p_value)
+
+
+def _check(baseline: Baseline, window: FeatureBlock) -> None:
+    if len(window) != baseline.rule.frames:
+        raise BadMessage(
+            f"a window of {len(window)} frames cannot be judged by baseline {baseline.name!r}, "
+            f"whose windows have {baseline.rule.frames}: rebuild it with SENTINEL_WINDOW_FRAMES={len(window)}"
+        )
+    widths = (window.embedding.shape[1], window.quality.shape[1])
+    wanted = (baseline.embedding_size, baseline.quality_size)
+    if widths != wanted:
+        raise BadMessage(
+            f"the window has {widths[0]} + {widths[1]} features, baseline {baseline.name!r} has {wanted[0]} + "
+            f"{wanted[1]}: they were made by different recipes"
+        )
+
+
+def _compare(regime: Regime, window: FeatureBlock, quality: npt.NDArray[np.float32]) -> _RegimeResult:
+    scaled = regime.scaled(window.embedding)
+    w = np.array([wasserstein(regime.embedding, scaled).mean()])
+    k = np.array([kolmogorov_smirnov(regime.embedding, scaled).mean()])
+    return _RegimeResult(
+        regime,
+        _result(w, k, regime.embedding_bounds),
+        _result(
+            wasserstein(regime.quality, quality), kolmogorov_smirnov(regime.quality, quality), regime.quality_bounds
+        ),
+    )
+
+
+def _result(w: npt.NDArray[np.float64], k: npt.NDArray[np.float64], bounds: Bounds) -> _ViewResult:
+    scores = np.clip(1.0 - bounds.distance / np.maximum(w, 1e-12), 0.0, 1.0)
+    p_values = np.minimum(ks_p_value(k, bounds.size) * len(w) * _VIEWS, 1.0)
+    return _ViewResult(scores, p_values, w, bounds.distance)
+
+
+def _severity(result: _RegimeResult, threshold: float, p_value: float) -> tuple[int, float]:
+    """Order regimes by how badly a window fits them: columns that fail, then the scores in all."""
+    failing = sum(int(view.fails(threshold, p_value).sum()) for view in (result.embedding, result.quality))
+    return failing, float(result.embedding.scores.sum() + result.quality.scores.sum())
+
+
+def _judgement(
+    baseline: Baseline,
+    best: _RegimeResult,
+    window: FeatureBlock,
+    quality: npt.NDArray[np.float32],
+    threshold: float,
+    p_value: float,
+) -> Judgement:
+    regime = best.regime
+    views = {EMBEDDING: best.embedding, QUALITY: best.quality}
+    leads = {name: view.leading(threshold, p_value) for name, view in views.items()}
+    fails = {name: bool(view.fails(threshold, p_value)[leads[name]]) for name, view in views.items()}
+    speaker = max(views, key=lambda name: (fails[name], views[name].scores[leads[name]]))
+    failed = any(fails.values())
+    shifts = _shifts(baseline, best, quality, threshold, p_value)
+    return Judgement(
+        status=Status.FAIL if failed else Status.PASS,
+        drift_score=float(views[speaker].scores[leads[speaker]]),
+        p_value=float(views[speaker].p_values[leads[speaker]]),
+        cause=diagnose(shifts, embedding_fails=fails[EMBEDDING]) if failed else None,
+        regime=regime.summary.name,
+        views=tuple(
+            ViewScore(
+                view=name,
+                drift_score=float(view.scores[leads[name]]),
+                p_value=float(view.p_values[leads[name]]),
+                distance=float(view.distances[leads[name]]),
+                bound=float(view.bounds[leads[name]]),
+            )
+            for name, view in views.items()
+        ),
+        leading_features=_leading_features(shifts, regime, best.quality),
+        worst_frames=_worst_frames(regime, window, quality, speaker, leads[QUALITY]),
+    )
+
+
+def _shifts(
+    baseline: Baseline, best: _RegimeResult, quality: npt.NDArray[np.float32], threshold: float, p_value: float
+) -> Shifts:
+    return Shifts(
+        names=baseline.quality_columns,
+        before=best.regime.quality_middle().astype(np.float64),
+        now=np.median(quality, axis=0).astype(np.float64),
+        scores=best.quality.scores,
+        fails=best.quality.fails(threshold, p_value),
+    )
+
+
+def _leading_features(shifts: Shifts, regime: Regime, view: _ViewResult) -> tuple[FeatureShift, ...]:
+    order = np.lexsort((view.scores, shifts.fails))[::-1]
+    return tuple(
+        FeatureShift(
+            feature=shifts.names[i],
+            shift=float((shifts.now[i] - shifts.before[i]) / regime.quality_spread[i]),
+            baseline_value=float(shifts.before[i]),
+            window_value=float(shifts.now[i]),
+        )
+        for i in order[:_LEADING]
+        if view.scores[i] > 0
+    )
+
+
+def _worst_frames(
+    regime: Regime, window: FeatureBlock, quality: npt.NDArray[np.float32], speaker: str, column: int
+) -> tuple[WorstFrame, ...]:
+    """Name the frames farthest from the regime in what speaks for the verdict, in usual deviations."""
+    if speaker == QUALITY:
+        middle, spread = regime.quality_middle()[column], regime.quality_spread[column]
+        distance = np.abs(quality[:, column] - middle) / spread
+    else:
+        middle_e = regime.embedding[len(regime.embedding) // 2]
+        distance = np.sqrt(np.square(regime.scaled(window.embedding) - middle_e).mean(axis=1))
+    order = np.argsort(-distance, kind="stable")[:_WORST]
+    return tuple(
+        WorstFrame(source=window.source_of(int(i)), time=float(window.times[i]), distance=float(distance[i]))
+        for i in order
+    )

@@ -1,0 +1,36 @@
+"""How a baseline was made: everything about it but the arrays."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from common.contracts import Message, Recipe
+from common.drift.windows import WindowRule
+
+
+class ClipSummary(Message):
+    """One clip that a baseline covers: a regime that windows are compared with."""
+
+    name: str
+    frames: int = Field(ge=1)
+    seconds: float = Field(ge=0, description="of footage, from the first to the last sampled frame")
+    null_windows: int = Field(ge=0, description="windows of the clip judged against the rest of it; 0: bounds borrowed")
+    effective_windows: float = Field(ge=0, description="independent windows that the clip amounts to")
+    golden: bool = Field(description="False: footage accepted by a promotion")
+
+
+class BaselineManifest(Message):
+    """Everything that says how a baseline was made and what it can do."""
+
+    name: str
+    recipe: Recipe
+    rule: WindowRule
+    sensor_names: tuple[str, ...]
+    sensor_floors: tuple[float, ...]
+    embedding_size: int = Field(ge=1)
+    clips: tuple[ClipSummary, ...]
+    null_false_alarms: float = Field(
+        ge=0, le=1, description="share of the golden footage's own windows that the finished judge fails"
+    )
+    libraries: dict[str, str] = Field(description="versions that it was made with")
+    created_at: float = Field(description="seconds since the epoch")

@@ -1,0 +1,123 @@
+"""One clip of a baseline, ready to hold a window against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from common.contracts import FeatureBlock
+from common.drift.calibration import Null, null_of, widening
+from common.drift.manifest import ClipSummary
+from common.drift.statistics import sort_reference
+from common.drift.views import MOTION_FLOOR, quality_view
+
+Array = npt.NDArray[np.float32]
+
+_MOST_FRAMES = 2000  # of a clip are kept, evenly spread: more move no quantile that matters and cost time a verdict
+_MAD_TO_SIGMA = 1.4826  # of a normal variable
+# Mean over the dimensions of W1 / spread between two samples of the same footage is seldom less (MEASURED: 0.28 at 20
+# independent frames, 0.1 at 200). A bound below it would only say that the footage was still.
+EMBEDDING_FLOOR = 0.15
+_SMALLEST_SPREAD = 1e-4
+# What a clip too short for a null of its own borrows from the golden ones is not its own: leave it more room.
+_BORROWED = 1.25
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a view's columns do by themselves: the distance explained, and the effective sample size; (f,) each."""
+
+    distance: npt.NDArray[np.float64]
+    size: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Regime:
+    """One clip: its sorted features, their spreads, and its bounds.
+
+    Attributes
+    ----------
+    embedding : (m, d) sorted along frames, in units of `embedding_spread`
+    embedding_spread : (d,)
+    quality : (m, q) sorted along frames, in the sensors' units
+    quality_spread : (q,), for messages: a usual deviation of each sensor
+    """
+
+    summary: ClipSummary
+    embedding: Array
+    embedding_spread: Array
+    quality: Array
+    quality_spread: Array
+    embedding_bounds: Bounds
+    quality_bounds: Bounds
+
+    def scaled(self, embedding: Array) -> Array:
+        """Return embeddings in units of the clip's spread."""
+        return np.asarray(embedding / self.embedding_spread, np.float32)
+
+    def quality_middle(self) -> Array:
+        return np.asarray(self.quality[len(self.quality) // 2], np.float32)
+
+
+def fit_regime(
+    name: str, block: FeatureBlock, *, window: int, floors: tuple[float, ...], like: list[Regime] | None = None
+) -> Regime:
+    """Learn one clip.
+
+    Parameters
+    ----------
+    floors : smallest change of each sensor that matters
+    like : golden regimes to borrow from where the clip is too short; None for golden clips themselves
+    """
+    quality = quality_view(block)
+    spread = np.maximum(block.embedding.std(axis=0), _SMALLEST_SPREAD)
+    # A dimension that hardly ever fires must not turn its rare firing into a large distance.
+    spread = np.maximum(spread, np.median(spread)).astype(np.float32)
+    embedding = np.asarray(block.embedding / spread, np.float32)
+    null_e = null_of(embedding, window, pooled=True)
+    null_q = null_of(quality, window, pooled=False)
+    every = np.array((*floors, MOTION_FLOOR), np.float64)
+    borrowed = _BORROWED * widening(len(block), window)
+    seconds = float(block.times.max() - block.times.min()) if len(block.sources) == 1 else float(len(block))
+    summary = ClipSummary(
+        name=name,
+        frames=len(block),
+        seconds=seconds,
+        null_windows=len(null_e.wasserstein) if null_e else 0,
+        effective_windows=len(block) / window,
+        golden=like is None,
+    )
+    return Regime(
+        summary,
+        sort_reference(_thin(embedding)),
+        spread,
+        sort_reference(_thin(quality)),
+        _usual_spread(quality, every),
+        _bounds(null_e, np.array([EMBEDDING_FLOOR]), [r.embedding_bounds for r in like or ()], borrowed),
+        _bounds(null_q, every, [r.quality_bounds for r in like or ()], borrowed),
+    )
+
+
+def _bounds(null: Null | None, floor: npt.NDArray[np.float64], like: list[Bounds], borrowed: float) -> Bounds:
+    distances, sizes = [floor], []
+    if null is not None:
+        distances.append(null.bound())
+        sizes.append(null.effective_size())
+    if like:
+        distances.append(np.max([row.distance for row in like], axis=0) * borrowed)
+        sizes.append(np.min([row.size for row in like], axis=0))
+    return Bounds(np.max(distances, axis=0), np.min(sizes, axis=0))
+
+
+def _usual_spread(quality: Array, floors: npt.NDArray[np.float64]) -> Array:
+    middle = np.median(quality, axis=0)
+    robust = _MAD_TO_SIGMA * np.median(np.abs(quality - middle), axis=0)
+    return np.maximum(robust, floors / 2).astype(np.float32)
+
+
+def _thin(sample: Array) -> Array:
+    if len(sample) <= _MOST_FRAMES:
+        return sample
+    return sample[np.linspace(0, len(sample) - 1, _MOST_FRAMES).round().astype(int)]

@@ -1,0 +1,68 @@
+"""Which frames are sampled: a pure rule on presentation times.
+
+A tick is k / sample_fps seconds after the first frame. A frame is sampled if it
+is the first one at or after some tick, and counts once however many ticks it
+serves: a gap in the footage does not repeat a frame. The rule looks at times
+alone, so a part of a video is sampled as the whole is, wherever reading starts.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from common.contracts import SourceKind
+from common.frames.frame import SourceInfo
+
+TimestampArray = npt.NDArray[np.int64]
+"""Presentation timestamps, in units of a time base."""
+
+# Containers round times (Matroska to a millisecond): a frame that comes this much before its tick is on time.
+_ROUNDING = Fraction(1, 1000)
+_FINEST_RATE = 100_000  # a rate is taken as a fraction of at most this denominator, so that 29.97 is 2997 / 100
+_SAME_RATE = Fraction(999, 1000)  # 29.97 asked of 30000 / 1001 means every frame
+
+
+def select(pts: TimestampArray, time_base: Fraction, sample_fps: float | None) -> TimestampArray:
+    """Return those of `pts` that are sampled.
+
+    Parameters
+    ----------
+    pts : (n,) int64, ascending, presentation times of all frames in units of `time_base`
+    time_base : seconds a unit
+    sample_fps : frames a second; None, or the stream's own rate or more: every frame
+
+    Examples
+    --------
+    >>> select(np.arange(10), Fraction(1, 10), 4.0).tolist()
+    [0, 3, 5, 8]
+    """
+    if sample_fps is None or len(pts) == 0:
+        return pts
+    rate = Fraction(sample_fps).limit_denominator(_FINEST_RATE)
+    if len(pts) > 1:
+        interval = Fraction(float(np.median(np.diff(pts)))) * time_base
+        if rate * interval >= _SAME_RATE:
+            return pts
+    # Exact in whole numbers: with floats, rounding would decide about frames that lie on a tick.
+    scale, first = rate * time_base, int(pts[0])
+    early = (_ROUNDING * rate).numerator, (_ROUNDING * rate).denominator
+    up, down = scale.numerator * early[1], scale.denominator * early[1]
+    ahead = early[0] * scale.denominator
+    ticks = np.array([((p - first) * up + ahead) // down for p in pts.tolist()], dtype=np.int64)
+    fresh = np.ones(len(pts), dtype=bool)
+    fresh[1:] = ticks[1:] > ticks[:-1]
+    return pts[fresh]
+
+
+def sampled_count(info: SourceInfo, sample_fps: float | None) -> int:
+    """Return how many sampled frames the header of a source promises, at least 1.
+
+    Stills are all sampled, whatever the rate: whoever took them chose it.
+    """
+    if sample_fps is None or info.kind is not SourceKind.VIDEO or sample_fps >= info.fps:
+        return info.frames
+    return max(1, min(info.frames, math.ceil(info.duration * sample_fps)))

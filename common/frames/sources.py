@@ -1,0 +1,220 @@
+"""Which files are sources: where they may lie, what kind they are, and what identifies their content."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+from common.contracts import Source, SourceKind, content_id
+from common.errors import BadSource, PathNotAllowed
+from common.settings import Settings
+
+# fmt: off
+VIDEO_SUFFIXES = frozenset((
+    ".3gp", ".asf", ".avi", ".flv", ".gif", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mjpeg", ".mjpg", ".mkv",
+    ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
+))
+IMAGE_SUFFIXES = frozenset((
+    ".avif", ".bmp", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
+))
+# fmt: on
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: `C:` is a drive
+_DIGITS = re.compile(r"(\d+)")
+_DIGEST_BYTES = 16
+_HASH_STEP_BYTES = 1 << 20  # read in pieces, so that a file's size does not matter
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a source may measure. The defaults are those of the settings of the same names."""
+
+    max_pixels: int = 50_000_000
+    min_side: int = 32
+    max_file_bytes: int = 20_000_000_000
+    max_folder_files: int = 100_000
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        return cls(
+            max_pixels=settings.max_pixels,
+            min_side=settings.min_side,
+            max_file_bytes=settings.max_file_bytes,
+            max_folder_files=settings.max_folder_files,
+        )
+
+    def check_size(self, name: str, width: int, height: int) -> None:
+        """Raise `BadSource` if frames of `width` x `height` pixels may not be decoded."""
+        if width * height > self.max_pixels:
+            raise BadSource(
+                f"{name} is {width} x {height} pixels, more than SENTINEL_MAX_PIXELS ({self.max_pixels}): "
+                "scale it down, or raise the setting if the machine has the memory"
+            )
+        if min(width, height) < self.min_side:
+            raise BadSource(
+                f"{name} is {width} x {height} pixels, and a side must have SENTINEL_MIN_SIDE ({self.min_side}) at least: "
+                "send frames as the camera made them"
+            )
+
+
+def local_path(uri: str, roots: Sequence[Path]) -> Path:
+    """Return the file or folder that `uri` names, with every link resolved.
+
+    Parameters
+    ----------
+    uri : a path, or a `file://` URI
+    roots : folders that a source may lie in
+
+    Raises
+    ------
+    PathNotAllowed
+        If it lies under none of `roots`, be it by `..` or by a link.
+    BadSource
+        If `uri` is no path, or a URL of another scheme.
+    """
+    try:
+        path = Path(_path_part(uri)).resolve()
+        allowed = [root.resolve() for root in roots]
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name too long, a NUL in it
+        raise BadSource(f"{uri!r} is no path that can be followed ({error}): send the path of a file or folder") from error
+    if not any(path.is_relative_to(root) for root in allowed):
+        raise PathNotAllowed(
+            f"{path} lies under none of the allowed folders ({', '.join(map(str, allowed)) or 'there are none'}): "
+            "move it there, or add its folder to SENTINEL_ALLOWED_ROOTS"
+        )
+    return path
+
+
+def _path_part(uri: str) -> str:
+    match = _SCHEME.match(uri)
+    if match is None:
+        return uri
+    if match[1].lower() != "file":
+        # Room for fsspec: another scheme would be opened here, by the store that it names.
+        raise BadSource(f"{uri!r}: sources at {match[1]}:// are not read yet; mount the storage and send a path or file:// URI")
+    parts = urlsplit(uri, allow_fragments=False)
+    if parts.netloc not in {"", "localhost"}:
+        raise BadSource(f"{uri!r} names a file on host {parts.netloc!r}: a file URI has three slashes, file:///folder/file")
+    # A question mark may stand in a file's name; in a file URI it separates nothing.
+    return unquote(parts.path + (f"?{parts.query}" if parts.query else ""))
+
+
+def is_media(path: Path) -> bool:
+    """Say whether the name of `path` is that of a video or image, and not a hidden one."""
+    return not path.name.startswith(".") and path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES
+
+
+def describe_kind(path: Path) -> SourceKind:
+    """Return what kind of source `path` is, by its name; raise `BadSource` if it is none."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return SourceKind.FOLDER
+    if suffix in VIDEO_SUFFIXES:
+        return SourceKind.VIDEO
+    if suffix in IMAGE_SUFFIXES:
+        return SourceKind.IMAGE
+    raise BadSource(
+        f"{path} is neither a video ({' '.join(sorted(VIDEO_SUFFIXES))}), nor an image ({' '.join(sorted(IMAGE_SUFFIXES))}), "
+        "nor a folder of images: rename or convert it"
+    )
+
+
+def describe_source(path: Path, limits: Limits) -> Source:
+    """Return kind, size and digest of the file or folder at `path`. Reads every byte, decodes nothing.
+
+    The digest of a file depends on its content alone; that of a folder on
+    names, sizes and contents of its images.
+
+    Raises
+    ------
+    BadSource
+        If it is missing, empty, unreadable, too large, or no video, image or folder of images.
+    """
+    uri = _printable(path)
+    kind = describe_kind(path)
+    if kind is not SourceKind.FOLDER:
+        size, digest = _size_and_digest(path, limits)
+        return Source(uri=uri, kind=kind, size=size, digest=content_id(digest))
+    rows: list[tuple[str, int, str]] = []
+    for image in images_in(path, limits):
+        _printable(image)
+        rows.append((image.name, *_size_and_digest(image, limits)))
+    digest = content_id(*(part for row in rows for part in row))
+    return Source(uri=uri, kind=kind, size=sum(size for _, size, _ in rows), digest=digest)
+
+
+def images_in(folder: Path, limits: Limits) -> list[Path]:
+    """Return the images right in `folder`, in natural order of their names (`2.jpg` before `10.jpg`).
+
+    Raises
+    ------
+    BadSource
+        If there is none, there are too many, the folder cannot be read, or one is a link that leaves the folder.
+    """
+    try:
+        names = [p for p in folder.iterdir() if is_media(p) and p.suffix.lower() in IMAGE_SUFFIXES and not p.is_dir()]
+        home = folder.resolve()
+        strays = [p for p in names if p.is_symlink() and not p.resolve().is_relative_to(home)]
+    except OSError as error:
+        raise BadSource(f"{folder} cannot be read ({error.strerror}): check that it exists and its permissions") from error
+    if strays:
+        raise PathNotAllowed(f"{strays[0]} is a link that leaves its folder: put the image itself there")
+    if not names:
+        raise BadSource(f"{folder} holds no images ({' '.join(sorted(IMAGE_SUFFIXES))}): put some there, or remove it")
+    if len(names) > limits.max_folder_files:
+        raise BadSource(
+            f"{folder} holds {len(names)} images, more than SENTINEL_MAX_FOLDER_FILES ({limits.max_folder_files}): split it"
+        )
+    return sorted(names, key=lambda path: natural_key(path.name))
+
+
+def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
+    """Return a sort key that puts `2.jpg` before `10.jpg`, total even where names differ in zeros only."""
+    pieces = _DIGITS.split(name)
+    return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in pieces), name
+
+
+def check_file(path: Path, limits: Limits) -> int:
+    """Return the size of a regular file in bytes; raise `BadSource` if it cannot be a source."""
+    try:
+        seen = path.stat()
+    except OSError as error:
+        raise BadSource(f"{path} cannot be read ({error.strerror}): check that it exists and its permissions") from error
+    if not stat.S_ISREG(seen.st_mode):  # opening a pipe would wait for ever
+        raise BadSource(f"{path} is no regular file: send a video or image file")
+    if seen.st_size == 0:
+        raise BadSource(f"{path} is empty: send it again, whole")
+    if seen.st_size > limits.max_file_bytes:
+        raise BadSource(
+            f"{path} has {seen.st_size} bytes, more than SENTINEL_MAX_FILE_BYTES ({limits.max_file_bytes}): "
+            "cut it into parts, or raise the setting"
+        )
+    return seen.st_size
+
+
+def _size_and_digest(path: Path, limits: Limits) -> tuple[int, str]:
+    check_file(path, limits)
+    digest, size = hashlib.blake2b(digest_size=_DIGEST_BYTES), 0
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_HASH_STEP_BYTES):
+                digest.update(piece)
+                size += len(piece)
+    except OSError as error:
+        raise BadSource(f"{path} cannot be read ({error.strerror}): give this process read permission") from error
+    return size, digest.hexdigest()
+
+
+def _printable(path: Path) -> str:
+    """Return `path` as text that can be sent; a name on disk may be bytes that are no text."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise BadSource(f"{str(path)!r} has a name that is not valid UTF-8: rename it") from error
+    return str(path)

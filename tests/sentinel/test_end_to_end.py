@@ -1,0 +1,197 @@
+"""The main job on real parts: a dropped file, a camera's events and a one-shot check say the same."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import pytest
+from common.frames.decode import sampled_frames
+from producers.saboteur import Fault, sabotage
+
+from common.broker import EMBED_TASK, make_app
+from common.contracts import BatchReport, Event, EventType, SourceKind, Verdict
+from common.frames.sources import Limits
+from common.settings import Settings
+from sentinel.demo_footage import drop
+from tests.sentinel.conftest import Running, wait_until
+
+FRAMES = 60  # one full window and one more after the stride
+
+
+def events(stack: Running, stream: str, *kinds: EventType) -> list[Event]:
+    return [event for event in stack.store.logbook.events() if event.stream == stream and event.type in kinds]
+
+
+def verdicts(stack: Running, stream: str) -> list[Verdict]:
+    return [
+        Verdict.from_json(event.data) for event in events(stack, stream, EventType.VERDICT_PASS, EventType.VERDICT_FAIL)
+    ]
+
+
+def wait_for_batches(stack: Running, stream: str, count: int = 1) -> None:
+    wait_until(f"{count} batches of {stream}", lambda: len(events(stack, stream, EventType.BATCH_COMPLETE)) >= count)
+
+
+def figures(rows: Sequence[Verdict]) -> list[tuple[int, int, str, float]]:
+    return [(row.start, row.stop, row.status, row.drift_score) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def stills(stack: Running) -> list[Path]:
+    """The first frames of the clean clip as lossless images, in a folder that cameras may name."""
+    folder = stack.world.folder / "frames" / "cam"
+    folder.mkdir(parents=True)
+    paths = []
+    frames = sampled_frames(
+        stack.world.folder / "clean.mp4", SourceKind.VIDEO, sample_fps=None, start=0, stop=FRAMES, limits=Limits()
+    )
+    for frame in frames:
+        paths.append(folder / f"{frame.index:04d}.png")
+        assert cv2.imwrite(str(paths[-1]), cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR))
+    return paths
+
+
+def test_a_dropped_clean_video_passes_just_as_the_one_shot_check_says(stack: Running) -> None:
+    drop(stack.world.folder / "clean.mp4", stack.world.watch_dir / "site" / "dock 3é")
+    wait_for_batches(stack, "site/dock 3é")
+    queued = verdicts(stack, "site/dock 3é")
+    assert {row.status for row in queued} == {"PASS"}
+    checked = stack.world.run("check", str(stack.world.folder / "clean.mp4"), "--baseline", "golden", "--json")
+    assert checked.returncode == 0, checked.stderr
+    windows = [Verdict.model_validate(row) for row in json.loads(checked.stdout)["windows"]]
+    assert [row[:3] for row in figures(windows)] == [row[:3] for row in figures(queued)]
+    assert [row.drift_score for row in windows] == pytest.approx([row.drift_score for row in queued], abs=1e-6)
+
+
+def test_frames_named_by_camera_events_and_a_dropped_folder_of_them_give_the_same_verdict(
+    stack: Running, stills: list[Path]
+) -> None:
+    for path in stills:
+        fields = {
+            "specversion": "1.0", "id": path.stem, "source": "/cameras/cam7", "type": "io.sentinel.frame.v1",
+            "datacontenttype": "image/png", "dataref": f"file://{path}",
+        }  # fmt: skip
+        stack.store.client.xadd("sentinel:ingest", fields)  # type: ignore[arg-type]
+        stack.store.client.xadd("sentinel:ingest", fields)  # type: ignore[arg-type]  # a camera that sends twice
+    target = stack.world.watch_dir / "folderdrop" / "batch one"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(stills[0].parent, target)
+    wait_for_batches(stack, "cam7", FRAMES)
+    wait_for_batches(stack, "folderdrop")
+    by_event, by_folder = verdicts(stack, "cam7"), verdicts(stack, "folderdrop")
+    assert by_event
+    assert figures(by_event)[0] == figures(by_folder)[0]
+    reports = [BatchReport.from_json(e.data) for e in events(stack, "cam7", EventType.BATCH_COMPLETE)]
+    assert sum(report.frames for report in reports) == FRAMES, "an event that came twice counts once"
+
+
+def test_an_image_inside_an_event_counts_as_one_named_by_it(stack: Running, stills: list[Path]) -> None:
+    fields = {
+        "specversion": "1.0", "id": "1", "source": "/cameras/inline", "type": "io.sentinel.frame.v1",
+        "datacontenttype": "image/png", "data": stills[0].read_bytes(),
+    }  # fmt: skip
+    stack.store.client.xadd("sentinel:ingest", fields)  # type: ignore[arg-type]
+    wait_for_batches(stack, "inline")
+    (event,) = events(stack, "inline", EventType.BATCH_COMPLETE)
+    assert BatchReport.from_json(event.data).frames == 1
+
+
+def test_a_celery_client_may_hand_a_source_in_by_task_name(stack: Running) -> None:
+    app = make_app(Settings(_env_file=None, redis_url=stack.info.redis_url))  # type: ignore[call-arg]
+    app.send_task(EMBED_TASK, kwargs={"stream": "celery", "uri": str(stack.world.folder / "clean.mp4")}, queue="embed")
+    wait_for_batches(stack, "celery")
+    app.close()
+    assert {row.status for row in verdicts(stack, "celery")} == {"PASS"}
+
+
+def test_bad_files_become_dead_letters_that_say_what_to_do_and_the_stream_goes_on(stack: Running) -> None:
+    folder = stack.world.watch_dir / "mixed"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "notes.mp4").write_text("this is no video\n" * 50)
+    (folder / "empty.mp4").touch()
+    cv2.imwrite(str(folder / "dot.png"), cv2.cvtColor(__import__("numpy").zeros((1, 1, 3), "uint8"), cv2.COLOR_RGB2BGR))
+    whole = (stack.world.folder / "golden.mp4").read_bytes()
+    (folder / "cut.mp4").write_bytes(whole[: len(whole) // 3])
+    stack.store.client.xadd("sentinel:ingest", {"specversion": "0.3", "id": "x", "source": "/cameras/bad"})
+    stack.store.client.xadd(
+        "sentinel:ingest",
+        {"specversion": "1.0", "id": "y", "source": "/cameras/bad", "type": "io.sentinel.frame.v1", "dataref": "file:///etc/passwd"},
+    )  # fmt: skip
+    drop(stack.world.folder / "clean.mp4", folder)
+    wait_for_batches(stack, "mixed")
+    assert {row.status for row in verdicts(stack, "mixed")} == {"PASS"}
+
+    def letters() -> dict[str, str]:
+        return {Path(row.subject).name: row.reason for row in stack.store.logbook.letters()}
+
+    wait_until(
+        "six dead letters", lambda: {"notes.mp4", "empty.mp4", "dot.png", "event x", "event y"} <= set(letters())
+    )
+    found = letters()
+    assert "notes.mp4" in found["notes.mp4"]
+    assert "empty" in found["empty.mp4"]
+    assert "1" in found["dot.png"] and "dot.png" in found["dot.png"]
+    assert "specversion" in found["event x"]
+    assert "SENTINEL_ALLOWED_ROOTS" in found["event y"]
+    shown = stack.world.run("dead", "list")
+    assert shown.returncode == 0
+    assert "specversion" in shown.stdout
+
+
+def test_flower_shows_the_workers(stack: Running) -> None:
+    def page() -> str:
+        try:
+            with urllib.request.urlopen(stack.info.flower_url, timeout=5) as answer:
+                return str(answer.read().decode())
+        except OSError:
+            return ""
+
+    wait_until("Flower to list the workers", lambda: "embed@" in page())
+
+
+def test_a_second_start_says_that_one_is_running_and_where(stack: Running) -> None:
+    second = stack.world.run("up")
+    assert second.returncode == 3
+    assert str(stack.info.pid) in second.stderr
+    assert stack.info.redis_url in second.stderr
+
+
+def test_status_and_events_show_what_happened(stack: Running) -> None:
+    status = json.loads(stack.world.run("status", "--json").stdout)
+    assert {"site/dock 3é", "cam7"} <= {row["stream"] for row in status["streams"]}
+    listed = json.loads(stack.world.run("events", "--json", "--limit", "3").stdout)
+    assert len(listed) == 3
+
+
+def test_sabotage_fails_with_its_cause_one_retraining_heals_and_a_rollback_brings_the_fail_back(stack: Running) -> None:
+    source = stack.world.folder / "clean.mp4"
+    spoiled = {}
+    for title in ("first", "again", "after rollback"):
+        spoiled[title] = stack.world.folder / f"noise {title}.mp4"
+        sabotage(source, spoiled[title], Fault.NOISE, 4, seed=0, title=title)
+    drop(spoiled["first"], stack.world.watch_dir / "healed")
+    wait_for_batches(stack, "healed")
+    first = verdicts(stack, "healed")
+    assert {row.status for row in first} == {"FAIL"}
+    assert first[0].cause == "noise"
+
+    promoted = lambda: [e for e in stack.store.logbook.events() if e.type is EventType.CHAMPION_PROMOTED]  # noqa: E731
+    wait_until("a promotion", promoted)
+    started = [e for e in stack.store.logbook.events() if e.type is EventType.RETRAIN_STARTED]
+    assert len(started) == 1, "all FAILs of the burst led to one retraining"
+    drop(spoiled["again"], stack.world.watch_dir / "healed")
+    wait_for_batches(stack, "healed", 2)
+    again = verdicts(stack, "healed")[len(first) :]
+    assert {row.status for row in again} == {"PASS"}
+    assert again[0].baseline_id != first[0].baseline_id, "model and baseline were switched together"
+
+    back = stack.world.run("champions", "rollback", "golden")
+    assert back.returncode == 0, back.stderr
+    drop(spoiled["after rollback"], stack.world.watch_dir / "healed")
+    wait_for_batches(stack, "healed", 3)
+    assert verdicts(stack, "healed")[-1].status == "FAIL"
