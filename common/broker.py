@@ -6,7 +6,7 @@ Producers and workers meet only through the names in this module.
 from __future__ import annotations
 
 from celery import Celery
-from kombu import Queue
+from kombu import Queue  # type: ignore[attr-defined]
 
 from common.contracts import Chunk
 from common.settings import Settings, get_settings
@@ -43,7 +43,7 @@ def make_app(settings: Settings) -> Celery:
     url = settings.redis_url or "redis://127.0.0.1:6379/0"
     app = Celery("sentinel", broker=url, backend=url)
     app.conf.update(
-        task_queues=[Queue(name) for name in (EMBED_QUEUE, REDUCE_QUEUE, RETRAIN_QUEUE)],
+        task_queues=[Queue(name) for name in (EMBED_QUEUE, REDUCE_QUEUE, RETRAIN_QUEUE)],  # type: ignore[no-untyped-call]
         task_routes={task: {"queue": queue} for task, queue in _QUEUE_OF.items()},
         # JSON only: a pickle message is refused, not run.
         task_serializer="json",

@@ -34,7 +34,7 @@ from common.contracts import (
 from common.errors import BadMessage, BadSource, BaselineMismatch, Refused
 from common.frames.cage import Cage
 from common.frames.decode import probe, probe_image
-from common.frames.info import SourceInfo
+from common.frames.frame import SourceInfo
 from common.frames.sampling import sampled_count
 from common.frames.sources import Limits, describe_source, local_path
 from common.settings import Settings

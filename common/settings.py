@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     baselines_dir: Path = Field(Path("baselines"), description="where baselines are kept by name")
     allowed_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         (),
-        description="folders (separated by the system's path separator) that sources may lie in, beside the watched one",
+        description="folders (separated like PATH) that sources may lie in, beside the watched one",
     )
 
     # What is judged

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from common.frames.decode import probe
-from common.frames.info import SourceInfo
+from common.frames.frame import SourceInfo
 
 from common.champions.baselines import StoredBaseline, save_baseline
 from common.champions.footage import golden_replay

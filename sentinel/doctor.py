@@ -62,7 +62,7 @@ def _redis(settings: Settings) -> str:
     policy = client.config_get("maxmemory-policy").get("maxmemory-policy", "?")
     if policy != "noeviction":
         raise SentinelError(
-            f"{without_password(url)} has maxmemory-policy {policy}: it may forget frames when full; set it to noeviction"
+            f"{without_password(url)} has maxmemory-policy {policy} and may forget frames when full: set noeviction"
         )
     persistent = client.config_get("appendonly").get("appendonly") == "yes"
     return f"{without_password(url)}, " + (

@@ -121,7 +121,7 @@ class Supervisor:
             row.process.wait(row.spec.patience)
         except subprocess.TimeoutExpired:
             self._say(
-                f"{row.spec.name} did not stop within {row.spec.patience:.0f} s, killing it; its work is redelivered"
+                f"{row.spec.name} did not stop within {row.spec.patience:.0f} s and is killed; its work comes again"
             )
         # The group too: a killed parent's children must not outlive it.
         try:

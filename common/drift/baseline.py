@@ -94,7 +94,7 @@ class Baseline:
 
     @property
     def embedding_size(self) -> int:
-        return self.regimes[0].embedding.shape[1]
+        return int(self.regimes[0].embedding.shape[1])
 
     @property
     def quality_size(self) -> int:
@@ -173,8 +173,11 @@ def _regime(clip: ClipSummary, number: int, arrays: Arrays) -> Regime:
         return arrays[f"{number}.{name}"]
 
     return Regime(
-        clip,
-        *(array(column) for column in _COLUMNS),
+        summary=clip,
+        embedding=array("embedding"),
+        embedding_spread=array("embedding_spread"),
+        quality=array("quality"),
+        quality_spread=array("quality_spread"),
         embedding_bounds=Bounds(array("embedding_bound"), array("embedding_size")),
         quality_bounds=Bounds(array("quality_bound"), array("quality_size")),
     )

@@ -22,13 +22,14 @@ _FROZEN_DROP = 1.5  # natural log: movement fell to less than a quarter
 
 @dataclass(frozen=True)
 class Shifts:
-    """The quality view's columns before (baseline) and now (window), with their scores; (q,) each."""
+    """The quality view's columns before (baseline) and now (window), with their scores, and which of
+    them moved farther than the baseline explains; (q,) each."""
 
     names: tuple[str, ...]
     before: npt.NDArray[np.float64]
     now: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float64]
-    fails: npt.NDArray[np.bool_]
+    moved: npt.NDArray[np.bool_]
 
     def change(self, name: str) -> float:
         """How far a column moved, in its own unit; 0 if there is none of that name."""
@@ -40,7 +41,7 @@ class Shifts:
         return float(self.now[self.names.index(name)]) if name in self.names else 0.0
 
     def failed(self, name: str) -> bool:
-        return name in self.names and bool(self.fails[self.names.index(name)])
+        return name in self.names and bool(self.moved[self.names.index(name)])
 
     def fell(self, name: str) -> bool:
         return self.failed(name) and self.change(name) < 0

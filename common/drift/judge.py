@@ -132,7 +132,7 @@ def _judgement(
     fails = {name: bool(view.fails(threshold, p_value)[leads[name]]) for name, view in views.items()}
     speaker = max(views, key=lambda name: (fails[name], views[name].scores[leads[name]]))
     failed = any(fails.values())
-    shifts = _shifts(baseline, best, quality, threshold, p_value)
+    shifts = _shifts(baseline, best, quality, threshold)
     return Judgement(
         status=Status.FAIL if failed else Status.PASS,
         drift_score=float(views[speaker].scores[leads[speaker]]),
@@ -155,19 +155,21 @@ def _judgement(
 
 
 def _shifts(
-    baseline: Baseline, best: _RegimeResult, quality: npt.NDArray[np.float32], threshold: float, p_value: float
+    baseline: Baseline, best: _RegimeResult, quality: npt.NDArray[np.float32], threshold: float
 ) -> Shifts:
+    # Once a window has failed, a column that moved far enough belongs to the picture of the fault, significant by
+    # itself or not.
     return Shifts(
         names=baseline.quality_columns,
         before=best.regime.quality_middle().astype(np.float64),
         now=np.median(quality, axis=0).astype(np.float64),
         scores=best.quality.scores,
-        fails=best.quality.fails(threshold, p_value),
+        moved=best.quality.scores > threshold,
     )
 
 
 def _leading_features(shifts: Shifts, regime: Regime, view: _ViewResult) -> tuple[FeatureShift, ...]:
-    order = np.lexsort((view.scores, shifts.fails))[::-1]
+    order = np.lexsort((view.scores, shifts.moved))[::-1]
     return tuple(
         FeatureShift(
             feature=shifts.names[i],

@@ -114,10 +114,10 @@ def _bounds(null: Null | None, floor: npt.NDArray[np.float64], like: list[Bounds
 def _usual_spread(quality: Array, floors: npt.NDArray[np.float64]) -> Array:
     middle = np.median(quality, axis=0)
     robust = _MAD_TO_SIGMA * np.median(np.abs(quality - middle), axis=0)
-    return np.maximum(robust, floors / 2).astype(np.float32)
+    return np.asarray(np.maximum(robust, floors / 2), np.float32)
 
 
 def _thin(sample: Array) -> Array:
     if len(sample) <= _MOST_FRAMES:
         return sample
-    return sample[np.linspace(0, len(sample) - 1, _MOST_FRAMES).round().astype(int)]
+    return np.asarray(sample[np.linspace(0, len(sample) - 1, _MOST_FRAMES).round().astype(int)], np.float32)

@@ -8,6 +8,7 @@ ends the child, and its caller gets a `BadSource` that names the file.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import threading
 import weakref
@@ -64,8 +65,8 @@ class Cage:
         """
         seconds = self.timeout if timeout is None else timeout
         with self._lock:
-            child = self._ready_child(function, arguments)
             try:
+                child = self._ready_child(function, arguments)
                 answer = child.answer(seconds)
             except TimeoutError as error:
                 self._drop()
@@ -96,19 +97,19 @@ class Cage:
 
     def _ready_child(self, function: Callable[..., object], arguments: tuple[object, ...]) -> _Child:
         """Return a child that has started on the task. One that died while it was idle is replaced."""
-        if self._child is None or not self._child.process.is_alive():
+        if self._child is not None:
+            with suppress(EOFError, OSError):
+                self._child.start(function, arguments)
+                return self._child
             self._drop()
-            self._child = _Child()
+        self._child = child = _Child()
         try:
-            self._child.start(function, arguments)
+            child.start(function, arguments)
         except (EOFError, OSError) as error:
-            how = self._child.how_it_ended()
+            how = child.how_it_ended()
             self._drop()
             raise RuntimeError(f"the sandbox process does not start ({how})") from error
-        except BaseException:
-            self._drop()
-            raise
-        return self._child
+        return child
 
     def _drop(self) -> None:
         child, self._child = self._child, None
@@ -125,7 +126,7 @@ class _Child:
         self.process = context.Process(target=_serve, args=(theirs,), name="sentinel-cage", daemon=True)
         self.process.start()
         theirs.close()  # else the end of the child would not close the line
-        self.end = weakref.finalize(self, _end, self.process, self.line)
+        self.end = weakref.finalize(self, _end, self.process, self.line, os.getpid())
 
     def start(self, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
         self.line.send((function, arguments))
@@ -153,12 +154,11 @@ class _Child:
         return f"signal {-code}"
 
 
-def _end(process: SpawnProcess, line: Connection) -> None:
-    line.close()  # an idle child takes this as its end
-    if multiprocessing.process.parent_process is not None:
-        with suppress(AssertionError, ValueError):
-            process.kill()
-            process.join(_FAREWELL_SECONDS)
+def _end(process: SpawnProcess, line: Connection, owner: int) -> None:
+    line.close()
+    if os.getpid() == owner:  # a fork holds a copy of this object, and the child is not its to end
+        process.kill()
+        process.join(_FAREWELL_SECONDS)
 
 
 def _serve(line: Connection) -> None:

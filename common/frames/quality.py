@@ -71,7 +71,7 @@ def measure(image: Image) -> FloatArray:
     -------
     (q,) float32, in the order of `SENSOR_NAMES`; always finite
     """
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     plane = grey.astype(np.float32)
     return np.array(
         [*_exposure(grey), *_detail(plane), _blockiness(plane), *_colour(image), _flat_area(plane), *_layout(plane)],

@@ -57,6 +57,11 @@ def text(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
+def binary(value: object) -> bytes | None:
+    """Return what Redis holds for a binary value; None where there is none."""
+    return value if isinstance(value, bytes) else None
+
+
 def fields_of(entry: object) -> dict[str, bytes]:
     """Return the fields of a Stream entry by name, values as the writer sent them."""
     return {text(name): value for name, value in cast("dict[bytes, bytes]", entry).items()}

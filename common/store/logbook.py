@@ -67,15 +67,16 @@ class Logbook:
         while limit is None or given < limit:
             count = _PAGE if limit is None else min(_PAGE, limit - given)
             if newest_first:
-                page = self.client.xrevrange(key, max=edge, min="-", count=count)
+                page = self.client.xrevrange(key, max=edge, min="-", count=count) or []
             else:
-                page = self.client.xrange(key, min=at if at == "-" else f"({at}", max="+", count=count)
-            for entry_id, fields in page:
-                yield text(entry_id), fields_of(fields)
+                page = self.client.xrange(key, min=at if at == "-" else f"({at}", max="+", count=count) or []
+            for entry in page:
+                if entry is not None:
+                    at = text(entry[0])
+                    yield at, fields_of(entry[1])
             given += len(page)
             if len(page) < count:
                 return
-            at = text(page[-1][0])
             edge = f"({at}"
 
 

@@ -65,12 +65,12 @@ class ChampionStore:
 
     def note_fail(self, model: str, event_id: str, verdict: Verdict) -> bool:
         """Let a FAIL wait for the model's next retraining; False if it waits already."""
-        args = [model, event_id, verdict.to_json(), time.time(), self._cooldown]
+        args: list[str | float] = [model, event_id, verdict.to_json(), time.time(), self._cooldown]
         args += [_LONGEST_COOLDOWN_SECONDS, _MOST_WAITING_FAILS]
         return bool(self._note(keys=self._fail_keys(model), args=args))
 
     def take_due(self, *, again_after: float) -> list[str]:
-        """Return the models whose cool-down is over; each is returned again after `again_after` seconds unless settled."""
+        """Return the models whose cool-down is over; each again after `again_after` seconds unless settled."""
         return [text(model) for model in self._take(keys=[keys.DUE], args=[time.time(), again_after])]
 
     def due_at(self, model: str) -> float | None:
@@ -85,7 +85,7 @@ class ChampionStore:
 
     def settle(self, model: str, event_ids: Sequence[str], outcome: Outcome) -> int:
         """Strike FAILs off the waiting list; return how many still wait."""
-        args = [model, time.time(), self._cooldown, outcome, *event_ids]
+        args: list[str | float] = [model, time.time(), self._cooldown, outcome, *event_ids]
         return int(self._settle(keys=self._fail_keys(model), args=args))
 
     def _fail_keys(self, model: str) -> list[str]:

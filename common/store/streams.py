@@ -15,7 +15,7 @@ import redis
 
 from common.contracts import Chunk, DeadLetter, Event, FeatureBlock, FrameBatch, Status, Verdict
 from common.store import keys
-from common.store.client import load_script, text
+from common.store.client import binary, load_script, text
 
 
 class Finished(IntEnum):
@@ -112,8 +112,7 @@ class StreamStore:
 
     def data(self, stream: str, batch_id: str) -> bytes | None:
         """Return what `keep_data` kept, or None when it has run out."""
-        value: bytes | None = self.client.get(keys.stream_key(stream, "data", batch_id))
-        return value
+        return binary(self.client.get(keys.stream_key(stream, "data", batch_id)))
 
     # --- embedding workers
 
@@ -171,7 +170,7 @@ class StreamStore:
         )
         return Window(
             int(version or 0),
-            state,
+            binary(state),
             float(at) if at else None,
             Verdict.from_json(verdict) if verdict else None,
         )
@@ -226,7 +225,7 @@ class StreamStore:
 
     def evidence(self, stream: str, event_id: str) -> FeatureBlock | None:
         """Return the features behind a FAIL, or None when they have run out."""
-        data: bytes | None = self.client.get(keys.stream_key(stream, "evidence", event_id))
+        data = binary(self.client.get(keys.stream_key(stream, "evidence", event_id)))
         return FeatureBlock.from_bytes(data) if data else None
 
     def head_is_finished(self, stream: str) -> bool:

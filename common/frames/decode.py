@@ -1,0 +1,62 @@
+"""The decode route: from files or bytes to RGB frames.
+
+Frames that took two routes look like drift to each other, so the route is part
+of a baseline's identity (`ROUTE`), and everything that makes features decodes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import av
+import cv2
+
+from common.contracts import SourceKind
+from common.frames.frame import STILLS_FPS, Frame, SourceInfo
+from common.frames.probe import probe, probe_image
+from common.frames.sources import Limits, images_in
+from common.frames.stills import decode_file, decode_image
+from common.frames.video import video_frames
+
+__all__ = ["ROUTE", "Frame", "SourceInfo", "decode_image", "probe", "probe_image", "sampled_frames"]
+
+_VERSION = 1  # raise it with any change here that changes pixels or which frames are sampled
+
+ROUTE = f"rgb24-v{_VERSION} swscale-{av.library_versions['libswscale'][0]} opencv-{cv2.__version__.split('.')[0]}"
+"""Names what decides about pixels: this code, the colour conversion of videos, the decoding and resizing of stills."""
+
+
+def sampled_frames(
+    path: Path, kind: SourceKind, *, sample_fps: float | None, start: int, stop: int | None, limits: Limits
+) -> Iterator[Frame]:
+    """Yield the sampled frames `start` to `stop` (exclusive; None: to the end) of a source, in order.
+
+    The parts [0, n), [n, 2n), ... give exactly the frames that the whole gives:
+    the same pixels, indices and times. A part beyond the end gives nothing. The
+    rule of sampling is `sampling.select`; stills are all sampled, and count as
+    one second each.
+
+    Parameters
+    ----------
+    path : a file, or a folder of images
+    kind : from `sources.describe_kind`
+    sample_fps : frames a second; None: every frame
+    start, stop : counted in sampled frames from the start of the source
+    limits : what a frame may measure
+
+    Raises
+    ------
+    BadSource
+        If the source cannot be read, or no frame of the part can be decoded.
+    """
+    if kind is SourceKind.VIDEO:
+        return video_frames(path, sample_fps=sample_fps, start=start, stop=stop, limits=limits)
+    return _still_frames(path, kind, start, stop, limits)
+
+
+def _still_frames(path: Path, kind: SourceKind, start: int, stop: int | None, limits: Limits) -> Iterator[Frame]:
+    images = images_in(path, limits) if kind is SourceKind.FOLDER else [path]
+    for index, image in islice(enumerate(images), start, stop):
+        yield Frame(image=decode_file(image, limits), index=index, time=index / STILLS_FPS)

@@ -1,0 +1,139 @@
+"""The judge on features that behave like video's: right, monotone, indifferent to scale, and clear when it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.contracts import Cause, FeatureBlock, Status
+from common.drift.baseline import Baseline
+from common.drift.calibration import ks_p_value
+from common.drift.judge import judge
+from common.errors import BadBaseline, BadMessage, BaselineTooShort
+from tests.common.drift.footage import RULE, fitted, footage
+
+GOLDEN = footage(600, seed=1)
+BASELINE = fitted(GOLDEN)
+
+
+def scores(shift: float, noise: float = 0.0) -> list[float]:
+    return [
+        judge(BASELINE, footage(RULE.frames, seed=100 + i, shift=shift, noise=noise)).drift_score for i in range(10)
+    ]
+
+
+def test_clean_windows_pass() -> None:
+    verdicts = [judge(BASELINE, footage(RULE.frames, seed=1000 + i)) for i in range(200)]
+    assert sum(v.status is Status.FAIL for v in verdicts) <= 4
+    assert sum(v.p_value < 0.05 for v in verdicts) <= 14
+
+
+def test_a_shifted_embedding_fails_as_new_content() -> None:
+    verdict = judge(BASELINE, footage(RULE.frames, seed=7, shift=3.0))
+    assert verdict.status is Status.FAIL
+    assert verdict.cause is Cause.NEW_CONTENT
+    assert [view.view for view in verdict.views] == ["embedding", "quality"]
+
+
+def test_a_noisier_picture_fails_as_noise_and_names_the_sensor() -> None:
+    verdict = judge(BASELINE, footage(RULE.frames, seed=7, noise=1.5))
+    assert verdict.status is Status.FAIL
+    assert verdict.cause is Cause.NOISE
+    assert verdict.leading_features[0].feature == "noise"
+    assert verdict.leading_features[0].shift > 5
+    assert len(verdict.worst_frames) == 3
+
+
+def test_the_score_grows_with_severity() -> None:
+    medians = [float(np.median(scores(0.0, noise))) for noise in (0.0, 0.8, 1.5, 3.0)]
+    assert medians == sorted(medians)
+    assert medians[0] < 0.1
+    assert medians[-1] > 0.6
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(0.01, 100.0))
+def test_the_embeddings_scale_does_not_matter(factor: float) -> None:
+    def scaled(block: FeatureBlock) -> FeatureBlock:
+        return replace(block, embedding=(block.embedding * factor).astype(np.float32))
+
+    window = footage(RULE.frames, seed=5, shift=1.0)
+    one = judge(BASELINE, window).views[0].drift_score
+    assert judge(fitted(scaled(GOLDEN)), scaled(window)).views[0].drift_score == pytest.approx(one, abs=1e-3)
+
+
+def test_both_conditions_are_needed_to_fail() -> None:
+    window = footage(RULE.frames, seed=7, noise=1.5)
+    assert judge(BASELINE, window, threshold=0.99).status is Status.PASS
+    assert judge(BASELINE, window, p_value=0.0).status is Status.PASS
+
+
+def test_constant_features_are_judged_without_dividing_by_zero() -> None:
+    still = replace(GOLDEN, embedding=np.zeros_like(GOLDEN.embedding))
+    window = replace(footage(RULE.frames, seed=3), embedding=np.zeros((RULE.frames, 32), np.float32))
+    assert judge(fitted(still), window).status is Status.PASS
+
+
+def test_a_window_is_judged_by_the_clip_it_resembles() -> None:
+    night = footage(600, seed=2, shift=6.0, noise=2.0)
+    both = fitted(GOLDEN, night)
+    assert judge(both, footage(RULE.frames, seed=9)).regime == "clip0"
+    verdict = judge(both, footage(RULE.frames, seed=9, shift=6.0, noise=2.0))
+    assert (verdict.regime, verdict.status) == ("clip1", Status.PASS)
+    assert judge(both, footage(RULE.frames, seed=9, noise=2.0)).status is Status.FAIL, "a noisy day is no night"
+
+
+@pytest.mark.parametrize("frames", [RULE.frames, 3 * RULE.frames])
+def test_a_baseline_extended_by_drifted_footage_passes_it_and_still_fails_other_faults(frames: int) -> None:
+    accepted = footage(frames, seed=4, noise=1.5)
+    healed = BASELINE.extended([("accepted", accepted)])
+    assert judge(healed, accepted[: RULE.frames]).status is Status.PASS
+    assert judge(healed, footage(RULE.frames, seed=5)).status is Status.PASS
+    assert judge(healed, footage(RULE.frames, seed=6, shift=4.0)).status is Status.FAIL
+
+
+def test_a_baseline_survives_storage_and_knows_when_it_was_edited() -> None:
+    again = Baseline.from_parts(BASELINE.to_manifest(), BASELINE.to_arrays())
+    assert again.digest == BASELINE.digest
+    window = footage(RULE.frames, seed=7, noise=1.5)
+    assert judge(again, window) == judge(BASELINE, window)
+    edited = {**BASELINE.to_arrays()}
+    edited["0.quality_bound"] = edited["0.quality_bound"] * 2
+    assert Baseline.from_parts(BASELINE.to_manifest(), edited).digest != BASELINE.digest
+    del edited["0.embedding"]
+    with pytest.raises(BadBaseline, match="lacks"):
+        Baseline.from_parts(BASELINE.to_manifest(), edited)
+
+
+def test_too_short_golden_footage_is_refused_with_the_length_needed() -> None:
+    with pytest.raises(BaselineTooShort, match=r"has 10 sampled frames; .* needs \d+ frames \(about \d+ s"):
+        fitted(footage(10, seed=1))
+
+
+def test_golden_footage_of_one_repeated_picture_is_refused() -> None:
+    still = footage(200, seed=1)
+    still = replace(still, quality=np.tile(still.quality[:1], (200, 1)))
+    with pytest.raises(BadBaseline, match="same picture"):
+        fitted(still)
+
+
+def test_windows_that_do_not_fit_the_baseline_are_refused() -> None:
+    with pytest.raises(BadMessage, match="window of 10 frames"):
+        judge(BASELINE, footage(10, seed=1))
+    narrow = footage(RULE.frames, seed=1)
+    with pytest.raises(BadMessage, match="different recipes"):
+        judge(BASELINE, replace(narrow, embedding=narrow.embedding[:, :5]))
+    broken = narrow.embedding.copy()
+    broken[3, 3] = np.nan
+    with pytest.raises(BadMessage, match="NaN"):
+        judge(BASELINE, replace(narrow, embedding=broken))
+
+
+def test_p_values_fall_as_the_statistic_or_the_sample_grows() -> None:
+    sizes = np.array([2.0, 5.0, 20.0])
+    assert (np.diff(ks_p_value(np.array([0.8] * 3), sizes)) < 0).all()
+    assert (np.diff(ks_p_value(np.array([0.2, 0.5, 0.9]), np.array([5.0] * 3))) < 0).all()
