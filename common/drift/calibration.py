@@ -22,6 +22,8 @@ _MOST_WINDOWS = 48  # more overlap so much that they add time and no knowledge
 _FEWEST_REST = 8  # frames that must remain to compare a window with
 _MEDIAN_K, _UPPER_K = float(kstwobign.ppf(0.5)), float(kstwobign.ppf(0.9))
 _UPPER_SHARE = 0.9
+_MARGIN_SHARE = 0.5
+_MOST_DEPENDENT_FRAMES = 4  # never believe more than every fourth frame to be news, whatever the null says
 
 
 @dataclass(frozen=True)
@@ -30,20 +32,15 @@ class Null:
 
     Attributes
     ----------
-    wasserstein : (n_windows, f)
-    kolmogorov : (n_windows, f)
-    effective_windows : how many windows fit beside each other
-    widening : factor for what so short a clip cannot have shown
+    bound : (f,) the distance that the clip's own variation explains: the largest Wasserstein distance of its windows,
+        widened for what so short a clip cannot have shown, or the floor
+    kolmogorov : (n_windows, f) KS statistics with half the bound as margin
+    window : frames a window
     """
 
-    wasserstein: npt.NDArray[np.float64]
+    bound: npt.NDArray[np.float64]
     kolmogorov: npt.NDArray[np.float64]
-    effective_windows: float
-    widening: float
-
-    def bound(self) -> npt.NDArray[np.float64]:
-        """Return (f,) the distance that the clip's own variation explains."""
-        return np.asarray(self.wasserstein.max(axis=0) * self.widening, np.float64)
+    window: int
 
     def effective_size(self) -> npt.NDArray[np.float64]:
         """Return (f,) the number of independent frames that a comparison amounts to.
@@ -56,7 +53,18 @@ class Null:
         upper = np.quantile(self.kolmogorov, _UPPER_SHARE, axis=0)
         tiny = 1e-6
         sizes = np.minimum((_MEDIAN_K / np.maximum(middle, tiny)) ** 2, (_UPPER_K / np.maximum(upper, tiny)) ** 2)
-        return np.asarray(sizes, np.float64)
+        return np.asarray(np.minimum(sizes, self.window / _MOST_DEPENDENT_FRAMES), np.float64)
+
+
+def margin(bound: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return (f,) the margin of the KS test for a bound: half of what the footage does by itself.
+
+    Footage of a scene at rest has features that hardly move and remember each
+    other for minutes. Without a margin any two of its windows are told apart
+    for differences that nobody can see, which leaves a KS test no way to call a
+    real change significant.
+    """
+    return np.asarray(bound * _MARGIN_SHARE, np.float64)
 
 
 def widening(frames: int, window: int) -> float:
@@ -76,27 +84,34 @@ def _hole(start: int, frames: int, window: int) -> int:
     return min(frames, start + window + guard) - max(0, start - guard)
 
 
-def null_of(sample: Array, window: int, pooled: bool) -> Null | None:
+def null_of(sample: Array, window: int, *, floor: npt.NDArray[np.float64], pooled: bool) -> Null | None:
     """Return the null of one clip, or None if it is too short for any window with a rest.
 
     Parameters
     ----------
     sample : (n, f), a clip's frames in order, scaled
     window : frames a window
+    floor : (f,), or (1,) if pooled: the smallest bound
     pooled : average the distances over the features, so that the null has one column
     """
     guard = int(window * _GUARD_SHARE)
-    rows_w, rows_k = [], []
-    for start in null_starts(len(sample), window):
-        rest = np.concatenate([sample[: max(0, start - guard)], sample[start + window + guard :]])
-        reference = sort_reference(rest)
-        piece = sample[start : start + window]
-        w, k = wasserstein(reference, piece), kolmogorov_smirnov(reference, piece)
-        rows_w.append([w.mean()] if pooled else w)
-        rows_k.append([k.mean()] if pooled else k)
-    if not rows_w:
+    pairs = [
+        (
+            sort_reference(np.concatenate([sample[: max(0, i - guard)], sample[i + window + guard :]])),
+            sample[i : i + window],
+        )
+        for i in null_starts(len(sample), window)
+    ]
+    if not pairs:
         return None
-    return Null(np.array(rows_w), np.array(rows_k), len(sample) / window, widening(len(sample), window))
+    distances = np.array([_pool(wasserstein(rest, piece), pooled) for rest, piece in pairs])
+    bound = np.maximum(distances.max(axis=0) * widening(len(sample), window), floor)
+    statistics = [_pool(kolmogorov_smirnov(rest, piece, margin(bound)), pooled) for rest, piece in pairs]
+    return Null(bound, np.array(statistics), window)
+
+
+def _pool(values: npt.NDArray[np.float64], pooled: bool) -> npt.NDArray[np.float64]:
+    return values.mean(keepdims=True) if pooled else values
 
 
 def ks_p_value(statistic: npt.NDArray[np.float64], effective_size: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from common.contracts import Cause
 from common.drift.views import MOTION
 
-_BLACK_LUMA = 0.06  # of 1: nothing is to be seen
-_COVERED_FLAT = 0.2  # share of the picture that lost its structure
+_BLACK_LUMA = 0.03  # of 1: nothing is to be seen
+_COVERED_FLAT = 0.15  # share of the picture that lost its structure
+_DIMMED_WHITE = 0.75  # of the white level before
 _STEPS_DARKER = 0.04  # of 1
 _FROZEN_DROP = 1.5  # natural log: movement fell to less than a quarter
 
@@ -56,13 +57,24 @@ def diagnose(shifts: Shifts, *, embedding_fails: bool) -> Cause:
         return Cause.BLACK
     if shifts.fell(MOTION) and shifts.change(MOTION) < -_FROZEN_DROP:
         return Cause.FROZEN
-    if shifts.rose("flat_area") and shifts.change("flat_area") > _COVERED_FLAT and _light_moved(shifts):
+    if (
+        shifts.rose("flat_area")
+        and shifts.change("flat_area") > _COVERED_FLAT
+        and _light_moved(shifts)
+        and not _dimmed(shifts)
+    ):
         return Cause.COVERED
     return _exposure(shifts) or _picture(shifts) or _scene(shifts, embedding_fails)
 
 
 def _light_moved(shifts: Shifts) -> bool:
     return any(shifts.failed(name) for name in shifts.names if name.startswith("light_"))
+
+
+def _dimmed(shifts: Shifts) -> bool:
+    """Whether the brightest parts went dark too, which a cover over one side leaves alone."""
+    before = shifts.value("white_level") - shifts.change("white_level")
+    return shifts.value("white_level") < _DIMMED_WHITE * before
 
 
 def _exposure(shifts: Shifts) -> Cause | None:
@@ -90,4 +102,4 @@ def _picture(shifts: Shifts) -> Cause | None:
 def _scene(shifts: Shifts, embedding_fails: bool) -> Cause:
     if _light_moved(shifts):
         return Cause.CAMERA_MOVED if not embedding_fails else Cause.NEW_CONTENT
-    return Cause.NEW_CONTENT if embedding_fails else Cause.UNKNOWN
+    return Cause.NEW_CONTENT if embedding_fails or shifts.moved.any() else Cause.UNKNOWN

@@ -4,8 +4,9 @@ For each regime and column: W, the Wasserstein distance of the window from the
 regime, and c, the bound that the regime's own windows keep. The drift score is
 1 - c / W, the share of the distance that the baseline's own variation does not
 explain: 0 on a usual window, 0.3 where W is 1.43 times the bound. The p-value is
-that of the KS statistic at the effective sample size that the regime's own
-windows showed, corrected for the number of columns and views (Bonferroni).
+that of the KS statistic (with half the bound as margin, see `calibration.margin`)
+at the effective sample size that the regime's own windows showed, corrected for
+the number of columns and views (Bonferroni).
 
 A window is a FAIL if one column has a score above the threshold and a p-value
 below its own; and it is judged by the regime that it resembles most.
@@ -20,7 +21,7 @@ import numpy.typing as npt
 
 from common.contracts import FeatureBlock, FeatureShift, Judgement, Status, ViewScore, WorstFrame
 from common.drift.baseline import Baseline
-from common.drift.calibration import ks_p_value
+from common.drift.calibration import ks_p_value, margin
 from common.drift.diagnosis import Shifts, diagnose
 from common.drift.regime import Bounds, Regime
 from common.drift.statistics import kolmogorov_smirnov, wasserstein
@@ -96,13 +97,13 @@ def _check(baseline: Baseline, window: FeatureBlock) -> None:
 def _compare(regime: Regime, window: FeatureBlock, quality: npt.NDArray[np.float32]) -> _RegimeResult:
     scaled = regime.scaled(window.embedding)
     w = np.array([wasserstein(regime.embedding, scaled).mean()])
-    k = np.array([kolmogorov_smirnov(regime.embedding, scaled).mean()])
+    k = np.array([kolmogorov_smirnov(regime.embedding, scaled, margin(regime.embedding_bounds.distance)).mean()])
+    w_quality = wasserstein(regime.quality, quality)
+    k_quality = kolmogorov_smirnov(regime.quality, quality, margin(regime.quality_bounds.distance))
     return _RegimeResult(
         regime,
         _result(w, k, regime.embedding_bounds),
-        _result(
-            wasserstein(regime.quality, quality), kolmogorov_smirnov(regime.quality, quality), regime.quality_bounds
-        ),
+        _result(w_quality, k_quality, regime.quality_bounds),
     )
 
 
@@ -154,9 +155,7 @@ def _judgement(
     )
 
 
-def _shifts(
-    baseline: Baseline, best: _RegimeResult, quality: npt.NDArray[np.float32], threshold: float
-) -> Shifts:
+def _shifts(baseline: Baseline, best: _RegimeResult, quality: npt.NDArray[np.float32], threshold: float) -> Shifts:
     # Once a window has failed, a column that moved far enough belongs to the picture of the fault, significant by
     # itself or not.
     return Shifts(

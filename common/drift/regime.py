@@ -76,16 +76,17 @@ def fit_regime(
     # A dimension that hardly ever fires must not turn its rare firing into a large distance.
     spread = np.maximum(spread, np.median(spread)).astype(np.float32)
     embedding = np.asarray(block.embedding / spread, np.float32)
-    null_e = null_of(embedding, window, pooled=True)
-    null_q = null_of(quality, window, pooled=False)
     every = np.array((*floors, MOTION_FLOOR), np.float64)
+    still = np.array([EMBEDDING_FLOOR])
+    null_e = null_of(embedding, window, floor=still, pooled=True)
+    null_q = null_of(quality, window, floor=every, pooled=False)
     borrowed = _BORROWED * widening(len(block), window)
     seconds = float(block.times.max() - block.times.min()) if len(block.sources) == 1 else float(len(block))
     summary = ClipSummary(
         name=name,
         frames=len(block),
         seconds=seconds,
-        null_windows=len(null_e.wasserstein) if null_e else 0,
+        null_windows=len(null_e.kolmogorov) if null_e else 0,
         effective_windows=len(block) / window,
         golden=like is None,
     )
@@ -95,7 +96,7 @@ def fit_regime(
         spread,
         sort_reference(_thin(quality)),
         _usual_spread(quality, every),
-        _bounds(null_e, np.array([EMBEDDING_FLOOR]), [r.embedding_bounds for r in like or ()], borrowed),
+        _bounds(null_e, still, [r.embedding_bounds for r in like or ()], borrowed),
         _bounds(null_q, every, [r.quality_bounds for r in like or ()], borrowed),
     )
 
@@ -103,7 +104,7 @@ def fit_regime(
 def _bounds(null: Null | None, floor: npt.NDArray[np.float64], like: list[Bounds], borrowed: float) -> Bounds:
     distances, sizes = [floor], []
     if null is not None:
-        distances.append(null.bound())
+        distances.append(null.bound)
         sizes.append(null.effective_size())
     if like:
         distances.append(np.max([row.distance for row in like], axis=0) * borrowed)

@@ -51,13 +51,20 @@ def wasserstein(reference: Array, window: Array) -> npt.NDArray[np.float64]:
     return np.asarray(widths @ gaps, np.float64)
 
 
-def kolmogorov_smirnov(reference: Array, window: Array) -> npt.NDArray[np.float64]:
+def kolmogorov_smirnov(
+    reference: Array, window: Array, margin: float | npt.NDArray[np.float64] = 0.0
+) -> npt.NDArray[np.float64]:
     """Return the two-sample Kolmogorov-Smirnov statistic of each feature; ties are counted on both sides.
+
+    With a margin, the question is whether the window lies farther off than that:
+    the one-sided statistics are taken after moving the window towards the
+    reference by the margin, from above and from below, and the larger one counts.
 
     Parameters
     ----------
     reference : (m, f), sorted along its frames
     window : (n, f), in any order
+    margin : 0 or more, in the features' units, one for all or (f,)
 
     Returns
     -------
@@ -67,18 +74,24 @@ def kolmogorov_smirnov(reference: Array, window: Array) -> npt.NDArray[np.float6
     --------
     >>> kolmogorov_smirnov(np.array([[0.0], [1.0]]), np.array([[5.0], [6.0]]))
     array([1.])
+    >>> kolmogorov_smirnov(np.array([[0.0], [1.0]]), np.array([[5.0], [6.0]]), margin=9.0)
+    array([0.])
     """
     _check(window)
     ordered = np.sort(np.asarray(window, np.float32), axis=0)
+    margins = np.broadcast_to(np.asarray(margin, np.float32), ordered.shape[1])
     m, n = len(reference), len(ordered)
     result = np.empty(reference.shape[1])
     for feature in range(reference.shape[1]):
         column, values = reference[:, feature], ordered[:, feature]
+        up_to = np.searchsorted(values, values, side="right") / n
+        below = np.searchsorted(values, values, side="left") / n
         # Between two neighbouring points of the window its share stands still while the reference's grows, so the
         # difference is largest at a point of the window or just before one.
-        at = np.searchsorted(column, values, side="right") / m - np.searchsorted(values, values, side="right") / n
-        before = np.searchsorted(column, values, side="left") / m - np.searchsorted(values, values, side="left") / n
-        result[feature] = max(float(np.abs(at).max()), float(np.abs(before).max()))
+        lower, upper = values - margins[feature], values + margins[feature]
+        above = np.searchsorted(column, lower, side="left") / m - below
+        under = up_to - np.searchsorted(column, upper, side="right") / m
+        result[feature] = max(float(above.max()), float(under.max()), 0.0)
     return result
 
 

@@ -25,7 +25,10 @@ __all__ = ["ROUTE", "Frame", "SourceInfo", "decode_image", "probe", "probe_image
 _VERSION = 1  # raise it with any change here that changes pixels or which frames are sampled
 
 ROUTE = f"rgb24-v{_VERSION} swscale-{av.library_versions['libswscale'][0]} opencv-{cv2.__version__.split('.')[0]}"
-"""Names what decides about pixels: this code, the colour conversion of videos, the decoding and resizing of stills."""
+"""Names what decides about pixels: this code, and the libraries that convert colours, resize, and decode stills.
+
+Video codecs are exact by their standards, so that libavcodec's version does not matter.
+"""
 
 
 def sampled_frames(

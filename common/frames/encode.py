@@ -7,12 +7,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 from common.contracts import Image
 from common.errors import BadSource
+from common.frames.colour import FromRgb
 from common.frames.frame import Frame
 
 _CLOCK = 90_000  # ticks a second, as in MPEG: every usual rate is a whole number of ticks
@@ -82,15 +82,14 @@ def write_frames(path: Path, frames: Iterable[Frame], fps: float, *, title: str 
 
 def _encode(container: OutputContainer, frames: Iterable[Frame], fps: float, path: Path) -> int:
     stream: VideoStream | None = None
-    count, last = 0, -1
+    from_rgb, count, last = FromRgb(), 0, -1
     for frame in frames:
         if stream is None:
             stream = _open_stream(container, frame.image, fps, path)
             shape = frame.image.shape
         if frame.image.shape != shape:
             raise BadSource(f"{path}: frame {count} has another size than the first: write a video for each size")
-        even = np.ascontiguousarray(frame.image[: stream.height, : stream.width])
-        picture = av.VideoFrame.from_ndarray(even, format="rgb24")
+        picture = from_rgb(frame.image[: stream.height, : stream.width])
         last = max(last + 1, round(frame.time * _CLOCK))
         picture.pts, picture.time_base = last, _TICK
         container.mux(stream.encode(picture))

@@ -55,13 +55,14 @@ def _probe_video(path: Path, limits: Limits) -> SourceInfo:
         width, height, fps = stream.width, stream.height, stream_fps(stream)
         duration = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
         duration = duration or (container.duration or 0) / av.time_base
-        frames = stream.frames or round(duration * fps)
+        frames = stream.frames
     if not width or not height:
         raise BadSource(
             f"{path} does not say how large its frames are, or more than SENTINEL_MAX_PIXELS ({limits.max_pixels}): "
             "check that it plays; re-encode or scale it down"
         )
     limits.check_size(str(path), width, height)
+    # Most containers but MP4 do not count their frames, and a rate says little where it varies: the packets are counted.
     if not frames or not duration or frames > size / _SMALLEST_PACKET_BYTES:
         timeline = read_timeline(path, limits)
         frames, duration = len(timeline.pts), timeline.duration

@@ -13,9 +13,9 @@ from pathlib import Path
 import av
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 
 from common.errors import BadSource
+from common.frames.colour import ToRgb
 from common.frames.frame import Frame
 from common.frames.sampling import TimestampArray, select
 from common.frames.sources import Limits
@@ -52,14 +52,13 @@ def video_frames(
     if start >= stop and start > 0:
         return  # the header promised more than there is
     trouble = _Trouble()
-    reformatter = VideoReformatter()
+    to_rgb = ToRgb()
     given = 0
     if len(wanted):
         for index, pts, frame in _pick(_from(path, timeline, int(wanted[start]), limits, trouble), wanted, start, stop):
             limits.check_size(f"{path}, frame at {timeline.seconds(pts):.2f} s,", frame.width, frame.height)
-            image = reformatter.reformat(frame, format="rgb24").to_ndarray()
             given += 1
-            yield Frame(image=np.asarray(image, np.uint8), index=index, time=timeline.seconds(pts))
+            yield Frame(image=to_rgb(frame), index=index, time=timeline.seconds(pts))
     if trouble.packets:
         log.warning("%s: %d packets do not decode (%s); the frames that do are used", path, trouble.packets, trouble.last)
     if not given:

@@ -1,0 +1,116 @@
+"""Building a backbone in Keras. Imports TensorFlow: only for the converter's process and for GPU workers."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from common.backbones.backbone import INPUT_SIZE
+from common.backbones.names import Architecture
+from common.backbones.weights import Weights, WeightsKind
+from common.contracts import FloatArray
+from common.errors import BackboneError
+
+_DIGEST_BYTES = 16
+
+
+def build_backbone(architecture: Architecture, weights: Weights) -> tuple[keras.Model, str]:
+    """Return a Keras model from uint8 RGB images to embeddings, and the digest of its weights.
+
+    The family's own `preprocess_input` is part of the model, so that no caller can forget it.
+
+    Raises
+    ------
+    BackboneError
+        If the weights cannot be had or are those of another model.
+    """
+    core = _build_core(architecture, weights)
+    family = getattr(keras.applications, architecture.family)
+    images = keras.Input((INPUT_SIZE, INPUT_SIZE, 3), dtype="uint8", name="images")
+    prepared = family.preprocess_input(keras.ops.cast(images, "float32"))
+    return keras.Model(images, core(prepared, training=False)), weights_digest(core)
+
+
+def as_function(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
+    """Return `model` as a graph over uint8 images, any number of them at a time."""
+    signature = tf.TensorSpec((None, INPUT_SIZE, INPUT_SIZE, 3), tf.uint8, name="images")
+    return tf.function(lambda images: model(images, training=False), input_signature=[signature])
+
+
+def weights_digest(model: keras.Model) -> str:
+    """Return a digest of a model's weights: each one's role, shape and numbers, in the model's order.
+
+    Layer names are left out: Keras numbers them through the life of a process.
+    """
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    for variable in model.weights:
+        values = np.ascontiguousarray(variable.numpy(), np.float32)
+        digest.update(f"{variable.name} {values.shape}\n".encode())
+        digest.update(values.astype("<f4", copy=False).tobytes())
+    return digest.hexdigest()
+
+
+def _build_core(architecture: Architecture, weights: Weights) -> keras.Model:
+    build = getattr(keras.applications, architecture.function)
+    shape = (INPUT_SIZE, INPUT_SIZE, 3)
+    if weights.kind is WeightsKind.IMAGENET:
+        try:
+            return build(include_top=False, weights="imagenet", input_shape=shape, pooling="avg")
+        # Keras raises a bare Exception when a download fails, and h5py's own errors for a damaged file.
+        except Exception as error:
+            raise BackboneError(
+                f"ImageNet weights of {architecture.name} could not be downloaded or read ({_first_line(error)}): "
+                "set SENTINEL_WEIGHTS to a weights file or to random:SEED, "
+                "or delete a damaged download from ~/.keras/models"
+            ) from error
+    core = build(include_top=False, weights=None, input_shape=shape, pooling="avg")
+    if weights.path is not None:
+        _load_file(core, weights.path, architecture)
+    else:
+        _seed_weights(core, weights.seed)
+    return core
+
+
+def _load_file(core: keras.Model, path: Path, architecture: Architecture) -> None:
+    try:
+        core.load_weights(path)
+    # Whatever a foreign file makes the reader raise, the answer is the same.
+    except Exception as error:
+        raise BackboneError(
+            f"{path} does not hold weights of {architecture.name} without its top ({_first_line(error)}): "
+            "set SENTINEL_WEIGHTS to a Keras .weights.h5 file of that model, or SENTINEL_BACKBONE to its model"
+        ) from error
+
+
+def _seed_weights(core: keras.Model, seed: int) -> None:
+    """Give every kernel seeded numbers, equal on every machine; leave biases and norms as they were built.
+
+    Keras' own initialisers draw numbers whose last bits depend on the processor,
+    and their size (Glorot) lets the signal of a deep network die out: an
+    embedding of MobileNetV2 measures 1e-11, which is nothing at half precision.
+    These are uniform with variance 2 / fan_in, which keeps the signal's size
+    through rectified layers (He et al. 2015, arXiv:1502.01852, equation 10).
+    """
+    numbers = np.random.Generator(np.random.PCG64(seed))
+    for layer in core._flatten_layers(include_self=False, recursive=True):
+        depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+        for variable in layer.trainable_weights if not getattr(layer, "layers", None) else []:
+            if len(variable.shape) > 1:
+                variable.assign(_he_uniform(numbers, variable, depthwise or variable.name == "depthwise_kernel"))
+
+
+def _he_uniform(numbers: np.random.Generator, variable: keras.Variable, depthwise: bool) -> FloatArray:
+    shape = tuple(int(side) for side in variable.shape)
+    # A depthwise filter sums over its own channel only.
+    fan_in = int(np.prod(shape[:2])) if depthwise else int(np.prod(shape[:-1]))
+    limit = np.sqrt(6.0 / fan_in)
+    return ((2.0 * numbers.random(shape) - 1.0) * limit).astype(np.float32)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:300]
