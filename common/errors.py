@@ -49,6 +49,10 @@ class BackboneError(SentinelError):
     """A backbone or its weights cannot be loaded as asked."""
 
 
+class BadModel(SentinelError):
+    """A champion's model folder that is missing, edited, of another kind, or cannot be written."""
+
+
 class WindowNotFull(SentinelError):
     """There are fewer frames than one window holds, so there is no verdict."""
 

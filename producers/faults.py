@@ -12,8 +12,9 @@ from enum import StrEnum
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from common.contracts import FloatArray, Image, TimeArray
+from common.contracts import FloatArray, Image
 
 
 class Fault(StrEnum):
@@ -61,6 +62,8 @@ SEVERITIES: dict[Fault, tuple[float, float, float, float, float]] = {
     Fault.CAMERA_MOVED: (0.02, 0.05, 0.1, 0.2, 0.4),  # shift, as a share of the frame's longer side
 }
 
+_Levels = npt.NDArray[np.float64]
+_LEVELS: _Levels = np.arange(256, dtype=np.float64)
 _FOG_LEVEL = 200.0
 _COVER_LEVEL = 18.0  # nothing in front of a lens is quite black
 _BLACK_CYCLE = 20  # frames
@@ -87,7 +90,9 @@ def sabotage_frames(images: Iterable[Image], fault: Fault, severity: int, seed: 
         if fault is not Fault.FROZEN:
             yield sabotage_frame(image, fault, severity, seed, index)
             continue
-        stuck = shown is not None and shown.shape == image.shape and not (amount < math.inf and index % int(amount) == 0)
+        stuck = (
+            shown is not None and shown.shape == image.shape and not (amount < math.inf and index % int(amount) == 0)
+        )
         shown = shown if stuck and shown is not None else image
         yield shown
 
@@ -129,7 +134,7 @@ def _blur(image: Image, sigma: float, _: np.random.Generator) -> Image:
 
 
 def _gain(image: Image, gain: float, _: np.random.Generator) -> Image:
-    return _through_table(image, [np.arange(256) * gain] * 3)
+    return _through_table(image, [_LEVELS * gain] * 3)
 
 
 def _compress(image: Image, quality: float, _: np.random.Generator) -> Image:
@@ -137,18 +142,19 @@ def _compress(image: Image, quality: float, _: np.random.Generator) -> Image:
     done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
     if not done:
         raise ValueError(f"a frame of {image.shape[1]} x {image.shape[0]} pixels cannot be a JPEG")
-    return np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+    starved = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return np.asarray(cv2.cvtColor(starved, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _colour_cast(image: Image, strength: float, rng: np.random.Generator) -> Image:
     gains = np.ones(3)
     up, down = rng.permutation(3)[:2]
     gains[up], gains[down] = 1 + strength, 1 - strength
-    return _through_table(image, [np.arange(256) * gain for gain in gains])
+    return _through_table(image, [_LEVELS * float(gain) for gain in gains])
 
 
 def _fog(image: Image, share: float, _: np.random.Generator) -> Image:
-    return _through_table(image, [np.arange(256) * (1 - share) + _FOG_LEVEL * share] * 3)
+    return _through_table(image, [_LEVELS * (1 - share) + _FOG_LEVEL * share] * 3)
 
 
 def _motion_blur(image: Image, length: float, rng: np.random.Generator) -> Image:
@@ -181,16 +187,17 @@ def _move(image: Image, share: float, rng: np.random.Generator) -> Image:
     right, down = np.rint(across)
     matrix = np.array([[1, 0, right], [0, 1, down]], np.float32)
     return np.asarray(
-        cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101), np.uint8
+        cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101),
+        np.uint8,
     )
 
 
-def _through_table(image: Image, tables: list[TimeArray]) -> Image:
+def _through_table(image: Image, tables: list[_Levels]) -> Image:
     table = np.stack([_to_image(row) for row in tables], axis=-1)[None]
     return np.asarray(cv2.LUT(image, table), np.uint8)
 
 
-def _to_image(values: FloatArray | TimeArray) -> Image:
+def _to_image(values: FloatArray | _Levels) -> Image:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 

@@ -91,12 +91,9 @@ def _spoilt_video(source: Path, fault: Fault, severity: int, seed: int, limits: 
 def _write_still(path: Path, image: Image) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     options = [cv2.IMWRITE_JPEG_QUALITY, _NEAR_LOSSLESS, cv2.IMWRITE_WEBP_QUALITY, _NEAR_LOSSLESS]
-    if path.suffix.lower() == ".pgm":
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    else:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    channels = cv2.COLOR_RGB2GRAY if path.suffix.lower() == ".pgm" else cv2.COLOR_RGB2BGR
     try:
-        done, data = cv2.imencode(path.suffix, image, options)
+        done, data = cv2.imencode(path.suffix, cv2.cvtColor(image, channels), options)
     except cv2.error as error:
         raise BadSource(f"{path}: images cannot be written as {path.suffix} ({error.err}); name it .png") from error
     if not done:

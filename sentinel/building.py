@@ -33,6 +33,10 @@ _BLOCK_FRAMES = 64
 # too short to give enough windows at that rate is sampled faster, up to every frame.
 _USUAL_FPS = 5.0
 _WINDOWS_WANTED = 8
+# Four windows' worth of a clip is the least that shows what it does by itself. A window shorter than a second or so
+# of video holds little more than one independent frame.
+_WINDOWS_NEEDED = 4
+_SHORTEST_WINDOW = 12
 _LIBRARIES = ("numpy", "scipy", "opencv-python-headless", "av", "openvino", "keras")
 
 
@@ -53,6 +57,17 @@ def choose_sampling(infos: Sequence[SourceInfo], window: int, asked: float | Non
     fastest = max(rates, default=math.inf)
     native = max((info.fps for info in infos if info.fps > 0), default=0.0)
     return None if fastest >= native else float(math.ceil(fastest))
+
+
+def choose_rule(infos: Sequence[SourceInfo], fps: float | None, settings: Settings) -> WindowRule:
+    """Return the window: as set, or, if it was not set, a shorter one where the shortest clip asks for it."""
+    frames, stride = settings.window_frames, settings.window_stride
+    shortest = min(sampled_count(info, fps) for info in infos)
+    if "window_frames" not in settings.model_fields_set and shortest < frames * _WINDOWS_NEEDED:
+        frames = max(_SHORTEST_WINDOW, shortest // _WINDOWS_NEEDED)
+        if "window_stride" not in settings.model_fields_set:
+            stride = max(1, frames // 4)
+    return WindowRule(frames=frames, stride=min(stride, frames))
 
 
 def build_baseline(
@@ -84,7 +99,7 @@ def build_baseline(
         clips,
         name=name,
         recipe=extractor.recipe(fps),
-        rule=WindowRule(frames=settings.window_frames, stride=settings.window_stride),
+        rule=choose_rule(infos, fps, settings),
         sensor_names=SENSOR_NAMES,
         sensor_floors=SENSOR_FLOORS,
         created_at=time.time(),

@@ -135,17 +135,14 @@ def sabotage(
     seed: Annotated[int, typer.Option(help="Equal seeds give equal footage.")] = 0,
 ) -> None:
     """Make drifted footage: a copy of SOURCE with one fault in it."""
-    from producers.saboteur import Fault
+    from producers.saboteur import Fault, copy_name
     from producers.saboteur import sabotage as spoil
 
     if fault not in {known.value for known in Fault}:
         err.print(f"unknown fault {fault!r}; there are: {', '.join(known.value for known in Fault)}")
         raise typer.Exit(EXIT_USAGE)
     out_dir.mkdir(parents=True, exist_ok=True)
-    name = (
-        f"{source.stem}-{fault}-{severity}{source.suffix}" if source.is_file() else f"{source.name}-{fault}-{severity}"
-    )
-    target = out_dir / name
+    target = out_dir / copy_name(source, Fault(fault), severity)
     spoil(source, target, Fault(fault), severity, seed=seed)
     out.print(str(target))
 

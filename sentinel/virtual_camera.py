@@ -89,7 +89,9 @@ def film(
         turn, step = divmod(number, visit_frames)
         if visit is None or step == 0:
             visit = _plan(photographs[turn % len(photographs)], width, height, rng)
-        shake = _SHAKE_MEMORY * shake + rng.normal(0, _SHAKE_PIXELS * (1 - _SHAKE_MEMORY**2) ** 0.5, 2).astype(np.float32)
+        shake = _SHAKE_MEMORY * shake + rng.normal(0, _SHAKE_PIXELS * (1 - _SHAKE_MEMORY**2) ** 0.5, 2).astype(
+            np.float32
+        )
         gain = 1 + _BREATHING * np.sin(phase + 2 * np.pi * number / fps / _BREATHING_SECONDS)
         view = visit.view(step / (visit_frames - 1))
         yield _expose(_look(visit.scene, view, shake, width, height), float(gain), rng)
@@ -119,7 +121,9 @@ def _look(scene: Image, view: FloatArray, shake: FloatArray, width: int, height:
     x, y = x + float(shake[0]) * scale, y + float(shake[1]) * scale
     to_scene = np.array([[scale, 0, x - scale * (width - 1) / 2], [0, scale, y - scale * (height - 1) / 2]], np.float32)
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(scene, to_scene, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101), np.uint8)
+    return np.asarray(
+        cv2.warpAffine(scene, to_scene, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101), np.uint8
+    )
 
 
 def _expose(image: Image, gain: float, rng: np.random.Generator) -> Image:

@@ -47,9 +47,7 @@ class Cage:
         self._lock = threading.Lock()
         self._child: _Child | None = None
 
-    def call(
-        self, function: Callable[..., R], /, *arguments: object, subject: str, timeout: float | None = None
-    ) -> R:
+    def call(self, function: Callable[..., R], /, *arguments: object, subject: str, timeout: float | None = None) -> R:
         """Return `function(*arguments)`, computed in the child.
 
         Parameters
@@ -76,7 +74,9 @@ class Cage:
             except EOFError as error:
                 how = child.how_it_ended()
                 self._drop()
-                raise BadSource(f"{subject}: the decoder crashed on it ({how}): it is damaged; re-encode or replace it") from error
+                raise BadSource(
+                    f"{subject}: the decoder crashed on it ({how}): it is damaged; re-encode or replace it"
+                ) from error
             except BaseException:  # interrupted while waiting: a late answer must not be taken for the next call's
                 self._drop()
                 raise

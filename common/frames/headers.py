@@ -94,7 +94,9 @@ def _tiff(file: BinaryIO, head: bytes) -> Size:
         row = file.read(entry)
         tag, kind = struct.unpack(order + "HH", row[:4])
         if tag in {256, 257}:  # ImageWidth, ImageLength: 16 or 32 bits, at the start of the value
-            found[tag] = struct.unpack(order + ("H" if kind == 3 else "I"), row[value : value + (2 if kind == 3 else 4)])[0]
+            found[tag] = struct.unpack(
+                order + ("H" if kind == 3 else "I"), row[value : value + (2 if kind == 3 else 4)]
+            )[0]
     return found.get(256, 0), found.get(257, 0)
 
 

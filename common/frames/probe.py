@@ -62,7 +62,7 @@ def _probe_video(path: Path, limits: Limits) -> SourceInfo:
             "check that it plays; re-encode or scale it down"
         )
     limits.check_size(str(path), width, height)
-    # Most containers but MP4 do not count their frames, and a rate says little where it varies: the packets are counted.
+    # Few containers but MP4 count their frames, and a rate says little where it varies: then the packets are counted.
     if not frames or not duration or frames > size / _SMALLEST_PACKET_BYTES:
         timeline = read_timeline(path, limits)
         frames, duration = len(timeline.pts), timeline.duration

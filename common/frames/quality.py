@@ -47,7 +47,7 @@ SENSORS: tuple[Sensor, ...] = (
     Sensor("noise", 0.25),  # natural log of sigma in grey levels: a quarter more noise
     Sensor("sharpness", 0.25),  # natural log of the Laplacian's standard deviation
     Sensor("fine_detail", 0.08),  # natural log of the ratio of Laplacians at full and half scale
-    Sensor("blockiness", 0.06),  # natural log of the ratio of steps across and inside 8 x 8 blocks
+    Sensor("blockiness", 0.08),  # natural log of the ratio of steps across and inside 8 x 8 blocks
     Sensor("saturation", 0.02),  # mean of (max - min) of the channels, of 1
     Sensor("red_balance", 0.02),  # mean red minus mean green, of 1
     Sensor("blue_balance", 0.02),

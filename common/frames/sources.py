@@ -13,20 +13,10 @@ from urllib.parse import unquote, urlsplit
 
 from common.contracts import Source, SourceKind, content_id
 from common.errors import BadSource, PathNotAllowed
+from common.frames.naming import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_passed_over, kind_of, natural_order
 from common.settings import Settings
 
-# fmt: off
-VIDEO_SUFFIXES = frozenset((
-    ".3gp", ".asf", ".avi", ".flv", ".gif", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mjpeg", ".mjpg", ".mkv",
-    ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
-))
-IMAGE_SUFFIXES = frozenset((
-    ".avif", ".bmp", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
-))
-# fmt: on
-
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: `C:` is a drive
-_DIGITS = re.compile(r"(\d+)")
 _DIGEST_BYTES = 16
 _HASH_STEP_BYTES = 1 << 20  # read in pieces, so that a file's size does not matter
 
@@ -58,7 +48,7 @@ class Limits:
             )
         if min(width, height) < self.min_side:
             raise BadSource(
-                f"{name} is {width} x {height} pixels, and a side must have SENTINEL_MIN_SIDE ({self.min_side}) at least: "
+                f"{name} is {width} x {height} pixels, less on a side than SENTINEL_MIN_SIDE ({self.min_side}): "
                 "send frames as the camera made them"
             )
 
@@ -82,7 +72,9 @@ def local_path(uri: str, roots: Sequence[Path]) -> Path:
         path = Path(_path_part(uri)).resolve()
         allowed = [root.resolve() for root in roots]
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name too long, a NUL in it
-        raise BadSource(f"{uri!r} is no path that can be followed ({error}): send the path of a file or folder") from error
+        raise BadSource(
+            f"{uri!r} is no path that can be followed ({error}): send the path of a file or folder"
+        ) from error
     if not any(path.is_relative_to(root) for root in allowed):
         raise PathNotAllowed(
             f"{path} lies under none of the allowed folders ({', '.join(map(str, allowed)) or 'there are none'}): "
@@ -97,31 +89,33 @@ def _path_part(uri: str) -> str:
         return uri
     if match[1].lower() != "file":
         # Room for fsspec: another scheme would be opened here, by the store that it names.
-        raise BadSource(f"{uri!r}: sources at {match[1]}:// are not read yet; mount the storage and send a path or file:// URI")
+        raise BadSource(
+            f"{uri!r}: sources at {match[1]}:// are not read yet; mount the storage and send a path or file:// URI"
+        )
     parts = urlsplit(uri, allow_fragments=False)
     if parts.netloc not in {"", "localhost"}:
-        raise BadSource(f"{uri!r} names a file on host {parts.netloc!r}: a file URI has three slashes, file:///folder/file")
+        raise BadSource(
+            f"{uri!r} names a file on host {parts.netloc!r}: a file URI has three slashes, file:///folder/file"
+        )
     # A question mark may stand in a file's name; in a file URI it separates nothing.
     return unquote(parts.path + (f"?{parts.query}" if parts.query else ""))
 
 
 def is_media(path: Path) -> bool:
-    """Say whether the name of `path` is that of a video or image, and not a hidden one."""
-    return not path.name.startswith(".") and path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES
+    """Say whether the name of `path` is that of a video or image, and not a hidden or temporary one."""
+    return kind_of(path.name) is not None and not is_passed_over(path.name)
 
 
 def describe_kind(path: Path) -> SourceKind:
     """Return what kind of source `path` is, by its name; raise `BadSource` if it is none."""
-    suffix = path.suffix.lower()
     if path.is_dir():
         return SourceKind.FOLDER
-    if suffix in VIDEO_SUFFIXES:
-        return SourceKind.VIDEO
-    if suffix in IMAGE_SUFFIXES:
-        return SourceKind.IMAGE
+    kind = kind_of(path.name)
+    if kind is not None:
+        return kind
     raise BadSource(
-        f"{path} is neither a video ({' '.join(sorted(VIDEO_SUFFIXES))}), nor an image ({' '.join(sorted(IMAGE_SUFFIXES))}), "
-        "nor a folder of images: rename or convert it"
+        f"{path} is no video ({' '.join(sorted(VIDEO_SUFFIXES))}), no image ({' '.join(sorted(IMAGE_SUFFIXES))}) "
+        "and no folder of images: rename or convert it"
     )
 
 
@@ -158,26 +152,23 @@ def images_in(folder: Path, limits: Limits) -> list[Path]:
         If there is none, there are too many, the folder cannot be read, or one is a link that leaves the folder.
     """
     try:
-        names = [p for p in folder.iterdir() if is_media(p) and p.suffix.lower() in IMAGE_SUFFIXES and not p.is_dir()]
+        found = [p for p in folder.iterdir() if not is_passed_over(p.name) and kind_of(p.name) is SourceKind.IMAGE]
+        names = [p for p in found if not p.is_dir()]
         home = folder.resolve()
         strays = [p for p in names if p.is_symlink() and not p.resolve().is_relative_to(home)]
     except OSError as error:
-        raise BadSource(f"{folder} cannot be read ({error.strerror}): check that it exists and its permissions") from error
+        raise unreadable(folder, error) from error
     if strays:
         raise PathNotAllowed(f"{strays[0]} is a link that leaves its folder: put the image itself there")
     if not names:
         raise BadSource(f"{folder} holds no images ({' '.join(sorted(IMAGE_SUFFIXES))}): put some there, or remove it")
     if len(names) > limits.max_folder_files:
         raise BadSource(
-            f"{folder} holds {len(names)} images, more than SENTINEL_MAX_FOLDER_FILES ({limits.max_folder_files}): split it"
+            f"{folder} holds {len(names)} images, more than SENTINEL_MAX_FOLDER_FILES "
+            f"({limits.max_folder_files}): split it"
         )
-    return sorted(names, key=lambda path: natural_key(path.name))
-
-
-def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
-    """Return a sort key that puts `2.jpg` before `10.jpg`, total even where names differ in zeros only."""
-    pieces = _DIGITS.split(name)
-    return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in pieces), name
+    # The name itself decides between `1.jpg` and `01.jpg`.
+    return sorted(names, key=lambda path: (natural_order(Path(path.name)), path.name))
 
 
 def check_file(path: Path, limits: Limits) -> int:
@@ -185,7 +176,7 @@ def check_file(path: Path, limits: Limits) -> int:
     try:
         seen = path.stat()
     except OSError as error:
-        raise BadSource(f"{path} cannot be read ({error.strerror}): check that it exists and its permissions") from error
+        raise unreadable(path, error) from error
     if not stat.S_ISREG(seen.st_mode):  # opening a pipe would wait for ever
         raise BadSource(f"{path} is no regular file: send a video or image file")
     if seen.st_size == 0:
@@ -198,6 +189,11 @@ def check_file(path: Path, limits: Limits) -> int:
     return seen.st_size
 
 
+def unreadable(path: Path, error: OSError) -> BadSource:
+    """Return the error that says why the system does not let `path` be read."""
+    return BadSource(f"{path} cannot be read ({error.strerror or error}): check that it exists and its permissions")
+
+
 def _size_and_digest(path: Path, limits: Limits) -> tuple[int, str]:
     check_file(path, limits)
     digest, size = hashlib.blake2b(digest_size=_DIGEST_BYTES), 0
@@ -207,7 +203,7 @@ def _size_and_digest(path: Path, limits: Limits) -> tuple[int, str]:
                 digest.update(piece)
                 size += len(piece)
     except OSError as error:
-        raise BadSource(f"{path} cannot be read ({error.strerror}): give this process read permission") from error
+        raise unreadable(path, error) from error
     return size, digest.hexdigest()
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from common.contracts import Image
 from common.errors import BadSource
 from common.frames.headers import Size, image_size
-from common.frames.sources import Limits, check_file
+from common.frames.sources import Limits, check_file, unreadable
 
 
 def file_size(path: Path, limits: Limits) -> Size:
@@ -25,7 +25,7 @@ def file_size(path: Path, limits: Limits) -> Size:
         with path.open("rb") as file:
             return _checked(str(path), image_size(file), limits)
     except OSError as error:
-        raise BadSource(f"{path} cannot be read ({error.strerror}): give this process read permission") from error
+        raise unreadable(path, error) from error
 
 
 def data_size(data: bytes, name: str, limits: Limits) -> Size:
@@ -41,7 +41,7 @@ def decode_file(path: Path, limits: Limits) -> Image:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BadSource(f"{path} cannot be read ({error.strerror}): give this process read permission") from error
+        raise unreadable(path, error) from error
     return decode_image(data, str(path), limits)
 
 
@@ -71,6 +71,8 @@ def decode_image(data: bytes, name: str, limits: Limits) -> Image:
 
 def _checked(name: str, size: Size | None, limits: Limits) -> Size:
     if size is None:
-        raise BadSource(f"{name} is no image that can be read, or its start is damaged: send JPEG, PNG, BMP, WebP or TIFF")
+        raise BadSource(
+            f"{name} is no image that can be read, or its start is damaged: send JPEG, PNG, BMP, WebP or TIFF"
+        )
     limits.check_size(name, *size)
     return size

@@ -12,16 +12,17 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from common.errors import BadSource
 from common.frames.sampling import TimestampArray
-from common.frames.sources import Limits, check_file
+from common.frames.sources import Limits, check_file, unreadable
 
 # Playlists and scripts (HLS, ffconcat, image patterns) name other files and hosts to open, so a file of such a kind,
 # whatever it is called, must not be opened: only containers that hold their frames themselves.
 _CONTAINERS = (
-    "3gp,asf,avi,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp4,mpeg,mpegts,mpegvideo,mxf,ogg,webm,yuv4mpegpipe,av1,obu"
+    "3gp,asf,avi,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp4,mpeg,mpegts,mpegvideo,mxf,obu,ogg,webm,yuv4mpegpipe"
 )
 # Containers in which a seek finds the key frame before a time, and the packets' times are the same after it.
 _SEEKABLE = frozenset(("mov", "matroska", "mpegts", "avi", "flv", "asf"))
@@ -71,9 +72,11 @@ def open_video(path: Path, limits: Limits) -> Iterator[tuple[InputContainer, Vid
     try:
         container = av.open(f"file:{path.absolute()}", options=options, metadata_errors="replace")
     except PermissionError as error:
-        raise BadSource(f"{path} cannot be read ({error.strerror}): give this process read permission") from error
+        raise unreadable(path, error) from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise BadSource(f"{path} is no video that can be read, or is cut short: check that it plays, send it again") from error
+        raise BadSource(
+            f"{path} is no video that can be read, or is cut short: check that it plays, send it again"
+        ) from error
     with container:
         # A cover picture is a video stream of one frame to the container.
         streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
@@ -123,7 +126,7 @@ def _read(path: Path, size: int, mtime_ns: int, limits: Limits) -> Timeline:
     return Timeline(counted, counted[:0], 1 / Fraction(fps).limit_denominator(1_000_000), True)
 
 
-def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
+def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
     """Yield the stream's packets up to the end of the file, or to where it cannot be read on."""
     packets = container.demux(stream)
     while True:

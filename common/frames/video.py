@@ -12,7 +12,9 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from common.errors import BadSource
 from common.frames.colour import ToRgb
@@ -60,7 +62,9 @@ def video_frames(
             given += 1
             yield Frame(image=to_rgb(frame), index=index, time=timeline.seconds(pts))
     if trouble.packets:
-        log.warning("%s: %d packets do not decode (%s); the frames that do are used", path, trouble.packets, trouble.last)
+        log.warning(
+            "%s: %d packets do not decode (%s); the frames that do are used", path, trouble.packets, trouble.last
+        )
     if not given:
         which = "no frame" if start == 0 and stop == len(wanted) else f"none of sampled frames {start} to {stop}"
         raise BadSource(f"{path}: {which} can be decoded; check that it plays, re-encode or replace it")
@@ -144,7 +148,7 @@ def _decoded(
                     yield pts, frame
 
 
-def _with_flush(packets: Iterator[av.Packet]) -> Iterator[av.Packet | None]:
+def _with_flush(packets: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStream] | None]:
     """Yield packets, then the None that makes a decoder give out what it holds back."""
     yield from packets
     yield None
