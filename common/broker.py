@@ -5,7 +5,10 @@ Producers and workers meet only through the names in this module.
 
 from __future__ import annotations
 
+import logging
+
 from celery import Celery
+from celery.signals import after_setup_logger
 from kombu import Queue  # type: ignore[attr-defined]
 
 from common.contracts import Chunk
@@ -75,6 +78,13 @@ def make_app(settings: Settings) -> Celery:
         enable_utc=True,
     )
     return app
+
+
+@after_setup_logger.connect  # type: ignore[untyped-decorator]
+def say_less(**_: object) -> None:
+    """Leave out Celery's two lines a task: what a task found is said by the task."""
+    for name in ("celery.app.trace", "celery.worker.strategy"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _soft_shutdown(settings: Settings) -> float:

@@ -7,7 +7,7 @@ same frames always give the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -77,15 +77,20 @@ class Extractor:
         sample_fps: float | None,
         start: int = 0,
         stop: int | None = None,
+        names: Sequence[str] = (),
     ) -> FeatureBlock:
         """Return the features of sampled frames `start` to `stop` (None: the end) of a source.
+
+        `names` are the images of the range, for a folder whose listing is known.
 
         Raises
         ------
         BadSource
             If no frame can be had, or its features are not finite.
         """
-        frames = sampled_frames(path, kind, sample_fps=sample_fps, start=start, stop=stop, limits=self.limits)
+        frames = sampled_frames(
+            path, kind, sample_fps=sample_fps, start=start, stop=stop, limits=self.limits, names=names
+        )
         blocks = list(self._blocks(frames, uri, _EMBED_BATCH))
         return FeatureBlock.concatenate(blocks) if blocks else self.empty()
 

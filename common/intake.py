@@ -36,7 +36,15 @@ from common.frames.cage import Cage
 from common.frames.decode import probe, probe_image
 from common.frames.frame import SourceInfo
 from common.frames.sampling import sampled_count
-from common.frames.sources import Limits, describe_source, local_path
+from common.frames.sources import (
+    Limits,
+    ListedImage,
+    describe_kind,
+    describe_listing,
+    describe_source,
+    local_path,
+    source_of,
+)
 from common.settings import Settings
 from common.store import Store
 from common.store.logbook import dead_letter
@@ -54,12 +62,15 @@ class Described:
 
     source: Source
     info: SourceInfo
+    listing: tuple[ListedImage, ...] = ()
 
 
 def describe_file(path: Path, limits: Limits) -> Described:
     """Inspect a file or folder of images. Runs in the cage: must be importable, arguments must pickle."""
-    source = describe_source(path, limits)
-    return Described(source, probe(path, source.kind, limits))
+    kind = describe_kind(path)
+    listing = tuple(describe_listing(path, limits)) if kind is SourceKind.FOLDER else ()
+    source = source_of(path, listing) if listing else describe_source(path, limits)
+    return Described(source, probe(path, kind, limits), listing)
 
 
 def describe_data(data: bytes, name: str, limits: Limits) -> Described:
@@ -103,6 +114,9 @@ class Intake:
         path = local_path(uri, self.settings.roots)
         described = self.cage.call(describe_file, path, self.limits, subject=str(path), timeout=_patience(path))
         source = described.source
+        known = self._known_from_folder(stream, path, described)
+        if known is not None:
+            return known
         if event_key is not None:
             identity = content_id(stream, event_key, source.uri)
         elif source.kind is SourceKind.IMAGE:
@@ -112,6 +126,26 @@ class Intake:
             # A video or a folder of stills under two names is one that was copied.
             identity = content_id(stream, source.digest)
         return self._register(stream, identity, described)
+
+    def _known_from_folder(self, stream: str, path: Path, described: Described) -> Submission | None:
+        """Say CHANGED for a folder whose listing is not what was accepted, DUPLICATE for an image counted with one.
+
+        None: nothing is known against taking it.
+        """
+        streams = self.store.streams
+        if described.source.kind is SourceKind.IMAGE:
+            accepted = streams.listing(stream, str(path.parent))
+            counted = accepted.get(path.name) == described.source.digest
+            return Submission.DUPLICATE if counted else None
+        if not described.listing:
+            return None
+        now = {image.name: image.digest for image in described.listing}
+        accepted = streams.listing(stream, str(path))
+        if accepted and accepted != now:
+            return Submission.CHANGED
+        # Remembered before it is registered: a crash in between leaves a listing that the next try finds equal.
+        streams.remember_listing(stream, str(path), now)
+        return None
 
     def accept_data(self, stream: str, data: bytes, *, event_key: str) -> Submission:
         """Take in one encoded image (raw or base64) that came inside a camera event."""

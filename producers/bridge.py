@@ -18,6 +18,7 @@ from typing import Literal, Self
 from urllib.parse import unquote, urlsplit
 
 import redis
+from kombu.exceptions import OperationalError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from common import broker
@@ -116,7 +117,7 @@ class Bridge:
         while not stop.is_set():
             try:
                 self.step()
-            except (redis.RedisError, BrokerUnavailable, OSError) as error:
+            except (redis.RedisError, OperationalError, BrokerUnavailable, OSError) as error:
                 log.warning("Redis does not answer (%s), trying again", error)
                 stop.wait(_PAUSE_SECONDS)
 

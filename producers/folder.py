@@ -19,8 +19,8 @@ from typing import Literal
 from watchdog.observers.api import BaseObserver
 
 from common.errors import SettingsError
-from producers.looking import Tree
 from common.frames.naming import is_passed_over
+from producers.looking import Tree
 from producers.places import STREAM_MARKER
 from producers.settling import SettleTracker
 from producers.taking import Reject, Submit, Taker

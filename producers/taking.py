@@ -10,8 +10,8 @@ from pathlib import Path
 
 from common.contracts import Submission, check_stream_name
 from common.errors import BadSource, BrokerUnavailable, Refused
-from producers.looking import Tree
 from common.frames.naming import natural_order
+from producers.looking import Tree
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from common.frames.decode import probe
-from common.frames.frame import SourceInfo
 
 from common.champions.baselines import StoredBaseline, save_baseline
 from common.champions.footage import golden_replay
@@ -20,6 +18,8 @@ from common.drift.baseline import Baseline
 from common.drift.windows import WindowRule
 from common.errors import BadBaseline, BadSource
 from common.extraction import Extractor
+from common.frames.decode import probe
+from common.frames.frame import SourceInfo
 from common.frames.quality import SENSOR_FLOORS, SENSOR_NAMES
 from common.frames.sampling import sampled_count
 from common.frames.sources import describe_kind

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from common.frames.decode import probe
 from pydantic import Field
 
 from common.champions.baselines import StoredBaseline
@@ -13,6 +12,7 @@ from common.contracts import Cause, FeatureBlock, Message, SourceKind, Status, V
 from common.drift.windows import WindowState
 from common.errors import BadSource, BaselineMismatch, WindowNotFull
 from common.extraction import Extractor
+from common.frames.decode import probe
 from common.frames.sampling import sampled_count
 from common.frames.sources import describe_kind, is_media
 from common.judging import Thresholds, judge_block
@@ -123,7 +123,7 @@ def check(
     if not verdicts:
         raise WindowNotFull(
             f"{frames} frames were sampled, and a window of baseline {stored.baseline.name!r} needs "
-            f"{stored.baseline.rule.frames}: give more footage, or build a baseline with a smaller SENTINEL_WINDOW_FRAMES"
+            f"{stored.baseline.rule.frames}: give more footage, or rebuild it with a smaller SENTINEL_WINDOW_FRAMES"
         )
     speaker = worst(verdicts)
     return CheckResult(

@@ -157,10 +157,7 @@ def up() -> None:
     stop = stop_on_signals()
     stack = LocalStack(settings, lambda line: err.print(f"[dim]sentinel[/] {line}"))
     info = stack.start()
-    tail = LogTail(
-        stack.state_dir / "logs",
-        lambda name, line: err.print(f"[dim]{name:>8}[/] ", end="") or err.print(line, markup=False),
-    )
+    tail = LogTail(stack.state_dir / "logs", show_log_line)
     try:
         show_stack(settings, info)
         missing = wait_for_workers(info.redis_url, {"embed", "reduce", "retrain"}, 60.0)
@@ -172,6 +169,10 @@ def up() -> None:
         stack.stop()
         tail.stop()
     err.print("stopped; nothing is lost, `sentinel up` goes on from here")
+
+
+def show_log_line(name: str, line: str) -> None:
+    err.print(f"{name:>8} {line}", markup=False)
 
 
 def show_stack(settings: Settings, info) -> None:  # type: ignore[no-untyped-def]

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from common.frames.decode import probe, sampled_frames
-from common.frames.encode import write_video
-from producers.saboteur import Fault, sabotage
-
 from common.contracts import SourceKind
 from common.errors import BadSource
+from common.frames.decode import probe, sampled_frames
+from common.frames.encode import write_video
 from common.frames.sources import Limits
+from producers.saboteur import Fault, sabotage
 from sentinel.virtual_camera import record
 
 FAULTS = (Fault.NOISE, Fault.BLUR, Fault.LOW_LIGHT)

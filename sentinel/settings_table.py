@@ -12,7 +12,7 @@ def rows() -> list[str]:
     """Return the table as lines of Markdown."""
     lines = ["| setting | default | what it does |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = field.get_default(call_default_factory=True)  # type: ignore[call-arg]
+        default = field.get_default(call_default_factory=True)
         shown = f"`{default}`" if isinstance(default, str | Path | int | float) and str(default) else "unset"
         lines.append(f"| `SENTINEL_{name.upper()}` | {shown} | {field.description} |")
     return lines

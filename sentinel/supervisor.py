@@ -94,7 +94,7 @@ class Supervisor:
                 if now - row.started_at > _HEALTHY_SECONDS:
                     row.pause = _FIRST_PAUSE_SECONDS
                 self._say(
-                    f"{row.spec.name} ended with status {row.process.returncode}, starting it again in {row.pause:.0f} s; "
+                    f"{row.spec.name} ended ({row.process.returncode}), starting it again in {row.pause:.0f} s; "
                     f"see {self._log_dir / (row.spec.name + '.log')}"
                 )
                 row.restart_at = now + row.pause

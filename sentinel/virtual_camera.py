@@ -24,8 +24,11 @@ SCENES = ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg", "motorcycl
 """Photographs that lie in the wheel itself; others would be downloaded."""
 
 _SCENE_SECONDS = 1.1  # a tour of six scenes: under seven seconds
-_NARROWEST, _WIDEST = 0.62, 0.92  # side of the view, as a share of the largest that fits the photograph
-_ZOOM, _PAN = 0.06, 0.16  # most that one visit changes the view's side, and moves it, as shares of the same
+_NARROWEST, _WIDEST = 0.78, 0.96  # side of the view, as a share of the largest that fits the photograph
+_ZOOM, _PAN = 0.06, 0.12  # most that one visit changes the view's side, and moves it, as shares of the same
+_WANDER = (
+    0.3  # share of the photograph that views are centred in at first: all of one photograph see much the same of it
+)
 _SHAKE_PIXELS = 0.7  # of the recording; a steady hand
 _SHAKE_MEMORY = 0.8  # of the shake from one frame to the next: a hand swings, it does not jump
 _NOISE_LEVELS = 2.0  # a good sensor by daylight
@@ -69,7 +72,7 @@ def record(
     NoPhotographs
         If scikit-image is not installed.
     """
-    photographs = [_load(name) for name in scenes]
+    photographs = [load_photograph(name) for name in scenes]
     images = film(photographs, count=round(seconds * fps), fps=fps, seed=seed, width=width, height=height)
     write_video(path, images, fps, title=title)
 
@@ -104,14 +107,15 @@ def _plan(scene: Image, width: int, height: int, rng: np.random.Generator) -> _V
     largest = min(wide / (width + 2 * margin), tall / (height + 2 * margin))
     side = rng.uniform(_NARROWEST, _WIDEST)
     sides = np.clip([side, side + rng.uniform(-_ZOOM, _ZOOM)], _NARROWEST, _WIDEST)
-    first = rng.uniform(0, 1, 2)
+    edge = np.array([wide, tall])
+    first = edge * (0.5 + _WANDER * rng.uniform(-0.5, 0.5, 2))
     angle = rng.uniform(0, 2 * np.pi)
-    second = first * np.array([wide, tall]) + _PAN * min(wide, tall) * np.array([np.cos(angle), np.sin(angle)])
+    second = first + _PAN * min(wide, tall) * np.array([np.cos(angle), np.sin(angle)])
     ends = []
-    for share, place in zip(sides, (first * np.array([wide, tall]), second), strict=True):
+    for share, place in zip(sides, (first, second), strict=True):
         scale = share * largest
         reach = np.array([width / 2 + margin, height / 2 + margin]) * scale
-        x, y = np.clip(place, reach, np.array([wide, tall]) - reach)
+        x, y = np.clip(place, reach, edge - reach)
         ends.append(np.array([x, y, scale], np.float32))
     return _Visit(scene, *ends)
 
@@ -133,7 +137,7 @@ def _expose(image: Image, gain: float, rng: np.random.Generator) -> Image:
     return np.clip(np.rint(exposed), 0, 255).astype(np.uint8)
 
 
-def _load(name: str) -> Image:
+def load_photograph(name: str) -> Image:
     """Return a photograph from the installed wheel. Its package is not imported: that might download."""
     found = importlib.util.find_spec("skimage")
     if found is None or found.origin is None:

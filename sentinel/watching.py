@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import redis
+from kombu.exceptions import OperationalError
 
 from common.contracts import DeadLetterKind, SourceRequest, Submission
 from common.errors import BrokerUnavailable, SentinelError
@@ -23,7 +24,7 @@ def watch_folder(settings: Settings, intake: Intake, stop: threading.Event) -> N
     def submit(stream: str, path: Path) -> Submission:
         try:
             return intake.submit(stream, path)
-        except redis.RedisError as error:
+        except (redis.RedisError, OperationalError) as error:
             raise BrokerUnavailable(
                 f"Redis does not answer ({error}); {path} stays in the folder until it does"
             ) from error

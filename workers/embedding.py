@@ -97,6 +97,7 @@ def extract(chunk: Chunk) -> FeatureBlock:
         sample_fps=chunk.recipe.sample_fps,
         start=chunk.start,
         stop=chunk.stop,
+        names=source.names,
     )
 
 

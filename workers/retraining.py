@@ -13,13 +13,13 @@ import time
 from pathlib import Path
 
 from celery import Task
-from common.champions.gate import Decision, decide
-from common.champions.trainer import Challenger
 
 from common.broker import RETRAIN_TASK, app
 from common.champions import healing
 from common.champions.baselines import StoredBaseline, save_baseline
+from common.champions.gate import Decision, decide
 from common.champions.registry import promote
+from common.champions.trainer import Challenger
 from common.contracts import ChampionRecord, EventType, RetrainReport, Verdict
 from common.errors import NotPromoted, Refused
 from common.settings import get_settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 
 import keras
@@ -12,7 +13,7 @@ import tensorflow as tf
 from common.backbones.backbone import INPUT_SIZE
 from common.backbones.names import Architecture
 from common.backbones.weights import Weights, WeightsKind
-from common.contracts import FloatArray
+from common.contracts import FloatArray, content_id
 from common.errors import BackboneError
 
 _DIGEST_BYTES = 16
@@ -32,7 +33,13 @@ def build_backbone(architecture: Architecture, weights: Weights) -> tuple[keras.
     family = getattr(keras.applications, architecture.family)
     images = keras.Input((INPUT_SIZE, INPUT_SIZE, 3), dtype="uint8", name="images")
     prepared = family.preprocess_input(keras.ops.cast(images, "float32"))
-    return keras.Model(images, core(prepared, training=False)), weights_digest(core)
+    model = keras.Model(images, core(prepared, training=False))
+    digest = weights_digest(core)
+    if weights.kind is not WeightsKind.RANDOM:
+        return model, digest
+    exponent = _size_exponent(model)
+    scaled = keras.Model(images, keras.layers.Rescaling(2.0**-exponent)(model.output))
+    return scaled, content_id(digest, exponent)
 
 
 def as_function(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
@@ -103,12 +110,24 @@ def _seed_weights(core: keras.Model, seed: int) -> None:
                 variable.assign(_he_uniform(numbers, variable, depthwise or variable.name == "depthwise_kernel"))
 
 
+def _size_exponent(model: keras.Model) -> int:
+    """Return the power of two nearest to the size of a seeded model's embeddings.
+
+    Seeded residual networks grow to 1e6, efficient ones shrink to 1e-5, and
+    features are stored at half precision, which holds neither.
+    """
+    grey = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (4, 7, 7, 3), dtype=np.uint8)
+    images = grey.repeat(INPUT_SIZE // 7, axis=1).repeat(INPUT_SIZE // 7, axis=2)
+    size = float(np.sqrt(np.mean(np.square(np.asarray(model(images, training=False), np.float64)))))
+    return round(math.log2(size)) if 0.0 < size < math.inf else 0
+
+
 def _he_uniform(numbers: np.random.Generator, variable: keras.Variable, depthwise: bool) -> FloatArray:
     shape = tuple(int(side) for side in variable.shape)
     # A depthwise filter sums over its own channel only.
     fan_in = int(np.prod(shape[:2])) if depthwise else int(np.prod(shape[:-1]))
     limit = np.sqrt(6.0 / fan_in)
-    return ((2.0 * numbers.random(shape) - 1.0) * limit).astype(np.float32)
+    return np.asarray((2.0 * numbers.random(shape) - 1.0) * limit, np.float32)
 
 
 def _first_line(error: Exception) -> str:

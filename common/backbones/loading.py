@@ -34,8 +34,9 @@ def load_backbone(settings: Settings) -> Backbone:
     if settings.device == "gpu" and not gpu_present():
         raise BackboneError("SENTINEL_DEVICE=gpu, but this machine shows no NVIDIA GPU: set it to cpu or auto")
     if settings.device == "gpu" or (settings.device == "auto" and gpu_usable()):
-        from common.backbones.tensorflow_engine import TensorFlowBackbone
+        from common.backbones.tensorflow_engine import TensorFlowBackbone, claim_gpu
 
+        claim_gpu()
         return TensorFlowBackbone(architecture, weights)
     found = converted_model(architecture, weights, settings.state_dir)
     return OpenVinoBackbone(found.model, found.card, threads=settings.threads)

@@ -6,6 +6,7 @@ import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def openvino() -> ModuleType:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino as module
 
-    return module
+    return cast(ModuleType, module)
 
 
 class OpenVinoBackbone:

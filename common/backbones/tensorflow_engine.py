@@ -15,8 +15,31 @@ from common.errors import BackboneError
 _LARGEST_BATCH = 128
 
 
+def claim_gpu() -> None:
+    """Make TensorFlow ready to compute on a GPU beside other processes, exactly.
+
+    Raises
+    ------
+    BackboneError
+        If TensorFlow sees no GPU.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        raise BackboneError(
+            "TensorFlow sees no GPU: install its CUDA libraries (pip install 'tensorflow[and-cuda]'), "
+            "or set SENTINEL_DEVICE=cpu"
+        )
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)  # several processes share one GPU
+    # TF32 keeps 10 bits of a number's 23, so features would not be those of the CPU.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
 class TensorFlowBackbone:
-    """A Keras backbone on the GPU that TensorFlow sees first. Importing it is left until here: after the fork.
+    """A Keras backbone on the device that TensorFlow prefers. Imports TensorFlow only when made: after the fork.
 
     Parameters
     ----------
@@ -25,27 +48,11 @@ class TensorFlowBackbone:
     Raises
     ------
     BackboneError
-        If TensorFlow sees no GPU, or the weights cannot be had.
+        If the weights cannot be had.
     """
 
     def __init__(self, architecture: Architecture, weights: Weights) -> None:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         os.environ["KERAS_BACKEND"] = "tensorflow"
-        import tensorflow as tf
-
-        gpus = tf.config.list_physical_devices("GPU")
-        if not gpus:
-            raise BackboneError(
-                "TensorFlow sees no GPU: install its CUDA libraries (pip install 'tensorflow[and-cuda]'), "
-                "or set SENTINEL_DEVICE=cpu"
-            )
-        for gpu in gpus:
-            tf.config.experimental.set_memory_growth(gpu, True)  # several processes share one GPU
-        # TF32 keeps 10 bits of a product's 23, so features would not be those of the CPU.
-        tf.config.experimental.enable_tensor_float_32_execution(False)
-        self._load(architecture, weights)
-
-    def _load(self, architecture: Architecture, weights: Weights) -> None:
         import keras
         from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 

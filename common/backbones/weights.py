@@ -61,7 +61,7 @@ def parse_weights(setting: str) -> Weights:
     if kind == WeightsKind.RANDOM:
         if not (seed.isascii() and seed.isdigit()) or int(seed) > _LARGEST_SEED:
             raise BackboneError(
-                f"SENTINEL_WEIGHTS={setting!r} has no seed: say random:SEED, with a whole number from 0 to {_LARGEST_SEED}"
+                f"SENTINEL_WEIGHTS={setting!r} has no seed: say random:SEED, a whole number up to {_LARGEST_SEED}"
             )
         return Weights(WeightsKind.RANDOM, f"random:{int(seed)}", seed=int(seed))
     path = Path(setting).expanduser()

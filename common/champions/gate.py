@@ -68,7 +68,9 @@ def decide(scores: Scores, *, min_gain_db: float, max_loss_db: float) -> Decisio
     if surely <= 0.0:
         return Decision(False, f"{figures}: the gain may be an accident", gain, loss)
     if at_worst > max_loss_db:
-        return Decision(False, f"{figures}: golden footage may lose {at_worst:.2f} dB, more than {max_loss_db:.2f}", gain, loss)
+        return Decision(
+            False, f"{figures}: golden footage may lose {at_worst:.2f} dB, more than {max_loss_db:.2f}", gain, loss
+        )
     return Decision(True, figures, gain, loss)
 
 

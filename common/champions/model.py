@@ -15,7 +15,7 @@ from pydantic import Field
 
 from common.champions.triplets import TripletArray
 from common.contracts import FloatArray, Message, content_id
-from common.errors import BadModel, BadMessage
+from common.errors import BadMessage, BadModel
 
 WEIGHTS_FILE = "weights.npz"
 MODEL_FILE = "model.json"
@@ -85,9 +85,7 @@ class Interpolator:
             shutil.rmtree(folder, ignore_errors=True)
             staging.rename(folder)
         except OSError as error:
-            raise BadModel(
-                f"the model cannot be written to {folder}: {error.strerror or error}; free space"
-            ) from error
+            raise BadModel(f"the model cannot be written to {folder}: {error.strerror or error}; free space") from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 

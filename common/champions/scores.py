@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +73,7 @@ def split_in_blocks(count: int) -> Split:
     edges = np.linspace(0, count, blocks + 1).astype(int)
     held = np.zeros(count, bool)
     near = np.zeros(count, bool)
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         first = stop - round((stop - start) * _HELD_OUT_SHARE)
         held[first:stop] = True
         near[max(0, first - _GUARD) : min(count, stop + _GUARD)] = True

@@ -5,6 +5,7 @@ TensorFlow is imported when a training starts, never with this module.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _BATCH = 8  # triplets a step
 _REPLAY_SHARE = 0.5  # of each batch: without golden frames beside it the model forgets them (about 1 dB)
 _LEARNING_RATE = 2e-3
+_ROUNDING_ERROR = 1.0 / 12.0 / 255.0**2  # mean squared error of rounding to 8 bits: nothing to gain below it
 _KEEP = 0.97  # weights are averaged over about 1 / (1 - this) steps: single steps are noisy
 _REPORT_EVERY = 10  # steps
 _FIRST_FIT_STEPS = 200  # of the first champion; steps, not seconds, so that every machine gets the same model
@@ -36,7 +38,7 @@ ModelT = TypeVar("ModelT", bound=Model, contravariant=True)
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """Where a training stands: steps taken, seconds spent, and the loss (mean squared error, 0..1 colours)."""
+    """Where a training stands: steps taken, seconds spent, and the loss (minus PSNR, dB)."""
 
     step: int
     seconds: float
@@ -70,7 +72,7 @@ class Trainer(Protocol[ModelT]):
 
 
 class InterpolatorTrainer:
-    """Fine-tunes an `Interpolator` by gradient steps (Adam on the squared error).
+    """Fine-tunes an `Interpolator` by gradient steps (Adam on the mean PSNR).
 
     Parameters
     ----------
@@ -195,6 +197,9 @@ class _Run:
         frames = tf.cast(batch, tf.float32) / 255.0
         with tf.GradientTape() as tape:
             middle = interpolate(self._variables, frames[:, 0], frames[:, 2])
-            loss = tf.reduce_mean(tf.square(middle - frames[:, 1]))
+            errors = tf.reduce_mean(tf.square(middle - frames[:, 1]), axis=(1, 2, 3))
+            # The mean PSNR itself, in dB: squared errors alone would give the noisiest footage all the say,
+            # and dark footage none.
+            loss = 10.0 / math.log(10.0) * tf.reduce_mean(tf.math.log(errors + _ROUNDING_ERROR))
         self._optimizer.apply_gradients(zip(tape.gradient(loss, self._variables), self._variables, strict=True))
         return loss

@@ -6,7 +6,7 @@ of a baseline's identity (`ROUTE`), and everything that makes features decodes h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import av
 import cv2
 
 from common.contracts import SourceKind
+from common.errors import BadSource
 from common.frames.frame import STILLS_FPS, Frame, SourceInfo
 from common.frames.probe import probe, probe_image
 from common.frames.sources import Limits, images_in
@@ -32,7 +33,14 @@ Video codecs are exact by their standards, so that libavcodec's version does not
 
 
 def sampled_frames(
-    path: Path, kind: SourceKind, *, sample_fps: float | None, start: int, stop: int | None, limits: Limits
+    path: Path,
+    kind: SourceKind,
+    *,
+    sample_fps: float | None,
+    start: int,
+    stop: int | None,
+    limits: Limits,
+    names: Sequence[str] = (),
 ) -> Iterator[Frame]:
     """Yield the sampled frames `start` to `stop` (exclusive; None: to the end) of a source, in order.
 
@@ -48,6 +56,7 @@ def sampled_frames(
     sample_fps : frames a second; None: every frame
     start, stop : counted in sampled frames from the start of the source
     limits : what a frame may measure
+    names : of a folder, the images of just this part, where its listing is known: one that came late shifts nothing
 
     Raises
     ------
@@ -56,7 +65,16 @@ def sampled_frames(
     """
     if kind is SourceKind.VIDEO:
         return video_frames(path, sample_fps=sample_fps, start=start, stop=stop, limits=limits)
+    if names:
+        return _named_frames(path, names, start, limits)
     return _still_frames(path, kind, start, stop, limits)
+
+
+def _named_frames(folder: Path, names: Sequence[str], start: int, limits: Limits) -> Iterator[Frame]:
+    for index, name in enumerate(names, start):
+        if Path(name).name != name:
+            raise BadSource(f"{folder} is said to hold {name!r}, which is no file's name: hand the folder in again")
+        yield Frame(image=decode_file(folder / name, limits), index=index, time=index / STILLS_FPS)
 
 
 def _still_frames(path: Path, kind: SourceKind, start: int, stop: int | None, limits: Limits) -> Iterator[Frame]:

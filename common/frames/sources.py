@@ -134,13 +134,38 @@ def describe_source(path: Path, limits: Limits) -> Source:
     kind = describe_kind(path)
     if kind is not SourceKind.FOLDER:
         size, digest = _size_and_digest(path, limits)
-        return Source(uri=uri, kind=kind, size=size, digest=content_id(digest))
-    rows: list[tuple[str, int, str]] = []
-    for image in images_in(path, limits):
+        return Source(uri=uri, kind=kind, size=size, digest=digest)
+    return source_of(path, describe_listing(path, limits))
+
+
+@dataclass(frozen=True)
+class ListedImage:
+    """One image of a folder: its name, its size in bytes, and the digest of its content."""
+
+    name: str
+    size: int
+    digest: str
+
+
+def source_of(folder: Path, listing: Sequence[ListedImage]) -> Source:
+    """Return the source that a folder with these images is. Its digest depends on their names, sizes and contents."""
+    digest = content_id(*(part for image in listing for part in (image.name, image.size, image.digest)))
+    return Source(
+        uri=_printable(folder),
+        kind=SourceKind.FOLDER,
+        size=sum(image.size for image in listing),
+        digest=digest,
+        names=tuple(image.name for image in listing),
+    )
+
+
+def describe_listing(folder: Path, limits: Limits) -> list[ListedImage]:
+    """Return the images right in `folder`, in natural order; raise `BadSource` as `describe_source` does."""
+    listing = []
+    for image in images_in(folder, limits):
         _printable(image)
-        rows.append((image.name, *_size_and_digest(image, limits)))
-    digest = content_id(*(part for row in rows for part in row))
-    return Source(uri=uri, kind=kind, size=sum(size for _, size, _ in rows), digest=digest)
+        listing.append(ListedImage(image.name, *_size_and_digest(image, limits)))
+    return listing
 
 
 def images_in(folder: Path, limits: Limits) -> list[Path]:

@@ -19,7 +19,11 @@ MODEL_PREFIX = "sentinel:model:{%s}:"
 
 
 def stream_key(stream: str, *parts: str) -> str:
-    """Key of one stream. Parts: `counter`, `pending`, `window`, `batch:ID`, `chunk:ID`, `data:ID`, `evidence:ID`."""
+    """Key of one stream.
+
+    Parts: `counter`, `pending`, `window`, `batch:ID`, `chunk:ID`, `data:ID`,
+    `evidence:ID`, `folder:ID`.
+    """
     return (STREAM_PREFIX % stream) + ":".join(parts)
 
 

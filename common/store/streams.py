@@ -7,13 +7,13 @@ this file; here they get names and types.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 import redis
 
-from common.contracts import Chunk, DeadLetter, Event, FeatureBlock, FrameBatch, Status, Verdict
+from common.contracts import Chunk, DeadLetter, Event, FeatureBlock, FrameBatch, Status, Verdict, content_id
 from common.store import keys
 from common.store.client import binary, load_script, text
 
@@ -102,6 +102,22 @@ class StreamStore:
             ],
         )
         return bool(accepted)
+
+    def listing(self, stream: str, folder: str) -> dict[str, str]:
+        """Return the images (name -> digest) of a folder as it was accepted; empty if it was not."""
+        rows = self.client.hgetall(self._folder_key(stream, folder))
+        return {text(name): text(digest) for name, digest in rows.items()}
+
+    def remember_listing(self, stream: str, folder: str, listing: Mapping[str, str]) -> None:
+        """Remember the images of a folder that is about to be accepted. Doing it twice changes nothing."""
+        key = self._folder_key(stream, folder)
+        pipe = self.client.pipeline()
+        pipe.hset(key, mapping={**listing})  # type: ignore[arg-type]
+        pipe.expire(key, self._retention)
+        pipe.execute()
+
+    def _folder_key(self, stream: str, folder: str) -> str:
+        return keys.stream_key(stream, "folder", content_id(folder))
 
     def known(self, stream: str, batch_id: str) -> bool:
         return bool(self.client.exists(keys.stream_key(stream, "batch", batch_id)))

@@ -50,10 +50,10 @@ CLIPS: dict[str, dict[str, object]] = {
     "bframes.mkv": {},
     "bframes.ts": {},
     "reordered.avi": {},
-    "bframes.avi": {"codec": "mpeg4", "options": {"bf": "2"}},
+    "bframes.avi": {"codec": "mpeg4", "options": {"bf": "2", "b": "20000000"}},
     "raw.h264": {},
     "vp9.webm": {"codec": "libvpx-vp9", "options": {"deadline": "realtime", "cpu-used": "8"}},
-    "program-stream.mpg": {"codec": "mpeg2video", "options": {"bf": "2"}},
+    "program-stream.mpg": {"codec": "mpeg2video", "options": {"bf": "2", "b": "20000000"}},
     "motion.mjpeg": {"codec": "mjpeg", "pixels": "yuvj420p"},
 }
 
@@ -183,12 +183,17 @@ def test_a_header_without_its_index_is_refused(clips: Path, tmp_path: Path) -> N
 
 
 def test_frames_over_the_limits_are_refused(clips: Path) -> None:
-    for limits, setting in ((Limits(max_pixels=1000), "SENTINEL_MAX_PIXELS"), (Limits(min_side=65), "SENTINEL_MIN_SIDE")):
+    for limits, setting in (
+        (Limits(max_pixels=1000), "SENTINEL_MAX_PIXELS"),
+        (Limits(min_side=65), "SENTINEL_MIN_SIDE"),
+    ):
         with pytest.raises(BadSource, match=setting):
             probe(clips / "bframes.mp4", SourceKind.VIDEO, limits)
     with pytest.raises(BadSource, match=r"bframes\.mp4"):
         video = clips / "bframes.mp4"
-        list(sampled_frames(video, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=Limits(max_pixels=1000)))
+        list(
+            sampled_frames(video, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=Limits(max_pixels=1000))
+        )
 
 
 # --- stills -----------------------------------------------------------------------------------------
@@ -270,7 +275,12 @@ def test_bad_images_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:900])
     (tmp_path / "notes.jpg").write_text("no image")
     (tmp_path / "empty.jpg").touch()
-    for name, said in {"dot.png": "SENTINEL_MIN_SIDE", "cut.jpg": "", "notes.jpg": "no image", "empty.jpg": "empty"}.items():
+    for name, said in {
+        "dot.png": "SENTINEL_MIN_SIDE",
+        "cut.jpg": "cut short",
+        "notes.jpg": "no image",
+        "empty.jpg": "empty",
+    }.items():
         with pytest.raises(BadSource, match=said) as error:
             read(tmp_path / name, kind=SourceKind.IMAGE)
         assert name in str(error.value)

@@ -68,7 +68,7 @@ def test_a_folders_digest_follows_names_and_contents_of_its_images(tmp_path: Pat
 def test_images_of_a_folder_come_in_natural_order(tmp_path: Path) -> None:
     for name in ("10.jpg", "9.png", "1.JPG", "01.jpg", ".hidden.jpg", "a.jpg.part", "clip.mp4"):
         (tmp_path / name).write_bytes(b"x")
-    assert [path.name for path in images_in(tmp_path, Limits())] == ["01.jpg", "1.JPG", "9.png", "10.jpg"]
+    assert [path.name for path in images_in(tmp_path, Limits())] == ["1.JPG", "01.jpg", "9.png", "10.jpg"]
 
 
 def test_a_link_in_a_folder_that_leaves_it_is_refused(tmp_path: Path) -> None:

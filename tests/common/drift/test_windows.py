@@ -34,7 +34,10 @@ def feed(batches: list[int], cuts: list[list[int]], rule: WindowRule = RULE) -> 
 
 
 def seen(windows: list[Window]) -> list[tuple[int, list[tuple[str, float]]]]:
-    return [(w.stop, [(w.features.source_of(i), float(w.features.times[i])) for i in range(len(w.features))]) for w in windows]
+    return [
+        (w.stop, [(w.features.source_of(i), float(w.features.times[i])) for i in range(len(w.features))])
+        for w in windows
+    ]
 
 
 @given(st.data(), st.lists(st.integers(1, 30), min_size=1, max_size=6))
@@ -82,7 +85,9 @@ def test_a_state_survives_storage() -> None:
 
 def test_features_of_another_recipe_start_a_new_window() -> None:
     state, _ = feed([5], [[]])
-    other = FeatureBlock(np.zeros((2, 9), np.float32), np.zeros((2, 3), np.float32), np.zeros(2), ("/b",), np.zeros(2, np.int32))
+    other = FeatureBlock(
+        np.zeros((2, 9), np.float32), np.zeros((2, 3), np.float32), np.zeros(2), ("/b",), np.zeros(2, np.int32)
+    )
     state, _ = advance(state, RULE, other, own_window=False, starts=True, ends=True)
     assert state.recent is not None
     assert (len(state.recent), state.position) == (2, 7)
