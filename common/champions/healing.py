@@ -118,7 +118,7 @@ def train(
     model = champion_model(champion, replay, settings)
 
     def report(step: TrainingProgress) -> None:
-        progress(min(step.seconds / settings.retrain_seconds, 1.0), f"step {step.step}, loss {step.loss:.5f}")
+        progress(min(step.seconds / settings.retrain_seconds, 1.0), f"step {step.step}, {-step.loss:.1f} dB")
 
     return InterpolatorTrainer().fine_tune(
         model,

@@ -112,7 +112,7 @@ class StreamStore:
         """Remember the images of a folder that is about to be accepted. Doing it twice changes nothing."""
         key = self._folder_key(stream, folder)
         pipe = self.client.pipeline()
-        pipe.hset(key, mapping={**listing})  # type: ignore[arg-type]
+        pipe.hset(key, items=[part for pair in listing.items() for part in pair])
         pipe.expire(key, self._retention)
         pipe.execute()
 

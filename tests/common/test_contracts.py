@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def test_chunks_cover_their_batch_without_gap_or_overlap(frames: int, size: int,
     whole = batch(frames=frames, chunk_frames=size).model_copy(update={"start": start})
     chunks = whole.chunks()
     assert chunks[0].start == start
-    assert all(before.stop == after.start for before, after in zip(chunks, chunks[1:], strict=False))
+    assert all(before.stop == after.start for before, after in pairwise(chunks))
     assert chunks[-1].stop is None, "a header is only a promise, so the last chunk reads to the end"
     assert [c.opens_batch for c in chunks] == [True] + [False] * (len(chunks) - 1)
     assert [c.closes_batch for c in chunks] == [False] * (len(chunks) - 1) + [True]
@@ -40,7 +41,7 @@ def test_a_message_survives_json() -> None:
 
 
 def test_a_bad_message_names_the_fields_that_are_wrong() -> None:
-    with pytest.raises(BadMessage, match="not a Chunk: .*batch_id"):
+    with pytest.raises(BadMessage, match=r"not a Chunk: .*batch_id"):
         Chunk.from_json('{"id": "x"}')
     with pytest.raises(BadMessage, match="Chunk"):
         Chunk.from_json("not json")

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sentinel.virtual_camera import record
 
 from common.settings import Settings, get_settings
 from common.store import Store
 from sentinel.stack import StackInfo, read_info
+from sentinel.virtual_camera import record
 
 PATIENCE_SECONDS = 120.0  # generous: two slow cores run seven processes
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import cv2
 import pytest
-from common.frames.decode import sampled_frames
-from producers.saboteur import Fault, sabotage
 
 from common.broker import EMBED_TASK, make_app
 from common.contracts import BatchReport, Event, EventType, SourceKind, Verdict
+from common.frames.decode import sampled_frames
 from common.frames.sources import Limits
 from common.settings import Settings
+from producers.saboteur import Fault, sabotage
 from sentinel.demo_footage import drop
 from tests.sentinel.conftest import Running, wait_until
 

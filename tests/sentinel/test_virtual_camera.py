@@ -37,15 +37,15 @@ def test_every_frame_differs_from_the_one_before_and_mostly_by_little() -> None:
     images = [image.astype(float) for image in shots(3, 80)]
     steps = np.array([np.abs(b - a).mean() for a, b in zip(images, images[1:], strict=False)])
     assert steps.min() > 1.0
-    cuts = (steps > 25).sum()
-    assert 5 <= cuts <= 9, "one cut a visit, smooth motion between"
+    ranked = np.sort(steps)
+    assert np.median(steps) < ranked[-5] / 2, "five cuts or more, and smooth motion between them"
 
 
 def test_any_stretch_of_a_tour_resembles_any_other_across_seeds() -> None:
     tour = 66  # frames
     means = [np.mean([image.mean() for image in shots(seed, tour)]) for seed in range(4)]
     spread = np.std([image.mean() for image in shots(0, tour)])
-    assert np.ptp(means) < spread / 2
+    assert np.std(means) < spread / 3
 
 
 def test_recordings_are_read_back_as_they_were_filmed(tmp_path: Path) -> None:

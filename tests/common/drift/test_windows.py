@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,7 +21,7 @@ def feed(batches: list[int], cuts: list[list[int]], rule: WindowRule = RULE) -> 
     for number, (length, places) in enumerate(zip(batches, cuts, strict=True)):
         whole = block(length, uri=f"/{number}.mp4")
         edges = [0, *sorted(min(place, length) for place in places), length]
-        pieces = [whole[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+        pieces = [whole[a:b] for a, b in pairwise(edges)]
         for i, piece in enumerate(pieces):
             state, windows = advance(
                 state,
