@@ -198,6 +198,10 @@ class Submission(StrEnum):
 # --- what is announced ------------------------------------------------------------------------------
 
 
+FRAME_EVENT = "io.sentinel.frame.v1"
+"""Type of the events that cameras write to `sentinel:ingest`."""
+
+
 class EventType(StrEnum):
     """Types of entries on the Stream `sentinel:events`."""
 

@@ -19,14 +19,14 @@ from urllib.parse import unquote, urlsplit
 
 import redis
 from kombu.exceptions import OperationalError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from common import broker
-from common.contracts import DeadLetterKind, EventType, Message, Submission, Verdict, describe
+from common.contracts import FRAME_EVENT, DeadLetterKind, EventType, Message, Submission, Verdict, describe
 from common.errors import BadMessage, BrokerUnavailable, Refused, SentinelError
 from common.intake import Intake
 from common.store import Store, keys
-from common.store.ingest import GroupReader
+from common.store.ingest import GroupReader, offer
 from common.store.logbook import read_event
 
 log = logging.getLogger(__name__)
@@ -47,11 +47,18 @@ class CameraEvent(BaseModel):
     specversion: Literal["1.0"]
     id: str = Field(min_length=1, max_length=512)
     source: str = Field(min_length=1, max_length=512)
-    type: Literal["io.sentinel.frame.v1"]
+    type: str
     time: str | None = None
     datacontenttype: str | None = None
     dataref: str | None = Field(None, min_length=1, max_length=4096)
     data: bytes | None = Field(None, min_length=1)
+
+    @field_validator("type")
+    @classmethod
+    def _known_type(cls, value: str) -> str:
+        if value != FRAME_EVENT:
+            raise ValueError(f"only {FRAME_EVENT} is taken here")
+        return value
 
     @model_validator(mode="after")
     def _one_payload(self) -> Self:
@@ -97,7 +104,7 @@ class RawEntry(Message):
     def send(self, store: Store) -> None:
         """Put the entry on `sentinel:ingest` again."""
         restored = {name: value.encode("latin-1") for name, value in self.fields.items()}
-        store.client.xadd(keys.INGEST, restored)  # type: ignore[arg-type]
+        offer(store.client, restored)
 
 
 class Bridge:

@@ -111,7 +111,7 @@ def run_demo(video: Path | None, keep: Path | None) -> int:
 
 def _tell(settings: Settings, folder: Path, video: Path | None, steps: list[Step]) -> None:
     with _step(steps, "footage") as done:
-        footage = prepare(folder / "footage", video)
+        footage = prepare(folder / "footage", video, err.print)
         done(f"golden, clean and {len(footage.sabotaged)} sabotaged clips, {footage.origin}")
     with _step(steps, "golden baseline") as done:
         done(_build(footage.golden, settings))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -34,10 +35,11 @@ class Footage:
     origin: str
 
 
-def prepare(folder: Path, video: Path | None) -> Footage:
-    """Make all clips in `folder`, from `video` or from the virtual camera."""
+def prepare(folder: Path, video: Path | None, say: Callable[[str], None]) -> Footage:
+    """Make all clips in `folder`, from `video` or from the virtual camera; `say` shows what is being made."""
     folder.mkdir(parents=True, exist_ok=True)
     golden, clean = folder / "golden.mp4", folder / "clean.mp4"
+    say(f"    {'virtual camera' if video is None else video.name}: golden and clean")
     if video is None:
         record(golden, seconds=_GOLDEN_SECONDS, fps=_FPS, seed=1)
         record(clean, seconds=_CLIP_SECONDS, fps=_FPS, seed=2)
@@ -47,6 +49,7 @@ def prepare(folder: Path, video: Path | None) -> Footage:
         origin = f"cut from {video.name}"
     sabotaged, again = [], []
     for fault in FAULTS:
+        say(f"    sabotage: {fault.value}, severity {_SEVERITY}")
         first, second = folder / f"{fault.value}.mp4", folder / f"{fault.value}-again.mp4"
         # The same frames under another title: a byte-for-byte copy would be recognised and not counted twice.
         sabotage(clean, first, fault, _SEVERITY, seed=0, title="first time")

@@ -9,7 +9,6 @@ from common.champions.current import CurrentBaselines
 from common.errors import SettingsError
 from common.extraction import Extractor
 from common.frames.sources import Limits
-from common.intake import Intake
 from common.settings import get_settings
 from common.store import Store
 
@@ -31,8 +30,3 @@ def baselines() -> CurrentBaselines:
 def extractor() -> Extractor:
     settings = get_settings()
     return Extractor(load_backbone(settings), Limits.from_settings(settings))
-
-
-@cache
-def intake() -> Intake:
-    return Intake(get_settings(), store())

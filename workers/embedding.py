@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from urllib.parse import quote
 
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task
@@ -14,11 +15,12 @@ from celery.signals import worker_process_init
 
 from common import broker
 from common.broker import EMBED_TASK, app
-from common.contracts import Chunk, DeadLetterKind, FeatureBlock
+from common.contracts import FRAME_EVENT, Chunk, DeadLetterKind, FeatureBlock, content_id
 from common.errors import BadMessage, BadSource, Refused
 from common.frames.sources import local_path
 from common.intake import data_batch
 from common.settings import get_settings
+from common.store.ingest import offer
 from common.store.logbook import dead_letter
 from common.store.streams import Finished
 from workers import context
@@ -45,7 +47,7 @@ def embed(self: Task, chunk: str | None = None, stream: str | None = None, uri: 
     send `stream` and `uri` instead.
     """
     if chunk is None:
-        context.intake().submit(stream or "", Path(uri or ""))
+        offer_source(stream or "", uri or "")
         return
     try:
         work = Chunk.from_json(chunk)
@@ -53,6 +55,28 @@ def embed(self: Task, chunk: str | None = None, stream: str | None = None, uri: 
         raise BadMessage(f"sentinel.embed was sent a bad chunk, send stream and uri instead: {error}") from error
     if finish(self, work) is Finished.HEADS:
         broker.send_reduce(work.stream)
+
+
+def offer_source(stream: str, uri: str) -> None:
+    """Put a source that was named to this worker on `sentinel:ingest`: taking sources in is the bridge's work.
+
+    The event's id follows from the file, so that a task that runs twice offers it once.
+    """
+    try:
+        seen = Path(uri).stat()
+        version = f"{seen.st_size}-{seen.st_mtime_ns}"
+    except (OSError, ValueError):
+        version = ""  # the bridge will say what is wrong with it
+    offer(
+        context.store().client,
+        {
+            "specversion": "1.0",
+            "id": content_id(stream, uri, version),
+            "source": f"/{quote(stream)}",
+            "type": FRAME_EVENT,
+            "dataref": uri,
+        },
+    )
 
 
 def finish(task: Task, chunk: Chunk) -> Finished:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import redis
 
+from common.store import keys
 from common.store.client import fields_of, text
+
+
+def offer(client: redis.Redis, fields: Mapping[str, str | bytes]) -> None:
+    """Put an event on `sentinel:ingest`, as a camera does."""
+    client.execute_command("XADD", keys.INGEST, "*", *(part for pair in fields.items() for part in pair))
 
 
 class GroupReader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -33,8 +34,8 @@ def test_every_sampled_frame_is_the_first_at_or_after_some_tick(pts: TimestampAr
         return  # every frame
     early = 1  # millisecond, for containers that round
     fine = Fraction(rate).limit_denominator(100_000)
-    for before, at in zip(pts, pts[1:], strict=False):
-        ticks = [int((t - pts[0] + early) * MILLISECOND * fine // 1) for t in (int(before), int(at))]
+    for before, at in pairwise(pts.tolist()):
+        ticks = [int((t - pts[0] + early) * MILLISECOND * fine // 1) for t in (before, at)]
         assert (at in chosen) == (ticks[1] > ticks[0])
 
 
