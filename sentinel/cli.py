@@ -35,6 +35,8 @@ app.add_typer(stream_commands.champions_app, name="champions")
 app.command("status")(stream_commands.status)
 app.command("events")(stream_commands.events)
 
+_READY_SECONDS = 60.0  # workers that do not answer by then are named
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -150,7 +152,7 @@ def sabotage(
 @app.command()
 def up() -> None:
     """Run the whole stack on this machine, until Ctrl-C."""
-    from sentinel.stack import LocalStack, wait_for_workers
+    from sentinel.stack import LocalStack
     from sentinel.tail import LogTail
 
     settings = get_settings()
@@ -160,8 +162,7 @@ def up() -> None:
     tail = LogTail(stack.state_dir / "logs", show_log_line)
     try:
         show_stack(settings, info)
-        missing = wait_for_workers(info.redis_url, {"embed", "reduce", "retrain"}, 60.0)
-        err.print("ready" if not missing else f"[red]workers that did not start: {', '.join(sorted(missing))}[/]")
+        threading.Thread(target=say_when_ready, args=(info.redis_url,), daemon=True).start()
         tail.start()
         stack.run(stop)
         err.print("stopping: workers finish or hand back what they hold")
@@ -169,6 +170,13 @@ def up() -> None:
         stack.stop()
         tail.stop()
     err.print("stopped; nothing is lost, `sentinel up` goes on from here")
+
+
+def say_when_ready(redis_url: str) -> None:
+    from sentinel.stack import wait_for_workers
+
+    missing = wait_for_workers(redis_url, {"embed", "reduce", "retrain"}, _READY_SECONDS)
+    err.print("ready" if not missing else f"[red]workers that do not answer: {', '.join(sorted(missing))}[/]")
 
 
 def show_log_line(name: str, line: str) -> None:

@@ -252,11 +252,11 @@ def _stack(settings: Settings, steps: list[Step]) -> Iterator[Store]:
     try:
         with _step(steps, "start the stack") as done:
             info = stack.start()
+            tending = threading.Thread(target=stack.run, args=(stop,), daemon=True)
+            tending.start()
             if missing := wait_for_workers(info.redis_url, {"embed", "reduce", "retrain"}, _STEP_SECONDS):
                 raise StoryWentOtherwise(f"workers that did not start: {', '.join(sorted(missing))}")
             done(f"Redis {info.redis_url}, {len(stack.pids())} processes, Flower {info.flower_url}")
-        tending = threading.Thread(target=stack.run, args=(stop,), daemon=True)
-        tending.start()
         yield Store(info.redis_url, settings)
         stop.set()
         tending.join()

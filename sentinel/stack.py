@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import IO
 
 import psutil
+import redis
+from celery import Celery
+from kombu.exceptions import OperationalError
 
 from common.contracts import Message
 from common.errors import SentinelError, SettingsError
@@ -208,12 +211,14 @@ def process_specs(settings: Settings, redis_url: str, flower: tuple[str, int]) -
 
 def wait_for_workers(redis_url: str, names: set[str], seconds: float) -> set[str]:
     """Wait until workers of these names (`embed`, ...) answer; return those that do not within `seconds`."""
-    from celery import Celery
-
     app = Celery(broker=redis_url)
     deadline, missing = time.monotonic() + seconds, set(names)
     while missing and time.monotonic() < deadline:
-        answers = app.control.ping(timeout=1.0) or []
+        try:
+            answers = app.control.ping(timeout=1.0) or []
+        except (OperationalError, redis.RedisError, OSError):
+            time.sleep(1.0)  # Redis is on its way back
+            continue
         missing -= {node.partition("@")[0] for answer in answers for node in answer}
     app.close()
     return missing

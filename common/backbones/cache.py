@@ -57,10 +57,10 @@ def converted_model(architecture: Architecture, weights: Weights, state_dir: Pat
     """
     root = state_dir.expanduser().resolve() / "backbones"
     folder = root / cache_key(architecture, weights)
-    found = _read(folder)
-    if found is not None:
-        return found
     try:
+        found = _read(folder)
+        if found is not None:
+            return found
         root.mkdir(parents=True, exist_ok=True)
         with _locked(folder.with_suffix(".lock")):
             # Another process may have converted it while this one waited.

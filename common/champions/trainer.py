@@ -26,7 +26,7 @@ _BATCH = 8  # triplets a step
 _REPLAY_SHARE = 0.5  # of each batch: without golden frames beside it the model forgets them (about 1 dB)
 _LEARNING_RATE = 2e-3
 _ROUNDING_ERROR = 1.0 / 12.0 / 255.0**2  # mean squared error of rounding to 8 bits: nothing to gain below it
-_KEEP = 0.97  # weights are averaged over about 1 / (1 - this) steps: single steps are noisy
+_AVERAGED_SHARE = 8  # weights are averaged over about the last 1 / (1 + this) of the steps: single steps are noisy
 _REPORT_EVERY = 10  # steps
 _FIRST_FIT_STEPS = 200  # of the first champion; steps, not seconds, so that every machine gets the same model
 _MAX_STEPS = 2000  # by then it has learned what it can
@@ -175,8 +175,8 @@ class _Run:
         batch = np.concatenate([self._pick(self.drifted, _BATCH - replayed), self._pick(self.replay, replayed)])
         loss = float(self._step(batch))
         self.steps += 1
-        # The average starts where the weights are now, not at where they came from.
-        keep = min(_KEEP, self.steps / (self.steps + _BATCH))
+        # The average reaches back a fixed share of the way: what the first steps tried is forgotten.
+        keep = self.steps / (self.steps + 1.0 + _AVERAGED_SHARE)
         self.averaged = tuple(
             keep * old + (1.0 - keep) * now.numpy() for old, now in zip(self.averaged, self._variables, strict=True)
         )

@@ -12,7 +12,7 @@ from common.store.client import fields_of, text
 
 def offer(client: redis.Redis, fields: Mapping[str, str | bytes]) -> None:
     """Put an event on `sentinel:ingest`, as a camera does."""
-    client.execute_command("XADD", keys.INGEST, "*", *(part for pair in fields.items() for part in pair))
+    client.xadd(keys.INGEST, dict(fields.items()))
 
 
 class GroupReader:
