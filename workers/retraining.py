@@ -21,7 +21,7 @@ from common.champions.gate import Decision, decide
 from common.champions.registry import promote
 from common.champions.trainer import Challenger
 from common.contracts import ChampionRecord, EventType, RetrainReport, Verdict
-from common.errors import NotPromoted, Refused
+from common.errors import SentinelError
 from common.settings import get_settings
 from common.store.logbook import event_of
 from workers import context
@@ -81,7 +81,7 @@ def retrain(self: Task, model: str) -> str:
         log.info("model %s: retraining for %d FAILs", model, len(fails))
         try:
             return heal(champion, stored, fails, progress)
-        except (Refused, NotPromoted) as error:
+        except SentinelError as error:
             return reject(champion, fails, progress, str(error))
 
 

@@ -33,7 +33,7 @@ _MAX_STEPS = 2000  # by then it has learned what it can
 _FEWEST = 2  # triplets to train on, and to score on
 
 
-ModelT = TypeVar("ModelT", bound=Model, contravariant=True)
+Model_contra = TypeVar("Model_contra", bound=Model, contravariant=True)
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class Challenger:
     seconds: float
 
 
-class Trainer(Protocol[ModelT]):
+class Trainer(Protocol[Model_contra]):
     """How one kind of model is fine-tuned."""
 
     def fine_tune(
         self,
-        champion: ModelT,
+        champion: Model_contra,
         drifted: TripletArray,
         replay: TripletArray,
         *,

@@ -109,7 +109,7 @@ def load(state: Path, weights: str = SEEDED, *, backbone: str = "mobilenet_v2", 
             backbone=backbone,
             device="cpu",
             threads=threads,
-        )  # fmt: skip
+        )
     )
 
 

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from common.errors import SettingsError
+from common.settings import Settings, get_settings
+from sentinel.settings_table import rows
+
+
+def test_a_setting_is_an_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENTINEL_WINDOW_FRAMES", "32")
+    monkeypatch.setenv("SENTINEL_ALLOWED_ROOTS", f"/a{os.pathsep}/b c")
+    monkeypatch.setenv("SENTINEL_STREAM_BASELINES", '{"cam7": "dock"}')
+    settings = get_settings()
+    assert settings.window_frames == 32
+    assert settings.allowed_roots == (Path("/a"), Path("/b c"))
+    assert settings.baseline_of("cam7") == "dock"
+
+
+def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENTINEL_P_VALUE", "2")
+    monkeypatch.setenv("SENTINEL_DEVICE", "tpu")
+    with pytest.raises(SettingsError, match=r"(?s)SENTINEL_P_VALUE.*SENTINEL_DEVICE|SENTINEL_DEVICE.*SENTINEL_P_VALUE"):
+        get_settings()
+
+
+def test_a_stride_beyond_the_window_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENTINEL_WINDOW_FRAMES", "10")
+    with pytest.raises(SettingsError, match="SENTINEL_WINDOW_STRIDE"):
+        get_settings()
+
+
+def test_a_stream_without_baseline_says_how_to_make_one(settings: Settings) -> None:
+    with pytest.raises(SettingsError, match="sentinel baseline build"):
+        settings.baseline_of("cam7")
+
+
+def test_the_readme_lists_every_setting_as_it_is() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    for row in rows():
+        assert row in readme, "run `make settings-table` and paste it into README.md"
