@@ -76,8 +76,8 @@ class Settings(BaseSettings):
     visibility_seconds: int = Field(
         45, ge=10, description="after this an unacknowledged task is delivered again; every task is bounded below it"
     )
-    sweep_seconds: Seconds = Field(30.0, description="how often beat looks for chunks whose task was lost")
-    stuck_seconds: Seconds = Field(120.0, description="a chunk not done after this is sent again")
+    sweep_seconds: Seconds = Field(10.0, description="how often beat looks for chunks whose task was lost")
+    stuck_seconds: Seconds = Field(40.0, description="a chunk not done after this is sent again")
     daily_check: str = Field(
         "0 6 * * *", description="when beat checks that every stream is alive, as a cron line in UTC"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import urllib.request
@@ -143,15 +144,18 @@ def test_bad_files_become_dead_letters_that_say_what_to_do_and_the_stream_goes_o
     assert "specversion" in shown.stdout
 
 
-def test_flower_shows_the_workers(stack: Running) -> None:
-    def page() -> str:
+def test_flower_shows_the_workers_to_whoever_has_the_password(stack: Running) -> None:
+    def workers(user: str) -> str:
+        request = urllib.request.Request(f"{stack.info.flower_url}/api/workers?refresh=1")
+        request.add_header("Authorization", "Basic " + base64.b64encode(user.encode()).decode())
         try:
-            with urllib.request.urlopen(stack.info.flower_url, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=10) as answer:
                 return str(answer.read().decode())
-        except OSError:
-            return ""
+        except OSError as error:
+            return str(error)
 
-    wait_until("Flower to list the workers", lambda: "embed@" in page())
+    wait_until("Flower to list the workers", lambda: "embed@" in workers("sentinel:secret"))
+    assert "401" in workers("sentinel:guess")
 
 
 def test_a_second_start_says_that_one_is_running_and_where(stack: Running) -> None:
