@@ -45,12 +45,21 @@ def main() -> None:
     parser.add_argument("--weights", default="random:0")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        clips = sorted(chosen.data.rglob("*.mp4")) if chosen.data else [record(Path(folder) / "tour.mp4", seconds=15)]
-        settings = Settings(_env_file=None, weights=chosen.weights, device="cpu", threads=1)  # type: ignore[call-arg]
+        clips = clips_in(chosen.data, Path(folder))
+        settings = Settings(_env_file=None, weights=chosen.weights, device="cpu", threads=1)
         extractor = Extractor(load_backbone(settings), Limits())
         by_hand = hand_written()
         rows = [row_of(clip, extractor, by_hand, chosen.runs) for clip in clips]
     report(rows, chosen.runs)
+
+
+def clips_in(data: Path | None, folder: Path) -> list[Path]:
+    """Return the clips to measure on: those below `data`, or one that the virtual camera makes in `folder`."""
+    if data is not None:
+        return sorted(data.rglob("*.mp4"))
+    tour = folder / "tour.mp4"
+    record(tour, seconds=15)
+    return [tour]
 
 
 def hand_written() -> Callable[[Path], int]:
