@@ -23,6 +23,11 @@ from producers.faults import SEVERITIES, Fault, amount_of, sabotage_frame, sabot
 __all__ = ["SEVERITIES", "Fault", "copy_name", "sabotage", "sabotage_frame", "sabotage_frames"]
 
 _NEAR_LOSSLESS = 97  # quality of the copy of a JPEG or WebP: only the fault should differ
+_OPTIONS = {
+    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, _NEAR_LOSSLESS],
+    ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, _NEAR_LOSSLESS],
+    ".webp": [cv2.IMWRITE_WEBP_QUALITY, _NEAR_LOSSLESS],
+}
 
 
 def sabotage(
@@ -90,7 +95,7 @@ def _spoilt_video(source: Path, fault: Fault, severity: int, seed: int, limits: 
 
 def _write_still(path: Path, image: Image) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    options = [cv2.IMWRITE_JPEG_QUALITY, _NEAR_LOSSLESS, cv2.IMWRITE_WEBP_QUALITY, _NEAR_LOSSLESS]
+    options = _OPTIONS.get(path.suffix.lower(), [])
     channels = cv2.COLOR_RGB2GRAY if path.suffix.lower() == ".pgm" else cv2.COLOR_RGB2BGR
     try:
         done, data = cv2.imencode(path.suffix, cv2.cvtColor(image, channels), options)

@@ -134,7 +134,7 @@ def sabotage(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder for the sabotaged copy.")],
     fault: Annotated[str, typer.Option(help="Fault to add; `list` names them.")],
     severity: Annotated[int, typer.Option(min=1, max=5, help="1 mild to 5 gross.")] = 3,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal footage.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal footage.")] = 0,
 ) -> None:
     """Make drifted footage: a copy of SOURCE with one fault in it."""
     from producers.saboteur import Fault, copy_name

@@ -21,7 +21,7 @@ _SEVERITY = 4  # gross enough for a person to see it in the kept footage
 _GOLDEN_SECONDS = 40.0
 _CLIP_SECONDS = 12.0
 _FPS = 10.0
-_MOST_FRAMES = 600  # of a user's video a half: the demo shows the way, it does not judge an archive
+_MOST_GOLDEN, _MOST_CLEAN = 400, 160  # frames of a user's video: the demo shows the way, it judges no archive
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ def _halve(video: Path, golden: Path, clean: Path) -> None:
     """Write the first half of `video` to `golden` and the second to `clean`."""
     limits = Limits()
     info = probe(video, SourceKind.VIDEO, limits)
-    half = min(int(info.duration * info.fps / 2), _MOST_FRAMES)
+    half = int(info.duration * info.fps / 2)
     if half < 1:
         raise BadSource(f"{video} is too short to be halved: use one of a minute or so")
     frames = (
         f.image for f in sampled_frames(video, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=limits)
     )
-    write_video(golden, islice(frames, half), info.fps)
-    write_video(clean, islice(frames, half), info.fps)
+    write_video(golden, islice(frames, min(half, _MOST_GOLDEN)), info.fps)
+    write_video(clean, islice(frames, max(0, half - _MOST_GOLDEN), max(0, half - _MOST_GOLDEN) + _MOST_CLEAN), info.fps)
 
 
 def drop(clip: Path, stream_dir: Path) -> Path:
