@@ -22,7 +22,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 _FEWEST_NULL_WINDOWS = 4  # below that, "the largest distance seen" says nothing
 _FEWEST_DISTINCT = 3  # frames; footage of one repeated picture has no variation to calibrate on
-_COLUMNS = ("embedding", "embedding_spread", "quality", "quality_spread")
+_COLUMNS = ("embedding", "embedding_spread", "quality", "quality_spread", "usual")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,11 +69,18 @@ class Baseline:
         BaselineTooShort
             If a clip is too short for a null; the message says how long it must be.
         BadBaseline
-            If a clip is one picture repeated.
+            If there is no clip, or one is a single picture repeated.
+        BadMessage
+            If features are not finite.
         """
+        if not clips:
+            raise BadBaseline("there is no golden clip: give at least one")
         for clip, block in clips:
             _require_footage(clip, block, rule.frames)
-        regimes = [fit_regime(clip, block, window=rule.frames, floors=sensor_floors) for clip, block in clips]
+        regimes = [
+            fit_regime(clip, block, window=rule.frames, names=sensor_names, floors=sensor_floors)
+            for clip, block in clips
+        ]
         made = cls(
             name, recipe, rule, sensor_names, sensor_floors, tuple(regimes), 0.0, dict(libraries), created_at, replay
         )
@@ -87,7 +94,9 @@ class Baseline:
         """
         golden = [regime for regime in self.regimes if regime.summary.golden]
         fresh = [
-            fit_regime(clip, block, window=self.rule.frames, floors=self.sensor_floors, like=golden)
+            fit_regime(
+                clip, block, window=self.rule.frames, names=self.sensor_names, floors=self.sensor_floors, like=golden
+            )
             for clip, block in clips
         ]
         return replace(self, regimes=(*self.regimes, *fresh))
@@ -150,7 +159,8 @@ class Baseline:
             raise BadBaseline(f"baseline {manifest.name!r} lacks array {error}: rebuild it") from error
         wide = len(quality_names(manifest.sensor_names))
         for regime in regimes:
-            if regime.embedding.shape[1:] != (manifest.embedding_size,) or regime.quality.shape[1:] != (wide,):
+            shapes = regime.embedding.shape[1:], regime.quality.shape[1:], regime.usual.shape
+            if shapes != ((manifest.embedding_size,), (wide,), (len(manifest.sensor_names),)):
                 raise BadBaseline(f"baseline {manifest.name!r} has arrays of another shape than it says: rebuild it")
         if not regimes:
             raise BadBaseline(f"baseline {manifest.name!r} covers no clip: rebuild it")
@@ -178,6 +188,7 @@ def _regime(clip: ClipSummary, number: int, arrays: Arrays) -> Regime:
         embedding_spread=array("embedding_spread"),
         quality=array("quality"),
         quality_spread=array("quality_spread"),
+        usual=array("usual"),
         embedding_bounds=Bounds(array("embedding_bound"), array("embedding_size")),
         quality_bounds=Bounds(array("quality_bound"), array("quality_size")),
     )

@@ -7,6 +7,7 @@ a clip are compared with the rest of it, a guard gap around them left out.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +23,12 @@ _MOST_WINDOWS = 48  # more overlap so much that they add time and no knowledge
 _FEWEST_REST = 8  # frames that must remain to compare a window with
 _MEDIAN_K, _UPPER_K = float(kstwobign.ppf(0.5)), float(kstwobign.ppf(0.9))
 _UPPER_SHARE = 0.9
-_MARGIN_SHARE = 0.5
+MARGIN_SHARE = 0.75
+_TINY = 1e-6
 _MOST_DEPENDENT_FRAMES = 4  # never believe more than every fourth frame to be news, whatever the null says
+
+Compared = Callable[[npt.NDArray[np.bool_], slice], tuple[Array, Array]]
+"""Given which frames are the rest and which the window, their columns; the rest decides what is usual."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +47,24 @@ class Null:
     kolmogorov: npt.NDArray[np.float64]
     window: int
 
-    def effective_size(self) -> npt.NDArray[np.float64]:
-        """Return (f,) the number of independent frames that a comparison amounts to.
+    def effective_sizes(self, constant: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """Return (f,) the numbers of independent frames that a comparison amounts to.
 
         The KS statistic of n independent frames is K / sqrt(n) with K of
         Kolmogorov's distribution. The n for which the null's median and upper
-        statistics are as large as they were found is the effective size.
+        statistics are as large as they were found is the effective size. The
+        statistic is the largest of all columns, so that p-values hold for all
+        columns together, however much they have in common (Westfall and Young,
+        1993: the single-step max-T procedure).
+
+        Parameters
+        ----------
+        constant : (f,) which columns never changed in the clip: there each frame that differs is news by itself
         """
-        middle = np.median(self.kolmogorov, axis=0)
-        upper = np.quantile(self.kolmogorov, _UPPER_SHARE, axis=0)
-        tiny = 1e-6
-        sizes = np.minimum((_MEDIAN_K / np.maximum(middle, tiny)) ** 2, (_UPPER_K / np.maximum(upper, tiny)) ** 2)
-        return np.asarray(np.minimum(sizes, self.window / _MOST_DEPENDENT_FRAMES), np.float64)
+        largest = self.kolmogorov.max(axis=1)
+        middle, upper = max(float(np.median(largest)), _TINY), max(float(np.quantile(largest, _UPPER_SHARE)), _TINY)
+        size = min((_MEDIAN_K / middle) ** 2, (_UPPER_K / upper) ** 2, self.window / _MOST_DEPENDENT_FRAMES)
+        return np.where(constant, float(self.window), size)
 
 
 def margin(bound: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -64,7 +75,7 @@ def margin(bound: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     for differences that nobody can see, which leaves a KS test no way to call a
     real change significant.
     """
-    return np.asarray(bound * _MARGIN_SHARE, np.float64)
+    return np.asarray(bound * MARGIN_SHARE, np.float64)
 
 
 def widening(frames: int, window: int) -> float:
@@ -84,28 +95,30 @@ def _hole(start: int, frames: int, window: int) -> int:
     return min(frames, start + window + guard) - max(0, start - guard)
 
 
-def null_of(sample: Array, window: int, *, floor: npt.NDArray[np.float64], pooled: bool) -> Null | None:
+def null_of(
+    frames: int, window: int, compared: Compared, *, floor: npt.NDArray[np.float64], pooled: bool
+) -> Null | None:
     """Return the null of one clip, or None if it is too short for any window with a rest.
 
     Parameters
     ----------
-    sample : (n, f), a clip's frames in order, scaled
+    frames : of the clip
     window : frames a window
+    compared : from a rest and a window to their columns
     floor : (f,), or (1,) if pooled: the smallest bound
-    pooled : average the distances over the features, so that the null has one column
+    pooled : average the distances over the columns, so that the null has one
     """
-    guard = int(window * _GUARD_SHARE)
-    pairs = [
-        (
-            sort_reference(np.concatenate([sample[: max(0, i - guard)], sample[i + window + guard :]])),
-            sample[i : i + window],
-        )
-        for i in null_starts(len(sample), window)
-    ]
+    pairs = []
+    for start in null_starts(frames, window):
+        rest = np.ones(frames, np.bool_)
+        guard = int(window * _GUARD_SHARE)
+        rest[max(0, start - guard) : start + window + guard] = False
+        outside, piece = compared(rest, slice(start, start + window))
+        pairs.append((sort_reference(outside), piece))
     if not pairs:
         return None
     distances = np.array([_pool(wasserstein(rest, piece), pooled) for rest, piece in pairs])
-    bound = np.maximum(distances.max(axis=0) * widening(len(sample), window), floor)
+    bound = np.maximum(distances.max(axis=0) * widening(frames, window), floor)
     statistics = [_pool(kolmogorov_smirnov(rest, piece, margin(bound)), pooled) for rest, piece in pairs]
     return Null(bound, np.array(statistics), window)
 

@@ -6,19 +6,23 @@ compressed one smoother. So the faults that move everything are asked for first.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from common.contracts import Cause
-from common.drift.views import MOTION
+from common.drift.views import MOTION, REPEATED
 
-_BLACK_LUMA = 0.03  # of 1: nothing is to be seen
-_COVERED_FLAT = 0.15  # share of the picture that lost its structure
-_DIMMED_WHITE = 0.75  # of the white level before
-_STEPS_DARKER = 0.04  # of 1
+_COVERED_AREA = 0.08  # share of the picture that went dark and lost its structure
+_COVERED_LIGHT = 0.25  # share that lost its structure without going dark: plain walls and sky do, too
+_REARRANGED = 0.10  # of the mean light: a cover changes where the light is, darkness everywhere does not
+_TINY = 1e-3
+_DARKENED = 0.3  # natural log
 _FROZEN_DROP = 1.5  # natural log: movement fell to less than a quarter
+# Gross faults move the columns of others too. Natural logs, but blockiness, which is a ratio.
+_GROSS_BLUR, _GROSS_NOISE, _GROSS_BLOCKS = 0.8, 1.2, 1.0
 
 
 @dataclass(frozen=True)
@@ -53,53 +57,78 @@ class Shifts:
 
 def diagnose(shifts: Shifts, *, embedding_fails: bool) -> Cause:
     """Return the cause of a failed window."""
-    if shifts.value("luma") < _BLACK_LUMA and shifts.fell("luma"):
+    if shifts.rose("blackout"):
         return Cause.BLACK
-    if shifts.fell(MOTION) and shifts.change(MOTION) < -_FROZEN_DROP:
-        return Cause.FROZEN
-    if (
-        shifts.rose("flat_area")
-        and shifts.change("flat_area") > _COVERED_FLAT
-        and _light_moved(shifts)
-        and not _dimmed(shifts)
-    ):
+    if _covered(shifts):
         return Cause.COVERED
-    return _exposure(shifts) or _picture(shifts) or _scene(shifts, embedding_fails)
+    if shifts.rose(REPEATED) or (shifts.fell(MOTION) and shifts.change(MOTION) < -_FROZEN_DROP):
+        return Cause.FROZEN
+    if _rearranged(shifts):
+        return Cause.NEW_CONTENT if _looks_different(shifts) else Cause.CAMERA_MOVED
+    return _gross(shifts) or _exposure(shifts) or _picture(shifts) or _scene(shifts, embedding_fails)
 
 
-def _light_moved(shifts: Shifts) -> bool:
-    return any(shifts.failed(name) for name in shifts.names if name.startswith("light_"))
-
-
-def _dimmed(shifts: Shifts) -> bool:
-    """Whether the brightest parts went dark too, which a cover over one side leaves alone."""
+def _covered(shifts: Shifts) -> bool:
+    """Part of the picture went flat, and the rest kept its light."""
+    if shifts.change("dark_area") < _COVERED_AREA and shifts.change("flat_area") < _COVERED_LIGHT:
+        return False
+    if shifts.rose("clipped_bright") or shifts.rose("black_level"):
+        return False
+    if shifts.rose("layout_light") and shifts.change("layout_light") > _REARRANGED:
+        return True
     before = shifts.value("white_level") - shifts.change("white_level")
-    return shifts.value("white_level") < _DIMMED_WHITE * before
+    whites = math.log(max(shifts.value("white_level"), _TINY) / max(before, _TINY))
+    return shifts.change("luma") < -_DARKENED and whites > shifts.change("luma") / 2
+
+
+def _rearranged(shifts: Shifts) -> bool:
+    """Light and detail lie elsewhere, and nothing that a fault does to them explains it."""
+    return (
+        shifts.rose("layout_light")
+        and shifts.change("layout_light") > _REARRANGED
+        and shifts.rose("layout_detail")
+        and not shifts.rose("clipped_bright")
+    )
+
+
+def _looks_different(shifts: Shifts) -> bool:
+    """A camera that was turned sees the same colours, light and edges; other content has others."""
+    return any(shifts.failed(name) for name in ("red_balance", "blue_balance", "saturation", "luma", "edge_peak"))
+
+
+def _gross(shifts: Shifts) -> Cause | None:
+    if min(shifts.change("edge_peak"), shifts.change("edge_typical")) < -_GROSS_BLUR:
+        return Cause.BLUR
+    if shifts.change("blockiness") > _GROSS_BLOCKS:
+        return Cause.COMPRESSION
+    if shifts.rose("noise") and shifts.change("noise") - max(shifts.change("luma"), 0.0) > _GROSS_NOISE:
+        return Cause.NOISE
+    return None
 
 
 def _exposure(shifts: Shifts) -> Cause | None:
-    if shifts.rose("clipped_bright") and shifts.change("luma") > 0:
+    if shifts.rose("clipped_bright"):
         return Cause.OVER_EXPOSURE
-    if shifts.rose("black_level") and shifts.change("white_level") - shifts.change("black_level") < 0:
+    if shifts.rose("black_level") and shifts.change("contrast") < 0:
         return Cause.LOW_CONTRAST
-    if shifts.fell("luma") or (shifts.fell("white_level") and shifts.change("luma") < -_STEPS_DARKER):
-        return Cause.LOW_LIGHT
-    return Cause.OVER_EXPOSURE if shifts.rose("luma") and shifts.change("white_level") > 0 else None
+    if shifts.rose("luma"):
+        return Cause.OVER_EXPOSURE if shifts.change("contrast") >= 0 else Cause.LOW_CONTRAST
+    return Cause.LOW_LIGHT if shifts.fell("luma") else None
 
 
 def _picture(shifts: Shifts) -> Cause | None:
     if shifts.rose("noise"):
         return Cause.NOISE
-    if shifts.failed("red_balance") or shifts.failed("blue_balance"):
-        return Cause.COLOUR_CAST
     if shifts.rose("blockiness"):
         return Cause.COMPRESSION
-    if shifts.fell("sharpness") or shifts.fell("fine_detail") or shifts.fell("noise"):
+    if shifts.failed("red_balance") or shifts.failed("blue_balance"):
+        return Cause.COLOUR_CAST
+    if shifts.fell("edge_peak") or shifts.fell("edge_typical"):
         return Cause.BLUR
-    return Cause.LOW_CONTRAST if shifts.fell("white_level") else None
+    return Cause.LOW_CONTRAST if shifts.fell("contrast") else None
 
 
 def _scene(shifts: Shifts, embedding_fails: bool) -> Cause:
-    if _light_moved(shifts):
-        return Cause.CAMERA_MOVED if not embedding_fails else Cause.NEW_CONTENT
+    if shifts.rose("layout_light") or shifts.rose("layout_detail"):
+        return Cause.CAMERA_MOVED
     return Cause.NEW_CONTENT if embedding_fails or shifts.moved.any() else Cause.UNKNOWN

@@ -6,7 +6,7 @@ regime, and c, the bound that the regime's own windows keep. The drift score is
 explain: 0 on a usual window, 0.3 where W is 1.43 times the bound. The p-value is
 that of the KS statistic (with half the bound as margin, see `calibration.margin`)
 at the effective sample size that the regime's own windows showed, corrected for
-the number of columns and views (Bonferroni).
+the views (Bonferroni); the effective size already allows for all columns together.
 
 A window is a FAIL if one column has a score above the threshold and a p-value
 below its own; and it is judged by the regime that it resembles most.
@@ -25,7 +25,7 @@ from common.drift.calibration import ks_p_value, margin
 from common.drift.diagnosis import Shifts, diagnose
 from common.drift.regime import Bounds, Regime
 from common.drift.statistics import kolmogorov_smirnov, wasserstein
-from common.drift.views import EMBEDDING, QUALITY, quality_view
+from common.drift.views import EMBEDDING, QUALITY
 from common.errors import BadMessage
 
 _VIEWS = 2
@@ -54,6 +54,7 @@ class _ViewResult:
 @dataclass(frozen=True)
 class _RegimeResult:
     regime: Regime
+    columns: npt.NDArray[np.float32]
     embedding: _ViewResult
     quality: _ViewResult
 
@@ -73,10 +74,9 @@ def judge(baseline: Baseline, window: FeatureBlock, *, threshold: float = 0.30, 
         If the window has another length or width, or features that are not finite.
     """
     _check(baseline, window)
-    quality = quality_view(window)
-    results = [_compare(regime, window, quality) for regime in baseline.regimes]
+    results = [_compare(regime, window, baseline.sensor_names) for regime in baseline.regimes]
     best = min(results, key=lambda result: _severity(result, threshold, p_value))
-    return _judgement(baseline, best, window, quality, threshold, p_value)
+    return _judgement(baseline, best, window, threshold, p_value)
 
 
 def _check(baseline: Baseline, window: FeatureBlock) -> None:
@@ -94,7 +94,8 @@ def _check(baseline: Baseline, window: FeatureBlock) -> None:
         )
 
 
-def _compare(regime: Regime, window: FeatureBlock, quality: npt.NDArray[np.float32]) -> _RegimeResult:
+def _compare(regime: Regime, window: FeatureBlock, sensor_names: tuple[str, ...]) -> _RegimeResult:
+    quality = regime.quality_of(window, sensor_names)
     scaled = regime.scaled(window.embedding)
     w = np.array([wasserstein(regime.embedding, scaled).mean()])
     k = np.array([kolmogorov_smirnov(regime.embedding, scaled, margin(regime.embedding_bounds.distance)).mean()])
@@ -102,6 +103,7 @@ def _compare(regime: Regime, window: FeatureBlock, quality: npt.NDArray[np.float
     k_quality = kolmogorov_smirnov(regime.quality, quality, margin(regime.quality_bounds.distance))
     return _RegimeResult(
         regime,
+        quality,
         _result(w, k, regime.embedding_bounds),
         _result(w_quality, k_quality, regime.quality_bounds),
     )
@@ -109,7 +111,7 @@ def _compare(regime: Regime, window: FeatureBlock, quality: npt.NDArray[np.float
 
 def _result(w: npt.NDArray[np.float64], k: npt.NDArray[np.float64], bounds: Bounds) -> _ViewResult:
     scores = np.clip(1.0 - bounds.distance / np.maximum(w, 1e-12), 0.0, 1.0)
-    p_values = np.minimum(ks_p_value(k, bounds.size) * len(w) * _VIEWS, 1.0)
+    p_values = np.minimum(ks_p_value(k, bounds.size) * _VIEWS, 1.0)
     return _ViewResult(scores, p_values, w, bounds.distance)
 
 
@@ -123,7 +125,6 @@ def _judgement(
     baseline: Baseline,
     best: _RegimeResult,
     window: FeatureBlock,
-    quality: npt.NDArray[np.float32],
     threshold: float,
     p_value: float,
 ) -> Judgement:
@@ -133,7 +134,7 @@ def _judgement(
     fails = {name: bool(view.fails(threshold, p_value)[leads[name]]) for name, view in views.items()}
     speaker = max(views, key=lambda name: (fails[name], views[name].scores[leads[name]]))
     failed = any(fails.values())
-    shifts = _shifts(baseline, best, quality, threshold)
+    shifts = _shifts(baseline, best, threshold)
     return Judgement(
         status=Status.FAIL if failed else Status.PASS,
         drift_score=float(views[speaker].scores[leads[speaker]]),
@@ -151,17 +152,17 @@ def _judgement(
             for name, view in views.items()
         ),
         leading_features=_leading_features(shifts, regime, best.quality),
-        worst_frames=_worst_frames(regime, window, quality, speaker, leads[QUALITY]),
+        worst_frames=_worst_frames(regime, window, best.columns, speaker, leads[QUALITY]),
     )
 
 
-def _shifts(baseline: Baseline, best: _RegimeResult, quality: npt.NDArray[np.float32], threshold: float) -> Shifts:
+def _shifts(baseline: Baseline, best: _RegimeResult, threshold: float) -> Shifts:
     # Once a window has failed, a column that moved far enough belongs to the picture of the fault, significant by
     # itself or not.
     return Shifts(
         names=baseline.quality_columns,
-        before=best.regime.quality_middle().astype(np.float64),
-        now=np.median(quality, axis=0).astype(np.float64),
+        before=best.regime.quality.mean(axis=0, dtype=np.float64),
+        now=best.columns.mean(axis=0, dtype=np.float64),
         scores=best.quality.scores,
         moved=best.quality.scores > threshold,
     )

@@ -11,7 +11,7 @@ from common.contracts import FeatureBlock
 from common.drift.calibration import Null, null_of, widening
 from common.drift.manifest import ClipSummary
 from common.drift.statistics import sort_reference
-from common.drift.views import MOTION_FLOOR, quality_view
+from common.drift.views import between_frames, quality_floors, quality_view, usual_readings
 
 Array = npt.NDArray[np.float32]
 
@@ -27,7 +27,13 @@ _BORROWED = 1.25
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a view's columns do by themselves: the distance explained, and the effective sample size; (f,) each."""
+    """What a view's columns do by themselves.
+
+    Attributes
+    ----------
+    distance : (f,) Wasserstein distance that is explained
+    size : (f,) independent frames that a window amounts to
+    """
 
     distance: npt.NDArray[np.float64]
     size: npt.NDArray[np.float64]
@@ -41,8 +47,9 @@ class Regime:
     ----------
     embedding : (m, d) sorted along frames, in units of `embedding_spread`
     embedding_spread : (d,)
-    quality : (m, q) sorted along frames, in the sensors' units
-    quality_spread : (q,), for messages: a usual deviation of each sensor
+    quality : (m, f) columns of the quality view, sorted along frames, in their own units
+    quality_spread : (f,), for messages: a usual deviation of each column
+    usual : (q,) readings that tiles are compared with
     """
 
     summary: ClipSummary
@@ -50,6 +57,7 @@ class Regime:
     embedding_spread: Array
     quality: Array
     quality_spread: Array
+    usual: Array
     embedding_bounds: Bounds
     quality_bounds: Bounds
 
@@ -60,34 +68,53 @@ class Regime:
     def quality_middle(self) -> Array:
         return np.asarray(self.quality[len(self.quality) // 2], np.float32)
 
+    def quality_of(self, window: FeatureBlock, sensor_names: tuple[str, ...]) -> Array:
+        """Return a window's (n, f) columns of the quality view, its tiles compared with the clip's."""
+        return quality_view(window.quality, between_frames(window), self.usual, sensor_names)
+
 
 def fit_regime(
-    name: str, block: FeatureBlock, *, window: int, floors: tuple[float, ...], like: list[Regime] | None = None
+    name: str,
+    block: FeatureBlock,
+    *,
+    window: int,
+    names: tuple[str, ...],
+    floors: tuple[float, ...],
+    like: list[Regime] | None = None,
 ) -> Regime:
     """Learn one clip.
 
     Parameters
     ----------
-    floors : smallest change of each sensor that matters
+    names, floors : of the sensors' readings
     like : golden regimes to borrow from where the clip is too short; None for golden clips themselves
     """
-    quality = quality_view(block)
     spread = np.maximum(block.embedding.std(axis=0), _SMALLEST_SPREAD)
     # A dimension that hardly ever fires must not turn its rare firing into a large distance.
     spread = np.maximum(spread, np.median(spread)).astype(np.float32)
     embedding = np.asarray(block.embedding / spread, np.float32)
-    every = np.array((*floors, MOTION_FLOOR), np.float64)
-    still = np.array([EMBEDDING_FLOOR])
-    null_e = null_of(embedding, window, floor=still, pooled=True)
-    null_q = null_of(quality, window, floor=every, pooled=False)
-    borrowed = _BORROWED * widening(len(block), window)
-    seconds = float(block.times.max() - block.times.min()) if len(block.sources) == 1 else float(len(block))
+    between, usual = between_frames(block), usual_readings(block)
+    quality = quality_view(block.quality, between, usual, names)
+    smallest, still = quality_floors(names, floors), np.array([EMBEDDING_FLOOR])
+
+    def compared_quality(rest: npt.NDArray[np.bool_], piece: slice) -> tuple[Array, Array]:
+        there = np.median(block.quality[rest], axis=0).astype(np.float32)
+        return (
+            quality_view(block.quality[rest], between[rest], there, names),
+            quality_view(block.quality[piece], between[piece], there, names),
+        )
+
+    count = len(block)
+    null_e = null_of(count, window, lambda rest, piece: (embedding[rest], embedding[piece]), floor=still, pooled=True)
+    null_q = null_of(count, window, compared_quality, floor=smallest, pooled=False)
+    borrowed = _BORROWED * widening(count, window)
+    seconds = float(block.times.max() - block.times.min()) if len(block.sources) == 1 else float(count)
     summary = ClipSummary(
         name=name,
-        frames=len(block),
+        frames=count,
         seconds=seconds,
         null_windows=len(null_e.kolmogorov) if null_e else 0,
-        effective_windows=len(block) / window,
+        effective_windows=count / window,
         golden=like is None,
     )
     return Regime(
@@ -95,17 +122,24 @@ def fit_regime(
         sort_reference(_thin(embedding)),
         spread,
         sort_reference(_thin(quality)),
-        _usual_spread(quality, every),
-        _bounds(null_e, still, [r.embedding_bounds for r in like or ()], borrowed),
-        _bounds(null_q, every, [r.quality_bounds for r in like or ()], borrowed),
+        _usual_spread(quality, smallest),
+        usual,
+        _bounds(null_e, still, np.zeros(1, np.bool_), [r.embedding_bounds for r in like or ()], borrowed),
+        _bounds(null_q, smallest, np.ptp(quality, axis=0) == 0, [r.quality_bounds for r in like or ()], borrowed),
     )
 
 
-def _bounds(null: Null | None, floor: npt.NDArray[np.float64], like: list[Bounds], borrowed: float) -> Bounds:
+def _bounds(
+    null: Null | None,
+    floor: npt.NDArray[np.float64],
+    constant: npt.NDArray[np.bool_],
+    like: list[Bounds],
+    borrowed: float,
+) -> Bounds:
     distances, sizes = [floor], []
     if null is not None:
         distances.append(null.bound)
-        sizes.append(null.effective_size())
+        sizes.append(null.effective_sizes(constant))
     if like:
         distances.append(np.max([row.distance for row in like], axis=0) * borrowed)
         sizes.append(np.min([row.size for row in like], axis=0))

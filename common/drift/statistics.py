@@ -81,18 +81,38 @@ def kolmogorov_smirnov(
     ordered = np.sort(np.asarray(window, np.float32), axis=0)
     margins = np.broadcast_to(np.asarray(margin, np.float32), ordered.shape[1])
     m, n = len(reference), len(ordered)
-    result = np.empty(reference.shape[1])
-    for feature in range(reference.shape[1]):
-        column, values = reference[:, feature], ordered[:, feature]
-        up_to = np.searchsorted(values, values, side="right") / n
-        below = np.searchsorted(values, values, side="left") / n
-        # Between two neighbouring points of the window its share stands still while the reference's grows, so the
-        # difference is largest at a point of the window or just before one.
-        lower, upper = values - margins[feature], values + margins[feature]
-        above = np.searchsorted(column, lower, side="left") / m - below
-        under = up_to - np.searchsorted(column, upper, side="right") / m
-        result[feature] = max(float(above.max()), float(under.max()), 0.0)
-    return result
+    up_to = _count_below(ordered, ordered, including=True) / n
+    below = _count_below(ordered, ordered, including=False) / n
+    # Between two neighbouring points of the window its share stands still while the reference's grows, so the
+    # difference is largest at a point of the window or just before one.
+    above = _count_below(reference, ordered - margins, including=False) / m - below
+    under = up_to - _count_below(reference, ordered + margins, including=True) / m
+    return np.asarray(np.maximum(np.maximum(above.max(axis=0), under.max(axis=0)), 0.0), np.float64)
+
+
+def _count_below(columns: Array, values: Array, *, including: bool) -> npt.NDArray[np.int32]:
+    """Return how many of each sorted column lie below `values` of the same column, or at them too if `including`.
+
+    A binary search in all columns at once: a call of `searchsorted` for each of a thousand columns takes longer.
+
+    Parameters
+    ----------
+    columns : (m, f), sorted along their first axis
+    values : (n, f)
+
+    Returns
+    -------
+    (n, f) int32
+    """
+    size, width = columns.shape
+    flat, column = columns.ravel(), np.arange(width, dtype=np.int64)
+    counts = np.zeros(values.shape, np.int64)
+    step = 1 << size.bit_length()
+    while step := step >> 1:
+        reach = counts + step
+        probe = flat[np.minimum(reach - 1, size - 1) * width + column]
+        counts = np.where((reach <= size) & ((probe <= values) if including else (probe < values)), reach, counts)
+    return counts.astype(np.int32)
 
 
 def _check(sample: Array) -> None:

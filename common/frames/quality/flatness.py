@@ -1,0 +1,24 @@
+"""Parts of the picture in which nothing is seen: something hangs in front of the lens, or the signal is gone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from common.contracts import FloatArray
+from common.frames.quality.planes import BAND, Planes
+from common.frames.quality.sensor import sensor
+
+_TILE = 16  # pixels
+_FLAT = 0.7  # grey levels; a standard deviation below it is quantisation
+_DARK, _CALM = 40.0, 3.0  # grey levels: a dark cover shows no more than a sensor's noise
+
+
+def _read(planes: Planes) -> FloatArray:
+    width = planes.fine.shape[1] // _TILE * _TILE
+    tiles = planes.fine[:, :width].reshape(planes.count, BAND // _TILE, _TILE, width // _TILE, _TILE)
+    mean = tiles.mean(axis=(2, 4))
+    spread = np.sqrt(np.maximum(np.square(tiles).mean(axis=(2, 4)) - mean * mean, 0))
+    return np.array([(spread < _FLAT).mean(), ((spread < _CALM) & (mean < _DARK)).mean()], np.float32)
+
+
+FLATNESS = sensor(_read, flat_area=0.10, dark_area=0.08)  # shares of the frame

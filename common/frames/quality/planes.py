@@ -1,0 +1,98 @@
+"""What sensors look at: computed once a frame, shared by all of them.
+
+Fine things (noise, edges, block borders) are read from bands of neighbouring
+rows at native resolution: all of a small frame, an even share of a large one.
+Coarse things (light, colour) are read from single pixels picked evenly.
+Nothing is ever scaled before fine things are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from common.contracts import FloatArray, Image
+
+GRID = 4
+"""Tiles a side. Sixteen are enough for their median to ignore what moves through some of them."""
+BAND = 32
+"""Rows of a band: a multiple of 8, so that the blocks of an encoder lie in a band as they lie in the frame."""
+SEAM = 4
+"""Rows at a band's edges whose neighbourhood is another band's."""
+_FINE_PIXELS = 500_000  # read at native resolution: statistics of more change nothing, and cost time
+_COARSE_PIXELS = 60_000
+
+_Grey = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Planes:
+    """A frame, as sensors see it.
+
+    Attributes
+    ----------
+    bands : (n * BAND, width) uint8, luma of n bands of rows, one below the other
+    count : n
+    points : (h, w, 3) uint8, pixels picked evenly from the frame
+    """
+
+    bands: _Grey
+    count: int
+    points: Image
+
+    @classmethod
+    def of(cls, image: Image) -> Planes:
+        """Prepare (height, width, 3) uint8 RGB."""
+        height, width = image.shape[:2]
+        starts = _band_starts(height, width)
+        rows = np.concatenate([image[start : start + BAND] for start in starts])
+        step = max(1, int(np.ceil(np.sqrt(height * width / _COARSE_PIXELS))))
+        points = np.ascontiguousarray(image[step // 2 :: step, step // 2 :: step])
+        return cls(np.asarray(cv2.cvtColor(rows, cv2.COLOR_RGB2GRAY), np.uint8), len(starts), points)
+
+    @cached_property
+    def luma(self) -> _Grey:
+        """(h, w) uint8, luma of the points."""
+        return np.asarray(cv2.cvtColor(self.points, cv2.COLOR_RGB2GRAY), np.uint8)
+
+    @cached_property
+    def fine(self) -> FloatArray:
+        """(n * BAND, width) float32, the bands."""
+        return self.bands.astype(np.float32)
+
+    def inside(self, plane: npt.NDArray[np.generic], seam: int = SEAM) -> npt.NDArray[np.generic]:
+        """Return (n, rows, width): a plane as large as `bands`, or a fraction of it, without the rows at the seams."""
+        rows = plane.shape[0] // self.count
+        return plane.reshape(self.count, rows, plane.shape[1])[:, seam : rows - seam]
+
+    def rows_of_tiles(self) -> list[slice]:
+        """Return which bands belong to each row of tiles; a low frame's tiles share bands."""
+        return [
+            slice(r * self.count // GRID, max((r + 1) * self.count // GRID, r * self.count // GRID + 1))
+            for r in range(GRID)
+        ]
+
+    def tile_means(self, plane: FloatArray, seam: int = SEAM) -> FloatArray:
+        """Return the (GRID, GRID) means of a plane like `bands`, seams left out."""
+        columns = np.asarray(self.inside(plane, seam), np.float32).mean(axis=1)
+        narrow = np.stack([part.mean(axis=1) for part in np.array_split(columns, GRID, axis=1)], axis=1)
+        return np.stack([narrow[rows].mean(axis=0) for rows in self.rows_of_tiles()]).astype(np.float32)
+
+
+def area_means(plane: npt.NDArray[np.generic], grid: int) -> FloatArray:
+    """Return the means of grid x grid tiles of a (h, w) or (h, w, c) plane."""
+    return np.asarray(cv2.resize(plane.astype(np.float32), (grid, grid), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _band_starts(height: int, width: int) -> list[int]:
+    most = height // BAND
+    wanted = max(1, min(most, _FINE_PIXELS // (BAND * width)))
+    if wanted == most:
+        return [band * BAND for band in range(most)]
+    if wanted > GRID:
+        wanted -= wanted % GRID  # every row of tiles gets its share
+    return [int(start) // 8 * 8 for start in np.linspace(0, height - BAND, wanted + 2)[1:-1]]

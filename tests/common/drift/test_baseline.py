@@ -1,0 +1,157 @@
+"""Baselines: what they keep, what they refuse, and how tiles become columns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.contracts import Cause, FeatureBlock, Status
+from common.drift.baseline import Baseline
+from common.drift.judge import judge
+from common.drift.manifest import BaselineManifest
+from common.drift.views import MOTION, REPEATED, quality_floors, quality_names, quality_view
+from common.errors import BadBaseline, BadMessage, BaselineTooShort
+from tests.common.drift.footage import RECIPE, RULE, fitted, footage
+
+TILES = 16
+NAMES = (
+    "luma",
+    *(f"noise.{tile:02d}" for tile in range(TILES)),
+    *(f"layout_light.{tile:02d}" for tile in range(TILES)),
+)
+FLOORS = (0.04, *[0.25] * TILES, *[0.03] * TILES)
+
+
+def tiled(frames: int, seed: int, noise: np.ndarray | float = 0.0, light: np.ndarray | float = 0.0) -> FeatureBlock:
+    """Footage of a camera with tiles: `noise` and `light` are added to theirs."""
+    plain = footage(frames, seed=seed)
+    rng = np.random.default_rng(0)  # of the scene, the same in all footage
+    usual = rng.uniform(-1, 1, 2 * TILES)
+    grain = np.random.default_rng(seed + 1).normal(0, 0.03, (frames, 2 * TILES))
+    readings = usual + grain
+    readings[:, :TILES] += noise
+    readings[:, TILES:] += light
+    return replace(plain, quality=np.column_stack([plain.quality[:, :1], readings]).astype(np.float32))
+
+
+def tiled_baseline() -> Baseline:
+    return Baseline.fit(
+        [("day", tiled(300, seed=1))],
+        name="tiles",
+        recipe=RECIPE,
+        rule=RULE,
+        sensor_names=NAMES,
+        sensor_floors=FLOORS,
+        created_at=0.0,
+        libraries={"numpy": "2"},
+    )
+
+
+def test_a_family_of_tiles_is_one_column_and_single_readings_stay_as_they_are() -> None:
+    assert quality_names(NAMES) == ("luma", "noise", "layout_light", MOTION, REPEATED)
+    np.testing.assert_allclose(quality_floors(NAMES, FLOORS)[:3], [0.04, 0.25, 0.03])
+    baseline = tiled_baseline()
+    assert baseline.quality_columns == quality_names(NAMES)
+    assert baseline.quality_size == len(NAMES)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, TILES // 2 - 1), st.floats(-5, 5))
+def test_what_moves_through_a_few_tiles_moves_no_column_far(tiles: int, by: float) -> None:
+    usual = np.zeros(len(NAMES), np.float32)
+    readings = np.random.default_rng(tiles).normal(0, 0.01, (5, len(NAMES))).astype(np.float32)
+    touched = readings.copy()
+    touched[:, 1 : 1 + tiles] += np.float32(by)
+    between = np.zeros((5, 2), np.float32)
+    before, after = (quality_view(r, between, usual, NAMES) for r in (readings, touched))
+    assert np.abs(after - before)[:, 1].max() < 0.05
+
+
+def test_a_fault_in_all_tiles_fails_and_one_in_a_few_passes() -> None:
+    baseline = tiled_baseline()
+    assert judge(baseline, tiled(RULE.frames, seed=50)).status is Status.PASS
+    passing_by = np.where(np.arange(TILES) < 5, 2.0, 0.0)
+    assert judge(baseline, tiled(RULE.frames, seed=51, noise=passing_by)).status is Status.PASS
+    verdict = judge(baseline, tiled(RULE.frames, seed=52, noise=1.0))
+    assert (verdict.status, verdict.cause) == (Status.FAIL, Cause.NOISE)
+
+
+def test_light_that_lies_elsewhere_fails_as_a_moved_camera_and_more_light_everywhere_does_not() -> None:
+    baseline = tiled_baseline()
+    elsewhere = np.random.default_rng(9).normal(0, 0.3, TILES)
+    verdict = judge(baseline, tiled(RULE.frames, seed=53, light=elsewhere))
+    assert (verdict.status, verdict.cause) == (Status.FAIL, Cause.CAMERA_MOVED)
+    assert verdict.leading_features[0].feature == "layout_light"
+    assert judge(baseline, tiled(RULE.frames, seed=54, light=0.3)).status is Status.PASS
+
+
+def test_a_picture_that_stands_still_is_frozen() -> None:
+    window = tiled(RULE.frames, seed=55)
+    stuck = replace(
+        window,
+        embedding=np.repeat(window.embedding[:1], RULE.frames, axis=0),
+        quality=np.repeat(window.quality[:1], RULE.frames, axis=0),
+    )
+    verdict = judge(tiled_baseline(), stuck)
+    assert (verdict.status, verdict.cause) == (Status.FAIL, Cause.FROZEN)
+
+
+def test_a_baseline_with_tiles_survives_storage() -> None:
+    baseline = replace(tiled_baseline(), replay=np.zeros((2, 3, 4, 5, 3), np.uint8))
+    manifest = BaselineManifest.from_json(baseline.to_manifest().to_json())
+    again = Baseline.from_parts(manifest, baseline.to_arrays())
+    assert again.digest == baseline.digest
+    assert again.replay is not None
+    window = tiled(RULE.frames, seed=56, noise=1.0)
+    assert judge(again, window) == judge(baseline, window)
+
+
+def test_a_baseline_whose_arrays_do_not_fit_its_sensors_is_refused() -> None:
+    baseline = tiled_baseline()
+    manifest, arrays = baseline.to_manifest(), baseline.to_arrays()
+    arrays["0.usual"] = arrays["0.usual"][:-1]
+    with pytest.raises(BadBaseline, match="another shape"):
+        Baseline.from_parts(manifest, arrays)
+    with pytest.raises(BadBaseline, match="covers no clip"):
+        Baseline.from_parts(manifest.model_copy(update={"clips": ()}), {})
+
+
+def test_each_clip_keeps_its_own_null() -> None:
+    night = footage(400, seed=2, noise=2.0)
+    both = fitted(footage(600, seed=1), night)
+    alone = fitted(footage(600, seed=1))
+    np.testing.assert_array_equal(both.regimes[0].quality_bounds.distance, alone.regimes[0].quality_bounds.distance)
+    assert [clip.frames for clip in both.to_manifest().clips] == [600, 400]
+
+
+def test_the_judge_fails_hardly_any_of_the_golden_windows() -> None:
+    assert fitted(footage(600, seed=1)).null_false_alarms <= 0.02
+
+
+@pytest.mark.parametrize("frames", [1, 10, RULE.frames, 2 * RULE.frames - 1])
+def test_footage_too_short_is_refused_with_what_to_do(frames: int) -> None:
+    with pytest.raises(BaselineTooShort, match="SENTINEL_WINDOW_FRAMES lower"):
+        fitted(footage(frames, seed=1))
+
+
+def test_no_footage_and_broken_footage_are_refused() -> None:
+    with pytest.raises(BadBaseline, match="no golden clip"):
+        fitted()
+    broken = footage(300, seed=1)
+    broken.quality[7, 0] = np.nan
+    with pytest.raises(BadMessage, match="NaN"):
+        fitted(broken)
+
+
+def test_accepted_footage_comes_after_the_golden_clips_which_stay_as_they_are() -> None:
+    golden = fitted(footage(600, seed=1))
+    healed = golden.extended([("accepted", footage(RULE.frames, seed=4, noise=1.5))])
+    assert [clip.golden for clip in healed.to_manifest().clips] == [True, False]
+    assert healed.regimes[0] is golden.regimes[0]
+    assert healed.digest != golden.digest
+    bounds = [regime.quality_bounds.distance for regime in healed.regimes]
+    assert (bounds[1] > bounds[0]).all(), "what is borrowed is widened"
