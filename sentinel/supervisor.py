@@ -27,7 +27,8 @@ class ProcessSpec:
     """One process of the stack.
 
     `stop_rank` orders the stop: what feeds work in ends first (0), what works
-    it off next. `patience` is how many seconds it gets before it is killed.
+    it off next. `patience` is how many seconds it gets before it is killed,
+    `delay` how many it waits before it is started.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ProcessSpec:
     stop_rank: int
     patience: float
     environment: Mapping[str, str] = field(default_factory=dict)
+    delay: float = 0.0
 
 
 def die_with_parent() -> None:
@@ -50,7 +52,6 @@ class _Running:
     started_at: float = 0.0
     pause: float = _FIRST_PAUSE_SECONDS
     restart_at: float | None = None
-    restarts: int = 0
 
 
 class Supervisor:
@@ -64,7 +65,10 @@ class Supervisor:
     def start(self) -> None:
         self._log_dir.mkdir(parents=True, exist_ok=True)
         for row in self._running:
-            self._launch(row)
+            if row.spec.delay:
+                row.restart_at = time.monotonic() + row.spec.delay
+            else:
+                self._launch(row)
 
     def _launch(self, row: _Running) -> None:
         with (self._log_dir / f"{row.spec.name}.log").open("ab") as out:
@@ -88,7 +92,6 @@ class Supervisor:
         for row in self._running:
             if row.restart_at is not None:
                 if now >= row.restart_at:
-                    row.restarts += 1
                     self._launch(row)
             elif row.process is not None and row.process.poll() is not None:
                 if now - row.started_at > _HEALTHY_SECONDS:

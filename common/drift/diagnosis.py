@@ -129,6 +129,7 @@ def _picture(shifts: Shifts) -> Cause | None:
 
 
 def _scene(shifts: Shifts, embedding_fails: bool) -> Cause:
-    if shifts.rose("layout_light") or shifts.rose("layout_detail"):
+    # A picture that was shifted, cropped or rescaled no longer lies on the grid of its encoder's blocks.
+    if shifts.rose("layout_light") or shifts.rose("layout_detail") or shifts.fell("blockiness"):
         return Cause.CAMERA_MOVED
     return Cause.NEW_CONTENT if embedding_fails or shifts.moved.any() else Cause.UNKNOWN

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.contracts import FeatureBlock
-from common.drift.calibration import Null, null_of, widening
+from common.drift.calibration import Compared, Null, null_of, widening
 from common.drift.manifest import ClipSummary
 from common.drift.statistics import sort_reference
 from common.drift.views import between_frames, quality_floors, quality_view, usual_readings
@@ -97,26 +97,11 @@ def fit_regime(
     quality = quality_view(block.quality, between, usual, names)
     smallest, still = quality_floors(names, floors), np.array([EMBEDDING_FLOOR])
 
-    def compared_quality(rest: npt.NDArray[np.bool_], piece: slice) -> tuple[Array, Array]:
-        there = np.median(block.quality[rest], axis=0).astype(np.float32)
-        return (
-            quality_view(block.quality[rest], between[rest], there, names),
-            quality_view(block.quality[piece], between[piece], there, names),
-        )
-
     count = len(block)
     null_e = null_of(count, window, lambda rest, piece: (embedding[rest], embedding[piece]), floor=still, pooled=True)
-    null_q = null_of(count, window, compared_quality, floor=smallest, pooled=False)
+    null_q = null_of(count, window, _quality_pairs(block, between, names), floor=smallest, pooled=False)
     borrowed = _BORROWED * widening(count, window)
-    seconds = float(block.times.max() - block.times.min()) if len(block.sources) == 1 else float(count)
-    summary = ClipSummary(
-        name=name,
-        frames=count,
-        seconds=seconds,
-        null_windows=len(null_e.kolmogorov) if null_e else 0,
-        effective_windows=count / window,
-        golden=like is None,
-    )
+    summary = _summary(name, block, window, null_windows=len(null_e.kolmogorov) if null_e else 0, golden=like is None)
     return Regime(
         summary,
         sort_reference(_thin(embedding)),
@@ -126,6 +111,32 @@ def fit_regime(
         usual,
         _bounds(null_e, still, np.zeros(1, np.bool_), [r.embedding_bounds for r in like or ()], borrowed),
         _bounds(null_q, smallest, np.ptp(quality, axis=0) == 0, [r.quality_bounds for r in like or ()], borrowed),
+    )
+
+
+def _quality_pairs(block: FeatureBlock, between: Array, names: tuple[str, ...]) -> Compared:
+    """Return how a window and the rest of its clip become columns; tiles are compared with the rest's."""
+
+    def compared(rest: npt.NDArray[np.bool_], piece: slice) -> tuple[Array, Array]:
+        usual = np.median(block.quality[rest], axis=0).astype(np.float32)
+        return (
+            quality_view(block.quality[rest], between[rest], usual, names),
+            quality_view(block.quality[piece], between[piece], usual, names),
+        )
+
+    return compared
+
+
+def _summary(name: str, block: FeatureBlock, window: int, *, null_windows: int, golden: bool) -> ClipSummary:
+    # Times of several sources do not add up to a length.
+    seconds = float(block.times.max() - block.times.min()) if len(block.sources) == 1 else float(len(block))
+    return ClipSummary(
+        name=name,
+        frames=len(block),
+        seconds=seconds,
+        null_windows=null_windows,
+        effective_windows=len(block) / window,
+        golden=golden,
     )
 
 

@@ -144,6 +144,7 @@ def test_bad_files_become_dead_letters_that_say_what_to_do_and_the_stream_goes_o
     assert "specversion" in shown.stdout
 
 
+@pytest.mark.timeout(400)
 def test_flower_shows_the_workers_to_whoever_has_the_password(stack: Running) -> None:
     def workers(user: str) -> str:
         request = urllib.request.Request(f"{stack.info.flower_url}/api/workers?refresh=1")
@@ -154,7 +155,7 @@ def test_flower_shows_the_workers_to_whoever_has_the_password(stack: Running) ->
         except OSError as error:
             return str(error)
 
-    wait_until("Flower to list the workers", lambda: "embed@" in workers("sentinel:secret"))
+    wait_until("Flower to list the workers", lambda: "embed@" in workers("sentinel:secret"), seconds=280)
     assert "401" in workers("sentinel:guess")
 
 
