@@ -102,8 +102,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         "SENTINEL_FLOWER_PORT": "0",
         "SENTINEL_FLOWER_PASSWORD": "secret",
         "SENTINEL_SETTLE_SECONDS": "0.5",
-        "SENTINEL_COOLDOWN_SECONDS": "4",
-        "SENTINEL_RETRAIN_SECONDS": "4",
+        "SENTINEL_COOLDOWN_SECONDS": "15",
+        "SENTINEL_RETRAIN_SECONDS": "8",
         "SENTINEL_SWEEP_SECONDS": "5",
     }
     world = World(folder, {**{k: v for k, v in os.environ.items() if not k.startswith("SENTINEL_")}, **own})
