@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     # Healing
     cooldown_seconds: Seconds = Field(60.0, description="FAILs of one model within this time lead to one retraining")
     retrain_seconds: Seconds = Field(10.0, description="how long one fine-tuning takes steps")
-    retrain_max_triplets: int = Field(600, ge=12, description="most drifted triplets that one fine-tuning uses")
+    retrain_max_triplets: int = Field(240, ge=12, description="most drifted triplets that one fine-tuning uses")
     promote_min_gain_db: float = Field(
         0.05, ge=0, description="gain on the drifted footage that a promotion needs, dB PSNR"
     )

@@ -17,7 +17,7 @@ from common.frames.sources import Limits, describe_kind, local_path
 TripletArray = npt.NDArray[np.uint8]
 """(n, 3, height, width, 3): previous, middle and next frame, RGB."""
 
-_REPLAY_TRIPLETS = 60  # of each golden clip; about 0.5 MB each dozen, and enough to hold the golden footage in mind
+_REPLAY_TRIPLETS = 36  # of each golden clip; about 0.5 MB each dozen, and enough to hold the golden footage in mind
 
 
 def golden_replay(path: Path, kind: SourceKind, limits: Limits) -> TripletArray:

@@ -11,9 +11,7 @@ from common.champions.scores import Scores
 from common.contracts import FloatArray
 
 _CONFIDENCE = 0.95  # of each one-sided bound
-_BLOCKS = 24  # neighbouring triplets err alike: their means over blocks count as samples, not each triplet
-_BLOCK = 8  # triplets a block, where there are enough: as long as the stretches that are held out
-_FEWEST_BLOCKS = 8
+_BLOCKS = 8  # neighbouring triplets err alike: their means over blocks count as samples, not each triplet
 _FEWEST = 4  # held-out triplets of each kind; fewer say nothing
 
 
@@ -46,8 +44,8 @@ def decide(scores: Scores, *, min_gain_db: float, max_loss_db: float) -> Decisio
     - the loss on golden footage is below `max_loss_db` at its upper bound, so
       that the champion never gets worse unseen.
 
-    The bounds are Student's t, one-sided, 95%, over the means of
-    contiguous blocks of about eight triplets (method of batch means: neighbouring triplets are
+    The bounds are Student's t, one-sided, 95%, over the means of up to eight
+    contiguous blocks (method of batch means: neighbouring triplets are
     correlated, block means much less so).
 
     Parameters
@@ -78,8 +76,7 @@ def decide(scores: Scores, *, min_gain_db: float, max_loss_db: float) -> Decisio
 
 def lower_bound(differences: FloatArray) -> float:
     """Return the lower one-sided 95% confidence bound of the mean of paired differences (n,), n at least 2."""
-    count = int(np.clip(len(differences) // _BLOCK, _FEWEST_BLOCKS, _BLOCKS))
-    blocks = np.array_split(np.asarray(differences, np.float64), min(count, len(differences)))
+    blocks = np.array_split(np.asarray(differences, np.float64), min(_BLOCKS, len(differences)))
     means = np.array([block.mean() for block in blocks])
     error = means.std(ddof=1) / np.sqrt(len(means))
     return float(np.mean(differences, dtype=np.float64) - stats.t.ppf(_CONFIDENCE, len(means) - 1) * error)

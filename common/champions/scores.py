@@ -15,9 +15,9 @@ from common.contracts import FloatArray
 _GREY_LEVELS = 255.0
 _ROUNDING_ERROR = 1.0 / 12.0  # variance of rounding to whole grey levels: no 8-bit frame is closer to the truth
 
-_BLOCKS = 24  # held-out blocks at most: footage of several faults must be trained on and scored in each of them
+_BLOCKS = 3  # held-out blocks: one alone could lie in a stretch unlike the rest
 _HELD_OUT_SHARE = 1.0 / 3.0
-_FEWEST_A_BLOCK = 24  # triplets, of which a third is held out; shorter footage is cut into fewer blocks
+_FEWEST_A_BLOCK = 12  # triplets; shorter footage is cut into fewer blocks
 _GUARD = 2  # triplets left out on each side of a held-out block: neighbours may share frames
 
 Indices = npt.NDArray[np.intp]
