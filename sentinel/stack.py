@@ -26,9 +26,6 @@ from sentinel.supervisor import ProcessSpec, Supervisor
 _TEND_SECONDS = 0.5
 _PRODUCER_PATIENCE_SECONDS = 5.0
 _WORKER_MARGIN_SECONDS = 5.0
-# Flower asks the workers about themselves when it starts. Started together with them it may ask too early, and then
-# takes minutes to ask again.
-_FLOWER_DELAY_SECONDS = 10.0
 
 
 class StackInfo(Message):
@@ -205,14 +202,7 @@ def process_specs(settings: Settings, redis_url: str, flower: tuple[str, int]) -
         feeder("beat", [*celery, "-A", "producers.schedule", "beat", "-S", "celery.beat.Scheduler"]),
         feeder("bridge", [*sentinel, "bridge"]),
         feeder("watch", [*sentinel, "watch"]),
-        ProcessSpec(
-            "flower",
-            [*celery, "-A", "common.broker", "flower", f"--address={flower[0]}", f"--port={flower[1]}"],
-            0,
-            _PRODUCER_PATIENCE_SECONDS,
-            environment,
-            _FLOWER_DELAY_SECONDS,
-        ),
+        feeder("flower", [*celery, "-A", "common.broker", "flower", f"--address={flower[0]}", f"--port={flower[1]}"]),
     ]
 
 

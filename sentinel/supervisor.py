@@ -27,8 +27,7 @@ class ProcessSpec:
     """One process of the stack.
 
     `stop_rank` orders the stop: what feeds work in ends first (0), what works
-    it off next. `patience` is how many seconds it gets before it is killed,
-    `delay` how many it waits before it is started.
+    it off next. `patience` is how many seconds it gets before it is killed.
     """
 
     name: str
@@ -36,7 +35,6 @@ class ProcessSpec:
     stop_rank: int
     patience: float
     environment: Mapping[str, str] = field(default_factory=dict)
-    delay: float = 0.0
 
 
 def die_with_parent() -> None:
@@ -65,10 +63,7 @@ class Supervisor:
     def start(self) -> None:
         self._log_dir.mkdir(parents=True, exist_ok=True)
         for row in self._running:
-            if row.spec.delay:
-                row.restart_at = time.monotonic() + row.spec.delay
-            else:
-                self._launch(row)
+            self._launch(row)
 
     def _launch(self, row: _Running) -> None:
         with (self._log_dir / f"{row.spec.name}.log").open("ab") as out:
