@@ -91,7 +91,7 @@ class Extractor:
         frames = sampled_frames(
             path, kind, sample_fps=sample_fps, start=start, stop=stop, limits=self.limits, names=names
         )
-        blocks = list(self._blocks(frames, uri, _EMBED_BATCH))
+        blocks = list(self.features(frames, uri, _EMBED_BATCH))
         return FeatureBlock.concatenate(blocks) if blocks else self.empty()
 
     def blocks(
@@ -99,18 +99,19 @@ class Extractor:
     ) -> Iterator[FeatureBlock]:
         """Yield the features of a whole source, `size` frames at a time, so that its length does not matter."""
         frames = sampled_frames(path, kind, sample_fps=sample_fps, start=0, stop=None, limits=self.limits)
-        return self._blocks(frames, uri, size)
+        return self.features(frames, uri, size)
 
     def extract_bytes(self, data: bytes, *, uri: str) -> FeatureBlock:
         """Return the features of one encoded image held in memory."""
         image = decode_image(data, uri, self.limits)
-        return next(self._blocks(iter([Frame(image=image, index=0, time=0.0)]), uri, 1))
+        return next(self.features(iter([Frame(image=image, index=0, time=0.0)]), uri, 1))
 
     def empty(self) -> FeatureBlock:
         """The features of no frames, of this extractor's widths."""
         return FeatureBlock.empty(self.backbone.output_size, len(SENSOR_NAMES))
 
-    def _blocks(self, frames: Iterator[Frame], uri: str, size: int) -> Iterator[FeatureBlock]:
+    def features(self, frames: Iterator[Frame], uri: str, size: int) -> Iterator[FeatureBlock]:
+        """Yield the features of decoded frames, `size` at a time."""
         # Native frames are large: each is reduced to its features at once, none is kept.
         quality: list[FloatArray] = []
         small: list[Image] = []

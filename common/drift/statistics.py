@@ -6,12 +6,16 @@ along its frames and then compared with many windows.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
 from common.errors import BadMessage
 
 Array = npt.NDArray[np.floating]
+
+_BLOCK = 128  # columns at a time: what a step touches stays in the cache
 
 
 def sort_reference(sample: Array) -> npt.NDArray[np.float32]:
@@ -47,8 +51,14 @@ def wasserstein(reference: Array, window: Array) -> npt.NDArray[np.float64]:
     grid = np.unique(np.concatenate([np.arange(m + 1) * n, np.arange(n + 1) * m]))
     widths = np.diff(grid) / (m * n)
     left = grid[:-1]
-    gaps = np.abs(reference[left // n].astype(np.float64) - ordered[left // m])
-    return np.asarray(widths @ gaps, np.float64)
+    rows, window_rows = left // n, left // m
+    distances = np.empty(ordered.shape[1], np.float64)
+    for start in range(0, ordered.shape[1], _BLOCK):
+        block = slice(start, start + _BLOCK)
+        gaps = np.ascontiguousarray(reference[:, block], np.float32)[rows]
+        gaps -= np.ascontiguousarray(ordered[:, block])[window_rows]
+        distances[block] = widths @ np.abs(gaps, out=gaps)
+    return distances
 
 
 def kolmogorov_smirnov(
@@ -78,41 +88,41 @@ def kolmogorov_smirnov(
     array([0.])
     """
     _check(window)
-    ordered = np.sort(np.asarray(window, np.float32), axis=0)
-    margins = np.broadcast_to(np.asarray(margin, np.float32), ordered.shape[1])
-    m, n = len(reference), len(ordered)
-    up_to = _count_below(ordered, ordered, including=True) / n
-    below = _count_below(ordered, ordered, including=False) / n
+    # A feature a row: each search stays within one row.
+    columns = np.ascontiguousarray(np.asarray(reference, np.float32).T)
+    ordered = np.sort(np.ascontiguousarray(np.asarray(window, np.float32).T), axis=1)
+    margins = np.broadcast_to(np.asarray(margin, np.float32), len(ordered))[:, None]
+    m, n = columns.shape[1], ordered.shape[1]
+    below, up_to = _own_counts(ordered)
     # Between two neighbouring points of the window its share stands still while the reference's grows, so the
-    # difference is largest at a point of the window or just before one.
-    above = _count_below(reference, ordered - margins, including=False) / m - below
-    under = up_to - _count_below(reference, ordered + margins, including=True) / m
-    return np.asarray(np.maximum(np.maximum(above.max(axis=0), under.max(axis=0)), 0.0), np.float64)
+    # difference is largest at a point of the window or just before one. In whole numbers: no share is rounded.
+    above = _count_below(columns, ordered - margins, "left") * n - below * m
+    under = up_to * m - _count_below(columns, ordered + margins, "right") * n
+    return np.asarray(np.maximum(np.maximum(above.max(axis=1), under.max(axis=1)), 0) / (m * n), np.float64)
 
 
-def _count_below(columns: Array, values: Array, *, including: bool) -> npt.NDArray[np.int32]:
-    """Return how many of each sorted column lie below `values` of the same column, or at them too if `including`.
+def _own_counts(ordered: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return how many of each sorted row (f, n) lie below each of its values, and how many at or below it."""
+    count = ordered.shape[1]
+    places = np.arange(count, dtype=np.int64)
+    steps = ordered[:, 1:] != ordered[:, :-1]
+    below, last = np.broadcast_to(places, ordered.shape), np.broadcast_to(places, ordered.shape)
+    if not steps.all():
+        below, last = below.copy(), last.copy()
+        below[:, 1:] *= steps
+        np.maximum.accumulate(below, axis=1, out=below)
+        last[:, :-1][~steps] = count - 1
+        last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+    return below, last + 1
 
-    A binary search in all columns at once: a call of `searchsorted` for each of a thousand columns takes longer.
 
-    Parameters
-    ----------
-    columns : (m, f), sorted along their first axis
-    values : (n, f)
-
-    Returns
-    -------
-    (n, f) int32
-    """
-    size, width = columns.shape
-    flat, column = columns.ravel(), np.arange(width, dtype=np.int64)
-    counts = np.zeros(values.shape, np.int64)
-    step = 1 << size.bit_length()
-    while step := step >> 1:
-        reach = counts + step
-        probe = flat[np.minimum(reach - 1, size - 1) * width + column]
-        counts = np.where((reach <= size) & ((probe <= values) if including else (probe < values)), reach, counts)
-    return counts.astype(np.int32)
+def _count_below(columns: Array, values: Array, side: Literal["left", "right"]) -> npt.NDArray[np.int64]:
+    """Return how many of each sorted row of `columns` (f, m) lie below `values` (f, n) of the same row ("left"), or
+    at them too ("right")."""
+    counts = np.empty(values.shape, np.int64)
+    for column, sought, found in zip(columns, values, counts, strict=True):
+        found[:] = column.searchsorted(sought, side)
+    return counts
 
 
 def _check(sample: Array) -> None:

@@ -1,0 +1,107 @@
+"""Footage for the evaluation: each clip's first half golden, its second half production, clean and sabotaged.
+
+Features are kept in a cache folder, by the clip's content, the recipe and the
+faults, so that a change of the judge is evaluated in seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from common.backbones import load_backbone
+from common.contracts import FeatureBlock, SourceKind, content_id
+from common.drift.windows import WindowRule
+from common.extraction import Extractor
+from common.frames.decode import Frame, probe, sampled_frames
+from common.frames.sampling import sampled_count
+from common.frames.sources import Limits
+from common.settings import Settings
+from producers.faults import SEVERITIES, Fault, sabotage_frames
+from sentinel.building import choose_rule, choose_sampling
+
+_SUFFIXES = {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v"}
+_SEED = 7  # of the saboteur
+SEVERITY_LEVELS = (1, 2, 3, 4, 5)
+
+
+@dataclass(frozen=True)
+class Footage:
+    """Features of one clip.
+
+    Attributes
+    ----------
+    golden, clean : the first and the second half
+    faulty : by fault and severity, the first window of the second half with that fault in every frame
+    """
+
+    name: str
+    rule: WindowRule
+    fps: float
+    golden: FeatureBlock
+    clean: FeatureBlock
+    faulty: dict[tuple[Fault, int], FeatureBlock]
+
+
+def clips_below(folder: Path) -> list[Path]:
+    """Return the video files in a folder and below."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+
+
+def load_all(
+    clips: list[Path], settings: Settings, cache: Path, processes: int, say: Callable[[str], None]
+) -> list[Footage]:
+    """Return the features of all clips, from the cache where they are there already."""
+    found: dict[Path, Footage] = {}
+    with ProcessPoolExecutor(processes) as pool:
+        waiting = {pool.submit(_load, clip, settings, cache): clip for clip in clips}
+        for done, future in enumerate(as_completed(waiting), 1):
+            clip = waiting[future]
+            try:
+                found[clip] = future.result()
+                say(f"[{done}/{len(clips)}] {clip.name}")
+            except Exception as error:  # one bad clip must not end the evaluation of the others
+                say(f"[{done}/{len(clips)}] {clip.name} left out: {error}")
+    return [found[clip] for clip in clips if clip in found]
+
+
+def _load(clip: Path, settings: Settings, cache: Path) -> Footage:
+    extractor = Extractor(load_backbone(settings), Limits())
+    info = probe(clip, SourceKind.VIDEO, extractor.limits)
+    # What `baseline build` would choose, were the first half a file.
+    half = replace(info, duration=info.duration / 2, frames=max(1, info.frames // 2))
+    fps = choose_sampling([half], settings.window_frames, settings.sample_fps)
+    count = sampled_count(info, fps)
+    rule = choose_rule([replace(half, frames=count // 2, fps=fps or info.fps)], None, settings)
+    recipe = extractor.recipe(fps)
+    faults = content_id(recipe.to_json(), rule.to_json(), str({f: SEVERITIES[f] for f in Fault}), str(_SEED))
+    folder = cache / f"{clip.stem}-{hashlib.blake2b(clip.read_bytes(), digest_size=6).hexdigest()}-{faults[:12]}"
+    if not (folder / "complete").exists():
+        _extract(clip, extractor, fps, count, rule, folder)
+    blocks = {path.stem: FeatureBlock.from_bytes(path.read_bytes()) for path in folder.glob("*.npz")}
+    faulty = {(fault, severity): blocks[f"{fault}-{severity}"] for fault in Fault for severity in SEVERITY_LEVELS}
+    return Footage(clip.stem, rule, fps or info.fps, blocks["golden"], blocks["clean"], faulty)
+
+
+def _extract(clip: Path, extractor: Extractor, fps: float | None, count: int, rule: WindowRule, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def save(name: str, frames: Iterator[Frame]) -> None:
+        blocks = list(extractor.features(frames, f"{clip.stem}", 32))
+        (folder / f"{name}.npz").write_bytes(FeatureBlock.concatenate(blocks).to_bytes())
+
+    def read(start: int, stop: int | None) -> Iterator[Frame]:
+        return sampled_frames(clip, SourceKind.VIDEO, sample_fps=fps, start=start, stop=stop, limits=extractor.limits)
+
+    half = count // 2
+    save("golden", read(0, half))
+    save("clean", read(half, None))
+    first = list(read(half, half + rule.frames))
+    for fault in Fault:
+        for severity in SEVERITY_LEVELS:
+            images = sabotage_frames((frame.image for frame in first), fault, severity, _SEED)
+            save(f"{fault}-{severity}", (replace(f, image=i) for f, i in zip(first, images, strict=True)))
+    (folder / "complete").touch()
