@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench lint format clean lock settings-table
+.PHONY: help install demo test up bench evaluate peers chaos lint format clean lock settings-table
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -33,7 +33,23 @@ test: install lint  ## lint, types, import rules, and every test
 up: install      ## run the whole stack on this machine
 	$(BIN)/sentinel up
 
+evaluate: install  ## is the judge right? DATA=folder with clips; PEERS=1 runs other detectors beside it
+	@test -n "$(DATA)" || { echo "say make evaluate DATA=folder (with video clips)"; exit 2; }
+	$(if $(PEERS),$(MAKE) peers)
+	$(BIN)/python -m benchmarks.detection --data "$(DATA)" $(if $(PEERS),--peers .venv-peers/bin/python)
+
+peers: .venv-peers/.installed  ## install the detectors that Sentinel is compared with, apart: they need NumPy 1
+
+.venv-peers/.installed: requirements-peers.lock
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --disable-pip-version-check --quiet -r requirements-peers.lock
+	@touch $@
+
+chaos: install   ## kill, double, poison, count: MINUTES=10 SEED=1
+	$(BIN)/python -m tests.chaos.run --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1)
+
 bench: install   ## benchmarks; DATA=folder with clips
+	$(BIN)/python -m benchmarks.judging
 	$(BIN)/python -m benchmarks.pipeline $(if $(DATA),--data "$(DATA)")
 
 lint: install    ## ruff, mypy --strict, import-linter
@@ -55,4 +71,4 @@ lock: install    ## pin the newest versions that fit (needs uv)
 	  --no-header --no-annotate --no-emit-index-url --upgrade pyproject.toml -o requirements.lock
 
 clean:           ## remove what was installed and made here
-	rm -rf $(VENV) .sentinel *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-peers .sentinel *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

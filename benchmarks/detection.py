@@ -30,6 +30,7 @@ import numpy.typing as npt
 from benchmarks.footage import SEVERITY_LEVELS, Footage, clips_below, load_all
 from benchmarks.machine import machine
 from common.contracts import Cause, FeatureBlock, Judgement, Recipe, Status
+from common.drift.alarms import DAY_SECONDS, evidence_needed, follow
 from common.drift.baseline import Baseline
 from common.drift.judge import judge
 from common.errors import SentinelError
@@ -37,6 +38,8 @@ from common.frames.quality import SENSOR_FLOORS, SENSOR_NAMES
 from common.settings import Settings
 from producers.faults import Fault
 
+_SIMULATED_DAYS = 3.0
+_STRETCH = 4.0  # windows
 # The cause that a fault should be named by.
 _CAUSE_OF = {fault: Cause.BLUR if fault is Fault.MOTION_BLUR else Cause(fault.value) for fault in Fault}
 _MAIN = (Fault.NOISE, Fault.BLUR, Fault.LOW_LIGHT, Fault.COMPRESSION)
@@ -73,6 +76,8 @@ class Result:
     named: dict[str, dict[str, int]] = field(default_factory=dict)
     missed: list[str] = field(default_factory=list)
     delay: dict[str, dict[int, list[float]]] = field(default_factory=dict)
+    alarms_per_day: dict[str, float] = field(default_factory=dict)
+    alarms_per_day_held_out: dict[str, float] = field(default_factory=dict)
     content: Share = field(default_factory=Share)
     left_out: list[str] = field(default_factory=list)
 
@@ -128,11 +133,14 @@ def evaluate(footage: Sequence[Footage], settings: Settings) -> Result:
             result.left_out.append(f"{clip.name}: {error}")
             continue
         result.clean_fail[clip.name] = Share()
+        seen: list[Judgement] = []
         for window in windows(clip.clean, clip):
             said = verdict(baseline, window)
+            seen.append(said)
             result.clean_fail[clip.name].add(said.status is Status.FAIL)
             result.clean_significant.add(said.p_value < settings.p_value)
             result.clean_scores.append(said.drift_score)
+        result.alarms_per_day[clip.name] = alarms_a_day([seen], clip, baseline, settings)
         result.whole[clip.name] = "FAIL" if result.clean_fail[clip.name].hits else "PASS"
         for (fault, severity), block in clip.faulty.items():
             said = verdict(baseline, block)
@@ -153,15 +161,17 @@ def evaluate(footage: Sequence[Footage], settings: Settings) -> Result:
             if other is not clip and len(other.clean) >= clip.rule.frames:
                 result.content.add(verdict(baseline, other.clean[: clip.rule.frames]).status is Status.FAIL)
         share = result.held_out_by_clip[clip.name] = Share()
+        held_out: list[list[Judgement]] = []
         for golden, production in other_splits(clip):
             try:
                 held = baseline_of(clip.name, golden, clip)
             except SentinelError:
                 continue
-            for window in windows(production, clip):
-                failed = verdict(held, window).status is Status.FAIL
-                share.add(failed)
-                result.held_out.add(failed)
+            held_out.append([verdict(held, window) for window in windows(production, clip)])
+            for said in held_out[-1]:
+                share.add(said.status is Status.FAIL)
+                result.held_out.add(said.status is Status.FAIL)
+        result.alarms_per_day_held_out[clip.name] = alarms_a_day(held_out, clip, baseline, settings)
     return result
 
 
@@ -169,6 +179,39 @@ def windows(block: FeatureBlock, clip: Footage) -> Iterator[FeatureBlock]:
     """Yield the windows that are judged as `block` goes by."""
     for start in range(0, len(block) - clip.rule.frames + 1, clip.rule.stride):
         yield block[start : start + clip.rule.frames]
+
+
+def alarms_a_day(
+    footage: Sequence[Sequence[Judgement]], clip: Footage, baseline: Baseline, settings: Settings
+) -> float:
+    """Return confirmed alarms a camera-day when clean stretches of verdicts are drawn again and again.
+
+    Stretches of random length, `_STRETCH` windows' worth of frames in the mean, keep what neighbouring verdicts have
+    in common (the stationary bootstrap of Politis and Romano, 1994).
+    """
+    rng = np.random.default_rng(0)
+    size, stride = clip.rule.frames, clip.rule.stride
+    needed = evidence_needed(settings.false_alarms_per_day, settings.p_value, size, baseline.frames_a_second)
+    stretches = [stretch for stretch in footage if stretch]
+    if not stretches:
+        return float("nan")
+    if not any(said.status is Status.FAIL for stretch in stretches for said in stretch):
+        return 0.0
+    days = _SIMULATED_DAYS
+    left = int(days * DAY_SECONDS * baseline.frames_a_second / stride)
+    alarms, run, confirmed, stop = 0, None, False, size
+    go_on = 1.0 - stride / (_STRETCH * size)
+    while left > 0:
+        stretch = stretches[int(rng.integers(len(stretches)))]
+        at = int(rng.integers(len(stretch)))
+        for said in stretch[at : at + int(rng.geometric(1.0 - go_on))]:
+            stop += stride
+            left -= 1
+            run = follow(run, failed=said.status is Status.FAIL, p_value=said.p_value, start=stop - size, stop=stop)
+            now = run is not None and run.evidence >= needed
+            alarms += now and not confirmed
+            confirmed = now
+    return alarms / days
 
 
 def other_splits(clip: Footage) -> Iterator[tuple[list[tuple[str, FeatureBlock]], FeatureBlock]]:
@@ -205,6 +248,8 @@ def report(result: Result, settings: Settings) -> str:
         f"| whole second halves that pass | {sum(v == 'PASS' for v in result.whole.values())}/{len(result.whole)} |",
         f"| p below {settings.p_value} | {result.clean_significant} |",
         f"| other splits (halves swapped, each third held out) | {result.held_out} |",
+        f"| false alarms a camera-day, second halves resampled | {_spread(result.alarms_per_day)} |",
+        f"| the same, other splits resampled | {_spread(result.alarms_per_day_held_out)} |",
         f"| another clip's content FAILs | {result.content} |",
         "",
         "| fault | "
@@ -234,6 +279,13 @@ def report(result: Result, settings: Settings) -> str:
     if result.left_out:
         lines += ["", "left out: " + "; ".join(result.left_out)]
     return "\n".join(lines)
+
+
+def _spread(rates: dict[str, float]) -> str:
+    known = sorted(rate for rate in rates.values() if np.isfinite(rate))
+    if not known:
+        return "-"
+    return f"median {statistics.median(known):.1f}, worst clip {known[-1]:.1f}"
 
 
 def _sum(shares: dict[int, Share], least: int) -> Share:

@@ -451,6 +451,20 @@ class Cause(StrEnum):
     """The picture is technically sound; what it shows is new to the baseline."""
     UNKNOWN = "unknown"
 
+    @property
+    def remedy(self) -> Remedy:
+        """What helps: a hand at the camera where the data went bad, training where the world changed."""
+        return Remedy.TRAINING if self in {Cause.NEW_CONTENT, Cause.UNKNOWN} else Remedy.CAMERA
+
+
+class Remedy(StrEnum):
+    """What a failed window calls for."""
+
+    CAMERA = "camera"
+    """The data went bad: somebody has to look at the camera, its light, lens, mount or encoder."""
+    TRAINING = "training"
+    """The world changed: the model has to learn it."""
+
 
 class FeatureShift(Message):
     """One feature that moved: its name, its shift in units of the baseline's spread, and its share of the score."""
@@ -479,6 +493,13 @@ class WorstFrame(Message):
     distance: float
 
 
+class FrameTime(Message):
+    """A frame, by its source and its time."""
+
+    source: str
+    time: float = Field(description="seconds from the start of the source")
+
+
 class Judgement(Message):
     """What the judge says of one window of features, before it is placed in a stream."""
 
@@ -486,6 +507,10 @@ class Judgement(Message):
     drift_score: float = Field(ge=0, le=1)
     p_value: float = Field(ge=0, le=1)
     cause: Cause | None = Field(description="None on PASS")
+    remedy: Remedy | None = Field(None, description="None on PASS")
+    began: FrameTime | None = Field(
+        None, description="first frame of the change; the window's first if it began before; None on PASS"
+    )
     regime: str = Field(description="the part of the baseline that the window resembles most")
     views: tuple[ViewScore, ...]
     leading_features: tuple[FeatureShift, ...]
@@ -504,6 +529,12 @@ class Verdict(Judgement):
     start_time: float = Field(description="seconds from the start of the first frame's source")
     stop_time: float = Field(description="seconds from the start of the last frame's source")
     sources: tuple[str, ...]
+    failing_since: int | None = Field(
+        None, description="position of the first frame of the first FAIL since the last PASS; None on PASS"
+    )
+    confirmed: bool = Field(
+        False, description="the FAILs since then are more than SENTINEL_FALSE_ALARMS_PER_DAY accidents would be"
+    )
 
     @classmethod
     def place(
@@ -515,6 +546,8 @@ class Verdict(Judgement):
         baseline: str,
         baseline_id: str,
         stop: int,
+        failing_since: int | None,
+        confirmed: bool,
     ) -> Verdict:
         """Place `judgement` of `window` in its stream; the id follows from the place and the baseline."""
         start = stop - len(window)
@@ -529,6 +562,8 @@ class Verdict(Judgement):
             start_time=float(window.times[0]),
             stop_time=float(window.times[-1]),
             sources=window.sources,
+            failing_since=failing_since,
+            confirmed=confirmed,
         )
 
 

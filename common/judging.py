@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.champions.baselines import StoredBaseline
-from common.contracts import FeatureBlock, Verdict
+from common.contracts import FeatureBlock, Status, Verdict
+from common.drift.alarms import evidence_needed, follow
 from common.drift.judge import judge
 from common.drift.windows import WindowState, advance
+from common.settings import Settings
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """When a window fails: score above `score` and p below `p_value`."""
+    """When a window fails: score above `score` and p below `p_value`; and how often a camera may cry wolf."""
 
     score: float
     p_value: float
+    false_alarms_per_day: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> Thresholds:
+        return cls(settings.drift_threshold, settings.p_value, settings.false_alarms_per_day)
 
 
 @dataclass(frozen=True)
@@ -46,12 +53,23 @@ def judge_block(
     opens_batch, closes_batch : whether `block` starts or ends its batch
     """
     rule = stored.baseline.rule
+    enough = evidence_needed(
+        thresholds.false_alarms_per_day, thresholds.p_value, rule.frames, stored.baseline.frames_a_second
+    )
     state, windows = advance(
         state, rule, block, own_window=batch_frames >= rule.frames, starts=opens_batch, ends=closes_batch
     )
     judged = []
     for window in windows:
         judgement = judge(stored.baseline, window.features, threshold=thresholds.score, p_value=thresholds.p_value)
+        run = follow(
+            state.run,
+            failed=judgement.status is Status.FAIL,
+            p_value=judgement.p_value,
+            start=window.stop - len(window.features),
+            stop=window.stop,
+        )
+        state = replace(state, run=run)
         verdict = Verdict.place(
             judgement,
             window.features,
@@ -59,6 +77,8 @@ def judge_block(
             baseline=stored.baseline.name,
             baseline_id=stored.id,
             stop=window.stop,
+            failing_since=run.since if run else None,
+            confirmed=run is not None and run.evidence >= enough,
         )
         judged.append(JudgedWindow(verdict, window.features))
     return state, judged

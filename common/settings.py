@@ -43,6 +43,11 @@ class Settings(BaseSettings):
     )
     drift_threshold: Unit = Field(0.30, description="FAIL needs a drift score above this")
     p_value: Unit = Field(0.05, description="FAIL needs a p-value below this")
+    false_alarms_per_day: float = Field(
+        1.0,
+        gt=0,
+        description="false alarms that a camera may give a day; FAILs wake the retraining once they are surer",
+    )
     window_frames: int = Field(48, ge=8, description="sampled frames a window; part of a baseline")
     window_stride: int = Field(12, ge=1, description="sampled frames between two verdicts")
     sample_fps: float | None = Field(
@@ -72,6 +77,9 @@ class Settings(BaseSettings):
 
     # Tasks
     embed_processes: int = Field(2, ge=1, description="embedding processes that `sentinel up` starts")
+    restart_seconds: float = Field(
+        30.0, ge=1, description="longest pause before `sentinel up` starts a process again that keeps dying"
+    )
     max_deliveries: int = Field(3, ge=1, description="times a task may be tried before it is a dead letter")
     visibility_seconds: int = Field(
         45, ge=10, description="after this an unacknowledged task is delivered again; every task is bounded below it"

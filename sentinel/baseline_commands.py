@@ -12,6 +12,7 @@ from sentinel.console import err, frame_progress, out, print_json, print_message
 
 app = typer.Typer(help="Make and look at golden baselines.", no_args_is_help=True)
 
+_LONGEST_LIST = 12  # items shown in a table
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -93,6 +94,8 @@ def show_manifest(fields: dict[str, object], digest: str) -> None:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, list) and len(value) > _LONGEST_LIST:
+        return f"{len(value)} values, see --json"
     if isinstance(value, float):
         return f"{value:.4g}"
     return "every frame" if value is None else str(value)

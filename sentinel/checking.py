@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from common.champions.baselines import StoredBaseline
-from common.contracts import Cause, FeatureBlock, Message, SourceKind, Status, Verdict, worst
+from common.contracts import Cause, FeatureBlock, FrameTime, Message, Remedy, SourceKind, Status, Verdict, worst
 from common.drift.windows import WindowState
 from common.errors import BadSource, BaselineMismatch, WindowNotFull
 from common.extraction import Extractor
@@ -31,6 +31,8 @@ class CheckResult(Message):
     drift_score: float = Field(ge=0, le=1)
     p_value: float = Field(ge=0, le=1)
     cause: Cause | None
+    remedy: Remedy | None
+    began: FrameTime | None = Field(description="the change that the first failed window saw")
     baseline: str
     baseline_id: str
     frames: int = Field(ge=1)
@@ -113,7 +115,7 @@ def check(
                     state,
                     block,
                     stored=stored,
-                    thresholds=Thresholds(settings.drift_threshold, settings.p_value),
+                    thresholds=Thresholds.of(settings),
                     stream=STREAM,
                     batch_frames=promised,
                     opens_batch=opens,
@@ -131,6 +133,8 @@ def check(
         drift_score=speaker.drift_score,
         p_value=speaker.p_value,
         cause=speaker.cause,
+        remedy=speaker.remedy,
+        began=next((verdict.began for verdict in verdicts if verdict.status is Status.FAIL), None),
         baseline=stored.baseline.name,
         baseline_id=stored.id,
         frames=frames,

@@ -20,7 +20,7 @@ from rich.logging import RichHandler
 from common.errors import SentinelError
 from common.settings import Settings, get_settings
 from sentinel import baseline_commands, stream_commands
-from sentinel.console import EXIT_ERROR, EXIT_FAIL, EXIT_USAGE, err, frame_progress, out, print_json, table
+from sentinel.console import EXIT_ERROR, EXIT_FAIL, EXIT_USAGE, REMEDIES, err, frame_progress, out, print_json, table
 
 app = typer.Typer(
     name="sentinel",
@@ -126,6 +126,8 @@ def show_check(result) -> None:  # type: ignore[no-untyped-def]
         f"[bold {colour}]{result.status}[/]  drift score {result.drift_score:.2f}, p {result.p_value:.2g}{why} "
         f"({result.frames} frames against baseline {result.baseline})"
     )
+    if result.began:
+        out.print(f"began {result.began.source} at {result.began.time:.1f} s; {REMEDIES[result.remedy]}")
 
 
 @app.command()

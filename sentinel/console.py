@@ -10,10 +10,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from common.contracts import Message
+from common.contracts import Message, Remedy
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+REMEDIES = {
+    Remedy.CAMERA: "the data went bad: look at the camera, its light, lens, mount and encoder",
+    Remedy.TRAINING: "the world changed: the model has to learn it",
+}
+"""What to tell a user to do."""
 
 EXIT_FAIL = 1
 EXIT_USAGE = 2

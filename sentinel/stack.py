@@ -82,7 +82,10 @@ class LocalStack:
                 watch_dir=str(self.settings.watch_dir.resolve()),
             )
             self._supervisor = Supervisor(
-                process_specs(self.settings, redis_url, flower), self.state_dir / "logs", self.say
+                process_specs(self.settings, redis_url, flower),
+                self.state_dir / "logs",
+                self.say,
+                longest_pause=self.settings.restart_seconds,
             )
             self._supervisor.start()
             (self.state_dir / "stack.json").write_text(self.info.to_json(), encoding="utf-8")

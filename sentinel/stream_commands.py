@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 from pydantic import Field
 
-from common.contracts import Chunk, DeadLetter, DeadLetterKind, Message, SourceRequest, Status, Submission, Verdict
+from common.contracts import (
+    Chunk,
+    DeadLetter,
+    DeadLetterKind,
+    Message,
+    Remedy,
+    SourceRequest,
+    Status,
+    Submission,
+    Verdict,
+)
 from common.errors import BadMessage, NotPromoted
 from common.settings import get_settings
 from common.store import Store
@@ -30,6 +40,8 @@ class StreamStatus(Message):
     status: Status | None = Field(description="of the latest verdict; None before the first window is full")
     drift_score: float | None
     cause: str | None
+    remedy: Remedy | None
+    confirmed: bool
     frames: int = Field(description="position after the latest judged window")
     pending_chunks: int
     seconds_since_last_frame: float | None
@@ -53,6 +65,8 @@ def stream_status(store: Store, stream: str) -> StreamStatus:
         status=verdict.status if verdict else None,
         drift_score=verdict.drift_score if verdict else None,
         cause=verdict.cause if verdict else None,
+        remedy=verdict.remedy if verdict else None,
+        confirmed=verdict.confirmed if verdict else False,
         frames=verdict.stop if verdict else 0,
         pending_chunks=store.streams.pending(stream),
         seconds_since_last_frame=time.time() - window.last_frame_at if window.last_frame_at else None,
@@ -80,13 +94,14 @@ def status(as_json: JsonOption = False) -> None:
             s.stream,
             s.status or "no window yet",
             _number(s.drift_score),
-            s.cause or "",
+            (s.cause or "") + (f" ({s.remedy})" if s.remedy else ""),
+            "yes" if s.confirmed else "",
             str(s.pending_chunks),
             _ago(s.seconds_since_last_frame),
         ]
         for s in report.streams
     ]
-    table("Streams", ["stream", "status", "score", "cause", "chunks waiting", "last frame"], rows)
+    table("Streams", ["stream", "status", "score", "cause (needs)", "confirmed", "chunks waiting", "last frame"], rows)
     out.print("queues: " + ", ".join(f"{queue} {length}" for queue, length in report.queues.items()))
     out.print("champions: " + (", ".join(f"{m} v{v}" for m, v in report.champions.items()) or "none yet"))
     if report.dead_letters:

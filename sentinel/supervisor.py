@@ -16,7 +16,6 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_SECONDS = 1.0
-_LONGEST_PAUSE_SECONDS = 30.0
 _HEALTHY_SECONDS = 60.0  # a process that ran this long and then died starts again without a longer pause
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -53,9 +52,13 @@ class _Running:
 
 
 class Supervisor:
-    """Runs `specs`, each writing to `log_dir/NAME.log`, until `stop`."""
+    """Runs `specs`, each writing to `log_dir/NAME.log`, until `stop`; what dies starts again, after at most
+    `longest_pause` seconds."""
 
-    def __init__(self, specs: Sequence[ProcessSpec], log_dir: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, specs: Sequence[ProcessSpec], log_dir: Path, say: Callable[[str], None], *, longest_pause: float = 30.0
+    ) -> None:
+        self._longest_pause = longest_pause
         self._running = [_Running(spec) for spec in specs]
         self._log_dir = log_dir
         self._say = say
@@ -96,7 +99,7 @@ class Supervisor:
                     f"see {self._log_dir / (row.spec.name + '.log')}"
                 )
                 row.restart_at = now + row.pause
-                row.pause = min(row.pause * 2, _LONGEST_PAUSE_SECONDS)
+                row.pause = min(row.pause * 2, self._longest_pause)
 
     def pids(self) -> dict[str, int]:
         return {row.spec.name: row.process.pid for row in self._running if row.process and row.process.poll() is None}

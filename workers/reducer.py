@@ -69,7 +69,7 @@ def fold(
             state,
             features,
             stored=stored,
-            thresholds=Thresholds(settings.drift_threshold, settings.p_value),
+            thresholds=Thresholds.of(settings),
             stream=stream,
             batch_frames=done.chunk.batch_frames,
             opens_batch=done.chunk.opens_batch,

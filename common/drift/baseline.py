@@ -14,6 +14,7 @@ from common.contracts import FeatureBlock, Recipe
 from common.drift.calibration import null_starts
 from common.drift.manifest import BaselineManifest, ClipSummary
 from common.drift.regime import Bounds, Regime, fit_regime
+from common.drift.scenes import Mixture, two_scenes
 from common.drift.views import quality_names
 from common.drift.windows import WindowRule
 from common.errors import BadBaseline, BaselineTooShort
@@ -111,6 +112,18 @@ class Baseline:
         return len(self.sensor_names)
 
     @property
+    def false_alarm_rate_held(self) -> float:
+        """The smallest share of clean windows that the golden footage can vouch for: of n + 1 windows alike, each
+        is the farthest off with probability 1 / (n + 1), and n golden ones were seen."""
+        return 1.0 / (1.0 + sum(regime.summary.effective_windows for regime in self.regimes if regime.summary.golden))
+
+    @property
+    def frames_a_second(self) -> float:
+        """Sampled frames a second of the golden footage."""
+        golden = [regime.summary for regime in self.regimes if regime.summary.golden]
+        return sum(clip.frames for clip in golden) / max(sum(clip.seconds for clip in golden), 1e-6)
+
+    @property
     def quality_columns(self) -> tuple[str, ...]:
         return quality_names(self.sensor_names)
 
@@ -133,6 +146,7 @@ class Baseline:
             embedding_size=self.embedding_size,
             clips=tuple(regime.summary for regime in self.regimes),
             null_false_alarms=self.null_false_alarms,
+            false_alarm_rate_held=self.false_alarm_rate_held,
             libraries=dict(self.libraries),
             created_at=self.created_at,
         )
@@ -207,6 +221,16 @@ def _require_footage(clip: str, block: FeatureBlock, window: int) -> None:
         )
     if len(np.unique(block.quality, axis=0)) < _FEWEST_DISTINCT:
         raise BadBaseline(f"{clip} shows the same picture all the time: golden footage must come from a live camera")
+    if mixed := two_scenes(block, window):
+        how, frame = mixed
+        if how is Mixture.ALTERNATING:
+            raise BadBaseline(
+                f"{clip} has frames of two scenes by turns: give the footage of each camera as a clip of its own"
+            )
+        raise BadBaseline(
+            f"{clip} shows another scene from {block.times[frame]:.1f} s on: of two cameras, build a baseline "
+            "each; of one camera, cut the clip there and give both parts, each becomes a regime of its own"
+        )
 
 
 def _own_failures(baseline: Baseline, clips: Sequence[tuple[str, FeatureBlock]]) -> float:

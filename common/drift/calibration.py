@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import gammaln
 from scipy.stats import kstwobign
 
 from common.drift.statistics import kolmogorov_smirnov, sort_reference, wasserstein
@@ -125,6 +126,26 @@ def null_of(
 
 def _pool(values: npt.NDArray[np.float64], pooled: bool) -> npt.NDArray[np.float64]:
     return values.mean(keepdims=True) if pooled else values
+
+
+def novelty_p_value(different: npt.NDArray[np.int64], window: int, reference: int) -> npt.NDArray[np.float64]:
+    """Return the p-value of so many frames of a window that differ from what no frame of the reference ever left.
+
+    Were all frames alike, the chance that all of them fell into the window:
+    C(window, k) / C(reference + window, k), Fisher's exact test.
+
+    Parameters
+    ----------
+    different : (f,) frames of the window that differ
+    window, reference : frames of either
+    """
+    both = reference + window
+    return np.asarray(
+        np.exp(
+            gammaln(window + 1) - gammaln(window - different + 1) - gammaln(both + 1) + gammaln(both - different + 1)
+        ),
+        np.float64,
+    )
 
 
 def ks_p_value(statistic: npt.NDArray[np.float64], effective_size: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

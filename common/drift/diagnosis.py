@@ -23,6 +23,7 @@ _DARKENED = 0.3  # natural log
 _FROZEN_DROP = 1.5  # natural log: movement fell to less than a quarter
 # Gross faults move the columns of others too. Natural logs, but blockiness, which is a ratio.
 _GROSS_BLUR, _GROSS_NOISE, _GROSS_BLOCKS = 0.8, 1.2, 1.0
+_GROSS_CAST = 0.35  # natural log: clipping and fog move the balance too, by less than this
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,9 @@ def _gross(shifts: Shifts) -> Cause | None:
         return Cause.COMPRESSION
     if shifts.rose("noise") and shifts.change("noise") - max(shifts.change("luma"), 0.0) > _GROSS_NOISE:
         return Cause.NOISE
+    cast = math.hypot(shifts.change("red_balance"), shifts.change("blue_balance"))
+    if cast > _GROSS_CAST and not shifts.rose("clipped_bright"):
+        return Cause.COLOUR_CAST
     return None
 
 

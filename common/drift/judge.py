@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.contracts import FeatureBlock, FeatureShift, Judgement, Status, ViewScore, WorstFrame
+from common.contracts import FeatureBlock, FeatureShift, FrameTime, Judgement, Status, ViewScore, WorstFrame
 from common.drift.baseline import Baseline
-from common.drift.calibration import ks_p_value, margin
+from common.drift.calibration import ks_p_value, margin, novelty_p_value
 from common.drift.diagnosis import Shifts, diagnose
 from common.drift.regime import Bounds, Regime
 from common.drift.statistics import kolmogorov_smirnov, wasserstein
@@ -31,6 +31,7 @@ from common.errors import BadMessage
 _VIEWS = 2
 _LEADING = 5  # features named in a verdict
 _WORST = 3  # frames named in a verdict
+_BEFORE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -101,18 +102,23 @@ def _compare(regime: Regime, window: FeatureBlock, sensor_names: tuple[str, ...]
     k = np.array([kolmogorov_smirnov(regime.embedding, scaled, margin(regime.embedding_bounds.distance)).mean()])
     w_quality = wasserstein(regime.quality, quality)
     k_quality = kolmogorov_smirnov(regime.quality, quality, margin(regime.quality_bounds.distance))
+    p_quality = ks_p_value(k_quality, regime.quality_bounds.size)
+    # What never moved in the baseline (no frame black, none repeated) needs few frames to be news.
+    news = (quality != regime.quality[0]).sum(axis=0)
+    never_moved = regime.quality[0] == regime.quality[-1]
+    surprise = novelty_p_value(news, len(quality), len(regime.quality))
+    p_quality = np.where(never_moved, np.minimum(p_quality, surprise), p_quality)
     return _RegimeResult(
         regime,
         quality,
-        _result(w, k, regime.embedding_bounds),
-        _result(w_quality, k_quality, regime.quality_bounds),
+        _result(w, ks_p_value(k, regime.embedding_bounds.size), regime.embedding_bounds),
+        _result(w_quality, p_quality, regime.quality_bounds),
     )
 
 
-def _result(w: npt.NDArray[np.float64], k: npt.NDArray[np.float64], bounds: Bounds) -> _ViewResult:
+def _result(w: npt.NDArray[np.float64], p_values: npt.NDArray[np.float64], bounds: Bounds) -> _ViewResult:
     scores = np.clip(1.0 - bounds.distance / np.maximum(w, 1e-12), 0.0, 1.0)
-    p_values = np.minimum(ks_p_value(k, bounds.size) * _VIEWS, 1.0)
-    return _ViewResult(scores, p_values, w, bounds.distance)
+    return _ViewResult(scores, np.minimum(p_values * _VIEWS, 1.0), w, bounds.distance)
 
 
 def _severity(result: _RegimeResult, threshold: float, p_value: float) -> tuple[int, float]:
@@ -135,11 +141,16 @@ def _judgement(
     speaker = max(views, key=lambda name: (fails[name], views[name].scores[leads[name]]))
     failed = any(fails.values())
     shifts = _shifts(baseline, best, threshold)
+    cause = diagnose(shifts, embedding_fails=fails[EMBEDDING]) if failed else None
+    apart = _frame_distances(regime, window, best.columns, speaker, leads[QUALITY])
+    first = onset(apart)
     return Judgement(
         status=Status.FAIL if failed else Status.PASS,
         drift_score=float(views[speaker].scores[leads[speaker]]),
         p_value=float(views[speaker].p_values[leads[speaker]]),
-        cause=diagnose(shifts, embedding_fails=fails[EMBEDDING]) if failed else None,
+        cause=cause,
+        remedy=cause.remedy if cause else None,
+        began=FrameTime(source=window.source_of(first), time=float(window.times[first])) if failed else None,
         regime=regime.summary.name,
         views=tuple(
             ViewScore(
@@ -152,7 +163,10 @@ def _judgement(
             for name, view in views.items()
         ),
         leading_features=_leading_features(shifts, regime, best.quality),
-        worst_frames=_worst_frames(regime, window, best.columns, speaker, leads[QUALITY]),
+        worst_frames=tuple(
+            WorstFrame(source=window.source_of(i), time=float(window.times[i]), distance=float(apart[i]))
+            for i in np.argsort(-apart, kind="stable")[:_WORST].tolist()
+        ),
     )
 
 
@@ -182,18 +196,29 @@ def _leading_features(shifts: Shifts, regime: Regime, view: _ViewResult) -> tupl
     )
 
 
-def _worst_frames(
+def _frame_distances(
     regime: Regime, window: FeatureBlock, quality: npt.NDArray[np.float32], speaker: str, column: int
-) -> tuple[WorstFrame, ...]:
-    """Name the frames farthest from the regime in what speaks for the verdict, in usual deviations."""
+) -> npt.NDArray[np.float64]:
+    """Return (n,) how far each frame lies from the regime in what speaks for the verdict, in usual deviations."""
     if speaker == QUALITY:
         middle, spread = regime.quality_middle()[column], regime.quality_spread[column]
-        distance = np.abs(quality[:, column] - middle) / spread
-    else:
-        middle_e = regime.embedding[len(regime.embedding) // 2]
-        distance = np.sqrt(np.square(regime.scaled(window.embedding) - middle_e).mean(axis=1))
-    order = np.argsort(-distance, kind="stable")[:_WORST]
-    return tuple(
-        WorstFrame(source=window.source_of(int(i)), time=float(window.times[i]), distance=float(distance[i]))
-        for i in order
-    )
+        return np.asarray(np.abs(quality[:, column] - middle) / spread, np.float64)
+    middle_e = regime.embedding[len(regime.embedding) // 2]
+    return np.asarray(np.sqrt(np.square(regime.scaled(window.embedding) - middle_e).mean(axis=1)), np.float64)
+
+
+def onset(distances: npt.NDArray[np.float64]) -> int:
+    """Return the first frame of a change: where two levels explain the distances (n,) best, by least squares.
+
+    It is 0, the change is older than the window, unless the frames before lie
+    at less than half the distance of those after.
+    """
+    n = len(distances)
+    if n < 2:
+        return 0
+    total = np.cumsum(distances)
+    before = np.arange(1, n)
+    low = total[:-1] / before
+    high = (total[-1] - total[:-1]) / (n - before)
+    best = int(np.argmax((high - low) * np.sqrt(before * (n - before))))
+    return int(before[best]) if low[best] < _BEFORE_SHARE * high[best] else 0

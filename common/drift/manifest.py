@@ -32,5 +32,8 @@ class BaselineManifest(Message):
     null_false_alarms: float = Field(
         ge=0, le=1, description="share of the golden footage's own windows that the finished judge fails"
     )
+    false_alarm_rate_held: float = Field(
+        gt=0, le=1, description="of clean windows, the smallest share that this much footage can vouch for"
+    )
     libraries: dict[str, str] = Field(description="versions that it was made with")
     created_at: float = Field(description="seconds since the epoch")

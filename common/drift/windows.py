@@ -19,9 +19,10 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from common.contracts import FeatureBlock, Message
+from common.drift.alarms import Run
 from common.errors import BadMessage
 
-_HEADER = struct.Struct("<qq?")
+_HEADER = struct.Struct("<qq??qqd")
 
 
 class WindowRule(Message):
@@ -55,28 +56,40 @@ class WindowState:
     recent : the latest frames, at most one window; None before the first
     position : frames that have ever entered
     unjudged : frames since the last verdict, or since the window was emptied
+    run : FAILs that go on, None after a PASS
     """
 
     recent: FeatureBlock | None
     position: int
     unjudged: int
+    run: Run | None = None
 
     @classmethod
     def empty(cls) -> WindowState:
         return cls(None, 0, 0)
 
     def to_bytes(self) -> bytes:
-        head = _HEADER.pack(self.position, self.unjudged, self.recent is not None)
+        run = self.run or Run(0, 0, 0.0)
+        head = _HEADER.pack(
+            self.position,
+            self.unjudged,
+            self.recent is not None,
+            self.run is not None,
+            run.since,
+            run.stop,
+            run.evidence,
+        )
         return head + (self.recent.to_bytes() if self.recent is not None else b"")
 
     @classmethod
     def from_bytes(cls, data: bytes) -> WindowState:
         """Read what `to_bytes` wrote; raise `BadMessage` for anything else."""
         try:
-            position, unjudged, full = _HEADER.unpack_from(data)
+            position, unjudged, full, failing, since, stop, evidence = _HEADER.unpack_from(data)
         except struct.error as error:
             raise BadMessage(f"a stored window cannot be read: {error}") from error
-        return cls(FeatureBlock.from_bytes(data[_HEADER.size :]) if full else None, position, unjudged)
+        recent = FeatureBlock.from_bytes(data[_HEADER.size :]) if full else None
+        return cls(recent, position, unjudged, Run(since, stop, evidence) if failing else None)
 
 
 def advance(
@@ -92,7 +105,7 @@ def advance(
     """
     if (own_window and starts) or (state.recent is not None and _widths(state.recent) != _widths(block)):
         # Features of another recipe cannot share a window either.
-        state = WindowState(None, state.position, 0)
+        state = WindowState(None, state.position, 0, state.run)
     frames = block if state.recent is None else FeatureBlock.concatenate([state.recent, block])
     held = len(frames) - len(block)
     windows = []
@@ -107,7 +120,8 @@ def advance(
         windows.append(_cut(frames, held, rule, state.position))
         unjudged = 0
     kept = frames[max(0, len(frames) - rule.frames) :]
-    return WindowState(kept if len(kept) else None, state.position + len(block), unjudged), tuple(windows)
+    left = WindowState(kept if len(kept) else None, state.position + len(block), unjudged, state.run)
+    return left, tuple(windows)
 
 
 def _cut(frames: FeatureBlock, end: int, rule: WindowRule, stop: int) -> Window:

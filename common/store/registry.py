@@ -12,7 +12,7 @@ from typing import Literal
 
 import redis
 
-from common.contracts import ChampionRecord, Event, Verdict
+from common.contracts import ChampionRecord, Event, Verdict, content_id
 from common.store import keys
 from common.store.client import load_script, text
 from common.store.logbook import event_fields
@@ -64,10 +64,15 @@ class ChampionStore:
     # --- FAILs that wait
 
     def note_fail(self, model: str, event_id: str, verdict: Verdict) -> bool:
-        """Let a FAIL wait for the model's next retraining; False if it waits already."""
+        """Let a FAIL wait for the model's next retraining; False if it waits already.
+
+        One that is not confirmed waits aside, with the others of its run, until one of them is.
+        """
         args: list[str | float] = [model, event_id, verdict.to_json(), time.time(), self._cooldown]
-        args += [_LONGEST_COOLDOWN_SECONDS, _MOST_WAITING_FAILS]
-        return bool(self._note(keys=self._fail_keys(model), args=args))
+        args += [_LONGEST_COOLDOWN_SECONDS, _MOST_WAITING_FAILS, int(verdict.confirmed)]
+        args += [f"{verdict.baseline_id}@{verdict.failing_since}", int(_LONGEST_COOLDOWN_SECONDS)]
+        run = keys.model_key(model, f"run:{content_id(verdict.stream)}")
+        return bool(self._note(keys=[*self._fail_keys(model), run], args=args))
 
     def take_due(self, *, again_after: float) -> list[str]:
         """Return the models whose cool-down is over; each again after `again_after` seconds unless settled."""

@@ -44,7 +44,15 @@ def batch(stream: str = "dock", *, name: str = "a", frames: int = 100, chunk_fra
     )
 
 
-def verdict(*, stream: str = "dock", stop: int = 48, status: Status = Status.FAIL, baseline_id: str = "b1") -> Verdict:
+def verdict(
+    *,
+    stream: str = "dock",
+    stop: int = 48,
+    status: Status = Status.FAIL,
+    baseline_id: str = "b1",
+    confirmed: bool = True,
+    since: int = 0,
+) -> Verdict:
     judgement = Judgement(
         status=status,
         drift_score=0.6,
@@ -55,4 +63,13 @@ def verdict(*, stream: str = "dock", stop: int = 48, status: Status = Status.FAI
         leading_features=(),
         worst_frames=(),
     )
-    return Verdict.place(judgement, block(48), stream=stream, baseline="dock", baseline_id=baseline_id, stop=stop)
+    return Verdict.place(
+        judgement,
+        block(48),
+        stream=stream,
+        baseline="dock",
+        baseline_id=baseline_id,
+        stop=stop,
+        failing_since=since if status is Status.FAIL else None,
+        confirmed=confirmed and status is Status.FAIL,
+    )

@@ -3,15 +3,43 @@
 -- KEYS[1] fails      hash: event id -> verdict JSON
 -- KEYS[2] due        sorted set: model -> when its next retraining may start
 -- KEYS[3] rejections string: retrainings of this model in a row that were rejected
+-- KEYS[4] run        hash: the stream's FAILs that nothing has confirmed yet, and which run they belong to
 -- ARGV[1] model  [2] event id  [3] verdict JSON  [4] now  [5] cool-down, s  [6] longest cool-down, s  [7] most FAILs kept
+-- ARGV[8] 1 if confirmed  [9] name of the run  [10] how long an unconfirmed run is kept, s
 -- Result: 1 new, 0 known.
 --
--- Promise: the first FAIL of a burst sets the time, the others join it; the same FAIL joins once. Each
--- rejection in a row doubles the wait: footage that cannot be learned must not keep the machine busy.
-if redis.call('HLEN', KEYS[1]) < tonumber(ARGV[7]) then
-    if redis.call('HSETNX', KEYS[1], ARGV[2], ARGV[3]) == 0 then
-        return 0
+-- Promise: nothing is due before a FAIL is confirmed; then its whole run waits. The first of a burst sets the time,
+-- the others join it; the same FAIL joins once. Each rejection in a row doubles the wait: footage that cannot be
+-- learned must not keep the machine busy.
+local same = redis.call('HGET', KEYS[4], 'run') == ARGV[9]
+if ARGV[8] == '0' then
+    if not same then
+        redis.call('DEL', KEYS[4])
+        redis.call('HSET', KEYS[4], 'run', ARGV[9])
     end
+    local fresh = redis.call('HSETNX', KEYS[4], ARGV[2], ARGV[3])
+    redis.call('EXPIRE', KEYS[4], ARGV[10])
+    return fresh
+end
+
+local function join(id, verdict)
+    if redis.call('HLEN', KEYS[1]) < tonumber(ARGV[7]) then
+        return redis.call('HSETNX', KEYS[1], id, verdict)
+    end
+    return 1
+end
+
+if same then
+    local earlier = redis.call('HGETALL', KEYS[4])
+    for i = 1, #earlier, 2 do
+        if earlier[i] ~= 'run' then
+            join(earlier[i], earlier[i + 1])
+        end
+    end
+end
+redis.call('DEL', KEYS[4])
+if join(ARGV[2], ARGV[3]) == 0 then
+    return 0
 end
 local wait = ARGV[5] * 2 ^ (tonumber(redis.call('GET', KEYS[3])) or 0)
 redis.call('ZADD', KEYS[2], 'NX', ARGV[4] + math.min(wait, math.max(ARGV[5], ARGV[6])), ARGV[1])

@@ -7,9 +7,10 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.stats import kstwobign
 
-from common.drift.calibration import Null, ks_p_value, null_of, null_starts, widening
+from common.drift.calibration import Null, ks_p_value, novelty_p_value, null_of, null_starts, widening
 from common.drift.judge import judge
 from tests.common.drift.footage import RULE, fitted, footage
 
@@ -108,3 +109,10 @@ def test_the_effective_number_of_windows_is_reported() -> None:
     assert summary.frames == 480
     assert summary.effective_windows == pytest.approx(480 / RULE.frames)
     assert summary.null_windows >= 4
+
+
+def test_a_few_frames_of_what_never_happened_are_news() -> None:
+    """Fisher's exact test, by SciPy: all of k frames in the window, none in the reference."""
+    for k in (0, 1, 3, 10):
+        by_hand = stats.fisher_exact([[k, 48 - k], [0, 200]], alternative="greater").pvalue
+        assert novelty_p_value(np.array([k]), 48, 200)[0] == pytest.approx(by_hand)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.contracts import Cause, FeatureBlock, Status
+from common.contracts import Cause, FeatureBlock, Remedy, Status
 from common.drift.baseline import Baseline
 from common.drift.calibration import ks_p_value
 from common.drift.judge import judge
@@ -53,6 +53,22 @@ def test_the_score_grows_with_severity() -> None:
     assert medians == sorted(medians)
     assert medians[0] < 0.1
     assert medians[-1] > 0.6
+
+
+@pytest.mark.parametrize("frame", [3, 6, 9])
+def test_a_fail_says_when_the_change_began_and_what_it_calls_for(frame: int) -> None:
+    before, after = footage(RULE.frames, seed=7), footage(RULE.frames, seed=7, noise=2.0)
+    verdict = judge(BASELINE, FeatureBlock.concatenate([before[:frame], after[frame:]]))
+    assert verdict.status is Status.FAIL
+    assert verdict.began is not None
+    assert verdict.began.time == pytest.approx(after.times[frame], abs=0.11)
+    assert verdict.remedy is Remedy.CAMERA
+    older = judge(BASELINE, after)
+    assert older.began is not None
+    assert older.began.time == after.times[0], "it began before the window did"
+    assert judge(BASELINE, footage(RULE.frames, seed=7, shift=3.0)).remedy is Remedy.TRAINING
+    usual = judge(BASELINE, before)
+    assert (usual.began, usual.remedy, usual.cause) == (None, None, None)
 
 
 @settings(max_examples=15, deadline=None)

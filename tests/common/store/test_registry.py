@@ -81,6 +81,22 @@ def test_a_burst_of_fails_is_due_once_and_after_its_cool_down(store: Store) -> N
     assert len(store.champions.waiting("dock")) == 3
 
 
+def test_fails_wait_aside_until_their_run_is_confirmed(store: Store) -> None:
+    def note(stop: int, *, confirmed: bool, since: int) -> bool:
+        return store.champions.note_fail("dock", f"e{stop}", verdict(stop=stop, confirmed=confirmed, since=since))
+
+    assert note(48, confirmed=False, since=0)
+    assert note(500, confirmed=False, since=452), "another run: the first was an accident"
+    assert note(512, confirmed=False, since=452)
+    assert not note(512, confirmed=False, since=452), "the same FAIL waits once"
+    assert store.champions.due_at("dock") is None
+    assert store.champions.waiting("dock") == {}
+    assert note(524, confirmed=True, since=452)
+    assert sorted(store.champions.waiting("dock")) == ["e500", "e512", "e524"], "the whole run, not the accident"
+    assert wait_until_due(store) == ["dock"]
+    assert store.client.keys("*run:*") == []
+
+
 def test_a_retraining_whose_task_was_lost_becomes_due_again(store: Store) -> None:
     store.champions.note_fail("dock", "e1", verdict())
     assert wait_until_due(store) == ["dock"]

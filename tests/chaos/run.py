@@ -1,0 +1,261 @@
+"""Kill, double, poison, and count: `python -m tests.chaos.run --minutes 10 --seed 1`, or `make chaos`.
+
+The real stack runs as `sentinel up` in a process of its own. While footage is
+fed in, processes of it are killed with SIGKILL, Redis among them. When the
+feeding ends, the killing ends, and what Redis says must equal what was fed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import redis
+
+from common.contracts import BatchReport, EventType, Verdict
+from common.drift.windows import WindowRule, WindowState
+from common.settings import Settings
+from common.store import Store, keys
+from sentinel.stack import StackInfo, read_info
+from tests.chaos.world import CAMERA_STREAMS, FILE_STREAMS, SETTINGS, Feeder, Pool
+
+_ROLES = ("embed", "reduce", "retrain", "bridge", "watch", "beat", "redis")
+_WEIGHTS = (6, 3, 1, 3, 3, 1, 0)  # Redis has a schedule of its own
+_DRAIN_SECONDS = 300.0
+_RETRY_SECONDS = 0.2
+
+
+@dataclass
+class Chaos:
+    """One run. `problems` is empty at the end, or the promises were broken."""
+
+    folder: Path
+    seconds: float
+    seed: int
+    kill_every: float
+    redis_kills: int
+    kills: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+    def run(self) -> None:
+        self.rng = random.Random(self.seed)
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("SENTINEL_")},
+            **SETTINGS,
+            "SENTINEL_STATE_DIR": str(self.folder / "state"),
+            "SENTINEL_WATCH_DIR": str(self.folder / "incoming"),
+            "SENTINEL_BASELINES_DIR": str(self.folder / "baselines"),
+            "SENTINEL_ALLOWED_ROOTS": str(self.folder / "pool"),
+        }
+        say(f"seed {self.seed}, {self.seconds:.0f} s, in {self.folder}")
+        pool = Pool(self.folder / "pool")
+        self._sentinel("baseline", "build", str(pool.golden), "--name", "golden")
+        rule = WindowRule(frames=48, stride=12)
+        feeder = Feeder(pool, self.folder / "incoming", rule, self.rng)
+        with (self.folder / "up.log").open("ab") as log:
+            command = [sys.executable, "-m", "sentinel", "up"]
+            self.stack = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+        try:
+            info = self._wait_for_info()
+            settings = Settings(_env_file=None, state_dir=self.folder / "state")  # type: ignore[call-arg]
+            self.store = Store(info.redis_url, settings)
+            self._feed(feeder)
+            feeder.settle()
+            say(f"fed; killed {sum(self.kills.values())}: {dict(self.kills)}; waiting for the rest to be worked off")
+            self._drain(feeder)
+            self._check(feeder, rule)
+        finally:
+            self.stack.send_signal(signal.SIGINT)
+            self.stack.wait(120)
+
+    def _feed(self, feeder: Feeder) -> None:
+        started = time.monotonic()
+        next_kill = started + 5.0
+        redis_at = [started + self.seconds * (i + 1) / (self.redis_kills + 1) for i in range(self.redis_kills)]
+        shown = started
+        while (now := time.monotonic()) < started + self.seconds:
+            action = self.rng.choices(
+                ["file", "again", "poison file", "event", "double event", "poison event"], [4, 1, 1, 12, 3, 1]
+            )[0]
+            if action == "file" and self._waiting() < 40:
+                feeder.file()
+            elif action == "again":
+                feeder.file_again()
+            elif action == "poison file":
+                feeder.poison_file()
+            elif action == "event":
+                self._offer(feeder.event())
+            elif action == "double event" and feeder.events:
+                self._offer(self.rng.choice(feeder.events))
+                feeder.expected.doubled += 1
+            elif action == "poison event":
+                self._offer(feeder.poison_event())
+            if now >= next_kill:
+                self._kill(self.rng.choices(_ROLES, _WEIGHTS)[0])
+                next_kill = now + self.kill_every * self.rng.uniform(0.5, 1.5)
+            if redis_at and now >= redis_at[0]:
+                self._kill("redis")
+                redis_at.pop(0)
+            if now - shown > 15:
+                shown = now
+                fed = sum(feeder.expected.frames.values())
+                say(f"{now - started:4.0f} s: {fed} frames fed, {sum(self.kills.values())} kills")
+            time.sleep(self.rng.uniform(0.05, 0.25))
+
+    def _kill(self, role: str) -> None:
+        victims = self._processes().get(role)
+        if not victims:
+            return
+        victim = self.rng.choice(victims)
+        try:
+            os.kill(victim, signal.SIGKILL)
+            self.kills[role] += 1
+        except ProcessLookupError:
+            pass
+
+    def _processes(self) -> dict[str, list[int]]:
+        """Return the process ids of the stack by role; a worker's pool processes have its role."""
+        found: dict[str, list[int]] = {}
+        for child in psutil.Process(self.stack.pid).children(recursive=True):
+            try:
+                words = child.cmdline()
+            except psutil.Error:
+                continue
+            line = " ".join(words)
+            for role in _ROLES:
+                named = f"-n {role}@" in line or (words and words[-1] == role) or f" {role} " in f" {line} "
+                if named or (role == "redis" and "redis-server" in line):
+                    found.setdefault(role, []).append(child.pid)
+                    break
+        return found
+
+    def _offer(self, fields: dict[str, str]) -> None:
+        """Write a camera event until Redis has it, as a camera would."""
+        while True:
+            try:
+                self.store.client.xadd(keys.INGEST, fields)  # type: ignore[arg-type]
+                return
+            except redis.RedisError:
+                time.sleep(_RETRY_SECONDS)
+
+    def _waiting(self) -> int:
+        try:
+            return sum(self.store.streams.pending(stream) for stream in (*FILE_STREAMS, *CAMERA_STREAMS))
+        except redis.RedisError:
+            return 1_000_000
+
+    def _drain(self, feeder: Feeder) -> None:
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                counted = self._complete()
+                if (
+                    counted == feeder.expected.batches
+                    and not self._waiting()
+                    and self._letters() >= feeder.expected.poison
+                ):
+                    time.sleep(5.0)  # whatever would count twice would do so now
+                    return
+            except redis.RedisError:
+                pass
+            time.sleep(0.5)
+        self.problems.append(f"not worked off after {_DRAIN_SECONDS:.0f} s: {self._waiting()} chunks wait")
+
+    def _complete(self) -> dict[str, int]:
+        reports = [event for event in self.store.logbook.events() if event.type is EventType.BATCH_COMPLETE]
+        return dict(Counter(event.stream for event in reports))
+
+    def _letters(self) -> int:
+        return sum(1 for _ in self.store.logbook.letters())
+
+    def _check(self, feeder: Feeder, rule: WindowRule) -> None:
+        expected, events = feeder.expected, list(self.store.logbook.events())
+        entered, dead_chunks = Counter[str](), 0
+        for event in events:
+            if event.type is EventType.BATCH_COMPLETE:
+                report = BatchReport.from_json(event.data)
+                entered[report.stream] += report.frames
+                dead_chunks += report.dead_chunks
+        verdicts = [
+            Verdict.from_json(event.data)
+            for event in events
+            if event.type in {EventType.VERDICT_PASS, EventType.VERDICT_FAIL}
+        ]
+        places = Counter((verdict.stream, verdict.stop) for verdict in verdicts)
+        windows = Counter(verdict.stream for verdict in verdicts)
+        history = [record.version for record in self.store.champions.history("golden")]
+        letters = list(self.store.logbook.letters())
+        table: list[tuple[str, object, object]] = []
+        for stream in (*FILE_STREAMS, *CAMERA_STREAMS):
+            state = self.store.streams.window(stream).state
+            position = WindowState.from_bytes(state).position if state else 0
+            table += [
+                (f"{stream}: frames fed = in windows", expected.frames.get(stream, 0), position),
+                (f"{stream}: frames fed = in batch reports", expected.frames.get(stream, 0), entered[stream]),
+                (f"{stream}: batches fed = complete", expected.batches.get(stream, 0), self._complete().get(stream, 0)),
+                (f"{stream}: verdicts due = given", expected.windows.get(stream, 0), windows[stream]),
+            ]
+        table += [
+            ("verdicts given twice", 0, sum(count - 1 for count in places.values())),
+            ("chunks given up", 0, dead_chunks),
+            ("poison fed = dead letters", expected.poison, len(letters)),
+            ("champions in a row", list(range(1, len(history) + 1)), history),
+        ]
+        for what, want, have in table:
+            verdict = "ok" if want == have else "BROKEN"
+            say(f"{verdict:6s} {what}: {want} = {have}")
+            if want != have:
+                self.problems.append(f"{what}: expected {want}, found {have}")
+        if len(letters) != expected.poison:
+            for letter in letters:
+                say(f"       letter {letter.kind} {letter.stream} {letter.subject[:60]}: {letter.reason[:100]}")
+        say(
+            f"{sum(expected.frames.values())} frames, {sum(expected.batches.values())} batches, {expected.doubled} fed "
+            f"twice, {expected.poison} poisoned, {sum(self.kills.values())} kills: {dict(sorted(self.kills.items()))}, "
+            f"{len(verdicts)} verdicts, {len(history)} champions"
+        )
+
+    def _sentinel(self, *arguments: str) -> None:
+        subprocess.run([sys.executable, "-m", "sentinel", *arguments], env=self.environment, check=True)
+
+    def _wait_for_info(self) -> StackInfo:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if info := read_info(self.folder / "state"):
+                return info
+            time.sleep(0.2)
+        raise TimeoutError((self.folder / "up.log").read_text())
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kill-every", type=float, default=2.7, help="seconds between kills, in the mean")
+    parser.add_argument("--redis-kills", type=int, default=None, help="default: one each 100 s, at least one")
+    chosen = parser.parse_args()
+    seconds = chosen.minutes * 60
+    redis_kills = max(1, int(seconds / 100)) if chosen.redis_kills is None else chosen.redis_kills
+    with tempfile.TemporaryDirectory(prefix="sentinel-chaos-") as folder:
+        chaos = Chaos(Path(folder), seconds, chosen.seed, chosen.kill_every, redis_kills)
+        chaos.run()
+    sys.exit("\n".join(["promises broken:", *chaos.problems]) if chaos.problems else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""A short chaos run; `make chaos` is the long one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.run import Chaos
+
+
+@pytest.mark.timeout(500)
+def test_every_frame_is_counted_once_whatever_is_killed(tmp_path: Path) -> None:
+    chaos = Chaos(tmp_path, seconds=25, seed=3, kill_every=2.5, redis_kills=1)
+    chaos.run()
+    assert chaos.problems == []
+    assert sum(chaos.kills.values()) >= 5
+    assert chaos.kills["redis"] == 1
