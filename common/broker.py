@@ -5,6 +5,7 @@ Producers and workers meet only through the names in this module.
 
 from __future__ import annotations
 
+import json
 import logging
 
 from celery import Celery
@@ -108,3 +109,9 @@ def send_reduce(stream: str) -> None:
 def send_retrain(model: str) -> None:
     """Ask the retrain worker to look at the FAILs that wait for `model`."""
     app.send_task(RETRAIN_TASK, kwargs={"model": model}, queue=RETRAIN_QUEUE)
+
+
+def resend(name: str, queue: str, args: str, kwargs: str) -> str:
+    """Send a task again whose arguments are kept as JSON; return what was done."""
+    app.send_task(name, args=json.loads(args), kwargs=json.loads(kwargs), queue=queue or EMBED_QUEUE)
+    return f"sent to queue {queue or EMBED_QUEUE} again"

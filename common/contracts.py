@@ -236,6 +236,17 @@ class DeadLetterKind(StrEnum):
     """A camera event that broke its contract. Retry: put it on `sentinel:ingest` again."""
     CHUNK = "chunk"
     """A chunk that a worker could not embed. Retry: a new batch of just its frames."""
+    TASK = "task"
+    """A Celery task that no worker could make sense of. Retry: send it again."""
+
+
+class RawTask(Message):
+    """A Celery task as it was sent."""
+
+    name: str
+    queue: str
+    args: str = Field(description="JSON")
+    kwargs: str = Field(description="JSON")
 
 
 class DeadLetter(Message):

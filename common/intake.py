@@ -89,7 +89,7 @@ class Intake:
         self.store = store
         self.limits = Limits.from_settings(settings)
         self.baselines = CurrentBaselines(settings, store)
-        self.cage = Cage(timeout=_PROBE_SECONDS)
+        self.cage = Cage(timeout=_PROBE_SECONDS, memory_mb=settings.max_memory_mb)
 
     def close(self) -> None:
         self.cage.close()

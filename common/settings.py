@@ -73,6 +73,11 @@ class Settings(BaseSettings):
     min_side: int = Field(32, ge=1, description="smallest frame side, in pixels")
     max_file_bytes: int = Field(20_000_000_000, ge=1, description="largest source file")
     max_folder_files: int = Field(100_000, ge=1, description="most images in one folder batch")
+    max_frames: int = Field(5_000_000, ge=1, description="most frames of one source")
+    max_seconds: float = Field(200_000.0, gt=0, description="longest source, in seconds")
+    max_memory_mb: int = Field(
+        4_000, ge=500, description="memory that a process which opens foreign files may take, MB (Linux)"
+    )
     max_data_bytes: int = Field(16_000_000, ge=1, description="largest image inside a camera event")
 
     # Tasks

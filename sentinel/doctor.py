@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,13 @@ from common.errors import SentinelError
 from common.settings import Settings
 
 _LITTLE_DISK_BYTES = 1_000_000_000
+_LOOKED_AT = 200  # entries of a queue
+_LOG_BYTES = 200_000  # of a log's end
+# What a Celery worker says when it meets bytes that are no envelope, an envelope without its fields, or a body that it
+# may not read (pickle).
+_FOREIGN_SIGNS = ("JSONDecodeError", "UnicodeDecodeError", "KeyError('properties')", "KeyError: 'properties'",
+                  "'delivery_info'", "Can't decode message body")  # fmt: skip
+_ADVICE = "only Celery clients may write there, cameras write to the Stream sentinel:ingest"
 
 
 class Finding(Message):
@@ -27,6 +35,8 @@ def examine(settings: Settings) -> list[Finding]:
     checks: list[tuple[str, Callable[[Settings], str]]] = [
         ("redis-server", _redis_binary),
         ("Redis", _redis),
+        ("queues", _queues),
+        ("workers", _workers),
         ("watched folder", lambda s: _folder(s.watch_dir, "SENTINEL_WATCH_DIR")),
         ("state folder", lambda s: _folder(s.state_dir, "SENTINEL_STATE_DIR")),
         ("disk", _disk),
@@ -50,12 +60,17 @@ def _redis_binary(settings: Settings) -> str:
     return str(find_redis_server())
 
 
-def _redis(settings: Settings) -> str:
-    from common.store.client import connect, without_password
+def _known_url(settings: Settings) -> str | None:
     from sentinel.stack import read_info
 
     info = read_info(settings.state_dir)
-    url = settings.redis_url or (info.redis_url if info else None)
+    return settings.redis_url or (info.redis_url if info else None)
+
+
+def _redis(settings: Settings) -> str:
+    from common.store.client import connect, without_password
+
+    url = _known_url(settings)
     if url is None:
         return "none runs; `sentinel up` starts one"
     client = connect(url)
@@ -68,6 +83,52 @@ def _redis(settings: Settings) -> str:
     return f"{without_password(url)}, " + (
         "append-only file" if persistent else "WITHOUT append-only file: a crash loses work"
     )
+
+
+def _queues(settings: Settings) -> str:
+    """Look for what no Celery client wrote: it ends the worker that takes it."""
+    from common.broker import EMBED_QUEUE, REDUCE_QUEUE, RETRAIN_QUEUE
+    from common.store.client import connect
+
+    url = _known_url(settings)
+    if url is None:
+        return "no Redis runs"
+    client, lengths = connect(url), []
+    for queue in (EMBED_QUEUE, REDUCE_QUEUE, RETRAIN_QUEUE):
+        lengths.append(f"{queue} {client.llen(queue)}")
+        foreign = sum(not _is_envelope(entry) for entry in client.lrange(queue, 0, _LOOKED_AT))
+        if foreign:
+            raise SentinelError(
+                f"{foreign} entries on the list {queue!r} are no Celery messages: {_ADVICE}; workers throw them away, "
+                "and start again, as they meet them"
+            )
+    return ", ".join(lengths)
+
+
+def _workers(settings: Settings) -> str:
+    """Look into the workers' logs for a death that a foreign message caused."""
+    from common.broker import EMBED_QUEUE, REDUCE_QUEUE, RETRAIN_QUEUE
+
+    for queue in (EMBED_QUEUE, REDUCE_QUEUE, RETRAIN_QUEUE):
+        try:
+            with (settings.state_dir / "logs" / f"{queue}.log").open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_BYTES))
+                said = log.read().decode(errors="replace")
+        except OSError:
+            continue
+        if deaths := sum(said.count(sign) for sign in _FOREIGN_SIGNS):
+            raise SentinelError(
+                f"the {queue} worker met {deaths} messages lately that no Celery client wrote: {_ADVICE}"
+            )
+    return "no sign of foreign messages"
+
+
+def _is_envelope(entry: bytes | str) -> bool:
+    try:
+        envelope = json.loads(entry)
+        return bool(envelope["properties"]["delivery_info"]["exchange"] is not None) and "body" in envelope
+    except (ValueError, TypeError, KeyError):
+        return False
 
 
 def _folder(path: Path, setting: str) -> str:

@@ -14,6 +14,7 @@ from common.contracts import (
     DeadLetter,
     DeadLetterKind,
     Message,
+    RawTask,
     Remedy,
     SourceRequest,
     Status,
@@ -165,8 +166,11 @@ def dead_retry(
     intake = Intake(settings, store)
     try:
         for letter in _chosen(store, letter_id, everything=everything):
-            store.logbook.drop(letter)
-            out.print(f"{letter.id[:8]} {letter.subject}: {retry(letter, store, intake)}", markup=False)
+            became = retry(letter, store, intake)
+            # Dropped last, so that nothing is lost in between; what was refused again is the same letter again.
+            if became != Submission.REJECTED.value:
+                store.logbook.drop(letter)
+            out.print(f"{letter.id[:8]} {letter.subject}: {became}", markup=False)
     finally:
         intake.close()
 
@@ -175,6 +179,7 @@ def retry(letter: DeadLetter, store: Store, intake) -> str:  # type: ignore[no-u
     """Hand the original of `letter` in again by the door that it came through; return what became of it."""
     from pathlib import Path
 
+    from common import broker
     from producers.bridge import RawEntry
 
     if letter.kind is DeadLetterKind.CHUNK:
@@ -183,6 +188,9 @@ def retry(letter: DeadLetter, store: Store, intake) -> str:  # type: ignore[no-u
     if letter.kind is DeadLetterKind.EVENT:
         RawEntry.from_json(letter.original).send(store)
         return "put on sentinel:ingest again"
+    if letter.kind is DeadLetterKind.TASK:
+        task = RawTask.from_json(letter.original)
+        return broker.resend(task.name, task.queue, task.args, task.kwargs)
     request = SourceRequest.from_json(letter.original)
     again: Submission = intake.submit(request.stream, Path(request.uri))
     return again.value

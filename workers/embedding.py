@@ -19,11 +19,15 @@ from common.contracts import FRAME_EVENT, Chunk, DeadLetterKind, FeatureBlock, c
 from common.errors import BadMessage, BadSource, Refused
 from common.frames.sources import local_path
 from common.intake import data_batch
+from common.memory import limit_memory
 from common.settings import get_settings
 from common.store.ingest import offer
 from common.store.logbook import dead_letter
 from common.store.streams import Finished
-from workers import context
+from workers import (
+    context,
+    letters,  # noqa: F401, it listens to Celery's signals
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,7 @@ _RETRY_SECONDS = 1.0  # a passing trouble (a file system that hiccups) gets a mo
 @worker_process_init.connect
 def warm_up(**_: object) -> None:
     """Load the backbone when the process starts, not with its first chunk; if that fails, each chunk will say why."""
+    limit_memory(get_settings().max_memory_mb)
     try:
         context.extractor()
     except Exception:

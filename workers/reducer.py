@@ -18,6 +18,7 @@ from common.store.streams import Committed, FinishedChunk, Judged
 from workers import (
     context,
     housekeeping,  # noqa: F401, its tasks run on this queue
+    letters,  # noqa: F401, it listens to Celery's signals
 )
 
 log = logging.getLogger(__name__)

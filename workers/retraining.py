@@ -24,7 +24,10 @@ from common.contracts import ChampionRecord, EventType, RetrainReport, Verdict
 from common.errors import SentinelError
 from common.settings import get_settings
 from common.store.logbook import event_of
-from workers import context
+from workers import (
+    context,
+    letters,  # noqa: F401, it listens to Celery's signals
+)
 
 log = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ from multiprocessing.context import SpawnProcess
 from typing import ParamSpec, TypeVar, cast
 
 from common.errors import BadSource
+from common.memory import limit_memory
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,13 +38,15 @@ class Cage:
     Parameters
     ----------
     timeout : seconds that a call may take unless it says otherwise
+    memory_mb : what the child may allocate, megabytes; None: as much as there is
 
     The child is spawned with the first call, not forked, and ends with `close`
     or with this process, however that ends. Calls of several threads queue up.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, memory_mb: int | None = None) -> None:
         self.timeout = timeout
+        self.memory_mb = memory_mb
         self._lock = threading.Lock()
         self._child: _Child | None = None
 
@@ -102,7 +105,7 @@ class Cage:
                 self._child.start(function, arguments)
                 return self._child
             self._drop()
-        self._child = child = _Child()
+        self._child = child = _Child(self.memory_mb)
         try:
             child.start(function, arguments)
         except (EOFError, OSError) as error:
@@ -120,10 +123,10 @@ class Cage:
 class _Child:
     """One child process and the line to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory_mb: int | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.line, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs,), name="sentinel-cage", daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, memory_mb), name="sentinel-cage", daemon=True)
         self.process.start()
         theirs.close()  # else the end of the child would not close the line
         self.end = weakref.finalize(self, _end, self.process, self.line, os.getpid())
@@ -161,8 +164,10 @@ def _end(process: SpawnProcess, line: Connection, owner: int) -> None:
         process.join(_FAREWELL_SECONDS)
 
 
-def _serve(line: Connection) -> None:
+def _serve(line: Connection, memory_mb: int | None) -> None:
     """Answer calls until the other end closes the line. Runs in the child."""
+    if memory_mb is not None:
+        limit_memory(memory_mb)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides when this ends
     while True:
         try:
@@ -182,6 +187,10 @@ def _serve(line: Connection) -> None:
 def _send_answer(line: Connection, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
     try:
         answer = function(*arguments)
+    except MemoryError:
+        answer = BadSource(
+            "it needs more memory than SENTINEL_MAX_MEMORY_MB allows: raise it, or scale the source down"
+        )
     except Exception as error:
         answer = error
     try:

@@ -68,4 +68,5 @@ def _probe_video(path: Path, limits: Limits) -> SourceInfo:
         frames, duration = len(timeline.pts), timeline.duration
     if not frames:
         raise BadSource(f"{path} holds a header and no frames: it is cut short; send it again, whole")
+    limits.check_length(str(path), frames, duration)
     return SourceInfo(SourceKind.VIDEO, width, height, fps, duration, frames)

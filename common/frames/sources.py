@@ -29,6 +29,8 @@ class Limits:
     min_side: int = 32
     max_file_bytes: int = 20_000_000_000
     max_folder_files: int = 100_000
+    max_frames: int = 5_000_000
+    max_seconds: float = 200_000.0
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -37,6 +39,8 @@ class Limits:
             min_side=settings.min_side,
             max_file_bytes=settings.max_file_bytes,
             max_folder_files=settings.max_folder_files,
+            max_frames=settings.max_frames,
+            max_seconds=settings.max_seconds,
         )
 
     def check_size(self, name: str, width: int, height: int) -> None:
@@ -50,6 +54,15 @@ class Limits:
             raise BadSource(
                 f"{name} is {width} x {height} pixels, less on a side than SENTINEL_MIN_SIDE ({self.min_side}): "
                 "send frames as the camera made them"
+            )
+
+    def check_length(self, name: str, frames: int, seconds: float) -> None:
+        """Raise `BadSource` if a source of so many frames and seconds may not be taken."""
+        if frames > self.max_frames:
+            raise BadSource(f"{name} has {frames} frames, more than SENTINEL_MAX_FRAMES ({self.max_frames}): cut it")
+        if seconds > self.max_seconds:
+            raise BadSource(
+                f"{name} lasts {seconds:.0f} s, longer than SENTINEL_MAX_SECONDS ({self.max_seconds:.0f}): cut it"
             )
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from common.contracts import DeadLetter, DeadLetterKind, Event, EventType, Message, content_id, describe
 from common.errors import BadMessage, Refused
 from common.store import keys
-from common.store.client import fields_of, text
+from common.store.client import fields_of, load_script, text
 from common.store.streams import letter_fields
 
 _PAGE = 500  # entries read at a time
@@ -24,6 +24,7 @@ class Logbook:
     def __init__(self, client: redis.Redis, *, max_events: int) -> None:
         self.client = client
         self._max_events = max_events
+        self._bury = load_script(client, "bury")
 
     def announce(self, event: Event) -> None:
         self.client.xadd(keys.EVENTS, event_fields(event), maxlen=self._max_events, approximate=True)  # type: ignore[arg-type]
@@ -35,11 +36,8 @@ class Logbook:
 
     def bury(self, letter: DeadLetter) -> bool:
         """Write `letter` unless the same trouble with the same content is there already."""
-        if not self.client.hsetnx(keys.DEAD_IDS, letter.id, ""):
-            return False
-        entry = self.client.xadd(keys.DEAD, letter_fields(letter), maxlen=self._max_events, approximate=True)  # type: ignore[arg-type]
-        self.client.hset(keys.DEAD_IDS, letter.id, text(entry))
-        return True
+        fields = [item for pair in letter_fields(letter).items() for item in pair]
+        return bool(self._bury(keys=[keys.DEAD, keys.DEAD_IDS], args=[letter.id, self._max_events, *fields]))
 
     def letters(self) -> Iterator[DeadLetter]:
         """Yield the dead letters, oldest first."""

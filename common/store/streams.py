@@ -124,7 +124,7 @@ class StreamStore:
 
     def keep_data(self, stream: str, batch_id: str, data: bytes) -> None:
         """Keep an image that came inside a camera event until it is judged, and a little longer for a retraining."""
-        self.client.set(keys.stream_key(stream, "data", batch_id), data)
+        self.client.set(keys.stream_key(stream, "data", batch_id), data, ex=self._retention)
 
     def data(self, stream: str, batch_id: str) -> bytes | None:
         """Return what `keep_data` kept, or None when it has run out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,3 +101,15 @@ def test_closing_ends_the_child_even_while_it_works(tmp_path: Path) -> None:
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
     assert cage.call(add, 1, 1, subject="sum") == 2, "a closed cage opens again when it is needed"
     cage.close()
+
+
+def devour_memory() -> int:
+    return len(bytearray(3_000_000_000))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not bound a process's memory")
+def test_a_memory_bomb_goes_off_in_the_child_alone() -> None:
+    with Cage(timeout=60, memory_mb=1_000) as small:
+        with pytest.raises(BadSource, match="SENTINEL_MAX_MEMORY_MB"):
+            small.call(devour_memory, subject="bomb")
+        assert small.call(add, 1, 1, subject="sum") == 2

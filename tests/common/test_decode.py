@@ -185,6 +185,8 @@ def test_a_header_without_its_index_is_refused(clips: Path, tmp_path: Path) -> N
 def test_frames_over_the_limits_are_refused(clips: Path) -> None:
     for limits, setting in (
         (Limits(max_pixels=1000), "SENTINEL_MAX_PIXELS"),
+        (Limits(max_frames=10), "SENTINEL_MAX_FRAMES"),
+        (Limits(max_seconds=0.5), "SENTINEL_MAX_SECONDS"),
         (Limits(min_side=65), "SENTINEL_MIN_SIDE"),
     ):
         with pytest.raises(BadSource, match=setting):

@@ -1,0 +1,18 @@
+-- Write a dead letter, once.
+--
+-- KEYS[1] dead    Stream of dead letters
+-- KEYS[2] ids     hash: letter id -> its entry on the Stream
+-- ARGV[1] letter id  [2] most letters kept  [3..] fields of the entry, name and value by turns
+-- Result: 1 written, 0 the same trouble with the same content is there already.
+--
+-- Promise: an id is known exactly when its letter was written.
+if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then
+    return 0
+end
+local fields = {}
+for i = 3, #ARGV do
+    fields[#fields + 1] = ARGV[i]
+end
+local entry = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', unpack(fields))
+redis.call('HSET', KEYS[2], ARGV[1], entry)
+return 1

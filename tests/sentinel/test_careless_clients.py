@@ -1,0 +1,63 @@
+"""What careless clients push where they should not: it is thrown out, named, and nothing else is lost."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from common.broker import EMBED_TASK, make_app
+from common.contracts import DeadLetterKind, EventType
+from common.settings import Settings, get_settings
+from sentinel.demo_footage import drop
+from sentinel.doctor import Finding, examine
+from tests.sentinel.conftest import Running, World, start, wait_until
+
+
+@pytest.fixture
+def stack(world: World) -> Iterator[Running]:
+    get_settings.cache_clear()
+    running = start(world)
+    yield running
+    if running.process.poll() is None:
+        running.interrupt()
+
+
+def found_by_doctor(world: World) -> dict[str, Finding]:
+    settings = Settings(_env_file=None, state_dir=world.state_dir, weights="random:0")  # type: ignore[call-arg]
+    return {finding.what: finding for finding in examine(settings)}
+
+
+@pytest.mark.timeout(400)
+def test_garbage_on_a_broker_list_and_tasks_of_nobody_stop_nothing(stack: Running) -> None:
+    client = stack.store.client
+    settings = Settings(_env_file=None, redis_url=stack.info.redis_url)  # type: ignore[call-arg]
+    sender = make_app(settings)
+    with suppress(Exception):
+        sender.send_task("sentinel.unheard_of", queue="reduce")
+        sender.send_task(EMBED_TASK, kwargs={"chunk": "no chunk at all"}, queue="embed")
+        sender.send_task(EMBED_TASK, kwargs={"what": "is this"}, queue="embed")
+    wait_until("three dead letters", lambda: len(list(stack.store.logbook.letters())) >= 3)
+    letters = list(stack.store.logbook.letters())
+    assert {letter.kind for letter in letters} == {DeadLetterKind.TASK}
+    assert sum("unheard_of" in letter.reason for letter in letters) == 1
+
+    for garbage in (b"not json", b"\xff\xfe", json.dumps({"body": "x"}).encode(), pickle.dumps({"a": 1})):
+        client.lpush("embed", garbage)
+    wait_until("the garbage to be gone", lambda: client.llen("embed") == 0)
+    drop(stack.world.folder / "clean.mp4", stack.world.watch_dir / "careless")
+
+    def complete() -> bool:
+        return any(
+            event.type is EventType.BATCH_COMPLETE and event.stream == "careless"
+            for event in stack.store.logbook.events()
+        )
+
+    wait_until("the batch that came after the garbage", complete)
+    finding = found_by_doctor(stack.world)["workers"]
+    assert not finding.ok
+    assert "no Celery client wrote" in finding.detail
+    assert "sentinel:ingest" in finding.detail
