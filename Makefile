@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench evaluate peers chaos lint format clean lock settings-table
+.PHONY: help install demo test up bench evaluate peers chaos fuzz lint format clean lock settings-table
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -47,6 +47,9 @@ peers: .venv-peers/.installed  ## install the detectors that Sentinel is compare
 
 chaos: install   ## kill, double, poison, count: MINUTES=10 SEED=1
 	$(BIN)/python -m tests.chaos.run --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1)
+
+fuzz: install    ## mutated camera events and files: EVENTS=10000 FILES=10000 SEED=1
+	$(BIN)/python -m tests.fuzz.run --events $(or $(EVENTS),10000) --files $(or $(FILES),10000) --seed $(or $(SEED),1)
 
 bench: install   ## benchmarks; DATA=folder with clips
 	$(BIN)/python -m benchmarks.judging

@@ -6,7 +6,7 @@ from importlib import resources
 from typing import cast
 
 import redis
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.commands.core import Script
 from redis.retry import Retry
 
@@ -23,6 +23,7 @@ _SOCKET_TIMEOUT_SECONDS = 10.0
 def connect(url: str) -> redis.Redis:
     """Return a client for binary values that reconnects by itself; raise `BrokerUnavailable` if Redis is not there."""
     try:
+        _require_admission(url)
         client = redis.Redis.from_url(
             url,
             retry=Retry(ExponentialBackoff(cap=_LONGEST_PAUSE_SECONDS, base=0.1), _RETRIES),
@@ -38,6 +39,21 @@ def connect(url: str) -> redis.Redis:
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_VERSION:
         raise BrokerUnavailable(f"Redis at {without_password(url)} is {version}, Sentinel needs 6.2 or newer")
     return client
+
+
+def _require_admission(url: str) -> None:
+    """Raise `BrokerUnavailable` at once where Redis refuses the user: to the client that is a lost connection like
+    any other, to be tried again and again."""
+    with redis.Redis.from_url(url, socket_timeout=_SOCKET_TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0)) as client:
+        try:
+            client.ping()
+        except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+            raise BrokerUnavailable(
+                f"Redis at {without_password(url)} refuses the user ({error}): correct user and password in "
+                "SENTINEL_REDIS_URL, as redis://user:password@host"
+            ) from error
+        except redis.RedisError:
+            return  # it may be on its way back: whoever asks next waits for it
 
 
 def without_password(url: str) -> str:

@@ -1,8 +1,9 @@
 """Kill, double, poison, and count: `python -m tests.chaos.run --minutes 10 --seed 1`, or `make chaos`.
 
-The real stack runs as `sentinel up` in a process of its own. While footage is
-fed in, processes of it are killed with SIGKILL, Redis among them. When the
-feeding ends, the killing ends, and what Redis says must equal what was fed.
+The real stack runs as `sentinel up` in a process of its own, with a second
+watcher, bridge and beat beside it. While footage is fed in, processes of the
+stack are killed with SIGKILL, Redis among them. When the feeding ends, the
+killing ends, and what Redis says must equal what was fed.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Chaos:
     redis_kills: int
     kills: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    seconds_in_line: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def run(self) -> None:
         self.rng = random.Random(self.seed)
@@ -56,6 +58,7 @@ class Chaos:
             "SENTINEL_WATCH_DIR": str(self.folder / "incoming"),
             "SENTINEL_BASELINES_DIR": str(self.folder / "baselines"),
             "SENTINEL_ALLOWED_ROOTS": str(self.folder / "pool"),
+            "PYTHONUNBUFFERED": "1",
         }
         say(f"seed {self.seed}, {self.seconds:.0f} s, in {self.folder}")
         pool = Pool(self.folder / "pool")
@@ -69,14 +72,27 @@ class Chaos:
             info = self._wait_for_info()
             settings = Settings(_env_file=None, state_dir=self.folder / "state")  # type: ignore[call-arg]
             self.store = Store(info.redis_url, settings)
+            self._start_seconds(info.redis_url)
             self._feed(feeder)
             feeder.settle()
             say(f"fed; killed {sum(self.kills.values())}: {dict(self.kills)}; waiting for the rest to be worked off")
             self._drain(feeder)
             self._check(feeder, rule)
         finally:
+            for process in self.seconds_in_line:
+                process.terminate()
+                process.wait(60)
             self.stack.send_signal(signal.SIGINT)
             self.stack.wait(120)
+
+    def _start_seconds(self, redis_url: str) -> None:
+        """Start a second watcher of the same folder, a second bridge on the same Streams, and a second beat."""
+        environment = {**self.environment, "SENTINEL_REDIS_URL": redis_url}
+        beat = ["-m", "celery", "-A", "producers.schedule", "beat", "-S", "celery.beat.Scheduler"]
+        with (self.folder / "seconds.log").open("ab") as log:
+            for command in (["-m", "sentinel", "watch"], ["-m", "sentinel", "bridge"], beat):
+                process = subprocess.Popen([sys.executable, *command], env=environment, stdout=log, stderr=log)
+                self.seconds_in_line.append(process)
 
     def _feed(self, feeder: Feeder) -> None:
         started = time.monotonic()
@@ -219,6 +235,11 @@ class Chaos:
         if len(letters) != expected.poison:
             for letter in letters:
                 say(f"       letter {letter.kind} {letter.stream} {letter.subject[:60]}: {letter.reason[:100]}")
+        for process in self.seconds_in_line:
+            if process.poll() is not None:
+                self.problems.append(
+                    f"{process.args} ended by itself: {(self.folder / 'seconds.log').read_text()[-2000:]}"
+                )
         say(
             f"{sum(expected.frames.values())} frames, {sum(expected.batches.values())} batches, {expected.doubled} fed "
             f"twice, {expected.poison} poisoned, {sum(self.kills.values())} kills: {dict(sorted(self.kills.items()))}, "

@@ -1,0 +1,78 @@
+"""Redis with a password and a user for cameras, as docker-compose.yml sets it up."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+import yaml
+
+from common.errors import BrokerUnavailable
+from common.settings import Settings
+from common.store import Store, keys
+from common.store.client import connect
+from common.store.ingest import offer
+from sentinel.redis_server import find_redis_server, free_port
+
+COMPOSE = Path(__file__).parents[3] / "docker-compose.yml"
+WORKERS, CAMERA = "secret-of-the-workers", "secret-of-the-cameras"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Redis started with the compose file's own arguments; yields host and port."""
+    command = yaml.safe_load(COMPOSE.read_text())["services"]["redis"]["command"][1:]
+    arguments = [
+        word.replace("${REDIS_PASSWORD:?set a password for Redis}", WORKERS).replace(
+            "${CAMERA_PASSWORD:?set a password for the cameras}", CAMERA
+        )
+        for word in command
+    ]
+    port = free_port()
+    own = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path_factory.mktemp("redis"))]
+    server = subprocess.Popen([str(find_redis_server()), *arguments, *own], stdout=subprocess.DEVNULL)
+    address = f"127.0.0.1:{port}/0"
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            redis.Redis.from_url(f"redis://:{WORKERS}@{address}").ping()
+            break
+        except redis.ConnectionError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    yield address
+    server.terminate()
+    server.wait(20)
+
+
+def test_the_workers_password_opens_everything(guarded: str) -> None:
+    store = Store(f"redis://:{WORKERS}@{guarded}", Settings(_env_file=None))  # type: ignore[call-arg]
+    assert store.streams.names() == []
+    assert store.client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+
+
+def test_a_camera_may_write_events_and_nothing_else(guarded: str) -> None:
+    camera = redis.Redis.from_url(f"redis://camera:{CAMERA}@{guarded}")
+    offer(camera, {"specversion": "1.0"})
+    forbidden = (
+        lambda: camera.lpush("embed", "x"),
+        lambda: camera.xadd(keys.EVENTS, {"a": "b"}),
+        lambda: camera.xrange(keys.INGEST),
+        lambda: camera.get("x"),
+        camera.flushall,
+        lambda: camera.config_get("*"),
+    )
+    for act in forbidden:
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            act()
+
+
+def test_without_a_password_nobody_gets_in_and_no_message_shows_one(guarded: str) -> None:
+    for user in ("", ":wrong@", "camera:wrong@"):
+        with pytest.raises(BrokerUnavailable) as refused:
+            connect(f"redis://{user}{guarded}")
+        assert "wrong" not in str(refused.value).replace("invalid username-password pair", "")

@@ -1,0 +1,191 @@
+"""`python -m tests.fuzz.run --events 10000 --files 10000 --seed 1`, or `make fuzz`: mutate, feed, account.
+
+Events go through a real bridge in this process, so that an exception ends the
+run. Files go into the watched folder of a real stack: each must end as a
+complete batch or as a dead letter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from common import broker
+from common.contracts import BatchReport, DeadLetterKind, EventType, Submission
+from common.frames.encode import write_video
+from common.intake import Intake
+from common.settings import Settings
+from common.store import Store
+from common.store.ingest import offer
+from producers.bridge import Bridge
+from sentinel.redis_server import RedisServer
+from sentinel.stack import read_info
+from sentinel.virtual_camera import record
+from tests.chaos.run import say
+from tests.common.baselines import small_baseline
+from tests.fuzz.mutation import mutated_bytes, mutated_event
+
+_WAVE = 400  # files that lie in the folder at a time
+_PATIENCE_SECONDS = 600.0
+
+
+class CountingBridge(Bridge):
+    """A bridge that counts what became of the events."""
+
+    def __init__(self, store: Store, intake: Intake) -> None:
+        super().__init__(store, intake)
+        self.became: Counter[Submission] = Counter()
+
+    def _take_frame(self, entry_id: str, fields: dict[str, bytes]) -> Submission:
+        submission = super()._take_frame(entry_id, fields)
+        self.became[submission] += 1
+        return submission
+
+
+def fuzz_events(folder: Path, count: int, seed: int, store: Store, settings: Settings) -> str:
+    """Feed `count` mutated camera events; return what became of them, or raise `AssertionError`."""
+    rng = random.Random(seed)
+    image = folder / "frame.jpg"
+    assert cv2.imwrite(str(image), picture(rng))
+    encoded = image.read_bytes()
+    intake = Intake(settings, store)
+    bridge = CountingBridge(store, intake)
+    try:
+        for number in range(count):
+            good = {
+                "specversion": b"1.0", "id": f"e{number}".encode(), "source": b"/cameras/cam7",
+                "type": b"io.sentinel.frame.v1", "datacontenttype": b"image/jpeg",
+            }  # fmt: skip
+            body = {"data": encoded} if rng.random() < 0.5 else {"dataref": f"file://{image}".encode()}
+            offer(store.client, dict(mutated_event({**good, **body}, rng)))
+            if number % 200 == 199 or number == count - 1:
+                while bridge.step():
+                    pass
+                store.client.delete("embed")  # nobody embeds here; the queue must not fill Redis
+    finally:
+        intake.close()
+    letters = sum(1 for letter in store.logbook.letters() if letter.kind is DeadLetterKind.EVENT)
+    assert sum(bridge.became.values()) == count, f"{count} events fed, {bridge.became} handled"
+    assert letters == bridge.became[Submission.REJECTED], f"{letters} letters, {bridge.became}"
+    return ", ".join(f"{kind.value} {number}" for kind, number in bridge.became.most_common())
+
+
+def fuzz_files(folder: Path, count: int, seed: int) -> str:
+    """Drop `count` mutated files into the watched folder of a real stack; return what became of them."""
+    rng = random.Random(seed)
+    seeds = seed_files(folder / "seeds", rng)
+    record(folder / "golden.mp4", seconds=25, fps=10, seed=1, width=160, height=96)
+    environment = {
+        "PATH": "/usr/bin:/bin", "HOME": str(folder), "SENTINEL_STATE_DIR": str(folder / "state"),
+        "SENTINEL_WATCH_DIR": str(folder / "incoming"), "SENTINEL_BASELINES_DIR": str(folder / "baselines"),
+        "SENTINEL_BASELINE": "golden", "SENTINEL_WEIGHTS": "random:0", "SENTINEL_FLOWER_PORT": "0",
+        "SENTINEL_SETTLE_SECONDS": "0.3", "SENTINEL_COOLDOWN_SECONDS": "86400", "SENTINEL_RESTART_SECONDS": "1",
+    }  # fmt: skip
+    build = [sys.executable, "-m", "sentinel", "baseline", "build", str(folder / "golden.mp4"), "--name", "golden"]
+    subprocess.run([*build, "--json"], env=environment, check=True, stdout=subprocess.DEVNULL)
+    with (folder / "up.log").open("ab") as log:
+        stack = subprocess.Popen([sys.executable, "-m", "sentinel", "up"], env=environment, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while (info := read_info(folder / "state")) is None:
+            assert time.monotonic() < deadline, (folder / "up.log").read_text()
+            time.sleep(0.2)
+        store = Store(info.redis_url, Settings(_env_file=None))  # type: ignore[call-arg]
+        incoming = folder / "incoming" / "fuzz"
+        incoming.mkdir(parents=True, exist_ok=True)
+        fed = 0
+        while fed < count:
+            for number in range(fed, min(fed + _WAVE, count)):
+                good = rng.choice(seeds)
+                # A number at the end keeps contents apart: the same content twice is one.
+                data = mutated_bytes(good.read_bytes(), rng) + f"#{number}".encode()
+                staging = incoming / f".{number}.part"
+                staging.write_bytes(data)
+                staging.rename(incoming / f"{number:06d}{good.suffix}")
+            fed = min(fed + _WAVE, count)
+            ended = wait_for(store, fed)
+            say(f"{fed} files fed, {sum(ended.values())} accounted for: {dict(ended)}")
+        assert sum(ended.values()) == count, ended
+        deaths = (folder / "up.log").read_text().count(" ended (")
+        return ", ".join(f"{what} {number}" for what, number in ended.items()) + f"; {deaths} processes died"
+    finally:
+        stack.send_signal(signal.SIGINT)
+        stack.wait(120)
+
+
+def wait_for(store: Store, count: int) -> Counter[str]:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        reports = [
+            BatchReport.from_json(event.data)
+            for event in store.logbook.events()
+            if event.type is EventType.BATCH_COMPLETE
+        ]
+        ended = Counter("judged" if not report.dead_chunks else "chunk dead letter" for report in reports)
+        letters = sum(letter.kind is DeadLetterKind.SOURCE for letter in store.logbook.letters())
+        ended["source dead letter"] = letters
+        if sum(ended.values()) >= count:
+            return ended
+        assert time.monotonic() < deadline, f"{count} files fed, only these ended: {ended}"
+        time.sleep(0.5)
+
+
+def picture(rng: random.Random) -> np.ndarray:
+    noise = np.random.default_rng(rng.randrange(1 << 30)).integers(0, 255, (12, 16, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(noise, (64, 48), interpolation=cv2.INTER_CUBIC))
+
+
+def seed_files(folder: Path, rng: random.Random) -> list[Path]:
+    """Write small good files of every format that the folder takes."""
+    folder.mkdir(parents=True)
+    made = []
+    for suffix in (".jpg", ".png", ".webp", ".bmp", ".tiff"):
+        made.append(folder / f"still{suffix}")
+        assert cv2.imwrite(str(made[-1]), picture(rng))
+    for suffix in (".mp4", ".mkv", ".avi"):
+        made.append(folder / f"clip{suffix}")
+        write_video(made[-1], [picture(rng) for _ in range(8)], fps=10.0)
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=10_000)
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args()
+    logging.disable(logging.WARNING)  # a warning for each refusal would hide the figures
+    with tempfile.TemporaryDirectory(prefix="sentinel-fuzz-") as name:
+        folder = Path(name)
+        if chosen.events:
+            server = RedisServer(folder / "redis", max_mb=512)
+            server.start()
+            try:
+                small_baseline(folder / "baselines" / "test")
+                settings = Settings(
+                    _env_file=None, redis_url=server.url, baseline="test", baselines_dir=folder / "baselines",
+                    allowed_roots=str(folder), watch_dir=folder / "incoming",
+                )  # type: ignore[call-arg]  # fmt: skip
+                settings.watch_dir.mkdir()
+                broker.app = broker.make_app(settings)
+                ended = fuzz_events(folder, chosen.events, chosen.seed, Store(server.url, settings), settings)
+                say(f"{chosen.events} mutated camera events: {ended}")
+            finally:
+                server.stop()
+        if chosen.files:
+            say(f"{chosen.files} mutated files: {fuzz_files(folder, chosen.files, chosen.seed)}")
+
+
+if __name__ == "__main__":
+    main()
