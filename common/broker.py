@@ -96,6 +96,11 @@ def _soft_shutdown(settings: Settings) -> float:
 app = make_app(get_settings())
 
 
+def connect_to(url: str) -> None:
+    """Let this process send its tasks to the Redis at `url`, before the first of them."""
+    app.conf.update(broker_url=url, result_backend=url)
+
+
 def send_embed(chunk: Chunk) -> None:
     """Ask any embedding worker for the features of `chunk`."""
     app.send_task(EMBED_TASK, kwargs={"chunk": chunk.to_json()}, queue=EMBED_QUEUE)

@@ -181,6 +181,8 @@ class Intake:
         )
 
     def _register(self, stream: str, batch_id: str, described: Described) -> Submission:
+        if self.store.streams.known(stream, batch_id):
+            return Submission.DUPLICATE  # whatever baseline is set now
         recipe = self._recipe(stream)
         return self._send(
             FrameBatch(

@@ -6,12 +6,15 @@ descriptions below are what users read.
 
 from __future__ import annotations
 
+import difflib
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+import pydantic_settings
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from common.contracts import describe
@@ -139,6 +142,17 @@ class Settings(BaseSettings):
             )
         return self
 
+    @field_validator("daily_check")
+    @classmethod
+    def _is_a_cron_line(cls, line: str) -> str:
+        from celery.schedules import crontab
+
+        try:
+            crontab.from_string(line)
+        except ValueError as error:
+            raise ValueError(f"{line!r} is no cron line: give five fields, like '0 6 * * *' ({error})") from error
+        return line
+
     @property
     def roots(self) -> tuple[Path, ...]:
         """All folders that a source may lie in, resolved."""
@@ -155,11 +169,26 @@ class Settings(BaseSettings):
         return name
 
 
+def unknown_settings(environment: Mapping[str, str]) -> list[str]:
+    """Name the variables that look like settings of ours and are none, each with what may be meant."""
+    known = {f"SENTINEL_{name.upper()}" for name in Settings.model_fields}
+    found = []
+    for name in sorted(set(environment) - known):
+        if name.startswith("SENTINEL_"):
+            close = difflib.get_close_matches(name, known, n=1)
+            found.append(f"there is no setting {name}" + (f": is {close[0]} meant?" if close else ""))
+    return found
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """Return this process's settings, read once; raise `SettingsError` naming each wrong variable."""
     try:
         return Settings()
+    except pydantic_settings.SettingsError as error:
+        names = [name for name in Settings.model_fields if f'"{name}"' in str(error)]
+        which = ", ".join(f"SENTINEL_{name.upper()}" for name in names) or "a setting"
+        raise SettingsError(f"""{which} cannot be read: it must be JSON, like {{"cam7": "dock"}}""") from error
     except ValidationError as error:
         wrong = describe(error)
         for row in error.errors():

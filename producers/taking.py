@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.contracts import Submission, check_stream_name
-from common.errors import BadSource, BrokerUnavailable, Refused
+from common.errors import BadSource, BrokerUnavailable, Refused, SettingsError
 from common.frames.naming import natural_order
 from producers.looking import Tree
 
@@ -43,6 +43,7 @@ class Taker:
         self._submit = submit
         self._reject = reject
         self._tries: dict[Path, int] = {}
+        self._said: set[str] = set()
         self._backoff = 0.0  # 0: the broker answers
         self._retry_at = 0.0
 
@@ -64,6 +65,8 @@ class Taker:
             except BrokerUnavailable as error:
                 self._back_off(error)
                 return
+            except SettingsError as error:
+                self._wait_for_setting(unit, error)
             except Exception as error:
                 self._try_later(unit, error)
             else:
@@ -154,6 +157,13 @@ class Taker:
             log.warning("what has settled waits until the broker answers again: %s", error)
         self._backoff = min(max(2 * self._backoff, _FIRST_BACKOFF_SECONDS), _LAST_BACKOFF_SECONDS)
         self._retry_at = time.monotonic() + self._backoff
+
+    def _wait_for_setting(self, unit: Path, error: SettingsError) -> None:
+        """Let a unit wait that nothing is wrong with: it is the setting that has to be put right."""
+        if str(error) not in self._said:
+            self._said.add(str(error))
+            log.warning("%s waits in the folder: %s", unit, error)
+        self._tracker.postpone(unit, time.monotonic())
 
     def _try_later(self, unit: Path, error: Exception) -> None:
         """Let a unit wait that failed for a reason we do not know; refuse it at the last try."""

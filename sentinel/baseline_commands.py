@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from common.errors import BadBaseline, SentinelError
 from common.settings import get_settings
 from sentinel.console import err, frame_progress, out, print_json, print_messages, table
 
@@ -25,6 +27,7 @@ def build(
     ] = None,
     backbone: Annotated[str, typer.Option(help="Embedding model [SENTINEL_BACKBONE].")] = "",
     weights: Annotated[str, typer.Option(help="imagenet, a file, or random:SEED [SENTINEL_WEIGHTS].")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Take the place of a baseline of the same name.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Learn from golden footage what a stream looks like when all is well."""
@@ -35,13 +38,16 @@ def build(
     from sentinel.checking import find_sources
 
     check_name(name)
+    target = (out_dir or get_settings().baselines_dir) / name
+    if target.exists() and not replace:
+        raise BadBaseline(f"there is a baseline {name!r} in {target.parent}: say --replace, or choose another --name")
     chosen = {key: value for key, value in {"backbone": backbone, "weights": weights}.items() if value}
     settings = get_settings().model_copy(update=chosen)
     paths = [path for source in sources for path in find_sources(source)]
     err.print(f"backbone {settings.backbone}, weights {settings.weights}")
     extractor = Extractor(load_backbone(settings), Limits.from_settings(settings))
     with frame_progress() as progress:
-        stored = build_baseline(paths, name, (out_dir or settings.baselines_dir) / name, extractor, settings, progress)
+        stored = build_baseline(paths, name, target, extractor, settings, progress)
     manifest = stored.baseline.to_manifest()
     if as_json:
         print_json(manifest.model_dump_json())
@@ -56,11 +62,18 @@ def list_(as_json: JsonOption = False) -> None:
     from common.champions.baselines import list_baselines, read_manifest
 
     folder = get_settings().baselines_dir
-    files = [read_manifest(path) for path in list_baselines(folder)]
+    files, damaged = [], list[str]()
+    for path in list_baselines(folder):
+        try:
+            files.append(read_manifest(path))
+        except SentinelError as error:
+            damaged.append(f"[red]{path.name} cannot be used[/]: {error}")
+    for line in damaged:
+        err.print(line)
     if as_json:
         print_messages([file.manifest for file in files])
         return
-    if not files:
+    if not files and not damaged:
         out.print(f"no baselines in {folder}: make one with `sentinel baseline build FILES --name NAME`")
         return
     rows = [[f.manifest.name, f.digest[:12], f.manifest.recipe.backbone, str(f.manifest.rule.frames)] for f in files]
@@ -83,6 +96,9 @@ def show(name: str, as_json: JsonOption = False) -> None:
 def show_manifest(fields: dict[str, object], digest: str) -> None:
     rows = [["id", digest]]
     for name, value in fields.items():
+        if name == "created_at" and isinstance(value, float):
+            rows.append([name, f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M} UTC"])
+            continue
         if isinstance(value, dict):
             rows += [[f"{name}.{key}", _text(item)] for key, item in value.items()]
         elif isinstance(value, list) and value and isinstance(value[0], dict):

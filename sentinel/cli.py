@@ -6,8 +6,10 @@ Heavy imports (backbones, decoders, Celery) stay inside the commands, so that
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -17,8 +19,9 @@ from typing import Annotated
 import typer
 from rich.logging import RichHandler
 
+from common.contracts import worst
 from common.errors import SentinelError
-from common.settings import Settings, get_settings
+from common.settings import Settings, get_settings, unknown_settings
 from sentinel import baseline_commands, stream_commands
 from sentinel.console import EXIT_ERROR, EXIT_FAIL, EXIT_USAGE, REMEDIES, err, frame_progress, out, print_json, table
 
@@ -88,11 +91,11 @@ def check(
         if as_json:
             print_json(failure)
         raise
-    write_status(status_dir, result.to_json())
     if as_json:
         print_json(result.to_json())
     else:
         show_check(result)
+    write_status(status_dir, result.to_json())
     raise typer.Exit(0 if result.status == "PASS" else EXIT_FAIL)
 
 
@@ -100,26 +103,40 @@ def write_status(folder: Path | None, text: str) -> None:
     """Write `status.json`, whole or not at all: whoever watches the volume never reads half of it."""
     if folder is None:
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    staging = folder / ".status.json.tmp"
-    staging.write_text(text + "\n", encoding="utf-8")
-    staging.replace(folder / "status.json")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        staging = folder / ".status.json.tmp"
+        staging.write_text(text + "\n", encoding="utf-8")
+        staging.replace(folder / "status.json")
+    except OSError as error:
+        raise SentinelError(
+            f"status.json cannot be written to {folder} ({error.strerror}): give --status-dir a folder that can be"
+        ) from error
 
 
 def show_check(result) -> None:  # type: ignore[no-untyped-def]
-    rows = [
-        [
-            f"{window.start}-{window.stop}",
-            f"{window.start_time:.1f}-{window.stop_time:.1f} s",
-            window.status,
-            f"{window.drift_score:.2f}",
-            f"{window.p_value:.2g}",
-            window.cause or "",
-            ", ".join(f"{shift.feature} {shift.shift:+.1f}" for shift in window.leading_features[:3]),
-        ]
-        for window in result.windows
-    ]
-    table("Windows", ["frames", "time", "status", "score", "p", "cause", "what moved (in its usual spreads)"], rows)
+    runs = [list(group) for _, group in itertools.groupby(result.windows, key=lambda window: window.cause)]
+    rows = []
+    for run in runs:
+        # One row for windows in a row that say the same, with the figures of the one that says it most.
+        window = worst(run)
+        rows.append(
+            [
+                f"{run[0].start}-{run[-1].stop}",
+                f"{run[0].start_time:.1f}-{run[-1].stop_time:.1f} s",
+                str(len(run)),
+                window.status,
+                f"{window.drift_score:.2f}",
+                f"{window.p_value:.2g}",
+                window.cause or "",
+                ", ".join(f"{shift.feature} {shift.shift:+.1f}" for shift in window.leading_features[:3]),
+            ]
+        )
+    table(
+        "Windows",
+        ["frames", "time", "windows", "status", "score", "p", "cause", "what moved (in its usual spreads)"],
+        rows,
+    )
     colour = "green" if result.status == "PASS" else "red"
     why = f", cause {result.cause}" if result.cause else ""
     out.print(
@@ -132,18 +149,31 @@ def show_check(result) -> None:  # type: ignore[no-untyped-def]
 
 @app.command()
 def sabotage(
-    source: Annotated[Path, typer.Argument(help="An image, a folder of images, or a video.")],
-    out_dir: Annotated[Path, typer.Option("--out", help="Folder for the sabotaged copy.")],
-    fault: Annotated[str, typer.Option(help="Fault to add; `list` names them.")],
+    source: Annotated[Path | None, typer.Argument(help="An image, a folder of images, or a video.")] = None,
+    out_dir: Annotated[Path | None, typer.Option("--out", help="Folder for the sabotaged copy.")] = None,
+    fault: Annotated[str, typer.Option(help="Fault to add; `list` names them.")] = "list",
     severity: Annotated[int, typer.Option(min=1, max=5, help="1 mild to 5 gross.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal footage.")] = 0,
 ) -> None:
     """Make drifted footage: a copy of SOURCE with one fault in it."""
+    from common.frames.sources import is_media
     from producers.saboteur import Fault, copy_name
     from producers.saboteur import sabotage as spoil
 
+    if fault == "list":
+        out.print("\n".join(known.value for known in Fault))
+        raise typer.Exit
+    if source is None or out_dir is None:
+        err.print("name the SOURCE to spoil and the folder --out for its copy; --fault list shows the faults")
+        raise typer.Exit(EXIT_USAGE)
     if fault not in {known.value for known in Fault}:
         err.print(f"unknown fault {fault!r}; there are: {', '.join(known.value for known in Fault)}")
+        raise typer.Exit(EXIT_USAGE)
+    if is_media(out_dir) and not out_dir.is_dir():
+        err.print(f"--out is the folder for the copy, and {out_dir} looks like a file: name a folder")
+        raise typer.Exit(EXIT_USAGE)
+    if source.is_dir() and out_dir.resolve().is_relative_to(source.resolve()):
+        err.print(f"{out_dir} lies inside {source}, where clean and sabotaged would mix: name another folder")
         raise typer.Exit(EXIT_USAGE)
     out_dir.mkdir(parents=True, exist_ok=True)
     target = out_dir / copy_name(source, Fault(fault), severity)
@@ -154,10 +184,14 @@ def sabotage(
 @app.command()
 def up() -> None:
     """Run the whole stack on this machine, until Ctrl-C."""
+    from sentinel.doctor import require_sound
     from sentinel.stack import LocalStack
     from sentinel.tail import LogTail
 
     settings = get_settings()
+    for unknown in unknown_settings(os.environ):
+        err.print(f"[yellow]{unknown}[/]")
+    require_sound(settings)
     stop = stop_on_signals()
     stack = LocalStack(settings, lambda line: err.print(f"[dim]sentinel[/] {line}"))
     info = stack.start()

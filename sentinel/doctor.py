@@ -10,7 +10,8 @@ from pathlib import Path
 
 from common.contracts import Message
 from common.errors import SentinelError
-from common.settings import Settings
+from common.settings import Settings, unknown_settings
+from sentinel.local import settings_of_stack
 
 _LITTLE_DISK_BYTES = 1_000_000_000
 _LOOKED_AT = 200  # entries of a queue
@@ -30,9 +31,20 @@ class Finding(Message):
     detail: str
 
 
+def require_sound(settings: Settings) -> None:
+    """Raise the first thing that would keep a stack from working; what can wait is not looked at."""
+    if settings.redis_url:
+        _redis(settings)
+    _folder(settings.watch_dir, "SENTINEL_WATCH_DIR")
+    _folder(settings.state_dir, "SENTINEL_STATE_DIR")
+    _baseline(settings)
+
+
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything that the stack needs; each finding says what to do if it is not right."""
+    settings = settings_of_stack(settings)
     checks: list[tuple[str, Callable[[Settings], str]]] = [
+        ("settings", _names),
         ("redis-server", _redis_binary),
         ("Redis", _redis),
         ("queues", _queues),
@@ -132,10 +144,10 @@ def _is_envelope(entry: bytes | str) -> bool:
 
 
 def _folder(path: Path, setting: str) -> str:
-    nearest = path.resolve()
-    while not nearest.exists():
-        nearest = nearest.parent
-    if not os.access(nearest, os.W_OK):
+    from sentinel.stack import make_folder
+
+    make_folder(path, setting)
+    if not os.access(path, os.W_OK):
         raise SentinelError(f"{path.resolve()} cannot be written: change its permissions or {setting}")
     return str(path.resolve())
 
@@ -153,10 +165,18 @@ def _disk(settings: Settings) -> str:
 def _baseline(settings: Settings) -> str:
     from common.champions.baselines import find_baseline, load_baseline
 
-    if not settings.baseline:
+    names = [settings.baseline] if settings.baseline else []
+    names += settings.stream_baselines.values()
+    if not names:
         return "none set: `sentinel baseline build FILES --name NAME`, then SENTINEL_BASELINE=NAME"
-    stored = load_baseline(find_baseline(settings.baseline, settings.baselines_dir))
-    return f"{stored.baseline.name}, {stored.id[:12]}"
+    found = [load_baseline(find_baseline(name, settings.baselines_dir)) for name in dict.fromkeys(names)]
+    return ", ".join(f"{stored.baseline.name} {stored.id[:12]}" for stored in found)
+
+
+def _names(_: Settings) -> str:
+    if unknown := unknown_settings(os.environ):
+        raise SentinelError("; ".join(unknown))
+    return "all known"
 
 
 def _backbone(settings: Settings) -> str:

@@ -16,6 +16,7 @@ import psutil
 import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
+from pydantic import Field
 
 from common.contracts import Message
 from common.errors import SentinelError, SettingsError
@@ -35,6 +36,10 @@ class StackInfo(Message):
     redis_url: str
     flower_url: str
     watch_dir: str
+    baseline: str | None = None
+    stream_baselines: dict[str, str] = Field(default_factory=dict)
+    baselines_dir: str = ""
+    allowed_roots: tuple[str, ...] = ()
 
 
 class AlreadyRunning(SentinelError):
@@ -74,12 +79,16 @@ class LocalStack:
         try:
             redis_url = self.settings.redis_url or self._start_redis()
             flower = _flower_address(self.settings, self.say)
-            self.settings.watch_dir.mkdir(parents=True, exist_ok=True)
+            make_folder(self.settings.watch_dir, "SENTINEL_WATCH_DIR")
             self.info = StackInfo(
                 pid=os.getpid(),
                 redis_url=redis_url,
                 flower_url=f"http://{flower[0]}:{flower[1]}",
                 watch_dir=str(self.settings.watch_dir.resolve()),
+                baseline=self.settings.baseline,
+                stream_baselines=self.settings.stream_baselines,
+                baselines_dir=str(self.settings.baselines_dir.resolve()),
+                allowed_roots=tuple(str(root.resolve()) for root in self.settings.allowed_roots),
             )
             self._supervisor = Supervisor(
                 process_specs(self.settings, redis_url, flower),
@@ -123,7 +132,7 @@ class LocalStack:
             self._lock = None
 
     def _take_lock(self) -> None:
-        self.state_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(self.state_dir, "SENTINEL_STATE_DIR")
         lock = (self.state_dir / "stack.lock").open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -144,6 +153,16 @@ class LocalStack:
         self._redis.start()
         (folder / "redis.pid").write_text(str(self._redis.pid), encoding="utf-8")
         return self._redis.url
+
+
+def make_folder(path: Path, setting: str) -> None:
+    """Make a folder that a setting names; raise `SettingsError` where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"{setting} is {path}, which cannot be made ({error.strerror}): name another folder"
+        ) from error
 
 
 def _end_orphan(pid_file: Path, say: Callable[[str], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime
 from typing import Annotated
@@ -13,6 +14,8 @@ from common.contracts import (
     Chunk,
     DeadLetter,
     DeadLetterKind,
+    Event,
+    EventType,
     Message,
     RawTask,
     Remedy,
@@ -21,16 +24,17 @@ from common.contracts import (
     Submission,
     Verdict,
 )
-from common.errors import BadMessage, NotPromoted
+from common.errors import BadMessage, NotPromoted, SentinelError
 from common.settings import get_settings
 from common.store import Store
-from sentinel.console import EXIT_USAGE, err, out, print_json, print_messages, table
-from sentinel.local import open_store
+from sentinel.console import EXIT_ERROR, EXIT_USAGE, err, out, print_json, print_messages, table
+from sentinel.local import open_store, redis_url, settings_of_stack
 
 dead_app = typer.Typer(help="Work that was given up: look, retry, drop.", no_args_is_help=True)
 champions_app = typer.Typer(help="Champions and their history.", no_args_is_help=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+_LONGEST_SUMMARY = 200  # characters
 _QUEUES = ("embed", "reduce", "retrain")
 
 
@@ -76,8 +80,6 @@ def stream_status(store: Store, stream: str) -> StreamStatus:
 
 def status(as_json: JsonOption = False) -> None:
     """Show every stream, queue and champion."""
-    from sentinel.local import redis_url
-
     settings = get_settings()
     store = open_store(settings)
     report = SystemStatus(
@@ -128,8 +130,25 @@ def events(
         print_messages(found)
         return
     for event in found:
-        out.print(f"{_clock(event.time)}  {event.type.value}  {event.stream or event.model}", markup=False)
-        out.print(f"    {event.data}", markup=False, style="dim")
+        line = f"{_clock(event.time)}  {event.type.value:20s} {event.stream or event.model}  {summary(event)}"
+        out.print(line, markup=False)
+
+
+def summary(event: Event) -> str:
+    """Say what an event says, on one line; `--json` has the whole of it."""
+    if event.type in {EventType.VERDICT_PASS, EventType.VERDICT_FAIL}:
+        verdict = Verdict.from_json(event.data)
+        why = f", {verdict.cause}" if verdict.cause else ""
+        sure = ", confirmed" if verdict.confirmed else ""
+        return (
+            f"frames {verdict.start} to {verdict.stop}, score {verdict.drift_score:.2f}, "
+            f"p {verdict.p_value:.2g}{why}{sure}"
+        )
+    fields = json.loads(event.data)
+    shown = [
+        f"{name} {value}" for name, value in fields.items() if isinstance(value, str | int | float) and value != ""
+    ]
+    return ", ".join(shown)[:_LONGEST_SUMMARY]
 
 
 @dead_app.command("list")
@@ -159,20 +178,30 @@ def dead_retry(
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
 ) -> None:
     """Try given-up work again; what fails again comes back with its new reason."""
+    from common import broker
     from common.intake import Intake
 
-    settings = get_settings()
+    settings = settings_of_stack(get_settings())
     store = open_store(settings)
+    broker.connect_to(redis_url(settings))
     intake = Intake(settings, store)
+    failed = False
     try:
         for letter in _chosen(store, letter_id, everything=everything):
-            became = retry(letter, store, intake)
+            try:
+                became = retry(letter, store, intake)
+            except (SentinelError, OSError) as error:
+                failed = True
+                err.print(f"{letter.id[:8]} {letter.subject}: stays a dead letter: {error}", markup=False)
+                continue
             # Dropped last, so that nothing is lost in between; what was refused again is the same letter again.
             if became != Submission.REJECTED.value:
                 store.logbook.drop(letter)
             out.print(f"{letter.id[:8]} {letter.subject}: {became}", markup=False)
     finally:
         intake.close()
+    if failed:
+        raise typer.Exit(EXIT_ERROR)
 
 
 def retry(letter: DeadLetter, store: Store, intake) -> str:  # type: ignore[no-untyped-def]

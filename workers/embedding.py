@@ -98,14 +98,22 @@ def finish(task: Task, chunk: Chunk) -> Finished:
         features = extract(chunk)
     except Refused as error:
         return give_up(chunk, error)
-    except (Exception, SoftTimeLimitExceeded) as error:
+    except (Exception, SoftTimeLimitExceeded) as trouble:
+        reason = too_slow(chunk) if isinstance(trouble, SoftTimeLimitExceeded) else trouble
         if deliveries >= most:
-            return give_up(chunk, error)
+            return give_up(chunk, reason)
         log.warning(
-            "chunk %s failed (%s: %s), delivery %d of %d", chunk.id, type(error).__name__, error, deliveries, most
+            "chunk %s failed (%s: %s), delivery %d of %d", chunk.id, type(reason).__name__, reason, deliveries, most
         )
-        raise task.retry(exc=error, countdown=_RETRY_SECONDS, max_retries=None) from error
+        raise task.retry(exc=reason, countdown=_RETRY_SECONDS, max_retries=None) from trouble
     return streams.finish(chunk, features)
+
+
+def too_slow(chunk: Chunk) -> BadSource:
+    return BadSource(
+        f"{chunk.source.uri}: frames {chunk.start} to {chunk.stop or 'the end'} took longer than a task may: "
+        "raise SENTINEL_VISIBILITY_SECONDS, lower SENTINEL_CHUNK_FRAMES, or run fewer SENTINEL_EMBED_PROCESSES here"
+    )
 
 
 def extract(chunk: Chunk) -> FeatureBlock:

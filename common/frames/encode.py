@@ -104,7 +104,8 @@ def _encode(container: OutputContainer, frames: Iterable[Frame], fps: float, pat
 def _open_stream(container: OutputContainer, image: Image, fps: float, path: Path) -> VideoStream:
     encoder, options = _ENCODERS[path.suffix.lower()]
     rate = Fraction(fps).limit_denominator(_FINEST_RATE)
-    stream = container.add_stream(encoder, rate=rate, options=dict(options))
+    # A key frame a second: whoever reads a part of it does not decode all that comes before.
+    stream = container.add_stream(encoder, rate=rate, options={**options, "g": str(max(1, round(fps)))})
     assert isinstance(stream, VideoStream)  # the encoders above are all of video
     stream.width, stream.height = image.shape[1] // 2 * 2, image.shape[0] // 2 * 2
     stream.pix_fmt = "yuv420p"

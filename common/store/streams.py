@@ -120,7 +120,8 @@ class StreamStore:
         return keys.stream_key(stream, "folder", content_id(folder))
 
     def known(self, stream: str, batch_id: str) -> bool:
-        return bool(self.client.exists(keys.stream_key(stream, "batch", batch_id)))
+        """Say whether the stream has had a batch. A source that is still offered stays known."""
+        return bool(self.client.expire(keys.stream_key(stream, "batch", batch_id), self._retention))
 
     def keep_data(self, stream: str, batch_id: str, data: bytes) -> None:
         """Keep an image that came inside a camera event until it is judged, and a little longer for a retraining."""

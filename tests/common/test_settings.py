@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import SettingsError
-from common.settings import Settings, get_settings
+from common.settings import Settings, get_settings, unknown_settings
 from sentinel.settings_table import rows
 
 
@@ -42,3 +42,16 @@ def test_the_readme_lists_every_setting_as_it_is() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     for row in rows():
         assert row in readme, "run `make settings-table` and paste it into README.md"
+
+
+def test_a_setting_that_must_be_json_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENTINEL_STREAM_BASELINES", "cam7=dock")
+    get_settings.cache_clear()
+    with pytest.raises(SettingsError, match="SENTINEL_STREAM_BASELINES cannot be read: it must be JSON"):
+        get_settings()
+    get_settings.cache_clear()
+
+
+def test_a_misspelt_setting_is_named_with_what_may_be_meant() -> None:
+    environment = {"SENTINEL_BASELNE": "dock", "SENTINEL_BASELINE": "dock", "HOME": "/"}
+    assert unknown_settings(environment) == ["there is no setting SENTINEL_BASELNE: is SENTINEL_BASELINE meant?"]

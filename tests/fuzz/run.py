@@ -153,7 +153,7 @@ def seed_files(folder: Path, rng: random.Random) -> list[Path]:
     for suffix in (".jpg", ".png", ".webp", ".bmp", ".tiff"):
         made.append(folder / f"still{suffix}")
         assert cv2.imwrite(str(made[-1]), picture(rng))
-    for suffix in (".mp4", ".mkv", ".avi"):
+    for suffix in (".mp4", ".mkv", ".ts", ".webm"):
         made.append(folder / f"clip{suffix}")
         write_video(made[-1], [picture(rng) for _ in range(8)], fps=10.0)
     return made

@@ -5,8 +5,8 @@ from celery import Celery
 
 from common.broker import DAILY_TASK, RETENTION_TASK, SWEEP_TASK
 from common.errors import SettingsError
-from common.settings import Settings
-from producers.schedule import configure, cron
+from common.settings import Settings, get_settings
+from producers.schedule import configure
 
 
 def test_the_schedule_follows_the_settings(settings: Settings) -> None:
@@ -19,6 +19,9 @@ def test_the_schedule_follows_the_settings(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("line", ["", "daily", "61 * * * *", "* * * *"])
-def test_a_line_that_is_no_cron_line_names_the_setting(line: str) -> None:
-    with pytest.raises(SettingsError, match="SENTINEL_DAILY_CHECK"):
-        cron(line)
+def test_a_line_that_is_no_cron_line_names_the_setting(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENTINEL_DAILY_CHECK", line)
+    get_settings.cache_clear()
+    with pytest.raises(SettingsError, match=r"SENTINEL_DAILY_CHECK.*five fields"):
+        get_settings()
+    get_settings.cache_clear()
