@@ -124,6 +124,18 @@ def test_nothing_is_lost_while_the_broker_is_away(watched: Watched, caplog: pyte
     assert sum("until the broker answers" in record.getMessage() for record in caplog.records) == 1
 
 
+def test_files_wait_for_a_setting_that_is_missing_and_are_no_trouble(
+    polled: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    polled.intake.trouble = SettingsError("stream 'dock' has no baseline: set SENTINEL_BASELINE")
+    polled.drop("dock/1.mp4")
+    wait_until(lambda: polled.intake.asked >= 5)
+    assert polled.intake.rejected == []
+    assert sum("waits in the folder" in record.getMessage() for record in caplog.records) == 1
+    polled.intake.trouble = None
+    polled.wait_for(("dock", "dock/1.mp4"))
+
+
 def test_a_refusal_by_the_intake_is_reported_and_the_rest_goes_on(polled: Watched) -> None:
     polled.intake.trouble = BadSource("no video in it")
     polled.drop("dock/1.mp4")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from common.broker import EMBED_TASK, make_app
-from common.contracts import BatchReport, Event, EventType, SourceKind, Verdict
+from common.contracts import BatchReport, DeadLetter, DeadLetterKind, Event, EventType, SourceKind, Verdict
 from common.frames.decode import sampled_frames
 from common.frames.sources import Limits
 from common.settings import Settings
@@ -142,6 +145,31 @@ def test_bad_files_become_dead_letters_that_say_what_to_do_and_the_stream_goes_o
     shown = stack.world.run("dead", "list")
     assert shown.returncode == 0
     assert "specversion" in shown.stdout
+
+
+def test_a_chunk_that_was_given_up_is_tried_again_from_another_shell(stack: Running) -> None:
+    """The shell knows neither the private Redis nor the baseline: the running stack says so."""
+    folder = stack.world.watch_dir / "torn"
+    folder.mkdir(parents=True, exist_ok=True)
+    image = folder / "torn.png"
+    assert cv2.imwrite(str(image), np.random.default_rng(0).integers(0, 255, (360, 640, 3), np.uint8))
+    whole = image.read_bytes()
+    image.write_bytes(whole[: len(whole) // 2])
+
+    def torn() -> list[DeadLetter]:
+        return [letter for letter in stack.store.logbook.letters() if "torn.png" in letter.subject]
+
+    wait_until("the torn image to be given up", torn)
+    (letter,) = torn()
+    assert letter.kind is DeadLetterKind.CHUNK
+    shell = {k: v for k, v in stack.world.environment.items() if k not in {"SENTINEL_BASELINE", "SENTINEL_WATCH_DIR"}}
+    command = [sys.executable, "-m", "sentinel", "dead", "retry", letter.id]
+    done = subprocess.run(command, env=shell, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "accepted" in done.stdout
+    wait_until(
+        "it to be given up again, with a reason of its own", lambda: [x.id for x in torn()] not in ([], [letter.id])
+    )
 
 
 def test_flower_shows_the_workers_to_whoever_has_the_password(stack: Running) -> None:
