@@ -57,7 +57,7 @@ def video_frames(
     to_rgb = ToRgb()
     given = 0
     if len(wanted):
-        for index, pts, frame in _pick(_from(path, timeline, int(wanted[start]), limits, trouble), wanted, start, stop):
+        for index, pts, frame in _pick(_from(path, timeline, wanted, start, limits, trouble), wanted, start, stop):
             limits.check_size(f"{path}, frame at {timeline.seconds(pts):.2f} s,", frame.width, frame.height)
             given += 1
             yield Frame(image=to_rgb(frame), index=index, time=timeline.seconds(pts))
@@ -87,9 +87,9 @@ def _pick(
 
 
 def _from(
-    path: Path, timeline: Timeline, first: int, limits: Limits, trouble: _Trouble
+    path: Path, timeline: Timeline, wanted: TimestampArray, start: int, limits: Limits, trouble: _Trouble
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """Yield (pts, frame) in order of showing, from the one at `first` on.
+    """Yield (pts, frame) in order of showing, from the wanted one at `start` on; others may be left out.
 
     Decoding starts at the last key frame before. If that one is not shown
     itself, the entry was not clean: the seek was inexact, or the picture is
@@ -97,9 +97,11 @@ def _from(
     If a packet fails on the way to `first`, what follows may lean on it. In
     both cases decoding starts at the key frame before that, then at the beginning.
     """
+    first = int(wanted[start])
+    needed = None if timeline.counted or len(wanted) == len(timeline.pts) else frozenset(wanted.tolist())
     for key in _starts(timeline, first):
         trouble.packets, clean, arrived = 0, key is None, key is None
-        for pts, frame in _decoded(path, timeline, key, limits, trouble):
+        for pts, frame in _decoded(path, timeline, key, needed, limits, trouble):
             clean = clean or (key is not None and pts <= key)
             if not clean:
                 break
@@ -120,8 +122,9 @@ def _starts(timeline: Timeline, first: int) -> list[int | None]:
 
 
 def _decoded(
-    path: Path, timeline: Timeline, key: int | None, limits: Limits, trouble: _Trouble
+    path: Path, timeline: Timeline, key: int | None, needed: frozenset[int] | None, limits: Limits, trouble: _Trouble
 ) -> Iterator[tuple[int, VideoFrame]]:
+    """Yield frames from a key frame on; with `needed` times, those that no other refers to only where needed."""
     with open_video(path, limits) as (container, stream):
         codec = stream.codec_context
         codec.thread_count = 1  # one process a core does the work in parallel
@@ -134,6 +137,8 @@ def _decoded(
                 return
         count = 0
         for packet in _with_flush(packets_of(container, stream)):
+            if needed is not None and packet is not None:
+                codec.skip_frame = "DEFAULT" if packet.pts in needed else "NONREF"
             try:
                 frames = codec.decode(packet)
             except (av.error.FFmpegError, ValueError) as error:

@@ -167,3 +167,40 @@ def test_names_are_unique_and_the_version_follows_from_them() -> None:
     assert {"luma", "noise", "edge_peak", "blockiness", "layout_light"} <= FAMILIES
     assert sum(len(sensor.names) for sensor in SENSORS) == len(SENSOR_NAMES)
     assert SENSORS_VERSION.startswith("v")
+
+
+def by_the_book(image: Image) -> dict[str, float]:
+    """Noise, flatness and blockiness as their definitions say, in plain NumPy; the frame is read whole."""
+    luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    height, width = luma.shape
+    bands = luma[: height // 32 * 32].reshape(-1, 32, width)
+    across, down = (np.minimum(np.abs(np.diff(bands, axis=axis)), 12.0) for axis in (2, 1))
+
+    def excess(profile: np.ndarray) -> float:
+        beyond = profile[1:-1] - (profile[:-2] + profile[2:]) / 2
+        border = np.arange(1, len(profile) - 1) % 8 == 7
+        return float((beyond[border].mean() - beyond[~border].mean()) / (profile.mean() + 0.2))
+
+    tiles = bands[:, :, : width // 16 * 16].reshape(len(bands), 2, 16, -1, 16)
+    spread = tiles.std(axis=(2, 4))
+    mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+    answer = np.abs(cv2.filter2D(bands.reshape(-1, width), cv2.CV_32F, mask)).reshape(bands.shape)[:, 4:-4]
+    blocks = answer[:, :, : width // 8 * 8].reshape(len(bands), 3, 8, -1, 8).mean(axis=(2, 4))
+    calm = np.quantile(np.array_split(blocks[: len(bands) // 4], 4, axis=2)[0], 0.25)
+    return {
+        "blockiness": (excess(across.mean(axis=(0, 1))) + excess(down.mean(axis=(0, 2)))) / 2,
+        "flat_area": float((spread < 0.7).mean()),
+        "noise.00": float(np.log(calm / (6 * 0.7979) + 0.5)),
+    }
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_fast_arithmetic_gives_what_the_definitions_say(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 255, (16, 24, 3), dtype=np.uint8)
+    image = cv2.resize(coarse, (384, 256), interpolation=cv2.INTER_CUBIC).astype(np.int16)
+    image = np.clip(image + rng.normal(0, seed, image.shape).astype(np.int16), 0, 255).astype(np.uint8)
+    found = dict(zip(SENSOR_NAMES, measure(image).tolist(), strict=True))
+    for name, value in by_the_book(image).items():
+        floor = SENSOR_FLOORS[SENSOR_NAMES.index(name)]
+        assert found[name] == pytest.approx(value, abs=1e-4 * floor), name

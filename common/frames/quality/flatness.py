@@ -14,10 +14,9 @@ _DARK, _CALM = 40.0, 3.0  # grey levels: a dark cover shows no more than a senso
 
 
 def _read(planes: Planes) -> FloatArray:
-    width = planes.fine.shape[1] // _TILE * _TILE
-    tiles = planes.fine[:, :width].reshape(planes.count, BAND // _TILE, _TILE, width // _TILE, _TILE)
-    mean = tiles.mean(axis=(2, 4))
-    spread = np.sqrt(np.maximum(np.square(tiles).mean(axis=(2, 4)) - mean * mean, 0))
+    bands = planes.fine.reshape(planes.count, BAND, -1)
+    mean = planes.blocks(bands, _TILE)
+    spread = np.sqrt(np.maximum(planes.blocks(np.square(bands), _TILE) - mean * mean, 0))
     return np.array([(spread < _FLAT).mean(), ((spread < _CALM) & (mean < _DARK)).mean()], np.float32)
 
 

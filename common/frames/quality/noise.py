@@ -23,16 +23,21 @@ _OFFSET = 0.5  # grey levels: below half a level, noise is quantisation
 
 
 def _read(planes: Planes) -> FloatArray:
-    answer = np.abs(cv2.filter2D(planes.fine, cv2.CV_32F, _MASK))
-    rows = np.asarray(planes.inside(answer), np.float32)
-    width = rows.shape[2] // _BLOCK * _BLOCK
-    blocks = rows[:, :, :width].reshape(planes.count, -1, _BLOCK, width // _BLOCK, _BLOCK).mean(axis=(2, 4))
-    tiles = [
-        np.quantile(part, _CALM)
-        for bands in planes.rows_of_tiles()
-        for part in np.array_split(blocks[bands], GRID, axis=2)
-    ]
+    # Whole numbers: exact, and half as wide as floats.
+    answer = cv2.filter2D(planes.bands, cv2.CV_16S, _MASK)
+    rows = np.abs(np.asarray(planes.inside(answer), np.int16)).astype(np.float32)
+    blocks = planes.blocks(rows, _BLOCK)
+    tiles = [_calm(part) for bands in planes.rows_of_tiles() for part in np.array_split(blocks[bands], GRID, axis=2)]
     return np.asarray(np.log(np.array(tiles) / (_MASK_GAIN * _MEAN_OF_NORMAL) + _OFFSET), np.float32)
+
+
+def _calm(blocks: FloatArray) -> float:
+    """Return the quantile of the calm blocks, interpolated; NumPy's own costs ten times as much."""
+    ordered = np.sort(blocks, axis=None)
+    at = _CALM * (len(ordered) - 1)
+    low = int(at)
+    high = min(low + 1, len(ordered) - 1)
+    return float(ordered[low] + (ordered[high] - ordered[low]) * (at - low))
 
 
 NOISE = tiled(_read, GRID, noise=0.4)  # natural log of sigma in grey levels: half as much noise again

@@ -69,6 +69,15 @@ class Planes:
         rows = plane.shape[0] // self.count
         return plane.reshape(self.count, rows, plane.shape[1])[:, seam : rows - seam]
 
+    def blocks(self, plane: FloatArray, side: int) -> FloatArray:
+        """Return (n, rows // side, width // side): means of side x side blocks of (n, rows, width), what is left over
+        at the right is left out. `rows` must be a multiple of `side`."""
+        count, rows, width = plane.shape
+        wide = width // side
+        whole = np.ascontiguousarray(plane[:, :, : wide * side]).reshape(count * rows, wide * side)
+        small = cv2.resize(whole, (wide, count * rows // side), interpolation=cv2.INTER_AREA)
+        return np.asarray(small, np.float32).reshape(count, rows // side, wide)
+
     def rows_of_tiles(self) -> list[slice]:
         """Return which bands belong to each row of tiles; a low frame's tiles share bands."""
         return [
