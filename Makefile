@@ -51,9 +51,11 @@ chaos: install   ## kill, double, poison, count: MINUTES=10 SEED=1
 fuzz: install    ## mutated camera events and files: EVENTS=10000 FILES=10000 SEED=1
 	$(BIN)/python -m tests.fuzz.run --events $(or $(EVENTS),10000) --files $(or $(FILES),10000) --seed $(or $(SEED),1)
 
-bench: install   ## benchmarks; DATA=folder with clips
-	$(BIN)/python -m benchmarks.judging
-	$(BIN)/python -m benchmarks.pipeline $(if $(DATA),--data "$(DATA)")
+bench: install   ## throughput, latency, judge, scale; DATA=folder with clips
+	$(BIN)/python -m benchmarks.judge
+	$(BIN)/python -m benchmarks.throughput $(if $(DATA),--data "$(DATA)")
+	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.scale
 
 lint: install    ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

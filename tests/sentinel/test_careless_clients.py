@@ -6,6 +6,7 @@ import json
 import pickle
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -18,9 +19,11 @@ from tests.sentinel.conftest import Running, World, start, wait_until
 
 
 @pytest.fixture
-def stack(world: World) -> Iterator[Running]:
+def stack(world: World, tmp_path: Path) -> Iterator[Running]:
+    """A stack in a folder of its own: what is done to it must not show elsewhere."""
+    own = {"SENTINEL_STATE_DIR": str(tmp_path / "state"), "SENTINEL_WATCH_DIR": str(tmp_path / "incoming")}
     get_settings.cache_clear()
-    running = start(world)
+    running = start(World(tmp_path, {**world.environment, **own}))
     yield running
     if running.process.poll() is None:
         running.interrupt()
@@ -32,7 +35,7 @@ def found_by_doctor(world: World) -> dict[str, Finding]:
 
 
 @pytest.mark.timeout(400)
-def test_garbage_on_a_broker_list_and_tasks_of_nobody_stop_nothing(stack: Running) -> None:
+def test_garbage_on_a_broker_list_and_tasks_of_nobody_stop_nothing(stack: Running, world: World) -> None:
     client = stack.store.client
     settings = Settings(_env_file=None, redis_url=stack.info.redis_url)  # type: ignore[call-arg]
     sender = make_app(settings)
@@ -48,7 +51,7 @@ def test_garbage_on_a_broker_list_and_tasks_of_nobody_stop_nothing(stack: Runnin
     for garbage in (b"not json", b"\xff\xfe", json.dumps({"body": "x"}).encode(), pickle.dumps({"a": 1})):
         client.lpush("embed", garbage)
     wait_until("the garbage to be gone", lambda: client.llen("embed") == 0)
-    drop(stack.world.folder / "clean.mp4", stack.world.watch_dir / "careless")
+    drop(world.folder / "clean.mp4", stack.world.watch_dir / "careless")
 
     def complete() -> bool:
         return any(

@@ -1,6 +1,6 @@
 """How fast a verdict is: Sentinel's exact distances beside SciPy's, in the same run, on one thread.
 
-    python -m benchmarks.judging [--runs 5]
+    python -m benchmarks.judge [--runs 5]
 
 The reference calls scipy.stats.ks_2samp and wasserstein_distance once a
 dimension, as one would by hand. Both get the same arrays; the results are

@@ -1,0 +1,156 @@
+"""What a frame costs the reducer and Redis, with 1 to 1,000 cameras.
+
+    python -m benchmarks.scale [--cameras 1,10,100,1000] [--chunks 1000]
+
+Feature traffic of simulated cameras (chunks of 12 frames, MobileNetV2's width,
+real sensors' names) goes through a real Redis and the reducer's own function,
+after every camera's window is full. Printed for each number of cameras: Redis
+commands, bytes and reducer time a frame. The reference is the row of 10 cameras.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import redis
+
+from benchmarks.machine import machine
+from common.champions.baselines import save_baseline
+from common.contracts import FeatureBlock, FrameBatch, Recipe, Source, SourceKind, content_id
+from common.drift.baseline import Baseline
+from common.drift.windows import WindowRule
+from common.frames.quality import SENSOR_FLOORS, SENSOR_NAMES
+from sentinel.redis_server import RedisServer
+
+_WIDTH, _CHUNK, _WINDOW = 1280, 12, 48
+_RECIPE = Recipe(backbone="-", weights="-", precision="-", route="-", sensors="-", sample_fps=5.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cameras", default="1,10,100,1000")
+    parser.add_argument("--chunks", type=int, default=1000, help="chunks measured, over all cameras")
+    chosen = parser.parse_args()
+    counts = [int(count) for count in chosen.cameras.split(",")]
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        save_baseline(baseline(rng), folder / "baseline")
+        rows = []
+        for count in counts:
+            server = RedisServer(folder / f"redis-{count}", max_mb=4000)
+            server.start()
+            try:
+                rows.append(measure(server.url, folder, count, chosen.chunks, rng))
+            finally:
+                server.stop()
+            print(f"{count} cameras done", file=sys.stderr, flush=True)
+    report(rows)
+
+
+def baseline(rng: np.random.Generator) -> Baseline:
+    """Return a baseline of made-up footage as long as any keeps."""
+    return Baseline.fit(
+        [("made-up", features(rng, 2000))], name="made-up", recipe=_RECIPE,
+        rule=WindowRule(frames=_WINDOW, stride=_CHUNK), sensor_names=SENSOR_NAMES, sensor_floors=SENSOR_FLOORS,
+        created_at=0.0, libraries={},
+    )  # fmt: skip
+
+
+def features(rng: np.random.Generator, count: int) -> FeatureBlock:
+    return FeatureBlock(
+        rng.normal(size=(count, _WIDTH)).astype(np.float32),
+        rng.normal(0.0, 0.01, size=(count, len(SENSOR_NAMES))).astype(np.float32),
+        np.arange(count) / 5.0,
+        ("made-up",),
+        np.zeros(count, np.int32),
+    ).as_stored()
+
+
+def measure(url: str, folder: Path, cameras: int, chunks: int, rng: np.random.Generator) -> dict[str, float]:
+    """Return Redis commands, bytes and reducer milliseconds a frame."""
+    os.environ |= {"SENTINEL_REDIS_URL": url, "SENTINEL_BASELINE": str(folder / "baseline")}
+    os.environ["SENTINEL_STATE_DIR"] = str(folder / "state")
+    from common.settings import get_settings
+    from workers import context
+    from workers.reducer import move_on
+
+    for cached in (get_settings, context.store, context.baselines):
+        cached.cache_clear()
+    logging.disable(logging.INFO)
+    store, client = context.store(), redis.Redis.from_url(url)
+    blocks = [features(rng, _CHUNK) for _ in range(32)]
+    fed = 0
+
+    def feed(camera: int) -> float:
+        nonlocal fed
+        stream = f"cam{camera}"
+        batch = FrameBatch(
+            id=content_id(stream, fed), stream=stream,
+            source=Source(uri=f"/{fed}.mp4", kind=SourceKind.VIDEO, size=1, digest=str(fed)),
+            expected_frames=_CHUNK, chunk_frames=_CHUNK, recipe=_RECIPE, received_at=0.0,
+        )  # fmt: skip
+        fed += 1
+        store.streams.register(batch)
+        (chunk,) = batch.chunks()
+        store.streams.count_delivery(chunk)
+        store.streams.finish(chunk, blocks[fed % len(blocks)])
+        began = time.perf_counter()
+        move_on(stream)
+        return time.perf_counter() - began
+
+    for _ in range(_WINDOW // _CHUNK):
+        for camera in range(cameras):
+            feed(camera)
+    before = usage(client)
+    times = [feed(number % cameras) for number in range(chunks)]
+    after = usage(client)
+    frames = chunks * _CHUNK
+    return {
+        "cameras": cameras,
+        "commands": (after["commands"] - before["commands"]) / frames,
+        "bytes": (after["bytes"] - before["bytes"]) / frames,
+        "reducer_ms": statistics.median(times) * 1e3 / _CHUNK,
+        "redis_ms": (after["cpu"] - before["cpu"]) * 1e3 / frames,
+        "memory_kb": after["memory"] / 1e3 / cameras,
+    }
+
+
+def usage(client: redis.Redis) -> dict[str, float]:
+    info = client.info()
+    return {
+        "commands": float(info["total_commands_processed"]),
+        "bytes": float(info["total_net_input_bytes"] + info["total_net_output_bytes"]),
+        "cpu": float(info["used_cpu_sys"] + info["used_cpu_user"]),
+        "memory": float(info["used_memory"]),
+    }
+
+
+def report(rows: list[dict[str, float]]) -> None:
+    reference = next((row for row in rows if row["cameras"] == 10), rows[0])
+    print(machine())
+    print(f"a frame of {_WIDTH} + {len(SENSOR_NAMES)} features, chunks of {_CHUNK}, windows of {_WINDOW}\n")
+    print("| cameras | Redis commands | bytes | Redis ms | reducer ms (median) | ratio | Redis kB a camera |")
+    print("|---|---|---|---|---|---|---|")
+    for row in rows:
+        ratio = row["reducer_ms"] / reference["reducer_ms"]
+        print(
+            f"| {row['cameras']:.0f} | {row['commands']:.2f} | {row['bytes']:.0f} | {row['redis_ms']:.3f} | "
+            f"{row['reducer_ms']:.3f} | {ratio:.2f} | {row['memory_kb']:.0f} |"
+        )
+    results = Path(__file__).parent / "results"
+    results.mkdir(exist_ok=True)
+    (results / "scale.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

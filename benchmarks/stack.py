@@ -1,0 +1,89 @@
+"""A real stack for benchmarks: `sentinel up` in a process of its own, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.contracts import BatchReport, EventType
+from common.settings import Settings
+from common.store import Store
+from sentinel.stack import read_info, wait_for_workers
+
+_PATIENCE_SECONDS = 600.0
+
+
+@dataclass
+class Bench:
+    """A stack that is up, and where footage is dropped."""
+
+    folder: Path
+    watch_dir: Path
+    store: Store
+
+    def drop(self, clip: Path, stream: str, number: int) -> None:
+        """Put a copy of `clip` into a stream, with a box at its end that makes its content another."""
+        target = self.watch_dir / stream / f"{number:05d}{clip.suffix}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = target.with_name(f".{target.name}.part")
+        shutil.copyfile(clip, staging)
+        note = f"take {number}".encode()
+        with staging.open("ab") as file:
+            file.write(struct.pack(">I4s", 8 + len(note), b"free") + note)
+        staging.rename(target)
+
+    def complete(self) -> list[BatchReport]:
+        return [
+            BatchReport.from_json(event.data)
+            for event in self.store.logbook.events()
+            if event.type is EventType.BATCH_COMPLETE
+        ]
+
+    def wait_for(self, batches: int) -> list[BatchReport]:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while len(found := self.complete()) < batches:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{batches} batches fed, {len(found)} complete; logs in {self.folder}")
+            time.sleep(0.02)
+        return found
+
+
+@contextmanager
+def running_stack(folder: Path, golden: Path, **settings: str) -> Iterator[Bench]:
+    """Build a baseline from `golden`, bring a stack up that judges by it, and stop it in the end."""
+    environment = {
+        **os.environ,
+        "SENTINEL_STATE_DIR": str(folder / "state"),
+        "SENTINEL_WATCH_DIR": str(folder / "incoming"),
+        "SENTINEL_BASELINES_DIR": str(folder / "baselines"),
+        "SENTINEL_BASELINE": "golden",
+        "SENTINEL_FLOWER_PORT": "0",
+        "SENTINEL_COOLDOWN_SECONDS": "86400",
+        **settings,
+    }
+    sentinel = [sys.executable, "-m", "sentinel"]
+    build = [*sentinel, "baseline", "build", str(golden), "--name", "golden", "--json"]
+    subprocess.run(build, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with (folder / "up.log").open("ab") as log:
+        stack = subprocess.Popen([*sentinel, "up"], env=environment, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while (info := read_info(folder / "state")) is None:
+            if time.monotonic() > deadline or stack.poll() is not None:
+                raise RuntimeError((folder / "up.log").read_text())
+            time.sleep(0.1)
+        wait_for_workers(info.redis_url, {"embed", "reduce"}, 60)
+        time.sleep(3)  # the pool's processes load their backbone
+        yield Bench(folder, folder / "incoming", Store(info.redis_url, Settings(_env_file=None)))
+    finally:
+        stack.send_signal(signal.SIGINT)
+        stack.wait(120)
