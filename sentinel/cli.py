@@ -64,6 +64,7 @@ def check(
     baseline: Annotated[str, typer.Option(help="Name or folder of the golden baseline.")] = "",
     as_json: JsonOption = False,
     status_dir: Annotated[Path | None, typer.Option(help="Write status.json into this folder.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page with a picture of the scores to this file.")] = None,
 ) -> None:
     """Judge footage against a baseline, without Redis or Celery. Exit 0: PASS, 1: FAIL, 3: no verdict."""
     from common.backbones import load_backbone
@@ -72,6 +73,7 @@ def check(
     from common.extraction import Extractor
     from common.frames.sources import Limits
     from sentinel import checking
+    from sentinel.report import write_report
 
     settings = get_settings()
     try:
@@ -96,6 +98,8 @@ def check(
     else:
         show_check(result)
     write_status(status_dir, result.to_json())
+    if report is not None:
+        write_report(result, report, threshold=settings.drift_threshold)
     raise typer.Exit(0 if result.status == "PASS" else EXIT_FAIL)
 
 

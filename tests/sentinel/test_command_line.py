@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from html.parser import HTMLParser
 from pathlib import Path
 
 from producers.saboteur import Fault, sabotage
@@ -108,3 +109,59 @@ def test_the_doctor_names_what_is_wrong(world: World, tmp_path: Path) -> None:
     wrong = [row for row in json.loads(done.stdout) if not row["ok"]]
     assert [row["what"] for row in wrong] == ["baseline"]
     assert "arrays.npz" in wrong[0]["detail"]
+
+
+class Page(HTMLParser):
+    """What is on a page: its text, its bars, and whether every tag is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text, self.bars, self.open = "", 0, list[str]()
+
+    def handle_starttag(self, tag: str, attributes: object) -> None:
+        self.bars += tag == "rect"
+        if tag not in {"meta", "line"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: object) -> None:
+        self.bars += tag == "rect"
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_report_shows_every_window_and_why(world: World, tmp_path: Path) -> None:
+    spoilt = world.run("sabotage", str(world.folder / "clean.mp4"), "--out", str(tmp_path), "--fault", "noise")
+    clip = Path(spoilt.stdout.strip())
+    report = tmp_path / "pages" / "report.html"
+    done = world.run("check", str(clip), "--baseline", "golden", "--json", "--report", str(report))
+    assert done.returncode == 1, done.stderr
+    page = Page()
+    page.feed(report.read_text(encoding="utf-8"))
+    assert page.open == []
+    assert page.bars == len(json.loads(done.stdout)["windows"])
+    assert "FAIL" in page.text
+    assert "noise" in page.text
+    assert "look at the camera" in page.text
+    assert clip.name in page.text
+    refused = world.run("check", str(clip), "--baseline", "golden", "--report", "/proc/nowhere/report.html")
+    assert refused.returncode == 3
+    assert "report cannot be written" in refused.stderr
+
+
+def test_the_faults_are_listed_and_a_file_is_no_folder(world: World, tmp_path: Path) -> None:
+    listed = world.run("sabotage", "--fault", "list")
+    assert listed.returncode == 0
+    assert "low_light" in listed.stdout.split()
+    clip = str(world.folder / "clean.mp4")
+    assert world.run("sabotage", clip, "--out", str(tmp_path / "x.mp4"), "--fault", "blur").returncode == 2
+    assert not (tmp_path / "x.mp4").exists()
+
+
+def test_a_baseline_is_not_overwritten_by_accident(world: World) -> None:
+    again = world.run("baseline", "build", str(world.folder / "golden.mp4"), "--name", "golden")
+    assert again.returncode == 3
+    assert "--replace" in again.stderr
