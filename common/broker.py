@@ -13,6 +13,7 @@ from celery.signals import after_setup_logger
 from kombu import Queue  # type: ignore[attr-defined]
 
 from common.contracts import Chunk
+from common.errors import BadMessage
 from common.settings import Settings, get_settings
 
 EMBED_QUEUE = "embed"
@@ -118,5 +119,9 @@ def send_retrain(model: str) -> None:
 
 def resend(name: str, queue: str, args: str, kwargs: str) -> str:
     """Send a task again whose arguments are kept as JSON; return what was done."""
-    app.send_task(name, args=json.loads(args), kwargs=json.loads(kwargs), queue=queue or EMBED_QUEUE)
+    try:
+        positional, named = json.loads(args), json.loads(kwargs)
+    except ValueError as error:
+        raise BadMessage(f"task {name} was too long to be kept whole: send it again from where it came") from error
+    app.send_task(name, args=positional, kwargs=named, queue=queue or EMBED_QUEUE)
     return f"sent to queue {queue or EMBED_QUEUE} again"

@@ -13,6 +13,7 @@ import binascii
 import hashlib
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,7 @@ from common.frames.sources import (
     describe_kind,
     describe_listing,
     describe_source,
+    images_in,
     local_path,
     source_of,
 )
@@ -63,6 +65,11 @@ class Described:
     source: Source
     info: SourceInfo
     listing: tuple[ListedImage, ...] = ()
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The images of a folder, by name."""
+        return {image.name: image.digest for image in self.listing}
 
 
 def describe_file(path: Path, limits: Limits) -> Described:
@@ -125,7 +132,16 @@ class Intake:
         else:
             # A video or a folder of stills under two names is one that was copied.
             identity = content_id(stream, source.digest)
-        return self._register(stream, identity, described)
+        return self._register(stream, identity, described, lasting=event_key is None)
+
+    def accept_one_by_one(self, stream: str, uri: str, *, event_key: str | None = None) -> Submission:
+        """Take in what is new in a folder of which a part was counted: the answer to `Submission.CHANGED`."""
+        folder = local_path(uri, self.settings.roots)
+        became = [
+            self.accept_file(stream, str(image), event_key=event_key and f"{event_key}/{image.name}")
+            for image in images_in(folder, self.limits)
+        ]
+        return Submission.ACCEPTED if Submission.ACCEPTED in became else Submission.DUPLICATE
 
     def _known_from_folder(self, stream: str, path: Path, described: Described) -> Submission | None:
         """Say CHANGED for a folder whose listing is not what was accepted, DUPLICATE for an image counted with one.
@@ -139,13 +155,8 @@ class Intake:
             return Submission.DUPLICATE if counted else None
         if not described.listing:
             return None
-        now = {image.name: image.digest for image in described.listing}
         accepted = streams.listing(stream, str(path))
-        if accepted and accepted != now:
-            return Submission.CHANGED
-        # Remembered before it is registered: a crash in between leaves a listing that the next try finds equal.
-        streams.remember_listing(stream, str(path), now)
-        return None
+        return Submission.CHANGED if accepted and accepted != described.digests else None
 
     def accept_data(self, stream: str, data: bytes, *, event_key: str) -> Submission:
         """Take in one encoded image (raw or base64) that came inside a camera event."""
@@ -161,14 +172,17 @@ class Intake:
         described = self.cage.call(describe_data, image, name, self.limits, subject=f"event {event_key}")
         if not self.store.streams.known(stream, batch_id):
             self.store.streams.keep_data(stream, batch_id, image)
-        return self._register(stream, batch_id, described)
+        became = self._register(stream, batch_id, described)
+        if became is Submission.ACCEPTED:
+            self.store.streams.hold_data(stream, batch_id)
+        return became
 
-    def retry_chunk(self, chunk: Chunk) -> Submission:
-        """Take a chunk that was given up in again, as a batch of just its frames."""
+    def retry_chunk(self, chunk: Chunk, attempt: str) -> Submission:
+        """Take a chunk that was given up in again, as a batch of just its frames; once an `attempt`."""
         promised = (chunk.stop or chunk.start + self.settings.chunk_frames) - chunk.start
         return self._send(
             FrameBatch(
-                id=content_id(chunk.id, "retry", time.time()),
+                id=content_id(chunk.id, "retry", attempt),
                 stream=chunk.stream,
                 source=chunk.source,
                 expected_frames=promised,
@@ -180,8 +194,8 @@ class Intake:
             )
         )
 
-    def _register(self, stream: str, batch_id: str, described: Described) -> Submission:
-        if self.store.streams.known(stream, batch_id):
+    def _register(self, stream: str, batch_id: str, described: Described, *, lasting: bool = False) -> Submission:
+        if not described.listing and self.store.streams.known(stream, batch_id):
             return Submission.DUPLICATE  # whatever baseline is set now
         recipe = self._recipe(stream)
         return self._send(
@@ -193,11 +207,15 @@ class Intake:
                 chunk_frames=self.settings.chunk_frames,
                 recipe=recipe,
                 received_at=time.time(),
-            )
+            ),
+            described.digests,
+            lasting=lasting,
         )
 
-    def _send(self, batch: FrameBatch) -> Submission:
-        if not self.store.streams.register(batch):
+    def _send(
+        self, batch: FrameBatch, listing: Mapping[str, str] | None = None, *, lasting: bool = False
+    ) -> Submission:
+        if not self.store.streams.register(batch, listing=listing, lasting=lasting):
             return Submission.DUPLICATE
         for chunk in batch.chunks():
             broker.send_embed(chunk)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from common.champions.baselines import StoredBaseline
-from common.contracts import FeatureBlock, Status, Verdict
+from common.contracts import FeatureBlock, Status, Verdict, content_id
 from common.drift.alarms import evidence_needed, follow
 from common.drift.judge import judge
 from common.drift.windows import WindowState, advance
@@ -53,6 +53,7 @@ def judge_block(
     opens_batch, closes_batch : whether `block` starts or ends its batch
     """
     rule = stored.baseline.rule
+    state = state.of_recipe(bytes.fromhex(content_id(stored.baseline.recipe.to_json())[:32]))
     enough = evidence_needed(
         thresholds.false_alarms_per_day, thresholds.p_value, rule.frames, stored.baseline.frames_a_second
     )

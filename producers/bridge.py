@@ -150,7 +150,10 @@ class Bridge:
             stream = event.stream
             if event.data is not None:
                 return self.intake.accept_data(stream, event.data, event_key=event.key)
-            return self.intake.accept_file(stream, event.dataref or "", event_key=event.key)
+            became = self.intake.accept_file(stream, event.dataref or "", event_key=event.key)
+            if became is Submission.CHANGED:
+                return self.intake.accept_one_by_one(stream, event.dataref or "", event_key=event.key)
+            return became
         except (Refused, SentinelError) as error:
             if isinstance(error, BrokerUnavailable):
                 raise

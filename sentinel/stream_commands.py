@@ -212,16 +212,24 @@ def retry(letter: DeadLetter, store: Store, intake) -> str:  # type: ignore[no-u
     from producers.bridge import RawEntry
 
     if letter.kind is DeadLetterKind.CHUNK:
-        result: Submission = intake.retry_chunk(Chunk.from_json(letter.original))
+        result: Submission = intake.retry_chunk(Chunk.from_json(letter.original), letter.entry_id)
         return result.value
     if letter.kind is DeadLetterKind.EVENT:
         RawEntry.from_json(letter.original).send(store)
         return "put on sentinel:ingest again"
     if letter.kind is DeadLetterKind.TASK:
         task = RawTask.from_json(letter.original)
-        return broker.resend(task.name, task.queue, task.args, task.kwargs)
+        # Dropped first: should it fail again at once, the letter about that must not be the one that is dropped.
+        store.logbook.drop(letter)
+        try:
+            return broker.resend(task.name, task.queue, task.args, task.kwargs)
+        except Exception:
+            store.logbook.bury(letter)
+            raise
     request = SourceRequest.from_json(letter.original)
     again: Submission = intake.submit(request.stream, Path(request.uri))
+    if again is Submission.CHANGED:
+        again = intake.accept_one_by_one(request.stream, request.uri)
     return again.value
 
 

@@ -6,7 +6,6 @@ celery -A workers.embedding worker -Q embed
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from urllib.parse import quote
 
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -68,16 +67,16 @@ def offer_source(stream: str, uri: str) -> None:
     The event's id follows from the file, so that a task that runs twice offers it once.
     """
     try:
-        seen = Path(uri).stat()
+        seen = local_path(uri, get_settings().roots).stat()
         version = f"{seen.st_size}-{seen.st_mtime_ns}"
-    except (OSError, ValueError):
+    except (Refused, OSError, ValueError):
         version = ""  # the bridge will say what is wrong with it
     offer(
         context.store().client,
         {
             "specversion": "1.0",
             "id": content_id(stream, uri, version),
-            "source": f"/{quote(stream)}",
+            "source": f"/cameras/{quote(stream)}",
             "type": FRAME_EVENT,
             "dataref": uri,
         },

@@ -33,7 +33,8 @@ def sweep() -> int:
         if streams.head_is_finished(stream):
             broker.send_reduce(stream)
             sent += 1
-        for chunk in streams.overdue(stream, settings.stuck_seconds, _CHUNKS_A_SWEEP) if idle else ():
+        # The first in order holds up all others of its stream, so it is sent again in any case.
+        for chunk in streams.overdue(stream, settings.stuck_seconds, _CHUNKS_A_SWEEP if idle else 1):
             broker.send_embed(chunk)
             streams.mark_sent(chunk)
             sent += 1
@@ -66,3 +67,4 @@ def daily_check() -> None:
 def retention() -> None:
     """Forget events older than `SENTINEL_RETENTION_DAYS`; features and batch records run out by themselves."""
     context.store().logbook.trim(get_settings().retention_days * _SECONDS_A_DAY)
+    context.store().logbook.forget_trimmed()

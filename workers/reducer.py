@@ -6,14 +6,16 @@ celery -A workers.reducer worker -Q reduce
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from common.broker import REDUCE_TASK, app
 from common.champions.baselines import StoredBaseline
-from common.contracts import BatchReport, Event, EventType, FeatureBlock, Status
+from common.contracts import BatchReport, DeadLetterKind, Event, EventType, FeatureBlock, Status
 from common.drift.windows import WindowState
+from common.errors import BaselineMismatch
 from common.judging import JudgedWindow, Thresholds, judge_block
 from common.settings import get_settings
-from common.store.logbook import event_of
+from common.store.logbook import dead_letter, event_of
 from common.store.streams import Committed, FinishedChunk, Judged
 from workers import (
     context,
@@ -42,6 +44,7 @@ def move_on(stream: str) -> Committed:
     if not ready:
         return Committed.DONE
     stored = context.baselines().of_stream(stream)
+    ready = [admit(done, stored) for done in ready]
     state, judged = fold(stored, stream, read.state, ready)
     committed = streams.commit(
         stream,
@@ -55,6 +58,22 @@ def move_on(stream: str) -> Committed:
         for row in judged:
             say(row)
     return committed
+
+
+def admit(done: FinishedChunk, stored: StoredBaseline) -> FinishedChunk:
+    """Return the chunk, without its features if they were made by another recipe than the baseline's: the baseline was
+    changed while it was on its way. It ends as a dead letter, and a retry makes its features anew."""
+    if done.features is None or done.chunk.recipe == stored.baseline.recipe:
+        return done
+    error = BaselineMismatch(
+        f"{done.chunk.source.uri}: frames {done.chunk.start} to {done.chunk.stop or 'the end'} were embedded for "
+        f"another baseline than {stored.baseline.name!r} is now: retry them with `sentinel dead retry`"
+    )
+    letter = dead_letter(
+        DeadLetterKind.CHUNK, done.chunk.stream, done.chunk.source.uri, error, done.chunk, version=done.chunk.id
+    )
+    context.store().logbook.bury(letter)
+    return replace(done, features=None)
 
 
 def fold(

@@ -12,6 +12,8 @@ import logging
 import time
 from pathlib import Path
 
+import redis
+from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task
 
 from common.broker import RETRAIN_TASK, app
@@ -82,10 +84,17 @@ def retrain(self: Task, model: str) -> str:
         progress = Progress(self, model, len(fails))
         progress.announce(EventType.RETRAIN_STARTED, progress.report("started", 0.0, ""))
         log.info("model %s: retraining for %d FAILs", model, len(fails))
+        if champions.begin(model) > get_settings().max_deliveries:
+            return reject(champion, fails, progress, "the worker died of it again and again: see its log")
         try:
             return heal(champion, stored, fails, progress)
+        except redis.RedisError:
+            raise  # Redis is away: the model is due again when it is back
         except SentinelError as error:
             return reject(champion, fails, progress, str(error))
+        except (Exception, SoftTimeLimitExceeded) as error:
+            log.exception("model %s: the retraining broke", model)
+            return reject(champion, fails, progress, f"{type(error).__name__}: {error}")
 
 
 def heal(champion: ChampionRecord, stored: StoredBaseline, fails: dict[str, Verdict], progress: Progress) -> str:

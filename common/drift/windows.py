@@ -13,7 +13,7 @@ Cutting a batch into other blocks changes neither windows nor state.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -22,7 +22,7 @@ from common.contracts import FeatureBlock, Message
 from common.drift.alarms import Run
 from common.errors import BadMessage
 
-_HEADER = struct.Struct("<qq??qqd")
+_HEADER = struct.Struct("<qq??qqd16s")
 
 
 class WindowRule(Message):
@@ -57,12 +57,14 @@ class WindowState:
     position : frames that have ever entered
     unjudged : frames since the last verdict, or since the window was emptied
     run : FAILs that go on, None after a PASS
+    recipe : which recipe the features are of, 16 bytes
     """
 
     recent: FeatureBlock | None
     position: int
     unjudged: int
     run: Run | None = None
+    recipe: bytes = bytes(16)
 
     @classmethod
     def empty(cls) -> WindowState:
@@ -78,6 +80,7 @@ class WindowState:
             run.since,
             run.stop,
             run.evidence,
+            self.recipe,
         )
         return head + (self.recent.to_bytes() if self.recent is not None else b"")
 
@@ -85,11 +88,15 @@ class WindowState:
     def from_bytes(cls, data: bytes) -> WindowState:
         """Read what `to_bytes` wrote; raise `BadMessage` for anything else."""
         try:
-            position, unjudged, full, failing, since, stop, evidence = _HEADER.unpack_from(data)
+            position, unjudged, full, failing, since, stop, evidence, recipe = _HEADER.unpack_from(data)
         except struct.error as error:
             raise BadMessage(f"a stored window cannot be read: {error}") from error
         recent = FeatureBlock.from_bytes(data[_HEADER.size :]) if full else None
-        return cls(recent, position, unjudged, Run(since, stop, evidence) if failing else None)
+        return cls(recent, position, unjudged, Run(since, stop, evidence) if failing else None, recipe)
+
+    def of_recipe(self, recipe: bytes) -> WindowState:
+        """Return the state for features of `recipe`: those of another one cannot share a window with them."""
+        return self if self.recipe == recipe else WindowState(None, self.position, 0, None, recipe)
 
 
 def advance(
@@ -105,7 +112,7 @@ def advance(
     """
     if (own_window and starts) or (state.recent is not None and _widths(state.recent) != _widths(block)):
         # Features of another recipe cannot share a window either.
-        state = WindowState(None, state.position, 0, state.run)
+        state = WindowState(None, state.position, 0, state.run, state.recipe)
     frames = block if state.recent is None else FeatureBlock.concatenate([state.recent, block])
     held = len(frames) - len(block)
     windows = []
@@ -120,7 +127,7 @@ def advance(
         windows.append(_cut(frames, held, rule, state.position))
         unjudged = 0
     kept = frames[max(0, len(frames) - rule.frames) :]
-    left = WindowState(kept if len(kept) else None, state.position + len(block), unjudged, state.run)
+    left = replace(state, recent=kept if len(kept) else None, position=state.position + len(block), unjudged=unjudged)
     return left, tuple(windows)
 
 

@@ -20,6 +20,7 @@ class Store:
         self.streams = StreamStore(
             self.client,
             retention=retention,
+            remember=settings.remember_days * 86_400,
             data_retention=settings.data_retention_seconds,
             max_events=settings.max_events,
         )

@@ -57,6 +57,18 @@ class Logbook:
         oldest = int((time.time() - seconds) * 1000)
         self.client.xtrim(keys.EVENTS, minid=f"{max(0, oldest)}-0", approximate=False)
 
+    def forget_trimmed(self) -> None:
+        """Forget the ids of dead letters that are no longer kept, because there were too many after them."""
+        first = self.client.xrange(keys.DEAD, count=1)
+        oldest = _position(text(first[0][0])) if first and first[0] else None
+        gone = [
+            letter_id
+            for letter_id, entry in self.client.hscan_iter(keys.DEAD_IDS)
+            if oldest is None or _position(text(entry)) < oldest
+        ]
+        for start in range(0, len(gone), _PAGE):
+            self.client.hdel(keys.DEAD_IDS, *gone[start : start + _PAGE])
+
     def _entries(
         self, key: str, *, after: str, newest_first: bool, limit: int | None
     ) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -76,6 +88,11 @@ class Logbook:
             if len(page) < count:
                 return
             edge = f"({at}"
+
+
+def _position(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), int(number or 0)
 
 
 def event_of(kind: EventType, *, model: str, message: Message, stream: str = "", key: str | None = None) -> Event:

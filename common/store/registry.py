@@ -90,8 +90,15 @@ class ChampionStore:
 
     def settle(self, model: str, event_ids: Sequence[str], outcome: Outcome) -> int:
         """Strike FAILs off the waiting list; return how many still wait."""
-        args: list[str | float] = [model, time.time(), self._cooldown, outcome, *event_ids]
-        return int(self._settle(keys=self._fail_keys(model), args=args))
+        args: list[str | float] = [model, time.time(), self._cooldown, outcome, _LONGEST_COOLDOWN_SECONDS, *event_ids]
+        return int(self._settle(keys=[*self._fail_keys(model), keys.model_key(model, "attempts")], args=args))
+
+    def begin(self, model: str) -> int:
+        """Count that a retraining begins; return how many have since one last came to an end."""
+        pipe = self.client.pipeline()
+        pipe.incr(keys.model_key(model, "attempts"))
+        pipe.expire(keys.model_key(model, "attempts"), int(_LONGEST_COOLDOWN_SECONDS))
+        return int(pipe.execute()[0])
 
     def _fail_keys(self, model: str) -> list[str]:
         return [keys.model_key(model, "fails"), keys.DUE, keys.model_key(model, "rejections")]

@@ -67,37 +67,50 @@ class Judged:
 class StreamStore:
     """All keys of single streams.
 
-    `retention` and `data_retention` (of images from camera events, once judged)
-    are in seconds, `max_events` bounds each Redis Stream.
+    `retention`, `remember` (of files that were counted) and `data_retention` (of
+    images from camera events, once judged) are in seconds, `max_events` bounds
+    each Redis Stream.
     """
 
-    def __init__(self, client: redis.Redis, *, retention: float, data_retention: float, max_events: int) -> None:
+    def __init__(
+        self, client: redis.Redis, *, retention: float, remember: float, data_retention: float, max_events: int
+    ) -> None:
         self.client = client
         self._data_retention = max(1, int(data_retention))
         self._retention = max(1, int(retention))
+        self._remember = max(self._retention, int(remember))
         self._max_events = max_events
         self._register = load_script(client, "register_batch")
+        self._touch = load_script(client, "touch_chunk")
         self._finish = load_script(client, "finish_chunk")
         self._commit = load_script(client, "commit_window")
 
     # --- producers
 
-    def register(self, batch: FrameBatch) -> bool:
-        """Accept `batch` with all its chunks; False if the stream has had it before."""
+    def register(self, batch: FrameBatch, *, listing: Mapping[str, str] | None = None, lasting: bool = False) -> bool:
+        """Accept `batch` with all its chunks; False if the stream has had it before.
+
+        `listing` are the images (name -> digest) of a folder. A `lasting` source (a file that may lie in its folder
+        for long) stays known longer than the others.
+        """
         chunks = batch.chunks()
+        images = [part for pair in (listing or {}).items() for part in pair]
         accepted = self._register(
             keys=[
                 keys.stream_key(batch.stream, "batch", batch.id),
                 keys.stream_key(batch.stream, "counter"),
                 keys.stream_key(batch.stream, "pending"),
                 keys.STREAMS,
+                self._folder_key(batch.stream, batch.source.uri),
             ],
             args=[
                 batch.stream,
                 batch.to_json(),
                 time.time(),
-                self._retention,
+                self._remember if lasting else self._retention,
                 keys.stream_key(batch.stream, "chunk", ""),
+                len(images) // 2,
+                *images,
                 *(chunk.id for chunk in chunks),
             ],
         )
@@ -108,24 +121,24 @@ class StreamStore:
         rows = self.client.hgetall(self._folder_key(stream, folder))
         return {text(name): text(digest) for name, digest in rows.items()}
 
-    def remember_listing(self, stream: str, folder: str, listing: Mapping[str, str]) -> None:
-        """Remember the images of a folder that is about to be accepted. Doing it twice changes nothing."""
-        key = self._folder_key(stream, folder)
-        pipe = self.client.pipeline()
-        pipe.hset(key, items=[part for pair in listing.items() for part in pair])
-        pipe.expire(key, self._retention)
-        pipe.execute()
-
     def _folder_key(self, stream: str, folder: str) -> str:
         return keys.stream_key(stream, "folder", content_id(folder))
 
     def known(self, stream: str, batch_id: str) -> bool:
         """Say whether the stream has had a batch. A source that is still offered stays known."""
-        return bool(self.client.expire(keys.stream_key(stream, "batch", batch_id), self._retention))
+        key = keys.stream_key(stream, "batch", batch_id)
+        unreduced, keep = self.client.hmget(key, "unreduced", "keep")
+        if unreduced is not None and int(unreduced) == 0:
+            self.client.expire(key, int(keep or self._retention))
+        return unreduced is not None
 
     def keep_data(self, stream: str, batch_id: str, data: bytes) -> None:
         """Keep an image that came inside a camera event until it is judged, and a little longer for a retraining."""
         self.client.set(keys.stream_key(stream, "data", batch_id), data, ex=self._retention)
+
+    def hold_data(self, stream: str, batch_id: str) -> None:
+        """Let that image stay as long as its batch, which is registered now, is not done."""
+        self.client.persist(keys.stream_key(stream, "data", batch_id))
 
     def data(self, stream: str, batch_id: str) -> bytes | None:
         """Return what `keep_data` kept, or None when it has run out."""
@@ -135,13 +148,11 @@ class StreamStore:
 
     def count_delivery(self, chunk: Chunk) -> int:
         """Count that a worker has taken `chunk`, and return how many have; 0 if it is no longer pending."""
-        if self.client.zscore(keys.stream_key(chunk.stream, "pending"), chunk.id) is None:
-            return 0
-        key = keys.stream_key(chunk.stream, "chunk", chunk.id)
-        pipe = self.client.pipeline()
-        pipe.hset(key, "sent_at", str(time.time()))
-        pipe.hincrby(key, "deliveries", 1)
-        return int(pipe.execute()[1])
+        return max(0, self._touch_chunk(chunk, taken=True))
+
+    def _touch_chunk(self, chunk: Chunk, *, taken: bool) -> int:
+        chunk_keys = [keys.stream_key(chunk.stream, "chunk", chunk.id), keys.stream_key(chunk.stream, "pending")]
+        return int(self._touch(keys=chunk_keys, args=[chunk.id, time.time(), int(taken)]))
 
     def finish(self, chunk: Chunk, features: FeatureBlock) -> Finished:
         """Store the features of `chunk` unless it is finished already."""
@@ -227,7 +238,13 @@ class StreamStore:
             evidence = row.window.to_bytes() if row.verdict.status is Status.FAIL else b""
             args += [row.event.data, evidence, row.event.id, row.event.type, row.event.stream, row.event.model]
         result = self._commit(
-            keys=[keys.stream_key(stream, "window"), keys.stream_key(stream, "pending"), keys.EVENTS], args=args
+            keys=[
+                keys.stream_key(stream, "window"),
+                keys.stream_key(stream, "pending"),
+                keys.EVENTS,
+                keys.stream_key(stream, "evidence-list"),
+            ],
+            args=args,
         )
         return Committed(result)
 
@@ -269,7 +286,7 @@ class StreamStore:
         return late
 
     def mark_sent(self, chunk: Chunk) -> None:
-        self.client.hset(keys.stream_key(chunk.stream, "chunk", chunk.id), "sent_at", str(time.time()))
+        self._touch_chunk(chunk, taken=False)
 
 
 def letter_fields(letter: DeadLetter) -> dict[str, str]:

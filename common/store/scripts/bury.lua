@@ -5,8 +5,9 @@
 -- ARGV[1] letter id  [2] most letters kept  [3..] fields of the entry, name and value by turns
 -- Result: 1 written, 0 the same trouble with the same content is there already.
 --
--- Promise: an id is known exactly when its letter was written.
-if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then
+-- Promise: a letter is on the Stream once; one that was trimmed away is written again.
+local known = redis.call('HGET', KEYS[2], ARGV[1])
+if known and #redis.call('XRANGE', KEYS[1], known, known) > 0 then
     return 0
 end
 local fields = {}

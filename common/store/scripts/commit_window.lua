@@ -3,6 +3,7 @@
 -- KEYS[1] window     hash: version, state, at, verdict (the latest, as JSON)
 -- KEYS[2] pending    sorted set: chunk id -> order
 -- KEYS[3] events     Stream of events
+-- KEYS[4] evidence   list: events whose evidence is kept, oldest first
 -- ARGV[1] version of the window that was read  [2] new state  [3] now  [4] retention, s  [5] most events kept
 -- ARGV[6] prefix of chunk keys  [7] prefix of batch keys  [8] prefix of evidence keys
 -- ARGV[9] prefix of data keys  [10] how long an image from a camera event is kept once it is judged, s
@@ -12,6 +13,7 @@
 -- Result: 0 somebody else committed first; 1 committed; 2 committed, and the next chunk in order is finished too.
 --
 -- Promise: a chunk's frames enter the window exactly once, in order; window, verdicts and events agree.
+local MOST_EVIDENCE = 64 -- windows of a stream
 local version = redis.call('HGET', KEYS[1], 'version') or '0'
 if version ~= ARGV[1] then
     return 0
@@ -40,9 +42,12 @@ for i = 1, chunks do
     redis.call('HINCRBY', batch, 'dead', ARGV[base + 4])
     if redis.call('HINCRBY', batch, 'unreduced', -1) == 0 then
         ended[#ended + 1] = base
+        -- Only that it was there has to be known from now on.
+        redis.call('HDEL', batch, 'message')
+        redis.call('EXPIRE', batch, redis.call('HGET', batch, 'keep') or ARGV[4])
     end
-    redis.call('EXPIRE', batch, ARGV[4])
-    redis.call('EXPIRE', ARGV[9] .. ARGV[base + 2], ARGV[10])
+    -- An image that was given up is needed to try again.
+    redis.call('EXPIRE', ARGV[9] .. ARGV[base + 2], ARGV[base + 4] == '0' and ARGV[10] or ARGV[4])
 end
 redis.call('HSET', KEYS[1], 'version', version + 1, 'state', ARGV[2], 'at', ARGV[3])
 
@@ -53,6 +58,12 @@ for i = 1, tonumber(ARGV[at]) do
     redis.call('HSET', KEYS[1], 'verdict', verdict)
     if evidence ~= '' then
         redis.call('SET', ARGV[8] .. ARGV[base + 3], evidence, 'EX', ARGV[4])
+        -- A stream that fails for days must not fill Redis: the latest evidence is what a retraining learns from.
+        redis.call('RPUSH', KEYS[4], ARGV[base + 3])
+        redis.call('EXPIRE', KEYS[4], ARGV[4])
+        while redis.call('LLEN', KEYS[4]) > MOST_EVIDENCE do
+            redis.call('DEL', ARGV[8] .. redis.call('LPOP', KEYS[4]))
+        end
     end
     announce(ARGV[base + 3], ARGV[base + 4], ARGV[base + 5], ARGV[base + 6], verdict)
 end

@@ -19,7 +19,8 @@ if redis.call('HEXISTS', KEYS[1], 'message') == 0 then
         redis.call('HSET', KEYS[1], 'features', ARGV[3])
     else
         redis.call('HSET', KEYS[1], 'dead', ARGV[4])
-        if redis.call('HEXISTS', KEYS[4], ARGV[4]) == 0 then
+        local known = redis.call('HGET', KEYS[4], ARGV[4])
+        if not known or #redis.call('XRANGE', KEYS[3], known, known) == 0 then
             local entry = redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', unpack(ARGV, 6))
             redis.call('HSET', KEYS[4], ARGV[4], entry)
         end

@@ -3,9 +3,11 @@
 -- KEYS[1] fails      hash: event id -> verdict JSON
 -- KEYS[2] due        sorted set: model -> when its next retraining may start
 -- KEYS[3] rejections string: retrainings of this model in a row that were rejected
--- ARGV[1] model  [2] now  [3] cool-down, s  [4] 'promoted', 'rejected' or 'stale'  [5..] event ids
+-- KEYS[4] attempts   string: retrainings begun since one last came to an end
+-- ARGV[1] model  [2] now  [3] cool-down, s  [4] 'promoted', 'rejected' or 'stale'  [5] longest cool-down, s
+-- ARGV[6..] event ids
 -- Result: FAILs that still wait.
-for i = 5, #ARGV do
+for i = 6, #ARGV do
     redis.call('HDEL', KEYS[1], ARGV[i])
 end
 if ARGV[4] == 'promoted' then
@@ -13,10 +15,15 @@ if ARGV[4] == 'promoted' then
 elseif ARGV[4] == 'rejected' then
     redis.call('INCR', KEYS[3])
 end
+if ARGV[4] ~= 'stale' then
+    redis.call('DEL', KEYS[4])
+end
 local left = redis.call('HLEN', KEYS[1])
 if left == 0 then
     redis.call('ZREM', KEYS[2], ARGV[1])
 else
-    redis.call('ZADD', KEYS[2], ARGV[2] + ARGV[3], ARGV[1])
+    -- Each rejection in a row doubles the wait, for FAILs that came meanwhile too.
+    local wait = ARGV[3] * 2 ^ (tonumber(redis.call('GET', KEYS[3])) or 0)
+    redis.call('ZADD', KEYS[2], ARGV[2] + math.min(wait, math.max(ARGV[3], ARGV[5])), ARGV[1])
 end
 return left

@@ -1,0 +1,143 @@
+"""How long things are kept: what is not done never runs out, what is done takes little room."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from common.contracts import BatchReport, DeadLetterKind, EventType, FeatureBlock, SourceRequest
+from common.errors import BadSource
+from common.settings import Settings
+from common.store import Store, keys
+from common.store.logbook import dead_letter, event_of
+from common.store.streams import Committed, Judged
+from sentinel.redis_server import RedisServer
+from tests.common.builders import batch, block, verdict
+from tests.common.store.test_streams import chunk_features, commit
+
+
+def short_lived(redis_server: RedisServer, settings: Settings) -> Store:
+    """A store whose retention is one second."""
+    store = Store(
+        redis_server.url, settings.model_copy(update={"retention_days": 1 / 86_400, "remember_days": 1 / 86_400})
+    )
+    store.client.flushall()
+    return store
+
+
+def test_a_batch_that_is_not_done_outlives_retention(redis_server: RedisServer, settings: Settings) -> None:
+    store = short_lived(redis_server, settings)
+    work = batch()
+    store.streams.register(work)
+    time.sleep(1.5)
+    assert len(store.streams.overdue("dock", 1.0, 256)) == 3
+    for chunk in work.chunks():
+        store.streams.finish(chunk, chunk_features(chunk))
+    assert commit(store, "dock", store.streams.finished("dock", 10)) is Committed.DONE
+    (event,) = store.logbook.events()
+    assert BatchReport.from_json(event.data).frames > 0
+    assert store.streams.known("dock", work.id)
+    time.sleep(1.5)
+    assert not store.streams.known("dock", work.id)
+
+
+def test_a_file_is_known_longer_than_a_frame(store: Store, settings: Settings) -> None:
+    left = {}
+    for name, lasting in (("file", True), ("frame", False)):
+        work = batch(name=name, frames=12)
+        store.streams.register(work, lasting=lasting)
+        (chunk,) = work.chunks()
+        store.streams.finish(chunk, chunk_features(chunk))
+        commit(store, "dock", store.streams.finished("dock", 10))
+        left[name] = store.client.ttl(keys.stream_key("dock", "batch", work.id))
+    assert left["file"] == pytest.approx(settings.remember_days * 86_400, abs=60)
+    assert left["frame"] == pytest.approx(settings.retention_days * 86_400, abs=60)
+
+
+def test_a_folders_listing_is_known_exactly_when_its_batch_is(store: Store) -> None:
+    work = batch(name="folder")
+    assert store.streams.listing("dock", work.source.uri) == {}
+    store.streams.register(work, listing={"a.png": "1", "b.png": "2"})
+    assert store.streams.listing("dock", work.source.uri) == {"a.png": "1", "b.png": "2"}
+
+
+def test_a_chunk_that_was_counted_leaves_nothing_behind(store: Store) -> None:
+    work = batch()
+    store.streams.register(work)
+    for chunk in work.chunks():
+        store.streams.finish(chunk, chunk_features(chunk))
+    late = work.chunks()[0]
+    commit(store, "dock", store.streams.finished("dock", 10))
+    store.streams.mark_sent(late)
+    assert store.streams.count_delivery(late) == 0
+    assert store.client.keys("*chunk:*") == []
+
+
+def test_the_image_of_a_chunk_that_was_given_up_stays_for_a_retry(store: Store, settings: Settings) -> None:
+    work = batch(frames=1)
+    store.streams.keep_data("dock", work.id, b"an image")
+    store.streams.register(work)
+    store.streams.hold_data("dock", work.id)
+    key = keys.stream_key("dock", "data", work.id)
+    assert store.client.ttl(key) == -1, "as long as it is not done"
+    (chunk,) = work.chunks()
+    letter = dead_letter(DeadLetterKind.CHUNK, "dock", "image", BadSource("torn"), chunk)
+    store.streams.give_up(chunk, letter)
+    commit(store, "dock", store.streams.finished("dock", 10))
+    assert store.client.ttl(key) > settings.data_retention_seconds + 60
+
+
+def test_a_stream_that_fails_for_days_keeps_a_bounded_amount_of_evidence(store: Store) -> None:
+    rng = np.random.default_rng(0)
+    window = FeatureBlock(
+        rng.random((48, 64), np.float32), rng.random((48, 4), np.float32), np.arange(48.0), ("/a.mp4",),
+        np.zeros(48, np.int32),
+    )  # fmt: skip
+    last = ""
+    for number in range(100):
+        work = batch(name=f"b{number}", frames=12)
+        store.streams.register(work)
+        (chunk,) = work.chunks()
+        store.streams.finish(chunk, block(12))
+        failed = verdict(stop=48 + 12 * number)
+        event = event_of(EventType.VERDICT_FAIL, model="m", message=failed, stream="dock", key=failed.id)
+        commit(store, "dock", store.streams.finished("dock", 10), judged=[Judged(failed, window, event)])
+        last = event.id
+    assert 1 < len(store.client.keys("*evidence:*")) <= 64
+    assert store.streams.evidence("dock", last) is not None, "the latest is kept"
+
+
+def test_dead_letters_that_were_trimmed_away_are_forgotten_and_may_come_again(
+    redis_server: RedisServer, settings: Settings
+) -> None:
+    store = Store(redis_server.url, settings.model_copy(update={"max_events": 100}))
+    store.client.flushall()
+    letters = [
+        dead_letter(DeadLetterKind.SOURCE, "s", f"f{i}", BadSource("x"), SourceRequest(stream="s", uri=f"f{i}"))
+        for i in range(600)
+    ]
+    assert all(store.logbook.bury(letter) for letter in letters)
+    kept = sum(1 for _ in store.logbook.letters())
+    assert kept < 600
+    assert not store.logbook.bury(letters[-1]), "one that is there is not written twice"
+    assert store.logbook.bury(letters[0]), "one that was trimmed away is written again"
+    store.logbook.forget_trimmed()
+    assert store.client.hlen(keys.DEAD_IDS) == sum(1 for _ in store.logbook.letters())
+
+
+def test_rejections_in_a_row_double_the_wait_though_fails_keep_coming(store: Store) -> None:
+    waits = []
+    for attempt in range(4):
+        store.champions.note_fail("dock", f"e{attempt}", verdict())
+        store.champions.note_fail("dock", f"late{attempt}", verdict(stop=99 + attempt))
+        store.champions.settle("dock", [f"e{attempt}"], "rejected")
+        waits.append((store.champions.due_at("dock") or 0) - time.time())
+    assert waits == pytest.approx([0.4, 0.8, 1.6, 3.2], abs=0.15)
+
+
+def test_retrainings_that_never_come_to_an_end_are_counted(store: Store) -> None:
+    assert [store.champions.begin("dock") for _ in range(3)] == [1, 2, 3]
+    store.champions.settle("dock", [], "rejected")
+    assert store.champions.begin("dock") == 1

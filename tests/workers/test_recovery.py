@@ -1,0 +1,180 @@
+"""Workers and intake when things change underneath them, on a real Redis."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+
+from common import broker
+from common.contracts import (
+    BatchReport,
+    DeadLetterKind,
+    EventType,
+    RawTask,
+    Submission,
+)
+from common.errors import BadMessage, SettingsError
+from common.intake import Intake
+from common.settings import Settings
+from common.store import Store, keys
+from common.store.ingest import offer
+from producers.bridge import Bridge
+from sentinel import stream_commands
+from sentinel.redis_server import RedisServer
+from tests.common.baselines import small_baseline
+from tests.common.builders import batch, block, verdict
+from tests.footage import scene
+from tests.producers.test_bridge import EVENT
+from workers import context, embedding, housekeeping, letters, reducer, retraining
+
+
+@pytest.fixture
+def intake(
+    store: Store, settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Intake]:
+    small_baseline(settings.baselines_dir / "test")
+    own = settings.model_copy(update={"baseline": "test", "redis_url": redis_server.url})
+    own.watch_dir.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(broker, "app", broker.make_app(own))
+    with_store = Intake(own, store)
+    monkeypatch.setattr(context, "store", lambda: store)
+    monkeypatch.setattr(context, "baselines", lambda: with_store.baselines)
+    yield with_store
+    with_store.close()
+
+
+def stills(folder: Path, names: list[str], first: int = 0) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in zip(names, scene(12)[first:], strict=False):
+        assert cv2.imwrite(str(folder / name), frame)
+
+
+def test_a_folder_that_waited_for_a_baseline_and_grew_is_counted_whole(intake: Intake, store: Store) -> None:
+    folder = intake.settings.watch_dir / "cam" / "burst"
+    stills(folder, ["a.png", "b.png"])
+    intake.baselines.settings = intake.settings.model_copy(update={"baseline": None})
+    with pytest.raises(SettingsError):
+        intake.submit("cam", folder)
+    stills(folder, ["c.png"], 5)
+    intake.baselines.settings = intake.settings
+    assert intake.submit("cam", folder) is Submission.ACCEPTED
+    assert {intake.submit("cam", folder / name) for name in ("a.png", "b.png", "c.png")} == {Submission.DUPLICATE}
+    (reports,) = store.client.keys("*batch:*")
+    assert json.loads(store.client.hget(reports, "message") or b"{}")["expected_frames"] == 3
+
+
+def test_an_event_that_names_a_folder_again_takes_in_what_is_new(intake: Intake, store: Store) -> None:
+    bridge = Bridge(store, intake)
+    folder = intake.settings.watch_dir / "burst"
+    stills(folder, ["a.png"])
+    offer(store.client, {**EVENT, "dataref": str(folder)})
+    bridge.step()
+    stills(folder, ["b.png"], 4)
+    for _ in range(2):
+        offer(store.client, {**EVENT, "id": "cam7-2", "dataref": str(folder)})
+        bridge.step()
+    assert store.streams.pending("cam7") == 2, "each image once"
+
+
+def test_features_made_for_another_baseline_end_as_a_dead_letter_and_block_nothing(
+    intake: Intake, store: Store
+) -> None:
+    baseline = intake.baselines.of_stream("dock").baseline
+    work = batch(frames=60, chunk_frames=60)
+    assert work.recipe != baseline.recipe
+    store.streams.register(work)
+    (chunk,) = work.chunks()
+    store.streams.finish(chunk, block(60, embedding=baseline.embedding_size + 1, quality=baseline.quality_size))
+    reducer.reduce("dock")
+    assert store.streams.pending("dock") == 0
+    (letter,) = store.logbook.letters()
+    assert letter.kind is DeadLetterKind.CHUNK
+    assert "another baseline" in letter.reason
+    (event,) = store.logbook.events()
+    assert event.type is EventType.BATCH_COMPLETE
+    assert BatchReport.from_json(event.data).dead_chunks == 1
+
+
+def test_the_first_chunk_of_a_stream_is_sent_again_behind_a_backlog(
+    intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = intake.settings.model_copy(update={"stuck_seconds": -1.0})
+    monkeypatch.setattr(housekeeping, "get_settings", lambda: impatient)
+    store.streams.register(batch())
+    store.client.lpush("embed", "another stream's backlog")
+    assert housekeeping.sweep() == 1
+    store.client.delete("embed")
+    assert housekeeping.sweep() == 3
+
+
+def test_a_retraining_that_breaks_is_a_rejection(intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_memory(*_: object) -> str:
+        raise MemoryError("no memory")
+
+    stored = intake.baselines.of_stream("dock")
+    model = stored.baseline.name
+    monkeypatch.setattr(retraining, "heal", out_of_memory)
+    store.champions.note_fail(model, "e", verdict(baseline_id=stored.id))
+    assert "no memory" in retraining.retrain(model)
+    assert store.champions.waiting(model) == {}
+    assert [event.type for event in store.logbook.events()][-1] is EventType.CHALLENGER_REJECTED
+
+
+def test_a_retraining_that_kills_its_worker_is_rejected_in_the_end(intake: Intake, store: Store) -> None:
+    stored = intake.baselines.of_stream("dock")
+    model = stored.baseline.name
+    store.champions.note_fail(model, "e", verdict(baseline_id=stored.id))
+    for _ in range(intake.settings.max_deliveries):
+        store.champions.begin(model)  # and the process was gone
+    assert "again and again" in retraining.retrain(model)
+    assert store.champions.waiting(model) == {}
+
+
+def test_a_retried_task_that_fails_at_once_is_a_dead_letter_again(
+    intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = RawTask(name="sentinel.embed", queue="embed", args="[]", kwargs=json.dumps({"chunk": "x"}))
+    letters.bury(task, BadMessage("bad chunk"))
+    (letter,) = store.logbook.letters()
+    monkeypatch.setattr(broker, "resend", lambda *_: letters.bury(task, BadMessage("bad chunk")) or "sent")
+    stream_commands.retry(letter, store, intake)
+    assert [row.id for row in store.logbook.letters()] == [letter.id]
+
+
+def test_a_task_too_long_to_be_kept_whole_is_not_sent_again(intake: Intake, store: Store) -> None:
+    letters.bury(
+        RawTask(name="sentinel.embed", queue="embed", args="[]", kwargs='{"chunk": "xxx'), BadMessage("too long")
+    )
+    (letter,) = store.logbook.letters()
+    with pytest.raises(BadMessage, match="too long to be kept"):
+        stream_commands.retry(letter, store, intake)
+    assert len(list(store.logbook.letters())) == 1
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_celery_clients_file_counts_again_once_its_content_is_another(
+    intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setattr(embedding, "get_settings", lambda: intake.settings)
+    bridge = Bridge(store, intake)
+    path = intake.settings.watch_dir / "shot.png"
+    for frame in (0, 0, 4):
+        stills(path.parent, [path.name], frame)
+        embedding.offer_source("cameras/cam9", f"{scheme}{path}")
+        bridge.step()
+    assert store.streams.names() == ["cameras/cam9"]
+    assert int(store.client.get(keys.stream_key("cameras/cam9", "counter")) or 0) >= 2
+
+
+def test_one_letter_is_retried_once_however_often_it_is_asked(intake: Intake, store: Store) -> None:
+    work = batch()
+    store.streams.register(work)
+    chunk = work.chunks()[0]
+    assert intake.retry_chunk(chunk, "1-0") is Submission.ACCEPTED
+    assert intake.retry_chunk(chunk, "1-0") is Submission.DUPLICATE
+    assert intake.retry_chunk(chunk, "2-0") is Submission.ACCEPTED
+    assert store.streams.pending("dock") == 5
