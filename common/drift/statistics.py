@@ -19,9 +19,12 @@ _BLOCK = 128  # columns at a time: what a step touches stays in the cache
 
 
 def sort_reference(sample: Array) -> npt.NDArray[np.float32]:
-    """Return `sample` sorted along its frames, each feature by itself; raise `BadMessage` if it is empty or has NaN."""
+    """Return `sample` sorted along its frames, each feature by itself and contiguous in memory, as it is searched.
+
+    Raises `BadMessage` if it is empty or has NaN.
+    """
     _check(sample)
-    return np.sort(np.asarray(sample, np.float32), axis=0)
+    return np.sort(np.ascontiguousarray(np.asarray(sample, np.float32).T), axis=1).T
 
 
 def wasserstein(reference: Array, window: Array) -> npt.NDArray[np.float64]:
