@@ -99,6 +99,29 @@ def test_features_made_for_another_baseline_end_as_a_dead_letter_and_block_nothi
     assert BatchReport.from_json(event.data).dead_chunks == 1
 
 
+def test_a_chunk_that_kills_its_workers_ends_and_the_rest_of_its_batch_is_judged(
+    intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "get_settings", lambda: intake.settings)
+    baseline = intake.baselines.of_stream("dock").baseline
+    work = batch(frames=100, chunk_frames=40).model_copy(update={"recipe": baseline.recipe})
+    store.streams.register(work)
+    deadly, *others = work.chunks()
+    for _ in range(intake.settings.max_deliveries):
+        store.streams.count_delivery(deadly)  # and the process was gone
+    embedding.finish(embedding.embed, deadly)
+    for chunk in others:
+        count = (chunk.stop or 100) - chunk.start
+        features = block(count, start=chunk.start, embedding=baseline.embedding_size, quality=baseline.quality_size)
+        store.streams.finish(chunk, features)
+    reducer.reduce("dock")
+    (letter,) = store.logbook.letters()
+    assert "workers died or hung on frames 0 to 40" in letter.reason
+    reports = [event for event in store.logbook.events() if event.type is EventType.BATCH_COMPLETE]
+    report = BatchReport.from_json(reports[0].data)
+    assert (report.frames, report.dead_chunks) == (60, 1)
+
+
 def test_the_first_chunk_of_a_stream_is_sent_again_behind_a_backlog(
     intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
