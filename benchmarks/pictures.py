@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+_DARK = 0.9  # shares beyond it are drawn dark
+
 
 class _Share(Protocol):
     hits: int
@@ -30,7 +32,8 @@ def power_picture(power: Mapping[str, Mapping[int, _Share]], path: Path) -> Path
     axes.set_title("share of clips whose first faulty window FAILs")
     for row, _ in enumerate(faults):
         for column, _ in enumerate(severities):
-            axes.text(column, row, f"{shares[row][column]:.0%}", ha="center", va="center")
+            ink = "white" if shares[row][column] > _DARK or shares[row][column] < 1 - _DARK else "black"
+            axes.text(column, row, f"{shares[row][column]:.0%}", ha="center", va="center", color=ink)
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
