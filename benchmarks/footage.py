@@ -17,6 +17,7 @@ from common.contracts import FeatureBlock, SourceKind, content_id
 from common.drift.windows import WindowRule
 from common.extraction import Extractor
 from common.frames.decode import Frame, probe, sampled_frames
+from common.frames.picture import StillPicture
 from common.frames.sampling import sampled_count
 from common.frames.sources import Limits
 from common.settings import Settings
@@ -103,5 +104,7 @@ def _extract(clip: Path, extractor: Extractor, fps: float | None, count: int, ru
     for fault in Fault:
         for severity in SEVERITY_LEVELS:
             images = sabotage_frames((frame.image for frame in first), fault, severity, _SEED)
-            save(f"{fault}-{severity}", (replace(f, image=i) for f, i in zip(first, images, strict=True)))
+            save(
+                f"{fault}-{severity}", (replace(f, picture=StillPicture(i)) for f, i in zip(first, images, strict=True))
+            )
     (folder / "complete").touch()

@@ -131,17 +131,17 @@ def row_of(clip: Path, extractor: Extractor, by_hand: Callable[[Path], int], run
             extractor.extract(clip, SourceKind.VIDEO, uri=str(clip), sample_fps=None, start=0, stop=_MOST_FRAMES)
         )
 
-    images = [
-        frame.image
+    pictures = [
+        frame.picture
         for frame in sampled_frames(
             clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=_BATCH, limits=extractor.limits
         )
     ]
 
     def sensors() -> int:
-        return sum(1 for image in images if measure(image) is not None)
+        return len([measure(picture.planes()) for picture in pictures])
 
-    small = np.stack([np.asarray(cv2.resize(image, (224, 224)), np.uint8) for image in images])
+    small = np.stack([picture.small(extractor.backbone.input_size) for picture in pictures])
     left, right = np.ones((_SIZE, _SIZE), np.float32), np.ones((_SIZE, _SIZE), np.float32)
 
     def sgemm() -> float:
@@ -164,7 +164,7 @@ def row_of(clip: Path, extractor: Extractor, by_hand: Callable[[Path], int], run
             if run:  # the first one warms up
                 rates[name].append(count / (time.perf_counter() - began))
     middle = {name: statistics.median(found) for name, found in rates.items()}
-    return {"clip": clip.name, "height": images[0].shape[0], **middle}
+    return {"clip": clip.name, "height": pictures[0].height, **middle}
 
 
 def stack_rate(clip: Path, one_process: float, folder: Path, weights: str) -> float:

@@ -18,7 +18,6 @@ from common.contracts import FeatureBlock, FloatArray, Image, Recipe, SourceKind
 from common.errors import BadSource, BaselineMismatch
 from common.frames.decode import ROUTE, Frame, decode_image, sampled_frames
 from common.frames.quality import SENSOR_NAMES, SENSORS_VERSION, measure
-from common.frames.resize import resize
 from common.frames.sources import Limits
 
 # Small images waiting for the backbone; larger batches gain nothing on a CPU (MEASURED section 1).
@@ -104,7 +103,7 @@ class Extractor:
     def extract_bytes(self, data: bytes, *, uri: str) -> FeatureBlock:
         """Return the features of one encoded image held in memory."""
         image = decode_image(data, uri, self.limits)
-        return next(self.features(iter([Frame(image=image, index=0, time=0.0)]), uri, 1))
+        return next(self.features(iter([Frame.of(image, 0, 0.0)]), uri, 1))
 
     def empty(self) -> FeatureBlock:
         """The features of no frames, of this extractor's widths."""
@@ -117,8 +116,8 @@ class Extractor:
         small: list[Image] = []
         times: list[float] = []
         for frame in frames:
-            quality.append(measure(frame.image))
-            small.append(resize(frame.image, self.backbone.input_size))
+            quality.append(measure(frame.picture.planes()))
+            small.append(frame.picture.small(self.backbone.input_size))
             times.append(frame.time)
             if len(times) == size:
                 yield self._join(small, quality, times, uri)

@@ -90,7 +90,7 @@ def _spoilt_video(source: Path, fault: Fault, severity: int, seed: int, limits: 
 
     for spoilt in sabotage_frames(clean(), fault, severity, seed):
         index, time = times.pop()
-        yield Frame(image=spoilt, index=index, time=time)
+        yield Frame.of(spoilt, index, time)
 
 
 def _write_still(path: Path, image: Image) -> None:

@@ -28,6 +28,12 @@ _EXACT = (
 _TO_YUV = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 
+def is_usual(frame: VideoFrame) -> bool:
+    """Return whether `frame` is 4:2:0 of 8 bits in the limited range, with even sides."""
+    limited = frame.format.name == "yuv420p" and frame.color_range != ColorRange.JPEG
+    return limited and frame.width % 2 == 0 and frame.height % 2 == 0
+
+
 class ToRgb:
     """Converts decoded frames to RGB, whatever their pixel format and size. One a reading.
 
@@ -40,8 +46,7 @@ class ToRgb:
 
     def __call__(self, frame: VideoFrame) -> Image:
         """Return `frame` as (height, width, 3) uint8, RGB."""
-        usual = frame.format.name == "yuv420p" and frame.color_range != ColorRange.JPEG
-        if usual and frame.width % 2 == 0 and frame.height % 2 == 0:
+        if is_usual(frame):
             return np.asarray(cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420), np.uint8)
         exact = self._reformatter.reformat(frame, format="rgb24", interpolation=_EXACT)
         return np.asarray(exact.to_ndarray(), np.uint8)

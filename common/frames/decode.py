@@ -23,7 +23,7 @@ from common.frames.video import video_frames
 
 __all__ = ["ROUTE", "Frame", "SourceInfo", "decode_image", "probe", "probe_image", "sampled_frames"]
 
-_VERSION = 1  # raise it with any change here that changes pixels or which frames are sampled
+_VERSION = 2  # raise it with any change here that changes pixels or which frames are sampled
 
 ROUTE = f"rgb24-v{_VERSION} swscale-{av.library_versions['libswscale'][0]} opencv-{cv2.__version__.split('.')[0]}"
 """Names what decides about pixels: this code, and the libraries that convert colours, resize, and decode stills.
@@ -74,10 +74,10 @@ def _named_frames(folder: Path, names: Sequence[str], start: int, limits: Limits
     for index, name in enumerate(names, start):
         if Path(name).name != name:
             raise BadSource(f"{folder} is said to hold {name!r}, which is no file's name: hand the folder in again")
-        yield Frame(image=decode_file(folder / name, limits), index=index, time=index / STILLS_FPS)
+        yield Frame.of(decode_file(folder / name, limits), index, index / STILLS_FPS)
 
 
 def _still_frames(path: Path, kind: SourceKind, start: int, stop: int | None, limits: Limits) -> Iterator[Frame]:
     images = images_in(path, limits) if kind is SourceKind.FOLDER else [path]
     for index, image in islice(enumerate(images), start, stop):
-        yield Frame(image=decode_file(image, limits), index=index, time=index / STILLS_FPS)
+        yield Frame.of(decode_file(image, limits), index, index / STILLS_FPS)

@@ -43,7 +43,7 @@ def write_video(path: Path, images: Iterable[Image], fps: float, *, title: str |
     images : each (height, width, 3) uint8, RGB
     fps : frames a second
     """
-    frames = (Frame(image=image, index=i, time=i / fps) for i, image in enumerate(images))
+    frames = (Frame.of(image, i, i / fps) for i, image in enumerate(images))
     return write_frames(path, frames, fps, title=title)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 from common.contracts import Image, SourceKind
+from common.frames.picture import Picture, StillPicture
 
 STILLS_FPS = 1.0
 """Stills have no times of their own: in a folder each counts as one second, whatever the sampling asked for."""
@@ -16,14 +18,24 @@ class Frame:
 
     Attributes
     ----------
-    image : (height, width, 3) uint8, RGB
+    picture : its pixels
     index : place among the sampled frames of its source, from 0
     time : seconds from the first frame of its source
     """
 
-    image: Image
+    picture: Picture
     index: int
     time: float
+
+    @classmethod
+    def of(cls, image: Image, index: int, time: float) -> Self:
+        """Return a frame of (height, width, 3) uint8 RGB."""
+        return cls(StillPicture(image), index, time)
+
+    @property
+    def image(self) -> Image:
+        """(height, width, 3) uint8, RGB."""
+        return self.picture.rgb()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The sampled frames of a part of a video.
 
-PyAV decodes on one thread; only sampled frames become RGB. Frames come as they
+PyAV decodes on one thread. Frames come as they
 are stored: a turn that the container asks for is not made.
 """
 
@@ -17,8 +17,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from common.errors import BadSource
-from common.frames.colour import ToRgb
 from common.frames.frame import Frame
+from common.frames.picture import Looks
 from common.frames.sampling import TimestampArray, select
 from common.frames.sources import Limits
 from common.frames.timeline import Timeline, open_video, packets_of, read_timeline
@@ -54,13 +54,13 @@ def video_frames(
     if start >= stop and start > 0:
         return  # the header promised more than there is
     trouble = _Trouble()
-    to_rgb = ToRgb()
+    looks = Looks()
     given = 0
     if len(wanted):
         for index, pts, frame in _pick(_from(path, timeline, wanted, start, limits, trouble), wanted, start, stop):
             limits.check_size(f"{path}, frame at {timeline.seconds(pts):.2f} s,", frame.width, frame.height)
             given += 1
-            yield Frame(image=to_rgb(frame), index=index, time=timeline.seconds(pts))
+            yield Frame(looks.of_video(frame), index, timeline.seconds(pts))
     if trouble.packets:
         log.warning(
             "%s: %d packets do not decode (%s); the frames that do are used", path, trouble.packets, trouble.last

@@ -19,7 +19,7 @@ from common.contracts import Image, SourceKind
 from common.errors import BadSource
 from common.frames.decode import ROUTE, Frame, decode_image, probe, probe_image, sampled_frames
 from common.frames.encode import write_video
-from common.frames.resize import resize
+from common.frames.picture import StillPicture
 from common.frames.sources import Limits
 from tests.footage import same, scene, write_clip, write_images
 
@@ -305,12 +305,28 @@ def test_an_image_in_memory_is_the_image_in_a_file(tmp_path: Path) -> None:
         decode_image(b"no image", "event 2", LIMITS)
 
 
-def test_resize_averages_and_gives_the_side_asked() -> None:
-    image = np.zeros((64, 128, 3), np.uint8)
-    image[:, ::2] = 200
-    small = resize(image, 32)
-    assert small.shape == (32, 32, 3)
-    assert (small == 100).all()
+@pytest.mark.parametrize(
+    ("width", "height", "side"), [(128, 64, 32), (1280, 720, 40), (100, 1000, 50), (640, 480, 224)]
+)
+def test_a_small_picture_is_the_mean_of_what_each_pixel_covers(width: int, height: int, side: int) -> None:
+    image = np.full((height, width, 3), 60, np.uint8)
+    image[:, ::2] = 180  # detail that must vanish, not alias
+    image[: height // 2] //= 2
+    small = StillPicture(image).small(side)
+    assert small.shape == (side, side, 3) and small.dtype == np.uint8
+    assert np.abs(small.astype(float) - cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)).max() <= 3
+    noise = np.random.default_rng(0).integers(40, 216, (height, width, 3), dtype=np.uint8)
+    by_opencv = cv2.resize(noise, (side, side), interpolation=cv2.INTER_AREA).astype(float)
+    assert abs((StillPicture(noise).small(side) - by_opencv).mean()) < 0.6
+
+
+def test_a_video_and_its_frames_as_images_look_alike(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", FRAMES[:5])
+    for frame in read(path):
+        still = StillPicture(frame.image)
+        off = frame.picture.small(32).astype(int) - still.small(32)
+        assert abs(off.mean()) < 0.7 and np.abs(off).mean() < 4  # what RGB clips is lost
+        assert np.abs(frame.picture.planes().bands.astype(int) - still.planes().bands).mean() < 1.5
 
 
 def test_the_route_names_what_decides_about_pixels() -> None:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from common.contracts import FloatArray, Image
+from common.frames.picture import StillPicture
 from common.frames.quality import SENSOR_FLOORS, SENSOR_NAMES, SENSORS, SENSORS_VERSION, measure
-from common.frames.quality.planes import BAND, Planes
+from common.frames.quality.planes import BAND
 
 FAILING = 1 / (1 - 0.30)  # floors: from there on a change can fail a window at the usual threshold
 FAMILIES = {name.partition(".")[0] for name in SENSOR_NAMES}
@@ -34,7 +35,9 @@ def as_image(values: np.ndarray) -> Image:
 
 def family(image: Image, name: str) -> FloatArray:
     """The readings of a family of tiles, or of a single sensor."""
-    return measure(image)[[i for i, full in enumerate(SENSOR_NAMES) if full.partition(".")[0] == name]]
+    return measure(StillPicture(image).planes())[
+        [i for i, full in enumerate(SENSOR_NAMES) if full.partition(".")[0] == name]
+    ]
 
 
 def change(name: str, image: Image, before: Image | None = None) -> float:
@@ -127,13 +130,13 @@ def test_a_moved_camera_rearranges_the_layout_and_a_change_of_light_does_not() -
 @pytest.mark.parametrize("level", [0, 1, 128, 255])
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (240, 320), (32, 1500)])
 def test_empty_pictures_give_finite_readings(level: int, size: tuple[int, int]) -> None:
-    assert np.isfinite(measure(np.full((*size, 3), level, np.uint8))).all()
+    assert np.isfinite(measure(StillPicture(np.full((*size, 3), level, np.uint8)).planes())).all()
 
 
 @settings(max_examples=30, deadline=None)
 @given(arrays(np.uint8, st.tuples(st.integers(32, 60), st.integers(32, 60), st.just(3))))
 def test_any_picture_gives_finite_readings(image: Image) -> None:
-    values = measure(image)
+    values = measure(StillPicture(image).planes())
     assert values.shape == (len(SENSOR_NAMES),) == (len(SENSOR_FLOORS),)
     assert values.dtype == np.float32
     assert np.isfinite(values).all()
@@ -141,19 +144,33 @@ def test_any_picture_gives_finite_readings(image: Image) -> None:
 
 def test_the_frame_is_left_as_it_was_and_the_same_frame_reads_the_same() -> None:
     image = picture()
-    first = measure(image)
+    first = measure(StillPicture(image).planes())
     np.testing.assert_array_equal(image, picture())
-    np.testing.assert_array_equal(measure(image), first)
+    np.testing.assert_array_equal(measure(StillPicture(image).planes()), first)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(32, 3000), st.integers(32, 5000))
 def test_bands_keep_the_rows_of_the_encoders_blocks_and_stay_inside_the_frame(height: int, width: int) -> None:
     image = np.broadcast_to((np.arange(height) % 8 * 20).astype(np.uint8)[:, None, None], (height, width, 3))
-    planes = Planes.of(image)
-    assert planes.bands.shape == (planes.count * BAND, width)
-    np.testing.assert_array_equal(planes.bands[:, 0], np.tile(np.arange(8) * 20, planes.count * BAND // 8))
+    planes = StillPicture(image).planes()
+    assert planes.bands.shape == (planes.count * BAND, width // 2 * 2)
+    rows = np.tile(np.arange(8) * 20, planes.count * BAND // 8)
+    np.testing.assert_allclose(planes.bands[:, 0].astype(int), rows, atol=1)  # coding has 219 steps for 255 levels
     assert planes.bands.size <= max(500_000, BAND * width)
+
+
+@pytest.mark.parametrize("size", [(320, 240), (640, 360), (1920, 1080)])
+def test_planes_are_those_of_the_rgb_picture(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    image = cv2.resize(rng.integers(60, 200, (9, 12, 3), dtype=np.uint8), size, interpolation=cv2.INTER_LINEAR)
+    planes = StillPicture(image).planes()
+    step = round(image.shape[0] / planes.points.shape[0])
+    picked = image[step // 2 :: step, step // 2 :: step]
+    off = planes.points.astype(int) - picked
+    assert np.abs(off).max() <= 12, "a pixel shares its colour with three neighbours"
+    assert np.abs(off.mean(axis=(0, 1))).max() < 0.6 and off.std() < 4.0, "and there is no bias"
+    assert np.abs(planes.luma.astype(int) - cv2.cvtColor(picked, cv2.COLOR_RGB2GRAY)).max() <= 3
 
 
 def test_a_large_frame_reads_like_a_small_part_of_the_same_texture() -> None:
@@ -171,7 +188,8 @@ def test_names_are_unique_and_the_version_follows_from_them() -> None:
 
 def by_the_book(image: Image) -> dict[str, float]:
     """Noise, flatness and blockiness as their definitions say, in plain NumPy; the frame is read whole."""
-    luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    coded = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)[: image.shape[0]].astype(np.float64)
+    luma = np.clip(np.rint((coded - 16) * 255 / 219), 0, 255).astype(np.float32)
     height, width = luma.shape
     bands = luma[: height // 32 * 32].reshape(-1, 32, width)
     across, down = (np.minimum(np.abs(np.diff(bands, axis=axis)), 12.0) for axis in (2, 1))
@@ -200,7 +218,7 @@ def test_fast_arithmetic_gives_what_the_definitions_say(seed: int) -> None:
     coarse = rng.integers(0, 255, (16, 24, 3), dtype=np.uint8)
     image = cv2.resize(coarse, (384, 256), interpolation=cv2.INTER_CUBIC).astype(np.int16)
     image = np.clip(image + rng.normal(0, seed, image.shape).astype(np.int16), 0, 255).astype(np.uint8)
-    found = dict(zip(SENSOR_NAMES, measure(image).tolist(), strict=True))
+    found = dict(zip(SENSOR_NAMES, measure(StillPicture(image).planes()).tolist(), strict=True))
     for name, value in by_the_book(image).items():
         floor = SENSOR_FLOORS[SENSOR_NAMES.index(name)]
         assert found[name] == pytest.approx(value, abs=1e-4 * floor), name

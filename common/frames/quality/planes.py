@@ -28,6 +28,18 @@ _COARSE_PIXELS = 60_000
 
 _Grey = npt.NDArray[np.uint8]
 
+# BT.601: luma of 16 to 235 and chroma of 16 to 240 to RGB of 0 to 255.
+_LUMA_GAIN = 255 / 219
+_TO_RGB = np.array(
+    [
+        [_LUMA_GAIN, 0.0, 1.596, -16 * _LUMA_GAIN - 128 * 1.596],
+        [_LUMA_GAIN, -0.391, -0.813, -16 * _LUMA_GAIN + 128 * (0.391 + 0.813)],
+        [_LUMA_GAIN, 2.018, 0.0, -16 * _LUMA_GAIN - 128 * 2.018],
+    ],
+    np.float32,
+)
+_FULL_RANGE = np.clip(np.rint((np.arange(256) - 16) * _LUMA_GAIN), 0, 255).astype(np.uint8)
+
 
 @dataclass(frozen=True, eq=False)
 class Planes:
@@ -45,14 +57,15 @@ class Planes:
     points: Image
 
     @classmethod
-    def of(cls, image: Image) -> Planes:
-        """Prepare (height, width, 3) uint8 RGB."""
-        height, width = image.shape[:2]
+    def of_yuv(cls, y: _Grey, u: _Grey, v: _Grey) -> Planes:
+        """Prepare 4:2:0 of 8 bits in the limited range: `y` (height, width), `u` and `v` half as high and wide."""
+        height, width = y.shape
         starts = _band_starts(height, width)
-        rows = np.concatenate([image[start : start + BAND] for start in starts])
-        step = max(1, int(np.ceil(np.sqrt(height * width / _COARSE_PIXELS))))
-        points = np.ascontiguousarray(image[step // 2 :: step, step // 2 :: step])
-        return cls(np.asarray(cv2.cvtColor(rows, cv2.COLOR_RGB2GRAY), np.uint8), len(starts), points)
+        down, across = _picks(height, width)
+        rows, columns = np.arange(height)[down] // 2, np.arange(width)[across] // 2
+        samples = [y[down, across], u[rows][:, columns], v[rows][:, columns]]
+        points = np.asarray(cv2.transform(cv2.merge([np.ascontiguousarray(s) for s in samples]), _TO_RGB), np.uint8)
+        return cls(np.asarray(cv2.LUT(_rows(y, starts), _FULL_RANGE), np.uint8), len(starts), points)
 
     @cached_property
     def luma(self) -> _Grey:
@@ -95,6 +108,16 @@ class Planes:
 def area_means(plane: npt.NDArray[np.generic], grid: int) -> FloatArray:
     """Return the means of grid x grid tiles of a (h, w) or (h, w, c) plane."""
     return np.asarray(cv2.resize(plane.astype(np.float32), (grid, grid), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _picks(height: int, width: int) -> tuple[slice, slice]:
+    """Return which rows and columns the coarse points are picked from."""
+    step = max(1, int(np.ceil(np.sqrt(height * width / _COARSE_PIXELS))))
+    return slice(step // 2, None, step), slice(step // 2, None, step)
+
+
+def _rows(plane: npt.NDArray[np.uint8], starts: list[int]) -> npt.NDArray[np.uint8]:
+    return np.concatenate([plane[start : start + BAND] for start in starts])
 
 
 def _band_starts(height: int, width: int) -> list[int]:
