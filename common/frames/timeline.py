@@ -16,7 +16,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from common.errors import BadSource
-from common.frames.sampling import TimestampArray
+from common.frames.sampling import TimestampArray, select
 from common.frames.sources import Limits, check_file, unreadable
 
 # Playlists and scripts (HLS, ffconcat, image patterns) name other files and hosts to open, so a file of such a kind,
@@ -94,6 +94,18 @@ def read_timeline(path: Path, limits: Limits) -> Timeline:
     """Return the timeline of the video at `path`. Reads the whole file once; kept while the file does not change."""
     size = check_file(path, limits)
     return _read(path, size, path.stat().st_mtime_ns, limits)
+
+
+def read_sampled(path: Path, sample_fps: float | None, limits: Limits) -> TimestampArray:
+    """Return the times of the frames of the video at `path` that are sampled; kept while the file does not change."""
+    size = check_file(path, limits)
+    return _sampled(path, size, path.stat().st_mtime_ns, sample_fps, limits)
+
+
+@lru_cache(maxsize=_TIMELINES_KEPT)
+def _sampled(path: Path, size: int, mtime_ns: int, sample_fps: float | None, limits: Limits) -> TimestampArray:
+    timeline = _read(path, size, mtime_ns, limits)
+    return select(timeline.pts, timeline.keys, timeline.time_base, sample_fps)
 
 
 @lru_cache(maxsize=_TIMELINES_KEPT)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from common.contracts import Image, SourceKind
 from common.errors import BadSource
+from common.frames import video
 from common.frames.decode import ROUTE, Frame, decode_image, probe, probe_image, sampled_frames
 from common.frames.encode import write_video
 from common.frames.picture import StillPicture
@@ -89,6 +90,29 @@ def test_a_clip_gives_all_its_frames_in_order_and_its_parts_are_the_whole(clips:
 )
 def test_any_part_is_that_part_of_the_whole(clips: Path, name: str, fps: float | None, start: int, size: int) -> None:
     assert same(read(clips / name, fps, start, start + size), read(clips / name, fps)[start : start + size])
+
+
+@pytest.mark.parametrize("name", CLIPS)
+@pytest.mark.parametrize("fps", [0.7, 2.0, 6.0])
+def test_a_sampled_frame_is_the_one_that_reading_everything_gives(clips: Path, name: str, fps: float) -> None:
+    whole = {frame.time: frame.image for frame in read(clips / name)}
+    sampled = read(clips / name, fps)
+    assert 1 <= len(sampled) < 40
+    assert all(np.array_equal(frame.image, whole[frame.time]) for frame in sampled)
+
+
+def test_what_no_sampled_frame_leans_on_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_clip(tmp_path / "camera.mp4", scene(100), gop=25)
+    fed = []
+    real = video._tried
+    monkeypatch.setattr(
+        video, "_tried", lambda codec, packet, trouble: fed.append(packet) or real(codec, packet, trouble)
+    )
+    assert [frame.time for frame in read(path, 1.0)] == [0.0, 1.0, 2.0, 3.0]
+    assert len([packet for packet in fed if packet is not None]) == 4, "key frames only"
+    fed.clear()
+    assert len(read(path, 2.0)) == 8
+    assert len([packet for packet in fed if packet is not None]) < 75, "up to the last one in each second"
 
 
 @pytest.mark.parametrize("name", ["uneven.mp4", "uneven.mkv"])
