@@ -97,7 +97,7 @@ def measure(url: str, folder: Path, cameras: int, chunks: int, rng: np.random.Ge
         batch = FrameBatch(
             id=content_id(stream, fed), stream=stream,
             source=Source(uri=f"/{fed}.mp4", kind=SourceKind.VIDEO, size=1, digest=str(fed)),
-            expected_frames=_CHUNK, chunk_frames=_CHUNK, recipe=_RECIPE, received_at=0.0,
+            expected_frames=_CHUNK, starts=(0,), recipe=_RECIPE, received_at=0.0,
         )  # fmt: skip
         fed += 1
         store.streams.register(batch)

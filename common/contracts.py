@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -144,43 +145,49 @@ class Chunk(Message):
 class FrameBatch(Message):
     """What a producer accepted: one source of one stream, and how it is sampled and split.
 
-    `start` and `stop` narrow the batch to a part of its source, in sampled
-    frames; a whole source is 0 and None.
+    A whole source starts at frame 0 and is read to its end (`stop` of None); a
+    batch may also be a part of one.
     """
 
     id: str
     stream: StreamName
     source: Source
-    expected_frames: int = Field(ge=1, description="sampled frames that the header promises")
-    chunk_frames: int = Field(ge=1, description="sampled frames a chunk")
+    expected_frames: int = Field(ge=1, description="sampled frames that its packets or its listing promise")
+    starts: tuple[int, ...] = Field(min_length=1, description="sampled frames at which chunks start, ascending")
     recipe: Recipe
     received_at: float = Field(description="seconds since the epoch")
-    start: int = Field(0, ge=0)
     stop: int | None = Field(None, gt=0)
 
     def chunks(self) -> tuple[Chunk, ...]:
-        """Split into chunks of `chunk_frames`; the last one ends where the batch does."""
-        starts = range(self.start, self.start + self.expected_frames, self.chunk_frames)
-        return tuple(
-            Chunk(
-                id=f"{self.id}-{start}",
-                batch_id=self.id,
-                stream=self.stream,
-                source=self._source_of(start),
-                start=start,
-                stop=self.stop if start == starts[-1] else start + self.chunk_frames,
-                recipe=self.recipe,
-                batch_frames=self.expected_frames,
-                opens_batch=start == starts[0],
-                closes_batch=start == starts[-1],
-            )
-            for start in starts
+        """Return all chunks in order; the last one ends where the batch does."""
+        return tuple(self.chunk(number) for number in range(len(self.starts)))
+
+    def chunk(self, number: int) -> Chunk:
+        """Return chunk `number`, from 0."""
+        last = number == len(self.starts) - 1
+        start, stop = self.starts[number], self.stop if last else self.starts[number + 1]
+        # A chunk of a folder names its images, so that one that arrives late cannot shift the others.
+        first = self.starts[0]
+        names = self.source.names[start - first : None if stop is None else stop - first]
+        return Chunk(
+            id=f"{self.id}-{start}",
+            batch_id=self.id,
+            stream=self.stream,
+            source=self.source.model_copy(update={"names": names}),
+            start=start,
+            stop=stop,
+            recipe=self.recipe,
+            batch_frames=self.expected_frames,
+            opens_batch=number == 0,
+            closes_batch=last,
         )
 
-    def _source_of(self, start: int) -> Source:
-        """A chunk of a folder names its images, so that one that arrives late cannot shift the others."""
-        names = self.source.names[start - self.start : start - self.start + self.chunk_frames]
-        return self.source.model_copy(update={"names": names})
+    def chunk_at(self, chunk_id: str) -> Chunk | None:
+        """Return the chunk with this id, or None if the batch has none."""
+        start = chunk_id.rpartition("-")[2]
+        number = bisect_left(self.starts, int(start)) if start.isdigit() else len(self.starts)
+        found = number < len(self.starts) and f"{self.id}-{self.starts[number]}" == chunk_id
+        return self.chunk(number) if found else None
 
 
 class Submission(StrEnum):

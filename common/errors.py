@@ -63,3 +63,7 @@ class NotPromoted(SentinelError):
 
 class BrokerUnavailable(SentinelError):
     """Redis does not answer, or is one that Sentinel cannot run on."""
+
+
+class Backlogged(BrokerUnavailable):
+    """Redis holds as much unfinished work as it should: whoever brings more waits."""

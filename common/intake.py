@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import broker
 from common.champions.current import CurrentBaselines
 from common.contracts import (
     Chunk,
@@ -33,10 +32,11 @@ from common.contracts import (
     content_id,
 )
 from common.errors import BadMessage, BadSource, BaselineMismatch, Refused
+from common.fanout import send_next
 from common.frames.cage import Cage
+from common.frames.cutting import cut_evenly, cut_video
 from common.frames.decode import probe, probe_image
 from common.frames.frame import SourceInfo
-from common.frames.sampling import sampled_count
 from common.frames.sources import (
     Limits,
     ListedImage,
@@ -54,6 +54,8 @@ from common.store.logbook import dead_letter
 log = logging.getLogger(__name__)
 
 _PROBE_SECONDS = 20.0  # a header is read in milliseconds; hashing a large file on a slow disk takes longer
+_USUAL_COST_SECONDS = 0.01  # a sampled frame of a stream of which nothing is known yet
+_FEWEST_FRAMES, _MOST_FRAMES = 4, 1000  # a chunk
 _DATA_SCHEME = "sentinel-data:"
 """Scheme of the URI of an image that came inside a camera event: the data key of the batch holds it."""
 
@@ -118,6 +120,7 @@ class Intake:
         is one.
         """
         stream = _checked(stream)
+        self.store.require_room()
         path = local_path(uri, self.settings.roots)
         described = self.cage.call(describe_file, path, self.limits, subject=str(path), timeout=_patience(path))
         source = described.source
@@ -161,6 +164,7 @@ class Intake:
     def accept_data(self, stream: str, data: bytes, *, event_key: str) -> Submission:
         """Take in one encoded image (raw or base64) that came inside a camera event."""
         stream = _checked(stream)
+        self.store.require_room()
         image = _decoded(data)
         if len(image) > self.settings.max_data_bytes:
             raise BadMessage(
@@ -179,17 +183,16 @@ class Intake:
 
     def retry_chunk(self, chunk: Chunk, attempt: str) -> Submission:
         """Take a chunk that was given up in again, as a batch of just its frames; once an `attempt`."""
-        promised = (chunk.stop or chunk.start + self.settings.chunk_frames) - chunk.start
+        promised = chunk.stop - chunk.start if chunk.stop is not None else self._chunk_frames(chunk.stream)
         return self._send(
             FrameBatch(
                 id=content_id(chunk.id, "retry", attempt),
                 stream=chunk.stream,
                 source=chunk.source,
                 expected_frames=promised,
-                chunk_frames=promised,
+                starts=(chunk.start,),
                 recipe=self._recipe(chunk.stream),
                 received_at=time.time(),
-                start=chunk.start,
                 stop=chunk.stop,
             )
         )
@@ -198,13 +201,14 @@ class Intake:
         if not described.listing and self.store.streams.known(stream, batch_id):
             return Submission.DUPLICATE  # whatever baseline is set now
         recipe = self._recipe(stream)
+        count, starts = self._cut(stream, described, recipe)
         return self._send(
             FrameBatch(
                 id=batch_id,
                 stream=stream,
                 source=described.source,
-                expected_frames=sampled_count(described.info, recipe.sample_fps),
-                chunk_frames=self.settings.chunk_frames,
+                expected_frames=count,
+                starts=starts,
                 recipe=recipe,
                 received_at=time.time(),
             ),
@@ -212,13 +216,29 @@ class Intake:
             lasting=lasting,
         )
 
+    def _cut(self, stream: str, described: Described, recipe: Recipe) -> tuple[int, tuple[int, ...]]:
+        """Return how many sampled frames a source has, and where its chunks start."""
+        size = self._chunk_frames(stream)
+        if described.source.kind is not SourceKind.VIDEO:
+            return described.info.frames, cut_evenly(described.info.frames, size)
+        path = local_path(described.source.uri, self.settings.roots)
+        return self.cage.call(
+            cut_video, path, recipe.sample_fps, size, self.limits, subject=str(path), timeout=_patience(path)
+        )
+
+    def _chunk_frames(self, stream: str) -> int:
+        """Return sampled frames a chunk: as set, or as many as make a chunk's work, going by what the stream cost."""
+        if self.settings.chunk_frames is not None:
+            return self.settings.chunk_frames
+        cost = self.store.streams.cost(stream) or _USUAL_COST_SECONDS
+        return min(max(round(self.settings.chunk_seconds / cost), _FEWEST_FRAMES), _MOST_FRAMES)
+
     def _send(
         self, batch: FrameBatch, listing: Mapping[str, str] | None = None, *, lasting: bool = False
     ) -> Submission:
         if not self.store.streams.register(batch, listing=listing, lasting=lasting):
             return Submission.DUPLICATE
-        for chunk in batch.chunks():
-            broker.send_embed(chunk)
+        send_next(self.store, self.settings, batch.stream)
         log.info("stream %s: accepted %s, about %d frames", batch.stream, batch.source.uri, batch.expected_frames)
         return Submission.ACCEPTED
 

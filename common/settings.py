@@ -71,7 +71,22 @@ class Settings(BaseSettings):
         1.0, description="how often a folder is looked at where the file system has no events"
     )
     watch: Literal["auto", "events", "polling"] = Field("auto", description="how the folder is watched")
-    chunk_frames: int = Field(64, ge=1, description="sampled frames a chunk, the unit of work")
+    chunk_frames: int | None = Field(
+        None,
+        ge=1,
+        description="sampled frames a chunk, the unit of work; unset: as SENTINEL_CHUNK_SECONDS allow",
+    )
+    chunk_seconds: Seconds = Field(0.5, description="work that a chunk should be, going by what its stream cost lately")
+    stream_chunks: int = Field(
+        8,
+        ge=1,
+        description="chunks of one stream under way at a time; twice the embedding processes or more",
+    )
+    backlog_mb: int | None = Field(
+        None,
+        ge=1,
+        description="producers wait while Redis holds more, MB; unset: three quarters of its bound",
+    )
     max_pixels: int = Field(50_000_000, ge=1, description="largest frame, in pixels")
     min_side: int = Field(32, ge=1, description="smallest frame side, in pixels")
     max_file_bytes: int = Field(20_000_000_000, ge=1, description="largest source file")

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from common import broker
 from common.contracts import FRAME_EVENT, DeadLetterKind, EventType, Message, Submission, Verdict, describe
-from common.errors import BadMessage, BrokerUnavailable, Refused, SentinelError
+from common.errors import Backlogged, BadMessage, BrokerUnavailable, Refused, SentinelError
 from common.intake import Intake
 from common.store import Store, keys
 from common.store.ingest import GroupReader, offer
@@ -118,9 +118,11 @@ class Bridge:
             store.client, keys.INGEST, "bridge", consumer, claim_after=_CLAIM_AFTER_SECONDS, consume=True
         )
         self._fails = GroupReader(store.client, keys.EVENTS, "retrain", consumer, claim_after=_CLAIM_AFTER_SECONDS)
+        self._stop = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; while Redis is away, wait and go on."""
+        self._stop = stop
         while not stop.is_set():
             try:
                 self.step()
@@ -135,13 +137,35 @@ class Bridge:
             self._take_verdict(entry_id, fields)
             self._fails.acknowledge(entry_id)
             handled += 1
-        for entry_id, fields in self._frames.read(count=_COUNT, block_ms=_BLOCK_MS):
-            self._take_frame(entry_id, fields)
-            self._frames.acknowledge(entry_id)
-            handled += 1
+        handled += self._take_frames()
         for model in self.store.champions.take_due(again_after=_LOST_TASK_SECONDS):
             broker.send_retrain(model)
         return handled
+
+    def _take_frames(self) -> int:
+        """Take in what cameras sent. While Redis holds too much, it stays where it is, in its order."""
+        handled = 0
+        for entry_id, fields in self._frames.read(count=_COUNT, block_ms=_BLOCK_MS):
+            if not self._wait_for_room():
+                break
+            self._take_frame(entry_id, fields)
+            self._frames.acknowledge(entry_id)
+            handled += 1
+        return handled
+
+    def _wait_for_room(self) -> bool:
+        """Return once Redis has room for more work; False if the bridge is to stop."""
+        said = False
+        while True:
+            try:
+                self.store.require_room()
+                return True
+            except Backlogged as error:
+                if not said:
+                    log.warning("camera events wait: %s", error)
+                said = True
+            if self._stop.wait(_PAUSE_SECONDS):
+                return False
 
     def _take_frame(self, entry_id: str, fields: dict[str, bytes]) -> Submission:
         stream = ""

@@ -6,6 +6,7 @@ celery -A workers.embedding worker -Q embed
 from __future__ import annotations
 
 import logging
+import time
 from urllib.parse import quote
 
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -94,7 +95,9 @@ def finish(task: Task, chunk: Chunk) -> Finished:
             raise BadSource(
                 f"{chunk.source.uri}: {most} workers died or hung on frames {chunk.start} to {chunk.stop or 'the end'}"
             )
+        began = time.monotonic()
         features = extract(chunk)
+        seconds = time.monotonic() - began
     except Refused as error:
         return give_up(chunk, error)
     except (Exception, SoftTimeLimitExceeded) as trouble:
@@ -105,13 +108,13 @@ def finish(task: Task, chunk: Chunk) -> Finished:
             "chunk %s failed (%s: %s), delivery %d of %d", chunk.id, type(reason).__name__, reason, deliveries, most
         )
         raise task.retry(exc=reason, countdown=_RETRY_SECONDS, max_retries=None) from trouble
-    return streams.finish(chunk, features)
+    return streams.finish(chunk, features, seconds=seconds)
 
 
 def too_slow(chunk: Chunk) -> BadSource:
     return BadSource(
         f"{chunk.source.uri}: frames {chunk.start} to {chunk.stop or 'the end'} took longer than a task may: "
-        "raise SENTINEL_VISIBILITY_SECONDS, lower SENTINEL_CHUNK_FRAMES, or run fewer SENTINEL_EMBED_PROCESSES here"
+        "raise SENTINEL_VISIBILITY_SECONDS, set fewer SENTINEL_CHUNK_FRAMES, or run fewer SENTINEL_EMBED_PROCESSES"
     )
 
 

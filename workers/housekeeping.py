@@ -8,6 +8,7 @@ import time
 from common import broker
 from common.broker import DAILY_TASK, EMBED_QUEUE, RETENTION_TASK, SWEEP_TASK, app
 from common.contracts import EventType, StreamCheck
+from common.fanout import send_next
 from common.settings import get_settings
 from common.store.logbook import event_of
 from workers import context
@@ -38,6 +39,7 @@ def sweep() -> int:
             broker.send_embed(chunk)
             streams.mark_sent(chunk)
             sent += 1
+        sent += send_next(context.store(), settings, stream)
     if sent:
         log.warning("the sweep sent %d tasks again", sent)
     return sent

@@ -13,6 +13,7 @@ from common.champions.baselines import StoredBaseline
 from common.contracts import BatchReport, DeadLetterKind, Event, EventType, FeatureBlock, Status
 from common.drift.windows import WindowState
 from common.errors import BaselineMismatch
+from common.fanout import send_next
 from common.judging import JudgedWindow, Thresholds, judge_block
 from common.settings import get_settings
 from common.store.logbook import dead_letter, event_of
@@ -30,10 +31,11 @@ _CHUNKS_A_COMMIT = 16  # bounds what one commit moves, and with it how long Redi
 
 @app.task(name=REDUCE_TASK)
 def reduce(stream: str) -> None:
-    """Move `stream` on as far as its finished chunks reach."""
-    while True:
-        if move_on(stream) is Committed.DONE:
-            return
+    """Move `stream` on as far as its finished chunks reach, and send what there is room for now."""
+    moved = Committed.MORE
+    while moved is not Committed.DONE:
+        moved = move_on(stream)
+        send_next(context.store(), get_settings(), stream)
 
 
 def move_on(stream: str) -> Committed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from common.errors import Backlogged
 from common.settings import Settings
 from common.store.client import connect
 from common.store.logbook import Logbook
@@ -9,6 +10,8 @@ from common.store.registry import ChampionStore
 from common.store.streams import StreamStore
 
 _SECONDS_A_DAY = 86_400
+_BYTES_A_MB = 1_000_000
+_BACKLOG_SHARE = 0.75  # of Redis' own bound: the rest is for finishing what was taken in
 
 
 class Store:
@@ -16,13 +19,25 @@ class Store:
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.client = connect(url)
+        self._backlog_bytes = settings.backlog_mb * _BYTES_A_MB if settings.backlog_mb is not None else None
         retention = settings.retention_days * _SECONDS_A_DAY
         self.streams = StreamStore(
             self.client,
             retention=retention,
-            remember=settings.remember_days * 86_400,
+            remember=settings.remember_days * _SECONDS_A_DAY,
             data_retention=settings.data_retention_seconds,
             max_events=settings.max_events,
         )
         self.logbook = Logbook(self.client, max_events=settings.max_events)
         self.champions = ChampionStore(self.client, cooldown=settings.cooldown_seconds, max_events=settings.max_events)
+
+    def require_room(self) -> None:
+        """Raise `Backlogged` while Redis holds more than producers may fill it to (`SENTINEL_BACKLOG_MB`)."""
+        memory = self.client.info("memory")
+        used, bound = int(memory["used_memory"]), int(memory["maxmemory"])
+        most = self._backlog_bytes if self._backlog_bytes is not None else int(bound * _BACKLOG_SHARE)
+        if 0 < most < used:
+            raise Backlogged(
+                f"Redis holds {used // _BYTES_A_MB} MB, new sources wait until it is below {most // _BYTES_A_MB} MB: "
+                "start more embedding workers, or raise SENTINEL_BACKLOG_MB and the memory that Redis may take"
+            )

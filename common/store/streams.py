@@ -81,6 +81,7 @@ class StreamStore:
         self._remember = max(self._retention, int(remember))
         self._max_events = max_events
         self._register = load_script(client, "register_batch")
+        self._release = load_script(client, "release_chunks")
         self._touch = load_script(client, "touch_chunk")
         self._finish = load_script(client, "finish_chunk")
         self._commit = load_script(client, "commit_window")
@@ -93,7 +94,6 @@ class StreamStore:
         `listing` are the images (name -> digest) of a folder. A `lasting` source (a file that may lie in its folder
         for long) stays known longer than the others.
         """
-        chunks = batch.chunks()
         images = [part for pair in (listing or {}).items() for part in pair]
         accepted = self._register(
             keys=[
@@ -111,10 +111,40 @@ class StreamStore:
                 keys.stream_key(batch.stream, "chunk", ""),
                 len(images) // 2,
                 *images,
-                *(chunk.id for chunk in chunks),
+                *(f"{batch.id}-{start}" for start in batch.starts),
             ],
         )
         return bool(accepted)
+
+    def release(self, stream: str, most: int) -> list[Chunk]:
+        """Return the next chunks that are to be sent to workers, so that `most` of the stream are under way.
+
+        A chunk is released once; `overdue` finds those that were lost on the way.
+        """
+        prefix = keys.stream_key(stream, "chunk", "")
+        stream_keys = [keys.stream_key(stream, "pending"), keys.stream_key(stream, "sent")]
+        ids = [text(row) for row in self._release(keys=stream_keys, args=[most, time.time(), prefix])]
+        return self._chunks(stream, ids)
+
+    def _chunks(self, stream: str, ids: Sequence[str]) -> list[Chunk]:
+        """Return the chunks with these ids, as their batches cut them."""
+        batches: dict[str, FrameBatch | None] = {}
+        found = []
+        for chunk_id in ids:
+            batch_id = chunk_id.rpartition("-")[0]
+            if batch_id not in batches:
+                stored = self.client.hget(keys.stream_key(stream, "batch", batch_id), "message")
+                batches[batch_id] = FrameBatch.from_json(stored) if stored else None
+            batch = batches[batch_id]
+            chunk = batch.chunk_at(chunk_id) if batch is not None else None
+            if chunk is not None:
+                found.append(chunk)
+        return found
+
+    def cost(self, stream: str) -> float | None:
+        """Return seconds of work that a sampled frame of the stream took lately, None where nothing is known."""
+        found = self.client.get(keys.stream_key(stream, "cost"))
+        return float(text(found)) if found is not None else None
 
     def listing(self, stream: str, folder: str) -> dict[str, str]:
         """Return the images (name -> digest) of a folder as it was accepted; empty if it was not."""
@@ -154,15 +184,18 @@ class StreamStore:
         chunk_keys = [keys.stream_key(chunk.stream, "chunk", chunk.id), keys.stream_key(chunk.stream, "pending")]
         return int(self._touch(keys=chunk_keys, args=[chunk.id, time.time(), int(taken)]))
 
-    def finish(self, chunk: Chunk, features: FeatureBlock) -> Finished:
-        """Store the features of `chunk` unless it is finished already."""
-        return self._finish_as(chunk, features.to_bytes(), None)
+    def finish(self, chunk: Chunk, features: FeatureBlock, *, seconds: float | None = None) -> Finished:
+        """Store the features of `chunk` unless it is finished already; `seconds` is how long making them took."""
+        cost = seconds / len(features) if seconds is not None and len(features) else None
+        return self._finish_as(chunk, features.to_bytes(), None, cost)
 
     def give_up(self, chunk: Chunk, letter: DeadLetter) -> Finished:
         """Finish `chunk` without features, and write `letter` to the dead letters, as one step."""
         return self._finish_as(chunk, b"", letter)
 
-    def _finish_as(self, chunk: Chunk, features: bytes, letter: DeadLetter | None) -> Finished:
+    def _finish_as(
+        self, chunk: Chunk, features: bytes, letter: DeadLetter | None, cost: float | None = None
+    ) -> Finished:
         fields = [item for pair in letter_fields(letter).items() for item in pair] if letter else []
         return Finished(
             self._finish(
@@ -171,8 +204,18 @@ class StreamStore:
                     keys.stream_key(chunk.stream, "pending"),
                     keys.DEAD,
                     keys.DEAD_IDS,
+                    keys.stream_key(chunk.stream, "cost"),
                 ],
-                args=[chunk.id, chunk.to_json(), features, letter.id if letter else "", self._max_events, *fields],
+                args=[
+                    chunk.id,
+                    chunk.to_json(),
+                    features,
+                    letter.id if letter else "",
+                    self._max_events,
+                    "" if cost is None else cost,
+                    self._retention,
+                    *fields,
+                ],
             )
         )
 
@@ -267,23 +310,15 @@ class StreamStore:
         return bool(head) and bool(self.client.hexists(keys.stream_key(stream, "chunk", text(head[0])), "message"))
 
     def overdue(self, stream: str, seconds: float, limit: int) -> list[Chunk]:
-        """Return up to `limit` unfinished chunks that no worker has touched for `seconds`."""
+        """Return up to `limit` chunks that were sent, are not done, and that no worker has touched for `seconds`."""
         oldest = time.time() - seconds
-        late: list[Chunk] = []
-        batches: dict[str, dict[str, Chunk]] = {}
+        late = []
         for raw in self.client.zrange(keys.stream_key(stream, "pending"), 0, limit - 1):
             chunk_id = text(raw)
             sent_at, message = self.client.hmget(keys.stream_key(stream, "chunk", chunk_id), "sent_at", "message")
-            if message is not None or (sent_at and float(sent_at) > oldest):
-                continue
-            batch_id = chunk_id.rpartition("-")[0]
-            if batch_id not in batches:
-                stored = self.client.hget(keys.stream_key(stream, "batch", batch_id), "message")
-                known = FrameBatch.from_json(stored).chunks() if stored else ()
-                batches[batch_id] = {chunk.id: chunk for chunk in known}
-            if chunk_id in batches[batch_id]:
-                late.append(batches[batch_id][chunk_id])
-        return late
+            if sent_at is not None and message is None and float(sent_at) <= oldest:
+                late.append(chunk_id)
+        return self._chunks(stream, late)
 
     def mark_sent(self, chunk: Chunk) -> None:
         self._touch_chunk(chunk, taken=False)

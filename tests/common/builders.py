@@ -38,7 +38,7 @@ def batch(stream: str = "dock", *, name: str = "a", frames: int = 100, chunk_fra
         stream=stream,
         source=Source(uri=f"/{name}.mp4", kind=SourceKind.VIDEO, size=1, digest=name),
         expected_frames=frames,
-        chunk_frames=chunk_frames,
+        starts=tuple(range(0, frames, chunk_frames)),
         recipe=RECIPE,
         received_at=0.0,
     )

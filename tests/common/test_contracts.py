@@ -23,11 +23,14 @@ def test_content_ids_are_equal_exactly_when_their_parts_are(
     assert (content_id(*a) == content_id(*b)) == (repr(a) == repr(b))
 
 
-@given(frames=st.integers(1, 500), size=st.integers(1, 100), start=st.integers(0, 50))
-def test_chunks_cover_their_batch_without_gap_or_overlap(frames: int, size: int, start: int) -> None:
-    whole = batch(frames=frames, chunk_frames=size).model_copy(update={"start": start})
+@given(starts=st.sets(st.integers(0, 500), min_size=1, max_size=20).map(sorted))
+def test_chunks_cover_their_batch_without_gap_or_overlap(starts: list[int]) -> None:
+    whole = batch().model_copy(update={"starts": tuple(starts)})
     chunks = whole.chunks()
-    assert chunks[0].start == start
+    assert [chunk.start for chunk in chunks] == starts
+    assert [whole.chunk_at(chunk.id) for chunk in chunks] == list(chunks)
+    assert whole.chunk_at(f"{whole.id}-{starts[-1] + 1}") is None
+    assert whole.chunk_at(f"another-{starts[0]}") is None and whole.chunk_at("nonsense") is None
     assert all(before.stop == after.start for before, after in pairwise(chunks))
     assert chunks[-1].stop is None, "a header is only a promise, so the last chunk reads to the end"
     assert [c.opens_batch for c in chunks] == [True] + [False] * (len(chunks) - 1)

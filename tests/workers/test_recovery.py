@@ -128,6 +128,7 @@ def test_the_first_chunk_of_a_stream_is_sent_again_behind_a_backlog(
     impatient = intake.settings.model_copy(update={"stuck_seconds": -1.0})
     monkeypatch.setattr(housekeeping, "get_settings", lambda: impatient)
     store.streams.register(batch())
+    store.streams.release("dock", 8)
     store.client.lpush("embed", "another stream's backlog")
     assert housekeeping.sweep() == 1
     store.client.delete("embed")

@@ -4,8 +4,10 @@
 -- KEYS[2] pending    sorted set: chunk id -> order
 -- KEYS[3] dead       Stream of dead letters
 -- KEYS[4] dead ids   hash: letter id -> entry
+-- KEYS[5] cost       string: seconds of work a frame of this stream takes, a running mean
 -- ARGV[1] chunk id  [2] chunk message  [3] features, or '' for a chunk given up
--- ARGV[4] letter id, for a chunk given up  [5] most letters kept  [6..] fields of the letter
+-- ARGV[4] letter id, for a chunk given up  [5] most letters kept  [6] seconds of work a frame took, or ''
+-- ARGV[7] how long the cost is known, s  [8..] fields of the letter
 -- Result: 1 the chunk heads its stream's order, so a reducer can go on; 0 it does not; -1 it is not pending.
 --
 -- Promise: whatever is delivered again, a chunk is finished once, and the answer is the same each time
@@ -17,11 +19,15 @@ if redis.call('HEXISTS', KEYS[1], 'message') == 0 then
     redis.call('HSET', KEYS[1], 'message', ARGV[2])
     if ARGV[4] == '' then
         redis.call('HSET', KEYS[1], 'features', ARGV[3])
+        if ARGV[6] ~= '' then
+            local known = tonumber(redis.call('GET', KEYS[5]) or ARGV[6])
+            redis.call('SET', KEYS[5], string.format('%.6f', 0.7 * known + 0.3 * ARGV[6]), 'EX', ARGV[7])
+        end
     else
         redis.call('HSET', KEYS[1], 'dead', ARGV[4])
         local known = redis.call('HGET', KEYS[4], ARGV[4])
         if not known or #redis.call('XRANGE', KEYS[3], known, known) == 0 then
-            local entry = redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', unpack(ARGV, 6))
+            local entry = redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', unpack(ARGV, 8))
             redis.call('HSET', KEYS[4], ARGV[4], entry)
         end
     end

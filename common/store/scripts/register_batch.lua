@@ -29,7 +29,7 @@ local last = redis.call('INCRBY', KEYS[2], n)
 for i = 1, n do
     local id = ARGV[at + i]
     redis.call('ZADD', KEYS[3], last - n + i, id)
-    redis.call('HSET', ARGV[5] .. id, 'sent_at', ARGV[3], 'deliveries', 0)
+    redis.call('HSET', ARGV[5] .. id, 'deliveries', 0)
 end
 redis.call('ZADD', KEYS[4], ARGV[3], ARGV[1])
 return 1

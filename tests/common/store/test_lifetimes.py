@@ -31,6 +31,7 @@ def test_a_batch_that_is_not_done_outlives_retention(redis_server: RedisServer, 
     store = short_lived(redis_server, settings)
     work = batch()
     store.streams.register(work)
+    store.streams.release("dock", 8)
     time.sleep(1.5)
     assert len(store.streams.overdue("dock", 1.0, 256)) == 3
     for chunk in work.chunks():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -136,9 +138,39 @@ def test_lost_chunks_are_found_again(store: Store) -> None:
     work = batch()
     store.streams.register(work)
     first, second, last = work.chunks()
+    assert store.streams.overdue("dock", 0.0, 10) == [], "what was never sent is not late"
+    assert store.streams.release("dock", 8) == [first, second, last]
     store.streams.finish(second, chunk_features(second))
     assert store.streams.overdue("dock", 0.0, 10) == [first, last]
     assert store.streams.overdue("dock", 60.0, 10) == []
+
+
+def test_a_long_batch_has_few_chunks_under_way_and_all_come_in_order(store: Store) -> None:
+    work = batch(frames=100, chunk_frames=4)
+    store.streams.register(work)
+    sent = store.streams.release("dock", 3)
+    assert store.streams.release("dock", 3) == [], "released once"
+    for number in range(25):
+        assert sent[number:] and len(sent) - number <= 3
+        chunk = sent[number]
+        store.streams.finish(chunk, chunk_features(chunk))
+        assert store.streams.release("dock", 3) == [], "finished is not yet in the window"
+        commit(store, "dock", store.streams.finished("dock", 16))
+        sent += store.streams.release("dock", 3)
+    assert tuple(sent) == work.chunks()
+
+
+def test_what_a_frame_cost_is_remembered_as_a_running_mean(store: Store) -> None:
+    work = batch(frames=40, chunk_frames=10)
+    store.streams.register(work)
+    assert store.streams.cost("dock") is None
+    costs = []
+    for chunk, seconds in zip(work.chunks(), (1.0, 1.0, 0.1, 0.1), strict=True):
+        store.streams.finish(chunk, block(10, start=chunk.start), seconds=seconds)
+        costs.append(store.streams.cost("dock"))
+    assert costs[:2] == [0.1, 0.1]
+    assert costs[3] is not None and 0.01 < costs[3] < costs[2] < 0.1
+    assert store.streams.cost("cam7") is None
 
 
 class Deliveries(RuleBasedStateMachine):
@@ -153,6 +185,7 @@ class Deliveries(RuleBasedStateMachine):
         self.store.client.flushall()
         self.order: list[FrameBatch] = []
         self.finished: set[str] = set()
+        self.released: list[str] = []
         self.asked = False
 
     @rule(target=batches, name=st.sampled_from("abcdef"), frames=st.integers(1, 30), size=st.integers(1, 12))
@@ -172,6 +205,13 @@ class Deliveries(RuleBasedStateMachine):
         self.finished.add(chunk.id)
         # A worker killed before it sent `reduce` is redelivered: the next delivery sends it.
         self.asked = self.asked or (heads and not crash)
+
+    @rule(most=st.integers(1, 4))
+    def release(self, most: int) -> None:
+        self.released += [chunk.id for chunk in self.store.streams.release("dock", most)]
+        order = {chunk.id: place for place, chunk in enumerate(c for work in self.order for c in work.chunks())}
+        places = [order[chunk_id] for chunk_id in self.released]
+        assert all(before < after for before, after in pairwise(places)), "each chunk once, and in order"
 
     @rule(limit=st.integers(1, 5), crash=st.booleans())
     def reduce(self, limit: int, crash: bool) -> None:
