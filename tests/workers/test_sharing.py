@@ -1,0 +1,149 @@
+"""Streams share the queue, chunks follow their cost, and producers wait while Redis is full; on a real Redis."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from collections import Counter
+
+import pytest
+
+from common import broker
+from common.contracts import Chunk, FeatureBlock, Submission
+from common.errors import Backlogged
+from common.intake import Intake
+from common.store import Store, keys
+from common.store.ingest import offer
+from producers.bridge import Bridge
+from tests.common.builders import block
+from tests.footage import scene, write_clip
+from tests.producers.test_bridge import EVENT
+from tests.workers.test_recovery import intake, stills
+from workers import housekeeping, reducer
+
+__all__ = ["intake"]  # a fixture
+
+
+def queued(store: Store) -> list[Chunk]:
+    """Chunks in the queue, the one that a worker takes next first."""
+    messages = [json.loads(raw) for raw in store.client.lrange(broker.EMBED_QUEUE, 0, -1)]
+    bodies = [json.loads(base64.b64decode(message["body"])) for message in reversed(messages)]
+    return [Chunk.from_json(kwargs["chunk"]) for _, kwargs, _ in bodies]
+
+
+def take(store: Store) -> Chunk:
+    """Take the next chunk off the queue, as a worker does."""
+    chunk = queued(store)[0]
+    store.client.rpop(broker.EMBED_QUEUE)
+    return chunk
+
+
+def drop(intake: Intake, stream: str, frames: int) -> None:
+    path = write_clip(intake.settings.watch_dir / f"{stream}.mp4", scene(frames), gop=5)
+    assert intake.submit(stream, path) is Submission.ACCEPTED
+
+
+def features(intake: Intake, chunk: Chunk) -> FeatureBlock:
+    baseline = intake.baselines.of_stream(chunk.stream).baseline
+    count = (chunk.stop or chunk.batch_frames) - chunk.start
+    return block(count, start=chunk.start, embedding=baseline.embedding_size, quality=baseline.quality_size)
+
+
+def with_settings(intake: Intake, monkeypatch: pytest.MonkeyPatch, **update: object) -> None:
+    intake.settings = intake.settings.model_copy(update=update)
+    for module in (reducer, housekeeping):
+        monkeypatch.setattr(module, "get_settings", lambda: intake.settings)
+
+
+def test_a_long_file_leaves_room_for_a_live_camera(
+    intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_settings(intake, monkeypatch, chunk_frames=5, stream_chunks=4)
+    drop(intake, "archive", 400)
+    drop(intake, "live", 5)
+    assert store.streams.pending("archive") == 80
+    assert [chunk.stream for chunk in queued(store)] == ["archive"] * 4 + ["live"]
+    done: Counter[str] = Counter()
+    while store.client.llen(broker.EMBED_QUEUE):
+        chunk = take(store)
+        store.streams.finish(chunk, features(intake, chunk))
+        reducer.reduce(chunk.stream)
+        done[chunk.stream] += 1
+        if chunk.stream == "live":
+            assert done["archive"] == 4
+        assert len(queued(store)) <= 5
+    assert done == {"archive": 80, "live": 1}
+    assert store.streams.pending("archive") == 0, "and all of the long file was judged"
+
+
+def test_the_sweep_sends_what_a_crash_left_unsent(
+    intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_settings(intake, monkeypatch, chunk_frames=5, stream_chunks=2, stuck_seconds=0.2)
+    drop(intake, "dock", 20)
+    for _ in range(2):
+        chunk = take(store)
+        store.streams.finish(chunk, features(intake, chunk))
+    monkeypatch.setattr(reducer, "send_next", lambda *_: 0)  # killed between the commit and the send
+    reducer.reduce("dock")
+    assert queued(store) == []
+    assert housekeeping.sweep() == 2
+    assert len(queued(store)) == 2
+    store.client.delete(broker.EMBED_QUEUE)  # and Redis lost them
+    time.sleep(0.3)
+    assert housekeeping.sweep() == 2
+    assert [chunk.start for chunk in queued(store)] == [10, 15]
+
+
+def test_chunks_become_as_long_as_their_work_allows(intake: Intake, store: Store) -> None:
+    intake.settings = intake.settings.model_copy(update={"chunk_seconds": 0.5})
+    drop(intake, "dock", 120)
+    first = take(store)
+    store.streams.finish(first, features(intake, first), seconds=0.05 * len(features(intake, first)))
+    path = write_clip(intake.settings.watch_dir / "later.mp4", scene(100, seed=2), gop=5)
+    intake.submit("dock", path)
+    sent = queued(store) + store.streams.release("dock", 100)
+    later = [chunk for chunk in sent if chunk.source.uri == str(path)]
+    assert [chunk.start for chunk in later] == list(range(0, 100, 10)), "half a second of 0.05 s a frame"
+
+
+def test_while_redis_is_full_sources_wait_and_then_all_are_taken(
+    intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = intake.settings.watch_dir / "burst"
+    stills(folder, ["a.png", "b.png"])
+    monkeypatch.setattr(store, "_backlog_bytes", 1)
+    with pytest.raises(Backlogged, match="SENTINEL_BACKLOG_MB"):
+        intake.submit("dock", folder / "a.png")
+    assert store.streams.names() == [] and list(store.logbook.letters()) == [], "it is not refused, it waits"
+    bridge = Bridge(store, intake)
+    for name in ("a", "b"):
+        offer(store.client, {**EVENT, "id": name, "dataref": str(folder / f"{name}.png")})
+    stop = threading.Event()
+    at_work = threading.Thread(target=bridge.run, args=(stop,))
+    at_work.start()
+    time.sleep(1.0)
+    assert store.client.xlen(keys.INGEST) == 2, "events stay where cameras put them"
+    monkeypatch.setattr(store, "_backlog_bytes", 10**12)
+    deadline = time.monotonic() + 30
+    while store.streams.pending("cam7") < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    stop.set()
+    at_work.join(30)
+    assert [chunk.source.uri for chunk in queued(store)] == [str(folder / "a.png"), str(folder / "b.png")]
+    assert store.client.xlen(keys.INGEST) == 0
+
+
+def test_the_bound_follows_redis_own_where_none_is_set(store: Store) -> None:
+    store.require_room()
+    bound = int(store.client.info("memory")["maxmemory"])
+    assert bound > 0, "the embedded Redis has one"
+    piece = bytes(bound // 100)
+    for number in range(80):
+        store.client.set(f"filler:{number}", piece)
+    with pytest.raises(Backlogged, match="MB"):
+        store.require_room()
+    store.client.flushall()
+    store.require_room()
