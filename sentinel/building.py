@@ -13,7 +13,7 @@ import numpy as np
 
 from common.champions.baselines import StoredBaseline, save_baseline
 from common.champions.footage import golden_replay
-from common.contracts import FeatureBlock
+from common.contracts import FeatureBlock, SourceKind
 from common.drift.baseline import Baseline
 from common.drift.windows import WindowRule
 from common.errors import BadBaseline, BadSource
@@ -23,15 +23,18 @@ from common.frames.frame import SourceInfo
 from common.frames.quality import SENSOR_FLOORS, SENSOR_NAMES
 from common.frames.sampling import sampled_count
 from common.frames.sources import describe_kind
+from common.frames.timeline import key_seconds
 from common.settings import Settings
 from sentinel.console import FrameProgress
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _BLOCK_FRAMES = 64
 
-# Sampling when none is set: five a second sees every fault within a window of ten seconds and costs little. Footage
-# too short to give enough windows at that rate is sampled faster, up to every frame.
-_USUAL_FPS = 5.0
+# Sampling when none is set: one frame a second sees a fault within a minute, and where a camera sends a key frame
+# every second or so, only those are decoded: that is what lets a core serve dozens of cameras. Footage too short to
+# give enough windows at that rate is sampled faster, up to every frame.
+_USUAL_FPS = 1.0
+_KEY_SECONDS = (0.5, 2.0)  # key frames that come as often as this set the rate
 _WINDOWS_WANTED = 8
 # Four windows' worth of a clip is the least that shows what it does by itself. A window shorter than a second or so
 # of video holds little more than one independent frame.
@@ -46,17 +49,34 @@ def check_name(name: str) -> None:
         raise BadBaseline(f"a baseline cannot be called {name!r}: use letters, digits, '.', '_' and '-', at most 100")
 
 
-def choose_sampling(infos: Sequence[SourceInfo], window: int, asked: float | None) -> float | None:
+def choose_sampling(
+    infos: Sequence[SourceInfo], window: int, asked: float | None, key_seconds: Sequence[float | None] = ()
+) -> float | None:
     """Return frames a second to sample at (None: every frame), fast enough for the shortest clip.
 
-    `asked` is the user's choice, which stands.
+    Parameters
+    ----------
+    infos : of the golden clips
+    window : frames a window
+    asked : the user's choice, which stands
+    key_seconds : how far apart each clip's key frames are, None where that is not known
     """
     if asked is not None:
         return asked
-    rates = [max(_USUAL_FPS, window * _WINDOWS_WANTED / info.duration) for info in infos if info.duration > 0]
-    fastest = max(rates, default=math.inf)
+    needed = max((window * _WINDOWS_WANTED / info.duration for info in infos if info.duration > 0), default=math.inf)
     native = max((info.fps for info in infos if info.fps > 0), default=0.0)
-    return None if fastest >= native else float(math.ceil(fastest))
+    usual = _usual_fps(key_seconds)
+    fps = usual if needed <= usual else float(math.ceil(needed)) if needed < native else needed
+    return None if fps >= native else fps
+
+
+def _usual_fps(key_seconds: Sequence[float | None]) -> float:
+    """Return the rate of the clips' key frames, if all have them about as often as frames are wanted."""
+    shortest, longest = _KEY_SECONDS
+    known = [seconds for seconds in key_seconds if seconds is not None and shortest <= seconds <= longest]
+    if not known or len(known) < len(key_seconds):
+        return _USUAL_FPS
+    return round(1 / max(known), 4)
 
 
 def choose_rule(infos: Sequence[SourceInfo], fps: float | None, settings: Settings) -> WindowRule:
@@ -84,7 +104,8 @@ def build_baseline(
     """
     kinds = {path: describe_kind(path) for path in paths}
     infos = [probe(path, kinds[path], extractor.limits) for path in paths]
-    fps = choose_sampling(infos, settings.window_frames, settings.sample_fps)
+    keys = [key_seconds(path, extractor.limits) if kinds[path] is SourceKind.VIDEO else None for path in paths]
+    fps = choose_sampling(infos, settings.window_frames, settings.sample_fps, keys)
     clips: list[tuple[str, FeatureBlock]] = []
     for path, info in zip(paths, infos, strict=True):
         blocks = []

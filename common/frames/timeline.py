@@ -96,6 +96,12 @@ def read_timeline(path: Path, limits: Limits) -> Timeline:
     return _read(path, size, path.stat().st_mtime_ns, limits)
 
 
+def key_seconds(path: Path, limits: Limits) -> float | None:
+    """Return how far apart the key frames of the video at `path` usually are, seconds; None if there are too few."""
+    timeline = read_timeline(path, limits)
+    return float(np.median(np.diff(timeline.keys)) * timeline.time_base) if len(timeline.keys) > 2 else None
+
+
 def read_sampled(path: Path, sample_fps: float | None, limits: Limits) -> TimestampArray:
     """Return the times of the frames of the video at `path` that are sampled; kept while the file does not change."""
     size = check_file(path, limits)

@@ -1,0 +1,56 @@
+"""What `baseline build` chooses where nothing is set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from common.contracts import SourceKind
+from common.frames.frame import SourceInfo
+from common.frames.sources import Limits
+from common.frames.timeline import key_seconds, read_sampled, read_timeline
+from sentinel.building import choose_sampling
+from tests.footage import scene, write_clip
+
+
+def clip(seconds: float, fps: float = 30.0) -> SourceInfo:
+    return SourceInfo(SourceKind.VIDEO, 64, 64, fps, seconds, max(1, round(seconds * fps)))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "keys", "wanted"),
+    [
+        (600.0, [None], 1.0),
+        (600.0, [1.0], 1.0),  # a key frame a second: just those
+        (900.0, [2.0], 0.5),
+        (600.0, [2.0], 1.0),  # too short for one frame in two seconds
+        (600.0, [8.3], 1.0),  # too rare
+        (600.0, [0.04], 1.0),  # every frame is one
+        (100.0, [1.0], 4.0),  # 384 frames are wanted
+        (10.0, [1.0], None),  # every frame
+    ],
+)
+def test_sampling_follows_the_length_of_the_footage_and_its_key_frames(
+    seconds: float, keys: list[float | None], wanted: float | None
+) -> None:
+    found = choose_sampling([clip(seconds)], 48, None, keys)
+    if (seconds, keys) == (600.0, [2.0]):
+        assert found is not None and 0.64 <= found <= 1.0
+    else:
+        assert found == pytest.approx(wanted, abs=0.001) if wanted is not None else found is None
+    assert choose_sampling([clip(seconds)], 48, 7.0, keys) == 7.0, "what the user asks for stands"
+
+
+def test_the_shortest_clip_decides_and_cameras_must_agree_on_key_frames() -> None:
+    assert choose_sampling([clip(600), clip(60)], 48, None, [1.0, 1.0]) == 7.0
+    assert choose_sampling([clip(600), clip(600)], 48, None, [1.0, None]) == 1.0
+    assert choose_sampling([clip(900), clip(900)], 48, None, [1.0, 1.5]) == pytest.approx(0.667, abs=0.001)
+
+
+def test_the_rate_chosen_by_key_frames_samples_nothing_else(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "camera.mp4", scene(300), fps=30000 / 1001, gop=30)
+    spacing = key_seconds(path, Limits())
+    assert spacing == pytest.approx(1.001, abs=0.001)
+    fps = choose_sampling([clip(600)], 48, None, [spacing])
+    assert set(read_sampled(path, fps, Limits()).tolist()) <= set(read_timeline(path, Limits()).keys.tolist())
