@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from common.contracts import BatchReport, EventType
 from common.settings import Settings
 from common.store import Store
@@ -29,6 +31,27 @@ class Bench:
     folder: Path
     watch_dir: Path
     store: Store
+    pid: int
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Return processor seconds so far by what was at work.
+
+        `embedding` and `reducing` are the pools' processes, which do the work; `celery` their parents, which fetch
+        and acknowledge tasks; `watching` everything else.
+        """
+        spent: dict[str, float] = {}
+        for child in psutil.Process(self.pid).children(recursive=True):
+            try:
+                name, times = _role(child, self.pid), child.cpu_times()
+            except psutil.NoSuchProcess:
+                continue
+            spent[name] = spent.get(name, 0.0) + times.user + times.system
+        return spent
+
+    def embedding_rss(self) -> list[int]:
+        """Return resident bytes of each embedding process."""
+        children = psutil.Process(self.pid).children(recursive=True)
+        return [child.memory_info().rss for child in children if _role(child, self.pid) == "embedding"]
 
     def drop(self, clip: Path, stream: str, number: int) -> None:
         """Put a copy of `clip` into a stream, with a box at its end that makes its content another."""
@@ -57,6 +80,17 @@ class Bench:
         return found
 
 
+def _role(process: psutil.Process, stack: int) -> str:
+    """Return what a process of the stack does."""
+    command = " ".join(process.cmdline())
+    if "redis-server" in command:
+        return "redis"
+    for module, role in (("workers.embedding", "embedding"), ("workers.reducer", "reducing")):
+        if module in command:
+            return "celery" if process.ppid() == stack else role
+    return "celery" if "workers." in command else "watching"
+
+
 @contextmanager
 def running_stack(folder: Path, golden: Path, **settings: str) -> Iterator[Bench]:
     """Build a baseline from `golden`, bring a stack up that judges by it, and stop it in the end."""
@@ -83,7 +117,7 @@ def running_stack(folder: Path, golden: Path, **settings: str) -> Iterator[Bench
             time.sleep(0.1)
         wait_for_workers(info.redis_url, {"embed", "reduce"}, 60)
         time.sleep(3)  # the pool's processes load their backbone
-        yield Bench(folder, folder / "incoming", Store(info.redis_url, Settings(_env_file=None)))
+        yield Bench(folder, folder / "incoming", Store(info.redis_url, Settings(_env_file=None)), info.pid)
     finally:
         stack.send_signal(signal.SIGINT)
         stack.wait(120)

@@ -1,31 +1,31 @@
-"""How fast frames become features, and where the time goes, in one run.
+"""How fast frames become verdicts, where the time goes, and how many cameras a core serves; all in one run.
 
-    python -m benchmarks.throughput [--data FOLDER] [--runs 3] [--weights random:0]
+    python -m benchmarks.throughput [--data FOLDER] [--runs 3] [--weights random:0] [--heights 720,1080,2160]
 
-A process each, every frame of a clip:
+On one thread each, every frame of the same footage as H.264 of several sizes:
 
 - sgemm: what the machine multiplies, single precision, as frames/s of the backbone (0.6 GFLOP a frame)
-- engine: the backbone on ready frames
-- decode, sensors: alone
-- pipeline: Sentinel's extractor, with sensors
+- engine: the backbone on ready frames, on one thread and on all cores
+- decode, small (scaled for the backbone), sensors, judge: alone, the stages that a frame goes through
+- pipeline: Sentinel's extractor in one process
 - by hand (reference): cv2.VideoCapture, INTER_AREA, Keras `predict` on batches of 32, SciPy's Wasserstein and KS loops
-  over a window of 48 frames each 12; no sensors
+  over a window of 48 frames each 12; no sensors, and Keras takes all cores
 
-And the whole stack: `sentinel up` with a process a core, fed with copies of the
-clip, from the first drop to the last verdict. Its ideal is the pipeline's rate
-times the cores. Rows are medians over the runs, taken in turn.
+And through Celery: `sentinel up` with a process a core, fed with copies of the
+clip, from the first drop to the last verdict. Its ideal is what the sum of the
+stages' own times allows on all cores. Rows are medians over the runs, taken in turn.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -36,23 +36,47 @@ import cv2
 import numpy as np
 from scipy import stats
 
+from benchmarks.cameras import measure_cameras
+from benchmarks.clips import as_camera, largest_clip
+from benchmarks.limit import limit
 from benchmarks.machine import machine
+from benchmarks.results import draw_bars, save
 from benchmarks.stack import running_stack
 from common.backbones import load_backbone
 from common.contracts import SourceKind
+from common.drift.baseline import Baseline
+from common.drift.judge import judge
+from common.drift.windows import WindowRule
 from common.extraction import Extractor
-from common.frames.decode import sampled_frames
-from common.frames.quality import measure
+from common.frames.decode import probe, sampled_frames
+from common.frames.quality import SENSOR_FLOORS, SENSOR_NAMES, measure
 from common.frames.sources import Limits
 from common.settings import Settings
-from sentinel.virtual_camera import record
 
 _BATCH = 32
-_MOST_FRAMES = 150  # of a clip a run: enough for a rate, short enough for three runs of everything
-_FRAME_FLOP = 0.6e9  # of MobileNetV2 at 224 pixels: 300 million multiply-adds (Sandler et al., 2018)
-_SIZE = 2048  # of the matrices
-_STACK_SECONDS = 20.0  # of work that the stack is given
+_FRAMES = {720: 300, 1080: 240, 2160: 72}  # of a clip
+_STACK_SECONDS = 30.0  # of work that the stack is given
+_STACK_HEIGHTS = (720, 1080)
+_STREAMS = 4
 _GOLDEN, _WINDOW, _STRIDE = 150, 48, 12
+_MANY_FRAMES = 10_000
+STAGES = ("decode", "small", "sensors", "engine", "judge")
+
+
+@dataclass
+class Row:
+    """Figures of one size; rates in frames/s."""
+
+    height: int
+    rates: dict[str, float]
+    stack: float = 0.0
+    cpu: dict[str, float] = field(default_factory=dict)
+    rss_mb: list[float] = field(default_factory=list)
+
+    @property
+    def stages(self) -> float:
+        """Frames/s that the sum of the stages' own times allows on one core."""
+        return 1.0 / sum(1.0 / self.rates[name] for name in STAGES)
 
 
 def main() -> None:
@@ -60,29 +84,49 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with video clips; none: the virtual camera's")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--weights", default="random:0")
+    parser.add_argument("--heights", default="720,1080,2160")
+    parser.add_argument("--part", choices=("all", "stages", "cameras"), default="all")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        clips = clips_in(chosen.data, Path(folder))
-        settings = Settings(_env_file=None, weights=chosen.weights, device="cpu", threads=1)
-        extractor = Extractor(load_backbone(settings), Limits())
-        by_hand = hand_written()
-        rows = []
-        for number, clip in enumerate(clips):
-            row = row_of(clip, extractor, by_hand, chosen.runs)
-            own = Path(folder) / f"stack{number}"
+    print(machine(), flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = largest_clip(chosen.data, folder)
+        print(f"footage: {source.name}\n", flush=True)
+        if chosen.part != "cameras":
+            heights = [int(height) for height in chosen.heights.split(",")]
+            measure_stages(source, heights, folder, chosen.weights, chosen.runs)
+        if chosen.part != "stages":
+            measure_cameras(source, folder, chosen.weights)
+
+
+def measure_stages(source: Path, heights: list[int], folder: Path, weights: str, runs: int) -> None:
+    cores = os.cpu_count() or 1
+    engine = limit(cores, weights, runs)
+    say("engine")
+    extractor = Extractor(load_backbone(Settings(_env_file=None, weights=weights, device="cpu", threads=1)), Limits())
+    by_hand, rows = hand_written(), []
+    for height in heights:
+        clip = clip_of(source, height, folder)
+        row = Row(height, stage_rates(clip, extractor, by_hand, runs))
+        say(f"{height} lines, stages")
+        if height in _STACK_HEIGHTS:
+            own = folder / f"stack{height}"
             own.mkdir()
-            rows.append({**row, "stack": stack_rate(clip, float(row["pipeline"]), own, chosen.weights)})
-            print(f"{clip.name} done", file=sys.stderr, flush=True)
-    report(rows, chosen.runs)
+            run_stack(row, clip, own, weights)
+            say(f"{height} lines, through Celery")
+        rows.append(row)
+    report(rows, engine, cores, runs)
 
 
-def clips_in(data: Path | None, folder: Path) -> list[Path]:
-    """Return the clips to measure on: those below `data`, or one that the virtual camera makes in `folder`."""
-    if data is not None:
-        return sorted(data.rglob("*.mp4"))
-    tour = folder / "tour.mp4"
-    record(tour, seconds=15)
-    return [tour]
+def say(what: str) -> None:
+    print(f"{what} done", file=sys.stderr, flush=True)
+
+
+def clip_of(source: Path, height: int, folder: Path) -> Path:
+    """Return `source` itself where it has `height` lines, else the same footage as a camera of that size sends it."""
+    if probe(source, SourceKind.VIDEO, Limits()).height == height:
+        return source
+    return as_camera(source, folder / f"{height}.mp4", height, frames=_FRAMES[height])
 
 
 def hand_written() -> Callable[[Path], int]:
@@ -96,7 +140,7 @@ def hand_written() -> Callable[[Path], int]:
     def run(path: Path) -> int:
         capture, batch, count = cv2.VideoCapture(str(path)), [], 0
         seen: list[np.ndarray] = []
-        while count < _MOST_FRAMES:
+        while True:
             there, frame = capture.read()
             if there:
                 count += 1
@@ -117,44 +161,39 @@ def hand_written() -> Callable[[Path], int]:
     return run
 
 
-def row_of(clip: Path, extractor: Extractor, by_hand: Callable[[Path], int], runs: int) -> dict[str, float | str]:
+def stage_rates(clip: Path, extractor: Extractor, by_hand: Callable[[Path], int], runs: int) -> dict[str, float]:
     """Time the stages on one clip; rates are frames a second, medians of `runs`."""
 
     def frames() -> int:
-        chosen = sampled_frames(
-            clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=_MOST_FRAMES, limits=extractor.limits
-        )
+        chosen = sampled_frames(clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=extractor.limits)
         return sum(1 for _ in chosen)
 
     def pipeline() -> int:
-        return len(
-            extractor.extract(clip, SourceKind.VIDEO, uri=str(clip), sample_fps=None, start=0, stop=_MOST_FRAMES)
-        )
+        return len(extractor.extract(clip, SourceKind.VIDEO, uri=str(clip), sample_fps=None))
 
-    pictures = [
-        frame.picture
-        for frame in sampled_frames(
-            clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=_BATCH, limits=extractor.limits
-        )
-    ]
+    kept = sampled_frames(clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=_BATCH, limits=extractor.limits)
+    pictures = [frame.picture for frame in kept]
+    side = extractor.backbone.input_size
+    small = np.stack([picture.small(side) for picture in pictures])
+    features = extractor.extract(clip, SourceKind.VIDEO, uri=str(clip), sample_fps=None)
+    rule = WindowRule(frames=min(_WINDOW, len(features) // 4), stride=_STRIDE)
+    baseline = Baseline.fit(
+        [("clip", features)], name="clip", recipe=extractor.recipe(None), rule=rule, sensor_names=SENSOR_NAMES,
+        sensor_floors=SENSOR_FLOORS, created_at=0.0, libraries={},
+    )  # fmt: skip
 
-    def sensors() -> int:
-        return len([measure(picture.planes()) for picture in pictures])
-
-    small = np.stack([picture.small(extractor.backbone.input_size) for picture in pictures])
-    left, right = np.ones((_SIZE, _SIZE), np.float32), np.ones((_SIZE, _SIZE), np.float32)
-
-    def sgemm() -> float:
-        np.matmul(left, right)
-        return 2.0 * _SIZE**3 / _FRAME_FLOP  # as many frames' worth
+    def verdict() -> int:
+        judge(baseline, features[: rule.frames])
+        return rule.stride  # frames to a verdict
 
     stages: dict[str, Callable[[], float]] = {
         "by_hand": lambda: by_hand(clip),
         "pipeline": pipeline,
         "decode": frames,
-        "sensors": sensors,
+        "small": lambda: len([picture.small(side) for picture in pictures]),
+        "sensors": lambda: len([measure(picture.planes()) for picture in pictures]),
         "engine": lambda: len(extractor.backbone.embed(small)),
-        "sgemm": sgemm,
+        "judge": verdict,
     }
     rates: dict[str, list[float]] = {name: [] for name in stages}
     for run in range(runs + 1):
@@ -163,15 +202,16 @@ def row_of(clip: Path, extractor: Extractor, by_hand: Callable[[Path], int], run
             count = stage()
             if run:  # the first one warms up
                 rates[name].append(count / (time.perf_counter() - began))
-    middle = {name: statistics.median(found) for name, found in rates.items()}
-    return {"clip": clip.name, "height": pictures[0].height, **middle}
+    return {name: statistics.median(found) for name, found in rates.items()}
 
 
-def stack_rate(clip: Path, one_process: float, folder: Path, weights: str) -> float:
-    """Return frames a second through the whole stack, every frame of copies of `clip`."""
+def run_stack(row: Row, clip: Path, folder: Path, weights: str) -> None:
+    """Feed copies of `clip` to a whole stack, every frame, and fill in its rate, processor time and memory."""
     cores = os.cpu_count() or 1
     total = sum(1 for _ in sampled_frames(clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=Limits()))
-    copies = max(2, round(_STACK_SECONDS * one_process * cores / total))
+    copies = max(_STREAMS, round(_STACK_SECONDS * row.stages * cores / total))
+    if row.height == _STACK_HEIGHTS[0]:
+        copies = max(copies, -(-_MANY_FRAMES // total))  # enough to see whether memory grows
     settings = {
         "SENTINEL_WEIGHTS": weights,
         "SENTINEL_SAMPLE_FPS": "1000",  # every frame
@@ -179,40 +219,65 @@ def stack_rate(clip: Path, one_process: float, folder: Path, weights: str) -> fl
         "SENTINEL_EMBED_PROCESSES": str(cores),
     }
     with running_stack(folder, clip, **settings) as bench:
-        bench.drop(clip, "warm", 0)
-        bench.wait_for(1)
+        for number in range(_STREAMS):  # the window fills, and every process has met the clip
+            bench.drop(clip, f"cam{number}", 0)
+        bench.wait_for(_STREAMS)
+        row.rss_mb.append(max(bench.embedding_rss()) / 1e6)
+        before = bench.cpu_seconds()
         for number in range(1, copies + 1):
-            bench.drop(clip, f"cam{number % 4}", number)
+            bench.drop(clip, f"cam{number % _STREAMS}", number)
         began = time.perf_counter()
-        done = bench.wait_for(copies + 1)
+        done = bench.wait_for(copies + _STREAMS)
         # What a file must stand still is no work.
         seconds = time.perf_counter() - began - 0.3
-        return sum(report.frames for report in done[1:]) / seconds
+        after = bench.cpu_seconds()
+        row.rss_mb.append(max(bench.embedding_rss()) / 1e6)
+        frames = sum(report.frames for report in done[_STREAMS:])
+        row.stack = frames / seconds
+        row.cpu = {name: 1e3 * (after[name] - before.get(name, 0.0)) / frames for name in after}
+        row.cpu["frames"] = float(frames)
 
 
-def report(rows: list[dict[str, float | str]], runs: int) -> None:
-    cores = os.cpu_count() or 1
-    print(machine())
-    print(f"medians of {runs} runs, frames/s; one process on one thread but for the stack, which has {cores}\n")
-    print("| clip | lines | sgemm | engine | decode | sensors | pipeline | by hand (reference) | stack |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    names = ("sgemm", "engine", "decode", "sensors", "pipeline", "by_hand", "stack")
+def report(rows: list[Row], engine: dict[str, float], cores: int, runs: int) -> None:
+    print(f"medians of {runs} runs, frames/s on one thread; through Celery on {cores} cores\n")
+    print(
+        f"engine on {cores} threads {engine['engine']:.0f}, sgemm limit {engine['sgemm']:.0f}: "
+        f"{engine['engine'] / engine['sgemm']:.0%}\n"
+    )
+    print("| lines | decode | small | sensors | engine | judge | sum of stages | pipeline | by hand | through Celery |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for row in rows:
-        print(f"| {row['clip']} | {row['height']} | " + " | ".join(f"{float(row[name]):.0f}" for name in names) + " |")
-    print("\n| clip | engine / sgemm | pipeline / by hand | stack / by hand | stack / (pipeline x cores) |")
+        rates = [*(row.rates[name] for name in STAGES), row.stages, row.rates["pipeline"], row.rates["by_hand"]]
+        stack = f"{row.stack:.0f}" if row.stack else "-"
+        print(f"| {row.height} | " + " | ".join(f"{rate:.0f}" for rate in rates) + f" | {stack} |")
+    print("\n| lines | Celery / sum of stages | Celery / by hand (reference) | pipeline / by hand | sensors / decode |")
     print("|---|---|---|---|---|")
     for row in rows:
-        one = {name: float(row[name]) for name in names}
-        print(
-            f"| {row['clip']} | {one['engine'] / one['sgemm']:.2f} | {one['pipeline'] / one['by_hand']:.1f} | "
-            f"{one['stack'] / one['by_hand']:.1f} | {one['stack'] / (one['pipeline'] * cores):.2f} |"
-        )
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    (results / "throughput.json").write_text(
-        json.dumps({"machine": machine(), "rows": rows}, indent=1), encoding="utf-8"
+        hand, pipeline = row.rates["by_hand"], row.rates["pipeline"]
+        through = f"{row.stack / (row.stages * cores):.2f} | {row.stack / hand:.1f}" if row.stack else "- | -"
+        dearer = row.rates["decode"] / row.rates["sensors"]
+        print(f"| {row.height} | {through} | {pipeline / hand:.1f} | {dearer:.2f} |")
+    names = ("embedding", "reducing", "celery", "redis", "watching")
+    print("\nprocessor milliseconds a frame through Celery, and the worker's resident memory at the start and the end")
+    print("| lines | " + " | ".join(names) + " | Celery + Redis, share | frames | MB |")
+    print("|---|" + "---|" * (len(names) + 3))
+    for row in rows:
+        if row.cpu:
+            spent = {name: row.cpu.get(name, 0.0) for name in names}
+            # Of what the pool's processes spend, everything beyond the pipeline itself is Celery's and Redis'.
+            own = max(0.0, spent["embedding"] - 1e3 / row.rates["pipeline"])
+            share = (spent["celery"] + spent["redis"] + own) / sum(spent.values())
+            grown = f"{row.rss_mb[0]:.0f} to {row.rss_mb[-1]:.0f} ({row.rss_mb[-1] / row.rss_mb[0] - 1:+.1%})"
+            cells = " | ".join(f"{spent[name]:.2f}" for name in names)
+            print(f"| {row.height} | {cells} | {share:.1%} | {row.cpu['frames']:.0f} | {grown} |")
+    save("throughput", {"engine": engine, "cores": cores, "rows": [vars(row) for row in rows]})
+    drawn = (*STAGES, "pipeline", "by_hand")
+    draw_bars(
+        "throughput",
+        "frames a second on one thread",
+        "frames/s",
+        {f"{row.height} lines": {name: row.rates[name] for name in drawn} for row in rows},
     )
-    print(f"\nJSON: {results / 'throughput.json'}")
 
 
 if __name__ == "__main__":

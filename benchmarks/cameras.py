@@ -1,0 +1,196 @@
+"""How many cameras a core serves, and how soon it sees a fault, by how often frames are sampled.
+
+Cameras are files of 1080p30 H.264. Rates are measured in one process on one
+thread, decoding to verdict; the default rate also through Celery on all cores.
+The delay is that of a fault of severity 3 that sets in after some minutes of
+clean footage, to the end of the first window that FAILs, on footage of the
+virtual camera.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.clips import as_camera, repeated
+from benchmarks.results import draw_lines, save
+from benchmarks.stack import running_stack
+from common.backbones import load_backbone
+from common.champions.baselines import load_baseline
+from common.contracts import FeatureBlock, SourceKind, Status
+from common.drift.baseline import Baseline
+from common.drift.judge import judge
+from common.drift.windows import WindowRule
+from common.extraction import Extractor
+from common.frames.decode import sampled_frames
+from common.frames.frame import Frame
+from common.frames.quality import SENSOR_FLOORS, SENSOR_NAMES
+from common.frames.sources import Limits
+from common.settings import Settings
+from producers.faults import Fault, sabotage_frames
+from sentinel.virtual_camera import record
+
+_HEIGHT, _FPS = 1080, 30
+_CLIP_SECONDS, _REPEATS, _GOLDEN_REPEATS = 20, 3, 24  # a camera's file is a minute, golden footage eight
+_RATES = (10.0, 5.0, 2.5, 1.0, 0.5)
+_GOPS = {"a key frame a second": 30, "a key frame in 8 s": 250}
+_STACK_CAMERAS = 60
+_STREAMS = 20
+_RULE = WindowRule(frames=48, stride=12)
+_FAULTS = (Fault.NOISE, Fault.BLUR, Fault.LOW_LIGHT, Fault.COMPRESSION)
+_DELAY_FPS = 10.0
+_DELAY_GOLDEN_SECONDS, _DELAY_CLEAN_SECONDS, _DELAY_FAULT_SECONDS = 800, 120, 120
+_SEVERITY = 3
+
+
+@dataclass
+class Point:
+    """One sampling rate."""
+
+    fps: float
+    cameras: dict[str, float]
+    delay_seconds: float
+    clean_windows: int
+    clean_fails: int
+
+
+def measure_cameras(source: Path, folder: Path, weights: str) -> None:
+    """Print the table, and store it with its picture."""
+    extractor = Extractor(load_backbone(Settings(_env_file=None, weights=weights, device="cpu", threads=1)), Limits())
+    minutes = {}
+    for name, gop in _GOPS.items():
+        short = as_camera(source, folder / f"gop{gop}.mp4", _HEIGHT, frames=_CLIP_SECONDS * _FPS, fps=_FPS, gop=gop)
+        minutes[name] = repeated(short, folder / f"minute{gop}.mp4", _REPEATS)
+    golden = repeated(folder / f"gop{_GOPS['a key frame a second']}.mp4", folder / "golden.mp4", _GOLDEN_REPEATS)
+    say("footage of cameras")
+    delays = detection_delays(extractor, folder)
+    say("detection delays")
+    verdict = verdict_seconds(extractor, golden)
+    points = []
+    for fps in _RATES:
+        cameras = {name: cameras_a_core(extractor, path, fps, verdict) for name, path in minutes.items()}
+        points.append(Point(fps, cameras, *delays[fps]))
+    say("one process")
+    default, through = through_celery(folder, golden, minutes["a key frame a second"], weights)
+    report(points, default, through)
+
+
+def say(what: str) -> None:
+    print(f"{what} done", file=sys.stderr, flush=True)
+
+
+def cameras_a_core(extractor: Extractor, path: Path, fps: float, verdict: float) -> float:
+    """Return seconds of footage that become verdicts in a second of one core, the best of three runs' median."""
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        frames = len(extractor.extract(path, SourceKind.VIDEO, uri=str(path), sample_fps=fps))
+        times.append(time.perf_counter() - began + verdict * frames / _RULE.stride)
+    return _CLIP_SECONDS * _REPEATS / statistics.median(times)
+
+
+def verdict_seconds(extractor: Extractor, golden: Path) -> float:
+    """Return what one verdict takes."""
+    features = extractor.extract(golden, SourceKind.VIDEO, uri=str(golden), sample_fps=1.0)
+    baseline = fitted(features, extractor)
+    began = time.perf_counter()
+    for _ in range(10):
+        judge(baseline, features[: _RULE.frames])
+    return (time.perf_counter() - began) / 10
+
+
+def fitted(features: FeatureBlock, extractor: Extractor) -> Baseline:
+    return Baseline.fit(
+        [("golden", features)], name="golden", recipe=extractor.recipe(1.0), rule=_RULE, sensor_names=SENSOR_NAMES,
+        sensor_floors=SENSOR_FLOORS, created_at=0.0, libraries={},
+    )  # fmt: skip
+
+
+def detection_delays(extractor: Extractor, folder: Path) -> dict[float, tuple[float, int, int]]:
+    """Return, by sampling rate, the median delay over faults (seconds; infinite: not seen), clean windows and FAILs."""
+    golden, today = folder / "calm.mp4", folder / "today.mp4"
+    small = {"fps": _DELAY_FPS, "width": 320, "height": 180}
+    record(golden, seconds=_DELAY_GOLDEN_SECONDS, seed=1, **small)  # type: ignore[arg-type]
+    record(today, seconds=_DELAY_CLEAN_SECONDS + _DELAY_FAULT_SECONDS, seed=2, **small)  # type: ignore[arg-type]
+    known = extractor.extract(golden, SourceKind.VIDEO, uri="golden", sample_fps=None)
+    limits = extractor.limits
+    frames = list(sampled_frames(today, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=limits))
+    onset = int(_DELAY_CLEAN_SECONDS * _DELAY_FPS)
+    clean = FeatureBlock.concatenate(list(extractor.features(iter(frames), "today", 64)))
+    faulty = {}
+    for fault in _FAULTS:
+        images = sabotage_frames((frame.image for frame in frames[onset:]), fault, _SEVERITY, 7)
+        spoilt = (Frame.of(image, frame.index, frame.time) for image, frame in zip(images, frames[onset:], strict=True))
+        faulty[fault] = FeatureBlock.concatenate(list(extractor.features(spoilt, "today", 64)))
+    return {fps: _delay(fitted(_every(known, fps), extractor), clean, faulty, onset, fps) for fps in _RATES}
+
+
+def _delay(
+    baseline: Baseline, clean: FeatureBlock, faulty: dict[Fault, FeatureBlock], onset: int, fps: float
+) -> tuple[float, int, int]:
+    before = _every(clean[:onset], fps)
+    stops = range(_RULE.frames, len(before) + 1, _RULE.stride)
+    fails = sum(judge(baseline, before[stop - _RULE.frames : stop]).status is Status.FAIL for stop in stops)
+    delays = []
+    for features in faulty.values():
+        both = FeatureBlock.concatenate([before, _every(features, fps)])
+        first = len(before) + _RULE.stride
+        found = [
+            stop
+            for stop in range(first, len(both) + 1, _RULE.stride)
+            if stop >= _RULE.frames and judge(baseline, both[stop - _RULE.frames : stop]).status is Status.FAIL
+        ]
+        delays.append((found[0] - len(before)) / fps if found else float("inf"))
+    return float(np.median(delays)), len(stops), fails
+
+
+def _every(features: FeatureBlock, fps: float) -> FeatureBlock:
+    """Return the frames that sampling at `fps` would have taken."""
+    step = round(_DELAY_FPS / fps)
+    parts = [features[i : i + 1] for i in range(0, len(features), step)]
+    return FeatureBlock.concatenate(parts)
+
+
+def through_celery(folder: Path, golden: Path, minute: Path, weights: str) -> tuple[float, float]:
+    """Return the default sampling of `baseline build`, frames/s, and cameras a core through a whole stack."""
+    cores = os.cpu_count() or 1
+    own = folder / "stack"
+    own.mkdir()
+    settings = {
+        "SENTINEL_WEIGHTS": weights,
+        "SENTINEL_SETTLE_SECONDS": "0.3",
+        "SENTINEL_EMBED_PROCESSES": str(cores),
+    }
+    with running_stack(own, golden, **settings) as bench:
+        recipe = load_baseline(own / "baselines" / "golden").baseline.recipe
+        for number in range(cores):
+            bench.drop(minute, f"warm{number}", 0)
+        bench.wait_for(cores)
+        for number in range(1, _STACK_CAMERAS + 1):
+            bench.drop(minute, f"cam{number % _STREAMS}", number)
+        began = time.perf_counter()
+        bench.wait_for(_STACK_CAMERAS + cores)
+        seconds = time.perf_counter() - began - 0.3
+    return recipe.sample_fps or float(_FPS), _STACK_CAMERAS * _CLIP_SECONDS * _REPEATS / seconds / cores
+
+
+def report(points: list[Point], default: float, through: float) -> None:
+    print(f"\n1080p30 cameras a core; default sampling {default:g} frames/s: through Celery {through:.1f} a core\n")
+    print("| sampled a second | " + " | ".join(_GOPS) + " | seen after, s | clean windows that FAIL |")
+    print("|---|" + "---|" * (len(_GOPS) + 2))
+    for point in points:
+        cells = " | ".join(f"{point.cameras[name]:.1f}" for name in _GOPS)
+        clean = f"{point.clean_fails}/{point.clean_windows}"
+        print(f"| {point.fps:g} | {cells} | {point.delay_seconds:.0f} | {clean} |")
+    save("cameras", {"default_fps": default, "through_celery": through, "points": [asdict(point) for point in points]})
+    lines = {
+        name: [(point.delay_seconds, point.cameras[name]) for point in points if np.isfinite(point.delay_seconds)]
+        for name in _GOPS
+    }
+    draw_lines("cameras", "1080p30 cameras a core", "a fault of severity 3 is seen after, s", "cameras", lines)

@@ -1,0 +1,78 @@
+"""Clips to measure speed on: those of a folder, and the same footage as a camera of another size would send it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.video.stream import VideoStream
+
+from common.contracts import Image, SourceKind
+from common.frames.decode import probe, sampled_frames
+from common.frames.sources import Limits
+from sentinel.virtual_camera import record
+
+SIZES = {720: (1280, 720), 1080: (1920, 1080), 2160: (3840, 2160)}
+_SUFFIXES = {".mp4", ".mkv", ".mov", ".m4v"}
+_NOISE = 3  # grey levels either way: a camera's sensor, which an encoder has to work for
+
+
+def largest_clip(data: Path | None, folder: Path) -> Path:
+    """Return the clip with the largest frames below `data`; none given: the virtual camera's, recorded in `folder`."""
+    if data is None:
+        tour = folder / "tour.mp4"
+        record(tour, seconds=10, fps=30.0, width=1280, height=720)
+        return tour
+    clips = sorted(path for path in data.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    if not clips:
+        raise SystemExit(f"{data} holds no video ({' '.join(sorted(_SUFFIXES))}): name a folder with clips")
+    return max(clips, key=lambda path: probe(path, SourceKind.VIDEO, Limits()).height)
+
+
+def as_camera(source: Path, target: Path, height: int, *, frames: int, fps: int = 30, gop: int = 30) -> Path:
+    """Encode footage of `source`, repeated as often as need be, as a camera of `height` lines sends it: H.264, no
+    B-frames, a key frame every `gop` frames."""
+    width, lines = SIZES[height]
+    rng = np.random.default_rng(0)
+    grain = rng.integers(-_NOISE, _NOISE + 1, (lines + 64, width + 64, 1), dtype=np.int16)
+    with av.open(str(target), "w") as container:
+        options = {"preset": "veryfast", "crf": "26", "g": str(gop), "bf": "0", "sc_threshold": "0"}
+        stream = container.add_stream("libx264", rate=fps, options=options)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = width, lines, "yuv420p"
+        for image in islice(_over_and_over(source), frames):
+            large = cv2.resize(image, (width, lines), interpolation=cv2.INTER_CUBIC).astype(np.int16)
+            down, across = rng.integers(0, 64, 2)
+            noisy = np.clip(large + grain[down : down + lines, across : across + width], 0, 255).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noisy, format="rgb24")))
+        container.mux(stream.encode(None))
+    return target
+
+
+def repeated(source: Path, target: Path, times: int) -> Path:
+    """Join `times` copies of an MP4 without encoding anything."""
+    with av.open(str(source)) as whole, av.open(str(target), "w") as container:
+        stream = whole.streams.video[0]
+        copy = container.add_stream_from_template(stream)
+        packets = [packet for packet in whole.demux(stream) if packet.dts is not None]
+        contents = [(bytes(p), p.pts or 0, p.dts or 0, p.is_keyframe, p.duration or 1) for p in packets]
+        length = sum(content[4] for content in contents)
+        for turn in range(times):
+            for data, pts, dts, key, duration in contents:
+                packet = av.Packet(data)
+                packet.pts, packet.dts, packet.duration = pts + turn * length, dts + turn * length, duration
+                packet.is_keyframe, packet.stream = key, copy
+                if stream.time_base is not None:
+                    packet.time_base = stream.time_base
+                container.mux(packet)
+    return target
+
+
+def _over_and_over(source: Path) -> Iterator[Image]:
+    while True:
+        for frame in sampled_frames(source, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=Limits()):
+            yield frame.image
