@@ -12,7 +12,7 @@ from common.frames.sources import Limits
 from common.frames.timeline import read_sampled, read_timeline
 
 # How far a cut may move to meet a key frame, in chunks: further down the work is too uneven.
-_SHORTEST, _USUAL, _LONGEST = 0.5, 2.0, 4.0
+_SHORTEST, _USUAL, _LONGEST = 0.5, 2.0, 8.0
 
 
 def cut_video(path: Path, sample_fps: float | None, size: int, limits: Limits) -> tuple[int, tuple[int, ...]]:
