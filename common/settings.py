@@ -60,8 +60,17 @@ class Settings(BaseSettings):
     )
 
     # Model and device
-    backbone: str = Field("mobilenet_v2", description="embedding model: a name from keras.applications")
+    backbone: str = Field(
+        "mobilenet_v2",
+        description="embedding model: a keras.applications name, .keras or .onnx file, SavedModel, hf:owner/name",
+    )
     weights: str = Field("imagenet", description="`imagenet` (Keras downloads), a weights file, or `random:SEED`")
+    pixels: Literal["0..255", "0..1", "-1..1", "imagenet"] | None = Field(
+        None, description="how a model file wants its pixels; unset: ONNX imagenet, Keras 0..255, a hub model says it"
+    )
+    precision: Literal["f32", "bf16", "int8"] = Field(
+        "f32", description="what `baseline build` computes embeddings in; everything else follows the baseline"
+    )
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="where the backbone runs")
     threads: int = Field(1, ge=1, description="threads of one embedding process")
 

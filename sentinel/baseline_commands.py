@@ -27,6 +27,7 @@ def build(
     ] = None,
     backbone: Annotated[str, typer.Option(help="Embedding model [SENTINEL_BACKBONE].")] = "",
     weights: Annotated[str, typer.Option(help="imagenet, a file, or random:SEED [SENTINEL_WEIGHTS].")] = "",
+    precision: Annotated[str, typer.Option(help="f32, bf16 or int8 [SENTINEL_PRECISION].")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of a baseline of the same name.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -41,7 +42,8 @@ def build(
     target = (out_dir or get_settings().baselines_dir) / name
     if target.exists() and not replace:
         raise BadBaseline(f"there is a baseline {name!r} in {target.parent}: say --replace, or choose another --name")
-    chosen = {key: value for key, value in {"backbone": backbone, "weights": weights}.items() if value}
+    asked = {"backbone": backbone, "weights": weights, "precision": precision}
+    chosen = {key: value for key, value in asked.items() if value}
     settings = get_settings().model_copy(update=chosen)
     paths = [path for source in sources for path in find_sources(source)]
     err.print(f"backbone {settings.backbone}, weights {settings.weights}")

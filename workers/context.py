@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from common.backbones import load_backbone
+from common.champions.baselines import find_baseline, load_baseline
 from common.champions.current import CurrentBaselines
 from common.errors import SettingsError
 from common.extraction import Extractor
@@ -27,6 +28,15 @@ def baselines() -> CurrentBaselines:
 
 
 @cache
-def extractor() -> Extractor:
+def extractor(precision: str) -> Extractor:
+    """Return what makes features in `precision`, as a baseline's recipe asks for it."""
     settings = get_settings()
-    return Extractor(load_backbone(settings), Limits.from_settings(settings))
+    return Extractor(load_backbone(settings, precision), Limits.from_settings(settings))
+
+
+def usual_precision() -> str:
+    """Return the precision of the baseline that is set; streams that have another one load theirs when they come."""
+    settings = get_settings()
+    if not settings.baseline:
+        return settings.precision
+    return load_baseline(find_baseline(settings.baseline, settings.baselines_dir)).baseline.recipe.precision

@@ -39,7 +39,7 @@ def warm_up(**_: object) -> None:
     """Load the backbone when the process starts, not with its first chunk; if that fails, each chunk will say why."""
     limit_memory(get_settings().max_memory_mb)
     try:
-        context.extractor()
+        context.extractor(context.usual_precision())
     except Exception:
         log.exception("the backbone does not load; chunks will be refused until it does")
 
@@ -120,7 +120,7 @@ def too_slow(chunk: Chunk) -> BadSource:
 
 def extract(chunk: Chunk) -> FeatureBlock:
     """Return the features of `chunk`, made by its recipe or not at all."""
-    extractor = context.extractor()
+    extractor = context.extractor(chunk.recipe.precision)
     extractor.require(chunk.recipe)
     source = chunk.source
     batch_id = data_batch(source.uri)

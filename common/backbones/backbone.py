@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,8 @@ from common.errors import BackboneError
 
 INPUT_SIZE = 224
 """Side of the square image that a backbone sees, pixels: what the keras.applications were trained on."""
-PRECISION = "f32"
-"""Both engines compute in it, or their features could not be compared."""
+Precision = Literal["f32", "bf16", "int8"]
+"""What a backbone computes in. Features of two precisions must not be compared."""
 
 Images = npt.NDArray[np.uint8]
 """(n, side, side, 3) uint8, RGB."""
@@ -32,8 +32,8 @@ class Backbone(Protocol):
         """Digest of the weights' content: equal weights, however they came here, have an equal digest."""
 
     @property
-    def precision(self) -> str:
-        """What it computes in, as `f32`."""
+    def precision(self) -> Precision:
+        """What it computes in."""
 
     @property
     def input_size(self) -> int:

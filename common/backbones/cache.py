@@ -20,16 +20,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.backbones.backbone import BackboneCard
+from common.backbones.backbone import BackboneCard, Precision
 from common.backbones.convert import CARD_FILE, MODEL_FILE, REASON_FILE, model_digest
-from common.backbones.names import Architecture
-from common.backbones.weights import Weights
+from common.backbones.models import Model
 from common.contracts import content_id
 from common.errors import BackboneError, BadMessage
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1  # of what the converter writes; raised when an older folder must not be used any more
+_FORMAT = 2  # of what the converter writes; raised when an older folder must not be used any more
 _LIBRARIES = ("keras", "openvino", "tensorflow")
 _KEY_DIGITS = 12
 _LAST_LINES = 3  # of the converter's output, told when it ends without a reason
@@ -47,16 +46,16 @@ class ConvertedModel:
         return self.folder / MODEL_FILE
 
 
-def converted_model(architecture: Architecture, weights: Weights, state_dir: Path) -> ConvertedModel:
+def converted_model(model: Model, precision: Precision, state_dir: Path) -> ConvertedModel:
     """Return the converted model, from the cache or converted now (ten seconds or more).
 
     Raises
     ------
     BackboneError
-        If the weights cannot be had, the conversion fails, or the cache cannot be written.
+        If the model cannot be had, the conversion fails, or the cache cannot be written.
     """
     root = state_dir.expanduser().resolve() / "backbones"
-    folder = root / cache_key(architecture, weights)
+    folder = root / cache_key(model, precision)
     try:
         found = _read(folder)
         if found is not None:
@@ -65,19 +64,22 @@ def converted_model(architecture: Architecture, weights: Weights, state_dir: Pat
         with _locked(folder.with_suffix(".lock")):
             # Another process may have converted it while this one waited.
             found = _read(folder)
-            return found if found is not None else _convert_into(folder, architecture, weights)
+            return found if found is not None else _convert_into(folder, model, precision)
     except OSError as error:
         raise BackboneError(
-            f"the converted {architecture.name} cannot be kept in {root} ({error.strerror or error}): "
+            f"the converted {model.name} cannot be kept in {root} ({error.strerror or error}): "
             "free space, or set SENTINEL_STATE_DIR to a folder that can be written"
         ) from error
 
 
-def cache_key(architecture: Architecture, weights: Weights) -> str:
+def cache_key(model: Model, precision: Precision) -> str:
     """Return the folder name of a model: other weights or library versions are another model."""
-    versions = [f"{name} {_version(name)}" for name in _LIBRARIES]
-    digest = content_id(_FORMAT, architecture.name, weights.identity, *versions)
-    return f"{architecture.name}-{digest[:_KEY_DIGITS]}"
+    # One model serves f32 and bf16: the engine rounds as it computes.
+    libraries = (*_LIBRARIES, "nncf") if precision == "int8" else _LIBRARIES
+    versions = [f"{name} {_version(name)}" for name in libraries]
+    digest = content_id(_FORMAT, model.kind.value, model.identity, *versions)
+    stem = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in model.name)
+    return f"{stem}-{digest[:_KEY_DIGITS]}"
 
 
 def _version(library: str) -> str:
@@ -101,13 +103,13 @@ def _read(folder: Path) -> ConvertedModel | None:
     return None
 
 
-def _convert_into(folder: Path, architecture: Architecture, weights: Weights) -> ConvertedModel:
-    log.info("%s with weights %s is converted for this machine, once", architecture.name, weights.identity)
+def _convert_into(folder: Path, model: Model, precision: Precision) -> ConvertedModel:
+    log.info("%s is converted for this machine, once", model.name)
     for left_over in folder.parent.glob(f".{folder.name}.*"):
         shutil.rmtree(left_over, ignore_errors=True)  # of a process that was killed: this one holds the lock
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        _run_converter(architecture, weights, staging)
+        _run_converter(model, precision, staging)
         staging.chmod(0o755)  # other users' processes may read it; mkdtemp keeps it to ours
         shutil.rmtree(folder, ignore_errors=True)  # damaged, or it would have been used
         staging.rename(folder)
@@ -119,12 +121,11 @@ def _convert_into(folder: Path, architecture: Architecture, weights: Weights) ->
     return found
 
 
-def _run_converter(architecture: Architecture, weights: Weights, staging: Path) -> None:
-    setting = str(weights.path) if weights.path is not None else weights.identity
+def _run_converter(model: Model, precision: Precision, staging: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     path = os.pathsep.join(part for part in (str(root), os.environ.get("PYTHONPATH", "")) if part)
     done = subprocess.run(
-        [sys.executable, "-m", "common.backbones.convert", architecture.name, setting, str(staging)],
+        [sys.executable, "-m", "common.backbones.convert", model.to_json(), precision, str(staging)],
         env={**os.environ, "PYTHONPATH": path},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -138,7 +139,7 @@ def _run_converter(architecture: Architecture, weights: Weights, staging: Path) 
     if done.returncode != 0:
         said = " / ".join(done.stderr.strip().splitlines()[-_LAST_LINES:]) or "nothing"
         raise BackboneError(
-            f"the conversion of {architecture.name} to OpenVINO ended with code {done.returncode} and said: {said}; "
+            f"the conversion of {model.name} to OpenVINO ended with code {done.returncode} and said: {said}; "
             "it needs about 1.5 GB of memory and TensorFlow installed"
         )
 

@@ -1,10 +1,10 @@
-"""Keras -> OpenVINO, once a model, in a process of its own.
+"""Any model -> OpenVINO, once, in a process of its own.
 
-    python -m common.backbones.convert BACKBONE WEIGHTS FOLDER
+    python -m common.backbones.convert MODEL PRECISION FOLDER
 
-TensorFlow lives and dies with this process: whoever asked for the conversion
-stays free of it, and may still fork. It leaves either a card beside the
-model's files in FOLDER, or the reason why not.
+MODEL is a `models.Model` as JSON. TensorFlow lives and dies with this process:
+whoever asked for the conversion stays free of it, and may still fork. It leaves
+either a card beside the model's files in FOLDER, or the reason why not.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import hashlib
 import os
 import socket
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from common.backbones.backbone import INPUT_SIZE, BackboneCard, Images
-from common.backbones.names import Architecture, find_architecture
+from common.backbones.backbone import BackboneCard, Images
+from common.backbones.models import Model, ModelKind
 from common.backbones.openvino_engine import OpenVinoBackbone, openvino
-from common.backbones.weights import Weights, parse_weights
 from common.contracts import FloatArray
 from common.errors import BackboneError
 
@@ -30,49 +32,104 @@ CARD_FILE = "card.json"
 REASON_FILE = "reason.txt"
 
 LEAST_COSINE = 0.9999  # both engines compute in f32; measured 1.0000, and wrong preprocessing gives below .99
+_LEAST_INT8_COSINE = 0.9  # median; whole numbers of 8 bits keep about .98, a model that they do not suit much less
 _CHECKED_IMAGES = 4
 _SILENT_SECONDS = 60.0  # a download that gives no byte for this long has failed; Keras itself would wait for ever
 
 
-def main(backbone: str, setting: str, folder: Path) -> int:
+@dataclass(frozen=True)
+class _Graph:
+    """A model in OpenVINO, and what it is checked against: the same model where it came from, if that runs here."""
+
+    graph: Any
+    side: int
+    digest: str
+    reference: Callable[[Images], FloatArray] | None
+
+
+def main(model: str, precision: str, folder: Path) -> int:
     """Convert into `folder`; return the process's exit code."""
     socket.setdefaulttimeout(_SILENT_SECONDS)
     try:
-        convert(find_architecture(backbone), parse_weights(setting), folder)
+        convert(Model.from_json(model), precision, folder)
     except BackboneError as error:
         (folder / REASON_FILE).write_text(str(error), encoding="utf-8")
         return 1
     return 0
 
 
-def convert(architecture: Architecture, weights: Weights, folder: Path) -> None:
+def convert(model: Model, precision: str, folder: Path) -> None:
     """Write the model and its card to `folder`, and check the one engine against the other.
 
     Raises
     ------
     BackboneError
-        If the weights cannot be had, or the converted model does not agree with Keras.
+        If the model cannot be had, or what comes out does not agree with what went in.
     """
     # A conversion needs no GPU, and must not take the memory of one that others work on.
     os.environ.update(CUDA_VISIBLE_DEVICES="-1", KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3")
-    from common.backbones.keras_models import as_function, build_backbone
+    made = _GRAPHS[model.kind](model)
+    images = random_images(made.side)
+    card = _save(made.graph, made, model, folder)
+    exact = OpenVinoBackbone(folder / MODEL_FILE, card, threads=1, precision="f32").embed(images)
+    if not np.isfinite(exact).all():
+        raise BackboneError(
+            f"{model.name} gives embeddings that are not finite: set SENTINEL_PIXELS, or choose another"
+        )
+    if made.reference is not None:
+        least = float(cosines(made.reference(images), exact).min())
+        if not least >= LEAST_COSINE:
+            raise BackboneError(
+                f"{model.name} does not compute the same in OpenVINO as in Keras (cosine {least:.6f}, needs "
+                f"{LEAST_COSINE}): choose another SENTINEL_BACKBONE, or SENTINEL_DEVICE=gpu"
+            )
+    if precision == "int8":
+        from common.backbones.quantise import quantise
 
-    model, digest = build_backbone(architecture, weights)
-    function = as_function(model)
-    converted = openvino().convert_model(function.get_concrete_function())
-    openvino().save_model(converted, folder / MODEL_FILE, compress_to_fp16=False)
-    images = _random_images()
-    wanted = np.asarray(function(images), np.float32)
-    card = BackboneCard(
-        name=architecture.name,
-        weights_digest=digest,
-        input_size=INPUT_SIZE,
-        output_size=wanted.shape[1],
-        model_digest=model_digest(folder),
-    )
-    _compare(wanted, OpenVinoBackbone(folder / MODEL_FILE, card, threads=1).embed(images), architecture.name)
+        card = _save(quantise(made.graph, made.side), made, model, folder)
+        rounded = OpenVinoBackbone(folder / MODEL_FILE, card, threads=1, precision="int8").embed(images)
+        kept = float(np.median(cosines(exact, rounded)))
+        if not kept >= _LEAST_INT8_COSINE:
+            raise BackboneError(f"{model.name} loses too much in int8 (cosine {kept:.3f}): set SENTINEL_PRECISION=f32")
     # The card comes last: a folder without one is not a model.
     (folder / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
+
+
+def _from_tensorflow(model: Model) -> _Graph:
+    from common.backbones.keras_models import load_function
+
+    loaded = load_function(model)
+    graph = openvino().convert_model(loaded.function.get_concrete_function())
+    return _Graph(graph, loaded.side, loaded.digest, lambda images: np.asarray(loaded.function(images), np.float32))
+
+
+def _from_onnx(model: Model) -> _Graph:
+    from common.backbones.onnx_models import read_graph
+
+    graph, side = read_graph(model)
+    return _Graph(graph, side, model.identity, None)
+
+
+_GRAPHS: dict[ModelKind, Callable[[Model], _Graph]] = {
+    ModelKind.KERAS: _from_tensorflow,
+    ModelKind.KERAS_FILE: _from_tensorflow,
+    ModelKind.SAVED_MODEL: _from_tensorflow,
+    ModelKind.ONNX: _from_onnx,
+}
+
+
+def _save(graph: Any, made: _Graph, model: Model, folder: Path) -> BackboneCard:
+    openvino().save_model(graph, folder / MODEL_FILE, compress_to_fp16=False)
+    width = graph.outputs[0].get_partial_shape()
+    if width.rank.is_dynamic or len(width) != 2 or width[1].is_dynamic:
+        raise BackboneError(f"{model.name} gives embeddings of shape {width}, not (n, d): export it with a fixed width")
+    return BackboneCard(
+        name=model.name,
+        weights_digest=made.digest,
+        input_size=made.side,
+        output_size=width[1].get_length(),
+        model_digest=model_digest(folder),
+    )
 
 
 def model_digest(folder: Path) -> str:
@@ -86,26 +143,18 @@ def model_digest(folder: Path) -> str:
 
 def cosines(a: FloatArray, b: FloatArray) -> FloatArray:
     """Return the cosine of each row of `a` (n, d) with its row of `b` (n, d); 0 where a row is all zeros."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return np.asarray(np.sum(a * b, axis=1) / np.where(lengths > 0, lengths, np.inf), np.float32)
 
 
-def _random_images() -> Images:
+def random_images(side: int) -> Images:
     """Noise and smooth patches: both engines must agree on fine and on coarse structure."""
     numbers = np.random.default_rng(0)
-    noise = numbers.integers(0, 256, (_CHECKED_IMAGES, INPUT_SIZE, INPUT_SIZE, 3), dtype=np.uint8)
-    patch = INPUT_SIZE // 7
+    noise = numbers.integers(0, 256, (_CHECKED_IMAGES, side, side, 3), dtype=np.uint8)
+    patch = -(-side // 7)
     coarse = numbers.integers(0, 256, (_CHECKED_IMAGES, 7, 7, 3), dtype=np.uint8)
-    return np.concatenate([noise, coarse.repeat(patch, axis=1).repeat(patch, axis=2)])
-
-
-def _compare(wanted: FloatArray, got: FloatArray, name: str) -> None:
-    least = float(cosines(wanted.astype(np.float64), got.astype(np.float64)).min())
-    if not least >= LEAST_COSINE:
-        raise BackboneError(
-            f"{name} does not compute the same in OpenVINO as in Keras (cosine {least:.6f}, needs {LEAST_COSINE}): "
-            "choose another SENTINEL_BACKBONE, or SENTINEL_DEVICE=gpu"
-        )
+    return np.concatenate([noise, coarse.repeat(patch, axis=1).repeat(patch, axis=2)[:, :side, :side]])
 
 
 if __name__ == "__main__":

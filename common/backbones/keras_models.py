@@ -4,19 +4,115 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from common.backbones.backbone import INPUT_SIZE
-from common.backbones.names import Architecture
-from common.backbones.weights import Weights, WeightsKind
+from common.backbones.models import Model, ModelKind
+from common.backbones.names import Architecture, find_architecture
+from common.backbones.ports import Interface, Port, find_interface
+from common.backbones.weights import Weights, WeightsKind, parse_weights
 from common.contracts import FloatArray, content_id
 from common.errors import BackboneError
 
 _DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in TensorFlow, the side of its images, and the digest of its weights."""
+
+    function: Any  # a tf.function from uint8 RGB images, any number of them at a time, to embeddings
+    side: int
+    digest: str
+
+
+def load_function(model: Model) -> Loaded:
+    """Load a model of keras.applications, a `.keras` file or a SavedModel.
+
+    Raises
+    ------
+    BackboneError
+        If it cannot be had, or is no model of one image to one embedding.
+    """
+    if model.kind is ModelKind.KERAS:
+        built, digest = build_backbone(find_architecture(model.name), parse_weights(model.weights))
+        return Loaded(as_function(built), INPUT_SIZE, digest)
+    loaded = _load_keras_file(model) if model.kind is ModelKind.KERAS_FILE else _load_saved_model(model)
+    function, inputs, outputs = loaded
+    interface = find_interface(Path(model.path).name, inputs, outputs, model.output)
+    return Loaded(_taking_frames(function, interface, model), interface.side, model.identity)
+
+
+def _taking_frames(function: Callable[[tf.Tensor], list[tf.Tensor]], interface: Interface, model: Model) -> Any:
+    mean, scale = (np.array(values, np.float32) for values in (model.pixels.mean, model.pixels.scale))
+
+    def embed(images: tf.Tensor) -> tf.Tensor:
+        pixels = images if interface.raw else (tf.cast(images, tf.float32) - mean) / scale
+        if interface.channels_first:
+            pixels = tf.transpose(pixels, (0, 3, 1, 2))
+        embedding = function(pixels)[interface.output]
+        return tf.cast(tf.reduce_mean(embedding, interface.pooled) if interface.pooled else embedding, tf.float32)
+
+    signature = tf.TensorSpec((None, interface.side, interface.side, 3), tf.uint8, name="images")
+    return tf.function(embed, input_signature=[signature])
+
+
+_Ported = tuple[Callable[[tf.Tensor], list[tf.Tensor]], list[Port], list[Port]]
+
+
+def _load_keras_file(model: Model) -> _Ported:
+    try:
+        # Safe mode: a file must not bring code of its own.
+        loaded = keras.models.load_model(model.path, compile=False, safe_mode=True)
+        ports = [[Port(t.name, tuple(t.shape), t.dtype) for t in side] for side in (loaded.inputs, loaded.outputs)]
+    # Whatever a foreign file makes the reader raise, the answer is the same.
+    except Exception as error:
+        raise BackboneError(
+            f"{model.path} does not load as a Keras model ({_first_line(error)}): it is damaged, or needs code that is "
+            "not in it; save it again with model.save, or export it to ONNX"
+        ) from error
+    names = list(getattr(loaded, "output_names", []))
+    outputs = [replace(port, name=name) for port, name in zip(ports[1], names, strict=False)] if names else ports[1]
+
+    def call(pixels: tf.Tensor) -> list[tf.Tensor]:
+        return list(keras.tree.flatten(loaded(pixels, training=False)))
+
+    return call, ports[0], outputs
+
+
+def _load_saved_model(model: Model) -> _Ported:
+    try:
+        loaded = tf.saved_model.load(model.path)
+        signature = loaded.signatures["serving_default"]
+    except Exception as error:
+        raise BackboneError(
+            f"{model.path} does not load as a SavedModel with a serving signature ({_first_line(error)}): "
+            "export it again with model.export"
+        ) from error
+    inputs = signature.structured_input_signature[1]
+    names = list(signature.structured_outputs)
+
+    def call(pixels: tf.Tensor) -> list[tf.Tensor]:
+        given = loaded.signatures["serving_default"](**{next(iter(inputs)): pixels})
+        return [given[name] for name in names]
+
+    return (
+        call,
+        [_port(name, spec) for name, spec in inputs.items()],
+        [_port(name, spec) for name, spec in signature.structured_outputs.items()],
+    )
+
+
+def _port(name: str, spec: tf.TensorSpec) -> Port:
+    shape = None if spec.shape.rank is None else tuple(spec.shape.as_list())
+    return Port(name, shape, spec.dtype.name)
 
 
 def build_backbone(architecture: Architecture, weights: Weights) -> tuple[keras.Model, str]:
@@ -42,10 +138,11 @@ def build_backbone(architecture: Architecture, weights: Weights) -> tuple[keras.
     return scaled, content_id(digest, exponent)
 
 
-def as_function(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
+def as_function(model: keras.Model) -> Any:
     """Return `model` as a graph over uint8 images, any number of them at a time."""
     signature = tf.TensorSpec((None, INPUT_SIZE, INPUT_SIZE, 3), tf.uint8, name="images")
-    return tf.function(lambda images: model(images, training=False), input_signature=[signature])
+    # In mixed precision the last layer gives half-width numbers.
+    return tf.function(lambda images: tf.cast(model(images, training=False), tf.float32), input_signature=[signature])
 
 
 def weights_digest(model: keras.Model) -> str:

@@ -10,7 +10,7 @@ from typing import cast
 
 import numpy as np
 
-from common.backbones.backbone import PRECISION, BackboneCard, Images, check_images
+from common.backbones.backbone import BackboneCard, Images, Precision, check_images
 from common.contracts import FloatArray
 from common.errors import BackboneError
 
@@ -40,21 +40,23 @@ class OpenVinoBackbone:
     model : the converted model's .xml file
     card : what is known of it
     threads : processor threads to use
+    precision : what to compute in; an int8 model was made so by its conversion
     """
 
-    def __init__(self, model: Path, card: BackboneCard, *, threads: int) -> None:
+    def __init__(self, model: Path, card: BackboneCard, *, threads: int, precision: Precision) -> None:
         ov = openvino()
         self.card = card
+        self._precision = precision
         core = ov.Core()
         try:
             graph = core.read_model(model)
             graph.reshape([1, card.input_size, card.input_size, 3])
-            compiled = core.compile_model(graph, "CPU", _compile_options(threads))
+            compiled = core.compile_model(graph, "CPU", _compile_options(threads, precision))
         except RuntimeError as error:
             raise BackboneError(
                 f"{model} does not load in OpenVINO ({str(error).strip().splitlines()[-1]}): delete {model.parent}"
             ) from error
-        self._queue = ov.AsyncInferQueue(compiled, threads)
+        self._queue = ov.AsyncInferQueue(compiled, 2 * threads)  # one computes while the next is handed over
         self._out = np.zeros((0, card.output_size), np.float32)
         self._queue.set_callback(self._keep)
 
@@ -67,8 +69,8 @@ class OpenVinoBackbone:
         return self.card.weights_digest
 
     @property
-    def precision(self) -> str:
-        return PRECISION
+    def precision(self) -> Precision:
+        return self._precision
 
     @property
     def input_size(self) -> int:
@@ -93,10 +95,19 @@ class OpenVinoBackbone:
         self._out[frame] = request.get_output_tensor(0).data[0]  # type: ignore[attr-defined]
 
 
-def _compile_options(threads: int) -> dict[str, str | int | bool]:
+def require_precision(precision: Precision) -> None:
+    """Raise `BackboneError` if this machine's processor does not compute in `precision`."""
+    if precision == "bf16" and "BF16" not in openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise BackboneError(
+            "bf16 was asked for, but this machine's processor does not compute in it: use a machine with AVX512-BF16 "
+            "or AMX, or build a baseline with SENTINEL_PRECISION=f32"
+        )
+
+
+def _compile_options(threads: int, precision: Precision) -> dict[str, str | int | bool]:
     return {
         # OpenVINO would choose bf16 by itself on processors that have it: other numbers on another host.
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "NUM_STREAMS": threads,
         "INFERENCE_NUM_THREADS": threads,
         # Several processes that each pin their threads pin them to the same cores.

@@ -6,9 +6,8 @@ import os
 
 import numpy as np
 
-from common.backbones.backbone import INPUT_SIZE, PRECISION, Images, check_images
-from common.backbones.names import Architecture
-from common.backbones.weights import Weights
+from common.backbones.backbone import Images, Precision, check_images
+from common.backbones.models import Model, ModelKind
 from common.contracts import FloatArray
 from common.errors import BackboneError
 
@@ -39,30 +38,39 @@ def claim_gpu() -> None:
 
 
 class TensorFlowBackbone:
-    """A Keras backbone on the device that TensorFlow prefers. Imports TensorFlow only when made: after the fork.
+    """A backbone on the device that TensorFlow prefers. Imports TensorFlow only when made: after the fork.
 
     Parameters
     ----------
-    architecture, weights : what to load
+    model : what to load
+    precision : f32, or bf16: Keras' mixed precision, weights in f32 and most arithmetic in bf16
 
     Raises
     ------
     BackboneError
-        If the weights cannot be had.
+        If the model cannot be had, or TensorFlow does not run it so.
     """
 
-    def __init__(self, architecture: Architecture, weights: Weights) -> None:
+    def __init__(self, model: Model, precision: Precision) -> None:
+        if model.kind is ModelKind.ONNX:
+            raise BackboneError(
+                f"{model.name} is an ONNX model, which TensorFlow does not run: set SENTINEL_DEVICE=cpu"
+            )
+        if precision == "int8" or (precision == "bf16" and model.kind is not ModelKind.KERAS):
+            raise BackboneError(
+                f"TensorFlow does not run {model.name} in {precision}: set SENTINEL_DEVICE=cpu, or use f32"
+            )
         os.environ["KERAS_BACKEND"] = "tensorflow"
         import keras
         from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-        from common.backbones.keras_models import as_function, build_backbone
+        from common.backbones.keras_models import load_function
 
-        keras.mixed_precision.set_dtype_policy("float32")
-        model, self._digest = build_backbone(architecture, weights)
-        self._name = architecture.name
-        self._output_size = int(model.output_shape[-1])
-        self._graph = convert_variables_to_constants_v2(as_function(model).get_concrete_function())
+        keras.mixed_precision.set_dtype_policy("mixed_bfloat16" if precision == "bf16" else "float32")
+        loaded = load_function(model)
+        self._name, self._digest, self._side, self._precision = model.name, loaded.digest, loaded.side, precision
+        self._graph = convert_variables_to_constants_v2(loaded.function.get_concrete_function())
+        self._output_size = int(self._graph.outputs[0].shape[-1])
 
     @property
     def name(self) -> str:
@@ -73,12 +81,12 @@ class TensorFlowBackbone:
         return self._digest
 
     @property
-    def precision(self) -> str:
-        return PRECISION
+    def precision(self) -> Precision:
+        return self._precision
 
     @property
     def input_size(self) -> int:
-        return INPUT_SIZE
+        return self._side
 
     @property
     def output_size(self) -> int:

@@ -48,7 +48,7 @@ class ToRgb:
         """Return `frame` as (height, width, 3) uint8, RGB."""
         if is_usual(frame):
             return np.asarray(cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420), np.uint8)
-        exact = self._reformatter.reformat(frame, format="rgb24", interpolation=_EXACT)
+        exact = self._reformatter.reformat(frame, format="rgb24", interpolation=_EXACT, threads=1)
         return np.asarray(exact.to_ndarray(), np.uint8)
 
 
@@ -61,4 +61,4 @@ class FromRgb:
     def __call__(self, image: Image) -> VideoFrame:
         """Return `image`, (height, width, 3) uint8 with even sides, as a frame to encode."""
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        return self._reformatter.reformat(frame, format="yuv420p", interpolation=_TO_YUV)
+        return self._reformatter.reformat(frame, format="yuv420p", interpolation=_TO_YUV, threads=1)

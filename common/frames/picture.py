@@ -76,6 +76,7 @@ class Looks:
             interpolation=_AREA_MEAN,
             src_colorspace=Colorspace.ITU601,
             dst_colorspace=Colorspace.ITU601,
+            threads=1,  # one process a core does the work in parallel
         )
         return np.asarray(scaled.to_ndarray(), np.uint8)
 

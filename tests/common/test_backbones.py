@@ -19,6 +19,7 @@ from common.backbones.backbone import Images
 from common.backbones.cache import converted_model
 from common.backbones.convert import CARD_FILE, NUMBERS_FILE, cosines
 from common.backbones.loading import gpu_usable
+from common.backbones.models import find_model
 from common.backbones.names import ARCHITECTURES, find_architecture
 from common.backbones.weights import IMAGENET_FILE, IMAGENET_URL, Weights, WeightsKind, parse_weights
 from common.errors import BackboneError
@@ -45,16 +46,16 @@ os.environ.update(CUDA_VISIBLE_DEVICES="-1", KERAS_BACKEND="tensorflow", TF_CPP_
 from pathlib import Path
 import keras, numpy as np
 from common.backbones.keras_models import weights_digest
-from common.backbones.names import find_architecture
+from common.backbones.models import find_model
 from common.backbones.tensorflow_engine import TensorFlowBackbone
-from common.backbones.weights import parse_weights
+from common.settings import Settings
 folder = Path(sys.argv[1])
 digests = {}
 for name in ("MobileNetV2", "MobileNet"):
     core = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(224, 224, 3), pooling="avg")
     core.save_weights(folder / f"{name}.weights.h5")
     digests[name] = weights_digest(core)
-backbone = TensorFlowBackbone(find_architecture("mobilenet_v2"), parse_weights("random:1"))
+backbone = TensorFlowBackbone(find_model(Settings(_env_file=None, weights="random:1")), "f32")
 np.save(folder / "embedding.npy", backbone.embed(np.load(folder / "images.npy", allow_pickle=False)))
 known = dir(keras.applications)
 print(json.dumps({
@@ -252,7 +253,8 @@ def test_images_of_another_shape_are_refused(state: Path, shape: tuple[int, ...]
 
 def test_a_damaged_cache_is_noticed_and_made_again(state: Path) -> None:
     wanted = load(state).weights_digest
-    found = converted_model(find_architecture("mobilenet_v2"), parse_weights(SEEDED), state)
+    seeded = find_model(Settings(_env_file=None, weights=SEEDED))  # type: ignore[call-arg]
+    found = converted_model(seeded, "f32", state)
     numbers = found.folder / NUMBERS_FILE
     numbers.write_bytes(numbers.read_bytes()[:-1000])
     assert load(state).weights_digest == wanted
