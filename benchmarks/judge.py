@@ -22,6 +22,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.machine import machine
+from benchmarks.results import draw_bars, save
 from common.contracts import FeatureBlock, Recipe
 from common.drift.baseline import Baseline
 from common.drift.judge import judge
@@ -67,6 +68,9 @@ def main() -> None:
         f"{_WIDTH} + {len(SENSOR_NAMES)} features | {verdict_ms:.1f} | |"
     )
     print(f"\nlargest difference: {difference:.1e}")
+    figures = {"SciPy loops": scipy_ms, "the same, exactly": exact_ms, "a whole verdict": verdict_ms}
+    save("judge", {"milliseconds": figures, "largest_difference": difference})
+    draw_bars("judge", "a window against 2000 golden frames, one thread", "ms", {"ms": figures})
 
 
 def fitted(rng: np.random.Generator) -> tuple[Baseline, FeatureBlock]:

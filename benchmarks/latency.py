@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from benchmarks.machine import machine
+from benchmarks.results import draw_bars, save
 from benchmarks.stack import running_stack
 from common.backbones import load_backbone
 from common.contracts import SourceKind
@@ -66,6 +67,9 @@ def main() -> None:
     print(f"| features of the batch in one process (reference) | {reference:.3f} | 1 |")
     print(f"| drop to verdict, beyond the settle delay | {middle:.3f} | {middle / reference:.1f} |")
     print(f"| the slowest of them | {max(waits):.3f} | {max(waits) / reference:.1f} |")
+    figures = {"features alone": reference, "drop to verdict": middle, "the slowest": max(waits)}
+    save("latency", {"seconds": figures, "waits": waits})
+    draw_bars("latency", f"a batch of {_FRAMES} frames on an idle stack", "s", {"s": figures})
 
 
 if __name__ == "__main__":

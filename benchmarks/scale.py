@@ -11,7 +11,6 @@ commands, bytes and reducer time a frame. The reference is the row of 10 cameras
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import statistics
@@ -24,6 +23,7 @@ import numpy as np
 import redis
 
 from benchmarks.machine import machine
+from benchmarks.results import draw_lines, save
 from common.champions.baselines import save_baseline
 from common.contracts import FeatureBlock, FrameBatch, Recipe, Source, SourceKind, content_id
 from common.drift.baseline import Baseline
@@ -101,7 +101,7 @@ def measure(url: str, folder: Path, cameras: int, chunks: int, rng: np.random.Ge
         )  # fmt: skip
         fed += 1
         store.streams.register(batch)
-        (chunk,) = batch.chunks()
+        (chunk,) = store.streams.release(stream, 8)
         store.streams.count_delivery(chunk)
         store.streams.finish(chunk, blocks[fed % len(blocks)])
         began = time.perf_counter()
@@ -147,9 +147,12 @@ def report(rows: list[dict[str, float]]) -> None:
             f"| {row['cameras']:.0f} | {row['commands']:.2f} | {row['bytes']:.0f} | {row['redis_ms']:.3f} | "
             f"{row['reducer_ms']:.3f} | {ratio:.2f} | {row['memory_kb']:.0f} |"
         )
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    (results / "scale.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    save("scale", {"rows": rows})
+    lines = {
+        name: [(row["cameras"], row[column]) for row in rows]
+        for name, column in (("reducer", "reducer_ms"), ("Redis", "redis_ms"))
+    }
+    draw_lines("scale", "cost of a frame", "cameras", "ms a frame", lines, logarithmic="x")
 
 
 if __name__ == "__main__":

@@ -310,6 +310,7 @@ def test_bf16_rounds_where_the_processor_has_it_and_is_an_error_elsewhere(
 
 
 def test_int8_is_made_once_and_stays_near(state: Path, keras_models: Path) -> None:
+    pytest.importorskip("nncf")
     path = f"{keras_models}/tiny.keras"
     pictures = natural_pictures(6, SIDE)
     exact, rounded = load(state, path).embed(pictures), load(state, path, precision="int8").embed(pictures)
