@@ -6,12 +6,18 @@ Batches of 10 frames are dropped into a watched folder one at a time. Reported
 is the time from the rename that makes a file appear to its verdict on
 sentinel:events, less SENTINEL_SETTLE_SECONDS, which a file must stand still.
 The reference is the one-process pipeline on the same file, without queues.
+
+And how soon a worker is ready: a new process that loads the converted backbone
+and embeds a frame, beside one that does so with Keras (the reference).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -28,6 +34,37 @@ from sentinel.virtual_camera import record
 
 _FRAMES, _FPS, _SETTLE = 10, 10.0, 0.5
 _WARM = 8  # batches that fill the window and warm everything up
+
+
+_WORKER = """
+import json, sys, time
+import numpy as np, psutil
+from common.settings import Settings
+import workers.embedding
+from common.backbones import load_backbone
+backbone = load_backbone(Settings(_env_file=None, weights=sys.argv[1], device="cpu"))
+backbone.embed(np.zeros((1, 224, 224, 3), np.uint8))
+print(json.dumps(psutil.Process().memory_info().rss / 1e6))
+"""
+_KERAS = """
+import json
+import keras, numpy as np, psutil
+model = keras.applications.MobileNetV2(include_top=False, pooling="avg", weights=None, input_shape=(224, 224, 3))
+model.predict(np.zeros((1, 224, 224, 3), np.float32), verbose=0)
+print(json.dumps(psutil.Process().memory_info().rss / 1e6))
+"""
+
+
+def cold_start(code: str, *arguments: str) -> tuple[float, float]:
+    """Return seconds from the start of a process to its first embedding, and its resident memory, MB; medians of 3."""
+    found = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        found.append((time.perf_counter() - began, float(json.loads(done.stdout.splitlines()[-1]))))
+    return statistics.median(row[0] for row in found), statistics.median(row[1] for row in found)
 
 
 def main() -> None:
@@ -67,8 +104,12 @@ def main() -> None:
     print(f"| features of the batch in one process (reference) | {reference:.3f} | 1 |")
     print(f"| drop to verdict, beyond the settle delay | {middle:.3f} | {middle / reference:.1f} |")
     print(f"| the slowest of them | {max(waits):.3f} | {max(waits) / reference:.1f} |")
+    worker, keras = cold_start(_WORKER, chosen.weights), cold_start(_KERAS)
+    print("\n| a new process to its first embedding | s | resident MB |\n|---|---|---|")
+    print(f"| Keras (reference) | {keras[0]:.2f} | {keras[1]:.0f} |")
+    print(f"| an embedding worker | {worker[0]:.2f} | {worker[1]:.0f} |")
     figures = {"features alone": reference, "drop to verdict": middle, "the slowest": max(waits)}
-    save("latency", {"seconds": figures, "waits": waits})
+    save("latency", {"seconds": figures, "waits": waits, "cold_start": {"worker": worker, "keras": keras}})
     draw_bars("latency", f"a batch of {_FRAMES} frames on an idle stack", "s", {"s": figures})
 
 
