@@ -107,13 +107,18 @@ def measure_stages(source: Path, heights: list[int], folder: Path, weights: str,
     by_hand, rows = hand_written(), []
     for height in heights:
         clip = clip_of(source, height, folder)
-        row = Row(height, stage_rates(clip, extractor, by_hand, runs))
+        times = stage_times(clip, extractor, by_hand, runs)
+        row = Row(height, medians(times))
         say(f"{height} lines, stages")
         if height in _STACK_HEIGHTS:
             own = folder / f"stack{height}"
             own.mkdir()
             run_stack(row, clip, own, weights)
             say(f"{height} lines, through Celery")
+            # Before and after: a machine that others use too is not as fast all the time.
+            for name, more in stage_times(clip, extractor, by_hand, runs).items():
+                times[name] += more
+            row.rates = medians(times)
         rows.append(row)
     report(rows, engine, cores, runs)
 
@@ -161,8 +166,8 @@ def hand_written() -> Callable[[Path], int]:
     return run
 
 
-def stage_rates(clip: Path, extractor: Extractor, by_hand: Callable[[Path], int], runs: int) -> dict[str, float]:
-    """Time the stages on one clip; rates are frames a second, medians of `runs`."""
+def stage_times(clip: Path, extractor: Extractor, by_hand: Callable[[Path], int], runs: int) -> dict[str, list[float]]:
+    """Return seconds a frame of the stages on one clip, `runs` of each, taken in turn."""
 
     def frames() -> int:
         chosen = sampled_frames(clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=extractor.limits)
@@ -195,14 +200,19 @@ def stage_rates(clip: Path, extractor: Extractor, by_hand: Callable[[Path], int]
         "engine": lambda: len(extractor.backbone.embed(small)),
         "judge": verdict,
     }
-    rates: dict[str, list[float]] = {name: [] for name in stages}
+    times: dict[str, list[float]] = {name: [] for name in stages}
     for run in range(runs + 1):
         for name, stage in stages.items():
             began = time.perf_counter()
             count = stage()
             if run:  # the first one warms up
-                rates[name].append(count / (time.perf_counter() - began))
-    return {name: statistics.median(found) for name, found in rates.items()}
+                times[name].append((time.perf_counter() - began) / count)
+    return times
+
+
+def medians(times: dict[str, list[float]]) -> dict[str, float]:
+    """Return frames a second."""
+    return {name: 1.0 / statistics.median(found) for name, found in times.items()}
 
 
 def run_stack(row: Row, clip: Path, folder: Path, weights: str) -> None:

@@ -8,6 +8,7 @@ same frames always give the same numbers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -20,8 +21,8 @@ from common.frames.decode import ROUTE, Frame, decode_image, sampled_frames
 from common.frames.quality import SENSOR_NAMES, SENSORS_VERSION, measure
 from common.frames.sources import Limits
 
-# Small images waiting for the backbone; larger batches gain nothing on a CPU (MEASURED section 1).
-_EMBED_BATCH = 32
+_Batch = tuple[list[Image], list[FloatArray], list[float]]
+"""Small images, sensors' readings and times of some frames."""
 
 
 class Extractor:
@@ -90,7 +91,7 @@ class Extractor:
         frames = sampled_frames(
             path, kind, sample_fps=sample_fps, start=start, stop=stop, limits=self.limits, names=names
         )
-        blocks = list(self.features(frames, uri, _EMBED_BATCH))
+        blocks = list(self.features(frames, uri, self.backbone.batch))
         return FeatureBlock.concatenate(blocks) if blocks else self.empty()
 
     def blocks(
@@ -110,7 +111,25 @@ class Extractor:
         return FeatureBlock.empty(self.backbone.output_size, len(SENSOR_NAMES))
 
     def features(self, frames: Iterator[Frame], uri: str, size: int) -> Iterator[FeatureBlock]:
-        """Yield the features of decoded frames, `size` at a time."""
+        """Yield the features of decoded frames, `size` at a time.
+
+        A backbone on another device embeds one batch while the next is decoded.
+        """
+        if not self.backbone.elsewhere:
+            for batch in self._batches(frames, size):
+                yield self._join(*batch, uri)
+            return
+        with ThreadPoolExecutor(1) as device:
+            waiting: Future[FeatureBlock] | None = None
+            for batch in self._batches(frames, size):
+                following = device.submit(self._join, *batch, uri)
+                if waiting is not None:
+                    yield waiting.result()
+                waiting = following
+            if waiting is not None:
+                yield waiting.result()
+
+    def _batches(self, frames: Iterator[Frame], size: int) -> Iterator[_Batch]:
         # Native frames are large: each is reduced to its features at once, none is kept.
         quality: list[FloatArray] = []
         small: list[Image] = []
@@ -120,10 +139,10 @@ class Extractor:
             small.append(frame.picture.small(self.backbone.input_size))
             times.append(frame.time)
             if len(times) == size:
-                yield self._join(small, quality, times, uri)
+                yield small, quality, times
                 quality, small, times = [], [], []
         if times:
-            yield self._join(small, quality, times, uri)
+            yield small, quality, times
 
     def _join(self, small: list[Image], quality: list[FloatArray], times: list[float], uri: str) -> FeatureBlock:
         embedding = self.backbone.embed(np.stack(small))

@@ -43,6 +43,14 @@ class Backbone(Protocol):
     def output_size(self) -> int:
         """Number of features a frame, d."""
 
+    @property
+    def batch(self) -> int:
+        """Frames that are best embedded at a time."""
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it computes on another device than the processor, which can decode meanwhile."""
+
     def embed(self, images: Images) -> FloatArray:
         """Return (n, d) float32 for (n, side, side, 3) uint8 RGB images; raise `BackboneError` for other shapes."""
 

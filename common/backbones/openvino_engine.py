@@ -14,6 +14,8 @@ from common.backbones.backbone import BackboneCard, Images, Precision, check_ima
 from common.contracts import FloatArray
 from common.errors import BackboneError
 
+_BATCH = 32  # small images that wait: they cost memory, and more of them gain nothing
+
 
 @cache
 def openvino() -> ModuleType:
@@ -80,6 +82,14 @@ class OpenVinoBackbone:
     @property
     def output_size(self) -> int:
         return self.card.output_size
+
+    @property
+    def batch(self) -> int:
+        return _BATCH
+
+    @property
+    def elsewhere(self) -> bool:
+        return False
 
     def embed(self, images: Images) -> FloatArray:
         """Return (n, d) float32 for (n, side, side, 3) uint8 RGB images."""

@@ -92,6 +92,14 @@ class TensorFlowBackbone:
     def output_size(self) -> int:
         return self._output_size
 
+    @property
+    def batch(self) -> int:
+        return _LARGEST_BATCH
+
+    @property
+    def elsewhere(self) -> bool:
+        return True
+
     def embed(self, images: Images) -> FloatArray:
         """Return (n, d) float32 for (n, side, side, 3) uint8 RGB images."""
         check_images(images, self.input_size)

@@ -1,0 +1,85 @@
+"""From frames to features: the same numbers however the work is laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.backbones import load_backbone
+from common.backbones.backbone import Images
+from common.contracts import FloatArray, SourceKind
+from common.errors import BackboneError
+from common.extraction import Extractor
+from common.frames.decode import sampled_frames
+from common.frames.frame import Frame
+from common.frames.sources import Limits
+from common.settings import Settings
+from tests.common.test_foreign_backbones import write_onnx
+from tests.footage import scene, write_clip
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", scene(50))
+
+
+@pytest.fixture(scope="module")
+def extractor(tmp_path_factory: pytest.TempPathFactory) -> Extractor:
+    folder = tmp_path_factory.mktemp("model")
+    path = write_onnx(folder / "tiny.onnx")
+    settings = Settings(_env_file=None, state_dir=folder, backbone=path, device="cpu")  # type: ignore[call-arg]
+    return Extractor(load_backbone(settings), Limits())
+
+
+def frames(clip: Path) -> Iterator[Frame]:
+    return sampled_frames(clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=Limits())
+
+
+@pytest.mark.parametrize("size", [1, 7, 50, 64])
+def test_a_backbone_elsewhere_gives_the_same_features_in_the_same_order(
+    clip: Path, extractor: Extractor, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = list(extractor.features(frames(clip), "clip", size))
+    monkeypatch.setattr(type(extractor.backbone), "elsewhere", True)
+    there = list(extractor.features(frames(clip), "clip", size))
+    assert [len(block) for block in there] == [len(block) for block in here]
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_array_equal(one.embedding, other.embedding)
+        np.testing.assert_array_equal(one.quality, other.quality)
+        np.testing.assert_array_equal(one.times, other.times)
+
+
+def test_while_one_batch_is_embedded_elsewhere_the_next_is_decoded(
+    clip: Path, extractor: Extractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    real = type(extractor.backbone).embed
+
+    def embed(self: object, images: Images) -> FloatArray:
+        while "decoded 20" not in said and len(said) < 40:
+            pass  # the device is busy until the second batch has been decoded
+        said.append(f"embedded {len(images)}")
+        return real(self, images)  # type: ignore[arg-type]
+
+    def told() -> Iterator[Frame]:
+        for number, frame in enumerate(frames(clip), 1):
+            said.append(f"decoded {number}")
+            yield frame
+
+    monkeypatch.setattr(type(extractor.backbone), "elsewhere", True)
+    monkeypatch.setattr(type(extractor.backbone), "embed", embed)
+    assert len(list(extractor.features(told(), "clip", 10))) == 5
+    assert said.index("decoded 20") < said.index("embedded 10")
+
+
+def test_what_breaks_elsewhere_breaks_here(clip: Path, extractor: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def embed(self: object, images: Images) -> FloatArray:
+        raise BackboneError("the device is gone")
+
+    monkeypatch.setattr(type(extractor.backbone), "elsewhere", True)
+    monkeypatch.setattr(type(extractor.backbone), "embed", embed)
+    with pytest.raises(BackboneError, match="gone"):
+        list(extractor.features(frames(clip), "clip", 8))
