@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from common.contracts import FloatArray
@@ -18,7 +19,8 @@ def _read_tiles(planes: Planes) -> FloatArray:
 
 
 def _read_levels(planes: Planes) -> FloatArray:
-    histogram = np.bincount(planes.luma.ravel(), minlength=256) / planes.luma.size
+    counted = cv2.calcHist([planes.luma], [0], None, [256], [0, 256])
+    histogram = np.asarray(counted, np.float64).ravel() / planes.luma.size
     cumulative = np.cumsum(histogram)
     black = int(np.searchsorted(cumulative, 0.01))
     white = min(int(np.searchsorted(cumulative, 0.99)), 255)

@@ -14,7 +14,7 @@ from common.contracts import FloatArray
 from common.frames.quality.planes import GRID, Planes
 from common.frames.quality.sensor import tiled
 
-_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+_SIDE = np.array([1, -2, 1], np.float32)  # the mask is this across times this down
 _MASK_GAIN = 6.0  # root of the sum of its squares: how much it amplifies white noise
 _MEAN_OF_NORMAL = 0.7979  # mean of |x| of a normal variable, in sigmas
 _BLOCK = 8
@@ -24,7 +24,7 @@ _OFFSET = 0.5  # grey levels: below half a level, noise is quantisation
 
 def _read(planes: Planes) -> FloatArray:
     # Whole numbers: exact, and half as wide as floats.
-    answer = cv2.filter2D(planes.bands, cv2.CV_16S, _MASK)
+    answer = cv2.sepFilter2D(planes.bands, cv2.CV_16S, _SIDE, _SIDE)
     rows = np.abs(np.asarray(planes.inside(answer), np.int16)).astype(np.float32)
     blocks = planes.blocks(rows, _BLOCK)
     tiles = [_calm(part) for bands in planes.rows_of_tiles() for part in np.array_split(blocks[bands], GRID, axis=2)]

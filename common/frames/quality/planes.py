@@ -38,7 +38,6 @@ _TO_RGB = np.array(
     ],
     np.float32,
 )
-_FULL_RANGE = np.clip(np.rint((np.arange(256) - 16) * _LUMA_GAIN), 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +64,8 @@ class Planes:
         rows, columns = np.arange(height)[down] // 2, np.arange(width)[across] // 2
         samples = [y[down, across], u[rows][:, columns], v[rows][:, columns]]
         points = np.asarray(cv2.transform(cv2.merge([np.ascontiguousarray(s) for s in samples]), _TO_RGB), np.uint8)
-        return cls(np.asarray(cv2.LUT(_rows(y, starts), _FULL_RANGE), np.uint8), len(starts), points)
+        bands = cv2.convertScaleAbs(np.maximum(_rows(y, starts), 16) - 16, alpha=_LUMA_GAIN)
+        return cls(np.asarray(bands, np.uint8), len(starts), points)
 
     @cached_property
     def luma(self) -> _Grey:
