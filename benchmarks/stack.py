@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -22,6 +22,7 @@ from common.store import Store
 from sentinel.stack import read_info, wait_for_workers
 
 _PATIENCE_SECONDS = 600.0
+_LOOK_SECONDS = 0.02
 
 
 @dataclass
@@ -32,6 +33,8 @@ class Bench:
     watch_dir: Path
     store: Store
     pid: int
+    _seen: str = "-"
+    _complete: list[BatchReport] = field(default_factory=list)
 
     def cpu_seconds(self) -> dict[str, float]:
         """Return processor seconds so far by what was at work.
@@ -64,20 +67,20 @@ class Bench:
             file.write(struct.pack(">I4s", 8 + len(note), b"free") + note)
         staging.rename(target)
 
-    def complete(self) -> list[BatchReport]:
-        return [
-            BatchReport.from_json(event.data)
-            for event in self.store.logbook.events()
-            if event.type is EventType.BATCH_COMPLETE
-        ]
-
     def wait_for(self, batches: int) -> list[BatchReport]:
+        """Wait until so many batches are complete, and return their reports."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while len(found := self.complete()) < batches:
+        while True:
+            # New events only: to read all of them again would take a good part of a core from the stack.
+            for event in self.store.logbook.events(after=self._seen):
+                self._seen = event.entry_id
+                if event.type is EventType.BATCH_COMPLETE:
+                    self._complete.append(BatchReport.from_json(event.data))
+            if len(self._complete) >= batches:
+                return self._complete[:batches]
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{batches} batches fed, {len(found)} complete; logs in {self.folder}")
-            time.sleep(0.02)
-        return found
+                raise TimeoutError(f"{batches} batches fed, {len(self._complete)} complete; logs in {self.folder}")
+            time.sleep(_LOOK_SECONDS)
 
 
 def _role(process: psutil.Process, stack: int) -> str:
