@@ -7,7 +7,8 @@ On one thread each, every frame of the same footage as H.264 of several sizes:
 - sgemm: what the machine multiplies, single precision, as frames/s of the backbone (0.6 GFLOP a frame)
 - engine: the backbone on ready frames, on one thread and on all cores
 - decode, small (scaled for the backbone), sensors, judge: alone, the stages that a frame goes through
-- pipeline: Sentinel's extractor in one process
+- pipeline: Sentinel's extractor in one process, and in a process a core at a time, which shows what cores take from
+  each other (memory, cache) before any queue is there
 - by hand (reference): cv2.VideoCapture, INTER_AREA, Keras `predict` on batches of 32, SciPy's Wasserstein and KS loops
   over a window of 48 frames each 12; no sensors, and Keras takes all cores
 
@@ -19,13 +20,16 @@ stages' own times allows on all cores. Rows are medians over the runs, taken in 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -103,11 +107,11 @@ def measure_stages(source: Path, heights: list[int], folder: Path, weights: str,
     cores = os.cpu_count() or 1
     engine = limit(cores, weights, runs)
     say("engine")
-    extractor = Extractor(load_backbone(Settings(_env_file=None, weights=weights, device="cpu", threads=1)), Limits())
+    extractor = extractor_of(weights)
     by_hand, rows = hand_written(), []
     for height in heights:
         clip = clip_of(source, height, folder)
-        times = stage_times(clip, extractor, by_hand, runs)
+        times = stage_times(clip, extractor, by_hand, weights, runs)
         row = Row(height, medians(times))
         say(f"{height} lines, stages")
         if height in _STACK_HEIGHTS:
@@ -116,7 +120,7 @@ def measure_stages(source: Path, heights: list[int], folder: Path, weights: str,
             run_stack(row, clip, own, weights)
             say(f"{height} lines, through Celery")
             # Before and after: a machine that others use too is not as fast all the time.
-            for name, more in stage_times(clip, extractor, by_hand, runs).items():
+            for name, more in stage_times(clip, extractor, by_hand, weights, runs).items():
                 times[name] += more
             row.rates = medians(times)
         rows.append(row)
@@ -166,8 +170,31 @@ def hand_written() -> Callable[[Path], int]:
     return run
 
 
-def stage_times(clip: Path, extractor: Extractor, by_hand: Callable[[Path], int], runs: int) -> dict[str, list[float]]:
+@cache
+def extractor_of(weights: str) -> Extractor:
+    """Return this process' extractor, loaded once."""
+    return Extractor(load_backbone(Settings(_env_file=None, weights=weights, device="cpu", threads=1)), Limits())
+
+
+def _extract(clip: Path, weights: str) -> int:
+    return len(extractor_of(weights).extract(clip, SourceKind.VIDEO, uri=str(clip), sample_fps=None))
+
+
+def stage_times(
+    clip: Path, extractor: Extractor, by_hand: Callable[[Path], int], weights: str, runs: int
+) -> dict[str, list[float]]:
     """Return seconds a frame of the stages on one clip, `runs` of each, taken in turn."""
+    cores = os.cpu_count() or 1
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(cores, mp_context=context) as pool:
+        return _times(
+            clip, extractor, by_hand, lambda: sum(pool.map(_extract, [clip] * cores, [weights] * cores)), runs
+        )
+
+
+def _times(
+    clip: Path, extractor: Extractor, by_hand: Callable[[Path], int], everywhere: Callable[[], int], runs: int
+) -> dict[str, list[float]]:
 
     def frames() -> int:
         chosen = sampled_frames(clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=extractor.limits)
@@ -194,6 +221,7 @@ def stage_times(clip: Path, extractor: Extractor, by_hand: Callable[[Path], int]
     stages: dict[str, Callable[[], float]] = {
         "by_hand": lambda: by_hand(clip),
         "pipeline": pipeline,
+        "everywhere": everywhere,
         "decode": frames,
         "small": lambda: len([picture.small(side) for picture in pictures]),
         "sensors": lambda: len([measure(picture.planes()) for picture in pictures]),
@@ -254,17 +282,27 @@ def report(rows: list[Row], engine: dict[str, float], cores: int, runs: int) -> 
         f"engine on {cores} threads {engine['engine']:.0f}, sgemm limit {engine['sgemm']:.0f}: "
         f"{engine['engine'] / engine['sgemm']:.0%}\n"
     )
-    print("| lines | decode | small | sensors | engine | judge | sum of stages | pipeline | by hand | through Celery |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| lines | decode | small | sensors | engine | judge | sum of stages | pipeline | on every core | by hand "
+        "| through Celery |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for row in rows:
-        rates = [*(row.rates[name] for name in STAGES), row.stages, row.rates["pipeline"], row.rates["by_hand"]]
+        others = [row.rates[name] for name in ("pipeline", "everywhere", "by_hand")]
+        rates = [*(row.rates[name] for name in STAGES), row.stages, *others]
         stack = f"{row.stack:.0f}" if row.stack else "-"
         print(f"| {row.height} | " + " | ".join(f"{rate:.0f}" for rate in rates) + f" | {stack} |")
-    print("\n| lines | Celery / sum of stages | Celery / by hand (reference) | pipeline / by hand | sensors / decode |")
-    print("|---|---|---|---|---|")
+    print(
+        "\n| lines | Celery / sum of stages | Celery / pipeline on every core | Celery / by hand (reference) "
+        "| pipeline / by hand | sensors / decode |"
+    )
+    print("|---|---|---|---|---|---|")
     for row in rows:
         hand, pipeline = row.rates["by_hand"], row.rates["pipeline"]
-        through = f"{row.stack / (row.stages * cores):.2f} | {row.stack / hand:.1f}" if row.stack else "- | -"
+        through = "- | - | -"
+        if row.stack:
+            parts = (row.stack / (row.stages * cores), row.stack / row.rates["everywhere"])
+            through = f"{parts[0]:.2f} | {parts[1]:.2f} | {row.stack / hand:.1f}"
         dearer = row.rates["decode"] / row.rates["sensors"]
         print(f"| {row.height} | {through} | {pipeline / hand:.1f} | {dearer:.2f} |")
     names = ("embedding", "reducing", "celery", "redis", "watching")
@@ -274,8 +312,8 @@ def report(rows: list[Row], engine: dict[str, float], cores: int, runs: int) -> 
     for row in rows:
         if row.cpu:
             spent = {name: row.cpu.get(name, 0.0) for name in names}
-            # Of what the pool's processes spend, everything beyond the pipeline itself is Celery's and Redis'.
-            own = max(0.0, spent["embedding"] - 1e3 / row.rates["pipeline"])
+            # What the pool's processes spend beyond the same pipeline on as many cores is Celery's and Redis'.
+            own = max(0.0, spent["embedding"] - 1e3 * cores / row.rates["everywhere"])
             share = (spent["celery"] + spent["redis"] + own) / sum(spent.values())
             grown = f"{row.rss_mb[0]:.0f} to {row.rss_mb[-1]:.0f} ({row.rss_mb[-1] / row.rss_mb[0] - 1:+.1%})"
             cells = " | ".join(f"{spent[name]:.2f}" for name in names)
