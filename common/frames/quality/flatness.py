@@ -15,8 +15,8 @@ _DARK, _CALM = 40.0, 3.0  # grey levels: a dark cover shows no more than a senso
 
 def _read(planes: Planes) -> FloatArray:
     bands = planes.fine.reshape(planes.count, BAND, -1)
-    mean = planes.blocks(bands, _TILE)
-    spread = np.sqrt(np.maximum(planes.blocks(np.square(bands), _TILE) - mean * mean, 0))
+    mean, square = planes.blocks(bands, _TILE), planes.blocks(np.square(bands), _TILE)
+    spread = np.sqrt(np.maximum(square - mean * mean, 0))
     return np.array([(spread < _FLAT).mean(), ((spread < _CALM) & (mean < _DARK)).mean()], np.float32)
 
 

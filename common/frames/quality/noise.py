@@ -25,8 +25,7 @@ _OFFSET = 0.5  # grey levels: below half a level, noise is quantisation
 def _read(planes: Planes) -> FloatArray:
     # Whole numbers: exact, and half as wide as floats.
     answer = cv2.sepFilter2D(planes.bands, cv2.CV_16S, _SIDE, _SIDE)
-    rows = np.abs(np.asarray(planes.inside(answer), np.int16)).astype(np.float32)
-    blocks = planes.blocks(rows, _BLOCK)
+    blocks = planes.blocks(np.abs(np.asarray(planes.inside(answer), np.int16)), _BLOCK)
     tiles = [_calm(part) for bands in planes.rows_of_tiles() for part in np.array_split(blocks[bands], GRID, axis=2)]
     return np.asarray(np.log(np.array(tiles) / (_MASK_GAIN * _MEAN_OF_NORMAL) + _OFFSET), np.float32)
 

@@ -29,12 +29,12 @@ _COARSE_PIXELS = 60_000
 _Grey = npt.NDArray[np.uint8]
 
 # BT.601: luma of 16 to 235 and chroma of 16 to 240 to RGB of 0 to 255.
-_LUMA_GAIN = 255 / 219
+_BLACK, _LUMA_GAIN = 16, 255 / 219
 _TO_RGB = np.array(
     [
-        [_LUMA_GAIN, 0.0, 1.596, -16 * _LUMA_GAIN - 128 * 1.596],
-        [_LUMA_GAIN, -0.391, -0.813, -16 * _LUMA_GAIN + 128 * (0.391 + 0.813)],
-        [_LUMA_GAIN, 2.018, 0.0, -16 * _LUMA_GAIN - 128 * 2.018],
+        [_LUMA_GAIN, 0.0, 1.596, -_BLACK * _LUMA_GAIN - 128 * 1.596],
+        [_LUMA_GAIN, -0.391, -0.813, -_BLACK * _LUMA_GAIN + 128 * (0.391 + 0.813)],
+        [_LUMA_GAIN, 2.018, 0.0, -_BLACK * _LUMA_GAIN - 128 * 2.018],
     ],
     np.float32,
 )
@@ -64,7 +64,9 @@ class Planes:
         rows, columns = np.arange(height)[down] // 2, np.arange(width)[across] // 2
         samples = [y[down, across], u[rows][:, columns], v[rows][:, columns]]
         points = np.asarray(cv2.transform(cv2.merge([np.ascontiguousarray(s) for s in samples]), _TO_RGB), np.uint8)
-        bands = cv2.convertScaleAbs(np.maximum(_rows(y, starts), 16) - 16, alpha=_LUMA_GAIN)
+        # Subtracted with saturation: below black is black.
+        fine = _rows(y, starts)
+        bands = cv2.convertScaleAbs(cv2.subtract(fine, np.full_like(fine, _BLACK)), alpha=_LUMA_GAIN)
         return cls(np.asarray(bands, np.uint8), len(starts), points)
 
     @cached_property
@@ -82,14 +84,20 @@ class Planes:
         rows = plane.shape[0] // self.count
         return plane.reshape(self.count, rows, plane.shape[1])[:, seam : rows - seam]
 
-    def blocks(self, plane: FloatArray, side: int) -> FloatArray:
-        """Return (n, rows // side, width // side): means of side x side blocks of (n, rows, width), what is left over
-        at the right is left out. `rows` must be a multiple of `side`."""
+    def blocks(self, plane: npt.NDArray[np.number], side: int) -> FloatArray:
+        """Return (n, rows // side, width // side) means of side x side blocks of (n, rows, width).
+
+        What is left over at the right is left out. `rows` must be a multiple of `side`, and `side` values must not add
+        up to more than their type holds. Of whole numbers the means are exact where `side` is a power of two.
+        """
         count, rows, width = plane.shape
         wide = width // side
-        whole = np.ascontiguousarray(plane[:, :, : wide * side]).reshape(count * rows, wide * side)
-        small = cv2.resize(whole, (wide, count * rows // side), interpolation=cv2.INTER_AREA)
-        return np.asarray(small, np.float32).reshape(count, rows // side, wide)
+        strips = plane[:, :, : wide * side].reshape(count, rows // side, side, wide * side)
+        # Down first, whole rows at a time: several times as fast as block by block.
+        sums = np.add.reduce(strips, axis=2, dtype=strips.dtype).astype(np.float32).reshape(-1, wide * side)
+        across = cv2.resize(sums, (wide, len(sums)), interpolation=cv2.INTER_AREA)
+        means = np.asarray(across, np.float32) / np.float32(side)
+        return np.asarray(means, np.float32).reshape(count, rows // side, wide)
 
     def rows_of_tiles(self) -> list[slice]:
         """Return which bands belong to each row of tiles; a low frame's tiles share bands."""
