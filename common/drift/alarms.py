@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy.optimize import brentq
 from scipy.special import gammaincc
 
 DAY_SECONDS = 86_400.0
@@ -56,6 +55,8 @@ def evidence_needed(false_alarms_per_day: float, p_value: float, frames: int, fr
     >>> round(evidence_needed(1.0, 0.05, 48, 5.0), 1)  # 9,000 windows a day
     11.9
     """
+    from scipy.optimize import brentq  # embedding workers never come here, and its import takes a fifth of a second
+
     windows_a_day = DAY_SECONDS * max(frames_a_second, 1e-6) / frames
     allowed = false_alarms_per_day / windows_a_day
     if p_value <= 0.0 or allowed >= alarm_rate(0.0, p_value):

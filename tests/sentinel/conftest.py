@@ -107,6 +107,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         # The gate has tests of its own; here a few seconds of training on a busy machine must lead to a promotion.
         "SENTINEL_PROMOTE_MAX_LOSS_DB": "5",
         "SENTINEL_SWEEP_SECONDS": "5",
+        "SENTINEL_STUCK_SECONDS": "15",
     }
     world = World(folder, {**{k: v for k, v in os.environ.items() if not k.startswith("SENTINEL_")}, **own})
     built = world.run("baseline", "build", str(folder / "golden.mp4"), "--name", "golden")
