@@ -1,4 +1,4 @@
-"""What a frame costs the reducer and Redis, with 1 to 1,000 cameras.
+"""What a frame costs the reducer and Redis, with 1 to 1,000 cameras, by window, and frame by frame.
 
     python -m benchmarks.scale [--cameras 1,10,100,1000] [--chunks 1000]
 
@@ -6,6 +6,8 @@ Feature traffic of simulated cameras (chunks of 12 frames, MobileNetV2's width,
 real sensors' names) goes through a real Redis and the reducer's own function,
 after every camera's window is full. Printed for each number of cameras: Redis
 commands, bytes and reducer time a frame. The reference is the row of 10 cameras.
+For these, the same with longer windows (judged four times a window, as by
+default), and with cameras that send single frames.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ from common.frames.quality import SENSOR_FLOORS, SENSOR_NAMES
 from sentinel.redis_server import RedisServer
 
 _WIDTH, _CHUNK, _WINDOW = 1280, 12, 48
+_OTHERS = ((96, 12), (192, 12), (384, 12), (48, 1), (192, 1))  # windows, and frames a chunk
+_FEW = 10  # cameras, the reference
 _RECIPE = Recipe(backbone="-", weights="-", precision="-", route="-", sensors="-", sample_fps=5.0)
 
 
@@ -44,24 +48,26 @@ def main() -> None:
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        save_baseline(baseline(rng), folder / "baseline")
+        cases = [(count, _WINDOW, _CHUNK) for count in counts] + [(_FEW, *other) for other in _OTHERS]
         rows = []
-        for count in counts:
-            server = RedisServer(folder / f"redis-{count}", max_mb=4000)
+        for number, (cameras, window, chunk) in enumerate(cases):
+            own = folder / str(number)
+            save_baseline(baseline(rng, window), own / "baseline")
+            server = RedisServer(own / "redis", max_mb=4000)
             server.start()
             try:
-                rows.append(measure(server.url, folder, count, chosen.chunks, rng))
+                rows.append(measure(server.url, own, cameras, window, chunk, chosen.chunks, rng))
             finally:
                 server.stop()
-            print(f"{count} cameras done", file=sys.stderr, flush=True)
+            print(f"{cameras} cameras, windows of {window}, chunks of {chunk} done", file=sys.stderr, flush=True)
     report(rows)
 
 
-def baseline(rng: np.random.Generator) -> Baseline:
+def baseline(rng: np.random.Generator, window: int) -> Baseline:
     """Return a baseline of made-up footage as long as any keeps."""
     return Baseline.fit(
         [("made-up", features(rng, 2000))], name="made-up", recipe=_RECIPE,
-        rule=WindowRule(frames=_WINDOW, stride=_CHUNK), sensor_names=SENSOR_NAMES, sensor_floors=SENSOR_FLOORS,
+        rule=WindowRule(frames=window, stride=window // 4), sensor_names=SENSOR_NAMES, sensor_floors=SENSOR_FLOORS,
         created_at=0.0, libraries={},
     )  # fmt: skip
 
@@ -76,7 +82,9 @@ def features(rng: np.random.Generator, count: int) -> FeatureBlock:
     ).as_stored()
 
 
-def measure(url: str, folder: Path, cameras: int, chunks: int, rng: np.random.Generator) -> dict[str, float]:
+def measure(
+    url: str, folder: Path, cameras: int, window: int, chunk_frames: int, chunks: int, rng: np.random.Generator
+) -> dict[str, float]:
     """Return Redis commands, bytes and reducer milliseconds a frame."""
     os.environ |= {"SENTINEL_REDIS_URL": url, "SENTINEL_BASELINE": str(folder / "baseline")}
     os.environ["SENTINEL_STATE_DIR"] = str(folder / "state")
@@ -88,7 +96,7 @@ def measure(url: str, folder: Path, cameras: int, chunks: int, rng: np.random.Ge
         cached.cache_clear()
     logging.disable(logging.INFO)
     store, client = context.store(), redis.Redis.from_url(url)
-    blocks = [features(rng, _CHUNK) for _ in range(32)]
+    blocks = [features(rng, chunk_frames) for _ in range(32)]
     fed = 0
 
     def feed(camera: int) -> float:
@@ -97,7 +105,7 @@ def measure(url: str, folder: Path, cameras: int, chunks: int, rng: np.random.Ge
         batch = FrameBatch(
             id=content_id(stream, fed), stream=stream,
             source=Source(uri=f"/{fed}.mp4", kind=SourceKind.VIDEO, size=1, digest=str(fed)),
-            expected_frames=_CHUNK, starts=(0,), recipe=_RECIPE, received_at=0.0,
+            expected_frames=chunk_frames, starts=(0,), recipe=_RECIPE, received_at=0.0,
         )  # fmt: skip
         fed += 1
         store.streams.register(batch)
@@ -108,18 +116,20 @@ def measure(url: str, folder: Path, cameras: int, chunks: int, rng: np.random.Ge
         move_on(stream)
         return time.perf_counter() - began
 
-    for _ in range(_WINDOW // _CHUNK):
+    for _ in range(window // chunk_frames):
         for camera in range(cameras):
             feed(camera)
     before = usage(client)
     times = [feed(number % cameras) for number in range(chunks)]
     after = usage(client)
-    frames = chunks * _CHUNK
+    frames = chunks * chunk_frames
     return {
         "cameras": cameras,
+        "window": window,
+        "chunk": chunk_frames,
         "commands": (after["commands"] - before["commands"]) / frames,
         "bytes": (after["bytes"] - before["bytes"]) / frames,
-        "reducer_ms": statistics.median(times) * 1e3 / _CHUNK,
+        "reducer_ms": statistics.mean(times) * 1e3 / chunk_frames,
         "redis_ms": (after["cpu"] - before["cpu"]) * 1e3 / frames,
         "memory_kb": after["memory"] / 1e3 / cameras,
     }
@@ -136,20 +146,24 @@ def usage(client: redis.Redis) -> dict[str, float]:
 
 
 def report(rows: list[dict[str, float]]) -> None:
-    reference = next((row for row in rows if row["cameras"] == 10), rows[0])
+    usual = [row for row in rows if (row["window"], row["chunk"]) == (_WINDOW, _CHUNK)]
+    reference = next((row for row in usual if row["cameras"] == _FEW), usual[0])
     print(machine())
-    print(f"a frame of {_WIDTH} + {len(SENSOR_NAMES)} features, chunks of {_CHUNK}, windows of {_WINDOW}\n")
-    print("| cameras | Redis commands | bytes | Redis ms | reducer ms (median) | ratio | Redis kB a camera |")
-    print("|---|---|---|---|---|---|---|")
+    print(f"a frame of {_WIDTH} + {len(SENSOR_NAMES)} features; the reference is {reference['cameras']:.0f} cameras\n")
+    print(
+        "| cameras | window | frames a chunk | Redis commands | bytes | Redis ms | reducer ms | ratio | kB a camera |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for row in rows:
         ratio = row["reducer_ms"] / reference["reducer_ms"]
         print(
-            f"| {row['cameras']:.0f} | {row['commands']:.2f} | {row['bytes']:.0f} | {row['redis_ms']:.3f} | "
-            f"{row['reducer_ms']:.3f} | {ratio:.2f} | {row['memory_kb']:.0f} |"
+            f"| {row['cameras']:.0f} | {row['window']:.0f} | {row['chunk']:.0f} | {row['commands']:.2f} | "
+            f"{row['bytes']:.0f} | {row['redis_ms']:.3f} | {row['reducer_ms']:.3f} | {ratio:.2f} | "
+            f"{row['memory_kb']:.0f} |"
         )
     save("scale", {"rows": rows})
     lines = {
-        name: [(row["cameras"], row[column]) for row in rows]
+        name: [(row["cameras"], row[column]) for row in usual]
         for name, column in (("reducer", "reducer_ms"), ("Redis", "redis_ms"))
     }
     draw_lines("scale", "cost of a frame", "cameras", "ms a frame", lines, logarithmic="x")

@@ -8,6 +8,7 @@ from common.champions.baselines import StoredBaseline
 from common.contracts import FeatureBlock, Status, Verdict, content_id
 from common.drift.alarms import evidence_needed, follow
 from common.drift.judge import judge
+from common.drift.tape import Tape
 from common.drift.windows import WindowState, advance
 from common.settings import Settings
 
@@ -35,6 +36,7 @@ class JudgedWindow:
 
 def judge_block(
     state: WindowState,
+    tape: Tape,
     block: FeatureBlock,
     *,
     stored: StoredBaseline,
@@ -48,32 +50,36 @@ def judge_block(
 
     Parameters
     ----------
+    tape : the stream's latest frames; `block` enters it
     block : features of consecutive frames of one batch
     batch_frames : frames that the whole batch promises; one that fills a window is judged by itself
     opens_batch, closes_batch : whether `block` starts or ends its batch
     """
     rule = stored.baseline.rule
-    state = state.of_recipe(bytes.fromhex(content_id(stored.baseline.recipe.to_json())[:32]))
+    # With another rule, too, a window starts anew: the frames that a longer one would reach back to are not kept.
+    state = state.of_recipe(bytes.fromhex(content_id(stored.baseline.recipe.to_json(), rule.to_json())[:32]))
     enough = evidence_needed(
         thresholds.false_alarms_per_day, thresholds.p_value, rule.frames, stored.baseline.frames_a_second
     )
+    tape.enter(block)
     state, windows = advance(
-        state, rule, block, own_window=batch_frames >= rule.frames, starts=opens_batch, ends=closes_batch
+        state, rule, len(block), own_window=batch_frames >= rule.frames, starts=opens_batch, ends=closes_batch
     )
     judged = []
     for window in windows:
-        judgement = judge(stored.baseline, window.features, threshold=thresholds.score, p_value=thresholds.p_value)
+        features = tape.cut(window)
+        judgement = judge(stored.baseline, features, threshold=thresholds.score, p_value=thresholds.p_value)
         run = follow(
             state.run,
             failed=judgement.status is Status.FAIL,
             p_value=judgement.p_value,
-            start=window.stop - len(window.features),
+            start=window.start,
             stop=window.stop,
         )
         state = replace(state, run=run)
         verdict = Verdict.place(
             judgement,
-            window.features,
+            features,
             stream=stream,
             baseline=stored.baseline.name,
             baseline_id=stored.id,
@@ -81,5 +87,5 @@ def judge_block(
             failing_since=run.since if run else None,
             confirmed=run is not None and run.evidence >= enough,
         )
-        judged.append(JudgedWindow(verdict, window.features))
+        judged.append(JudgedWindow(verdict, features))
     return state, judged

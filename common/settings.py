@@ -52,7 +52,9 @@ class Settings(BaseSettings):
         description="false alarms that a camera may give a day; FAILs wake the retraining once they are surer",
     )
     window_frames: int = Field(48, ge=8, description="sampled frames a window; part of a baseline")
-    window_stride: int = Field(12, ge=1, description="sampled frames between two verdicts")
+    window_stride: int | None = Field(
+        None, ge=1, description="sampled frames between two verdicts; unset: a quarter of the window"
+    )
     sample_fps: float | None = Field(
         None,
         gt=0,
@@ -163,7 +165,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _stride_fits_window(self) -> Settings:
-        if self.window_stride > self.window_frames:
+        if self.window_stride is not None and self.window_stride > self.window_frames:
             raise ValueError(
                 "SENTINEL_WINDOW_STRIDE must not exceed SENTINEL_WINDOW_FRAMES, or frames would go unjudged"
             )

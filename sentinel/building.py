@@ -40,6 +40,7 @@ _WINDOWS_WANTED = 8
 # of video holds little more than one independent frame.
 _WINDOWS_NEEDED = 4
 _SHORTEST_WINDOW = 12
+_STRIDES_A_WINDOW = 4
 _LIBRARIES = ("numpy", "scipy", "opencv-python-headless", "av", "openvino", "keras")
 
 
@@ -80,13 +81,15 @@ def _usual_fps(key_seconds: Sequence[float | None]) -> float:
 
 
 def choose_rule(infos: Sequence[SourceInfo], fps: float | None, settings: Settings) -> WindowRule:
-    """Return the window: as set, or, if it was not set, a shorter one where the shortest clip asks for it."""
-    frames, stride = settings.window_frames, settings.window_stride
+    """Return the window: as set, or, if it was not set, a shorter one where the shortest clip asks for it.
+
+    The stride follows the window: a verdict costs in proportion to it, and so a frame's share is always the same.
+    """
+    frames = settings.window_frames
     shortest = min(sampled_count(info, fps) for info in infos)
     if "window_frames" not in settings.model_fields_set and shortest < frames * _WINDOWS_NEEDED:
         frames = max(_SHORTEST_WINDOW, shortest // _WINDOWS_NEEDED)
-        if "window_stride" not in settings.model_fields_set:
-            stride = max(1, frames // 4)
+    stride = settings.window_stride or max(1, frames // _STRIDES_A_WINDOW)
     return WindowRule(frames=frames, stride=min(stride, frames))
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from common.champions.baselines import StoredBaseline
 from common.contracts import Cause, FeatureBlock, FrameTime, Message, Remedy, SourceKind, Status, Verdict, worst
+from common.drift.tape import Tape
 from common.drift.windows import WindowState
 from common.errors import BadSource, BaselineMismatch, WindowNotFull
 from common.extraction import Extractor
@@ -102,7 +103,7 @@ def check(
             f"{recipe.sample_fps or 'every frame'}: unset it, or build a baseline at that rate"
         )
     extractor.require(recipe)
-    state, verdicts, frames = WindowState.empty(), list[Verdict](), 0
+    state, tape, verdicts, frames = WindowState(), Tape(), list[Verdict](), 0
     for path in paths:
         kind = describe_kind(path)
         promised = sampled_count(probe(path, kind, extractor.limits), recipe.sample_fps)
@@ -113,6 +114,7 @@ def check(
                 frames += len(block)
                 state, judged = judge_block(
                     state,
+                    tape,
                     block,
                     stored=stored,
                     thresholds=Thresholds.of(settings),
@@ -121,6 +123,7 @@ def check(
                     opens_batch=opens,
                     closes_batch=closes,
                 )
+                tape.forget(state.latest(stored.baseline.rule).start)
                 verdicts += [row.verdict for row in judged]
     if not verdicts:
         raise WindowNotFull(

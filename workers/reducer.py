@@ -11,13 +11,14 @@ from dataclasses import replace
 from common.broker import REDUCE_TASK, app
 from common.champions.baselines import StoredBaseline
 from common.contracts import BatchReport, DeadLetterKind, Event, EventType, FeatureBlock, Status
+from common.drift.tape import Tape
 from common.drift.windows import WindowState
 from common.errors import BaselineMismatch
 from common.fanout import send_next
 from common.judging import JudgedWindow, Thresholds, judge_block
 from common.settings import get_settings
 from common.store.logbook import dead_letter, event_of
-from common.store.streams import Committed, FinishedChunk, Judged
+from common.store.streams import Committed, FinishedChunk, Judged, WindowMoved
 from workers import (
     context,
     housekeeping,  # noqa: F401, its tasks run on this queue
@@ -47,11 +48,21 @@ def move_on(stream: str) -> Committed:
         return Committed.DONE
     stored = context.baselines().of_stream(stream)
     ready = [admit(done, stored) for done in ready]
-    state, judged = fold(stored, stream, read.state, ready)
+    before = WindowState.from_bytes(read.state) if read.state else WindowState()
+    tape = Tape(before.position, lambda: streams.frames(stream, read))
+    try:
+        state, judged = fold(stored, stream, before, tape, ready)
+        latest = state.latest(stored.baseline.rule)
+        # Between verdicts frames are only added: a whole window written for each would cost more than all else.
+        anew = bool(judged) or state.opened != before.opened
+        frames = (tape.cut(latest) if latest else empty_like(stored)) if anew else None
+    except WindowMoved:
+        return Committed.CONFLICT
     committed = streams.commit(
         stream,
         read=read,
         state=state.to_bytes(),
+        frames=frames,
         chunks=ready,
         batch_events=[batch_event(done, stored.baseline.name) for done in ready],
         judged=[Judged(row.verdict, row.features, verdict_event(row, stored)) for row in judged],
@@ -79,16 +90,16 @@ def admit(done: FinishedChunk, stored: StoredBaseline) -> FinishedChunk:
 
 
 def fold(
-    stored: StoredBaseline, stream: str, state_bytes: bytes | None, ready: list[FinishedChunk]
+    stored: StoredBaseline, stream: str, state: WindowState, tape: Tape, ready: list[FinishedChunk]
 ) -> tuple[WindowState, list[JudgedWindow]]:
     """Let the features of `ready` into the window and judge what falls due. Given-up chunks bring no frames."""
     settings = get_settings()
-    state = WindowState.from_bytes(state_bytes) if state_bytes else WindowState.empty()
     judged: list[JudgedWindow] = []
     for done in ready:
         features = done.features if done.features is not None else empty_like(stored)
         state, fresh = judge_block(
             state,
+            tape,
             features,
             stored=stored,
             thresholds=Thresholds.of(settings),

@@ -1,4 +1,4 @@
-"""The sliding window of a stream, as a pure rule: frames in, windows that are due out.
+"""The sliding window of a stream, as a pure rule: how many frames entered in, windows that are due out.
 
 Frames enter in the order of their stream. A verdict falls due whenever the
 window is full and `stride` frames have come since the last one. A batch long
@@ -6,6 +6,9 @@ enough to fill a window is judged by itself: the window is emptied where it
 starts, so clips that have nothing to do with each other never mix, and what is
 left over where it ends is judged too. Shorter batches, down to a camera's
 single frames, slide on across each other.
+
+Frames are numbered by their position in the stream; their features are kept
+apart (`common.drift.tape`), so that entering costs the same whatever the window.
 
 Cutting a batch into other blocks changes neither windows nor state.
 """
@@ -18,11 +21,11 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from common.contracts import FeatureBlock, Message
+from common.contracts import Message
 from common.drift.alarms import Run
 from common.errors import BadMessage
 
-_HEADER = struct.Struct("<qq??qqd16s")
+_STATE = struct.Struct("<qqq?qqd16s")
 
 
 class WindowRule(Message):
@@ -40,100 +43,75 @@ class WindowRule(Message):
 
 
 @dataclass(frozen=True)
-class Window:
-    """A full window that is due: its features, and the position after its last frame in the stream."""
-
-    features: FeatureBlock
-    stop: int
-
-
-@dataclass(frozen=True)
 class WindowState:
-    """What a stream remembers: at most one window of frames, whatever its age.
+    """What a stream remembers beside its latest frames: a few numbers, whatever its age.
 
     Attributes
     ----------
-    recent : the latest frames, at most one window; None before the first
     position : frames that have ever entered
+    opened : position at which the window was emptied last
     unjudged : frames since the last verdict, or since the window was emptied
     run : FAILs that go on, None after a PASS
     recipe : which recipe the features are of, 16 bytes
     """
 
-    recent: FeatureBlock | None
-    position: int
-    unjudged: int
+    position: int = 0
+    opened: int = 0
+    unjudged: int = 0
     run: Run | None = None
     recipe: bytes = bytes(16)
 
-    @classmethod
-    def empty(cls) -> WindowState:
-        return cls(None, 0, 0)
+    def latest(self, rule: WindowRule) -> range:
+        """Return the positions of the frames that windows to come may still reach back to."""
+        return range(max(self.opened, self.position - rule.frames), self.position)
 
     def to_bytes(self) -> bytes:
         run = self.run or Run(0, 0, 0.0)
-        head = _HEADER.pack(
-            self.position,
-            self.unjudged,
-            self.recent is not None,
-            self.run is not None,
-            run.since,
-            run.stop,
-            run.evidence,
-            self.recipe,
+        failing = self.run is not None
+        return _STATE.pack(
+            self.position, self.opened, self.unjudged, failing, run.since, run.stop, run.evidence, self.recipe
         )
-        return head + (self.recent.to_bytes() if self.recent is not None else b"")
 
     @classmethod
     def from_bytes(cls, data: bytes) -> WindowState:
         """Read what `to_bytes` wrote; raise `BadMessage` for anything else."""
         try:
-            position, unjudged, full, failing, since, stop, evidence, recipe = _HEADER.unpack_from(data)
+            position, opened, unjudged, failing, since, stop, evidence, recipe = _STATE.unpack(data)
         except struct.error as error:
             raise BadMessage(f"a stored window cannot be read: {error}") from error
-        recent = FeatureBlock.from_bytes(data[_HEADER.size :]) if full else None
-        return cls(recent, position, unjudged, Run(since, stop, evidence) if failing else None, recipe)
+        return cls(position, opened, unjudged, Run(since, stop, evidence) if failing else None, recipe)
 
     def of_recipe(self, recipe: bytes) -> WindowState:
         """Return the state for features of `recipe`: those of another one cannot share a window with them."""
-        return self if self.recipe == recipe else WindowState(None, self.position, 0, None, recipe)
+        return self if self.recipe == recipe else WindowState(self.position, self.position, recipe=recipe)
 
 
 def advance(
-    state: WindowState, rule: WindowRule, block: FeatureBlock, *, own_window: bool, starts: bool, ends: bool
-) -> tuple[WindowState, tuple[Window, ...]]:
-    """Let the frames of `block` enter, and return the new state and the windows that fell due.
+    state: WindowState, rule: WindowRule, count: int, *, own_window: bool, starts: bool, ends: bool
+) -> tuple[WindowState, tuple[range, ...]]:
+    """Let the next frames enter, and return the new state and the windows that fell due, as positions.
 
     Parameters
     ----------
-    block : consecutive frames of one batch, possibly none
+    count : consecutive frames of one batch, possibly none
     own_window : whether the batch fills a window by itself
-    starts, ends : whether `block` is the first or last of its batch
+    starts, ends : whether these frames are the first or last of their batch
     """
-    if (own_window and starts) or (state.recent is not None and _widths(state.recent) != _widths(block)):
-        # Features of another recipe cannot share a window either.
-        state = WindowState(None, state.position, 0, state.run, state.recipe)
-    frames = block if state.recent is None else FeatureBlock.concatenate([state.recent, block])
-    held = len(frames) - len(block)
+    if own_window and starts:
+        state = replace(state, opened=state.position, unjudged=0)
     windows = []
     unjudged = state.unjudged
-    for entered in range(1, len(block) + 1):
-        unjudged += 1
-        closing = own_window and ends and entered == len(block)
-        if held + entered >= rule.frames and (unjudged >= rule.stride or closing):
-            windows.append(_cut(frames, held + entered, rule, state.position + entered))
+
+    def judge(stop: int) -> None:
+        nonlocal unjudged
+        if stop - state.opened >= rule.frames:
+            windows.append(range(stop - rule.frames, stop))
             unjudged = 0
-    if own_window and ends and len(block) == 0 and unjudged and held >= rule.frames:
-        windows.append(_cut(frames, held, rule, state.position))
-        unjudged = 0
-    kept = frames[max(0, len(frames) - rule.frames) :]
-    left = replace(state, recent=kept if len(kept) else None, position=state.position + len(block), unjudged=unjudged)
-    return left, tuple(windows)
 
-
-def _cut(frames: FeatureBlock, end: int, rule: WindowRule, stop: int) -> Window:
-    return Window(frames[end - rule.frames : end], stop)
-
-
-def _widths(block: FeatureBlock) -> tuple[int, int]:
-    return block.embedding.shape[1], block.quality.shape[1]
+    for stop in range(state.position + 1, state.position + count + 1):
+        unjudged += 1
+        if unjudged >= rule.stride:
+            judge(stop)
+    if own_window and ends and unjudged:
+        judge(state.position + count)
+    return replace(state, position=state.position + count, unjudged=unjudged), tuple(windows)

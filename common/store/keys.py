@@ -21,7 +21,7 @@ MODEL_PREFIX = "sentinel:model:{%s}:"
 def stream_key(stream: str, *parts: str) -> str:
     """Key of one stream.
 
-    Parts: `counter`, `pending`, `sent`, `cost`, `window`, `batch:ID`, `chunk:ID`, `data:ID`,
+    Parts: `counter`, `pending`, `sent`, `cost`, `window`, `frames`, `batch:ID`, `chunk:ID`, `data:ID`,
     `evidence:ID`, `folder:ID`.
     """
     return (STREAM_PREFIX % stream) + ":".join(parts)

@@ -37,6 +37,10 @@ class Committed(IntEnum):
     MORE = 2
 
 
+class WindowMoved(Exception):
+    """Another reducer has moved the window on since it was read."""
+
+
 @dataclass(frozen=True)
 class FinishedChunk:
     """A chunk that waits for the reducer: its features, or None where it was given up."""
@@ -246,19 +250,37 @@ class StreamStore:
             Verdict.from_json(verdict) if verdict else None,
         )
 
+    def frames(self, stream: str, read: Window) -> list[FeatureBlock]:
+        """Return the stream's latest frames, up to where the window stood when it was read.
+
+        Raises
+        ------
+        WindowMoved
+            If it has moved on since.
+        """
+        pipe = self.client.pipeline(transaction=True)
+        pipe.hget(keys.stream_key(stream, "window"), "version")
+        pipe.lrange(keys.stream_key(stream, "frames"), 0, -1)
+        version, blocks = pipe.execute()
+        if int(version or 0) != read.version:
+            raise WindowMoved(stream)
+        return [FeatureBlock.from_bytes(block) for block in blocks]
+
     def commit(
         self,
         stream: str,
         *,
         read: Window,
         state: bytes,
+        frames: FeatureBlock | None,
         chunks: Sequence[FinishedChunk],
         batch_events: Sequence[Event],
         judged: Sequence[Judged],
     ) -> Committed:
         """Move `chunks` into the window, with the verdicts that follow, if nobody else has since `read`.
 
-        `batch_events` has one event a chunk, announced if the chunk's batch ends with it.
+        `frames` are the latest frames from now on; None: those that there are, and the chunks'. `batch_events` has one
+        event a chunk, announced if the chunk's batch ends with it.
         """
         args: list[str | bytes | int | float] = [
             str(read.version),
@@ -271,6 +293,8 @@ class StreamStore:
             keys.stream_key(stream, "evidence", ""),
             keys.stream_key(stream, "data", ""),
             self._data_retention,
+            int(frames is not None),
+            frames.to_bytes() if frames else b"",
             len(chunks),
         ]
         for done, event in zip(chunks, batch_events, strict=True):
@@ -286,6 +310,7 @@ class StreamStore:
                 keys.stream_key(stream, "pending"),
                 keys.EVENTS,
                 keys.stream_key(stream, "evidence-list"),
+                keys.stream_key(stream, "frames"),
             ],
             args=args,
         )

@@ -29,6 +29,9 @@ def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_stride_beyond_the_window_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENTINEL_WINDOW_FRAMES", "10")
+    assert get_settings().window_stride is None, "it follows the window"
+    get_settings.cache_clear()
+    monkeypatch.setenv("SENTINEL_WINDOW_STRIDE", "12")
     with pytest.raises(SettingsError, match="SENTINEL_WINDOW_STRIDE"):
         get_settings()
 

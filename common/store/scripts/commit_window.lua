@@ -4,10 +4,12 @@
 -- KEYS[2] pending    sorted set: chunk id -> order
 -- KEYS[3] events     Stream of events
 -- KEYS[4] evidence   list: events whose evidence is kept, oldest first
+-- KEYS[5] frames     list: the latest frames' features, in blocks
 -- ARGV[1] version of the window that was read  [2] new state  [3] now  [4] retention, s  [5] most events kept
 -- ARGV[6] prefix of chunk keys  [7] prefix of batch keys  [8] prefix of evidence keys
 -- ARGV[9] prefix of data keys  [10] how long an image from a camera event is kept once it is judged, s
--- ARGV[11] number of chunks, then for each: chunk id, batch id, frames, 1 if dead,
+-- ARGV[11] 1: from now on the latest frames are [12], perhaps none; 0: the chunks' features are added to them
+-- ARGV[13] number of chunks, then for each: chunk id, batch id, frames, 1 if dead,
 --         and the event's fields to be announced should the batch end here (id, type, stream, model, uri)
 -- then    number of verdicts, then for each: verdict JSON, evidence ('' for PASS), event id, type, stream, model
 -- Result: 0 somebody else committed first; 1 committed; 2 committed, and the next chunk in order is finished too.
@@ -18,7 +20,7 @@ local version = redis.call('HGET', KEYS[1], 'version') or '0'
 if version ~= ARGV[1] then
     return 0
 end
-local at = 11
+local at = 13
 local chunks = tonumber(ARGV[at])
 local head = redis.call('ZRANGE', KEYS[2], 0, chunks - 1)
 for i = 1, chunks do
@@ -32,10 +34,19 @@ local function announce(id, kind, stream, model, data)
         'id', id, 'type', kind, 'time', ARGV[3], 'stream', stream, 'model', model, 'data', data)
 end
 
+if ARGV[11] == '1' then
+    redis.call('DEL', KEYS[5])
+    if ARGV[12] ~= '' then
+        redis.call('RPUSH', KEYS[5], ARGV[12])
+    end
+end
 local ended = {}
 for i = 1, chunks do
     local base = at + (i - 1) * 9
     local id, batch = ARGV[base + 1], ARGV[7] .. ARGV[base + 2]
+    if ARGV[11] == '0' and ARGV[base + 3] ~= '0' then
+        redis.call('RPUSH', KEYS[5], redis.call('HGET', ARGV[6] .. id, 'features'))
+    end
     redis.call('ZREM', KEYS[2], id)
     redis.call('DEL', ARGV[6] .. id)
     redis.call('HINCRBY', batch, 'frames', ARGV[base + 3])

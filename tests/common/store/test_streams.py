@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
+import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from common.errors import BadSource
 from common.settings import Settings
 from common.store import Store
 from common.store.logbook import dead_letter, event_of
-from common.store.streams import Committed, Finished, FinishedChunk, Judged
+from common.store.streams import Committed, Finished, FinishedChunk, Judged, WindowMoved
 from sentinel.redis_server import RedisServer
 from tests.common.builders import batch, block, verdict
 
@@ -24,12 +26,16 @@ def chunk_features(chunk: Chunk) -> FeatureBlock:
     return block(stop - chunk.start, start=chunk.start, uri=chunk.source.uri)
 
 
-def commit(store: Store, stream: str, ready: list[FinishedChunk], *, judged: list[Judged] | None = None) -> Committed:
-    """Commit `ready` as a reducer does; the state is the list of frames that entered, so that it can be read back."""
+def commit(
+    store: Store,
+    stream: str,
+    ready: list[FinishedChunk],
+    *,
+    judged: list[Judged] | None = None,
+    anew: FeatureBlock | None = None,
+) -> Committed:
+    """Commit `ready` as a reducer does. Nothing but `anew` replaces the frames that are kept: all that entered."""
     read = store.streams.window(stream)
-    frames = [FeatureBlock.from_bytes(read.state)] if read.state else []
-    frames += [done.features for done in ready if done.features is not None]
-    state = FeatureBlock.concatenate(frames) if frames else block(0)
     events = [
         event_of(
             EventType.BATCH_COMPLETE,
@@ -43,8 +49,14 @@ def commit(store: Store, stream: str, ready: list[FinishedChunk], *, judged: lis
         for done in ready
     ]
     return store.streams.commit(
-        stream, read=read, state=state.to_bytes(), chunks=ready, batch_events=events, judged=judged or []
+        stream, read=read, state=b"state", frames=anew, chunks=ready, batch_events=events, judged=judged or []
     )
+
+
+def kept(store: Store, stream: str) -> list[tuple[str, float]]:
+    """Return source and time of each frame that the stream keeps."""
+    blocks = store.streams.frames(stream, store.streams.window(stream))
+    return [(part.source_of(i), float(part.times[i])) for part in blocks for i in range(len(part))]
 
 
 def test_a_batch_is_accepted_once(store: Store) -> None:
@@ -94,6 +106,7 @@ def test_of_two_reducers_that_read_the_same_one_commits(store: Store) -> None:
         "dock",
         read=read,
         state=b"",
+        frames=None,
         chunks=ready,
         batch_events=[event_of(EventType.BATCH_COMPLETE, model="m", message=ready[0].chunk)],
         judged=[],
@@ -132,6 +145,43 @@ def test_a_fail_keeps_its_evidence(store: Store) -> None:
     assert store.streams.window("dock").verdict == fail
     kinds = [row.type for row in store.logbook.events()]
     assert kinds == [EventType.VERDICT_FAIL, EventType.BATCH_COMPLETE]
+
+
+def test_the_latest_frames_are_replaced_as_a_whole_or_added_to(store: Store) -> None:
+    work = batch(frames=9, chunk_frames=3)
+    store.streams.register(work)
+    first, second, last = work.chunks()
+    found = []
+    for chunk, anew in ((first, None), (second, block(2, start=4)), (last, None)):
+        store.streams.finish(chunk, block(3, start=chunk.start))
+        commit(store, "dock", store.streams.finished("dock", 1), anew=anew)
+        found.append([time for _, time in kept(store, "dock")])
+    assert found == [[0, 1, 2], [4, 5], [4, 5, 6, 7, 8]]
+
+
+def test_frames_are_read_as_of_the_window_that_was_read_or_not_at_all(store: Store) -> None:
+    work = batch()
+    store.streams.register(work)
+    first = work.chunks()[0]
+    store.streams.finish(first, chunk_features(first))
+    read = store.streams.window("dock")
+    assert store.streams.frames("dock", read) == []
+    commit(store, "dock", store.streams.finished("dock", 1))
+    with pytest.raises(WindowMoved):
+        store.streams.frames("dock", read)
+
+
+def test_a_given_up_chunk_adds_no_frames(store: Store) -> None:
+    work = batch(frames=6, chunk_frames=3)
+    store.streams.register(work)
+    first, second = work.chunks()
+    store.streams.finish(first, block(3))
+    ready = store.streams.finished("dock", 1)
+    store.streams.finish(second, block(3, start=3))
+    commit(store, "dock", [replace(done, features=None) for done in ready])
+    assert kept(store, "dock") == [], "its features are there, and the reducer does not take them"
+    commit(store, "dock", store.streams.finished("dock", 1))
+    assert [time for _, time in kept(store, "dock")] == [3, 4, 5]
 
 
 def test_lost_chunks_are_found_again(store: Store) -> None:
@@ -221,9 +271,7 @@ class Deliveries(RuleBasedStateMachine):
 
     @invariant()
     def frames_have_entered_once_and_in_order(self) -> None:
-        state = self.store.streams.window("dock").state
-        entered = FeatureBlock.from_bytes(state) if state else block(0)
-        found = [(entered.source_of(i), float(entered.times[i])) for i in range(len(entered))]
+        found = kept(self.store, "dock")
         clean = [
             (chunk.source.uri, float(t))
             for work in self.order
