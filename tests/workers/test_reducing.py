@@ -1,0 +1,97 @@
+"""The reducer on a real Redis: however frames come, the same windows are judged, and entering costs little."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from common.contracts import EventType, FeatureBlock, FrameBatch, Source, SourceKind, Verdict, content_id
+from common.drift.judge import judge
+from common.intake import Intake
+from common.store import Store
+from common.store.streams import Committed
+from tests.workers.test_recovery import intake
+from workers import context, reducer
+
+__all__ = ["intake"]  # a fixture
+
+
+def footage(intake: Intake, frames: int) -> FeatureBlock:
+    baseline = intake.baselines.of_stream("cam").baseline
+    rng = np.random.default_rng(0)
+    return FeatureBlock(
+        rng.normal(size=(frames, baseline.embedding_size)).astype(np.float32),
+        rng.normal(size=(frames, baseline.quality_size)).astype(np.float32),
+        np.arange(frames, dtype=np.float64),
+        ("/cam.mp4",),
+        np.zeros(frames, np.int32),
+    ).as_stored()
+
+
+def feed(intake: Intake, store: Store, name: str, frames: FeatureBlock) -> None:
+    """Let `frames` come as one short batch."""
+    batch = FrameBatch(
+        id=content_id("cam", name),
+        stream="cam",
+        source=Source(uri=f"/{name}.jpg", kind=SourceKind.IMAGE, size=1, digest=name),
+        expected_frames=len(frames),
+        starts=(0,),
+        recipe=intake.baselines.of_stream("cam").baseline.recipe,
+        received_at=0.0,
+    )
+    store.streams.register(batch)
+    (chunk,) = store.streams.release("cam", 8)
+    store.streams.finish(chunk, frames)
+    assert reducer.move_on("cam") is Committed.DONE
+
+
+def verdicts(store: Store) -> list[Verdict]:
+    kinds = {EventType.VERDICT_PASS, EventType.VERDICT_FAIL}
+    return [Verdict.from_json(event.data) for event in store.logbook.events() if event.type in kinds]
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_frame_by_frame_the_same_windows_are_judged_as_cut_from_the_whole(
+    intake: Intake, store: Store, size: int
+) -> None:
+    baseline = intake.baselines.of_stream("cam").baseline
+    rule = baseline.rule
+    whole = footage(intake, rule.frames + 3 * rule.stride + 1)
+    blocks = []
+    for start in range(0, len(whole), size):
+        feed(intake, store, str(start), whole[start : start + size])
+        blocks.append(store.client.llen("sentinel:{cam}:frames"))
+    found = verdicts(store)
+    assert len(found) == 4
+    for verdict in found:
+        direct = judge(baseline, whole[verdict.stop - rule.frames : verdict.stop])
+        assert (verdict.drift_score, verdict.p_value) == (direct.drift_score, direct.p_value)
+    assert blocks.count(1) >= len(found), "a verdict leaves one block, its window"
+    assert max(blocks[rule.frames // size :]) <= rule.stride // size + 2, "between verdicts only new frames are added"
+
+
+def test_a_baseline_with_a_longer_window_starts_a_new_one(
+    intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = intake.baselines.of_stream("cam")
+    rule = stored.baseline.rule
+    whole = footage(intake, 6 * rule.frames)
+    half = rule.frames // 2
+
+    def feed_to(stop: int) -> None:
+        for start in range(fed[-1], stop, half):
+            feed(intake, store, str(start), whole[start : start + half])
+        fed.append(stop)
+
+    fed = [0]
+    feed_to(2 * rule.frames)
+    assert verdicts(store)[0].stop == rule.frames
+    before = len(verdicts(store))
+    longer = rule.model_copy(update={"frames": 3 * rule.frames})
+    changed = replace(stored, baseline=replace(stored.baseline, rule=longer))
+    monkeypatch.setattr(context, "baselines", lambda: SimpleNamespace(of_stream=lambda stream: changed))
+    feed_to(6 * rule.frames)
+    assert verdicts(store)[before].stop == 2 * rule.frames + longer.frames, "what a longer one needs is not kept"
