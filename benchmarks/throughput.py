@@ -2,19 +2,20 @@
 
     python -m benchmarks.throughput [--data FOLDER] [--runs 3] [--weights random:0] [--heights 720,1080,2160]
 
-On one thread each, every frame of the same footage as H.264 of several sizes:
+Every frame of the same footage as H.264 of several sizes. Each stage is run in a
+process a core at the same time, as it is in operation: cores take from each
+other (memory, cache, the host's other guests), and that is no fault of a queue.
 
 - sgemm: what the machine multiplies, single precision, as frames/s of the backbone (0.6 GFLOP a frame)
 - engine: the backbone on ready frames, on one thread and on all cores
-- decode, small (scaled for the backbone), sensors, judge: alone, the stages that a frame goes through
-- pipeline: Sentinel's extractor in one process, and in a process a core at a time, which shows what cores take from
-  each other (memory, cache) before any queue is there
+- decode, small (scaled for the backbone), sensors, judge: the stages that a frame goes through
+- pipeline: Sentinel's extractor, all of them but the judge
 - by hand (reference): cv2.VideoCapture, INTER_AREA, Keras `predict` on batches of 32, SciPy's Wasserstein and KS loops
   over a window of 48 frames each 12; no sensors, and Keras takes all cores
 
 And through Celery: `sentinel up` with a process a core, fed with copies of the
 clip, from the first drop to the last verdict. Its ideal is what the sum of the
-stages' own times allows on all cores. Rows are medians over the runs, taken in turn.
+stages' own times allows. Rows are medians over the runs, taken in turn.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -64,6 +66,7 @@ _STACK_HEIGHTS = (720, 1080)
 _STREAMS = 4
 _GOLDEN, _WINDOW, _STRIDE = 150, 48, 12
 _MANY_FRAMES = 10_000
+_LEAST_SECONDS = 0.5  # of a stage in one run
 STAGES = ("decode", "small", "sensors", "engine", "judge")
 
 
@@ -79,7 +82,7 @@ class Row:
 
     @property
     def stages(self) -> float:
-        """Frames/s that the sum of the stages' own times allows on one core."""
+        """Frames/s that the sum of the stages' own times allows on all cores."""
         return 1.0 / sum(1.0 / self.rates[name] for name in STAGES)
 
 
@@ -107,11 +110,10 @@ def measure_stages(source: Path, heights: list[int], folder: Path, weights: str,
     cores = os.cpu_count() or 1
     engine = limit(cores, weights, runs)
     say("engine")
-    extractor = extractor_of(weights)
     by_hand, rows = hand_written(), []
     for height in heights:
         clip = clip_of(source, height, folder)
-        times = stage_times(clip, extractor, by_hand, weights, runs)
+        times = stage_times(clip, by_hand, weights, runs)
         row = Row(height, medians(times))
         say(f"{height} lines, stages")
         if height in _STACK_HEIGHTS:
@@ -120,7 +122,7 @@ def measure_stages(source: Path, heights: list[int], folder: Path, weights: str,
             run_stack(row, clip, own, weights)
             say(f"{height} lines, through Celery")
             # Before and after: a machine that others use too is not as fast all the time.
-            for name, more in stage_times(clip, extractor, by_hand, weights, runs).items():
+            for name, more in stage_times(clip, by_hand, weights, runs).items():
                 times[name] += more
             row.rates = medians(times)
         rows.append(row)
@@ -171,30 +173,9 @@ def hand_written() -> Callable[[Path], int]:
 
 
 @cache
-def extractor_of(weights: str) -> Extractor:
-    """Return this process' extractor, loaded once."""
-    return Extractor(load_backbone(Settings(_env_file=None, weights=weights, device="cpu", threads=1)), Limits())
-
-
-def _extract(clip: Path, weights: str) -> int:
-    return len(extractor_of(weights).extract(clip, SourceKind.VIDEO, uri=str(clip), sample_fps=None))
-
-
-def stage_times(
-    clip: Path, extractor: Extractor, by_hand: Callable[[Path], int], weights: str, runs: int
-) -> dict[str, list[float]]:
-    """Return seconds a frame of the stages on one clip, `runs` of each, taken in turn."""
-    cores = os.cpu_count() or 1
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(cores, mp_context=context) as pool:
-        return _times(
-            clip, extractor, by_hand, lambda: sum(pool.map(_extract, [clip] * cores, [weights] * cores)), runs
-        )
-
-
-def _times(
-    clip: Path, extractor: Extractor, by_hand: Callable[[Path], int], everywhere: Callable[[], int], runs: int
-) -> dict[str, list[float]]:
+def stages_of(clip: Path, weights: str) -> dict[str, Callable[[], int]]:
+    """Return the stages on `clip`; each works on frames that the stages before it made, and returns how many."""
+    extractor = Extractor(load_backbone(Settings(_env_file=None, weights=weights, device="cpu", threads=1)), Limits())
 
     def frames() -> int:
         chosen = sampled_frames(clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=extractor.limits)
@@ -218,23 +199,50 @@ def _times(
         judge(baseline, features[: rule.frames])
         return rule.stride  # frames to a verdict
 
-    stages: dict[str, Callable[[], float]] = {
-        "by_hand": lambda: by_hand(clip),
+    return {
         "pipeline": pipeline,
-        "everywhere": everywhere,
         "decode": frames,
         "small": lambda: len([picture.small(side) for picture in pictures]),
         "sensors": lambda: len([measure(picture.planes()) for picture in pictures]),
         "engine": lambda: len(extractor.backbone.embed(small)),
         "judge": verdict,
     }
-    times: dict[str, list[float]] = {name: [] for name in stages}
-    for run in range(runs + 1):
-        for name, stage in stages.items():
-            began = time.perf_counter()
-            count = stage()
-            if run:  # the first one warms up
-                times[name].append((time.perf_counter() - began) / count)
+
+
+_together: Barrier
+
+
+def _join(barrier: Barrier) -> None:
+    global _together  # noqa: PLW0603, a barrier can only be handed to a process when it starts
+    _together = barrier
+
+
+def _timed(name: str, clip: Path, weights: str) -> float:
+    """Return frames/s of a stage in this process, begun when all processes are ready."""
+    stage = stages_of(clip, weights)[name]
+    _together.wait()
+    began, count = time.perf_counter(), 0
+    while not count or time.perf_counter() - began < _LEAST_SECONDS:
+        count += stage()
+    return count / (time.perf_counter() - began)
+
+
+def stage_times(clip: Path, by_hand: Callable[[Path], int], weights: str, runs: int) -> dict[str, list[float]]:
+    """Return seconds a frame of the stages on one clip, on all cores at once; `runs` of each, taken in turn."""
+    cores = os.cpu_count() or 1
+    context = multiprocessing.get_context("spawn")
+    times: dict[str, list[float]] = {name: [] for name in ("by_hand", "pipeline", *STAGES)}
+    with ProcessPoolExecutor(cores, context, _join, (context.Barrier(cores),)) as pool:
+        for run in range(runs + 1):
+            for name, found in times.items():
+                if name == "by_hand":
+                    began = time.perf_counter()
+                    count = by_hand(clip)
+                    seconds = (time.perf_counter() - began) / count
+                else:
+                    seconds = 1 / sum(pool.map(_timed, [name] * cores, [clip] * cores, [weights] * cores))
+                if run:  # the first one warms up
+                    found.append(seconds)
     return times
 
 
@@ -247,7 +255,7 @@ def run_stack(row: Row, clip: Path, folder: Path, weights: str) -> None:
     """Feed copies of `clip` to a whole stack, every frame, and fill in its rate, processor time and memory."""
     cores = os.cpu_count() or 1
     total = sum(1 for _ in sampled_frames(clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=Limits()))
-    copies = max(_STREAMS, round(_STACK_SECONDS * row.stages * cores / total))
+    copies = max(_STREAMS, round(_STACK_SECONDS * row.stages / total))
     if row.height == _STACK_HEIGHTS[0]:
         copies = max(copies, -(-_MANY_FRAMES // total))  # enough to see whether memory grows
     settings = {
@@ -277,32 +285,22 @@ def run_stack(row: Row, clip: Path, folder: Path, weights: str) -> None:
 
 
 def report(rows: list[Row], engine: dict[str, float], cores: int, runs: int) -> None:
-    print(f"medians of {runs} runs, frames/s on one thread; through Celery on {cores} cores\n")
+    print(f"medians of {runs} runs, frames/s on {cores} cores\n")
     print(
         f"engine on {cores} threads {engine['engine']:.0f}, sgemm limit {engine['sgemm']:.0f}: "
         f"{engine['engine'] / engine['sgemm']:.0%}\n"
     )
-    print(
-        "| lines | decode | small | sensors | engine | judge | sum of stages | pipeline | on every core | by hand "
-        "| through Celery |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print("| lines | decode | small | sensors | engine | judge | sum of stages | pipeline | by hand | through Celery |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for row in rows:
-        others = [row.rates[name] for name in ("pipeline", "everywhere", "by_hand")]
-        rates = [*(row.rates[name] for name in STAGES), row.stages, *others]
+        rates = [*(row.rates[name] for name in STAGES), row.stages, row.rates["pipeline"], row.rates["by_hand"]]
         stack = f"{row.stack:.0f}" if row.stack else "-"
         print(f"| {row.height} | " + " | ".join(f"{rate:.0f}" for rate in rates) + f" | {stack} |")
-    print(
-        "\n| lines | Celery / sum of stages | Celery / pipeline on every core | Celery / by hand (reference) "
-        "| pipeline / by hand | sensors / decode |"
-    )
-    print("|---|---|---|---|---|---|")
+    print("\n| lines | Celery / sum of stages | Celery / by hand (reference) | pipeline / by hand | sensors / decode |")
+    print("|---|---|---|---|---|")
     for row in rows:
         hand, pipeline = row.rates["by_hand"], row.rates["pipeline"]
-        through = "- | - | -"
-        if row.stack:
-            parts = (row.stack / (row.stages * cores), row.stack / row.rates["everywhere"])
-            through = f"{parts[0]:.2f} | {parts[1]:.2f} | {row.stack / hand:.1f}"
+        through = f"{row.stack / row.stages:.2f} | {row.stack / hand:.1f}" if row.stack else "- | -"
         dearer = row.rates["decode"] / row.rates["sensors"]
         print(f"| {row.height} | {through} | {pipeline / hand:.1f} | {dearer:.2f} |")
     names = ("embedding", "reducing", "celery", "redis", "watching")
@@ -313,7 +311,7 @@ def report(rows: list[Row], engine: dict[str, float], cores: int, runs: int) -> 
         if row.cpu:
             spent = {name: row.cpu.get(name, 0.0) for name in names}
             # What the pool's processes spend beyond the same pipeline on as many cores is Celery's and Redis'.
-            own = max(0.0, spent["embedding"] - 1e3 * cores / row.rates["everywhere"])
+            own = max(0.0, spent["embedding"] - 1e3 * cores / row.rates["pipeline"])
             share = (spent["celery"] + spent["redis"] + own) / sum(spent.values())
             grown = f"{row.rss_mb[0]:.0f} to {row.rss_mb[-1]:.0f} ({row.rss_mb[-1] / row.rss_mb[0] - 1:+.1%})"
             cells = " | ".join(f"{spent[name]:.2f}" for name in names)
@@ -322,7 +320,7 @@ def report(rows: list[Row], engine: dict[str, float], cores: int, runs: int) -> 
     drawn = (*STAGES, "pipeline", "by_hand")
     draw_bars(
         "throughput",
-        "frames a second on one thread",
+        f"frames a second on {cores} cores",
         "frames/s",
         {f"{row.height} lines": {name: row.rates[name] for name in drawn} for row in rows},
     )
