@@ -1,0 +1,56 @@
+"""JPEG decoded at half its size by the decoder itself: what it would save, and what it would move.
+
+The backbone's embedding and the sensors' readings of both routes are compared
+on the same frames. Were they equal within what faults and floors move, stills
+could be decoded so.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from common.backbones import load_backbone
+from common.contracts import FloatArray, SourceKind
+from common.frames.decode import sampled_frames
+from common.frames.picture import StillPicture
+from common.frames.quality import SENSOR_FLOORS, measure
+from common.frames.sources import Limits
+from common.settings import Settings
+
+_FRAMES, _QUALITY = 24, 90
+_ROUTES = {"in full": cv2.IMREAD_COLOR, "at half size": cv2.IMREAD_REDUCED_COLOR_2}
+
+
+def measure_jpeg(clip: Path, weights: str, runs: int) -> None:
+    """Print the table for the first frames of `clip`."""
+    backbone = load_backbone(Settings(_env_file=None, weights=weights, device="cpu", threads=1))
+    kept = sampled_frames(clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=_FRAMES, limits=Limits())
+    quality = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
+    files = [cv2.imencode(".jpg", frame.image[..., ::-1], quality)[1] for frame in kept]
+    found: dict[str, tuple[float, FloatArray, FloatArray]] = {}
+    for name, flag in _ROUTES.items():
+        times = []
+        for _ in range(runs + 1):
+            began = time.perf_counter()
+            images = [np.asarray(cv2.imdecode(file, flag), np.uint8)[..., ::-1] for file in files]
+            times.append((time.perf_counter() - began) / len(files))
+        pictures = [StillPicture(np.ascontiguousarray(image)) for image in images]
+        embedding = backbone.embed(np.stack([picture.small(backbone.input_size) for picture in pictures]))
+        readings = np.stack([measure(picture.planes()) for picture in pictures])
+        found[name] = statistics.median(times[1:]), embedding, readings
+    full, half = found.values()
+    norms = np.linalg.norm(full[1], axis=1) * np.linalg.norm(half[1], axis=1)
+    cosine = (full[1] * half[1]).sum(axis=1) / norms
+    moved = (np.abs(full[2] - half[2]) > np.array(SENSOR_FLOORS, np.float32)).mean()
+    height, width = images[0].shape[0] * 2, images[0].shape[1] * 2
+    took = ", ".join(f"{name} {row[0] * 1e3:.1f} ms" for name, row in found.items())
+    print(f"\nJPEG of {width} x {height} decoded {took};")
+    print(
+        f"at half size the embedding's cosine is {np.median(cosine):.4f} (min {cosine.min():.4f}), and {moved:.0%} of "
+        "the sensors' readings move by more than their floor"
+    )
