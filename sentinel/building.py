@@ -22,7 +22,7 @@ from common.frames.decode import probe
 from common.frames.frame import SourceInfo
 from common.frames.quality import SENSOR_FLOORS, SENSOR_NAMES
 from common.frames.sampling import sampled_count
-from common.frames.sources import describe_kind
+from common.frames.sources import Limits, describe_kind
 from common.frames.timeline import key_seconds
 from common.settings import Settings
 from sentinel.console import FrameProgress
@@ -35,6 +35,7 @@ _BLOCK_FRAMES = 64
 # give enough windows at that rate is sampled faster, up to every frame.
 _USUAL_FPS = 1.0
 _KEY_SECONDS = (0.5, 2.0)  # key frames that come as often as this set the rate
+_EVERY_KEY_FRAME = 1.01  # sampled frames a key frame; times are rounded
 _WINDOWS_WANTED = 8
 # Four windows' worth of a clip is the least that shows what it does by itself. A window shorter than a second or so
 # of video holds little more than one independent frame.
@@ -78,6 +79,25 @@ def _usual_fps(key_seconds: Sequence[float | None]) -> float:
     if not known or len(known) < len(key_seconds):
         return _USUAL_FPS
     return round(1 / max(known), 4)
+
+
+def sampling_advice(paths: Sequence[Path], fps: float | None, window: int, limits: Limits) -> str | None:
+    """Return what would make sampling videos at `fps` cheaper; None if nothing would, or footage is just too short.
+
+    A frame between two key frames is decoded only after all that it refers to, so sampling more often than key
+    frames come costs nearly as much as decoding everything.
+    """
+    spacings = [key_seconds(path, limits) for path in paths if describe_kind(path) is SourceKind.VIDEO]
+    longest = max((seconds for seconds in spacings if seconds is not None), default=0.0)
+    if fps is None or fps > 1 / _KEY_SECONDS[0] or longest <= _KEY_SECONDS[1] or fps * longest <= _EVERY_KEY_FRAME:
+        return None
+    alone = math.floor(100 / longest) / 100 or 1 / longest
+    minutes = math.ceil(window * _WINDOWS_NEEDED / alone / 60)
+    return (
+        f"key frames come {longest:.1f} s apart, so to sample {fps:g} frames/s most of the video has to be decoded. "
+        f"Let the camera send a key frame a second, or build with SENTINEL_SAMPLE_FPS={alone:.3g}, key frames alone, "
+        f"from {minutes} minutes of footage or more: far cheaper, and faults are seen later"
+    )
 
 
 def choose_rule(infos: Sequence[SourceInfo], fps: float | None, settings: Settings) -> WindowRule:

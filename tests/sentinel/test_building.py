@@ -10,7 +10,7 @@ from common.contracts import SourceKind
 from common.frames.frame import SourceInfo
 from common.frames.sources import Limits
 from common.frames.timeline import key_seconds, read_sampled, read_timeline
-from sentinel.building import choose_sampling
+from sentinel.building import choose_sampling, sampling_advice
 from tests.footage import scene, write_clip
 
 
@@ -54,3 +54,22 @@ def test_the_rate_chosen_by_key_frames_samples_nothing_else(tmp_path: Path) -> N
     assert spacing == pytest.approx(1.001, abs=0.001)
     fps = choose_sampling([clip(600)], 48, None, [spacing])
     assert set(read_sampled(path, fps, Limits()).tolist()) <= set(read_timeline(path, Limits()).keys.tolist())
+
+
+def test_rare_key_frames_bring_advice_that_holds(tmp_path: Path) -> None:
+    rare = write_clip(tmp_path / "rare.mp4", scene(200), fps=10.0, gop=50)
+    often = write_clip(tmp_path / "often.mp4", scene(200), fps=10.0, gop=10)
+    advice = sampling_advice([often, rare], 1.0, 48, Limits())
+    assert advice is not None and "key frames come 5.0 s apart" in advice and "SENTINEL_SAMPLE_FPS=0.2," in advice
+    assert "from 16 minutes" in advice, "4 windows of 48 frames"
+    assert sampling_advice([rare], 0.2, 48, Limits()) is None, "what it says to do leaves nothing to say"
+    sampled = read_sampled(rare, 0.2, Limits())
+    assert sampled.tolist() == read_timeline(rare, Limits()).keys.tolist()
+
+
+def test_no_advice_where_nothing_is_gained(tmp_path: Path) -> None:
+    rare = write_clip(tmp_path / "rare.mp4", scene(200), fps=10.0, gop=50)
+    often = write_clip(tmp_path / "often.mp4", scene(200), fps=10.0, gop=10)
+    assert sampling_advice([often], 1.0, 48, Limits()) is None
+    assert sampling_advice([rare], None, 48, Limits()) is None
+    assert sampling_advice([rare], 7.0, 48, Limits()) is None, "footage so short that it has to be sampled densely"
