@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import statistics
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -22,7 +21,7 @@ import numpy as np
 from benchmarks.clips import as_camera, repeated
 from benchmarks.results import draw_lines, save
 from benchmarks.stack import running_stack
-from common.backbones import load_backbone
+from benchmarks.workbench import cpu_backbone, say
 from common.champions.baselines import load_baseline
 from common.contracts import FeatureBlock, SourceKind, Status
 from common.drift.baseline import Baseline
@@ -33,7 +32,6 @@ from common.frames.decode import sampled_frames
 from common.frames.frame import Frame
 from common.frames.quality import SENSOR_FLOORS, SENSOR_NAMES
 from common.frames.sources import Limits
-from common.settings import Settings
 from producers.faults import Fault, sabotage_frames
 from sentinel.virtual_camera import record
 
@@ -63,7 +61,7 @@ class Point:
 
 def measure_cameras(source: Path, folder: Path, weights: str) -> None:
     """Print the table, and store it with its picture."""
-    extractor = Extractor(load_backbone(Settings(_env_file=None, weights=weights, device="cpu", threads=1)), Limits())
+    extractor = Extractor(cpu_backbone(weights), Limits())
     minutes = {}
     for name, gop in _GOPS.items():
         short = as_camera(source, folder / f"gop{gop}.mp4", _HEIGHT, frames=_CLIP_SECONDS * _FPS, fps=_FPS, gop=gop)
@@ -80,10 +78,6 @@ def measure_cameras(source: Path, folder: Path, weights: str) -> None:
     say("one process")
     default, through = through_celery(folder, golden, minutes["a key frame a second"], weights)
     report(points, default, through)
-
-
-def say(what: str) -> None:
-    print(f"{what} done", file=sys.stderr, flush=True)
 
 
 def cameras_a_core(extractor: Extractor, path: Path, fps: float, verdict: float) -> float:
@@ -117,31 +111,21 @@ def detection_delays(extractor: Extractor, folder: Path) -> dict[float, tuple[fl
     """Return, by sampling rate, the median delay over faults (seconds; infinite: not seen), clean windows and FAILs."""
     golden, today = folder / "calm.mp4", folder / "today.mp4"
     small = {"fps": _DELAY_FPS, "width": 320, "height": 180}
-    seconds = {fps: _delay_seconds(fps) for fps in _RATES}
-    record(golden, seconds=max(s.golden for s in seconds.values()), seed=1, **small)  # type: ignore[arg-type]
-    record(today, seconds=max(s.onset + s.fault for s in seconds.values()), seed=2, **small)  # type: ignore[arg-type]
-    return {fps: _delay(extractor, golden, today, fps, seconds[fps]) for fps in _RATES}
+    record(golden, seconds=max(map(_golden_seconds, _RATES)), seed=1, **small)  # type: ignore[arg-type]
+    record(today, seconds=2 * max(map(_part_seconds, _RATES)), seed=2, **small)  # type: ignore[arg-type]
+    return {fps: _delay(extractor, golden, today, fps) for fps in _RATES}
 
 
-@dataclass(frozen=True)
-class _DelaySeconds:
-    """How long the golden footage is, the clean part of today's, and the faulty one after it."""
-
-    golden: float
-    onset: float
-    fault: float
+def _golden_seconds(fps: float) -> float:
+    return max(_DELAY_GOLDEN_SECONDS, _DELAY_GOLDEN_WINDOWS * _RULE.frames / fps)
 
 
-def _delay_seconds(fps: float) -> _DelaySeconds:
-    """Return lengths that hold windows enough at this rate."""
-    enough = (_RULE.frames + _RULE.stride) / fps
-    part = max(_DELAY_LEAST_SECONDS, enough)
-    return _DelaySeconds(max(_DELAY_GOLDEN_SECONDS, _DELAY_GOLDEN_WINDOWS * _RULE.frames / fps), part, part)
+def _part_seconds(fps: float) -> float:
+    """Return how long the clean part of today's footage is, and the faulty one after it."""
+    return max(_DELAY_LEAST_SECONDS, (_RULE.frames + _RULE.stride) / fps)
 
 
-def _delay(
-    extractor: Extractor, golden: Path, today: Path, fps: float, seconds: _DelaySeconds
-) -> tuple[float, int, int]:
+def _delay(extractor: Extractor, golden: Path, today: Path, fps: float) -> tuple[float, int, int]:
     def read(path: Path, length: float) -> list[Frame]:
         stop = round(length * fps)
         return list(sampled_frames(path, SourceKind.VIDEO, sample_fps=fps, start=0, stop=stop, limits=extractor.limits))
@@ -149,8 +133,8 @@ def _delay(
     def features(frames: Iterable[Frame]) -> FeatureBlock:
         return FeatureBlock.concatenate(list(extractor.features(iter(frames), "today", 64)))
 
-    baseline = fitted(features(read(golden, seconds.golden)), extractor)
-    frames, onset = read(today, seconds.onset + seconds.fault), round(seconds.onset * fps)
+    baseline = fitted(features(read(golden, _golden_seconds(fps))), extractor)
+    frames, onset = read(today, 2 * _part_seconds(fps)), round(_part_seconds(fps) * fps)
     before = features(frames[:onset])
     stops = range(_RULE.frames, len(before) + 1, _RULE.stride)
     fails = sum(judge(baseline, before[stop - _RULE.frames : stop]).status is Status.FAIL for stop in stops)

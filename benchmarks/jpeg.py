@@ -14,13 +14,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from common.backbones import load_backbone
+from benchmarks.workbench import cpu_backbone
 from common.contracts import FloatArray, SourceKind
 from common.frames.decode import sampled_frames
 from common.frames.picture import StillPicture
 from common.frames.quality import SENSOR_FLOORS, measure
 from common.frames.sources import Limits
-from common.settings import Settings
 
 _FRAMES, _QUALITY = 24, 90
 _ROUTES = {"in full": cv2.IMREAD_COLOR, "at half size": cv2.IMREAD_REDUCED_COLOR_2}
@@ -28,7 +27,7 @@ _ROUTES = {"in full": cv2.IMREAD_COLOR, "at half size": cv2.IMREAD_REDUCED_COLOR
 
 def measure_jpeg(clip: Path, weights: str, runs: int) -> None:
     """Print the table for the first frames of `clip`."""
-    backbone = load_backbone(Settings(_env_file=None, weights=weights, device="cpu", threads=1))
+    backbone = cpu_backbone(weights)
     kept = sampled_frames(clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=_FRAMES, limits=Limits())
     quality = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
     files = [cv2.imencode(".jpg", frame.image[..., ::-1], quality)[1] for frame in kept]

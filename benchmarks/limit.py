@@ -32,10 +32,9 @@ def limit(threads: int, weights: str, runs: int) -> dict[str, float]:
 def main(threads: int, weights: str, runs: int) -> None:
     import numpy as np
 
-    from common.backbones import load_backbone
-    from common.settings import Settings
+    from benchmarks.workbench import cpu_backbone
 
-    backbone = load_backbone(Settings(_env_file=None, weights=weights, device="cpu", threads=threads))
+    backbone = cpu_backbone(weights, threads)
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (_BATCH, backbone.input_size, backbone.input_size, 3), dtype=np.uint8)
     left, right = rng.random((_SIZE, _SIZE), np.float32), rng.random((_SIZE, _SIZE), np.float32)

@@ -16,7 +16,6 @@ import argparse
 import logging
 import os
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,6 +25,7 @@ import redis
 
 from benchmarks.machine import machine
 from benchmarks.results import draw_lines, save
+from benchmarks.workbench import say
 from common.champions.baselines import save_baseline
 from common.contracts import FeatureBlock, FrameBatch, Recipe, Source, SourceKind, content_id
 from common.drift.baseline import Baseline
@@ -59,7 +59,7 @@ def main() -> None:
                 rows.append(measure(server.url, own, cameras, window, chunk, chosen.chunks, rng))
             finally:
                 server.stop()
-            print(f"{cameras} cameras, windows of {window}, chunks of {chunk} done", file=sys.stderr, flush=True)
+            say(f"{cameras} cameras, windows of {window}, chunks of {chunk}")
     report(rows)
 
 

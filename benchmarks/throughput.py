@@ -25,7 +25,6 @@ import argparse
 import multiprocessing
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -50,7 +49,7 @@ from benchmarks.limit import limit
 from benchmarks.machine import machine
 from benchmarks.results import draw_bars, save
 from benchmarks.stack import running_stack
-from common.backbones import load_backbone
+from benchmarks.workbench import cpu_backbone, say
 from common.contracts import SourceKind
 from common.drift.baseline import Baseline
 from common.drift.judge import judge
@@ -59,7 +58,6 @@ from common.extraction import Extractor
 from common.frames.decode import probe, sampled_frames
 from common.frames.quality import SENSOR_FLOORS, SENSOR_NAMES, measure
 from common.frames.sources import Limits
-from common.settings import Settings
 
 _BATCH = 32
 _FRAMES = {720: 300, 1080: 240, 2160: 72}  # of a clip
@@ -132,10 +130,6 @@ def measure_stages(source: Path, heights: list[int], folder: Path, weights: str,
     report(rows, engine, cores, runs)
 
 
-def say(what: str) -> None:
-    print(f"{what} done", file=sys.stderr, flush=True)
-
-
 def clip_of(source: Path, height: int, folder: Path) -> Path:
     """Return `source` itself where it has `height` lines, else the same footage as a camera of that size sends it."""
     if probe(source, SourceKind.VIDEO, Limits()).height == height:
@@ -178,7 +172,7 @@ def hand_written() -> Callable[[Path], int]:
 @cache
 def stages_of(clip: Path, weights: str) -> dict[str, Callable[[], int]]:
     """Return the stages on `clip`; each works on frames that the stages before it made, and returns how many."""
-    extractor = Extractor(load_backbone(Settings(_env_file=None, weights=weights, device="cpu", threads=1)), Limits())
+    extractor = Extractor(cpu_backbone(weights), Limits())
 
     def frames() -> int:
         chosen = sampled_frames(clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=extractor.limits)

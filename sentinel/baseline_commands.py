@@ -35,7 +35,7 @@ def build(
     from common.backbones import load_backbone
     from common.extraction import Extractor
     from common.frames.sources import Limits
-    from sentinel.building import build_baseline, check_name, sampling_advice
+    from sentinel.building import build_baseline, check_name
     from sentinel.checking import find_sources
 
     check_name(name)
@@ -50,8 +50,6 @@ def build(
     extractor = Extractor(load_backbone(settings), Limits.from_settings(settings))
     with frame_progress() as progress:
         stored = build_baseline(paths, name, target, extractor, settings, progress)
-    if advice := sampling_advice(paths, stored.baseline.recipe.sample_fps, settings.window_frames, extractor.limits):
-        err.print(advice)
     manifest = stored.baseline.to_manifest()
     if as_json:
         print_json(manifest.model_dump_json())

@@ -22,7 +22,7 @@ from common.frames.decode import probe
 from common.frames.frame import SourceInfo
 from common.frames.quality import SENSOR_FLOORS, SENSOR_NAMES
 from common.frames.sampling import sampled_count
-from common.frames.sources import Limits, describe_kind
+from common.frames.sources import describe_kind
 from common.frames.timeline import key_seconds
 from common.settings import Settings
 from sentinel.console import FrameProgress
@@ -81,14 +81,13 @@ def _usual_fps(key_seconds: Sequence[float | None]) -> float:
     return round(1 / max(known), 4)
 
 
-def sampling_advice(paths: Sequence[Path], fps: float | None, window: int, limits: Limits) -> str | None:
+def sampling_advice(key_seconds: Sequence[float | None], fps: float | None, window: int) -> str | None:
     """Return what would make sampling videos at `fps` cheaper; None if nothing would, or footage is just too short.
 
     A frame between two key frames is decoded only after all that it refers to, so sampling more often than key
     frames come costs nearly as much as decoding everything.
     """
-    spacings = [key_seconds(path, limits) for path in paths if describe_kind(path) is SourceKind.VIDEO]
-    longest = max((seconds for seconds in spacings if seconds is not None), default=0.0)
+    longest = max((seconds for seconds in key_seconds if seconds is not None), default=0.0)
     if fps is None or fps > 1 / _KEY_SECONDS[0] or longest <= _KEY_SECONDS[1] or fps * longest <= _EVERY_KEY_FRAME:
         return None
     alone = math.floor(100 / longest) / 100 or 1 / longest
@@ -150,4 +149,7 @@ def build_baseline(
         libraries={library: importlib.metadata.version(library) for library in _LIBRARIES},
         replay=np.concatenate([golden_replay(path, kinds[path], extractor.limits) for path in paths]),
     )
-    return save_baseline(baseline, folder)
+    stored = save_baseline(baseline, folder)
+    if advice := sampling_advice(keys, fps, settings.window_frames):
+        progress.say(advice)
+    return stored

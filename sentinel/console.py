@@ -58,6 +58,10 @@ class FrameProgress:
         yield Ticker(self._progress, task)
         self._progress.update(task, completed=frames, total=frames)
 
+    def say(self, text: str) -> None:
+        """Print a line beside the bar."""
+        self._progress.console.print(text)
+
 
 class Ticker:
     """Counts the frames of one source."""

@@ -59,17 +59,16 @@ def test_the_rate_chosen_by_key_frames_samples_nothing_else(tmp_path: Path) -> N
 def test_rare_key_frames_bring_advice_that_holds(tmp_path: Path) -> None:
     rare = write_clip(tmp_path / "rare.mp4", scene(200), fps=10.0, gop=50)
     often = write_clip(tmp_path / "often.mp4", scene(200), fps=10.0, gop=10)
-    advice = sampling_advice([often, rare], 1.0, 48, Limits())
+    advice = sampling_advice([key_seconds(path, Limits()) for path in (often, rare)], 1.0, 48)
     assert advice is not None and "key frames come 5.0 s apart" in advice and "SENTINEL_SAMPLE_FPS=0.2," in advice
     assert "from 16 minutes" in advice, "4 windows of 48 frames"
-    assert sampling_advice([rare], 0.2, 48, Limits()) is None, "what it says to do leaves nothing to say"
+    assert sampling_advice([key_seconds(rare, Limits())], 0.2, 48) is None, "what it says to do leaves nothing to say"
     sampled = read_sampled(rare, 0.2, Limits())
     assert sampled.tolist() == read_timeline(rare, Limits()).keys.tolist()
 
 
-def test_no_advice_where_nothing_is_gained(tmp_path: Path) -> None:
-    rare = write_clip(tmp_path / "rare.mp4", scene(200), fps=10.0, gop=50)
-    often = write_clip(tmp_path / "often.mp4", scene(200), fps=10.0, gop=10)
-    assert sampling_advice([often], 1.0, 48, Limits()) is None
-    assert sampling_advice([rare], None, 48, Limits()) is None
-    assert sampling_advice([rare], 7.0, 48, Limits()) is None, "footage so short that it has to be sampled densely"
+def test_no_advice_where_nothing_is_gained() -> None:
+    assert sampling_advice([1.0], 1.0, 48) is None
+    assert sampling_advice([5.0], None, 48) is None
+    assert sampling_advice([5.0], 7.0, 48) is None, "footage so short that it has to be sampled densely"
+    assert sampling_advice([None], 1.0, 48) is None, "images, or too few key frames to know"
