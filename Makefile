@@ -68,7 +68,7 @@ format: install
 	$(BIN)/ruff format .
 
 settings-table: install  ## print the README's table of settings
-	$(BIN)/python -m sentinel.settings_table
+	$(BIN)/python -m sentinel.cli.settings_table
 
 lock: install    ## pin the newest versions that fit (needs uv)
 	$(BIN)/python -m pip install --quiet uv

@@ -22,18 +22,20 @@ from benchmarks.clips import as_camera, repeated
 from benchmarks.results import draw_lines, save
 from benchmarks.stack import running_stack
 from benchmarks.workbench import cpu_backbone, say
-from common.champions.baselines import load_baseline
-from common.contracts import FeatureBlock, SourceKind, Status
+from common.baselines.storage import load_baseline
+from common.contracts.batches import SourceKind
+from common.contracts.verdicts import Status
 from common.drift.baseline import Baseline
 from common.drift.judge import judge
 from common.drift.windows import WindowRule
 from common.extraction import Extractor
-from common.frames.decode import sampled_frames
-from common.frames.frame import Frame
-from common.frames.quality import SENSOR_FLOORS, SENSOR_NAMES
-from common.frames.sources import Limits
-from producers.faults import Fault, sabotage_frames
-from sentinel.virtual_camera import record
+from common.features import FeatureBlock
+from common.modalities.video.decode import sampled_frames
+from common.modalities.video.frame import Frame
+from common.modalities.video.sensors import SENSOR_FLOORS, SENSOR_NAMES
+from common.sources.local import Limits
+from simulation.faults import Fault, sabotage_frames
+from simulation.virtual_camera import record
 
 _HEIGHT, _FPS = 1080, 30
 _CLIP_SECONDS, _REPEATS, _GOLDEN_REPEATS = 20, 3, 24  # a camera's file is a minute, golden footage eight

@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 from av.video.stream import VideoStream
 
-from common.contracts import Image, SourceKind
-from common.frames.decode import probe, sampled_frames
-from common.frames.sources import Limits
-from sentinel.virtual_camera import record
+from common.contracts.batches import SourceKind
+from common.features import Image
+from common.modalities.video.decode import probe, sampled_frames
+from common.sources.local import Limits
+from simulation.virtual_camera import record
 
 SIZES = {720: (1280, 720), 1080: (1920, 1080), 2160: (3840, 2160)}
 _SUFFIXES = {".mp4", ".mkv", ".mov", ".m4v"}

@@ -29,14 +29,16 @@ import numpy.typing as npt
 
 from benchmarks.footage import SEVERITY_LEVELS, Footage, clips_below, load_all
 from benchmarks.machine import machine
-from common.contracts import Cause, FeatureBlock, Judgement, Recipe, Status
-from common.drift.alarms import DAY_SECONDS, evidence_needed, follow
+from common.contracts.batches import Recipe
+from common.contracts.verdicts import Cause, Judgement, Status
 from common.drift.baseline import Baseline
+from common.drift.confirmation import DAY_SECONDS, evidence_needed, follow
 from common.drift.judge import judge
 from common.errors import SentinelError
-from common.frames.quality import SENSOR_FLOORS, SENSOR_NAMES
+from common.features import FeatureBlock
+from common.modalities.video.sensors import SENSOR_FLOORS, SENSOR_NAMES
 from common.settings import Settings
-from producers.faults import Fault
+from simulation.faults import Fault
 
 _SIMULATED_DAYS = 3.0
 _STRETCH = 4.0  # windows

@@ -13,16 +13,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.backbones import load_backbone
-from common.contracts import FeatureBlock, SourceKind, content_id
+from common.baselines.build import choose_rule, choose_sampling
+from common.contracts.batches import SourceKind
+from common.contracts.ids import content_id
 from common.drift.windows import WindowRule
 from common.extraction import Extractor
-from common.frames.decode import Frame, probe, sampled_frames
-from common.frames.picture import StillPicture
-from common.frames.sampling import sampled_count
-from common.frames.sources import Limits
+from common.features import FeatureBlock
+from common.modalities.video.decode import Frame, probe, sampled_frames
+from common.modalities.video.frame_converter import StillPicture
+from common.modalities.video.sampling import sampled_count
 from common.settings import Settings
-from producers.faults import SEVERITIES, Fault, sabotage_frames
-from sentinel.building import choose_rule, choose_sampling
+from common.sources.local import Limits
+from simulation.faults import SEVERITIES, Fault, sabotage_frames
 
 _SUFFIXES = {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v"}
 _SEED = 7  # of the saboteur

@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 
 from benchmarks.workbench import cpu_backbone
-from common.contracts import FloatArray, SourceKind
-from common.frames.decode import sampled_frames
-from common.frames.picture import StillPicture
-from common.frames.quality import SENSOR_FLOORS, measure
-from common.frames.sources import Limits
+from common.contracts.batches import SourceKind
+from common.features import FloatArray
+from common.modalities.video.decode import sampled_frames
+from common.modalities.video.frame_converter import StillPicture
+from common.modalities.video.sensors import SENSOR_FLOORS, measure
+from common.sources.local import Limits
 
 _FRAMES, _QUALITY = 24, 90
 _ROUTES = {"in full": cv2.IMREAD_COLOR, "at half size": cv2.IMREAD_REDUCED_COLOR_2}

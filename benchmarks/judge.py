@@ -23,12 +23,13 @@ from scipy import stats
 
 from benchmarks.machine import machine
 from benchmarks.results import draw_bars, save
-from common.contracts import FeatureBlock, Recipe
+from common.contracts.batches import Recipe
 from common.drift.baseline import Baseline
 from common.drift.judge import judge
 from common.drift.statistics import kolmogorov_smirnov, sort_reference, wasserstein
 from common.drift.windows import WindowRule
-from common.frames.quality import SENSOR_FLOORS, SENSOR_NAMES
+from common.features import FeatureBlock
+from common.modalities.video.sensors import SENSOR_FLOORS, SENSOR_NAMES
 
 _REFERENCE, _WINDOW, _WIDTH = 2000, 256, 1280
 

@@ -29,11 +29,11 @@ from benchmarks.machine import machine
 from benchmarks.results import draw_bars, save
 from benchmarks.stack import Bench, running_stack
 from common.backbones import load_backbone
-from common.contracts import SourceKind
+from common.contracts.batches import SourceKind
 from common.extraction import Extractor
-from common.frames.sources import Limits
 from common.settings import Settings
-from sentinel.virtual_camera import record
+from common.sources.local import Limits
+from simulation.virtual_camera import record
 
 _FRAMES, _FPS, _SETTLE = 10, 10.0, 0.5
 _WARM = 8  # batches that fill the window and warm everything up

@@ -26,12 +26,14 @@ import redis
 from benchmarks.machine import machine
 from benchmarks.results import draw_lines, save
 from benchmarks.workbench import say
-from common.champions.baselines import save_baseline
-from common.contracts import FeatureBlock, FrameBatch, Recipe, Source, SourceKind, content_id
+from common.baselines.storage import save_baseline
+from common.contracts.batches import FrameBatch, Recipe, Source, SourceKind
+from common.contracts.ids import content_id
 from common.drift.baseline import Baseline
 from common.drift.windows import WindowRule
-from common.frames.quality import SENSOR_FLOORS, SENSOR_NAMES
-from sentinel.redis_server import RedisServer
+from common.features import FeatureBlock
+from common.modalities.video.sensors import SENSOR_FLOORS, SENSOR_NAMES
+from sentinel.stack.redis_server import RedisServer
 
 _WIDTH, _CHUNK, _WINDOW = 1280, 12, 48
 _OTHERS = ((96, 12), (192, 12), (384, 12), (48, 1), (192, 1))  # windows, and frames a chunk

@@ -50,14 +50,14 @@ from benchmarks.machine import machine
 from benchmarks.results import draw_bars, save
 from benchmarks.stack import running_stack
 from benchmarks.workbench import cpu_backbone, say
-from common.contracts import SourceKind
+from common.contracts.batches import SourceKind
 from common.drift.baseline import Baseline
 from common.drift.judge import judge
 from common.drift.windows import WindowRule
 from common.extraction import Extractor
-from common.frames.decode import probe, sampled_frames
-from common.frames.quality import SENSOR_FLOORS, SENSOR_NAMES, measure
-from common.frames.sources import Limits
+from common.modalities.video.decode import probe, sampled_frames
+from common.modalities.video.sensors import SENSOR_FLOORS, SENSOR_NAMES, measure
+from common.sources.local import Limits
 
 _BATCH = 32
 _FRAMES = {720: 300, 1080: 240, 2160: 72}  # of a clip

@@ -12,7 +12,7 @@ from celery import Celery
 from celery.signals import after_setup_logger
 from kombu import Queue  # type: ignore[attr-defined]
 
-from common.contracts import Chunk
+from common.contracts.batches import Chunk
 from common.errors import BadMessage
 from common.settings import Settings, get_settings
 

@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 
 from common.backbones import Backbone
-from common.contracts import FeatureBlock, FloatArray, Image, Recipe, SourceKind
+from common.contracts.batches import Recipe, SourceKind
 from common.errors import BadSource, BaselineMismatch
-from common.frames.decode import ROUTE, Frame, decode_image, sampled_frames
-from common.frames.quality import SENSOR_NAMES, SENSORS_VERSION, measure
-from common.frames.sources import Limits
+from common.features import FeatureBlock, FloatArray, Image
+from common.modalities.video.decode import ROUTE, Frame, decode_image, sampled_frames
+from common.modalities.video.sensors import SENSOR_NAMES, SENSORS_VERSION, measure
+from common.sources.local import Limits
 
 _Batch = tuple[list[Image], list[FloatArray], list[float]]
 """Small images, sensors' readings and times of some frames."""

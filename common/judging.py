@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from common.champions.baselines import StoredBaseline
-from common.contracts import FeatureBlock, Status, Verdict, content_id
-from common.drift.alarms import evidence_needed, follow
+from common.baselines.storage import StoredBaseline
+from common.contracts.ids import content_id
+from common.contracts.verdicts import Status, Verdict
+from common.drift.confirmation import evidence_needed, follow
+from common.drift.frame_buffer import Tape
 from common.drift.judge import judge
-from common.drift.tape import Tape
 from common.drift.windows import WindowState, advance
+from common.features import FeatureBlock
 from common.settings import Settings
 
 

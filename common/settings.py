@@ -17,7 +17,7 @@ import pydantic_settings
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from common.contracts import describe
+from common.contracts.ids import describe
 from common.errors import SettingsError
 
 Unit = Annotated[float, Field(ge=0, le=1)]

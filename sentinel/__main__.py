@@ -1,6 +1,6 @@
 """`python -m sentinel`: the same as the `sentinel` command."""
 
-from sentinel.cli import main
+from sentinel.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from common.contracts import Message
+from common.contracts.ids import Message
 from common.errors import SentinelError
 from common.settings import Settings, unknown_settings
-from sentinel.local import settings_of_stack
+from sentinel.stack.local import settings_of_stack
 
 _LITTLE_DISK_BYTES = 1_000_000_000
 _LOOKED_AT = 200  # entries of a queue
@@ -67,13 +67,13 @@ def examine(settings: Settings) -> list[Finding]:
 def _redis_binary(settings: Settings) -> str:
     if settings.redis_url:
         return "not needed, SENTINEL_REDIS_URL is set"
-    from sentinel.redis_server import find_redis_server
+    from sentinel.stack.redis_server import find_redis_server
 
     return str(find_redis_server())
 
 
 def _known_url(settings: Settings) -> str | None:
-    from sentinel.stack import read_info
+    from sentinel.stack.stack import read_info
 
     info = read_info(settings.state_dir)
     return settings.redis_url or (info.redis_url if info else None)
@@ -144,7 +144,7 @@ def _is_envelope(entry: bytes | str) -> bool:
 
 
 def _folder(path: Path, setting: str) -> str:
-    from sentinel.stack import make_folder
+    from sentinel.stack.stack import make_folder
 
     make_folder(path, setting)
     if not os.access(path, os.W_OK):
@@ -163,7 +163,7 @@ def _disk(settings: Settings) -> str:
 
 
 def _baseline(settings: Settings) -> str:
-    from common.champions.baselines import find_baseline, load_baseline
+    from common.baselines.storage import find_baseline, load_baseline
 
     names = [settings.baseline] if settings.baseline else []
     names += settings.stream_baselines.values()

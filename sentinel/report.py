@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from common.contracts import Status, Verdict, worst
+from common.contracts.verdicts import Status, Verdict, worst
 from common.errors import SentinelError
-from sentinel.checking import CheckResult
-from sentinel.console import REMEDIES
+from sentinel.check import CheckResult
+from sentinel.cli.console import REMEDIES
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 860, 220, 40, 24
 _COLOURS = {Status.PASS: "#2e7d32", Status.FAIL: "#c62828"}

@@ -10,7 +10,7 @@ import pytest
 
 from common.settings import Settings, get_settings
 from common.store import Store
-from sentinel.redis_server import RedisServer
+from sentinel.stack.redis_server import RedisServer
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ import av
 import cv2
 import numpy as np
 
-from common.contracts import Image
-from common.frames.frame import Frame
+from common.features import Image
+from common.modalities.video.frame import Frame
 
 
 def scene(count: int, *, width: int = 96, height: int = 64, seed: int = 0) -> list[Image]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cache
 
 from common.backbones import load_backbone
-from common.champions.baselines import find_baseline, load_baseline
-from common.champions.current import CurrentBaselines
+from common.baselines.binding import CurrentBaselines
+from common.baselines.storage import find_baseline, load_baseline
 from common.errors import SettingsError
 from common.extraction import Extractor
-from common.frames.sources import Limits
 from common.settings import get_settings
+from common.sources.local import Limits
 from common.store import Store
 
 

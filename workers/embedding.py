@@ -15,18 +15,22 @@ from celery.signals import worker_process_init
 
 from common import broker
 from common.broker import EMBED_TASK, app
-from common.contracts import FRAME_EVENT, Chunk, DeadLetterKind, FeatureBlock, content_id
+from common.contracts.batches import Chunk
+from common.contracts.dead_letters import DeadLetterKind
+from common.contracts.events import FRAME_EVENT
+from common.contracts.ids import content_id
 from common.errors import BadMessage, BadSource, Refused
-from common.frames.sources import local_path
-from common.intake import data_batch
-from common.memory import limit_memory
+from common.features import FeatureBlock
+from common.ingest.accept import data_batch
+from common.resource_limits import limit_memory
 from common.settings import get_settings
+from common.sources.local import local_path
+from common.store.event_log import dead_letter
 from common.store.ingest import offer
-from common.store.logbook import dead_letter
 from common.store.streams import Finished
 from workers import (
     context,
-    letters,  # noqa: F401, it listens to Celery's signals
+    dead_letters,  # noqa: F401, it listens to Celery's signals
 )
 
 log = logging.getLogger(__name__)

@@ -8,21 +8,25 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from common.baselines.storage import StoredBaseline
 from common.broker import REDUCE_TASK, app
-from common.champions.baselines import StoredBaseline
-from common.contracts import BatchReport, DeadLetterKind, Event, EventType, FeatureBlock, Status
-from common.drift.tape import Tape
+from common.contracts.batches import BatchReport
+from common.contracts.dead_letters import DeadLetterKind
+from common.contracts.events import Event, EventType
+from common.contracts.verdicts import Status
+from common.drift.frame_buffer import Tape
 from common.drift.windows import WindowState
 from common.errors import BaselineMismatch
-from common.fanout import send_next
+from common.features import FeatureBlock
+from common.ingest.dispatch import send_next
 from common.judging import JudgedWindow, Thresholds, judge_block
 from common.settings import get_settings
-from common.store.logbook import dead_letter, event_of
+from common.store.event_log import dead_letter, event_of
 from common.store.streams import Committed, FinishedChunk, Judged, WindowMoved
 from workers import (
     context,
-    housekeeping,  # noqa: F401, its tasks run on this queue
-    letters,  # noqa: F401, it listens to Celery's signals
+    dead_letters,  # noqa: F401, it listens to Celery's signals
+    maintenance,  # noqa: F401, its tasks run on this queue
 )
 
 log = logging.getLogger(__name__)

@@ -16,19 +16,21 @@ import redis
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task
 
+from common.baselines.storage import StoredBaseline, save_baseline
 from common.broker import RETRAIN_TASK, app
-from common.champions import healing
-from common.champions.baselines import StoredBaseline, save_baseline
-from common.champions.gate import Decision, decide
-from common.champions.registry import promote
-from common.champions.trainer import Challenger
-from common.contracts import ChampionRecord, EventType, RetrainReport, Verdict
+from common.contracts.events import EventType
+from common.contracts.models import ChampionRecord, RetrainReport
+from common.contracts.verdicts import Verdict
 from common.errors import SentinelError
+from common.models import retraining as healing
+from common.models.gate import Decision, decide
+from common.models.registry import promote
+from common.models.vfi.trainer import Challenger
 from common.settings import get_settings
-from common.store.logbook import event_of
+from common.store.event_log import event_of
 from workers import (
     context,
-    letters,  # noqa: F401, it listens to Celery's signals
+    dead_letters,  # noqa: F401, it listens to Celery's signals
 )
 
 log = logging.getLogger(__name__)

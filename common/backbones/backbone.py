@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from common.contracts import FloatArray, Message
+from common.contracts.ids import Message
 from common.errors import BackboneError
+from common.features import FloatArray
 
 INPUT_SIZE = 224
 """Side of the square image that a backbone sees, pixels: what the keras.applications were trained on."""

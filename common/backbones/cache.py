@@ -23,7 +23,7 @@ from pathlib import Path
 from common.backbones.backbone import BackboneCard, Precision
 from common.backbones.convert import CARD_FILE, MODEL_FILE, REASON_FILE, model_digest
 from common.backbones.models import Model
-from common.contracts import content_id
+from common.contracts.ids import content_id
 from common.errors import BackboneError, BadMessage
 
 log = logging.getLogger(__name__)

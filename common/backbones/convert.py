@@ -23,8 +23,8 @@ import numpy as np
 from common.backbones.backbone import BackboneCard, Images
 from common.backbones.models import Model, ModelKind
 from common.backbones.openvino_engine import OpenVinoBackbone, openvino
-from common.contracts import FloatArray
 from common.errors import BackboneError
+from common.features import FloatArray
 
 MODEL_FILE = "model.xml"
 NUMBERS_FILE = "model.bin"

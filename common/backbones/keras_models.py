@@ -14,12 +14,13 @@ import numpy as np
 import tensorflow as tf
 
 from common.backbones.backbone import INPUT_SIZE
+from common.backbones.model_signature import Interface, Port, find_interface
 from common.backbones.models import Model, ModelKind
 from common.backbones.names import Architecture, find_architecture
-from common.backbones.ports import Interface, Port, find_interface
 from common.backbones.weights import Weights, WeightsKind, parse_weights
-from common.contracts import FloatArray, content_id
+from common.contracts.ids import content_id
 from common.errors import BackboneError
+from common.features import FloatArray
 
 _DIGEST_BYTES = 16
 

@@ -24,7 +24,7 @@ from pydantic import Field, ValidationError
 
 from common.backbones.names import find_architecture
 from common.backbones.weights import parse_weights
-from common.contracts import Message, content_id
+from common.contracts.ids import Message, content_id
 from common.errors import BackboneError
 from common.settings import Settings
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from common.backbones.model_signature import Interface, Port, find_interface
 from common.backbones.models import Model
 from common.backbones.openvino_engine import openvino
-from common.backbones.ports import Interface, Port, find_interface
 from common.errors import BackboneError
 
 _TYPES = {"f32": "float32", "u8": "uint8", "f16": "float16", "f64": "float64", "i64": "int64", "i32": "int32"}

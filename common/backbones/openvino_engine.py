@@ -11,8 +11,8 @@ from typing import cast
 import numpy as np
 
 from common.backbones.backbone import BackboneCard, Images, Precision, check_images
-from common.contracts import FloatArray
 from common.errors import BackboneError
+from common.features import FloatArray
 
 _BATCH = 32  # small images that wait: they cost memory, and more of them gain nothing
 

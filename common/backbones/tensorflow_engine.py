@@ -8,8 +8,8 @@ import numpy as np
 
 from common.backbones.backbone import Images, Precision, check_images
 from common.backbones.models import Model, ModelKind
-from common.contracts import FloatArray
 from common.errors import BackboneError
+from common.features import FloatArray
 
 _LARGEST_BATCH = 128
 

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from common.contracts import FeatureBlock, Recipe
+from common.contracts.batches import Recipe
 from common.drift.calibration import null_starts
+from common.drift.feature_groups import quality_names
 from common.drift.manifest import BaselineManifest, ClipSummary
-from common.drift.regime import Bounds, Regime, fit_regime
-from common.drift.scenes import Mixture, two_scenes
-from common.drift.views import quality_names
+from common.drift.scene_change import Mixture, two_scenes
+from common.drift.segment import Bounds, Regime, fit_regime
 from common.drift.windows import WindowRule
 from common.errors import BadBaseline, BaselineTooShort
+from common.features import FeatureBlock
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -235,7 +236,7 @@ def _require_footage(clip: str, block: FeatureBlock, window: int) -> None:
 
 def _own_failures(baseline: Baseline, clips: Sequence[tuple[str, FeatureBlock]]) -> float:
     """The share of the clips' own windows that fail: a floor under the false-alarm rate, not the rate itself."""
-    from common.contracts import Status
+    from common.contracts.verdicts import Status
     from common.drift.judge import judge
 
     window, failed, count = baseline.rule.frames, 0, 0

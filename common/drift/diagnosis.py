@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.contracts import Cause
-from common.drift.views import MOTION, REPEATED
+from common.contracts.verdicts import Cause
+from common.drift.feature_groups import MOTION, REPEATED
 
 _COVERED_AREA = 0.08  # share of the picture that went dark and lost its structure
 _COVERED_LIGHT = 0.25  # share that lost its structure without going dark: plain walls and sky do, too

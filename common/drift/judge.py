@@ -19,14 +19,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.contracts import FeatureBlock, FeatureShift, FrameTime, Judgement, Status, ViewScore, WorstFrame
+from common.contracts.verdicts import FeatureShift, FrameTime, Judgement, Status, ViewScore, WorstFrame
 from common.drift.baseline import Baseline
 from common.drift.calibration import ks_p_value, margin, novelty_p_value
 from common.drift.diagnosis import Shifts, diagnose
-from common.drift.regime import Bounds, Regime
+from common.drift.feature_groups import EMBEDDING, QUALITY
+from common.drift.segment import Bounds, Regime
 from common.drift.statistics import kolmogorov_smirnov, wasserstein
-from common.drift.views import EMBEDDING, QUALITY
 from common.errors import BadMessage
+from common.features import FeatureBlock
 
 _VIEWS = 2
 _LEADING = 5  # features named in a verdict

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from common.contracts import Message, Recipe
+from common.contracts.batches import Recipe
+from common.contracts.ids import Message
 from common.drift.windows import WindowRule
 
 

@@ -8,7 +8,7 @@ left over where it ends is judged too. Shorter batches, down to a camera's
 single frames, slide on across each other.
 
 Frames are numbered by their position in the stream; their features are kept
-apart (`common.drift.tape`), so that entering costs the same whatever the window.
+apart (`common.drift.frame_buffer`), so that entering costs the same whatever the window.
 
 Cutting a batch into other blocks changes neither windows nor state.
 """
@@ -21,8 +21,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from common.contracts import Message
-from common.drift.alarms import Run
+from common.contracts.ids import Message
+from common.drift.confirmation import Run
 from common.errors import BadMessage
 
 _STATE = struct.Struct("<qqq?qqd16s")

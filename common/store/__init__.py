@@ -5,8 +5,8 @@ from __future__ import annotations
 from common.errors import Backlogged
 from common.settings import Settings
 from common.store.client import connect
-from common.store.logbook import Logbook
-from common.store.registry import ChampionStore
+from common.store.event_log import Logbook
+from common.store.models import ChampionStore
 from common.store.streams import StreamStore
 
 _SECONDS_A_DAY = 86_400

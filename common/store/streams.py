@@ -13,7 +13,12 @@ from enum import IntEnum
 
 import redis
 
-from common.contracts import Chunk, DeadLetter, Event, FeatureBlock, FrameBatch, Status, Verdict, content_id
+from common.contracts.batches import Chunk, FrameBatch
+from common.contracts.dead_letters import DeadLetter
+from common.contracts.events import Event
+from common.contracts.ids import content_id
+from common.contracts.verdicts import Status, Verdict
+from common.features import FeatureBlock
 from common.store import keys
 from common.store.client import binary, load_script, text
 

@@ -23,11 +23,13 @@ from pathlib import Path
 import psutil
 import redis
 
-from common.contracts import BatchReport, EventType, Verdict
+from common.contracts.batches import BatchReport
+from common.contracts.events import EventType
+from common.contracts.verdicts import Verdict
 from common.drift.windows import WindowRule, WindowState
 from common.settings import Settings
 from common.store import Store, keys
-from sentinel.stack import StackInfo, read_info
+from sentinel.stack.stack import StackInfo, read_info
 from tests.chaos.world import CAMERA_STREAMS, FILE_STREAMS, SETTINGS, Feeder, Pool
 
 _ROLES = ("embed", "reduce", "retrain", "bridge", "watch", "beat", "redis")

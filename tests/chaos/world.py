@@ -10,13 +10,13 @@ from pathlib import Path
 
 import cv2
 
-from common.contracts import SourceKind
+from common.contracts.batches import SourceKind
 from common.drift.windows import WindowRule
-from common.frames.decode import sampled_frames
-from common.frames.sources import Limits
-from producers.faults import Fault
-from producers.saboteur import sabotage
-from sentinel.virtual_camera import record
+from common.modalities.video.decode import sampled_frames
+from common.sources.local import Limits
+from simulation.faults import Fault
+from simulation.saboteur import sabotage
+from simulation.virtual_camera import record
 
 SETTINGS = {
     "SENTINEL_BASELINE": "golden",

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.contracts import (
-    Cause,
-    FeatureBlock,
-    FrameBatch,
-    Judgement,
-    Recipe,
-    Source,
-    SourceKind,
-    Status,
-    Verdict,
-    content_id,
-)
+from common.contracts.batches import FrameBatch, Recipe, Source, SourceKind
+from common.contracts.ids import content_id
+from common.contracts.verdicts import Cause, Judgement, Status, Verdict
+from common.features import FeatureBlock
 
 RECIPE = Recipe(backbone="mobilenet_v2", weights="aa", precision="f32", route="r1", sensors="s1", sample_fps=None)
 

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.contracts import Chunk, FeatureBlock, Status, check_stream_name, content_id, worst
+from common.contracts.batches import Chunk
+from common.contracts.ids import check_stream_name, content_id
+from common.contracts.verdicts import Status, worst
 from common.errors import BadMessage
+from common.features import FeatureBlock
 from tests.common.builders import batch, block, verdict
 
 

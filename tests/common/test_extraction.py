@@ -10,14 +10,15 @@ import pytest
 
 from common.backbones import load_backbone
 from common.backbones.backbone import Images
-from common.contracts import FloatArray, SourceKind
+from common.contracts.batches import SourceKind
 from common.errors import BackboneError
 from common.extraction import Extractor
-from common.frames.decode import sampled_frames
-from common.frames.frame import Frame
-from common.frames.sources import Limits
+from common.features import FloatArray
+from common.modalities.video.decode import sampled_frames
+from common.modalities.video.frame import Frame
 from common.settings import Settings
-from tests.common.test_foreign_backbones import write_onnx
+from common.sources.local import Limits
+from tests.common.backbones.test_untrusted_backbones import write_onnx
 from tests.footage import scene, write_clip
 
 

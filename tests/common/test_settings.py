@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import SettingsError
 from common.settings import Settings, get_settings, unknown_settings
-from sentinel.settings_table import rows
+from sentinel.cli.settings_table import rows
 
 
 def test_a_setting_is_an_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,18 +22,20 @@ import cv2
 import numpy as np
 
 from common import broker
-from common.contracts import BatchReport, DeadLetterKind, EventType, Submission
-from common.frames.encode import write_video
-from common.intake import Intake
+from common.contracts.batches import BatchReport, Submission
+from common.contracts.dead_letters import DeadLetterKind
+from common.contracts.events import EventType
+from common.ingest.accept import Intake
+from common.modalities.video.encode import write_video
 from common.settings import Settings
 from common.store import Store
 from common.store.ingest import offer
-from producers.bridge import Bridge
-from sentinel.redis_server import RedisServer
-from sentinel.stack import read_info
-from sentinel.virtual_camera import record
+from producers.camera_events import Bridge
+from sentinel.stack.redis_server import RedisServer
+from sentinel.stack.stack import read_info
+from simulation.virtual_camera import record
 from tests.chaos.run import say
-from tests.common.baselines import small_baseline
+from tests.common.baselines.small import small_baseline
 from tests.fuzz.mutation import mutated_bytes, mutated_event
 
 _WAVE = 400  # files that lie in the folder at a time

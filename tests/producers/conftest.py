@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.producers.watched_folder import Mode, Watched
+from tests.producers.folder.watched_folder import Mode, Watched
 
 
 @pytest.fixture(params=["events", "polling"])

@@ -16,8 +16,8 @@ import pytest
 
 from common.settings import Settings, get_settings
 from common.store import Store
-from sentinel.stack import StackInfo, read_info
-from sentinel.virtual_camera import record
+from sentinel.stack.stack import StackInfo, read_info
+from simulation.virtual_camera import record
 
 PATIENCE_SECONDS = 120.0  # generous: two slow cores run seven processes
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from common.broker import EMBED_TASK, make_app
-from common.contracts import DeadLetterKind, EventType
+from common.contracts.dead_letters import DeadLetterKind
+from common.contracts.events import EventType
 from common.settings import Settings, get_settings
-from sentinel.demo_footage import drop
+from sentinel.demo.footage import drop
 from sentinel.doctor import Finding, examine
 from tests.sentinel.conftest import Running, World, start, wait_until
 

@@ -16,12 +16,15 @@ import numpy as np
 import pytest
 
 from common.broker import EMBED_TASK, make_app
-from common.contracts import BatchReport, DeadLetter, DeadLetterKind, Event, EventType, SourceKind, Verdict
-from common.frames.decode import sampled_frames
-from common.frames.sources import Limits
+from common.contracts.batches import BatchReport, SourceKind
+from common.contracts.dead_letters import DeadLetter, DeadLetterKind
+from common.contracts.events import Event, EventType
+from common.contracts.verdicts import Verdict
+from common.modalities.video.decode import sampled_frames
 from common.settings import Settings
-from producers.saboteur import Fault, sabotage
-from sentinel.demo_footage import drop
+from common.sources.local import Limits
+from sentinel.demo.footage import drop
+from simulation.saboteur import Fault, sabotage
 from tests.sentinel.conftest import Running, wait_until
 
 FRAMES = 60  # one full window and one more after the stride

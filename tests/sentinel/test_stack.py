@@ -7,8 +7,9 @@ import signal
 
 import psutil
 
-from common.contracts import BatchReport, EventType
-from sentinel.demo_footage import drop
+from common.contracts.batches import BatchReport
+from common.contracts.events import EventType
+from sentinel.demo.footage import drop
 from tests.sentinel.conftest import World, start, wait_until
 
 

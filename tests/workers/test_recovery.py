@@ -10,26 +10,22 @@ import cv2
 import pytest
 
 from common import broker
-from common.contracts import (
-    BatchReport,
-    DeadLetterKind,
-    EventType,
-    RawTask,
-    Submission,
-)
+from common.contracts.batches import BatchReport, Submission
+from common.contracts.dead_letters import DeadLetterKind, RawTask
+from common.contracts.events import EventType
 from common.errors import BadMessage, SettingsError
-from common.intake import Intake
+from common.ingest.accept import Intake
 from common.settings import Settings
 from common.store import Store, keys
 from common.store.ingest import offer
-from producers.bridge import Bridge
-from sentinel import stream_commands
-from sentinel.redis_server import RedisServer
-from tests.common.baselines import small_baseline
+from producers.camera_events import Bridge
+from sentinel.cli import streams
+from sentinel.stack.redis_server import RedisServer
+from tests.common.baselines.small import small_baseline
 from tests.common.builders import batch, block, verdict
 from tests.footage import scene
-from tests.producers.test_bridge import EVENT
-from workers import context, embedding, housekeeping, letters, reducer, retraining
+from tests.producers.test_camera_events import EVENT
+from workers import context, dead_letters, embedding, maintenance, reducer, retraining
 
 
 @pytest.fixture
@@ -126,13 +122,13 @@ def test_the_first_chunk_of_a_stream_is_sent_again_behind_a_backlog(
     intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient = intake.settings.model_copy(update={"stuck_seconds": -1.0})
-    monkeypatch.setattr(housekeeping, "get_settings", lambda: impatient)
+    monkeypatch.setattr(maintenance, "get_settings", lambda: impatient)
     store.streams.register(batch())
     store.streams.release("dock", 8)
     store.client.lpush("embed", "another stream's backlog")
-    assert housekeeping.sweep() == 1
+    assert maintenance.sweep() == 1
     store.client.delete("embed")
-    assert housekeeping.sweep() == 3
+    assert maintenance.sweep() == 3
 
 
 def test_a_retraining_that_breaks_is_a_rejection(intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,20 +158,20 @@ def test_a_retried_task_that_fails_at_once_is_a_dead_letter_again(
     intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = RawTask(name="sentinel.embed", queue="embed", args="[]", kwargs=json.dumps({"chunk": "x"}))
-    letters.bury(task, BadMessage("bad chunk"))
+    dead_letters.bury(task, BadMessage("bad chunk"))
     (letter,) = store.logbook.letters()
-    monkeypatch.setattr(broker, "resend", lambda *_: letters.bury(task, BadMessage("bad chunk")) or "sent")
-    stream_commands.retry(letter, store, intake)
+    monkeypatch.setattr(broker, "resend", lambda *_: dead_letters.bury(task, BadMessage("bad chunk")) or "sent")
+    streams.retry(letter, store, intake)
     assert [row.id for row in store.logbook.letters()] == [letter.id]
 
 
 def test_a_task_too_long_to_be_kept_whole_is_not_sent_again(intake: Intake, store: Store) -> None:
-    letters.bury(
+    dead_letters.bury(
         RawTask(name="sentinel.embed", queue="embed", args="[]", kwargs='{"chunk": "xxx'), BadMessage("too long")
     )
     (letter,) = store.logbook.letters()
     with pytest.raises(BadMessage, match="too long to be kept"):
-        stream_commands.retry(letter, store, intake)
+        streams.retry(letter, store, intake)
     assert len(list(store.logbook.letters())) == 1
 
 

@@ -8,9 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from common.contracts import EventType, FeatureBlock, FrameBatch, Source, SourceKind, Verdict, content_id
+from common.contracts.batches import FrameBatch, Source, SourceKind
+from common.contracts.events import EventType
+from common.contracts.ids import content_id
+from common.contracts.verdicts import Verdict
 from common.drift.judge import judge
-from common.intake import Intake
+from common.features import FeatureBlock
+from common.ingest.accept import Intake
 from common.store import Store
 from common.store.streams import Committed
 from tests.workers.test_recovery import intake

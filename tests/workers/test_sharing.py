@@ -11,17 +11,18 @@ from collections import Counter
 import pytest
 
 from common import broker
-from common.contracts import Chunk, FeatureBlock, Submission
+from common.contracts.batches import Chunk, Submission
 from common.errors import Backlogged
-from common.intake import Intake
+from common.features import FeatureBlock
+from common.ingest.accept import Intake
 from common.store import Store, keys
 from common.store.ingest import offer
-from producers.bridge import Bridge
+from producers.camera_events import Bridge
 from tests.common.builders import block
 from tests.footage import scene, write_clip
-from tests.producers.test_bridge import EVENT
+from tests.producers.test_camera_events import EVENT
 from tests.workers.test_recovery import intake, stills
-from workers import housekeeping, reducer
+from workers import maintenance, reducer
 
 __all__ = ["intake"]  # a fixture
 
@@ -53,7 +54,7 @@ def features(intake: Intake, chunk: Chunk) -> FeatureBlock:
 
 def with_settings(intake: Intake, monkeypatch: pytest.MonkeyPatch, **update: object) -> None:
     intake.settings = intake.settings.model_copy(update=update)
-    for module in (reducer, housekeeping):
+    for module in (reducer, maintenance):
         monkeypatch.setattr(module, "get_settings", lambda: intake.settings)
 
 
@@ -89,11 +90,11 @@ def test_the_sweep_sends_what_a_crash_left_unsent(
     monkeypatch.setattr(reducer, "send_next", lambda *_: 0)  # killed between the commit and the send
     reducer.reduce("dock")
     assert queued(store) == []
-    assert housekeeping.sweep() == 2
+    assert maintenance.sweep() == 2
     assert len(queued(store)) == 2
     store.client.delete(broker.EMBED_QUEUE)  # and Redis lost them
     time.sleep(0.3)
-    assert housekeeping.sweep() == 2
+    assert maintenance.sweep() == 2
     assert [chunk.start for chunk in queued(store)] == [10, 15]
 
 

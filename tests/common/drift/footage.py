@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.contracts import FeatureBlock, Recipe
+from common.contracts.batches import Recipe
 from common.drift.baseline import Baseline
 from common.drift.windows import WindowRule
+from common.features import FeatureBlock
 
 SENSORS = ("luma", "noise", "sharpness")
 FLOORS = (0.04, 0.25, 0.25)

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.contracts import Cause, FeatureBlock, Status
+from common.contracts.verdicts import Cause, Status
 from common.drift.baseline import Baseline
+from common.drift.feature_groups import MOTION, REPEATED, quality_floors, quality_names, quality_view
 from common.drift.judge import judge
 from common.drift.manifest import BaselineManifest
-from common.drift.views import MOTION, REPEATED, quality_floors, quality_names, quality_view
 from common.errors import BadBaseline, BadMessage, BaselineTooShort
+from common.features import FeatureBlock
 from tests.common.drift.footage import RECIPE, RULE, fitted, footage
 
 TILES = 16

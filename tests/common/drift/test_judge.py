@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.contracts import Cause, FeatureBlock, Remedy, Status
+from common.contracts.verdicts import Cause, Remedy, Status
 from common.drift.baseline import Baseline
 from common.drift.calibration import ks_p_value
 from common.drift.judge import judge
 from common.errors import BadBaseline, BadMessage, BaselineTooShort
+from common.features import FeatureBlock
 from tests.common.drift.footage import RULE, fitted, footage
 
 GOLDEN = footage(600, seed=1)

@@ -16,7 +16,7 @@ from common.settings import Settings
 from common.store import Store, keys
 from common.store.client import connect
 from common.store.ingest import offer
-from sentinel.redis_server import find_redis_server, free_port
+from sentinel.stack.redis_server import find_redis_server, free_port
 
 COMPOSE = Path(__file__).parents[3] / "docker-compose.yml"
 WORKERS, CAMERA = "secret-of-the-workers", "secret-of-the-cameras"

@@ -7,13 +7,16 @@ import time
 import numpy as np
 import pytest
 
-from common.contracts import BatchReport, DeadLetterKind, EventType, FeatureBlock, SourceRequest
+from common.contracts.batches import BatchReport, SourceRequest
+from common.contracts.dead_letters import DeadLetterKind
+from common.contracts.events import EventType
 from common.errors import BadSource
+from common.features import FeatureBlock
 from common.settings import Settings
 from common.store import Store, keys
-from common.store.logbook import dead_letter, event_of
+from common.store.event_log import dead_letter, event_of
 from common.store.streams import Committed, Judged
-from sentinel.redis_server import RedisServer
+from sentinel.stack.redis_server import RedisServer
 from tests.common.builders import batch, block, verdict
 from tests.common.store.test_streams import chunk_features, commit
 

@@ -11,13 +11,16 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
-from common.contracts import BatchReport, Chunk, DeadLetterKind, EventType, FeatureBlock, FrameBatch
+from common.contracts.batches import BatchReport, Chunk, FrameBatch
+from common.contracts.dead_letters import DeadLetterKind
+from common.contracts.events import EventType
 from common.errors import BadSource
+from common.features import FeatureBlock
 from common.settings import Settings
 from common.store import Store
-from common.store.logbook import dead_letter, event_of
+from common.store.event_log import dead_letter, event_of
 from common.store.streams import Committed, Finished, FinishedChunk, Judged, WindowMoved
-from sentinel.redis_server import RedisServer
+from sentinel.stack.redis_server import RedisServer
 from tests.common.builders import batch, block, verdict
 
 

@@ -1,0 +1,156 @@
+"""From golden footage to a baseline folder."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from common.baselines.storage import StoredBaseline, save_baseline
+from common.contracts.batches import SourceKind
+from common.drift.baseline import Baseline
+from common.drift.windows import WindowRule
+from common.errors import BadBaseline, BadSource
+from common.extraction import Extractor
+from common.features import FeatureBlock
+from common.modalities.video.decode import probe
+from common.modalities.video.frame import SourceInfo
+from common.modalities.video.sampling import sampled_count
+from common.modalities.video.sensors import SENSOR_FLOORS, SENSOR_NAMES
+from common.modalities.video.timeline import key_seconds
+from common.models.vfi.footage import golden_replay
+from common.settings import Settings
+from common.sources.local import describe_kind
+from sentinel.cli.console import FrameProgress
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_BLOCK_FRAMES = 64
+
+# Sampling when none is set: one frame a second sees a fault within a minute, and where a camera sends a key frame
+# every second or so, only those are decoded: that is what lets a core serve dozens of cameras. Footage too short to
+# give enough windows at that rate is sampled faster, up to every frame.
+_USUAL_FPS = 1.0
+_KEY_SECONDS = (0.5, 2.0)  # key frames that come as often as this set the rate
+_EVERY_KEY_FRAME = 1.01  # sampled frames a key frame; times are rounded
+_WINDOWS_WANTED = 8
+# Four windows' worth of a clip is the least that shows what it does by itself. A window shorter than a second or so
+# of video holds little more than one independent frame.
+_WINDOWS_NEEDED = 4
+_SHORTEST_WINDOW = 12
+_STRIDES_A_WINDOW = 4
+_LIBRARIES = ("numpy", "scipy", "opencv-python-headless", "av", "openvino", "keras")
+
+
+def check_name(name: str) -> None:
+    """Raise `BadBaseline` unless `name` can be a folder's name everywhere."""
+    if not _NAME.fullmatch(name):
+        raise BadBaseline(f"a baseline cannot be called {name!r}: use letters, digits, '.', '_' and '-', at most 100")
+
+
+def choose_sampling(
+    infos: Sequence[SourceInfo], window: int, asked: float | None, key_seconds: Sequence[float | None] = ()
+) -> float | None:
+    """Return frames a second to sample at (None: every frame), fast enough for the shortest clip.
+
+    Parameters
+    ----------
+    infos : of the golden clips
+    window : frames a window
+    asked : the user's choice, which stands
+    key_seconds : how far apart each clip's key frames are, None where that is not known
+    """
+    if asked is not None:
+        return asked
+    needed = max((window * _WINDOWS_WANTED / info.duration for info in infos if info.duration > 0), default=math.inf)
+    native = max((info.fps for info in infos if info.fps > 0), default=0.0)
+    usual = _usual_fps(key_seconds)
+    fps = usual if needed <= usual else float(math.ceil(needed)) if needed < native else needed
+    return None if fps >= native else fps
+
+
+def _usual_fps(key_seconds: Sequence[float | None]) -> float:
+    """Return the rate of the clips' key frames, if all have them about as often as frames are wanted."""
+    shortest, longest = _KEY_SECONDS
+    known = [seconds for seconds in key_seconds if seconds is not None and shortest <= seconds <= longest]
+    if not known or len(known) < len(key_seconds):
+        return _USUAL_FPS
+    return round(1 / max(known), 4)
+
+
+def sampling_advice(key_seconds: Sequence[float | None], fps: float | None, window: int) -> str | None:
+    """Return what would make sampling videos at `fps` cheaper; None if nothing would, or footage is just too short.
+
+    A frame between two key frames is decoded only after all that it refers to, so sampling more often than key
+    frames come costs nearly as much as decoding everything.
+    """
+    longest = max((seconds for seconds in key_seconds if seconds is not None), default=0.0)
+    if fps is None or fps > 1 / _KEY_SECONDS[0] or longest <= _KEY_SECONDS[1] or fps * longest <= _EVERY_KEY_FRAME:
+        return None
+    alone = math.floor(100 / longest) / 100 or 1 / longest
+    minutes = math.ceil(window * _WINDOWS_NEEDED / alone / 60)
+    return (
+        f"key frames come {longest:.1f} s apart, so to sample {fps:g} frames/s most of the video has to be decoded. "
+        f"Let the camera send a key frame a second, or build with SENTINEL_SAMPLE_FPS={alone:.3g}, key frames alone, "
+        f"from {minutes} minutes of footage or more: far cheaper, and faults are seen later"
+    )
+
+
+def choose_rule(infos: Sequence[SourceInfo], fps: float | None, settings: Settings) -> WindowRule:
+    """Return the window: as set, or, if it was not set, a shorter one where the shortest clip asks for it.
+
+    The stride follows the window: a verdict costs in proportion to it, and so a frame's share is always the same.
+    """
+    frames = settings.window_frames
+    shortest = min(sampled_count(info, fps) for info in infos)
+    if "window_frames" not in settings.model_fields_set and shortest < frames * _WINDOWS_NEEDED:
+        frames = max(_SHORTEST_WINDOW, shortest // _WINDOWS_NEEDED)
+    stride = settings.window_stride or max(1, frames // _STRIDES_A_WINDOW)
+    return WindowRule(frames=frames, stride=min(stride, frames))
+
+
+def build_baseline(
+    paths: Sequence[Path], name: str, folder: Path, extractor: Extractor, settings: Settings, progress: FrameProgress
+) -> StoredBaseline:
+    """Extract features of the clips at `paths`, fit a baseline, and save it to `folder`.
+
+    Raises
+    ------
+    BaselineTooShort
+        If the footage is too short to calibrate on; the message says how much is needed.
+    BadSource
+        If a source cannot be read.
+    """
+    kinds = {path: describe_kind(path) for path in paths}
+    infos = [probe(path, kinds[path], extractor.limits) for path in paths]
+    keys = [key_seconds(path, extractor.limits) if kinds[path] is SourceKind.VIDEO else None for path in paths]
+    fps = choose_sampling(infos, settings.window_frames, settings.sample_fps, keys)
+    clips: list[tuple[str, FeatureBlock]] = []
+    for path, info in zip(paths, infos, strict=True):
+        blocks = []
+        with progress.source(path.name, sampled_count(info, fps)) as ticker:
+            for block in extractor.blocks(path, kinds[path], uri=str(path), sample_fps=fps, size=_BLOCK_FRAMES):
+                ticker.advance(len(block))
+                blocks.append(block)
+        if not blocks:
+            raise BadSource(f"{path} gave no frames: leave it out or replace it")
+        clips.append((path.name, FeatureBlock.concatenate(blocks)))
+    baseline = Baseline.fit(
+        clips,
+        name=name,
+        recipe=extractor.recipe(fps),
+        rule=choose_rule(infos, fps, settings),
+        sensor_names=SENSOR_NAMES,
+        sensor_floors=SENSOR_FLOORS,
+        created_at=time.time(),
+        libraries={library: importlib.metadata.version(library) for library in _LIBRARIES},
+        replay=np.concatenate([golden_replay(path, kinds[path], extractor.limits) for path in paths]),
+    )
+    stored = save_baseline(baseline, folder)
+    if advice := sampling_advice(keys, fps, settings.window_frames):
+        progress.say(advice)
+    return stored

@@ -1,0 +1,124 @@
+"""Golden baselines on disk: each a folder with `baseline.json` and `arrays.npz`.
+
+`baseline.json` carries the digest of everything in the folder, so that a file
+that was edited or cut short is noticed before anything is judged by it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from common.contracts.ids import Message
+from common.drift.baseline import Baseline
+from common.drift.manifest import BaselineManifest
+from common.errors import BadBaseline, BadMessage
+
+MANIFEST_FILE = "baseline.json"
+ARRAYS_FILE = "arrays.npz"
+_FORMAT = 1
+
+
+class BaselineFile(Message):
+    """The content of `baseline.json`."""
+
+    format: int = Field(description="layout of the folder, raised when it changes")
+    digest: str = Field(description="digest of manifest and arrays: the baseline's id")
+    manifest: BaselineManifest
+
+
+@dataclass(frozen=True)
+class StoredBaseline:
+    """A baseline and the folder that it came from."""
+
+    baseline: Baseline
+    id: str
+    folder: Path
+
+
+def save_baseline(baseline: Baseline, folder: Path) -> StoredBaseline:
+    """Write `baseline` to `folder`, whole or not at all; an older one there is replaced."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        np.savez_compressed(staging / ARRAYS_FILE, **baseline.to_arrays())  # type: ignore[arg-type]
+        stored = BaselineFile(format=_FORMAT, digest=baseline.digest, manifest=baseline.to_manifest())
+        (staging / MANIFEST_FILE).write_text(stored.model_dump_json(indent=1), encoding="utf-8")
+        staging.chmod(0o755)
+        retired = folder.with_name(f".{folder.name}.old-{os.getpid()}")
+        if folder.exists():
+            folder.rename(retired)
+        staging.rename(folder)
+        shutil.rmtree(retired, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise BadBaseline(
+            f"baseline cannot be written to {folder}: {error.strerror or error}; free space or choose --out"
+        ) from error
+    return StoredBaseline(baseline, baseline.digest, folder.resolve())
+
+
+def load_baseline(folder: Path) -> StoredBaseline:
+    """Read and verify the baseline in `folder`.
+
+    Raises
+    ------
+    BadBaseline
+        If a file is missing, was edited, or is of another format; the message
+        names it and says what to do.
+    """
+    stored = read_manifest(folder)
+    arrays_path = folder / ARRAYS_FILE
+    try:
+        with np.load(arrays_path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise BadBaseline(f"{arrays_path} is missing or damaged ({error}): rebuild the baseline") from error
+    baseline = Baseline.from_parts(stored.manifest, arrays)
+    if baseline.digest != stored.digest:
+        raise BadBaseline(
+            f"baseline {folder} is not what was built (digest {baseline.digest[:12]}, its file says "
+            f"{stored.digest[:12]}): a file was edited or damaged; restore it or rebuild the baseline"
+        )
+    return StoredBaseline(baseline, stored.digest, folder.resolve())
+
+
+def read_manifest(folder: Path) -> BaselineFile:
+    """Read `baseline.json` alone: quick, and enough to list a baseline."""
+    path = folder / MANIFEST_FILE
+    try:
+        stored = BaselineFile.from_json(path.read_bytes())
+    except OSError as error:
+        raise BadBaseline(
+            f"no baseline in {folder} ({path.name}: {error.strerror}): see `sentinel baseline list`, "
+            "or make one with `sentinel baseline build FILES --name NAME`"
+        ) from error
+    except BadMessage as error:
+        raise BadBaseline(f"{path} cannot be read ({error}): restore it or rebuild the baseline") from error
+    if stored.format != _FORMAT:
+        raise BadBaseline(f"{path} has format {stored.format}, this version reads {_FORMAT}: rebuild the baseline")
+    return stored
+
+
+def find_baseline(name_or_folder: str, baselines_dir: Path) -> Path:
+    """Return the folder of a baseline given by name, or by its folder (anything with a separator, or that exists)."""
+    direct = Path(name_or_folder)
+    if direct.is_absolute() or len(direct.parts) > 1 or (direct / MANIFEST_FILE).is_file():
+        return direct
+    return baselines_dir / name_or_folder
+
+
+def list_baselines(baselines_dir: Path) -> list[Path]:
+    """Return the folders below `baselines_dir` that hold a baseline, by name."""
+    if not baselines_dir.is_dir():
+        return []
+    return sorted(
+        path.parent for path in baselines_dir.glob(f"*/{MANIFEST_FILE}") if not path.parent.name.startswith(".")
+    )

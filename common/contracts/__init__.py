@@ -1,0 +1,1 @@
+"""What travels between processes and machines: frozen, typed and validated messages, by subject."""

@@ -1,0 +1,141 @@
+"""Sources, batches and chunks: how frames come in."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from enum import StrEnum
+
+from pydantic import Field
+
+from common.contracts.ids import Message, StreamName
+
+
+class SourceKind(StrEnum):
+    VIDEO = "video"
+    """One video file."""
+    IMAGE = "image"
+    """One still image: a batch of one frame."""
+    FOLDER = "folder"
+    """A folder of images, in natural order of their names: one batch."""
+
+
+class Source(Message):
+    """Where frames come from. `uri` is a path or URL that fsspec understands."""
+
+    uri: str = Field(min_length=1, max_length=4096)
+    kind: SourceKind
+    size: int = Field(ge=0, description="bytes")
+    digest: str = Field(description="of the content, see `content_id`")
+    names: tuple[str, ...] = Field((), description="of a folder's images, in their order; in a chunk just its own")
+
+
+class Recipe(Message):
+    """How features are made. Features of different recipes must never be compared.
+
+    A baseline carries the recipe it was made with, a chunk carries that of the
+    baseline it will be judged by, and a worker refuses what it cannot reproduce.
+    """
+
+    backbone: str
+    weights: str = Field(description="digest of the weights that were loaded")
+    precision: str
+    route: str = Field(description="name and version of the decode and resize route")
+    sensors: str = Field(description="version and names of the camera-quality sensors")
+    sample_fps: float | None = Field(gt=0, description="frames a second; None: every frame")
+
+
+class Chunk(Message):
+    """A range of one batch: the unit of work of an embedding worker.
+
+    `start` and `stop` count sampled frames from the start of the source.
+    `stop` of None means to the end, because a container's header is only a
+    promise of how long the video is.
+    """
+
+    id: str
+    batch_id: str
+    stream: StreamName
+    source: Source
+    start: int = Field(ge=0)
+    stop: int | None = Field(gt=0)
+    recipe: Recipe
+    batch_frames: int = Field(ge=1, description="sampled frames that the whole batch promises")
+    opens_batch: bool
+    closes_batch: bool
+
+
+class FrameBatch(Message):
+    """What a producer accepted: one source of one stream, and how it is sampled and split.
+
+    A whole source starts at frame 0 and is read to its end (`stop` of None); a
+    batch may also be a part of one.
+    """
+
+    id: str
+    stream: StreamName
+    source: Source
+    expected_frames: int = Field(ge=1, description="sampled frames that its packets or its listing promise")
+    starts: tuple[int, ...] = Field(min_length=1, description="sampled frames at which chunks start, ascending")
+    recipe: Recipe
+    received_at: float = Field(description="seconds since the epoch")
+    stop: int | None = Field(None, gt=0)
+
+    def chunks(self) -> tuple[Chunk, ...]:
+        """Return all chunks in order; the last one ends where the batch does."""
+        return tuple(self.chunk(number) for number in range(len(self.starts)))
+
+    def chunk(self, number: int) -> Chunk:
+        """Return chunk `number`, from 0."""
+        last = number == len(self.starts) - 1
+        start, stop = self.starts[number], self.stop if last else self.starts[number + 1]
+        # A chunk of a folder names its images, so that one that arrives late cannot shift the others.
+        first = self.starts[0]
+        names = self.source.names[start - first : None if stop is None else stop - first]
+        return Chunk(
+            id=f"{self.id}-{start}",
+            batch_id=self.id,
+            stream=self.stream,
+            source=self.source.model_copy(update={"names": names}),
+            start=start,
+            stop=stop,
+            recipe=self.recipe,
+            batch_frames=self.expected_frames,
+            opens_batch=number == 0,
+            closes_batch=last,
+        )
+
+    def chunk_at(self, chunk_id: str) -> Chunk | None:
+        """Return the chunk with this id, or None if the batch has none."""
+        start = chunk_id.rpartition("-")[2]
+        number = bisect_left(self.starts, int(start)) if start.isdigit() else len(self.starts)
+        found = number < len(self.starts) and f"{self.id}-{self.starts[number]}" == chunk_id
+        return self.chunk(number) if found else None
+
+
+class Submission(StrEnum):
+    """What became of a source that a producer handed in."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    """The stream has had this content before; nothing was counted again."""
+    REJECTED = "rejected"
+    """It can never be judged as it is; the dead letters say why."""
+    CHANGED = "changed"
+    """A folder that was accepted before with other images: hand in its images one by one, the known ones too."""
+
+
+class SourceRequest(Message):
+    """A source that somebody asks to have judged: the original of a SOURCE dead letter."""
+
+    stream: str
+    uri: str
+
+
+class BatchReport(Message):
+    """How a batch ended: the data of a BATCH_COMPLETE event."""
+
+    batch_id: str
+    stream: str
+    uri: str
+    frames: int = Field(ge=0, description="sampled frames that entered the stream's windows")
+    dead_chunks: int = Field(ge=0, description="chunks given up; more than 0: the batch was judged in part")

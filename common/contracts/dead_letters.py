@@ -1,0 +1,45 @@
+"""Work that was given up."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from common.contracts.ids import Message
+
+
+class DeadLetterKind(StrEnum):
+    """What kind of work ended as a dead letter; it decides how a retry is made."""
+
+    SOURCE = "source"
+    """A file or folder that a producer could not accept. Retry: hand it in again."""
+    EVENT = "event"
+    """A camera event that broke its contract. Retry: put it on `sentinel:ingest` again."""
+    CHUNK = "chunk"
+    """A chunk that a worker could not embed. Retry: a new batch of just its frames."""
+    TASK = "task"
+    """A Celery task that no worker could make sense of. Retry: send it again."""
+
+
+class RawTask(Message):
+    """A Celery task as it was sent."""
+
+    name: str
+    queue: str
+    args: str = Field(description="JSON")
+    kwargs: str = Field(description="JSON")
+
+
+class DeadLetter(Message):
+    """Work that was given up, with its reason and everything needed to try it again."""
+
+    id: str = Field(description="content id: the same trouble with the same content is one letter")
+    kind: DeadLetterKind
+    stream: str
+    subject: str = Field(description="the file, URI or event that it is about")
+    reason: str
+    original: str = Field(description="JSON of what was given up")
+    traceback: str = ""
+    time: float = Field(description="seconds since the epoch")
+    entry_id: str = ""

@@ -1,0 +1,67 @@
+"""Names and ids that travel, and the base of every message."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from common.errors import BadMessage
+
+_MAX_STREAM_NAME = 200  # leaves room for prefix and suffix in a Redis key one can still read
+_ID_HEX_DIGITS = 32  # 128 bits: no two contents meet by accident
+
+
+def check_stream_name(name: str) -> str:
+    """Return `name` in NFC form, or raise `ValueError` saying what a stream may be called.
+
+    A stream may be nested (`site/dock 3`) and in any script. Braces are Redis
+    hash tags, and control characters break terminals and logs.
+    """
+    name = unicodedata.normalize("NFC", name)
+    parts = name.split("/")
+    if not name or len(name) > _MAX_STREAM_NAME:
+        raise ValueError(f"a stream name has 1 to {_MAX_STREAM_NAME} characters, this has {len(name)}")
+    if any(part in {"", ".", ".."} for part in parts):
+        raise ValueError(f"stream name {name!r} has an empty, '.' or '..' part")
+    if any(c in "{}\\" or unicodedata.category(c).startswith("C") for c in name):
+        raise ValueError(f"stream name {name!r} has braces, a backslash or a control character")
+    return name
+
+
+StreamName = Annotated[str, AfterValidator(check_stream_name)]
+
+
+def content_id(*parts: str | int | float | None) -> str:
+    """Return an id derived from `parts`: equal parts give an equal id, on every machine."""
+    digest = hashlib.blake2b(digest_size=_ID_HEX_DIGITS // 2)
+    for part in parts:
+        encoded = repr(part).encode()
+        digest.update(len(encoded).to_bytes(8, "little") + encoded)
+    return digest.hexdigest()
+
+
+class Message(BaseModel):
+    """Base of everything that is sent: immutable, and unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_json(self) -> str:
+        return self.model_dump_json()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Parse and validate; raise `BadMessage` naming the fields that are wrong."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise BadMessage(f"not a {cls.__name__}: {describe(error)}") from error
+
+
+def describe(error: ValidationError) -> str:
+    """Name each wrong field with what is wrong with it, on one line."""
+    return "; ".join(
+        f"{'.'.join(str(step) for step in row['loc']) or 'message'}: {row['msg']}" for row in error.errors()
+    )

@@ -1,0 +1,33 @@
+"""Versions of a model, and how a retraining goes."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from common.contracts.ids import Message
+
+
+class ChampionRecord(Message):
+    """One version in a model's append-only history. Model and baseline are switched together."""
+
+    model: str
+    version: int = Field(ge=1)
+    baseline_path: str = Field(description="folder of the baseline that its streams are judged by")
+    baseline_id: str
+    model_path: str | None = Field(description="folder of the model's weights; None: as it was built")
+    origin_id: str = Field(description="digest of the golden baseline that this line of champions started from")
+    parent: int | None = Field(description="version that it replaced")
+    reason: str
+    gain_db: float | None = Field(description="gain over its parent on drifted footage, dB PSNR")
+    loss_db: float | None = Field(description="loss against its parent on golden footage, dB PSNR")
+    created_at: float
+
+
+class RetrainReport(Message):
+    """Where a retraining stands or how it ended."""
+
+    model: str
+    stage: str
+    progress: float = Field(ge=0, le=1)
+    detail: str
+    merged_fails: int = Field(ge=0)

@@ -1,0 +1,155 @@
+"""Verdicts on windows of frames, with their reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from pydantic import Field
+
+from common.contracts.ids import Message, StreamName, content_id
+from common.features import FeatureBlock
+
+
+class Status(StrEnum):
+    PASS = "PASS"
+    FAIL = "FAIL"
+
+
+class Cause(StrEnum):
+    """Why a window failed, as far as the features tell."""
+
+    NOISE = "noise"
+    BLUR = "blur"
+    LOW_LIGHT = "low_light"
+    OVER_EXPOSURE = "over_exposure"
+    COMPRESSION = "compression"
+    COLOUR_CAST = "colour_cast"
+    LOW_CONTRAST = "low_contrast"
+    FROZEN = "frozen"
+    BLACK = "black"
+    COVERED = "covered"
+    CAMERA_MOVED = "camera_moved"
+    NEW_CONTENT = "new_content"
+    """The picture is technically sound; what it shows is new to the baseline."""
+    UNKNOWN = "unknown"
+
+    @property
+    def remedy(self) -> Remedy:
+        """What helps: a hand at the camera where the data went bad, training where the world changed."""
+        return Remedy.TRAINING if self in {Cause.NEW_CONTENT, Cause.UNKNOWN} else Remedy.CAMERA
+
+
+class Remedy(StrEnum):
+    """What a failed window calls for."""
+
+    CAMERA = "camera"
+    """The data went bad: somebody has to look at the camera, its light, lens, mount or encoder."""
+    TRAINING = "training"
+    """The world changed: the model has to learn it."""
+
+
+class FeatureShift(Message):
+    """One feature that moved: its name, its shift in units of the baseline's spread, and its share of the score."""
+
+    feature: str
+    shift: float = Field(description="signed, in the baseline's robust standard deviations")
+    baseline_value: float
+    window_value: float
+
+
+class ViewScore(Message):
+    """What one view (embedding, quality, later others) says of a window."""
+
+    view: str
+    drift_score: float = Field(ge=0, le=1)
+    p_value: float = Field(ge=0, le=1)
+    distance: float = Field(ge=0, description="Wasserstein distance in units of the baseline's spread")
+    bound: float = Field(ge=0, description="the distance that the baseline's own variation explains")
+
+
+class WorstFrame(Message):
+    """A frame of the window that lies farthest from the baseline."""
+
+    source: str
+    time: float = Field(description="seconds from the start of the source")
+    distance: float
+
+
+class FrameTime(Message):
+    """A frame, by its source and its time."""
+
+    source: str
+    time: float = Field(description="seconds from the start of the source")
+
+
+class Judgement(Message):
+    """What the judge says of one window of features, before it is placed in a stream."""
+
+    status: Status
+    drift_score: float = Field(ge=0, le=1)
+    p_value: float = Field(ge=0, le=1)
+    cause: Cause | None = Field(description="None on PASS")
+    remedy: Remedy | None = Field(None, description="None on PASS")
+    began: FrameTime | None = Field(
+        None, description="first frame of the change; the window's first if it began before; None on PASS"
+    )
+    regime: str = Field(description="the part of the baseline that the window resembles most")
+    views: tuple[ViewScore, ...]
+    leading_features: tuple[FeatureShift, ...]
+    worst_frames: tuple[WorstFrame, ...]
+
+
+class Verdict(Judgement):
+    """A judgement with its place: which stream, which frames, against which baseline."""
+
+    id: str
+    stream: StreamName
+    baseline: str = Field(description="name of the baseline")
+    baseline_id: str = Field(description="digest of the baseline's content")
+    start: int = Field(ge=0, description="position of the window's first frame in the stream, in sampled frames")
+    stop: int = Field(gt=0, description="position after the window's last frame")
+    start_time: float = Field(description="seconds from the start of the first frame's source")
+    stop_time: float = Field(description="seconds from the start of the last frame's source")
+    sources: tuple[str, ...]
+    failing_since: int | None = Field(
+        None, description="position of the first frame of the first FAIL since the last PASS; None on PASS"
+    )
+    confirmed: bool = Field(
+        False, description="the FAILs since then are more than SENTINEL_FALSE_ALARMS_PER_DAY accidents would be"
+    )
+
+    @classmethod
+    def place(
+        cls,
+        judgement: Judgement,
+        window: FeatureBlock,
+        *,
+        stream: str,
+        baseline: str,
+        baseline_id: str,
+        stop: int,
+        failing_since: int | None,
+        confirmed: bool,
+    ) -> Verdict:
+        """Place `judgement` of `window` in its stream; the id follows from the place and the baseline."""
+        start = stop - len(window)
+        return cls(
+            **dict(judgement),
+            id=content_id(stream, baseline_id, start, stop),
+            stream=stream,
+            baseline=baseline,
+            baseline_id=baseline_id,
+            start=start,
+            stop=stop,
+            start_time=float(window.times[0]),
+            stop_time=float(window.times[-1]),
+            sources=window.sources,
+            failing_since=failing_since,
+            confirmed=confirmed,
+        )
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the verdict that speaks for all: the highest-scoring FAIL, else the highest-scoring PASS."""
+    return max(verdicts, key=lambda v: (v.status is Status.FAIL, v.drift_score, -v.p_value))

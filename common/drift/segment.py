@@ -1,0 +1,169 @@
+"""One clip of a baseline, ready to hold a window against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from common.drift.calibration import Compared, Null, null_of, widening
+from common.drift.feature_groups import between_frames, quality_floors, quality_view, usual_readings
+from common.drift.manifest import ClipSummary
+from common.drift.statistics import sort_reference
+from common.features import FeatureBlock
+
+Array = npt.NDArray[np.float32]
+
+_MOST_FRAMES = 2000  # of a clip are kept, evenly spread: more move no quantile that matters and cost time a verdict
+_MAD_TO_SIGMA = 1.4826  # of a normal variable
+# Mean over the dimensions of W1 / spread between two samples of the same footage is seldom less (MEASURED: 0.28 at 20
+# independent frames, 0.1 at 200). A bound below it would only say that the footage was still.
+EMBEDDING_FLOOR = 0.15
+_SMALLEST_SPREAD = 1e-4
+# What a clip too short for a null of its own borrows from the golden ones is not its own: leave it more room.
+_BORROWED = 1.25
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a view's columns do by themselves.
+
+    Attributes
+    ----------
+    distance : (f,) Wasserstein distance that is explained
+    size : (f,) independent frames that a window amounts to
+    """
+
+    distance: npt.NDArray[np.float64]
+    size: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Regime:
+    """One clip: its sorted features, their spreads, and its bounds.
+
+    Attributes
+    ----------
+    embedding : (m, d) sorted along frames, in units of `embedding_spread`
+    embedding_spread : (d,)
+    quality : (m, f) columns of the quality view, sorted along frames, in their own units
+    quality_spread : (f,), for messages: a usual deviation of each column
+    usual : (q,) readings that tiles are compared with
+    """
+
+    summary: ClipSummary
+    embedding: Array
+    embedding_spread: Array
+    quality: Array
+    quality_spread: Array
+    usual: Array
+    embedding_bounds: Bounds
+    quality_bounds: Bounds
+
+    def scaled(self, embedding: Array) -> Array:
+        """Return embeddings in units of the clip's spread."""
+        return np.asarray(embedding / self.embedding_spread, np.float32)
+
+    def quality_middle(self) -> Array:
+        return np.asarray(self.quality[len(self.quality) // 2], np.float32)
+
+    def quality_of(self, window: FeatureBlock, sensor_names: tuple[str, ...]) -> Array:
+        """Return a window's (n, f) columns of the quality view, its tiles compared with the clip's."""
+        return quality_view(window.quality, between_frames(window), self.usual, sensor_names)
+
+
+def fit_regime(
+    name: str,
+    block: FeatureBlock,
+    *,
+    window: int,
+    names: tuple[str, ...],
+    floors: tuple[float, ...],
+    like: list[Regime] | None = None,
+) -> Regime:
+    """Learn one clip.
+
+    Parameters
+    ----------
+    names, floors : of the sensors' readings
+    like : golden regimes to borrow from where the clip is too short; None for golden clips themselves
+    """
+    spread = np.maximum(block.embedding.std(axis=0), _SMALLEST_SPREAD)
+    # A dimension that hardly ever fires must not turn its rare firing into a large distance.
+    spread = np.maximum(spread, np.median(spread)).astype(np.float32)
+    embedding = np.asarray(block.embedding / spread, np.float32)
+    between, usual = between_frames(block), usual_readings(block)
+    quality = quality_view(block.quality, between, usual, names)
+    smallest, still = quality_floors(names, floors), np.array([EMBEDDING_FLOOR])
+
+    count = len(block)
+    null_e = null_of(count, window, lambda rest, piece: (embedding[rest], embedding[piece]), floor=still, pooled=True)
+    null_q = null_of(count, window, _quality_pairs(block, between, names), floor=smallest, pooled=False)
+    borrowed = _BORROWED * widening(count, window)
+    summary = _summary(name, block, window, null_windows=len(null_e.kolmogorov) if null_e else 0, golden=like is None)
+    return Regime(
+        summary,
+        sort_reference(_thin(embedding)),
+        spread,
+        sort_reference(_thin(quality)),
+        _usual_spread(quality, smallest),
+        usual,
+        _bounds(null_e, still, np.zeros(1, np.bool_), [r.embedding_bounds for r in like or ()], borrowed),
+        _bounds(null_q, smallest, np.ptp(quality, axis=0) == 0, [r.quality_bounds for r in like or ()], borrowed),
+    )
+
+
+def _quality_pairs(block: FeatureBlock, between: Array, names: tuple[str, ...]) -> Compared:
+    """Return how a window and the rest of its clip become columns; tiles are compared with the rest's."""
+
+    def compared(rest: npt.NDArray[np.bool_], piece: slice) -> tuple[Array, Array]:
+        usual = np.median(block.quality[rest], axis=0).astype(np.float32)
+        return (
+            quality_view(block.quality[rest], between[rest], usual, names),
+            quality_view(block.quality[piece], between[piece], usual, names),
+        )
+
+    return compared
+
+
+def _summary(name: str, block: FeatureBlock, window: int, *, null_windows: int, golden: bool) -> ClipSummary:
+    # Times of several sources do not add up to a length.
+    seconds = float(block.times.max() - block.times.min()) if len(block.sources) == 1 else float(len(block))
+    return ClipSummary(
+        name=name,
+        frames=len(block),
+        seconds=seconds,
+        null_windows=null_windows,
+        effective_windows=len(block) / window,
+        golden=golden,
+    )
+
+
+def _bounds(
+    null: Null | None,
+    floor: npt.NDArray[np.float64],
+    constant: npt.NDArray[np.bool_],
+    like: list[Bounds],
+    borrowed: float,
+) -> Bounds:
+    distances, sizes = [floor], []
+    if null is not None:
+        distances.append(null.bound)
+        sizes.append(null.effective_sizes(constant))
+    if like:
+        distances.append(np.max([row.distance for row in like], axis=0) * borrowed)
+        sizes.append(np.min([row.size for row in like], axis=0))
+    return Bounds(np.max(distances, axis=0), np.min(sizes, axis=0))
+
+
+def _usual_spread(quality: Array, floors: npt.NDArray[np.float64]) -> Array:
+    middle = np.median(quality, axis=0)
+    robust = _MAD_TO_SIGMA * np.median(np.abs(quality - middle), axis=0)
+    return np.asarray(np.maximum(robust, floors / 2), np.float32)
+
+
+def _thin(sample: Array) -> Array:
+    if len(sample) <= _MOST_FRAMES:
+        return sample
+    return np.asarray(sample[np.linspace(0, len(sample) - 1, _MOST_FRAMES).round().astype(int)], np.float32)

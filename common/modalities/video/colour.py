@@ -1,0 +1,64 @@
+"""Between a video's own colours (YUV) and RGB, both ways without a bias.
+
+libswscale's fast conversion rounds down: it takes about one grey level from every
+frame and, worse, another one from every copy of it, which a monitor of
+brightness sees. Its exact conversion takes as long as decoding. OpenCV's is
+unbiased, faster than either, and gives the same bits on every machine; it knows
+4:2:0 of 8 bits in the limited range, which nearly all cameras send. Everything
+else takes the exact one.
+"""
+
+from __future__ import annotations
+
+import av
+import cv2
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+
+from common.features import Image
+
+_EXACT = (
+    Interpolation.BILINEAR
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+    | Interpolation.BITEXACT
+)
+_TO_YUV = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+
+
+def is_usual(frame: VideoFrame) -> bool:
+    """Return whether `frame` is 4:2:0 of 8 bits in the limited range, with even sides."""
+    limited = frame.format.name == "yuv420p" and frame.color_range != ColorRange.JPEG
+    return limited and frame.width % 2 == 0 and frame.height % 2 == 0
+
+
+class ToRgb:
+    """Converts decoded frames to RGB, whatever their pixel format and size. One a reading.
+
+    Usual frames are converted by BT.601 whatever their container says: the tag
+    is often missing, and a camera that starts to send it has not drifted.
+    """
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: VideoFrame) -> Image:
+        """Return `frame` as (height, width, 3) uint8, RGB."""
+        if is_usual(frame):
+            return np.asarray(cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420), np.uint8)
+        exact = self._reformatter.reformat(frame, format="rgb24", interpolation=_EXACT, threads=1)
+        return np.asarray(exact.to_ndarray(), np.uint8)
+
+
+class FromRgb:
+    """Converts RGB images to 4:2:0 of 8 bits in the limited range. One a writing."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, image: Image) -> VideoFrame:
+        """Return `image`, (height, width, 3) uint8 with even sides, as a frame to encode."""
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+        return self._reformatter.reformat(frame, format="yuv420p", interpolation=_TO_YUV, threads=1)

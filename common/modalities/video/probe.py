@@ -1,0 +1,72 @@
+"""What the header of a source promises. No pixel is decoded here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+
+from common.contracts.batches import SourceKind
+from common.errors import BadSource
+from common.modalities.video.frame import STILLS_FPS, SourceInfo
+from common.modalities.video.stills import data_size, file_size
+from common.modalities.video.timeline import open_video, read_timeline, stream_fps
+from common.sources.local import Limits, check_file, images_in
+
+# A header may promise any number of frames, and chunks are planned by it. The smallest packet of a frame that only
+# repeats the one before has about this many bytes; a promise of more frames than fit is not believed.
+_SMALLEST_PACKET_BYTES = 8
+
+
+def probe(path: Path, kind: SourceKind, limits: Limits) -> SourceInfo:
+    """Return what the header of the source at `path` promises.
+
+    Parameters
+    ----------
+    path : a file, or a folder of images
+    kind : from `sources.describe_kind`
+    limits : what a frame may measure
+
+    Raises
+    ------
+    BadSource
+        If it cannot be read, is not what its name says, or its frames are too large or too small.
+    """
+    if kind is SourceKind.VIDEO:
+        return _probe_video(path, limits)
+    images = images_in(path, limits) if kind is SourceKind.FOLDER else [path]
+    # All of them: one bad image is found before a folder is accepted, not half-way through it.
+    sizes = [file_size(image, limits) for image in images]
+    return _stills(kind, *sizes[0], len(sizes))
+
+
+def probe_image(data: bytes, name: str, limits: Limits) -> SourceInfo:
+    """Return what the header of an encoded image in memory promises; `name` is what to call it in errors."""
+    return _stills(SourceKind.IMAGE, *data_size(data, name, limits), 1)
+
+
+def _stills(kind: SourceKind, width: int, height: int, count: int) -> SourceInfo:
+    return SourceInfo(kind, width, height, STILLS_FPS, count / STILLS_FPS, count)
+
+
+def _probe_video(path: Path, limits: Limits) -> SourceInfo:
+    size = check_file(path, limits)
+    with open_video(path, limits) as (container, stream):
+        width, height, fps = stream.width, stream.height, stream_fps(stream)
+        duration = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+        duration = duration or (container.duration or 0) / av.time_base
+        frames = stream.frames
+    if not width or not height:
+        raise BadSource(
+            f"{path} does not say how large its frames are, or more than SENTINEL_MAX_PIXELS ({limits.max_pixels}): "
+            "check that it plays; re-encode or scale it down"
+        )
+    limits.check_size(str(path), width, height)
+    # Few containers but MP4 count their frames, and a rate says little where it varies: then the packets are counted.
+    if not frames or not duration or frames > size / _SMALLEST_PACKET_BYTES:
+        timeline = read_timeline(path, limits)
+        frames, duration = len(timeline.pts), timeline.duration
+    if not frames:
+        raise BadSource(f"{path} holds a header and no frames: it is cut short; send it again, whole")
+    limits.check_length(str(path), frames, duration)
+    return SourceInfo(SourceKind.VIDEO, width, height, fps, duration, frames)

@@ -1,0 +1,74 @@
+"""Which frames are sampled: a pure rule on presentation times.
+
+A tick is k / sample_fps seconds after the first frame. Of the frames from one
+tick to the next the first key frame is sampled, or the first frame where there
+is no key frame: a key frame is decoded by itself, any other only after all that
+it refers to. A gap in the footage does not repeat a frame. The rule looks at
+times alone, so a part of a video is sampled as the whole is, wherever reading
+starts.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from common.contracts.batches import SourceKind
+from common.modalities.video.frame import SourceInfo
+
+TimestampArray = npt.NDArray[np.int64]
+"""Presentation timestamps, in units of a time base."""
+
+# Containers round times (Matroska to a millisecond): a frame that comes this much before its tick is on time.
+_ROUNDING = Fraction(1, 1000)
+_FINEST_RATE = 100_000  # a rate is taken as a fraction of at most this denominator, so that 29.97 is 2997 / 100
+_SAME_RATE = Fraction(999, 1000)  # 29.97 asked of 30000 / 1001 means every frame
+
+
+def select(pts: TimestampArray, keys: TimestampArray, time_base: Fraction, sample_fps: float | None) -> TimestampArray:
+    """Return those of `pts` that are sampled.
+
+    Parameters
+    ----------
+    pts : (n,) int64, ascending, presentation times of all frames in units of `time_base`
+    keys : (k,) int64, ascending, those of key frames
+    time_base : seconds a unit
+    sample_fps : frames a second; None, or the stream's own rate or more: every frame
+
+    Examples
+    --------
+    >>> select(np.arange(10), np.array([0, 4]), Fraction(1, 10), 4.0).tolist()
+    [0, 4, 5, 8]
+    """
+    if sample_fps is None or len(pts) == 0:
+        return pts
+    rate = Fraction(sample_fps).limit_denominator(_FINEST_RATE)
+    if len(pts) > 1:
+        interval = Fraction(float(np.median(np.diff(pts)))) * time_base
+        if rate * interval >= _SAME_RATE:
+            return pts
+    # Exact in whole numbers: with floats, rounding would decide about frames that lie on a tick.
+    scale, first = rate * time_base, int(pts[0])
+    early = (_ROUNDING * rate).numerator, (_ROUNDING * rate).denominator
+    up, down = scale.numerator * early[1], scale.denominator * early[1]
+    ahead = early[0] * scale.denominator
+    ticks = np.array([((p - first) * up + ahead) // down for p in pts.tolist()], dtype=np.int64)
+    firsts = np.flatnonzero(np.append(True, ticks[1:] > ticks[:-1]))
+    chosen = pts[firsts]
+    at = np.searchsorted(keys, chosen)
+    near = keys[np.minimum(at, len(keys) - 1)] if len(keys) else chosen
+    stops = np.append(chosen[1:], pts[-1] + 1)
+    return np.where((near >= chosen) & (near < stops), near, chosen)
+
+
+def sampled_count(info: SourceInfo, sample_fps: float | None) -> int:
+    """Return how many sampled frames the header of a source promises, at least 1.
+
+    Stills are all sampled, whatever the rate: whoever took them chose it.
+    """
+    if sample_fps is None or info.kind is not SourceKind.VIDEO or sample_fps >= info.fps:
+        return info.frames
+    return max(1, min(info.frames, math.ceil(info.duration * sample_fps)))

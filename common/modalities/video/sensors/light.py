@@ -1,0 +1,44 @@
+"""How much light there is, and what is lost at both ends of the scale."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from common.features import FloatArray
+from common.modalities.video.sensors.planes import GRID, Planes, area_means
+from common.modalities.video.sensors.sensor import Sensor, sensor, tiled
+
+_CRUSHED, _BLOWN = 8, 247  # grey levels
+_OFFSET = 4.0  # grey levels added before the logarithm: below them, readings are rounding
+_NOTHING = 16  # grey levels; a frame whose white lies below shows nothing
+
+
+def _read_tiles(planes: Planes) -> FloatArray:
+    return np.asarray(np.log(area_means(planes.luma, GRID) + _OFFSET).ravel(), np.float32)
+
+
+def _read_levels(planes: Planes) -> FloatArray:
+    counted = cv2.calcHist([planes.luma], [0], None, [256], [0, 256])
+    histogram = np.asarray(counted, np.float64).ravel() / planes.luma.size
+    cumulative = np.cumsum(histogram)
+    black = int(np.searchsorted(cumulative, 0.01))
+    white = min(int(np.searchsorted(cumulative, 0.99)), 255)
+    lost = histogram[: _CRUSHED + 1].sum(), histogram[_BLOWN:].sum()
+    return np.array([black / 255, white / 255, *lost, float(white < _NOTHING)], np.float32)
+
+
+_TILES = tiled(_read_tiles, GRID, luma=0.08)  # natural log: a ninth of a stop
+_LEVELS = sensor(
+    _read_levels,
+    black_level=0.05,  # first percentile, of 1
+    white_level=0.06,  # 99th percentile, of 1
+    clipped_dark=0.05,  # share of pixels
+    clipped_bright=0.04,  # share of pixels
+    blackout=0.05,  # 1 where the frame shows nothing at all: one frame in twenty
+)
+LIGHT = Sensor(
+    _TILES.names + _LEVELS.names,
+    _TILES.floors + _LEVELS.floors,
+    lambda planes: np.concatenate([_TILES.read(planes), _LEVELS.read(planes)]),
+)

@@ -1,0 +1,82 @@
+"""Still images, from files or from memory, to RGB.
+
+OpenCV decodes them. Grey, palette, alpha (dropped) and 16-bit images (their
+upper eight bits) all become RGB of 8 bits, and a turn that EXIF asks for is made.
+
+JPEG is decoded in full. Its decoder could halve the picture on the way, in half
+the time, but sensors have to see every pixel: a tenth of their readings would
+move by more than their floor, and the embedding would move too (`benchmarks.jpeg`).
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from common.errors import BadSource
+from common.features import Image
+from common.sources.headers import Size, image_size
+from common.sources.local import Limits, check_file, unreadable
+
+
+def file_size(path: Path, limits: Limits) -> Size:
+    """Return (width, height) of the image at `path` from its header; raise `BadSource` if it may not be decoded."""
+    check_file(path, limits)
+    try:
+        with path.open("rb") as file:
+            return _checked(str(path), image_size(file), limits)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def data_size(data: bytes, name: str, limits: Limits) -> Size:
+    """Return (width, height) of an encoded image from its header; raise `BadSource` if it may not be decoded."""
+    if not data:
+        raise BadSource(f"{name} is empty: send the image itself")
+    return _checked(name, image_size(io.BytesIO(data)), limits)
+
+
+def decode_file(path: Path, limits: Limits) -> Image:
+    """Return the image at `path` as (height, width, 3) uint8, RGB; raise `BadSource` if it cannot be had."""
+    check_file(path, limits)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return decode_image(data, str(path), limits)
+
+
+def decode_image(data: bytes, name: str, limits: Limits) -> Image:
+    """Return an encoded image as (height, width, 3) uint8, RGB.
+
+    Parameters
+    ----------
+    data : the bytes of an image file
+    name : what to call it in errors
+    limits : what it may measure
+
+    Raises
+    ------
+    BadSource
+        If it is no image, too large, too small, damaged or cut short.
+    """
+    data_size(data, name, limits)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise BadSource(f"{name} cannot be decoded ({error.err}): it is damaged; send it again") from error
+    if image is None:
+        raise BadSource(f"{name} cannot be decoded: it is damaged or cut short; send it again, whole")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), np.uint8)
+
+
+def _checked(name: str, size: Size | None, limits: Limits) -> Size:
+    if size is None:
+        raise BadSource(
+            f"{name} is no image that can be read, or its start is damaged: send JPEG, PNG, BMP, WebP or TIFF"
+        )
+    limits.check_size(name, *size)
+    return size

@@ -1,0 +1,168 @@
+"""When the frames of a video are shown, read from its packets without decoding any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from common.errors import BadSource
+from common.modalities.video.sampling import TimestampArray, select
+from common.sources.local import Limits, check_file, unreadable
+
+# Playlists and scripts (HLS, ffconcat, image patterns) name other files and hosts to open, so a file of such a kind,
+# whatever it is called, must not be opened: only containers that hold their frames themselves.
+_CONTAINERS = (
+    "3gp,asf,avi,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp4,mpeg,mpegts,mpegvideo,mxf,obu,ogg,webm,yuv4mpegpipe"
+)
+# Containers in which a seek finds the key frame before a time, and the packets' times are the same after it.
+_SEEKABLE = frozenset(("mov", "matroska", "mpegts", "avi", "flv", "asf"))
+_TIMELINES_KEPT = 32  # a worker meets the same few sources chunk after chunk; an hour at 30 fps takes 0.9 MB
+_FALLBACK_FPS = 25.0  # for a stream that says nothing about its rate
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """Presentation times of a video's frames.
+
+    Attributes
+    ----------
+    pts : (n,) int64, ascending and distinct, in units of `time_base`
+    keys : (k,) int64, those at which decoding may start, besides the beginning
+    time_base : seconds a unit
+    counted : the packets' own times cannot be relied on; `pts` just counts frames, and decoding starts at the beginning
+    """
+
+    pts: TimestampArray
+    keys: TimestampArray
+    time_base: Fraction
+    counted: bool
+
+    def seconds(self, pts: int) -> float:
+        """Return seconds from the first frame."""
+        return float((pts - int(self.pts[0])) * self.time_base)
+
+    @property
+    def duration(self) -> float:
+        """Seconds that all frames are shown, the last one as long as the average."""
+        count = len(self.pts)
+        return self.seconds(int(self.pts[-1])) * count / (count - 1) if count > 1 else float(count / _FALLBACK_FPS)
+
+
+@contextmanager
+def open_video(path: Path, limits: Limits) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a video file and yield its container and first video stream.
+
+    Raises
+    ------
+    BadSource
+        If it cannot be read or holds no video.
+    """
+    check_file(path, limits)
+    options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, "max_pixels": str(limits.max_pixels)}
+    try:
+        container = _open(f"file:{path.absolute()}", options)
+    except PermissionError as error:
+        raise unreadable(path, error) from error
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise BadSource(
+            f"{path} is no video that can be read, or is cut short: check that it plays, send it again"
+        ) from error
+    with container:
+        # A cover picture is a video stream of one frame to the container.
+        streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+        if not streams:
+            raise BadSource(f"{path} holds no video: check that it plays, send another")
+        yield container, streams[0]
+
+
+def _open(url: str, options: dict[str, str]) -> InputContainer:
+    """Open a container without decoding its first frame, where it says all of itself (MP4): at 4K that takes 30 ms.
+
+    Matroska leaves some of its packets' times to be worked out from what the first frames say.
+    """
+    container = av.open(url, options={**options, "skip_frame": "all"}, metadata_errors="replace")
+    if container.format.name.startswith("mov"):
+        return container
+    container.close()
+    return av.open(url, options=options, metadata_errors="replace")
+
+
+def stream_fps(stream: VideoStream) -> float:
+    """Return frames a second as the container says or implies."""
+    return float(stream.average_rate or stream.guessed_rate or stream.base_rate or _FALLBACK_FPS)
+
+
+def read_timeline(path: Path, limits: Limits) -> Timeline:
+    """Return the timeline of the video at `path`. Reads the whole file once; kept while the file does not change."""
+    size = check_file(path, limits)
+    return _read(path, size, path.stat().st_mtime_ns, limits)
+
+
+def key_seconds(path: Path, limits: Limits) -> float | None:
+    """Return how far apart the key frames of the video at `path` usually are, seconds; None if there are too few."""
+    timeline = read_timeline(path, limits)
+    return float(np.median(np.diff(timeline.keys)) * timeline.time_base) if len(timeline.keys) > 2 else None
+
+
+def read_sampled(path: Path, sample_fps: float | None, limits: Limits) -> TimestampArray:
+    """Return the times of the frames of the video at `path` that are sampled; kept while the file does not change."""
+    size = check_file(path, limits)
+    return _sampled(path, size, path.stat().st_mtime_ns, sample_fps, limits)
+
+
+@lru_cache(maxsize=_TIMELINES_KEPT)
+def _sampled(path: Path, size: int, mtime_ns: int, sample_fps: float | None, limits: Limits) -> TimestampArray:
+    timeline = _read(path, size, mtime_ns, limits)
+    return select(timeline.pts, timeline.keys, timeline.time_base, sample_fps)
+
+
+@lru_cache(maxsize=_TIMELINES_KEPT)
+def _read(path: Path, size: int, mtime_ns: int, limits: Limits) -> Timeline:
+    times: list[int] = []
+    keys: list[int] = []
+    packets, last_dts = 0, None
+    with open_video(path, limits) as (container, stream):
+        # AVI stores no times of showing, so where frames are reordered a packet's time is not its frame's.
+        reliable = not (container.format.name == "avi" and stream.codec_context.has_b_frames)
+        for packet in packets_of(container, stream):
+            if packet.is_discard:  # an edit list leaves it out
+                continue
+            packets += 1
+            if packet.pts is None or (packet.dts is not None and last_dts is not None and packet.dts < last_dts):
+                # Missing times, or a recording that jumps back: order by time is then not the order of showing.
+                reliable = False
+            else:
+                times.append(packet.pts)
+                if packet.is_keyframe:
+                    keys.append(packet.pts)
+            last_dts = packet.dts if packet.dts is not None else last_dts
+        time_base = stream.time_base or Fraction(1, 1000)
+        fps = stream_fps(stream)
+        seekable = container.format.name.split(",")[0] in _SEEKABLE
+    if reliable:
+        starts = keys if seekable else []
+        return Timeline(np.unique(np.array(times, np.int64)), np.unique(np.array(starts, np.int64)), time_base, False)
+    counted = np.arange(packets, dtype=np.int64)
+    return Timeline(counted, counted[:0], 1 / Fraction(fps).limit_denominator(1_000_000), True)
+
+
+def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """Yield the stream's packets up to the end of the file, or to where it cannot be read on."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.error.FFmpegError, OSError):
+            return
+        if packet.size:
+            yield packet

@@ -1,0 +1,86 @@
+"""The gate between challenger and champion: a promotion must be worth it, sure of it, and harmless."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from common.features import FloatArray
+from common.models.vfi.scores import Scores
+
+_CONFIDENCE = 0.95  # of each one-sided bound
+_BLOCKS = 8  # neighbouring triplets err alike: their means over blocks count as samples, not each triplet
+_FEWEST = 4  # held-out triplets of each kind; fewer say nothing
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate decided.
+
+    Attributes
+    ----------
+    promote : whether the challenger becomes champion
+    reason : why, with the figures
+    gain_db : mean gain on drifted footage, dB PSNR
+    loss_db : mean loss on golden footage, dB PSNR; negative: it got better there too
+    """
+
+    promote: bool
+    reason: str
+    gain_db: float
+    loss_db: float
+
+
+def decide(scores: Scores, *, min_gain_db: float, max_loss_db: float) -> Decision:
+    """Decide whether a challenger replaces the champion.
+
+    Promoted if, over held-out triplets, paired triplet by triplet,
+
+    - the mean gain on drifted footage is at least `min_gain_db`: with enough
+      triplets the smallest gain is significant, and not worth a new version;
+    - the gain's lower confidence bound is above 0, so that it is no accident;
+    - the loss on golden footage is below `max_loss_db` at its upper bound, so
+      that the champion never gets worse unseen.
+
+    The bounds are Student's t, one-sided, 95%, over the means of up to eight
+    contiguous blocks (method of batch means: neighbouring triplets are
+    correlated, block means much less so).
+
+    Parameters
+    ----------
+    scores : PSNR of both on the same triplets
+    min_gain_db, max_loss_db : dB
+    """
+    gains, losses = scores.gains_db, scores.losses_db
+    if len(gains) < _FEWEST or len(losses) < _FEWEST:
+        reason = f"only {len(gains)} drifted and {len(losses)} golden triplets to score on, {_FEWEST} are needed"
+        return Decision(False, reason, _mean(gains), _mean(losses))
+    gain, loss = _mean(gains), _mean(losses)
+    surely = lower_bound(gains)
+    at_worst = -lower_bound(-losses)
+    figures = f"{gain:+.2f} dB on drifted footage (at least {surely:+.2f}), {-loss:+.2f} dB on golden"
+    if not np.isfinite([gain, loss, surely, at_worst]).all():
+        return Decision(False, "the scores are not finite: the challenger has diverged", gain, loss)
+    if gain < min_gain_db:
+        return Decision(False, f"{figures}: less than the gain of {min_gain_db:.2f} dB asked for", gain, loss)
+    if surely <= 0.0:
+        return Decision(False, f"{figures}: the gain may be an accident", gain, loss)
+    if at_worst > max_loss_db:
+        return Decision(
+            False, f"{figures}: golden footage may lose {at_worst:.2f} dB, more than {max_loss_db:.2f}", gain, loss
+        )
+    return Decision(True, figures, gain, loss)
+
+
+def lower_bound(differences: FloatArray) -> float:
+    """Return the lower one-sided 95% confidence bound of the mean of paired differences (n,), n at least 2."""
+    blocks = np.array_split(np.asarray(differences, np.float64), min(_BLOCKS, len(differences)))
+    means = np.array([block.mean() for block in blocks])
+    error = means.std(ddof=1) / np.sqrt(len(means))
+    return float(np.mean(differences, dtype=np.float64) - stats.t.ppf(_CONFIDENCE, len(means) - 1) * error)
+
+
+def _mean(values: FloatArray) -> float:
+    return float(np.mean(values, dtype=np.float64)) if len(values) else 0.0

@@ -1,0 +1,139 @@
+"""What a retraining works on: the footage that failed, the champion's model, and the training itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from common.baselines.storage import StoredBaseline
+from common.contracts.models import ChampionRecord
+from common.contracts.verdicts import Verdict
+from common.errors import BadSource, Refused
+from common.features import FeatureBlock
+from common.models.vfi.footage import TripletArray, source_triplets
+from common.models.vfi.model import Interpolator, load_model
+from common.models.vfi.trainer import Challenger, InterpolatorTrainer, TrainingProgress, initial_champion
+from common.settings import Settings
+from common.sources.local import Limits
+from common.store.streams import StreamStore
+
+log = logging.getLogger(__name__)
+
+_FEWEST_TRIPLETS = 12  # below this, held-out scores are noise
+
+
+class NothingToLearnFrom(Refused):
+    """The footage that failed can no longer be read, or is too little."""
+
+
+@dataclass(frozen=True)
+class Footage:
+    """The footage behind a burst of FAILs.
+
+    Attributes
+    ----------
+    clips : features of each stretch that failed, by name: what the new baseline is to cover
+    triplets : (n, 3, height, width, 3) uint8, consecutive frames to train on
+    """
+
+    clips: tuple[tuple[str, FeatureBlock], ...]
+    triplets: TripletArray
+
+
+def collect(fails: Mapping[str, Verdict], streams: StreamStore, settings: Settings) -> Footage:
+    """Gather features and frames of the windows that failed.
+
+    Raises
+    ------
+    NothingToLearnFrom
+        If the evidence has run out, or the frames cannot be read any more.
+    """
+    windows = {event_id: streams.evidence(verdict.stream, event_id) for event_id, verdict in fails.items()}
+    known = [(fails[event_id], window) for event_id, window in windows.items() if window is not None]
+    if not known:
+        raise NothingToLearnFrom("the features of the failed windows are no longer kept: see SENTINEL_RETENTION_DAYS")
+    clips = stretches(known)
+    parts = []
+    each = max(_FEWEST_TRIPLETS, settings.retrain_max_triplets // len(clips))
+    for name, clip in clips:
+        try:
+            parts.append(source_triplets(clip, limits=Limits.from_settings(settings), roots=settings.roots, most=each))
+        except BadSource as error:
+            log.warning("%s: its frames cannot be trained on: %s", name, error)
+    triplets = np.concatenate(parts) if parts else np.zeros((0, 3, 1, 1, 3), np.uint8)
+    if len(triplets) < _FEWEST_TRIPLETS:
+        raise NothingToLearnFrom(
+            f"only {len(triplets)} frame triplets of the failed footage can be read, {_FEWEST_TRIPLETS} are needed: "
+            "keep the files in place until the retraining is over"
+        )
+    return Footage(tuple(clips), triplets)
+
+
+def stretches(known: Iterable[tuple[Verdict, FeatureBlock]]) -> list[tuple[str, FeatureBlock]]:
+    """Join overlapping windows of a stream into clips of consecutive frames, each frame once.
+
+    A clip ends where the windows leave a gap, and where a source begins that
+    has frames enough to have been judged by itself.
+    """
+    clips: list[tuple[str, FeatureBlock]] = []
+    by_stream: dict[str, list[tuple[Verdict, FeatureBlock]]] = {}
+    for verdict, window in known:
+        by_stream.setdefault(verdict.stream, []).append((verdict, window))
+    for stream, rows in sorted(by_stream.items()):
+        rows.sort(key=lambda row: row[0].start)
+        joined: list[FeatureBlock] = []
+        end = -1
+        first = 0
+        for verdict, window in rows:
+            # A window that was emptied at the start of a batch shares no source with the one before it.
+            fresh = verdict.start >= end or not joined or not set(window.sources) & set(joined[-1].sources)
+            if fresh and joined:
+                clips.append((f"{stream}@{first}", FeatureBlock.concatenate(joined)))
+                joined = []
+            if not joined:
+                first, end = verdict.start, verdict.start
+            if verdict.stop > end:
+                joined.append(window[max(0, end - verdict.start) :])
+                end = verdict.stop
+        if joined:
+            clips.append((f"{stream}@{first}", FeatureBlock.concatenate(joined)))
+    return clips
+
+
+def train(
+    champion: ChampionRecord,
+    stored: StoredBaseline,
+    footage: Footage,
+    settings: Settings,
+    progress: Callable[[float, str], None],
+) -> Challenger:
+    """Fine-tune a challenger on `footage` with golden replay, and score it beside the champion."""
+    replay = stored.baseline.replay
+    if replay is None or len(replay) < _FEWEST_TRIPLETS:
+        raise NothingToLearnFrom(
+            f"baseline {stored.baseline.name!r} keeps too few golden frames for replay: rebuild it from moving footage"
+        )
+    model = champion_model(champion, replay, settings)
+
+    def report(step: TrainingProgress) -> None:
+        progress(min(step.seconds / settings.retrain_seconds, 1.0), f"step {step.step}, {-step.loss:.1f} dB")
+
+    return InterpolatorTrainer().fine_tune(
+        model,
+        drifted=footage.triplets,
+        replay=replay,
+        seconds=settings.retrain_seconds,
+        seed=settings.retrain_seed,
+        progress=report,
+    )
+
+
+def champion_model(champion: ChampionRecord, replay: TripletArray, settings: Settings) -> Interpolator:
+    """Return the champion's model; the first of a line is fitted to the golden footage here."""
+    if champion.model_path is not None:
+        return load_model(Path(champion.model_path))
+    return initial_champion(replay, seed=settings.retrain_seed)

@@ -1,0 +1,117 @@
+"""The model that Sentinel heals: video frame interpolation, behind a protocol that others can take up."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from common.contracts.ids import Message, content_id
+from common.errors import BadMessage, BadModel
+from common.features import FloatArray
+from common.models.vfi.triplets import TripletArray
+
+WEIGHTS_FILE = "weights.npz"
+MODEL_FILE = "model.json"
+KIND = "blend-6"
+"""The architecture below; weights of another kind are refused."""
+
+_BATCH = 16  # frames predicted at a time; bounds memory, not speed
+_FORMAT = 1
+
+
+class Model(Protocol):
+    """What can be healed: it predicts the middle frame of a triplet, and is kept in a folder."""
+
+    def predict(self, triplets: TripletArray) -> npt.NDArray[np.uint8]:
+        """Return the middle frames (n, h, w, 3) uint8 from the outer frames of (n, 3, h, w, 3) uint8."""
+
+    def save(self, folder: Path) -> None:
+        """Write the model to `folder`, whole or not at all."""
+
+
+class ModelFile(Message):
+    """The content of `model.json`."""
+
+    format: int
+    kind: str
+    digest: str = Field(description="of the weights")
+
+
+@dataclass(frozen=True, eq=False)
+class Interpolator:
+    """The blender of `common.models.vfi.network`, with its weights as plain arrays.
+
+    Attributes
+    ----------
+    weights : a kernel (3, 3, inputs, outputs) and a bias (outputs,) for each layer, float32
+    """
+
+    weights: tuple[FloatArray, ...]
+
+    @property
+    def digest(self) -> str:
+        return content_id(*(f"{w.shape} {w.astype('<f4').tobytes().hex()}" for w in self.weights))
+
+    def predict(self, triplets: TripletArray) -> npt.NDArray[np.uint8]:
+        """Return the middle frames (n, h, w, 3) uint8; the middle frames given are not looked at."""
+        import tensorflow as tf
+
+        from common.models.vfi.network import interpolate
+
+        weights = [tf.constant(w) for w in self.weights]
+        frames = np.empty((len(triplets), *triplets.shape[2:]), np.uint8)
+        for start in range(0, len(triplets), _BATCH):
+            outer = triplets[start : start + _BATCH, ::2].astype(np.float32) / 255.0
+            middle = interpolate(weights, tf.constant(outer[:, 0]), tf.constant(outer[:, 1])).numpy()
+            frames[start : start + _BATCH] = np.clip(np.rint(middle * 255.0), 0, 255)
+        return frames
+
+    def save(self, folder: Path) -> None:
+        """Write the model to `folder`, whole or not at all; an older one there is replaced."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            np.savez(staging / WEIGHTS_FILE, **{f"w{i:02d}": w for i, w in enumerate(self.weights)})  # type: ignore[arg-type]
+            stored = ModelFile(format=_FORMAT, kind=KIND, digest=self.digest)
+            (staging / MODEL_FILE).write_text(stored.model_dump_json(indent=1), encoding="utf-8")
+            staging.chmod(0o755)  # mkdtemp keeps it to this user; a champion is read by others
+            shutil.rmtree(folder, ignore_errors=True)
+            staging.rename(folder)
+        except OSError as error:
+            raise BadModel(f"the model cannot be written to {folder}: {error.strerror or error}; free space") from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def load_model(folder: Path) -> Interpolator:
+    """Read and verify the model in `folder`. Nothing in it is executed.
+
+    Raises
+    ------
+    BadModel
+        If a file is missing, damaged or of another kind; the message names it.
+    """
+    try:
+        stored = ModelFile.from_json((folder / MODEL_FILE).read_bytes())
+        with np.load(folder / WEIGHTS_FILE, allow_pickle=False) as file:
+            weights = tuple(file[name].astype(np.float32, copy=False) for name in sorted(file.files))
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, BadMessage) as error:
+        raise BadModel(
+            f"the model in {folder} is missing or damaged ({error}): restore it, "
+            "or roll back with `sentinel champions rollback`"
+        ) from error
+    model = Interpolator(weights)
+    if (stored.format, stored.kind) != (_FORMAT, KIND) or stored.digest != model.digest:
+        raise BadModel(
+            f"the model in {folder} is not what was saved there, or of another kind ({stored.kind}, not {KIND}): "
+            "restore it, or roll back with `sentinel champions rollback`"
+        )
+    return model

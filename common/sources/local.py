@@ -1,0 +1,255 @@
+"""Which files are sources: where they may lie, what kind they are, and what identifies their content."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+from common.contracts.batches import Source, SourceKind
+from common.contracts.ids import content_id
+from common.errors import BadSource, PathNotAllowed
+from common.settings import Settings
+from common.sources.media_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_passed_over, kind_of, natural_order
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: `C:` is a drive
+_DIGEST_BYTES = 16
+_HASH_STEP_BYTES = 1 << 20  # read in pieces, so that a file's size does not matter
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a source may measure. The defaults are those of the settings of the same names."""
+
+    max_pixels: int = 50_000_000
+    min_side: int = 32
+    max_file_bytes: int = 20_000_000_000
+    max_folder_files: int = 100_000
+    max_frames: int = 5_000_000
+    max_seconds: float = 200_000.0
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        return cls(
+            max_pixels=settings.max_pixels,
+            min_side=settings.min_side,
+            max_file_bytes=settings.max_file_bytes,
+            max_folder_files=settings.max_folder_files,
+            max_frames=settings.max_frames,
+            max_seconds=settings.max_seconds,
+        )
+
+    def check_size(self, name: str, width: int, height: int) -> None:
+        """Raise `BadSource` if frames of `width` x `height` pixels may not be decoded."""
+        if width * height > self.max_pixels:
+            raise BadSource(
+                f"{name} is {width} x {height} pixels, more than SENTINEL_MAX_PIXELS ({self.max_pixels}): "
+                "scale it down, or raise the setting if the machine has the memory"
+            )
+        if min(width, height) < self.min_side:
+            raise BadSource(
+                f"{name} is {width} x {height} pixels, less on a side than SENTINEL_MIN_SIDE ({self.min_side}): "
+                "send frames as the camera made them"
+            )
+
+    def check_length(self, name: str, frames: int, seconds: float) -> None:
+        """Raise `BadSource` if a source of so many frames and seconds may not be taken."""
+        if frames > self.max_frames:
+            raise BadSource(f"{name} has {frames} frames, more than SENTINEL_MAX_FRAMES ({self.max_frames}): cut it")
+        if seconds > self.max_seconds:
+            raise BadSource(
+                f"{name} lasts {seconds:.0f} s, longer than SENTINEL_MAX_SECONDS ({self.max_seconds:.0f}): cut it"
+            )
+
+
+def local_path(uri: str, roots: Sequence[Path]) -> Path:
+    """Return the file or folder that `uri` names, with every link resolved.
+
+    Parameters
+    ----------
+    uri : a path, or a `file://` URI
+    roots : folders that a source may lie in
+
+    Raises
+    ------
+    PathNotAllowed
+        If it lies under none of `roots`, be it by `..` or by a link.
+    BadSource
+        If `uri` is no path, or a URL of another scheme.
+    """
+    try:
+        path = Path(_path_part(uri)).resolve()
+        allowed = [root.resolve() for root in roots]
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name too long, a NUL in it
+        raise BadSource(
+            f"{uri!r} is no path that can be followed ({error}): send the path of a file or folder"
+        ) from error
+    if not any(path.is_relative_to(root) for root in allowed):
+        raise PathNotAllowed(
+            f"{path} lies under none of the allowed folders ({', '.join(map(str, allowed)) or 'there are none'}): "
+            "move it there, or add its folder to SENTINEL_ALLOWED_ROOTS"
+        )
+    return path
+
+
+def _path_part(uri: str) -> str:
+    match = _SCHEME.match(uri)
+    if match is None:
+        return uri
+    if match[1].lower() != "file":
+        # Room for fsspec: another scheme would be opened here, by the store that it names.
+        raise BadSource(
+            f"{uri!r}: sources at {match[1]}:// are not read yet; mount the storage and send a path or file:// URI"
+        )
+    parts = urlsplit(uri, allow_fragments=False)
+    if parts.netloc not in {"", "localhost"}:
+        raise BadSource(
+            f"{uri!r} names a file on host {parts.netloc!r}: a file URI has three slashes, file:///folder/file"
+        )
+    # A question mark may stand in a file's name; in a file URI it separates nothing.
+    return unquote(parts.path + (f"?{parts.query}" if parts.query else ""))
+
+
+def is_media(path: Path) -> bool:
+    """Say whether the name of `path` is that of a video or image, and not a hidden or temporary one."""
+    return kind_of(path.name) is not None and not is_passed_over(path.name)
+
+
+def describe_kind(path: Path) -> SourceKind:
+    """Return what kind of source `path` is, by its name; raise `BadSource` if it is none."""
+    if path.is_dir():
+        return SourceKind.FOLDER
+    kind = kind_of(path.name)
+    if kind is not None:
+        return kind
+    raise BadSource(
+        f"{path} is no video ({' '.join(sorted(VIDEO_SUFFIXES))}), no image ({' '.join(sorted(IMAGE_SUFFIXES))}) "
+        "and no folder of images: rename or convert it"
+    )
+
+
+def describe_source(path: Path, limits: Limits) -> Source:
+    """Return kind, size and digest of the file or folder at `path`. Reads every byte, decodes nothing.
+
+    The digest of a file depends on its content alone; that of a folder on
+    names, sizes and contents of its images.
+
+    Raises
+    ------
+    BadSource
+        If it is missing, empty, unreadable, too large, or no video, image or folder of images.
+    """
+    uri = _printable(path)
+    kind = describe_kind(path)
+    if kind is not SourceKind.FOLDER:
+        size, digest = _size_and_digest(path, limits)
+        return Source(uri=uri, kind=kind, size=size, digest=digest)
+    return source_of(path, describe_listing(path, limits))
+
+
+@dataclass(frozen=True)
+class ListedImage:
+    """One image of a folder: its name, its size in bytes, and the digest of its content."""
+
+    name: str
+    size: int
+    digest: str
+
+
+def source_of(folder: Path, listing: Sequence[ListedImage]) -> Source:
+    """Return the source that a folder with these images is. Its digest depends on their names, sizes and contents."""
+    digest = content_id(*(part for image in listing for part in (image.name, image.size, image.digest)))
+    return Source(
+        uri=_printable(folder),
+        kind=SourceKind.FOLDER,
+        size=sum(image.size for image in listing),
+        digest=digest,
+        names=tuple(image.name for image in listing),
+    )
+
+
+def describe_listing(folder: Path, limits: Limits) -> list[ListedImage]:
+    """Return the images right in `folder`, in natural order; raise `BadSource` as `describe_source` does."""
+    listing = []
+    for image in images_in(folder, limits):
+        _printable(image)
+        listing.append(ListedImage(image.name, *_size_and_digest(image, limits)))
+    return listing
+
+
+def images_in(folder: Path, limits: Limits) -> list[Path]:
+    """Return the images right in `folder`, in natural order of their names (`2.jpg` before `10.jpg`).
+
+    Raises
+    ------
+    BadSource
+        If there is none, there are too many, the folder cannot be read, or one is a link that leaves the folder.
+    """
+    try:
+        found = [p for p in folder.iterdir() if not is_passed_over(p.name) and kind_of(p.name) is SourceKind.IMAGE]
+        names = [p for p in found if not p.is_dir()]
+        home = folder.resolve()
+        strays = [p for p in names if p.is_symlink() and not p.resolve().is_relative_to(home)]
+    except OSError as error:
+        raise unreadable(folder, error) from error
+    if strays:
+        raise PathNotAllowed(f"{strays[0]} is a link that leaves its folder: put the image itself there")
+    if not names:
+        raise BadSource(f"{folder} holds no images ({' '.join(sorted(IMAGE_SUFFIXES))}): put some there, or remove it")
+    if len(names) > limits.max_folder_files:
+        raise BadSource(
+            f"{folder} holds {len(names)} images, more than SENTINEL_MAX_FOLDER_FILES "
+            f"({limits.max_folder_files}): split it"
+        )
+    # The name itself decides between `1.jpg` and `01.jpg`.
+    return sorted(names, key=lambda path: (natural_order(Path(path.name)), path.name))
+
+
+def check_file(path: Path, limits: Limits) -> int:
+    """Return the size of a regular file in bytes; raise `BadSource` if it cannot be a source."""
+    try:
+        seen = path.stat()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if not stat.S_ISREG(seen.st_mode):  # opening a pipe would wait for ever
+        raise BadSource(f"{path} is no regular file: send a video or image file")
+    if seen.st_size == 0:
+        raise BadSource(f"{path} is empty: send it again, whole")
+    if seen.st_size > limits.max_file_bytes:
+        raise BadSource(
+            f"{path} has {seen.st_size} bytes, more than SENTINEL_MAX_FILE_BYTES ({limits.max_file_bytes}): "
+            "cut it into parts, or raise the setting"
+        )
+    return seen.st_size
+
+
+def unreadable(path: Path, error: OSError) -> BadSource:
+    """Return the error that says why the system does not let `path` be read."""
+    return BadSource(f"{path} cannot be read ({error.strerror or error}): check that it exists and its permissions")
+
+
+def _size_and_digest(path: Path, limits: Limits) -> tuple[int, str]:
+    check_file(path, limits)
+    digest, size = hashlib.blake2b(digest_size=_DIGEST_BYTES), 0
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_HASH_STEP_BYTES):
+                digest.update(piece)
+                size += len(piece)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return size, digest.hexdigest()
+
+
+def _printable(path: Path) -> str:
+    """Return `path` as text that can be sent; a name on disk may be bytes that are no text."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise BadSource(f"{str(path)!r} has a name that is not valid UTF-8: rename it") from error
+    return str(path)

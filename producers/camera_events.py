@@ -1,0 +1,202 @@
+"""Turns Stream entries into Celery tasks, by consumer group, acknowledging after the send.
+
+    sentinel:ingest  --CloudEvent-->  embed
+    sentinel:events  --FAIL-------->  retrain, once the model's cool-down is over
+
+Cameras and other programs that are not Celery clients write to `sentinel:ingest`
+and never to a broker list: one malformed message there ends a Celery worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from pathlib import PurePosixPath
+from typing import Literal, Self
+from urllib.parse import unquote, urlsplit
+
+import redis
+from kombu.exceptions import OperationalError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from common import broker
+from common.contracts.batches import Submission
+from common.contracts.dead_letters import DeadLetterKind
+from common.contracts.events import FRAME_EVENT, EventType
+from common.contracts.ids import Message, describe
+from common.contracts.verdicts import Verdict
+from common.errors import Backlogged, BadMessage, BrokerUnavailable, Refused, SentinelError
+from common.ingest.accept import Intake
+from common.store import Store, keys
+from common.store.event_log import read_event
+from common.store.ingest import GroupReader, offer
+
+log = logging.getLogger(__name__)
+
+_BLOCK_MS = 500  # how long one read waits; also how soon a stop or a due retraining is noticed
+_COUNT = 100  # entries a read
+_CLAIM_AFTER_SECONDS = 30.0  # entries of a bridge that died are taken over after this
+_LOST_TASK_SECONDS = 60.0  # a retraining whose task was lost is asked for again after this
+_PAUSE_SECONDS = 1.0  # between attempts while Redis is away
+_STREAM_OF_SOURCE = "cameras"  # `/cameras/cam7` is stream cam7: the collection's name is not part of it
+
+
+class CameraEvent(BaseModel):
+    """A CloudEvent 1.0 flattened into Stream fields. Extension attributes are allowed and ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    specversion: Literal["1.0"]
+    id: str = Field(min_length=1, max_length=512)
+    source: str = Field(min_length=1, max_length=512)
+    type: str
+    time: str | None = None
+    datacontenttype: str | None = None
+    dataref: str | None = Field(None, min_length=1, max_length=4096)
+    data: bytes | None = Field(None, min_length=1)
+
+    @field_validator("type")
+    @classmethod
+    def _known_type(cls, value: str) -> str:
+        if value != FRAME_EVENT:
+            raise ValueError(f"only {FRAME_EVENT} is taken here")
+        return value
+
+    @model_validator(mode="after")
+    def _one_payload(self) -> Self:
+        if (self.dataref is None) == (self.data is None):
+            raise ValueError("an event carries exactly one of dataref (a file URI) and data (an encoded image)")
+        return self
+
+    @property
+    def stream(self) -> str:
+        """The stream that the event belongs to: the path of its source, less a leading `cameras`."""
+        path = PurePosixPath(unquote(urlsplit(self.source).path))
+        parts = [part for part in path.parts if part != "/"]
+        if len(parts) > 1 and parts[0] == _STREAM_OF_SOURCE:
+            parts = parts[1:]
+        return "/".join(parts)
+
+    @property
+    def key(self) -> str:
+        """What makes the event this event and no other: source and id, as CloudEvents says."""
+        return f"{self.source}\n{self.id}"
+
+    @classmethod
+    def parse(cls, fields: dict[str, bytes]) -> CameraEvent:
+        """Validate the fields of an entry; raise `BadMessage` naming those that are wrong."""
+        try:
+            texts = {name: value if name == "data" else value.decode() for name, value in fields.items()}
+            return cls.model_validate(texts)
+        except UnicodeDecodeError as error:
+            raise BadMessage(f"a field of the event is not UTF-8 text: {error}") from error
+        except ValidationError as error:
+            raise BadMessage(f"not a CloudEvent 1.0 with a frame: {describe(error)}") from error
+
+
+class RawEntry(Message):
+    """The fields of a Stream entry as they were, latin-1 so that every byte survives JSON."""
+
+    fields: dict[str, str]
+
+    @classmethod
+    def of(cls, fields: dict[str, bytes]) -> RawEntry:
+        return cls(fields={name: value.decode("latin-1") for name, value in fields.items()})
+
+    def send(self, store: Store) -> None:
+        """Put the entry on `sentinel:ingest` again."""
+        restored = {name: value.encode("latin-1") for name, value in self.fields.items()}
+        offer(store.client, restored)
+
+
+class Bridge:
+    """One bridge process. Any number may run: the consumer groups share the entries out."""
+
+    def __init__(self, store: Store, intake: Intake) -> None:
+        self.store = store
+        self.intake = intake
+        consumer = f"{socket.gethostname()}-{os.getpid()}"
+        self._frames = GroupReader(
+            store.client, keys.INGEST, "bridge", consumer, claim_after=_CLAIM_AFTER_SECONDS, consume=True
+        )
+        self._fails = GroupReader(store.client, keys.EVENTS, "retrain", consumer, claim_after=_CLAIM_AFTER_SECONDS)
+        self._stop = threading.Event()
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; while Redis is away, wait and go on."""
+        self._stop = stop
+        while not stop.is_set():
+            try:
+                self.step()
+            except (redis.RedisError, OperationalError, BrokerUnavailable, OSError) as error:
+                log.warning("Redis does not answer (%s), trying again", error)
+                stop.wait(_PAUSE_SECONDS)
+
+    def step(self) -> int:
+        """Handle what is there, waiting briefly for more; return the number of entries handled."""
+        handled = 0
+        for entry_id, fields in self._fails.read(count=_COUNT, block_ms=1):
+            self._take_verdict(entry_id, fields)
+            self._fails.acknowledge(entry_id)
+            handled += 1
+        handled += self._take_frames()
+        for model in self.store.champions.take_due(again_after=_LOST_TASK_SECONDS):
+            broker.send_retrain(model)
+        return handled
+
+    def _take_frames(self) -> int:
+        """Take in what cameras sent. While Redis holds too much, it stays where it is, in its order."""
+        handled = 0
+        for entry_id, fields in self._frames.read(count=_COUNT, block_ms=_BLOCK_MS):
+            if not self._wait_for_room():
+                break
+            self._take_frame(entry_id, fields)
+            self._frames.acknowledge(entry_id)
+            handled += 1
+        return handled
+
+    def _wait_for_room(self) -> bool:
+        """Return once Redis has room for more work; False if the bridge is to stop."""
+        said = False
+        while True:
+            try:
+                self.store.require_room()
+                return True
+            except Backlogged as error:
+                if not said:
+                    log.warning("camera events wait: %s", error)
+                said = True
+            if self._stop.wait(_PAUSE_SECONDS):
+                return False
+
+    def _take_frame(self, entry_id: str, fields: dict[str, bytes]) -> Submission:
+        stream = ""
+        try:
+            event = CameraEvent.parse(fields)
+            stream = event.stream
+            if event.data is not None:
+                return self.intake.accept_data(stream, event.data, event_key=event.key)
+            became = self.intake.accept_file(stream, event.dataref or "", event_key=event.key)
+            if became is Submission.CHANGED:
+                return self.intake.accept_one_by_one(stream, event.dataref or "", event_key=event.key)
+            return became
+        except (Refused, SentinelError) as error:
+            if isinstance(error, BrokerUnavailable):
+                raise
+            subject = fields.get("id", entry_id.encode()).decode(errors="replace")
+            self.intake.bury(
+                DeadLetterKind.EVENT, stream, f"event {subject}", error, RawEntry.of(fields), version=entry_id
+            )
+            return Submission.REJECTED
+
+    def _take_verdict(self, entry_id: str, fields: dict[str, bytes]) -> None:
+        try:
+            event = read_event(entry_id, fields)
+            if event.type is EventType.VERDICT_FAIL:
+                self.store.champions.note_fail(event.model, event.id, Verdict.from_json(event.data))
+        except BadMessage as error:
+            self.intake.bury(
+                DeadLetterKind.EVENT, "", f"entry {entry_id}", error, RawEntry.of(fields), version=entry_id
+            )

@@ -1,0 +1,160 @@
+"""The stateless one-shot: sources and a baseline in, a typed verdict out. No Redis, no Celery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from common.baselines.storage import StoredBaseline
+from common.contracts.batches import SourceKind
+from common.contracts.ids import Message
+from common.contracts.verdicts import Cause, FrameTime, Remedy, Status, Verdict, worst
+from common.drift.frame_buffer import Tape
+from common.drift.windows import WindowState
+from common.errors import BadSource, BaselineMismatch, WindowNotFull
+from common.extraction import Extractor
+from common.features import FeatureBlock
+from common.judging import Thresholds, judge_block
+from common.modalities.video.decode import probe
+from common.modalities.video.sampling import sampled_count
+from common.settings import Settings
+from common.sources.local import describe_kind, is_media
+from sentinel.cli.console import FrameProgress
+
+STREAM = "check"
+"""Name of the stream that a one-shot check judges: nobody else sees it."""
+_BLOCK_FRAMES = 64  # frames a step: bounds memory and moves the progress bar
+
+
+class CheckResult(Message):
+    """What `sentinel check` found. The whole fails if any window does; its figures are the worst window's."""
+
+    status: Status
+    drift_score: float = Field(ge=0, le=1)
+    p_value: float = Field(ge=0, le=1)
+    cause: Cause | None
+    remedy: Remedy | None
+    began: FrameTime | None = Field(description="the change that the first failed window saw")
+    baseline: str
+    baseline_id: str
+    frames: int = Field(ge=1)
+    windows: tuple[Verdict, ...]
+
+
+class CheckFailure(Message):
+    """What is written in place of a result when there is none: `status` is ERROR."""
+
+    status: str = "ERROR"
+    error: str
+    message: str
+
+
+def find_sources(path: Path) -> list[Path]:
+    """Return what `path` holds, in order: itself, or the videos and folders of images below it.
+
+    Images that lie beside videos are posters and thumbnails, not footage.
+
+    Raises
+    ------
+    BadSource
+        If there is nothing to judge.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise BadSource(f"{path} does not exist: name a video, an image, or a folder of them")
+    children = sorted(child for child in path.iterdir() if not child.name.startswith("."))
+    media = [child for child in children if child.is_file() and is_media(child)]
+    found = [child for child in media if describe_kind(child) is SourceKind.VIDEO]
+    if media and not found:
+        found = [path]  # images only: the folder is one batch
+    for child in children:
+        if child.is_dir():
+            found += _below(child)
+    if not found:
+        raise BadSource(f"{path} holds no videos or images: put the footage there")
+    return found
+
+
+def _below(folder: Path) -> list[Path]:
+    try:
+        return find_sources(folder)
+    except BadSource:
+        return []
+
+
+def check(
+    paths: Sequence[Path], stored: StoredBaseline, extractor: Extractor, settings: Settings, progress: FrameProgress
+) -> CheckResult:
+    """Judge the sources at `paths`, one after the other, as one stream.
+
+    Raises
+    ------
+    BaselineMismatch
+        If this machine cannot make the features that the baseline is made of.
+    BadSource
+        If a source cannot be read.
+    WindowNotFull
+        If all sources together do not fill one window.
+    """
+    recipe = stored.baseline.recipe
+    if settings.sample_fps is not None and settings.sample_fps != recipe.sample_fps:
+        raise BaselineMismatch(
+            f"SENTINEL_SAMPLE_FPS is {settings.sample_fps:g}, but the baseline was sampled at "
+            f"{recipe.sample_fps or 'every frame'}: unset it, or build a baseline at that rate"
+        )
+    extractor.require(recipe)
+    state, tape, verdicts, frames = WindowState(), Tape(), list[Verdict](), 0
+    for path in paths:
+        kind = describe_kind(path)
+        promised = sampled_count(probe(path, kind, extractor.limits), recipe.sample_fps)
+        with progress.source(path.name, promised) as ticker:
+            blocks = extractor.blocks(path, kind, uri=str(path), sample_fps=recipe.sample_fps, size=_BLOCK_FRAMES)
+            for block, opens, closes in with_edges(blocks, extractor.empty()):
+                ticker.advance(len(block))
+                frames += len(block)
+                state, judged = judge_block(
+                    state,
+                    tape,
+                    block,
+                    stored=stored,
+                    thresholds=Thresholds.of(settings),
+                    stream=STREAM,
+                    batch_frames=promised,
+                    opens_batch=opens,
+                    closes_batch=closes,
+                )
+                tape.forget(state.latest(stored.baseline.rule).start)
+                verdicts += [row.verdict for row in judged]
+    if not verdicts:
+        raise WindowNotFull(
+            f"{frames} frames were sampled, and a window of baseline {stored.baseline.name!r} needs "
+            f"{stored.baseline.rule.frames}: give more footage, or rebuild it with a smaller SENTINEL_WINDOW_FRAMES"
+        )
+    speaker = worst(verdicts)
+    return CheckResult(
+        status=speaker.status,
+        drift_score=speaker.drift_score,
+        p_value=speaker.p_value,
+        cause=speaker.cause,
+        remedy=speaker.remedy,
+        began=next((verdict.began for verdict in verdicts if verdict.status is Status.FAIL), None),
+        baseline=stored.baseline.name,
+        baseline_id=stored.id,
+        frames=frames,
+        windows=tuple(verdicts),
+    )
+
+
+def with_edges(blocks: Iterator[FeatureBlock], empty: FeatureBlock) -> Iterator[tuple[FeatureBlock, bool, bool]]:
+    """Yield each block with whether it is the first and whether it is the last; one empty block if there is none."""
+    before: FeatureBlock | None = None
+    first = True
+    for block in blocks:
+        if before is not None:
+            yield before, first, False
+            first = False
+        before = block
+    yield (before if before is not None else empty), first, True

@@ -1,0 +1,119 @@
+"""`sentinel baseline build | list | show`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.errors import BadBaseline, SentinelError
+from common.settings import get_settings
+from sentinel.cli.console import err, frame_progress, out, print_json, print_messages, table
+
+app = typer.Typer(help="Make and look at golden baselines.", no_args_is_help=True)
+
+_LONGEST_LIST = 12  # items shown in a table
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@app.command()
+def build(
+    sources: Annotated[list[Path], typer.Argument(help="Golden footage: videos, image folders, or folders of them.")],
+    name: Annotated[str, typer.Option(help="What to call it.")],
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", help="Folder to keep it in [SENTINEL_BASELINES_DIR].")
+    ] = None,
+    backbone: Annotated[str, typer.Option(help="Embedding model [SENTINEL_BACKBONE].")] = "",
+    weights: Annotated[str, typer.Option(help="imagenet, a file, or random:SEED [SENTINEL_WEIGHTS].")] = "",
+    precision: Annotated[str, typer.Option(help="f32, bf16 or int8 [SENTINEL_PRECISION].")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Take the place of a baseline of the same name.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn from golden footage what a stream looks like when all is well."""
+    from common.backbones import load_backbone
+    from common.baselines.build import build_baseline, check_name
+    from common.extraction import Extractor
+    from common.sources.local import Limits
+    from sentinel.check import find_sources
+
+    check_name(name)
+    target = (out_dir or get_settings().baselines_dir) / name
+    if target.exists() and not replace:
+        raise BadBaseline(f"there is a baseline {name!r} in {target.parent}: say --replace, or choose another --name")
+    asked = {"backbone": backbone, "weights": weights, "precision": precision}
+    chosen = {key: value for key, value in asked.items() if value}
+    settings = get_settings().model_copy(update=chosen)
+    paths = [path for source in sources for path in find_sources(source)]
+    err.print(f"backbone {settings.backbone}, weights {settings.weights}")
+    extractor = Extractor(load_backbone(settings), Limits.from_settings(settings))
+    with frame_progress() as progress:
+        stored = build_baseline(paths, name, target, extractor, settings, progress)
+    manifest = stored.baseline.to_manifest()
+    if as_json:
+        print_json(manifest.model_dump_json())
+        return
+    out.print(f"baseline [bold]{name}[/] in {stored.folder}")
+    show_manifest(manifest.model_dump(mode="json"), stored.id)
+
+
+@app.command("list")
+def list_(as_json: JsonOption = False) -> None:
+    """List the baselines in SENTINEL_BASELINES_DIR."""
+    from common.baselines.storage import list_baselines, read_manifest
+
+    folder = get_settings().baselines_dir
+    files, damaged = [], list[str]()
+    for path in list_baselines(folder):
+        try:
+            files.append(read_manifest(path))
+        except SentinelError as error:
+            damaged.append(f"[red]{path.name} cannot be used[/]: {error}")
+    for line in damaged:
+        err.print(line)
+    if as_json:
+        print_messages([file.manifest for file in files])
+        return
+    if not files and not damaged:
+        out.print(f"no baselines in {folder}: make one with `sentinel baseline build FILES --name NAME`")
+        return
+    rows = [[f.manifest.name, f.digest[:12], f.manifest.recipe.backbone, str(f.manifest.rule.frames)] for f in files]
+    table(f"Baselines in {folder}", ["name", "id", "backbone", "window, frames"], rows)
+
+
+@app.command()
+def show(name: str, as_json: JsonOption = False) -> None:
+    """Show how a baseline was made."""
+    from common.baselines.storage import find_baseline, load_baseline
+
+    stored = load_baseline(find_baseline(name, get_settings().baselines_dir))
+    manifest = stored.baseline.to_manifest()
+    if as_json:
+        print_json(manifest.model_dump_json())
+    else:
+        show_manifest(manifest.model_dump(mode="json"), stored.id)
+
+
+def show_manifest(fields: dict[str, object], digest: str) -> None:
+    rows = [["id", digest]]
+    for name, value in fields.items():
+        if name == "created_at" and isinstance(value, float):
+            rows.append([name, f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M} UTC"])
+            continue
+        if isinstance(value, dict):
+            rows += [[f"{name}.{key}", _text(item)] for key, item in value.items()]
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for position, row in enumerate(value):
+                rows += [[f"{name}[{position}].{key}", _text(item)] for key, item in row.items()]
+        else:
+            rows.append([name, _text(value)])
+    table("How it was made", ["what", "value"], rows)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list) and len(value) > _LONGEST_LIST:
+        return f"{len(value)} values, see --json"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "every frame" if value is None else str(value)

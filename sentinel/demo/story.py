@@ -1,0 +1,284 @@
+"""The story in two minutes, told by the real parts: Redis, Celery workers, video, training.
+
+baseline -> clean footage passes -> sabotaged footage fails, with its causes ->
+one retraining -> champion v2 -> the same footage passes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from common.contracts.batches import BatchReport
+from common.contracts.events import Event, EventType
+from common.contracts.models import ChampionRecord, RetrainReport
+from common.contracts.verdicts import Cause, Status, Verdict, worst
+from common.errors import SentinelError
+from common.settings import Settings, get_settings
+from common.store import Store
+from sentinel.cli.console import err, out, table
+from sentinel.demo.footage import FAULTS, drop, prepare
+from sentinel.stack.stack import LocalStack, wait_for_workers
+
+STREAM = "dock"
+MODEL = "demo"
+_STEP_SECONDS = 90.0  # what no step takes on two cores; a stuck story ends with the step's name
+_IMAGENET_PATIENCE_SECONDS = 4.0
+_SEEDED_WEIGHTS = "random:0"
+_COOLDOWN_SECONDS = 15.0  # long enough for three batches to fail on two slow cores
+_RETRAIN_SECONDS = 8.0
+
+
+class StoryWentOtherwise(SentinelError):
+    """A step of the demo did not end as it should."""
+
+
+@dataclass
+class Step:
+    """One line of the closing table."""
+
+    name: str
+    outcome: str
+    seconds: float
+
+
+@dataclass
+class Story:
+    """Listens to the events, and remembers what happened."""
+
+    store: Store
+    seen: str = "-"
+    events: list[Event] = field(default_factory=list)
+
+    def listen(self) -> Iterator[Event]:
+        for event in self.store.logbook.events(after=self.seen):
+            self.seen = event.entry_id
+            self.events.append(event)
+            yield event
+
+    def wait_for(self, what: str, enough: Callable[[], bool], look: Callable[[Event], None] = lambda _: None) -> None:
+        """Take events in until `enough`; raise `StoryWentOtherwise` naming `what` if that takes too long."""
+        deadline = time.monotonic() + _STEP_SECONDS
+        while True:
+            for event in self.listen():
+                look(event)
+            if enough():
+                return
+            if time.monotonic() > deadline:
+                raise StoryWentOtherwise(f"{what} did not happen within {_STEP_SECONDS:.0f} s; the logs say why")
+            time.sleep(0.1)
+
+    def complete(self, path: Path) -> bool:
+        return any(
+            event.type is EventType.BATCH_COMPLETE and BatchReport.from_json(event.data).uri == str(path)
+            for event in self.events
+        )
+
+    def verdicts(self, path: Path) -> list[Verdict]:
+        kinds = (EventType.VERDICT_PASS, EventType.VERDICT_FAIL)
+        verdicts = [Verdict.from_json(event.data) for event in self.events if event.type in kinds]
+        return [verdict for verdict in verdicts if verdict.sources == (str(path),)]
+
+    def count(self, kind: EventType) -> int:
+        return sum(event.type is kind for event in self.events)
+
+
+def run_demo(video: Path | None, keep: Path | None) -> int:
+    """Tell the story; return the exit code. `video` is the user's footage, `keep` a folder to leave everything in."""
+    folder = _fresh_folder(keep)
+    steps: list[Step] = []
+    began = time.monotonic()
+    try:
+        with _environment(folder) as settings:
+            _tell(settings, folder, video, steps)
+    except SentinelError as error:
+        steps.append(Step("the story went otherwise", f"[red]{type(error).__name__}: {error}[/]", 0.0))
+        _closing(steps, time.monotonic() - began)
+        out.print(f"everything is in {folder}, the processes' logs in {folder / 'state' / 'logs'}")
+        return 1
+    _closing(steps, time.monotonic() - began)
+    if keep is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        out.print(f"footage, baseline, champion and logs are in {folder}")
+    out.print("next: `sentinel baseline build YOUR_FOOTAGE --name NAME`, then `SENTINEL_BASELINE=NAME sentinel up`")
+    return 0
+
+
+def _tell(settings: Settings, folder: Path, video: Path | None, steps: list[Step]) -> None:
+    with _step(steps, "footage") as done:
+        footage = prepare(folder / "footage", video, err.print)
+        done(f"golden, clean and {len(footage.sabotaged)} sabotaged clips, {footage.origin}")
+    with _step(steps, "golden baseline") as done:
+        done(_build(footage.golden, settings))
+    with _stack(settings, steps) as store:
+        story = Story(store)
+        with _step(steps, "clean batch") as done:
+            done(_expect(story, settings, [footage.clean], Status.PASS))
+        with _step(steps, "sabotaged batches") as done:
+            done(_expect(story, settings, footage.sabotaged, Status.FAIL))
+        with _step(steps, "retraining") as done:
+            done(_await_champion(story))
+        with _step(steps, "same footage again") as done:
+            done(_expect(story, settings, footage.again, Status.PASS))
+        if (number := story.count(EventType.RETRAIN_STARTED)) != 1:
+            raise StoryWentOtherwise(f"there were {number} retrainings, and one was due")
+
+
+def _build(golden: Path, settings: Settings) -> str:
+    from common.backbones import load_backbone
+    from common.baselines.build import build_baseline
+    from common.extraction import Extractor
+    from common.sources.local import Limits
+    from sentinel.cli.console import frame_progress
+
+    extractor = Extractor(load_backbone(settings), Limits.from_settings(settings))
+    with frame_progress() as progress:
+        stored = build_baseline([golden], MODEL, settings.baselines_dir / MODEL, extractor, settings, progress)
+    return f"{stored.baseline.name}, id {stored.id[:12]}, weights {settings.weights}"
+
+
+def _expect(story: Story, settings: Settings, clips: Sequence[Path], wanted: Status) -> str:
+    """Drop `clips`, wait for their verdicts, and hold them against `wanted` and, on FAIL, the cause."""
+    dropped = [drop(clip, settings.watch_dir / STREAM) for clip in clips]
+    story.wait_for(
+        f"a verdict on {', '.join(path.name for path in dropped)}",
+        lambda: all(story.complete(path) for path in dropped),
+    )
+    told = []
+    for path in dropped:
+        verdicts = story.verdicts(path)
+        if not verdicts:
+            raise StoryWentOtherwise(f"{path.name} was too short for a verdict")
+        speaker = worst(verdicts)
+        line = f"{path.stem}: {speaker.status}, score {speaker.drift_score:.2f}, p {speaker.p_value:.2g}"
+        line += f", cause {speaker.cause}" if speaker.cause else ""
+        told.append(line)
+        err.print(f"    {line}")
+        if speaker.status is not wanted:
+            raise StoryWentOtherwise(f"{path.name} should be {wanted}: {line}")
+        expected = _expected_cause(path)
+        if wanted is Status.FAIL and speaker.cause is not expected:
+            raise StoryWentOtherwise(f"{path.name} failed for {speaker.cause}, and the fault in it is {expected}")
+    return "; ".join(told)
+
+
+def _expected_cause(path: Path) -> Cause | None:
+    return next((Cause(fault) for fault in FAULTS if fault in path.stem), None)
+
+
+def _await_champion(story: Story) -> str:
+    def show(event: Event) -> None:
+        if event.type in {EventType.RETRAIN_STARTED, EventType.RETRAIN_PROGRESS}:
+            report = RetrainReport.from_json(event.data)
+            err.print(f"    {report.stage}: {report.progress:.0%} {report.detail} ({report.merged_fails} FAILs merged)")
+        if event.type is EventType.CHALLENGER_REJECTED:
+            raise StoryWentOtherwise(f"the challenger was rejected: {RetrainReport.from_json(event.data).detail}")
+
+    for event in story.events:
+        show(event)
+    story.wait_for("a new champion", lambda: story.count(EventType.CHAMPION_PROMOTED) > 0, show)
+    record = next(
+        ChampionRecord.from_json(event.data) for event in story.events if event.type is EventType.CHAMPION_PROMOTED
+    )
+    return f"champion v{record.version}: {record.reason}"
+
+
+# --- the stage ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _step(steps: list[Step], name: str) -> Iterator[Callable[[str], None]]:
+    """Announce a step, time it, and put its outcome on the closing table."""
+    out.print(f"[bold cyan]{len(steps) + 1}. {name}[/] ...")
+    began = time.monotonic()
+    said: list[str] = []
+    yield said.append
+    seconds = time.monotonic() - began
+    outcome = said[-1] if said else ""
+    steps.append(Step(name, outcome, seconds))
+    out.print(f"   {outcome} [dim]({seconds:.1f} s)[/]")
+
+
+@contextmanager
+def _environment(folder: Path) -> Iterator[Settings]:
+    """Settings of the demo's own, in the environment, because the stack's processes read them there."""
+    own = {
+        "SENTINEL_STATE_DIR": str(folder / "state"),
+        "SENTINEL_WATCH_DIR": str(folder / "incoming"),
+        "SENTINEL_BASELINES_DIR": str(folder / "baselines"),
+        "SENTINEL_BASELINE": MODEL,
+        "SENTINEL_FLOWER_PORT": "0",
+        "SENTINEL_SETTLE_SECONDS": "1.0",
+        "SENTINEL_COOLDOWN_SECONDS": str(_COOLDOWN_SECONDS),
+        "SENTINEL_RETRAIN_SECONDS": str(_RETRAIN_SECONDS),
+        "SENTINEL_STREAM_BASELINES": "{}",
+    }
+    before = dict(os.environ)
+    os.environ.pop("SENTINEL_REDIS_URL", None)  # the demo never touches a Redis that others use
+    if "SENTINEL_WEIGHTS" not in os.environ:
+        own["SENTINEL_WEIGHTS"] = _choose_weights()
+    os.environ.update(own)
+    get_settings.cache_clear()
+    try:
+        yield get_settings()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        get_settings.cache_clear()
+
+
+def _choose_weights() -> str:
+    from common.backbones import imagenet_available
+
+    if imagenet_available(_IMAGENET_PATIENCE_SECONDS):
+        out.print("weights: [bold]imagenet[/]")
+        return "imagenet"
+    out.print(
+        f"weights: [bold]{_SEEDED_WEIGHTS}[/], because ImageNet weights cannot be had here within a few seconds. "
+        "The camera-quality sensors do not need them; the embedding view is weaker."
+    )
+    return _SEEDED_WEIGHTS
+
+
+@contextmanager
+def _stack(settings: Settings, steps: list[Step]) -> Iterator[Store]:
+    stack = LocalStack(settings, lambda line: err.print(f"    {line}"))
+    stop = threading.Event()
+    try:
+        with _step(steps, "start the stack") as done:
+            info = stack.start()
+            tending = threading.Thread(target=stack.run, args=(stop,), daemon=True)
+            tending.start()
+            if missing := wait_for_workers(info.redis_url, {"embed", "reduce", "retrain"}, _STEP_SECONDS):
+                raise StoryWentOtherwise(f"workers that did not start: {', '.join(sorted(missing))}")
+            done(f"Redis {info.redis_url}, {len(stack.pids())} processes, Flower {info.flower_url}")
+        yield Store(info.redis_url, settings)
+        stop.set()
+        tending.join()
+    finally:
+        stop.set()
+        with _step(steps, "stop the stack") as done:
+            stack.stop()
+            done("every process is gone")
+
+
+def _fresh_folder(keep: Path | None) -> Path:
+    if keep is None:
+        return Path(tempfile.mkdtemp(prefix="sentinel-demo-"))
+    keep = keep.resolve()
+    keep.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=keep))
+
+
+def _closing(steps: list[Step], seconds: float) -> None:
+    rows = [[str(i), step.name, step.outcome, f"{step.seconds:.1f}"] for i, step in enumerate(steps, 1)]
+    table("The story", ["", "step", "outcome", "s"], rows)
+    out.print(f"{seconds:.0f} s in all")

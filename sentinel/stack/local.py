@@ -1,0 +1,45 @@
+"""Finding the Redis that commands on this machine should speak to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from common.errors import BrokerUnavailable
+from common.settings import Settings
+from common.store import Store
+from sentinel.stack.stack import read_info
+
+
+def redis_url(settings: Settings) -> str:
+    """Return the Redis that is set, else the embedded one of the stack that runs here."""
+    if settings.redis_url:
+        return settings.redis_url
+    info = read_info(settings.state_dir)
+    if info is None:
+        raise BrokerUnavailable(
+            f"no stack runs in {settings.state_dir} and SENTINEL_REDIS_URL is not set: "
+            "start one with `sentinel up`, or name your Redis"
+        )
+    return info.redis_url
+
+
+def settings_of_stack(settings: Settings) -> Settings:
+    """Return `settings` with what the stack that runs here was started with, where they leave it open."""
+    info = read_info(settings.state_dir)
+    if info is None:
+        return settings
+    given = settings.model_fields_set
+    theirs: dict[str, object] = {
+        "redis_url": info.redis_url,
+        "baseline": info.baseline,
+        "stream_baselines": info.stream_baselines,
+        "watch_dir": Path(info.watch_dir),
+        "baselines_dir": Path(info.baselines_dir or settings.baselines_dir),
+        "allowed_roots": tuple(Path(root) for root in info.allowed_roots),
+    }
+    return settings.model_copy(update={name: value for name, value in theirs.items() if name not in given})
+
+
+def open_store(settings: Settings) -> Store:
+    """Connect to the Redis of `redis_url`."""
+    return Store(redis_url(settings), settings)

@@ -1,0 +1,214 @@
+"""What goes wrong with cameras, as pure functions on frames.
+
+Severity runs from 1 (a person has to look twice) to 5 (gross). All sizes are in
+pixels of the frame as it is, all light levels in its 8-bit values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from common.features import FloatArray, Image
+
+
+class Fault(StrEnum):
+    """A fault; where a verdict can name it as a cause, under the same name."""
+
+    NOISE = "noise"
+    """Sensor noise: independent and Gaussian in every pixel and channel."""
+    BLUR = "blur"
+    """Out of focus."""
+    LOW_LIGHT = "low_light"
+    """Less light: all values scaled down."""
+    OVER_EXPOSURE = "over_exposure"
+    """Too much light: values scaled up, and cut off at white."""
+    COMPRESSION = "compression"
+    """A starved encoder: JPEG of low quality."""
+    COLOUR_CAST = "colour_cast"
+    """A wrong white balance: one channel up, another down, which ones the seed says."""
+    LOW_CONTRAST = "low_contrast"
+    """Fog or a dirty lens: mixed with light grey."""
+    MOTION_BLUR = "motion_blur"
+    """A shaking mount or a long exposure: smeared along a line, whose angle the seed says."""
+    FROZEN = "frozen"
+    """The picture stands still for a number of frames at a time."""
+    BLACK = "black"
+    """The signal drops out: some frames of every twenty are black."""
+    COVERED = "covered"
+    """Something dark in front of the lens, from a side that the seed says."""
+    CAMERA_MOVED = "camera_moved"
+    """The camera points elsewhere, in a direction that the seed says; the edge is filled with its mirror image."""
+
+
+# One row a fault, one column a severity from 1 to 5.
+SEVERITIES: dict[Fault, tuple[float, float, float, float, float]] = {
+    Fault.NOISE: (4, 8, 15, 25, 40),  # standard deviation, grey levels
+    Fault.BLUR: (0.7, 1.2, 2.0, 4.0, 6.0),  # Gaussian sigma, pixels
+    Fault.LOW_LIGHT: (0.8, 0.6, 0.4, 0.2, 0.1),  # gain
+    Fault.OVER_EXPOSURE: (1.2, 1.5, 2.0, 3.0, 4.5),  # gain
+    Fault.COMPRESSION: (50, 30, 15, 7, 3),  # JPEG quality
+    Fault.COLOUR_CAST: (0.05, 0.1, 0.2, 0.35, 0.5),  # one channel's gain is 1 + this, another's 1 - this
+    Fault.LOW_CONTRAST: (0.15, 0.3, 0.5, 0.7, 0.85),  # share of fog
+    Fault.MOTION_BLUR: (3, 5, 9, 15, 25),  # length of the smear, pixels
+    Fault.FROZEN: (3, 8, 24, 72, math.inf),  # frames that each picture stands for
+    Fault.BLACK: (0.1, 0.25, 0.5, 0.75, 1.0),  # share of frames
+    Fault.COVERED: (0.15, 0.3, 0.5, 0.75, 0.95),  # share of the frame
+    Fault.CAMERA_MOVED: (0.02, 0.05, 0.1, 0.2, 0.4),  # shift, as a share of the frame's longer side
+}
+
+_Levels = npt.NDArray[np.float64]
+_LEVELS: _Levels = np.arange(256, dtype=np.float64)
+_FOG_LEVEL = 200.0
+_COVER_LEVEL = 18.0  # nothing in front of a lens is quite black
+_BLACK_CYCLE = 20  # frames
+_FAMILY = 0x5E  # sets these random numbers apart from those of other users of the same seed
+
+
+def sabotage_frames(images: Iterable[Image], fault: Fault, severity: int, seed: int = 0) -> Iterator[Image]:
+    """Yield each of `images` with `fault` in it.
+
+    Parameters
+    ----------
+    images : each (height, width, 3) uint8, RGB; never changed in place
+    severity : 1 to 5
+    seed : equal seeds give equal frames
+
+    Raises
+    ------
+    ValueError
+        If there is no such severity.
+    """
+    amount = amount_of(fault, severity)
+    shown: Image | None = None
+    for index, image in enumerate(images):
+        if fault is not Fault.FROZEN:
+            yield sabotage_frame(image, fault, severity, seed, index)
+            continue
+        stuck = (
+            shown is not None and shown.shape == image.shape and not (amount < math.inf and index % int(amount) == 0)
+        )
+        shown = shown if stuck and shown is not None else image
+        yield shown
+
+
+def sabotage_frame(image: Image, fault: Fault, severity: int, seed: int = 0, index: int = 0) -> Image:
+    """Return `image`, which is frame number `index` of its source, with `fault` in it.
+
+    One frame alone cannot be frozen: it is returned as it is.
+    """
+    amount = amount_of(fault, severity)
+    if fault is Fault.FROZEN:
+        return image
+    if fault is Fault.NOISE:
+        return _noise(image, amount, np.random.default_rng((_FAMILY, seed, index)))
+    if fault is Fault.BLACK:
+        # The seed moves the drop-outs in time, so that they do not always open a clip.
+        gone = (index + seed) % _BLACK_CYCLE < amount * _BLACK_CYCLE
+        return np.zeros_like(image) if gone else image
+    # What a camera keeps for its life (an angle, a side) is drawn once a source, whatever the frame.
+    return _STEADY[fault](image, amount, np.random.default_rng((_FAMILY, seed)))
+
+
+def amount_of(fault: Fault, severity: int) -> float:
+    """Return the amount of `fault` at a severity, in the unit that `SEVERITIES` names."""
+    if not 1 <= severity <= len(SEVERITIES[fault]):
+        raise ValueError(f"severity is 1 (mild) to {len(SEVERITIES[fault])} (gross), not {severity}")
+    return SEVERITIES[fault][severity - 1]
+
+
+def _noise(image: Image, sigma: float, rng: np.random.Generator) -> Image:
+    noisy = rng.standard_normal(image.shape, np.float32)
+    noisy *= sigma
+    noisy += image
+    return _to_image(noisy)
+
+
+def _blur(image: Image, sigma: float, _: np.random.Generator) -> Image:
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
+
+
+def _gain(image: Image, gain: float, _: np.random.Generator) -> Image:
+    return _through_table(image, [_LEVELS * gain] * 3)
+
+
+def _compress(image: Image, quality: float, _: np.random.Generator) -> Image:
+    # JPEG stores luma and chroma, so the order of the channels matters to it.
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
+    if not done:
+        raise ValueError(f"a frame of {image.shape[1]} x {image.shape[0]} pixels cannot be a JPEG")
+    starved = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return np.asarray(cv2.cvtColor(starved, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _colour_cast(image: Image, strength: float, rng: np.random.Generator) -> Image:
+    gains = np.ones(3)
+    up, down = rng.permutation(3)[:2]
+    gains[up], gains[down] = 1 + strength, 1 - strength
+    return _through_table(image, [_LEVELS * float(gain) for gain in gains])
+
+
+def _fog(image: Image, share: float, _: np.random.Generator) -> Image:
+    return _through_table(image, [_LEVELS * (1 - share) + _FOG_LEVEL * share] * 3)
+
+
+def _motion_blur(image: Image, length: float, rng: np.random.Generator) -> Image:
+    side = int(length)
+    angle = rng.uniform(0, math.pi)
+    reach = np.array([math.cos(angle), math.sin(angle)]) * (side - 1) / 2
+    kernel = np.zeros((side, side), np.float32)
+    steps = 8 * side  # fine enough for the line to leave no gaps, whatever its angle
+    for along in np.linspace(-1, 1, steps):
+        x, y = np.rint((side - 1) / 2 + along * reach).astype(int)
+        kernel[y, x] += 1 / steps
+    return np.asarray(cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101), np.uint8)
+
+
+def _cover(image: Image, share: float, rng: np.random.Generator) -> Image:
+    covered = image.copy()
+    # Views of the same pixels, turned so that the side to cover is always the first rows.
+    from_side = (covered, covered[::-1], covered.swapaxes(0, 1), covered.swapaxes(0, 1)[::-1])[int(rng.integers(4))]
+    from_side[: round(len(from_side) * share)] = _COVER_LEVEL
+    return covered
+
+
+def _move(image: Image, share: float, rng: np.random.Generator) -> Image:
+    height, width = image.shape[:2]
+    angle = rng.uniform(0, 2 * math.pi)
+    # Never further than half the frame, or the mirror image would be all there is.
+    most = np.array([width, height]) / 2
+    across = np.clip(share * max(height, width) * np.array([math.cos(angle), math.sin(angle)]), -most, most)
+    # Whole pixels: a shift by a part of one would blur, which is another fault.
+    right, down = np.rint(across)
+    matrix = np.array([[1, 0, right], [0, 1, down]], np.float32)
+    return np.asarray(
+        cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101),
+        np.uint8,
+    )
+
+
+def _through_table(image: Image, tables: list[_Levels]) -> Image:
+    table = np.stack([_to_image(row) for row in tables], axis=-1)[None]
+    return np.asarray(cv2.LUT(image, table), np.uint8)
+
+
+def _to_image(values: FloatArray | _Levels) -> Image:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+_STEADY: dict[Fault, Callable[[Image, float, np.random.Generator], Image]] = {
+    Fault.BLUR: _blur,
+    Fault.LOW_LIGHT: _gain,
+    Fault.OVER_EXPOSURE: _gain,
+    Fault.COMPRESSION: _compress,
+    Fault.COLOUR_CAST: _colour_cast,
+    Fault.LOW_CONTRAST: _fog,
+    Fault.MOTION_BLUR: _motion_blur,
+    Fault.COVERED: _cover,
+    Fault.CAMERA_MOVED: _move,
+}

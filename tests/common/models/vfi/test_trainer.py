@@ -1,0 +1,151 @@
+"""Fine-tuning: a challenger really learns, the champion stays as it was, and models keep on disk."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import BadModel, BadSource
+from common.features import Image
+from common.models.gate import decide
+from common.models.vfi.model import MODEL_FILE, WEIGHTS_FILE, Interpolator, load_model
+from common.models.vfi.trainer import Challenger, InterpolatorTrainer, TrainingProgress, initial_champion
+from common.models.vfi.triplets import TRIPLET_SIZE, TripletArray, collect_triplets
+
+ROOT = Path(__file__).resolve().parents[4]
+STEPS = 60
+NO_LIMIT = 600.0  # seconds; these tests count steps
+
+
+def footage(frames: int, *, seed: int = 0, sigma: float = 0.0) -> Iterator[Image]:
+    """A camera that pans over a random landscape, at 192 x 320; `sigma` is its noise, grey levels."""
+    numbers = np.random.default_rng(seed)
+    land = sum(
+        cv2.resize(numbers.normal(0, 30, (side, side, 3)), (700, 700), interpolation=cv2.INTER_CUBIC)
+        for side in (8, 40, 160)
+    )
+    for i in range(frames):
+        x, y = 300 + 20 * np.sin(i / 15), 300 + 20 * np.cos(i / 19)  # about a pixel a frame
+        view = cv2.getRectSubPix((land + 128).astype(np.float32), (320, 192), (x, y))
+        yield np.clip(view + numbers.normal(0, sigma, view.shape) * (sigma > 0), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def golden() -> TripletArray:
+    return collect_triplets(footage(72), 24, expected_frames=72)
+
+
+@pytest.fixture(scope="module")
+def drifted() -> TripletArray:
+    return collect_triplets(footage(72, seed=1, sigma=40.0), 36, expected_frames=72)
+
+
+@pytest.fixture(scope="module")
+def champion(golden: TripletArray) -> Interpolator:
+    return initial_champion(golden, seed=0, steps=STEPS)
+
+
+def fine_tune(
+    champion: Interpolator, drifted: TripletArray, golden: TripletArray
+) -> tuple[Challenger, list[TrainingProgress]]:
+    heard: list[TrainingProgress] = []
+    trainer = InterpolatorTrainer(max_steps=STEPS)
+    return trainer.fine_tune(champion, drifted, golden, seconds=NO_LIMIT, seed=0, progress=heard.append), heard
+
+
+def test_fine_tuning_gains_on_drifted_footage_and_keeps_golden_footage(
+    champion: Interpolator, drifted: TripletArray, golden: TripletArray
+) -> None:
+    before = [w.copy() for w in champion.weights]
+    challenger, heard = fine_tune(champion, drifted, golden)
+    decision = decide(challenger.scores, min_gain_db=0.05, max_loss_db=0.5)
+    assert decision.promote, decision.reason
+    assert challenger.steps == STEPS
+    assert [p.step for p in heard] == sorted(p.step for p in heard)
+    assert heard[-1].step == STEPS
+    assert all(np.array_equal(a, b) for a, b in zip(before, champion.weights, strict=True))
+
+
+def test_equal_seeds_give_equal_challengers(
+    champion: Interpolator, drifted: TripletArray, golden: TripletArray
+) -> None:
+    one, other = (fine_tune(champion, drifted, golden)[0] for _ in range(2))
+    assert np.allclose(one.scores.challenger_drifted, other.scores.challenger_drifted, atol=0.02)
+
+
+def test_the_first_champion_is_no_worse_than_averaging_its_neighbours(
+    champion: Interpolator, golden: TripletArray
+) -> None:
+    truth = golden[:, 1].astype(float)
+    average = golden[:, ::2].astype(float).mean(axis=1)
+    assert np.mean((champion.predict(golden) - truth) ** 2) <= np.mean((average - truth) ** 2)
+
+
+def test_a_prediction_looks_at_the_outer_frames_alone(champion: Interpolator, golden: TripletArray) -> None:
+    hidden = golden[:3].copy()
+    hidden[:, 1] = 0
+    assert np.array_equal(champion.predict(golden[:3]), champion.predict(hidden))
+    assert champion.predict(golden[:0]).shape == (0, *TRIPLET_SIZE, 3)
+
+
+def test_footage_too_short_to_train_and_score_on_is_refused(
+    champion: Interpolator, drifted: TripletArray, golden: TripletArray
+) -> None:
+    with pytest.raises(BadSource, match="3 drifted"):
+        fine_tune(champion, drifted[:3], golden)
+
+
+def test_a_model_reads_back_from_its_folder(tmp_path: Path, champion: Interpolator, golden: TripletArray) -> None:
+    champion.save(tmp_path / "v1")
+    champion.save(tmp_path / "v1")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["v1"]
+    assert np.array_equal(load_model(tmp_path / "v1").predict(golden[:2]), champion.predict(golden[:2]))
+
+
+def test_a_model_that_was_damaged_or_swapped_is_refused(tmp_path: Path, champion: Interpolator) -> None:
+    with pytest.raises(BadModel, match="nowhere"):
+        load_model(tmp_path / "nowhere")
+    champion.save(tmp_path / "cut")
+    weights = tmp_path / "cut" / WEIGHTS_FILE
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(BadModel, match="cut"):
+        load_model(tmp_path / "cut")
+    champion.save(tmp_path / "swapped")
+    Interpolator(tuple(w * 2 for w in champion.weights)).save(tmp_path / "other")
+    (tmp_path / "other" / MODEL_FILE).rename(tmp_path / "swapped" / MODEL_FILE)
+    with pytest.raises(BadModel, match="swapped"):
+        load_model(tmp_path / "swapped")
+
+
+def test_a_model_with_pickled_objects_is_refused(tmp_path: Path, champion: Interpolator) -> None:
+    champion.save(tmp_path / "v1")
+    np.savez(tmp_path / "v1" / WEIGHTS_FILE, w00=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(BadModel, match="v1"):
+        load_model(tmp_path / "v1")
+
+
+def test_importing_the_trainer_does_not_import_tensorflow() -> None:
+    code = "import sys, common.models.vfi.trainer; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=dict(os.environ), check=False).returncode == 0
+
+
+@given(frames=st.integers(0, 40), most=st.integers(1, 20), promised=st.integers(0, 60))
+def test_triplets_are_consecutive_frames_and_never_too_many(frames: int, most: int, promised: int) -> None:
+    grey = (np.full((12, 20, 3), i, np.uint8) for i in range(frames))
+    triplets = collect_triplets(grey, most, expected_frames=promised)
+    assert triplets.shape[1:] == (3, *TRIPLET_SIZE, 3)
+    assert len(triplets) <= most
+    if frames >= promised >= 3:
+        assert len(triplets) == min(most, promised - 2)
+    numbers = triplets[:, :, 0, 0, 0].astype(int)
+    assert np.array_equal(np.diff(numbers, axis=1), np.ones((len(numbers), 2)))
+    assert len(set(numbers[:, 0])) == len(numbers)

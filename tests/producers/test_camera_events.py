@@ -1,0 +1,194 @@
+"""The bridge on a real Redis: what cameras may send, what becomes of the rest, and that nothing counts twice."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from common import broker
+from common.contracts.dead_letters import DeadLetterKind
+from common.contracts.events import EventType
+from common.contracts.verdicts import Status
+from common.errors import BadMessage
+from common.ingest.accept import Intake
+from common.settings import Settings
+from common.sources.local import Limits
+from common.store import Store, keys
+from common.store.event_log import event_of
+from common.store.ingest import GroupReader, offer
+from producers.camera_events import Bridge, CameraEvent, RawEntry
+from sentinel.stack.redis_server import RedisServer
+from tests.common.baselines.small import small_baseline
+from tests.common.builders import verdict
+from tests.footage import scene
+
+EVENT = {
+    "specversion": "1.0",
+    "id": "cam7-1",
+    "source": "/cameras/cam7",
+    "type": "io.sentinel.frame.v1",
+    "datacontenttype": "image/png",
+}
+
+
+@pytest.fixture
+def bridge(
+    store: Store, settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Bridge]:
+    """A bridge with a real intake; tasks go to the queues of the test's own Redis, where nobody takes them."""
+    small_baseline(settings.baselines_dir / "test")
+    own = settings.model_copy(update={"baseline": "test", "redis_url": redis_server.url})
+    own.watch_dir.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(broker, "app", broker.make_app(own))
+    intake = Intake(own, store)
+    yield Bridge(store, intake)
+    intake.close()
+
+
+@pytest.fixture
+def still(settings: Settings) -> Path:
+    path = settings.watch_dir / "still frame.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (frame,) = scene(1)
+    assert cv2.imwrite(str(path), frame)
+    return path
+
+
+def reasons(store: Store) -> list[str]:
+    return [letter.reason for letter in store.logbook.letters()]
+
+
+def test_a_frame_by_reference_becomes_one_embed_task(bridge: Bridge, store: Store, still: Path) -> None:
+    offer(store.client, {**EVENT, "dataref": still.as_uri()})
+    assert bridge.step() == 1
+    assert store.streams.names() == ["cam7"]
+    assert store.streams.pending("cam7") == 1
+    assert store.client.llen(broker.EMBED_QUEUE) == 1
+    assert store.client.xlen(keys.INGEST) == 0, "what was handled is gone"
+
+
+@pytest.mark.parametrize("encode", [bytes, base64.b64encode])
+def test_a_frame_by_value_is_kept_for_the_worker(
+    bridge: Bridge, store: Store, still: Path, encode: type[bytes]
+) -> None:
+    offer(store.client, {**EVENT, "data": encode(still.read_bytes())})
+    bridge.step()
+    assert store.streams.pending("cam7") == 1
+    (key,) = store.client.keys("*:data:*")
+    assert store.client.get(key) == still.read_bytes()
+
+
+def test_an_event_sent_twice_counts_once_and_two_events_of_one_file_count_twice(
+    bridge: Bridge, store: Store, still: Path
+) -> None:
+    for number in ("1", "1", "2"):
+        offer(store.client, {**EVENT, "id": number, "dataref": str(still)})
+    bridge.step()
+    assert store.streams.pending("cam7") == 2
+
+
+def test_an_event_whose_bridge_died_is_taken_over_and_counts_once(bridge: Bridge, store: Store, still: Path) -> None:
+    offer(store.client, {**EVENT, "dataref": str(still)})
+    doomed = GroupReader(store.client, keys.INGEST, "bridge", "doomed", claim_after=0.0)
+    assert len(list(doomed.read(count=10, block_ms=10))) == 1, "taken, and never acknowledged"
+    successor = GroupReader(store.client, keys.INGEST, "bridge", "heir", claim_after=0.0, consume=True)
+    ((entry_id, fields),) = successor.read(count=10, block_ms=10)
+    bridge._take_frame(entry_id, fields)
+    bridge._take_frame(entry_id, fields)
+    successor.acknowledge(entry_id)
+    assert store.streams.pending("cam7") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"specversion": "0.3"}, "specversion"),
+        ({"type": "other"}, "io.sentinel.frame.v1"),
+        ({"id": ""}, "id"),
+        ({"dataref": "", "data": ""}, "dataref"),
+        ({"data": "x"}, "exactly one"),
+        ({"dataref": "/etc/passwd"}, "SENTINEL_ALLOWED_ROOTS"),
+        ({"dataref": "s3://bucket/a.png"}, "s3"),
+        ({"source": "/cameras/../../x"}, "stream name"),
+        ({"source": "/"}, "stream name"),
+    ],
+)
+def test_a_bad_event_becomes_a_dead_letter_that_names_what_is_wrong(
+    bridge: Bridge, store: Store, still: Path, change: dict[str, str], reason: str
+) -> None:
+    offer(store.client, {**EVENT, "dataref": str(still), **change})
+    bridge.step()
+    (found,) = reasons(store)
+    assert reason in found
+    (letter,) = store.logbook.letters()
+    assert letter.kind is DeadLetterKind.EVENT
+    assert store.client.llen(broker.EMBED_QUEUE) == 0
+
+
+def test_a_corrected_world_makes_a_dead_event_work_again(bridge: Bridge, store: Store, still: Path) -> None:
+    hidden = still.with_suffix(".gone")
+    still.rename(hidden)
+    offer(store.client, {**EVENT, "dataref": str(still)})
+    bridge.step()
+    (letter,) = store.logbook.letters()
+    hidden.rename(still)
+    store.logbook.drop(letter)
+    RawEntry.from_json(letter.original).send(store)
+    bridge.step()
+    assert reasons(store) == []
+    assert store.streams.pending("cam7") == 1
+
+
+def test_an_image_that_is_too_large_is_refused_by_its_header(bridge: Bridge, store: Store, settings: Settings) -> None:
+    path = settings.watch_dir / "huge.png"
+    header = (
+        b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
+        + (20_000).to_bytes(4, "big") * 2
+        + b"\x08\x02\x00\x00\x00\x00\x00\x00\x00"
+    )
+    path.write_bytes(header + b"\x00" * 100)
+    offer(store.client, {**EVENT, "dataref": str(path)})
+    bridge.step()
+    assert "SENTINEL_MAX_PIXELS" in reasons(store)[0]
+
+
+def test_a_fail_waits_for_its_models_retraining_and_a_pass_does_not(bridge: Bridge, store: Store) -> None:
+    for status, kind in ((Status.FAIL, EventType.VERDICT_FAIL), (Status.PASS, EventType.VERDICT_PASS)):
+        said = verdict(status=status, stop=60 if status is Status.FAIL else 48)
+        store.logbook.announce(event_of(kind, model="dock", message=said, stream="dock", key=said.id))
+    bridge.step()
+    assert [waiting.stop for waiting in store.champions.waiting("dock").values()] == [60]
+
+
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.dictionaries(st.sampled_from([*EVENT, "dataref", "data", "time", "x"]), st.binary(max_size=30), min_size=1))
+def test_no_entry_whatever_ends_the_bridge(bridge: Bridge, store: Store, fields: dict[str, bytes]) -> None:
+    before = len(reasons(store))
+    offer(store.client, fields)
+    bridge.step()
+    assert len(reasons(store)) == before + 1
+    assert store.client.xlen(keys.INGEST) == 0
+
+
+def test_the_stream_is_the_path_of_the_source_less_cameras() -> None:
+    def stream(source: str) -> str:
+        fields = {**EVENT, "source": source, "dataref": "/x"}
+        return CameraEvent.parse({name: value.encode() for name, value in fields.items()}).stream
+
+    assert stream("/cameras/cam7") == "cam7"
+    assert stream("https://site.example/cameras/dock%203/left") == "dock 3/left"
+    assert stream("/dock/cam") == "dock/cam"
+    assert stream("/cameras") == "cameras"
+    with pytest.raises(BadMessage, match="UTF-8"):
+        CameraEvent.parse({"id": b"\xff"})
+
+
+def test_limits_follow_the_settings(settings: Settings) -> None:
+    assert Limits.from_settings(settings) == Limits()

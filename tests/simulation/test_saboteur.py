@@ -1,0 +1,210 @@
+"""Sabotaged footage has its fault and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from common.contracts.batches import SourceKind
+from common.contracts.verdicts import Cause
+from common.errors import BadSource
+from common.features import Image
+from common.modalities.video.decode import Frame, probe, sampled_frames
+from common.modalities.video.encode import write_video
+from common.sources.local import Limits, describe_kind
+from simulation.saboteur import SEVERITIES, Fault, copy_name, sabotage, sabotage_frame, sabotage_frames
+from tests.footage import scene, write_clip, write_images
+
+LIMITS = Limits()
+FRAMES = scene(80, width=128, height=96)
+# A shift has a size, but the difference it makes to a picture soon grows no further.
+GROWING = [fault for fault in Fault if fault not in {Fault.FROZEN, Fault.BLACK, Fault.CAMERA_MOVED}]
+
+
+def read(path: Path) -> list[Frame]:
+    return list(sampled_frames(path, describe_kind(path), sample_fps=None, start=0, stop=None, limits=LIMITS))
+
+
+def difference(left: Image, right: Image) -> float:
+    return float(np.abs(left.astype(float) - right).mean())
+
+
+def detail(image: Image) -> float:
+    return float(cv2.Laplacian(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.CV_64F).var())
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_a_fault_keeps_number_shape_and_source_of_frames_and_is_the_same_for_a_seed(fault: Fault) -> None:
+    before = [image.copy() for image in FRAMES]
+    for severity in range(1, 6):
+        spoilt = list(sabotage_frames(FRAMES, fault, severity, seed=3))
+        assert [(image.shape, image.dtype) for image in spoilt] == [(i.shape, i.dtype) for i in FRAMES]
+        again = sabotage_frames(FRAMES, fault, severity, seed=3)
+        assert all(np.array_equal(one, other) for one, other in zip(spoilt, again, strict=True))
+    assert all(np.array_equal(now, then) for now, then in zip(FRAMES, before, strict=True)), "sources are left alone"
+
+
+@pytest.mark.parametrize("fault", GROWING)
+def test_each_severity_is_worse_than_the_one_before(fault: Fault) -> None:
+    damage = [difference(FRAMES[9], sabotage_frame(FRAMES[9], fault, severity, seed=1)) for severity in range(1, 6)]
+    assert damage[0] > 0.05
+    assert damage == sorted(damage)
+
+
+def test_noise_differs_from_frame_to_frame_and_has_the_sigma_of_the_table() -> None:
+    grey = [np.full((100, 100, 3), 128, np.uint8)] * 2
+    for severity, sigma in enumerate(SEVERITIES[Fault.NOISE], 1):
+        first, second = sabotage_frames(grey, Fault.NOISE, severity)
+        assert not np.array_equal(first, second)
+        assert first.astype(float).std() == pytest.approx(sigma, rel=0.05)
+        assert first.mean() == pytest.approx(128, abs=1)
+
+
+def test_light_faults_move_the_brightness_as_the_table_says() -> None:
+    grey = np.full((40, 40, 3), 100, np.uint8)
+    assert [int(sabotage_frame(grey, Fault.LOW_LIGHT, s)[0, 0, 0]) for s in range(1, 6)] == [80, 60, 40, 20, 10]
+    assert [int(sabotage_frame(grey, Fault.OVER_EXPOSURE, s)[0, 0, 0]) for s in range(1, 6)] == [
+        120,
+        150,
+        200,
+        255,
+        255,
+    ]
+    fog = [sabotage_frame(FRAMES[0], Fault.LOW_CONTRAST, s).astype(float).std() for s in range(1, 6)]
+    assert fog == sorted(fog, reverse=True)
+
+
+@pytest.mark.parametrize("fault", [Fault.BLUR, Fault.MOTION_BLUR])
+def test_blur_takes_detail_and_leaves_the_brightness(fault: Fault) -> None:
+    for severity in range(1, 6):
+        spoilt = sabotage_frame(FRAMES[0], fault, severity)
+        assert detail(spoilt) < detail(FRAMES[0])
+        assert spoilt.mean() == pytest.approx(FRAMES[0].mean(), abs=1.5)
+
+
+def test_a_colour_cast_moves_two_channels_apart() -> None:
+    grey = np.full((8, 8, 3), 100, np.uint8)
+    casts = {tuple(sabotage_frame(grey, Fault.COLOUR_CAST, 3, seed=seed)[0, 0].tolist()) for seed in range(20)}
+    assert all(sorted(cast) == [80, 100, 120] for cast in casts)
+    assert len(casts) > 1, "which channels, the seed says"
+
+
+def test_a_frozen_picture_stands_for_as_long_as_the_table_says() -> None:
+    for severity, most in ((1, 3), (2, 8), (5, 80)):
+        spoilt = list(sabotage_frames(FRAMES, Fault.FROZEN, severity))
+        assert all(np.array_equal(image, FRAMES[n - n % most]) for n, image in enumerate(spoilt))
+
+
+def test_a_share_of_frames_is_black_and_the_rest_untouched() -> None:
+    for severity, share in enumerate(SEVERITIES[Fault.BLACK], 1):
+        spoilt = list(sabotage_frames(FRAMES, Fault.BLACK, severity, seed=5))
+        black = [not image.any() for image in spoilt]
+        assert sum(black) == round(share * 80)
+        assert all(gone or np.array_equal(a, b) for gone, a, b in zip(black, spoilt, FRAMES, strict=True))
+
+
+def test_a_cover_hides_its_share_from_one_side_for_the_whole_clip() -> None:
+    white = np.full((100, 100, 3), 255, np.uint8)
+    sides = set()
+    for seed in range(30):
+        first, second = sabotage_frames([white] * 2, Fault.COVERED, 3, seed)
+        assert np.array_equal(first, second)
+        assert (first < 100).mean() == pytest.approx(0.5)
+        sides.add(tuple(int(first[y, x, 0]) for y, x in ((2, 50), (97, 50), (50, 2), (50, 97))))
+    assert len(sides) == 4
+
+
+def test_a_moved_camera_shows_the_same_scene_shifted() -> None:
+    moved = sabotage_frame(FRAMES[0], Fault.CAMERA_MOVED, 3, seed=2)
+    inner = FRAMES[0][30:66, 40:88]
+    match = cv2.matchTemplate(moved, inner, cv2.TM_SQDIFF)
+    assert match.min() == 0, "whole pixels, nothing blurred"
+    assert np.unravel_index(int(match.argmin()), match.shape) != (30, 40)
+
+
+def test_there_are_five_severities_and_no_more() -> None:
+    assert set(SEVERITIES) == set(Fault)
+    for severity in (0, 6):
+        with pytest.raises(ValueError, match="severity"):
+            sabotage_frame(FRAMES[0], Fault.BLUR, severity)
+    assert {fault.value for fault in Fault} - {"motion_blur"} <= {cause.value for cause in Cause}
+
+
+# --- files --------------------------------------------------------------------------------------------
+
+
+def test_a_video_keeps_number_size_and_times_of_its_frames(tmp_path: Path) -> None:
+    times = [round(t, 3) for t in np.cumsum([0.0] + [0.04, 0.04, 0.2] * 10)[:30].tolist()]
+    source = write_clip(tmp_path / "uneven.mp4", FRAMES[:30], times=times)
+    target = tmp_path / "out" / "dark.mp4"
+    sabotage(source, target, Fault.LOW_LIGHT, 3, title="dark")
+    before, after = read(source), read(target)
+    assert [frame.time for frame in after] == pytest.approx([frame.time for frame in before], abs=1e-3)
+    ratio = np.mean([frame.image.mean() for frame in after]) / np.mean([frame.image.mean() for frame in before])
+    assert ratio == pytest.approx(0.4, abs=0.01)
+    assert [path.name for path in target.parent.iterdir()] == ["dark.mp4"]
+
+
+def test_encoding_again_changes_next_to_nothing(tmp_path: Path) -> None:
+    source, copy = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    write_video(source, FRAMES, 25.0)
+    write_video(copy, (frame.image for frame in read(source)), 25.0)
+    pairs = [(a.image, b.image) for a, b in zip(read(source), read(copy), strict=True)]
+    assert max(difference(*pair) for pair in pairs) < 1.5
+    assert abs(np.mean([b.mean() - a.mean() for a, b in pairs])) < 0.15
+    assert np.mean([detail(b) / detail(a) for a, b in pairs]) == pytest.approx(1.0, abs=0.03)
+    mild = difference(FRAMES[0], sabotage_frame(FRAMES[0], Fault.NOISE, 1))
+    assert np.mean([difference(*pair) for pair in pairs]) < mild / 2
+
+
+def test_titles_make_files_of_the_same_frames_differ(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mp4", FRAMES[:10])
+    for title in ("first", "again"):
+        sabotage(source, tmp_path / f"{title}.mp4", Fault.NOISE, 2, title=title)
+    first, again = tmp_path / "first.mp4", tmp_path / "again.mp4"
+    assert first.read_bytes() != again.read_bytes()
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(read(first), read(again), strict=True))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".m4v", ".ts", ".flv", ".3gp", ".webm"])
+def test_odd_sizes_lose_a_row_in_every_container_that_is_written(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"odd{suffix}"
+    assert write_video(path, scene(8, width=97, height=65), 12.5) == 8
+    info = probe(path, SourceKind.VIDEO, LIMITS)
+    assert (info.width, info.height, info.frames, round(info.fps, 1)) == (96, 64, 8, 12.5)
+
+
+def test_images_and_folders_keep_names_and_formats(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "in", FRAMES[:3], suffix=".jpg")
+    sabotage(folder, tmp_path / "out", Fault.NOISE, 3)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["frame1.jpg", "frame2.jpg", "frame3.jpg"]
+    one = write_images(tmp_path / "one", FRAMES[:1]) / "frame1.png"
+    sabotage(one, tmp_path / "noisy.png", Fault.NOISE, 3)
+    (frame,) = read(tmp_path / "noisy.png")
+    assert np.array_equal(frame.image, sabotage_frame(FRAMES[0], Fault.NOISE, 3))
+
+
+def test_a_copy_gets_a_name_that_can_be_written(tmp_path: Path) -> None:
+    assert copy_name(Path("a.mkv"), Fault.NOISE, 3) == "a-noise-3.mkv"
+    assert copy_name(Path("a.avi"), Fault.NOISE, 3) == "a-noise-3.mp4"
+    assert copy_name(Path("a.jpg"), Fault.BLUR, 1) == "a-blur-1.jpg"
+    assert copy_name(tmp_path, Fault.BLUR, 1) == f"{tmp_path.name}-blur-1"
+
+
+def test_what_cannot_be_sabotaged_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mp4", FRAMES[:5])
+    (tmp_path / "notes.mp4").write_text("no video")
+    with pytest.raises(BadSource, match=r"notes\.mp4"):
+        sabotage(tmp_path / "notes.mp4", tmp_path / "b.mp4", Fault.NOISE, 3)
+    with pytest.raises(BadSource, match="overwritten"):
+        sabotage(source, source, Fault.NOISE, 3)
+    with pytest.raises(BadSource, match=r"\.mp4"):
+        sabotage(source, tmp_path / "b.y4m", Fault.NOISE, 3)
+    with pytest.raises(BadSource, match="another size"):
+        write_video(tmp_path / "c.mp4", [*scene(2), *scene(2, width=128)], 10.0)
+    with pytest.raises(BadSource, match="no frames"):
+        write_video(tmp_path / "c.mp4", [], 10.0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "notes.mp4"]
