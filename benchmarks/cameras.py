@@ -32,7 +32,7 @@ from common.extraction import Extractor
 from common.features import FeatureBlock
 from common.modalities.video.decode import sampled_frames
 from common.modalities.video.frame import Frame
-from common.modalities.video.sensors import SENSOR_FLOORS, SENSOR_NAMES
+from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
 from common.sources.local import Limits
 from simulation.faults import Fault, sabotage_frames
 from simulation.virtual_camera import record
@@ -104,9 +104,15 @@ def verdict_seconds(extractor: Extractor, golden: Path) -> float:
 
 def fitted(features: FeatureBlock, extractor: Extractor) -> Baseline:
     return Baseline.fit(
-        [("golden", features)], name="golden", recipe=extractor.recipe(1.0), rule=_RULE, sensor_names=SENSOR_NAMES,
-        sensor_floors=SENSOR_FLOORS, created_at=0.0, libraries={},
-    )  # fmt: skip
+        [("golden", features)],
+        name="golden",
+        feature_spec=extractor.feature_spec(1.0),
+        rule=_RULE,
+        sensor_names=SENSOR_NAMES,
+        minimum_effects=MINIMUM_EFFECTS,
+        created_at=0.0,
+        libraries={},
+    )
 
 
 def detection_delays(extractor: Extractor, folder: Path) -> dict[float, tuple[float, int, int]]:
@@ -165,7 +171,7 @@ def through_celery(folder: Path, golden: Path, minute: Path, weights: str) -> tu
         "SENTINEL_EMBED_PROCESSES": str(cores),
     }
     with running_stack(own, golden, **settings) as bench:
-        recipe = load_baseline(own / "baselines" / "golden").baseline.recipe
+        feature_spec = load_baseline(own / "baselines" / "golden").baseline.feature_spec
         for number in range(cores):
             bench.drop(minute, f"warm{number}", 0)
         bench.wait_for(cores)
@@ -174,7 +180,7 @@ def through_celery(folder: Path, golden: Path, minute: Path, weights: str) -> tu
         began = time.perf_counter()
         bench.wait_for(_STACK_CAMERAS + cores)
         seconds = time.perf_counter() - began - 0.3
-    return recipe.sample_fps or float(_FPS), _STACK_CAMERAS * _CLIP_SECONDS * _REPEATS / seconds / cores
+    return feature_spec.sample_fps or float(_FPS), _STACK_CAMERAS * _CLIP_SECONDS * _REPEATS / seconds / cores
 
 
 def report(points: list[Point], default: float, through: float) -> None:

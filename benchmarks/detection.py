@@ -29,14 +29,14 @@ import numpy.typing as npt
 
 from benchmarks.footage import SEVERITY_LEVELS, Footage, clips_below, load_all
 from benchmarks.machine import machine
-from common.contracts.batches import Recipe
+from common.contracts.batches import FeatureSpec
 from common.contracts.verdicts import Cause, Judgement, Status
 from common.drift.baseline import Baseline
 from common.drift.confirmation import DAY_SECONDS, evidence_needed, follow
 from common.drift.judge import judge
 from common.errors import SentinelError
 from common.features import FeatureBlock
-from common.modalities.video.sensors import SENSOR_FLOORS, SENSOR_NAMES
+from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
 from common.settings import Settings
 from simulation.faults import Fault
 
@@ -113,12 +113,20 @@ def _say(line: str) -> None:
 
 
 def baseline_of(name: str, golden: Sequence[tuple[str, FeatureBlock]], footage: Footage) -> Baseline:
-    """Fit a baseline; its recipe does not matter to the judge."""
-    recipe = Recipe(backbone="-", weights="-", precision="-", route="-", sensors="-", sample_fps=None)
+    """Fit a baseline; its feature spec does not matter to the judge."""
+    feature_spec = FeatureSpec(
+        backbone="-", weights="-", precision="-", decode_pipeline="-", sensors="-", sample_fps=None
+    )
     return Baseline.fit(
-        golden, name=name, recipe=recipe, rule=footage.rule, sensor_names=SENSOR_NAMES, sensor_floors=SENSOR_FLOORS,
-        created_at=0.0, libraries={},
-    )  # fmt: skip
+        golden,
+        name=name,
+        feature_spec=feature_spec,
+        rule=footage.rule,
+        sensor_names=SENSOR_NAMES,
+        minimum_effects=MINIMUM_EFFECTS,
+        created_at=0.0,
+        libraries={},
+    )
 
 
 def evaluate(footage: Sequence[Footage], settings: Settings) -> Result:
@@ -142,7 +150,7 @@ def evaluate(footage: Sequence[Footage], settings: Settings) -> Result:
             result.clean_fail[clip.name].add(said.status is Status.FAIL)
             result.clean_significant.add(said.p_value < settings.p_value)
             result.clean_scores.append(said.drift_score)
-        result.alarms_per_day[clip.name] = alarms_a_day([seen], clip, baseline, settings)
+        result.alarms_per_day[clip.name] = alarms_per_day([seen], clip, baseline, settings)
         result.whole[clip.name] = "FAIL" if result.clean_fail[clip.name].hits else "PASS"
         for (fault, severity), block in clip.faulty.items():
             said = verdict(baseline, block)
@@ -154,9 +162,9 @@ def evaluate(footage: Sequence[Footage], settings: Settings) -> Result:
                 names = result.named.setdefault(f"{fault}-{severity}", {})
                 names[str(said.cause)] = names.get(str(said.cause), 0) + 1
             else:
-                lead = max(said.views, key=lambda view: view.drift_score)
+                lead = max(said.feature_groups, key=lambda group: group.drift_score)
                 result.missed.append(
-                    f"{clip.name} {fault} {severity}: {lead.view} score {lead.drift_score:.2f} p {lead.p_value:.3g}"
+                    f"{clip.name} {fault} {severity}: {lead.group} score {lead.drift_score:.2f} p {lead.p_value:.3g}"
                 )
             result.delay.setdefault(fault, {}).setdefault(severity, []).append(delay(clip, baseline, block, settings))
         for other in footage:
@@ -173,7 +181,7 @@ def evaluate(footage: Sequence[Footage], settings: Settings) -> Result:
             for said in held_out[-1]:
                 share.add(said.status is Status.FAIL)
                 result.held_out.add(said.status is Status.FAIL)
-        result.alarms_per_day_held_out[clip.name] = alarms_a_day(held_out, clip, baseline, settings)
+        result.alarms_per_day_held_out[clip.name] = alarms_per_day(held_out, clip, baseline, settings)
     return result
 
 
@@ -183,7 +191,7 @@ def windows(block: FeatureBlock, clip: Footage) -> Iterator[FeatureBlock]:
         yield block[start : start + clip.rule.frames]
 
 
-def alarms_a_day(
+def alarms_per_day(
     footage: Sequence[Sequence[Judgement]], clip: Footage, baseline: Baseline, settings: Settings
 ) -> float:
     """Return confirmed alarms a camera-day when clean stretches of verdicts are drawn again and again.
@@ -193,14 +201,14 @@ def alarms_a_day(
     """
     rng = np.random.default_rng(0)
     size, stride = clip.rule.frames, clip.rule.stride
-    needed = evidence_needed(settings.false_alarms_per_day, settings.p_value, size, baseline.frames_a_second)
+    needed = evidence_needed(settings.false_alarms_per_day, settings.p_value, size, baseline.frames_per_second)
     stretches = [stretch for stretch in footage if stretch]
     if not stretches:
         return float("nan")
     if not any(said.status is Status.FAIL for stretch in stretches for said in stretch):
         return 0.0
     days = _SIMULATED_DAYS
-    left = int(days * DAY_SECONDS * baseline.frames_a_second / stride)
+    left = int(days * DAY_SECONDS * baseline.frames_per_second / stride)
     alarms, run, confirmed, stop = 0, None, False, size
     go_on = 1.0 - stride / (_STRETCH * size)
     while left > 0:

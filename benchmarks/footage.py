@@ -1,6 +1,6 @@
 """Footage for the evaluation: each clip's first half golden, its second half production, clean and sabotaged.
 
-Features are kept in a cache folder, by the clip's content, the recipe and the
+Features are kept in a cache folder, by the clip's content, the feature spec and the
 faults, so that a change of the judge is evaluated in seconds.
 """
 
@@ -79,8 +79,8 @@ def _load(clip: Path, settings: Settings, cache: Path) -> Footage:
     fps = choose_sampling([half], settings.window_frames, settings.sample_fps)
     count = sampled_count(info, fps)
     rule = choose_rule([replace(half, frames=count // 2, fps=fps or info.fps)], None, settings)
-    recipe = extractor.recipe(fps)
-    faults = content_id(recipe.to_json(), rule.to_json(), str({f: SEVERITIES[f] for f in Fault}), str(_SEED))
+    feature_spec = extractor.feature_spec(fps)
+    faults = content_id(feature_spec.to_json(), rule.to_json(), str({f: SEVERITIES[f] for f in Fault}), str(_SEED))
     folder = cache / f"{clip.stem}-{hashlib.blake2b(clip.read_bytes(), digest_size=6).hexdigest()}-{faults[:12]}"
     if not (folder / "complete").exists():
         _extract(clip, extractor, fps, count, rule, folder)

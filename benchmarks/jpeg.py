@@ -1,7 +1,7 @@
 """JPEG decoded at half its size by the decoder itself: what it would save, and what it would move.
 
 The backbone's embedding and the sensors' readings of both routes are compared
-on the same frames. Were they equal within what faults and floors move, stills
+on the same frames. Were they equal within what faults and minimum effects move, stills
 could be decoded so.
 """
 
@@ -19,7 +19,7 @@ from common.contracts.batches import SourceKind
 from common.features import FloatArray
 from common.modalities.video.decode import sampled_frames
 from common.modalities.video.frame_converter import StillPicture
-from common.modalities.video.sensors import SENSOR_FLOORS, measure
+from common.modalities.video.sensors import MINIMUM_EFFECTS, measure
 from common.sources.local import Limits
 
 _FRAMES, _QUALITY = 24, 90
@@ -46,11 +46,11 @@ def measure_jpeg(clip: Path, weights: str, runs: int) -> None:
     full, half = found.values()
     norms = np.linalg.norm(full[1], axis=1) * np.linalg.norm(half[1], axis=1)
     cosine = (full[1] * half[1]).sum(axis=1) / norms
-    moved = (np.abs(full[2] - half[2]) > np.array(SENSOR_FLOORS, np.float32)).mean()
+    moved = (np.abs(full[2] - half[2]) > np.array(MINIMUM_EFFECTS, np.float32)).mean()
     height, width = images[0].shape[0] * 2, images[0].shape[1] * 2
     took = ", ".join(f"{name} {row[0] * 1e3:.1f} ms" for name, row in found.items())
     print(f"\nJPEG of {width} x {height} decoded {took};")
     print(
         f"at half size the embedding's cosine is {np.median(cosine):.4f} (min {cosine.min():.4f}), and {moved:.0%} of "
-        "the sensors' readings move by more than their floor"
+        "the sensors' readings move by more than their minimum_effect"
     )

@@ -23,13 +23,13 @@ from scipy import stats
 
 from benchmarks.machine import machine
 from benchmarks.results import draw_bars, save
-from common.contracts.batches import Recipe
+from common.contracts.batches import FeatureSpec
 from common.drift.baseline import Baseline
 from common.drift.judge import judge
 from common.drift.statistics import kolmogorov_smirnov, sort_reference, wasserstein
 from common.drift.windows import WindowRule
 from common.features import FeatureBlock
-from common.modalities.video.sensors import SENSOR_FLOORS, SENSOR_NAMES
+from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
 
 _REFERENCE, _WINDOW, _WIDTH = 2000, 256, 1280
 
@@ -86,12 +86,20 @@ def fitted(rng: np.random.Generator) -> tuple[Baseline, FeatureBlock]:
             np.zeros(count, np.int32),
         )
 
-    recipe = Recipe(backbone="-", weights="-", precision="-", route="-", sensors="-", sample_fps=None)
+    feature_spec = FeatureSpec(
+        backbone="-", weights="-", precision="-", decode_pipeline="-", sensors="-", sample_fps=None
+    )
     rule = WindowRule(frames=48, stride=12)
     baseline = Baseline.fit(
-        [("made-up", made_up(_REFERENCE))], name="made-up", recipe=recipe, rule=rule, sensor_names=SENSOR_NAMES,
-        sensor_floors=SENSOR_FLOORS, created_at=0.0, libraries={},
-    )  # fmt: skip
+        [("made-up", made_up(_REFERENCE))],
+        name="made-up",
+        feature_spec=feature_spec,
+        rule=rule,
+        sensor_names=SENSOR_NAMES,
+        minimum_effects=MINIMUM_EFFECTS,
+        created_at=0.0,
+        libraries={},
+    )
     return baseline, made_up(rule.frames)
 
 

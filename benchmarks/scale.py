@@ -27,18 +27,18 @@ from benchmarks.machine import machine
 from benchmarks.results import draw_lines, save
 from benchmarks.workbench import say
 from common.baselines.storage import save_baseline
-from common.contracts.batches import FrameBatch, Recipe, Source, SourceKind
+from common.contracts.batches import FeatureSpec, FrameBatch, Source, SourceKind
 from common.contracts.ids import content_id
 from common.drift.baseline import Baseline
 from common.drift.windows import WindowRule
 from common.features import FeatureBlock
-from common.modalities.video.sensors import SENSOR_FLOORS, SENSOR_NAMES
+from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
 from sentinel.stack.redis_server import RedisServer
 
 _WIDTH, _CHUNK, _WINDOW = 1280, 12, 48
 _OTHERS = ((96, 12), (192, 12), (384, 12), (48, 1), (192, 1))  # windows, and frames a chunk
 _FEW = 10  # cameras, the reference
-_RECIPE = Recipe(backbone="-", weights="-", precision="-", route="-", sensors="-", sample_fps=5.0)
+_RECIPE = FeatureSpec(backbone="-", weights="-", precision="-", decode_pipeline="-", sensors="-", sample_fps=5.0)
 
 
 def main() -> None:
@@ -68,8 +68,8 @@ def main() -> None:
 def baseline(rng: np.random.Generator, window: int) -> Baseline:
     """Return a baseline of made-up footage as long as any keeps."""
     return Baseline.fit(
-        [("made-up", features(rng, 2000))], name="made-up", recipe=_RECIPE,
-        rule=WindowRule(frames=window, stride=window // 4), sensor_names=SENSOR_NAMES, sensor_floors=SENSOR_FLOORS,
+        [("made-up", features(rng, 2000))], name="made-up", feature_spec=_RECIPE,
+        rule=WindowRule(frames=window, stride=window // 4), sensor_names=SENSOR_NAMES, minimum_effects=MINIMUM_EFFECTS,
         created_at=0.0, libraries={},
     )  # fmt: skip
 
@@ -107,7 +107,7 @@ def measure(
         batch = FrameBatch(
             id=content_id(stream, fed), stream=stream,
             source=Source(uri=f"/{fed}.mp4", kind=SourceKind.VIDEO, size=1, digest=str(fed)),
-            expected_frames=chunk_frames, starts=(0,), recipe=_RECIPE, received_at=0.0,
+            expected_frames=chunk_frames, starts=(0,), feature_spec=_RECIPE, received_at=0.0,
         )  # fmt: skip
         fed += 1
         store.streams.register(batch)
@@ -148,8 +148,8 @@ def usage(client: redis.Redis) -> dict[str, float]:
 
 
 def report(rows: list[dict[str, float]]) -> None:
-    usual = [row for row in rows if (row["window"], row["chunk"]) == (_WINDOW, _CHUNK)]
-    reference = next((row for row in usual if row["cameras"] == _FEW), usual[0])
+    reference_median = [row for row in rows if (row["window"], row["chunk"]) == (_WINDOW, _CHUNK)]
+    reference = next((row for row in reference_median if row["cameras"] == _FEW), reference_median[0])
     print(machine())
     print(f"a frame of {_WIDTH} + {len(SENSOR_NAMES)} features; the reference is {reference['cameras']:.0f} cameras\n")
     print(
@@ -165,7 +165,7 @@ def report(rows: list[dict[str, float]]) -> None:
         )
     save("scale", {"rows": rows})
     lines = {
-        name: [(row["cameras"], row[column]) for row in usual]
+        name: [(row["cameras"], row[column]) for row in reference_median]
         for name, column in (("reducer", "reducer_ms"), ("Redis", "redis_ms"))
     }
     draw_lines("scale", "cost of a frame", "cameras", "ms a frame", lines, logarithmic="x")

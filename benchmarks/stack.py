@@ -73,7 +73,7 @@ class Bench:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
             # New events only: to read all of them again would take a good part of a core from the stack.
-            for event in self.store.logbook.events(after=self._seen):
+            for event in self.store.event_log.events(after=self._seen):
                 self._seen = event.entry_id
                 if event.type is EventType.BATCH_COMPLETE:
                     self._complete.append(BatchReport.from_json(event.data))

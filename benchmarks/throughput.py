@@ -56,7 +56,7 @@ from common.drift.judge import judge
 from common.drift.windows import WindowRule
 from common.extraction import Extractor
 from common.modalities.video.decode import probe, sampled_frames
-from common.modalities.video.sensors import SENSOR_FLOORS, SENSOR_NAMES, measure
+from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES, measure
 from common.sources.local import Limits
 
 _BATCH = 32
@@ -188,9 +188,15 @@ def stages_of(clip: Path, weights: str) -> dict[str, Callable[[], int]]:
     features = extractor.extract(clip, SourceKind.VIDEO, uri=str(clip), sample_fps=None)
     rule = WindowRule(frames=min(_WINDOW, len(features) // 4), stride=_STRIDE)
     baseline = Baseline.fit(
-        [("clip", features)], name="clip", recipe=extractor.recipe(None), rule=rule, sensor_names=SENSOR_NAMES,
-        sensor_floors=SENSOR_FLOORS, created_at=0.0, libraries={},
-    )  # fmt: skip
+        [("clip", features)],
+        name="clip",
+        feature_spec=extractor.feature_spec(None),
+        rule=rule,
+        sensor_names=SENSOR_NAMES,
+        minimum_effects=MINIMUM_EFFECTS,
+        created_at=0.0,
+        libraries={},
+    )
 
     def verdict() -> int:
         judge(baseline, features[: rule.frames])

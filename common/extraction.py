@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 
 from common.backbones import Backbone
-from common.contracts.batches import Recipe, SourceKind
+from common.contracts.batches import FeatureSpec, SourceKind
 from common.errors import BadSource, BaselineMismatch
 from common.features import FeatureBlock, FloatArray, Image
-from common.modalities.video.decode import ROUTE, Frame, decode_image, sampled_frames
+from common.modalities.video.decode import DECODE_PIPELINE, Frame, decode_image, sampled_frames
 from common.modalities.video.sensors import SENSOR_NAMES, SENSORS_VERSION, measure
 from common.sources.local import Limits
 
@@ -41,25 +41,25 @@ class Extractor:
         # One process a core does the work in parallel; OpenCV's own threads would only compete with it.
         cv2.setNumThreads(1)
 
-    def recipe(self, sample_fps: float | None) -> Recipe:
+    def feature_spec(self, sample_fps: float | None) -> FeatureSpec:
         """How this extractor makes features; baselines and chunks carry it."""
-        return Recipe(
+        return FeatureSpec(
             backbone=self.backbone.name,
             weights=self.backbone.weights_digest,
             precision=self.backbone.precision,
-            route=ROUTE,
+            decode_pipeline=DECODE_PIPELINE,
             sensors=SENSORS_VERSION,
             sample_fps=sample_fps,
         )
 
-    def require(self, wanted: Recipe) -> None:
+    def require(self, wanted: FeatureSpec) -> None:
         """Raise `BaselineMismatch` if this extractor cannot make features by `wanted`."""
-        mine = self.recipe(wanted.sample_fps)
+        mine = self.feature_spec(wanted.sample_fps)
         advice = {
             "backbone": "set SENTINEL_BACKBONE",
             "weights": "set SENTINEL_WEIGHTS",
             "precision": "use a device that has it",
-            "route": "rebuild the baseline with this version",
+            "decode_pipeline": "rebuild the baseline with this version",
             "sensors": "rebuild the baseline with this version",
         }
         for field, what_to_do in advice.items():
@@ -116,7 +116,7 @@ class Extractor:
 
         A backbone on another device embeds one batch while the next is decoded.
         """
-        if not self.backbone.elsewhere:
+        if not self.backbone.offloaded:
             for batch in self._batches(frames, size):
                 yield self._join(*batch, uri)
             return

@@ -8,7 +8,7 @@ from common.baselines.storage import StoredBaseline
 from common.contracts.ids import content_id
 from common.contracts.verdicts import Status, Verdict
 from common.drift.confirmation import evidence_needed, follow
-from common.drift.frame_buffer import Tape
+from common.drift.frame_buffer import FrameBuffer
 from common.drift.judge import judge
 from common.drift.windows import WindowState, advance
 from common.features import FeatureBlock
@@ -38,7 +38,7 @@ class JudgedWindow:
 
 def judge_block(
     state: WindowState,
-    tape: Tape,
+    frames_so_far: FrameBuffer,
     block: FeatureBlock,
     *,
     stored: StoredBaseline,
@@ -52,24 +52,26 @@ def judge_block(
 
     Parameters
     ----------
-    tape : the stream's latest frames; `block` enters it
+    frames_so_far : the stream's latest frames; `block` enters it
     block : features of consecutive frames of one batch
     batch_frames : frames that the whole batch promises; one that fills a window is judged by itself
     opens_batch, closes_batch : whether `block` starts or ends its batch
     """
     rule = stored.baseline.rule
     # With another rule, too, a window starts anew: the frames that a longer one would reach back to are not kept.
-    state = state.of_recipe(bytes.fromhex(content_id(stored.baseline.recipe.to_json(), rule.to_json())[:32]))
-    enough = evidence_needed(
-        thresholds.false_alarms_per_day, thresholds.p_value, rule.frames, stored.baseline.frames_a_second
+    state = state.of_feature_spec(
+        bytes.fromhex(content_id(stored.baseline.feature_spec.to_json(), rule.to_json())[:32])
     )
-    tape.enter(block)
+    enough = evidence_needed(
+        thresholds.false_alarms_per_day, thresholds.p_value, rule.frames, stored.baseline.frames_per_second
+    )
+    frames_so_far.enter(block)
     state, windows = advance(
         state, rule, len(block), own_window=batch_frames >= rule.frames, starts=opens_batch, ends=closes_batch
     )
     judged = []
     for window in windows:
-        features = tape.cut(window)
+        features = frames_so_far.cut(window)
         judgement = judge(stored.baseline, features, threshold=thresholds.score, p_value=thresholds.p_value)
         run = follow(
             state.run,

@@ -1,7 +1,7 @@
 """A child process that meets foreign files first.
 
 Some files end the process that reads them, inside a native library where no
-`except` reaches (one public AVI aborts OpenCV's reader). In the cage such a file
+`except` reaches (one public AVI aborts OpenCV's reader). In the sandbox such a file
 ends the child, and its caller gets a `BadSource` that names the file.
 """
 
@@ -32,7 +32,7 @@ class _Started:
     """Sent by the child when it has understood its task; from here on the file's time runs."""
 
 
-class Cage:
+class Sandbox:
     """Runs functions in one child process that is replaced when it crashes or hangs.
 
     Parameters
@@ -92,7 +92,7 @@ class Cage:
         with self._lock:
             self._drop()
 
-    def __enter__(self) -> Cage:
+    def __enter__(self) -> Sandbox:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -126,7 +126,7 @@ class _Child:
     def __init__(self, memory_mb: int | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.line, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, memory_mb), name="sentinel-cage", daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, memory_mb), name="sentinel-sandbox", daemon=True)
         self.process.start()
         theirs.close()  # else the end of the child would not close the line
         self.end = weakref.finalize(self, _end, self.process, self.line, os.getpid())

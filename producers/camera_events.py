@@ -28,7 +28,7 @@ from common.contracts.events import FRAME_EVENT, EventType
 from common.contracts.ids import Message, describe
 from common.contracts.verdicts import Verdict
 from common.errors import Backlogged, BadMessage, BrokerUnavailable, Refused, SentinelError
-from common.ingest.accept import Intake
+from common.ingest.accept import Ingestor
 from common.store import Store, keys
 from common.store.event_log import read_event
 from common.store.ingest import GroupReader, offer
@@ -111,12 +111,12 @@ class RawEntry(Message):
         offer(store.client, restored)
 
 
-class Bridge:
+class CameraEvents:
     """One bridge process. Any number may run: the consumer groups share the entries out."""
 
-    def __init__(self, store: Store, intake: Intake) -> None:
+    def __init__(self, store: Store, ingestor: Ingestor) -> None:
         self.store = store
-        self.intake = intake
+        self.ingestor = ingestor
         consumer = f"{socket.gethostname()}-{os.getpid()}"
         self._frames = GroupReader(
             store.client, keys.INGEST, "bridge", consumer, claim_after=_CLAIM_AFTER_SECONDS, consume=True
@@ -177,16 +177,16 @@ class Bridge:
             event = CameraEvent.parse(fields)
             stream = event.stream
             if event.data is not None:
-                return self.intake.accept_data(stream, event.data, event_key=event.key)
-            became = self.intake.accept_file(stream, event.dataref or "", event_key=event.key)
+                return self.ingestor.accept_data(stream, event.data, event_key=event.key)
+            became = self.ingestor.accept_file(stream, event.dataref or "", event_key=event.key)
             if became is Submission.CHANGED:
-                return self.intake.accept_one_by_one(stream, event.dataref or "", event_key=event.key)
+                return self.ingestor.accept_one_by_one(stream, event.dataref or "", event_key=event.key)
             return became
         except (Refused, SentinelError) as error:
             if isinstance(error, BrokerUnavailable):
                 raise
             subject = fields.get("id", entry_id.encode()).decode(errors="replace")
-            self.intake.bury(
+            self.ingestor.bury(
                 DeadLetterKind.EVENT, stream, f"event {subject}", error, RawEntry.of(fields), version=entry_id
             )
             return Submission.REJECTED
@@ -197,6 +197,6 @@ class Bridge:
             if event.type is EventType.VERDICT_FAIL:
                 self.store.champions.note_fail(event.model, event.id, Verdict.from_json(event.data))
         except BadMessage as error:
-            self.intake.bury(
+            self.ingestor.bury(
                 DeadLetterKind.EVENT, "", f"entry {entry_id}", error, RawEntry.of(fields), version=entry_id
             )

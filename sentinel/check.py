@@ -11,7 +11,7 @@ from common.baselines.storage import StoredBaseline
 from common.contracts.batches import SourceKind
 from common.contracts.ids import Message
 from common.contracts.verdicts import Cause, FrameTime, Remedy, Status, Verdict, worst
-from common.drift.frame_buffer import Tape
+from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
 from common.errors import BadSource, BaselineMismatch, WindowNotFull
 from common.extraction import Extractor
@@ -99,25 +99,25 @@ def check(
     WindowNotFull
         If all sources together do not fill one window.
     """
-    recipe = stored.baseline.recipe
-    if settings.sample_fps is not None and settings.sample_fps != recipe.sample_fps:
+    feature_spec = stored.baseline.feature_spec
+    if settings.sample_fps is not None and settings.sample_fps != feature_spec.sample_fps:
         raise BaselineMismatch(
             f"SENTINEL_SAMPLE_FPS is {settings.sample_fps:g}, but the baseline was sampled at "
-            f"{recipe.sample_fps or 'every frame'}: unset it, or build a baseline at that rate"
+            f"{feature_spec.sample_fps or 'every frame'}: unset it, or build a baseline at that rate"
         )
-    extractor.require(recipe)
-    state, tape, verdicts, frames = WindowState(), Tape(), list[Verdict](), 0
+    extractor.require(feature_spec)
+    state, frames_so_far, verdicts, frames = WindowState(), FrameBuffer(), list[Verdict](), 0
     for path in paths:
         kind = describe_kind(path)
-        promised = sampled_count(probe(path, kind, extractor.limits), recipe.sample_fps)
+        promised = sampled_count(probe(path, kind, extractor.limits), feature_spec.sample_fps)
         with progress.source(path.name, promised) as ticker:
-            blocks = extractor.blocks(path, kind, uri=str(path), sample_fps=recipe.sample_fps, size=_BLOCK_FRAMES)
+            blocks = extractor.blocks(path, kind, uri=str(path), sample_fps=feature_spec.sample_fps, size=_BLOCK_FRAMES)
             for block, opens, closes in with_edges(blocks, extractor.empty()):
                 ticker.advance(len(block))
                 frames += len(block)
                 state, judged = judge_block(
                     state,
-                    tape,
+                    frames_so_far,
                     block,
                     stored=stored,
                     thresholds=Thresholds.of(settings),
@@ -126,7 +126,7 @@ def check(
                     opens_batch=opens,
                     closes_batch=closes,
                 )
-                tape.forget(state.latest(stored.baseline.rule).start)
+                frames_so_far.forget(state.latest(stored.baseline.rule).start)
                 verdicts += [row.verdict for row in judged]
     if not verdicts:
         raise WindowNotFull(

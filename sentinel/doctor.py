@@ -1,4 +1,4 @@
-"""Looks for what would go wrong before it does."""
+"""FrameConverter for what would go wrong before it does."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from common.backbones import load_backbone
-from common.baselines.binding import CurrentBaselines
+from common.baselines.binding import BaselineBinding
 from common.baselines.storage import find_baseline, load_baseline
 from common.errors import SettingsError
 from common.extraction import Extractor
@@ -23,20 +23,20 @@ def store() -> Store:
 
 
 @cache
-def baselines() -> CurrentBaselines:
-    return CurrentBaselines(get_settings(), store())
+def baselines() -> BaselineBinding:
+    return BaselineBinding(get_settings(), store())
 
 
 @cache
 def extractor(precision: str) -> Extractor:
-    """Return what makes features in `precision`, as a baseline's recipe asks for it."""
+    """Return what makes features in `precision`, as a baseline's feature spec asks for it."""
     settings = get_settings()
     return Extractor(load_backbone(settings, precision), Limits.from_settings(settings))
 
 
-def usual_precision() -> str:
+def default_precision() -> str:
     """Return the precision of the baseline that is set; streams that have another one load theirs when they come."""
     settings = get_settings()
     if not settings.baseline:
         return settings.precision
-    return load_baseline(find_baseline(settings.baseline, settings.baselines_dir)).baseline.recipe.precision
+    return load_baseline(find_baseline(settings.baseline, settings.baselines_dir)).baseline.feature_spec.precision

@@ -26,7 +26,9 @@ _MOST_CHARACTERS = 10_000  # of a foreign message are kept
 
 
 @task_failure.connect
-def bury_failed(sender: Task, exception: Exception, args: object = (), kwargs: object = None, **_: object) -> None:
+def dead_letter_failed(
+    sender: Task, exception: Exception, args: object = (), kwargs: object = None, **_: object
+) -> None:
     """Keep an `embed` task that failed: what is wrong with a chunk is dealt with inside, so this is a bad message."""
     if sender.name == EMBED_TASK:
         queue = (sender.request.delivery_info or {}).get("routing_key", "")
@@ -34,12 +36,12 @@ def bury_failed(sender: Task, exception: Exception, args: object = (), kwargs: o
 
 
 @task_unknown.connect
-def bury_unknown(message: Any, name: str, **_: object) -> None:
+def dead_letter_unknown(message: Any, name: str, **_: object) -> None:
     bury(_raw(message, name), BadMessage(f"no task is called {name!r}: clients may send {EMBED_TASK} to queue embed"))
 
 
 @task_rejected.connect
-def bury_rejected(message: Any, exc: Exception | None = None, **_: object) -> None:
+def dead_letter_rejected(message: Any, exc: Exception | None = None, **_: object) -> None:
     why = f" ({exc})" if exc else ""
     bury(_raw(message, "?"), BadMessage(f"a message on the queue is no Celery task{why}: see README, Ways in"))
 
@@ -48,7 +50,7 @@ def bury(task: RawTask, error: Exception) -> None:
     """Write the letter; a worker must not fail for it."""
     try:
         letter = dead_letter(DeadLetterKind.TASK, "", f"task {task.name}", error, task, version=task.to_json())
-        context.store().logbook.bury(letter)
+        context.store().event_log.bury(letter)
     except Exception:
         log.exception("a task that failed could not be written to the dead letters: %s", task)
 

@@ -43,7 +43,7 @@ def warm_up(**_: object) -> None:
     """Load the backbone when the process starts, not with its first chunk; if that fails, each chunk will say why."""
     limit_memory(get_settings().max_memory_mb)
     try:
-        context.extractor(context.usual_precision())
+        context.extractor(context.default_precision())
     except Exception:
         log.exception("the backbone does not load; chunks will be refused until it does")
 
@@ -62,7 +62,7 @@ def embed(self: Task, chunk: str | None = None, stream: str | None = None, uri: 
         work = Chunk.from_json(chunk)
     except BadMessage as error:
         raise BadMessage(f"sentinel.embed was sent a bad chunk, send stream and uri instead: {error}") from error
-    if finish(self, work) is Finished.HEADS:
+    if finish(self, work) is Finished.READY:
         broker.send_reduce(work.stream)
 
 
@@ -123,9 +123,9 @@ def too_slow(chunk: Chunk) -> BadSource:
 
 
 def extract(chunk: Chunk) -> FeatureBlock:
-    """Return the features of `chunk`, made by its recipe or not at all."""
-    extractor = context.extractor(chunk.recipe.precision)
-    extractor.require(chunk.recipe)
+    """Return the features of `chunk`, made by its feature spec or not at all."""
+    extractor = context.extractor(chunk.feature_spec.precision)
+    extractor.require(chunk.feature_spec)
     source = chunk.source
     batch_id = data_batch(source.uri)
     if batch_id is not None:
@@ -137,7 +137,7 @@ def extract(chunk: Chunk) -> FeatureBlock:
         local_path(source.uri, get_settings().roots),
         source.kind,
         uri=source.uri,
-        sample_fps=chunk.recipe.sample_fps,
+        sample_fps=chunk.feature_spec.sample_fps,
         start=chunk.start,
         stop=chunk.stop,
         names=source.names,

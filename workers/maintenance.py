@@ -8,16 +8,16 @@ import time
 from common import broker
 from common.broker import DAILY_TASK, EMBED_QUEUE, RETENTION_TASK, SWEEP_TASK, app
 from common.contracts.events import EventType, StreamCheck
-from common.ingest.dispatch import send_next
+from common.ingest.dispatch import dispatch_next
 from common.settings import get_settings
 from common.store.event_log import event_of
 from workers import context
 
 log = logging.getLogger(__name__)
 
-_CHUNKS_A_SWEEP = 256  # of one stream; the next sweep takes the next ones
-_SECONDS_AN_HOUR = 3600.0
-_SECONDS_A_DAY = 86_400.0
+_CHUNKS_PER_SWEEP = 256  # of one stream; the next sweep takes the next ones
+_SECONDS_PER_HOUR = 3600.0
+_SECONDS_PER_DAY = 86_400.0
 
 
 @app.task(name=SWEEP_TASK)
@@ -35,11 +35,11 @@ def sweep() -> int:
             broker.send_reduce(stream)
             sent += 1
         # The first in order holds up all others of its stream, so it is sent again in any case.
-        for chunk in streams.overdue(stream, settings.stuck_seconds, _CHUNKS_A_SWEEP if idle else 1):
+        for chunk in streams.overdue(stream, settings.stuck_seconds, _CHUNKS_PER_SWEEP if idle else 1):
             broker.send_embed(chunk)
             streams.mark_sent(chunk)
             sent += 1
-        sent += send_next(context.store(), settings, stream)
+        sent += dispatch_next(context.store(), settings, stream)
     if sent:
         log.warning("the sweep sent %d tasks again", sent)
     return sent
@@ -51,7 +51,7 @@ def daily_check() -> None:
     store, settings = context.store(), get_settings()
     for stream in store.streams.names():
         window = store.streams.window(stream)
-        hours = (time.time() - window.last_frame_at) / _SECONDS_AN_HOUR if window.last_frame_at else float("inf")
+        hours = (time.time() - window.last_frame_at) / _SECONDS_PER_HOUR if window.last_frame_at else float("inf")
         last = window.verdict.status if window.verdict else "NO_WINDOW"
         state = "SILENT" if hours > settings.silent_hours else last
         check = StreamCheck(
@@ -62,11 +62,11 @@ def daily_check() -> None:
             drift_score=window.verdict.drift_score if window.verdict else None,
         )
         model = window.verdict.baseline if window.verdict else ""
-        store.logbook.announce(event_of(EventType.STREAM_CHECKED, model=model, message=check, stream=stream))
+        store.event_log.announce(event_of(EventType.STREAM_CHECKED, model=model, message=check, stream=stream))
 
 
 @app.task(name=RETENTION_TASK)
 def retention() -> None:
     """Forget events older than `SENTINEL_RETENTION_DAYS`; features and batch records run out by themselves."""
-    context.store().logbook.trim(get_settings().retention_days * _SECONDS_A_DAY)
-    context.store().logbook.forget_trimmed()
+    context.store().event_log.trim(get_settings().retention_days * _SECONDS_PER_DAY)
+    context.store().event_log.forget_trimmed()

@@ -14,11 +14,11 @@ from common.contracts.batches import BatchReport
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import Event, EventType
 from common.contracts.verdicts import Status
-from common.drift.frame_buffer import Tape
+from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
 from common.errors import BaselineMismatch
 from common.features import FeatureBlock
-from common.ingest.dispatch import send_next
+from common.ingest.dispatch import dispatch_next
 from common.judging import JudgedWindow, Thresholds, judge_block
 from common.settings import get_settings
 from common.store.event_log import dead_letter, event_of
@@ -31,7 +31,7 @@ from workers import (
 
 log = logging.getLogger(__name__)
 
-_CHUNKS_A_COMMIT = 16  # bounds what one commit moves, and with it how long Redis is busy
+_CHUNKS_PER_COMMIT = 16  # bounds what one commit moves, and with it how long Redis is busy
 
 
 @app.task(name=REDUCE_TASK)
@@ -40,26 +40,26 @@ def reduce(stream: str) -> None:
     moved = Committed.MORE
     while moved is not Committed.DONE:
         moved = move_on(stream)
-        send_next(context.store(), get_settings(), stream)
+        dispatch_next(context.store(), get_settings(), stream)
 
 
 def move_on(stream: str) -> Committed:
     """Read, judge, commit: one step. A conflict means that another reducer was quicker; look again."""
     streams = context.store().streams
     read = streams.window(stream)
-    ready = streams.finished(stream, _CHUNKS_A_COMMIT)
+    ready = streams.finished(stream, _CHUNKS_PER_COMMIT)
     if not ready:
         return Committed.DONE
     stored = context.baselines().of_stream(stream)
     ready = [admit(done, stored) for done in ready]
     before = WindowState.from_bytes(read.state) if read.state else WindowState()
-    tape = Tape(before.position, lambda: streams.frames(stream, read))
+    frames_so_far = FrameBuffer(before.position, lambda: streams.frames(stream, read))
     try:
-        state, judged = fold(stored, stream, before, tape, ready)
+        state, judged = fold(stored, stream, before, frames_so_far, ready)
         latest = state.latest(stored.baseline.rule)
         # Between verdicts frames are only added: a whole window written for each would cost more than all else.
         anew = bool(judged) or state.opened != before.opened
-        frames = (tape.cut(latest) if latest else empty_like(stored)) if anew else None
+        frames = (frames_so_far.cut(latest) if latest else empty_like(stored)) if anew else None
     except WindowMoved:
         return Committed.CONFLICT
     committed = streams.commit(
@@ -78,9 +78,9 @@ def move_on(stream: str) -> Committed:
 
 
 def admit(done: FinishedChunk, stored: StoredBaseline) -> FinishedChunk:
-    """Return the chunk, without its features if they were made by another recipe than the baseline's: the baseline was
-    changed while it was on its way. It ends as a dead letter, and a retry makes its features anew."""
-    if done.features is None or done.chunk.recipe == stored.baseline.recipe:
+    """Return the chunk, without its features if they were made by another feature spec than the baseline's: it
+    was changed while the chunk was on its way. The chunk ends as a dead letter, and a retry makes its features anew."""
+    if done.features is None or done.chunk.feature_spec == stored.baseline.feature_spec:
         return done
     error = BaselineMismatch(
         f"{done.chunk.source.uri}: frames {done.chunk.start} to {done.chunk.stop or 'the end'} were embedded for "
@@ -89,12 +89,12 @@ def admit(done: FinishedChunk, stored: StoredBaseline) -> FinishedChunk:
     letter = dead_letter(
         DeadLetterKind.CHUNK, done.chunk.stream, done.chunk.source.uri, error, done.chunk, version=done.chunk.id
     )
-    context.store().logbook.bury(letter)
+    context.store().event_log.bury(letter)
     return replace(done, features=None)
 
 
 def fold(
-    stored: StoredBaseline, stream: str, state: WindowState, tape: Tape, ready: list[FinishedChunk]
+    stored: StoredBaseline, stream: str, state: WindowState, frames_so_far: FrameBuffer, ready: list[FinishedChunk]
 ) -> tuple[WindowState, list[JudgedWindow]]:
     """Let the features of `ready` into the window and judge what falls due. Given-up chunks bring no frames."""
     settings = get_settings()
@@ -103,7 +103,7 @@ def fold(
         features = done.features if done.features is not None else empty_like(stored)
         state, fresh = judge_block(
             state,
-            tape,
+            frames_so_far,
             features,
             stored=stored,
             thresholds=Thresholds.of(settings),

@@ -59,7 +59,7 @@ class Progress:
             self.announce(EventType.RETRAIN_PROGRESS, report)
 
     def announce(self, kind: EventType, report: RetrainReport) -> None:
-        context.store().logbook.announce(event_of(kind, model=self._model, message=report))
+        context.store().event_log.announce(event_of(kind, model=self._model, message=report))
 
     def report(self, stage: str, share: float, detail: str) -> RetrainReport:
         return RetrainReport(

@@ -49,7 +49,7 @@ class Backbone(Protocol):
         """Frames that are best embedded at a time."""
 
     @property
-    def elsewhere(self) -> bool:
+    def offloaded(self) -> bool:
         """Whether it computes on another device than the processor, which can decode meanwhile."""
 
     def embed(self, images: Images) -> FloatArray:

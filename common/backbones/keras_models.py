@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.backbones.backbone import INPUT_SIZE
-from common.backbones.model_signature import Interface, Port, find_interface
+from common.backbones.model_signature import ModelSignature, Port, find_signature
 from common.backbones.models import Model, ModelKind
 from common.backbones.names import Architecture, find_architecture
 from common.backbones.weights import Weights, WeightsKind, parse_weights
@@ -47,11 +47,11 @@ def load_function(model: Model) -> Loaded:
         return Loaded(as_function(built), INPUT_SIZE, digest)
     loaded = _load_keras_file(model) if model.kind is ModelKind.KERAS_FILE else _load_saved_model(model)
     function, inputs, outputs = loaded
-    interface = find_interface(Path(model.path).name, inputs, outputs, model.output)
+    interface = find_signature(Path(model.path).name, inputs, outputs, model.output)
     return Loaded(_taking_frames(function, interface, model), interface.side, model.identity)
 
 
-def _taking_frames(function: Callable[[tf.Tensor], list[tf.Tensor]], interface: Interface, model: Model) -> Any:
+def _taking_frames(function: Callable[[tf.Tensor], list[tf.Tensor]], interface: ModelSignature, model: Model) -> Any:
     mean, scale = (np.array(values, np.float32) for values in (model.pixels.mean, model.pixels.scale))
 
     def embed(images: tf.Tensor) -> tf.Tensor:

@@ -26,7 +26,7 @@ def load_backbone(settings: Settings, precision: str | None = None) -> Backbone:
 
     Parameters
     ----------
-    precision : what a baseline's recipe asks for; None: as set, which is f32 unless somebody chose
+    precision : what a baseline's feature spec asks for; None: as set, which is f32 unless somebody chose
 
     Raises
     ------

@@ -21,7 +21,7 @@ class Port:
 
 
 @dataclass(frozen=True)
-class Interface:
+class ModelSignature:
     """How images go in and an embedding comes out.
 
     Attributes
@@ -40,7 +40,7 @@ class Interface:
     pooled: tuple[int, ...]
 
 
-def find_interface(name: str, inputs: Sequence[Port], outputs: Sequence[Port], wanted: str) -> Interface:
+def find_signature(name: str, inputs: Sequence[Port], outputs: Sequence[Port], wanted: str) -> ModelSignature:
     """Return how to use a model; `wanted` is the name of its output, empty for the only one.
 
     Raises
@@ -67,7 +67,7 @@ def find_interface(name: str, inputs: Sequence[Port], outputs: Sequence[Port], w
         pooled: tuple[int, ...] = (2, 3) if channels_first else (1, 2)
     else:
         pooled = (1,) if len(shape) == 3 else ()
-    return Interface(side, channels_first, inputs[0].dtype == "uint8", output, pooled)
+    return ModelSignature(side, channels_first, inputs[0].dtype == "uint8", output, pooled)
 
 
 def _image_side(name: str, port: Port) -> tuple[bool, int]:

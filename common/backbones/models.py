@@ -63,7 +63,7 @@ class Model(Message):
     """A backbone that was asked for, before it is loaded."""
 
     kind: ModelKind
-    name: str = Field(description="what recipes call it; the same on every machine")
+    name: str = Field(description="what feature specs call it; the same on every machine")
     identity: str = Field(description="differs for every other content, output or way to take pixels")
     weights: str = Field("", description="of a model of keras.applications: `imagenet`, a file, or `random:SEED`")
     path: str = ""
@@ -202,8 +202,8 @@ def _content(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _pixels(settings: Settings, usual: str) -> Pixels:
-    return PIXELS[settings.pixels or usual]
+def _pixels(settings: Settings, default: str) -> Pixels:
+    return PIXELS[settings.pixels or default]
 
 
 def _pixels_of(config: Path) -> Pixels:

@@ -20,7 +20,7 @@ class Architecture:
 
     Attributes
     ----------
-    name : canonical name, the one that goes into a recipe
+    name : canonical name, the one that goes into a feature spec
     function : name of its builder in `keras.applications`
     family : module of `keras.applications` whose `preprocess_input` it was trained with
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from common.backbones.model_signature import Interface, Port, find_interface
+from common.backbones.model_signature import ModelSignature, Port, find_signature
 from common.backbones.models import Model
 from common.backbones.openvino_engine import openvino
 from common.errors import BackboneError
@@ -30,7 +30,7 @@ def read_graph(model: Model) -> tuple[Any, int]:
             "OpenVINO does not know; export it again"
         ) from error
     name = Path(model.path).name
-    interface = find_interface(
+    interface = find_signature(
         name, [_port(port) for port in graph.inputs], [_port(port) for port in graph.outputs], model.output
     )
     side = interface.side
@@ -46,7 +46,7 @@ def read_graph(model: Model) -> tuple[Any, int]:
     return _taking_frames(cut, interface, model), side
 
 
-def _taking_frames(graph: Any, interface: Interface, model: Model) -> Any:
+def _taking_frames(graph: Any, interface: ModelSignature, model: Model) -> Any:
     from openvino import Layout, Type
     from openvino.preprocess import PrePostProcessor
 

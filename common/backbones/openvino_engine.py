@@ -88,7 +88,7 @@ class OpenVinoBackbone:
         return _BATCH
 
     @property
-    def elsewhere(self) -> bool:
+    def offloaded(self) -> bool:
         return False
 
     def embed(self, images: Images) -> FloatArray:

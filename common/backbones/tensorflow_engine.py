@@ -97,7 +97,7 @@ class TensorFlowBackbone:
         return _LARGEST_BATCH
 
     @property
-    def elsewhere(self) -> bool:
+    def offloaded(self) -> bool:
         return True
 
     def embed(self, images: Images) -> FloatArray:

@@ -14,8 +14,8 @@ from common.store import Store
 _ATTEMPTS = 3  # two processes may register the same golden baseline at once; the loser reads the winner's
 
 
-class CurrentBaselines:
-    """Looks up champions, and keeps the baselines it has loaded.
+class BaselineBinding:
+    """FrameConverter up champions, and keeps the baselines it has loaded.
 
     A stream is bound to a model by its golden baseline's name. The model's
     champion says which baseline holds now: the golden one at first, after a

@@ -7,7 +7,9 @@ import math
 import re
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -21,12 +23,11 @@ from common.features import FeatureBlock
 from common.modalities.video.decode import probe
 from common.modalities.video.frame import SourceInfo
 from common.modalities.video.sampling import sampled_count
-from common.modalities.video.sensors import SENSOR_FLOORS, SENSOR_NAMES
+from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
 from common.modalities.video.timeline import key_seconds
 from common.models.vfi.footage import golden_replay
 from common.settings import Settings
 from common.sources.local import describe_kind
-from sentinel.cli.console import FrameProgress
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _BLOCK_FRAMES = 64
@@ -34,7 +35,7 @@ _BLOCK_FRAMES = 64
 # Sampling when none is set: one frame a second sees a fault within a minute, and where a camera sends a key frame
 # every second or so, only those are decoded: that is what lets a core serve dozens of cameras. Footage too short to
 # give enough windows at that rate is sampled faster, up to every frame.
-_USUAL_FPS = 1.0
+_DEFAULT_FPS = 1.0
 _KEY_SECONDS = (0.5, 2.0)  # key frames that come as often as this set the rate
 _EVERY_KEY_FRAME = 1.01  # sampled frames a key frame; times are rounded
 _WINDOWS_WANTED = 8
@@ -42,8 +43,24 @@ _WINDOWS_WANTED = 8
 # of video holds little more than one independent frame.
 _WINDOWS_NEEDED = 4
 _SHORTEST_WINDOW = 12
-_STRIDES_A_WINDOW = 4
+_STRIDES_PER_WINDOW = 4
 _LIBRARIES = ("numpy", "scipy", "opencv-python-headless", "av", "openvino", "keras")
+
+
+class FrameCounter(Protocol):
+    """Counts the frames of one source."""
+
+    def advance(self, frames: int) -> None: ...
+
+
+class BuildProgress(Protocol):
+    """Shows a user how far the build is."""
+
+    def source(self, name: str, frames: int) -> AbstractContextManager[FrameCounter]:
+        """Return a context in which the frames of one source, about `frames`, are counted."""
+
+    def say(self, text: str) -> None:
+        """Show one line."""
 
 
 def check_name(name: str) -> None:
@@ -68,17 +85,17 @@ def choose_sampling(
         return asked
     needed = max((window * _WINDOWS_WANTED / info.duration for info in infos if info.duration > 0), default=math.inf)
     native = max((info.fps for info in infos if info.fps > 0), default=0.0)
-    usual = _usual_fps(key_seconds)
-    fps = usual if needed <= usual else float(math.ceil(needed)) if needed < native else needed
+    default_rate = _default_fps(key_seconds)
+    fps = default_rate if needed <= default_rate else float(math.ceil(needed)) if needed < native else needed
     return None if fps >= native else fps
 
 
-def _usual_fps(key_seconds: Sequence[float | None]) -> float:
+def _default_fps(key_seconds: Sequence[float | None]) -> float:
     """Return the rate of the clips' key frames, if all have them about as often as frames are wanted."""
     shortest, longest = _KEY_SECONDS
     known = [seconds for seconds in key_seconds if seconds is not None and shortest <= seconds <= longest]
     if not known or len(known) < len(key_seconds):
-        return _USUAL_FPS
+        return _DEFAULT_FPS
     return round(1 / max(known), 4)
 
 
@@ -109,12 +126,12 @@ def choose_rule(infos: Sequence[SourceInfo], fps: float | None, settings: Settin
     shortest = min(sampled_count(info, fps) for info in infos)
     if "window_frames" not in settings.model_fields_set and shortest < frames * _WINDOWS_NEEDED:
         frames = max(_SHORTEST_WINDOW, shortest // _WINDOWS_NEEDED)
-    stride = settings.window_stride or max(1, frames // _STRIDES_A_WINDOW)
+    stride = settings.window_stride or max(1, frames // _STRIDES_PER_WINDOW)
     return WindowRule(frames=frames, stride=min(stride, frames))
 
 
 def build_baseline(
-    paths: Sequence[Path], name: str, folder: Path, extractor: Extractor, settings: Settings, progress: FrameProgress
+    paths: Sequence[Path], name: str, folder: Path, extractor: Extractor, settings: Settings, progress: BuildProgress
 ) -> StoredBaseline:
     """Extract features of the clips at `paths`, fit a baseline, and save it to `folder`.
 
@@ -142,10 +159,10 @@ def build_baseline(
     baseline = Baseline.fit(
         clips,
         name=name,
-        recipe=extractor.recipe(fps),
+        feature_spec=extractor.feature_spec(fps),
         rule=choose_rule(infos, fps, settings),
         sensor_names=SENSOR_NAMES,
-        sensor_floors=SENSOR_FLOORS,
+        minimum_effects=MINIMUM_EFFECTS,
         created_at=time.time(),
         libraries={library: importlib.metadata.version(library) for library in _LIBRARIES},
         replay=np.concatenate([golden_replay(path, kinds[path], extractor.limits) for path in paths]),

@@ -29,17 +29,17 @@ class Source(Message):
     names: tuple[str, ...] = Field((), description="of a folder's images, in their order; in a chunk just its own")
 
 
-class Recipe(Message):
-    """How features are made. Features of different recipes must never be compared.
+class FeatureSpec(Message):
+    """How features are made. Features of different feature specs must never be compared.
 
-    A baseline carries the recipe it was made with, a chunk carries that of the
+    A baseline carries the feature spec it was made with, a chunk carries that of the
     baseline it will be judged by, and a worker refuses what it cannot reproduce.
     """
 
     backbone: str
     weights: str = Field(description="digest of the weights that were loaded")
     precision: str
-    route: str = Field(description="name and version of the decode and resize route")
+    decode_pipeline: str = Field(description="name and version of what turns bytes into pixels")
     sensors: str = Field(description="version and names of the camera-quality sensors")
     sample_fps: float | None = Field(gt=0, description="frames a second; None: every frame")
 
@@ -58,7 +58,7 @@ class Chunk(Message):
     source: Source
     start: int = Field(ge=0)
     stop: int | None = Field(gt=0)
-    recipe: Recipe
+    feature_spec: FeatureSpec
     batch_frames: int = Field(ge=1, description="sampled frames that the whole batch promises")
     opens_batch: bool
     closes_batch: bool
@@ -76,7 +76,7 @@ class FrameBatch(Message):
     source: Source
     expected_frames: int = Field(ge=1, description="sampled frames that its packets or its listing promise")
     starts: tuple[int, ...] = Field(min_length=1, description="sampled frames at which chunks start, ascending")
-    recipe: Recipe
+    feature_spec: FeatureSpec
     received_at: float = Field(description="seconds since the epoch")
     stop: int | None = Field(None, gt=0)
 
@@ -98,7 +98,7 @@ class FrameBatch(Message):
             source=self.source.model_copy(update={"names": names}),
             start=start,
             stop=stop,
-            recipe=self.recipe,
+            feature_spec=self.feature_spec,
             batch_frames=self.expected_frames,
             opens_batch=number == 0,
             closes_batch=last,

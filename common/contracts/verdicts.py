@@ -58,10 +58,10 @@ class FeatureShift(Message):
     window_value: float
 
 
-class ViewScore(Message):
-    """What one view (embedding, quality, later others) says of a window."""
+class GroupScore(Message):
+    """What one group (embedding, quality, later others) says of a window."""
 
-    view: str
+    group: str
     drift_score: float = Field(ge=0, le=1)
     p_value: float = Field(ge=0, le=1)
     distance: float = Field(ge=0, description="Wasserstein distance in units of the baseline's spread")
@@ -94,8 +94,8 @@ class Judgement(Message):
     began: FrameTime | None = Field(
         None, description="first frame of the change; the window's first if it began before; None on PASS"
     )
-    regime: str = Field(description="the part of the baseline that the window resembles most")
-    views: tuple[ViewScore, ...]
+    segment: str = Field(description="the part of the baseline that the window resembles most")
+    feature_groups: tuple[GroupScore, ...]
     leading_features: tuple[FeatureShift, ...]
     worst_frames: tuple[WorstFrame, ...]
 

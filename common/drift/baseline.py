@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from common.contracts.batches import Recipe
+from common.contracts.batches import FeatureSpec
 from common.drift.calibration import null_starts
 from common.drift.feature_groups import quality_names
 from common.drift.manifest import BaselineManifest, ClipSummary
 from common.drift.scene_change import Mixture, two_scenes
-from common.drift.segment import Bounds, Regime, fit_regime
+from common.drift.segment import Bounds, Segment, fit_segment
 from common.drift.windows import WindowRule
 from common.errors import BadBaseline, BaselineTooShort
 from common.features import FeatureBlock
@@ -24,27 +24,27 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 _FEWEST_NULL_WINDOWS = 4  # below that, "the largest distance seen" says nothing
 _FEWEST_DISTINCT = 3  # frames; footage of one repeated picture has no variation to calibrate on
-_COLUMNS = ("embedding", "embedding_spread", "quality", "quality_spread", "usual")
+_COLUMNS = ("embedding", "embedding_spread", "quality", "quality_spread", "reference_median")
 
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """Golden clips, each a regime with a null of its own. `fit` makes one, `judge` (in `judge.py`) uses it.
+    """Golden clips, each a segment with a null of its own. `fit` makes one, `judge` (in `judge.py`) uses it.
 
     Attributes
     ----------
-    recipe : how its features were made
+    feature_spec : how its features were made
     rule : the windows that it judges
-    regimes : one a clip; clips accepted by promotions come after the golden ones
+    segments : one a clip; clips accepted by promotions come after the golden ones
     replay : (n, 3, height, width, 3) uint8 golden frame triplets for fine-tuning, carried untouched; or None
     """
 
     name: str
-    recipe: Recipe
+    feature_spec: FeatureSpec
     rule: WindowRule
     sensor_names: tuple[str, ...]
-    sensor_floors: tuple[float, ...]
-    regimes: tuple[Regime, ...]
+    minimum_effects: tuple[float, ...]
+    segments: tuple[Segment, ...]
     null_false_alarms: float
     libraries: Mapping[str, str]
     created_at: float
@@ -56,10 +56,10 @@ class Baseline:
         clips: Sequence[tuple[str, FeatureBlock]],
         *,
         name: str,
-        recipe: Recipe,
+        feature_spec: FeatureSpec,
         rule: WindowRule,
         sensor_names: tuple[str, ...],
-        sensor_floors: tuple[float, ...],
+        minimum_effects: tuple[float, ...],
         created_at: float,
         libraries: Mapping[str, str],
         replay: npt.NDArray[np.uint8] | None = None,
@@ -79,12 +79,21 @@ class Baseline:
             raise BadBaseline("there is no golden clip: give at least one")
         for clip, block in clips:
             _require_footage(clip, block, rule.frames)
-        regimes = [
-            fit_regime(clip, block, window=rule.frames, names=sensor_names, floors=sensor_floors)
+        segments = [
+            fit_segment(clip, block, window=rule.frames, names=sensor_names, minimum_effects=minimum_effects)
             for clip, block in clips
         ]
         made = cls(
-            name, recipe, rule, sensor_names, sensor_floors, tuple(regimes), 0.0, dict(libraries), created_at, replay
+            name,
+            feature_spec,
+            rule,
+            sensor_names,
+            minimum_effects,
+            tuple(segments),
+            0.0,
+            dict(libraries),
+            created_at,
+            replay,
         )
         return replace(made, null_false_alarms=_own_failures(made, clips))
 
@@ -94,18 +103,23 @@ class Baseline:
         They may be as short as one window. What they are too short to show is
         borrowed from the golden clips, with more room.
         """
-        golden = [regime for regime in self.regimes if regime.summary.golden]
+        golden = [segment for segment in self.segments if segment.summary.golden]
         fresh = [
-            fit_regime(
-                clip, block, window=self.rule.frames, names=self.sensor_names, floors=self.sensor_floors, like=golden
+            fit_segment(
+                clip,
+                block,
+                window=self.rule.frames,
+                names=self.sensor_names,
+                minimum_effects=self.minimum_effects,
+                like=golden,
             )
             for clip, block in clips
         ]
-        return replace(self, regimes=(*self.regimes, *fresh))
+        return replace(self, segments=(*self.segments, *fresh))
 
     @property
     def embedding_size(self) -> int:
-        return int(self.regimes[0].embedding.shape[1])
+        return int(self.segments[0].embedding.shape[1])
 
     @property
     def quality_size(self) -> int:
@@ -116,12 +130,14 @@ class Baseline:
     def false_alarm_rate_held(self) -> float:
         """The smallest share of clean windows that the golden footage can vouch for: of n + 1 windows alike, each
         is the farthest off with probability 1 / (n + 1), and n golden ones were seen."""
-        return 1.0 / (1.0 + sum(regime.summary.effective_windows for regime in self.regimes if regime.summary.golden))
+        return 1.0 / (
+            1.0 + sum(segment.summary.effective_windows for segment in self.segments if segment.summary.golden)
+        )
 
     @property
-    def frames_a_second(self) -> float:
+    def frames_per_second(self) -> float:
         """Sampled frames a second of the golden footage."""
-        golden = [regime.summary for regime in self.regimes if regime.summary.golden]
+        golden = [segment.summary for segment in self.segments if segment.summary.golden]
         return sum(clip.frames for clip in golden) / max(sum(clip.seconds for clip in golden), 1e-6)
 
     @property
@@ -140,12 +156,12 @@ class Baseline:
     def to_manifest(self) -> BaselineManifest:
         return BaselineManifest(
             name=self.name,
-            recipe=self.recipe,
+            feature_spec=self.feature_spec,
             rule=self.rule,
             sensor_names=self.sensor_names,
-            sensor_floors=self.sensor_floors,
+            minimum_effects=self.minimum_effects,
             embedding_size=self.embedding_size,
-            clips=tuple(regime.summary for regime in self.regimes),
+            clips=tuple(segment.summary for segment in self.segments),
             null_false_alarms=self.null_false_alarms,
             false_alarm_rate_held=self.false_alarm_rate_held,
             libraries=dict(self.libraries),
@@ -155,12 +171,12 @@ class Baseline:
     def to_arrays(self) -> Arrays:
         """Return everything that is not in the manifest, by name."""
         arrays: Arrays = {}
-        for number, regime in enumerate(self.regimes):
+        for number, segment in enumerate(self.segments):
             for column in _COLUMNS:
-                arrays[f"{number}.{column}"] = getattr(regime, column)
-            for view, bounds in (("embedding", regime.embedding_bounds), ("quality", regime.quality_bounds)):
-                arrays[f"{number}.{view}_bound"] = bounds.distance
-                arrays[f"{number}.{view}_size"] = bounds.size
+                arrays[f"{number}.{column}"] = getattr(segment, column)
+            for group, bounds in (("embedding", segment.embedding_bounds), ("quality", segment.quality_bounds)):
+                arrays[f"{number}.{group}_bound"] = bounds.distance
+                arrays[f"{number}.{group}_size"] = bounds.size
         if self.replay is not None:
             arrays["replay"] = self.replay
         return arrays
@@ -169,23 +185,23 @@ class Baseline:
     def from_parts(cls, manifest: BaselineManifest, arrays: Arrays) -> Baseline:
         """Put a baseline together again; raise `BadBaseline` if manifest and arrays do not fit."""
         try:
-            regimes = tuple(_regime(clip, number, arrays) for number, clip in enumerate(manifest.clips))
+            segments = tuple(_segment(clip, number, arrays) for number, clip in enumerate(manifest.clips))
         except KeyError as error:
             raise BadBaseline(f"baseline {manifest.name!r} lacks array {error}: rebuild it") from error
         wide = len(quality_names(manifest.sensor_names))
-        for regime in regimes:
-            shapes = regime.embedding.shape[1:], regime.quality.shape[1:], regime.usual.shape
+        for segment in segments:
+            shapes = segment.embedding.shape[1:], segment.quality.shape[1:], segment.reference_median.shape
             if shapes != ((manifest.embedding_size,), (wide,), (len(manifest.sensor_names),)):
                 raise BadBaseline(f"baseline {manifest.name!r} has arrays of another shape than it says: rebuild it")
-        if not regimes:
+        if not segments:
             raise BadBaseline(f"baseline {manifest.name!r} covers no clip: rebuild it")
         return cls(
             manifest.name,
-            manifest.recipe,
+            manifest.feature_spec,
             manifest.rule,
             manifest.sensor_names,
-            manifest.sensor_floors,
-            regimes,
+            manifest.minimum_effects,
+            segments,
             manifest.null_false_alarms,
             manifest.libraries,
             manifest.created_at,
@@ -193,17 +209,17 @@ class Baseline:
         )
 
 
-def _regime(clip: ClipSummary, number: int, arrays: Arrays) -> Regime:
+def _segment(clip: ClipSummary, number: int, arrays: Arrays) -> Segment:
     def array(name: str) -> npt.NDArray[Any]:
         return arrays[f"{number}.{name}"]
 
-    return Regime(
+    return Segment(
         summary=clip,
         embedding=array("embedding"),
         embedding_spread=array("embedding_spread"),
         quality=array("quality"),
         quality_spread=array("quality_spread"),
-        usual=array("usual"),
+        reference_median=array("reference_median"),
         embedding_bounds=Bounds(array("embedding_bound"), array("embedding_size")),
         quality_bounds=Bounds(array("quality_bound"), array("quality_size")),
     )
@@ -230,12 +246,12 @@ def _require_footage(clip: str, block: FeatureBlock, window: int) -> None:
             )
         raise BadBaseline(
             f"{clip} shows another scene from {block.times[frame]:.1f} s on: of two cameras, build a baseline "
-            "each; of one camera, cut the clip there and give both parts, each becomes a regime of its own"
+            "each; of one camera, cut the clip there and give both parts, each becomes a segment of its own"
         )
 
 
 def _own_failures(baseline: Baseline, clips: Sequence[tuple[str, FeatureBlock]]) -> float:
-    """The share of the clips' own windows that fail: a floor under the false-alarm rate, not the rate itself."""
+    """The share of the clips' own windows that fail: a lower bound on the false-alarm rate, not the rate itself."""
     from common.contracts.verdicts import Status
     from common.drift.judge import judge
 

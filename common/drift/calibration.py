@@ -28,7 +28,7 @@ _TINY = 1e-6
 _MOST_DEPENDENT_FRAMES = 4  # never believe more than every fourth frame to be news, whatever the null says
 
 Compared = Callable[[npt.NDArray[np.bool_], slice], tuple[Array, Array]]
-"""Given which frames are the rest and which the window, their columns; the rest decides what is usual."""
+"""Given which frames are the rest and which the window, their columns; the rest decides what is reference_median."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Null:
     Attributes
     ----------
     bound : (f,) the distance that the clip's own variation explains: the largest Wasserstein distance of its windows,
-        widened for what so short a clip cannot have shown, or the floor
+        widened for what so short a clip cannot have shown, or the minimum effect
     kolmogorov : (n_windows, f) KS statistics with half the bound as margin
     window : frames a window
     """
@@ -96,7 +96,7 @@ def _hole(start: int, frames: int, window: int) -> int:
 
 
 def null_of(
-    frames: int, window: int, compared: Compared, *, floor: npt.NDArray[np.float64], pooled: bool
+    frames: int, window: int, compared: Compared, *, minimum_effect: npt.NDArray[np.float64], pooled: bool
 ) -> Null | None:
     """Return the null of one clip, or None if it is too short for any window with a rest.
 
@@ -105,7 +105,7 @@ def null_of(
     frames : of the clip
     window : frames a window
     compared : from a rest and a window to their columns
-    floor : (f,), or (1,) if pooled: the smallest bound
+    minimum_effect : (f,), or (1,) if pooled: the smallest bound
     pooled : average the distances over the columns, so that the null has one
     """
     pairs = []
@@ -118,7 +118,7 @@ def null_of(
     if not pairs:
         return None
     distances = np.array([_pool(wasserstein(rest, piece), pooled) for rest, piece in pairs])
-    bound = np.maximum(distances.max(axis=0) * widening(frames, window), floor)
+    bound = np.maximum(distances.max(axis=0) * widening(frames, window), minimum_effect)
     statistics = [_pool(kolmogorov_smirnov(rest, piece, margin(bound)), pooled) for rest, piece in pairs]
     return Null(bound, np.array(statistics), window)
 

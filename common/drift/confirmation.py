@@ -37,7 +37,7 @@ class Run:
     evidence: float
 
 
-def evidence_needed(false_alarms_per_day: float, p_value: float, frames: int, frames_a_second: float) -> float:
+def evidence_needed(false_alarms_per_day: float, p_value: float, frames: int, frames_per_second: float) -> float:
     """Return the evidence that confirms a run.
 
     With p-values as they should be, uniform and independent from window to
@@ -48,7 +48,7 @@ def evidence_needed(false_alarms_per_day: float, p_value: float, frames: int, fr
     false_alarms_per_day : allowed, a camera
     p_value : a FAIL has a smaller one
     frames : a window
-    frames_a_second : sampled, of the stream
+    frames_per_second : sampled, of the stream
 
     Examples
     --------
@@ -57,8 +57,8 @@ def evidence_needed(false_alarms_per_day: float, p_value: float, frames: int, fr
     """
     from scipy.optimize import brentq  # embedding workers never come here, and its import takes a fifth of a second
 
-    windows_a_day = DAY_SECONDS * max(frames_a_second, 1e-6) / frames
-    allowed = false_alarms_per_day / windows_a_day
+    windows_per_day = DAY_SECONDS * max(frames_per_second, 1e-6) / frames
+    allowed = false_alarms_per_day / windows_per_day
     if p_value <= 0.0 or allowed >= alarm_rate(0.0, p_value):
         return 0.0
     high = 1.0

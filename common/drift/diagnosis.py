@@ -28,7 +28,7 @@ _GROSS_CAST = 0.35  # natural log: clipping and fog move the balance too, by les
 
 @dataclass(frozen=True)
 class Shifts:
-    """The quality view's columns before (baseline) and now (window), with their scores, and which of
+    """The quality group's columns before (baseline) and now (window), with their scores, and which of
     them moved farther than the baseline explains; (q,) each."""
 
     names: tuple[str, ...]

@@ -1,12 +1,12 @@
 """From stored features to the columns that are compared.
 
-Two views: `embedding`, the backbone's features, judged together; and
+Two feature_groups: `embedding`, the backbone's features, judged together; and
 `quality`, made from the camera-quality sensors' readings, each column judged by
 itself:
 
 - a single reading is a column as it is;
 - a family of tiles (`noise.00`, `noise.01`, ...) becomes one column, the median
-  over the tiles of how far each lies from its own usual value. What moves
+  over the tiles of how far each lies from its own reference median value. What moves
   through some tiles does not touch it, a fault of the camera moves all of them;
 - a family called `layout...` becomes the typical size of those deviations after
   what all tiles share is taken away: how much the picture is rearranged;
@@ -31,8 +31,8 @@ MOTION = "motion"
 """Natural log of how far the embedding moves from one sampled frame to the next."""
 REPEATED = "repeated"
 """1 where a frame is the one before over again, to the last digit: no live camera does that."""
-_MOTION_FLOOR = 0.7  # natural log: half or double the movement is no fault of a camera
-_REPEATED_FLOOR = 0.1  # share of frames: encoders repeat one now and then
+_MOTION_MINIMUM_EFFECT = 0.7  # natural log: half or double the movement is no fault of a camera
+_REPEATED_MINIMUM_EFFECT = 0.1  # share of frames: encoders repeat one now and then
 _LAYOUT = "layout"
 _TYPICAL_TILE = 0.6  # quantile over the tiles: above the half that may be plain sky or wall
 # Below a thousandth of the embedding's length, movement is rounding.
@@ -40,29 +40,33 @@ _STILL = 1e-3
 
 
 def quality_names(sensor_names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of the quality view's columns."""
+    """Return the names of the quality group's columns."""
     return (*(family for family, _ in _families(sensor_names)), MOTION, REPEATED)
 
 
-def quality_floors(sensor_names: tuple[str, ...], sensor_floors: tuple[float, ...]) -> npt.NDArray[np.float64]:
+def quality_minimum_effects(
+    sensor_names: tuple[str, ...], minimum_effects: tuple[float, ...]
+) -> npt.NDArray[np.float64]:
     """Return the (f,) smallest change of each column that matters, from those of the readings."""
-    floors = [max(sensor_floors[part]) for _, part in _families(sensor_names)]
-    return np.array([*floors, _MOTION_FLOOR, _REPEATED_FLOOR], np.float64)
+    columns = [max(minimum_effects[part]) for _, part in _families(sensor_names)]
+    return np.array([*columns, _MOTION_MINIMUM_EFFECT, _REPEATED_MINIMUM_EFFECT], np.float64)
 
 
-def usual_readings(block: FeatureBlock) -> Array:
+def reference_medians(block: FeatureBlock) -> Array:
     """Return the (q,) medians of the readings: what tiles are compared with."""
     return np.median(block.quality, axis=0).astype(np.float32)
 
 
-def quality_view(readings: Array, between: Array, usual: Array, sensor_names: tuple[str, ...]) -> Array:
-    """Return the (n, f) columns of the quality view.
+def quality_columns_of(
+    readings: Array, between: Array, reference_median: Array, sensor_names: tuple[str, ...]
+) -> Array:
+    """Return the (n, f) columns of the quality group.
 
     Parameters
     ----------
     readings : (n, q) of the sensors
     between : (n, 2), see `between_frames`
-    usual : (q,) readings to compare tiles with
+    reference_median : (q,) readings to compare tiles with
     sensor_names : of the readings
     """
     columns = []
@@ -70,12 +74,12 @@ def quality_view(readings: Array, between: Array, usual: Array, sensor_names: tu
         if part.stop - part.start == 1:
             columns.append(readings[:, part.start])
             continue
-        apart = readings[:, part] - usual[part]
+        apart = readings[:, part] - reference_median[part]
         shared = np.median(apart, axis=1)
         if family.startswith(_LAYOUT):
             columns.append(np.quantile(np.abs(apart - shared[:, None]), _TYPICAL_TILE, axis=1))
         else:
-            columns.append(shared + np.median(usual[part]))
+            columns.append(shared + np.median(reference_median[part]))
     return np.column_stack([*columns, between]).astype(np.float32)
 
 

@@ -8,7 +8,7 @@ from common.errors import BadMessage
 from common.features import FeatureBlock
 
 
-class Tape:
+class FrameBuffer:
     """Frames as they enter, and those that were there before, which are read only if a window reaches back to them.
 
     Parameters

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from common.contracts.batches import Recipe
+from common.contracts.batches import FeatureSpec
 from common.contracts.ids import Message
 from common.drift.windows import WindowRule
 
 
 class ClipSummary(Message):
-    """One clip that a baseline covers: a regime that windows are compared with."""
+    """One clip that a baseline covers: a segment that windows are compared with."""
 
     name: str
     frames: int = Field(ge=1)
@@ -24,10 +24,10 @@ class BaselineManifest(Message):
     """Everything that says how a baseline was made and what it can do."""
 
     name: str
-    recipe: Recipe
+    feature_spec: FeatureSpec
     rule: WindowRule
     sensor_names: tuple[str, ...]
-    sensor_floors: tuple[float, ...]
+    minimum_effects: tuple[float, ...]
     embedding_size: int = Field(ge=1)
     clips: tuple[ClipSummary, ...]
     null_false_alarms: float = Field(

@@ -1,4 +1,4 @@
-"""Whether golden footage shows one scene: footage of two cameras in one clip has no usual state.
+"""Whether golden footage shows one scene: footage of two cameras in one clip has no reference median state.
 
 Frames are split into the two groups that explain their embeddings best along
 the direction of largest variance. One scene wanders between its groups; two
@@ -47,8 +47,8 @@ def two_scenes(block: FeatureBlock, shortest: int) -> tuple[Mixture, int] | None
         return Mixture.ALTERNATING, int(changes[0])
     steps = np.sqrt(np.square(np.diff(block.embedding, axis=0)).sum(axis=1))
     if len(changes) == 1 and shortest <= changes[0] <= count - shortest:
-        usual = float(np.quantile(np.delete(steps, changes[0] - 1), 0.95))
-        if steps[changes[0] - 1] > _JUMP * max(usual, 1e-9):
+        reference_median = float(np.quantile(np.delete(steps, changes[0] - 1), 0.95))
+        if steps[changes[0] - 1] > _JUMP * max(reference_median, 1e-9):
             return Mixture.AFTER_EACH_OTHER, int(changes[0])
     return None
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.drift.calibration import Compared, Null, null_of, widening
-from common.drift.feature_groups import between_frames, quality_floors, quality_view, usual_readings
+from common.drift.feature_groups import between_frames, quality_columns_of, quality_minimum_effects, reference_medians
 from common.drift.manifest import ClipSummary
 from common.drift.statistics import sort_reference
 from common.features import FeatureBlock
@@ -19,7 +19,7 @@ _MOST_FRAMES = 2000  # of a clip are kept, evenly spread: more move no quantile 
 _MAD_TO_SIGMA = 1.4826  # of a normal variable
 # Mean over the dimensions of W1 / spread between two samples of the same footage is seldom less (MEASURED: 0.28 at 20
 # independent frames, 0.1 at 200). A bound below it would only say that the footage was still.
-EMBEDDING_FLOOR = 0.15
+EMBEDDING_MINIMUM_EFFECT = 0.15
 _SMALLEST_SPREAD = 1e-4
 # What a clip too short for a null of its own borrows from the golden ones is not its own: leave it more room.
 _BORROWED = 1.25
@@ -27,7 +27,7 @@ _BORROWED = 1.25
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a view's columns do by themselves.
+    """What a group's columns do by themselves.
 
     Attributes
     ----------
@@ -40,16 +40,16 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Regime:
+class Segment:
     """One clip: its sorted features, their spreads, and its bounds.
 
     Attributes
     ----------
     embedding : (m, d) sorted along frames, in units of `embedding_spread`
     embedding_spread : (d,)
-    quality : (m, f) columns of the quality view, sorted along frames, in their own units
-    quality_spread : (f,), for messages: a usual deviation of each column
-    usual : (q,) readings that tiles are compared with
+    quality : (m, f) columns of the quality group, sorted along frames, in their own units
+    quality_spread : (f,), for messages: a reference_median deviation of each column
+    reference_median : (q,) readings that tiles are compared with
     """
 
     summary: ClipSummary
@@ -57,7 +57,7 @@ class Regime:
     embedding_spread: Array
     quality: Array
     quality_spread: Array
-    usual: Array
+    reference_median: Array
     embedding_bounds: Bounds
     quality_bounds: Bounds
 
@@ -69,46 +69,48 @@ class Regime:
         return np.asarray(self.quality[len(self.quality) // 2], np.float32)
 
     def quality_of(self, window: FeatureBlock, sensor_names: tuple[str, ...]) -> Array:
-        """Return a window's (n, f) columns of the quality view, its tiles compared with the clip's."""
-        return quality_view(window.quality, between_frames(window), self.usual, sensor_names)
+        """Return a window's (n, f) columns of the quality group, its tiles compared with the clip's."""
+        return quality_columns_of(window.quality, between_frames(window), self.reference_median, sensor_names)
 
 
-def fit_regime(
+def fit_segment(
     name: str,
     block: FeatureBlock,
     *,
     window: int,
     names: tuple[str, ...],
-    floors: tuple[float, ...],
-    like: list[Regime] | None = None,
-) -> Regime:
+    minimum_effects: tuple[float, ...],
+    like: list[Segment] | None = None,
+) -> Segment:
     """Learn one clip.
 
     Parameters
     ----------
-    names, floors : of the sensors' readings
-    like : golden regimes to borrow from where the clip is too short; None for golden clips themselves
+    names, minimum_effects : of the sensors' readings
+    like : golden segments to borrow from where the clip is too short; None for golden clips themselves
     """
     spread = np.maximum(block.embedding.std(axis=0), _SMALLEST_SPREAD)
     # A dimension that hardly ever fires must not turn its rare firing into a large distance.
     spread = np.maximum(spread, np.median(spread)).astype(np.float32)
     embedding = np.asarray(block.embedding / spread, np.float32)
-    between, usual = between_frames(block), usual_readings(block)
-    quality = quality_view(block.quality, between, usual, names)
-    smallest, still = quality_floors(names, floors), np.array([EMBEDDING_FLOOR])
+    between, reference_median = between_frames(block), reference_medians(block)
+    quality = quality_columns_of(block.quality, between, reference_median, names)
+    smallest, still = quality_minimum_effects(names, minimum_effects), np.array([EMBEDDING_MINIMUM_EFFECT])
 
     count = len(block)
-    null_e = null_of(count, window, lambda rest, piece: (embedding[rest], embedding[piece]), floor=still, pooled=True)
-    null_q = null_of(count, window, _quality_pairs(block, between, names), floor=smallest, pooled=False)
+    null_e = null_of(
+        count, window, lambda rest, piece: (embedding[rest], embedding[piece]), minimum_effect=still, pooled=True
+    )
+    null_q = null_of(count, window, _quality_pairs(block, between, names), minimum_effect=smallest, pooled=False)
     borrowed = _BORROWED * widening(count, window)
     summary = _summary(name, block, window, null_windows=len(null_e.kolmogorov) if null_e else 0, golden=like is None)
-    return Regime(
+    return Segment(
         summary,
         sort_reference(_thin(embedding)),
         spread,
         sort_reference(_thin(quality)),
-        _usual_spread(quality, smallest),
-        usual,
+        _typical_spread(quality, smallest),
+        reference_median,
         _bounds(null_e, still, np.zeros(1, np.bool_), [r.embedding_bounds for r in like or ()], borrowed),
         _bounds(null_q, smallest, np.ptp(quality, axis=0) == 0, [r.quality_bounds for r in like or ()], borrowed),
     )
@@ -118,10 +120,10 @@ def _quality_pairs(block: FeatureBlock, between: Array, names: tuple[str, ...]) 
     """Return how a window and the rest of its clip become columns; tiles are compared with the rest's."""
 
     def compared(rest: npt.NDArray[np.bool_], piece: slice) -> tuple[Array, Array]:
-        usual = np.median(block.quality[rest], axis=0).astype(np.float32)
+        reference_median = np.median(block.quality[rest], axis=0).astype(np.float32)
         return (
-            quality_view(block.quality[rest], between[rest], usual, names),
-            quality_view(block.quality[piece], between[piece], usual, names),
+            quality_columns_of(block.quality[rest], between[rest], reference_median, names),
+            quality_columns_of(block.quality[piece], between[piece], reference_median, names),
         )
 
     return compared
@@ -142,12 +144,12 @@ def _summary(name: str, block: FeatureBlock, window: int, *, null_windows: int, 
 
 def _bounds(
     null: Null | None,
-    floor: npt.NDArray[np.float64],
+    minimum_effect: npt.NDArray[np.float64],
     constant: npt.NDArray[np.bool_],
     like: list[Bounds],
     borrowed: float,
 ) -> Bounds:
-    distances, sizes = [floor], []
+    distances, sizes = [minimum_effect], []
     if null is not None:
         distances.append(null.bound)
         sizes.append(null.effective_sizes(constant))
@@ -157,10 +159,10 @@ def _bounds(
     return Bounds(np.max(distances, axis=0), np.min(sizes, axis=0))
 
 
-def _usual_spread(quality: Array, floors: npt.NDArray[np.float64]) -> Array:
+def _typical_spread(quality: Array, minimum_effects: npt.NDArray[np.float64]) -> Array:
     middle = np.median(quality, axis=0)
     robust = _MAD_TO_SIGMA * np.median(np.abs(quality - middle), axis=0)
-    return np.asarray(np.maximum(robust, floors / 2), np.float32)
+    return np.asarray(np.maximum(robust, minimum_effects / 2), np.float32)
 
 
 def _thin(sample: Array) -> Array:

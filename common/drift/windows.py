@@ -52,14 +52,14 @@ class WindowState:
     opened : position at which the window was emptied last
     unjudged : frames since the last verdict, or since the window was emptied
     run : FAILs that go on, None after a PASS
-    recipe : which recipe the features are of, 16 bytes
+    feature_spec : which feature spec the features are of, 16 bytes
     """
 
     position: int = 0
     opened: int = 0
     unjudged: int = 0
     run: Run | None = None
-    recipe: bytes = bytes(16)
+    feature_spec: bytes = bytes(16)
 
     def latest(self, rule: WindowRule) -> range:
         """Return the positions of the frames that windows to come may still reach back to."""
@@ -69,21 +69,25 @@ class WindowState:
         run = self.run or Run(0, 0, 0.0)
         failing = self.run is not None
         return _STATE.pack(
-            self.position, self.opened, self.unjudged, failing, run.since, run.stop, run.evidence, self.recipe
+            self.position, self.opened, self.unjudged, failing, run.since, run.stop, run.evidence, self.feature_spec
         )
 
     @classmethod
     def from_bytes(cls, data: bytes) -> WindowState:
         """Read what `to_bytes` wrote; raise `BadMessage` for anything else."""
         try:
-            position, opened, unjudged, failing, since, stop, evidence, recipe = _STATE.unpack(data)
+            position, opened, unjudged, failing, since, stop, evidence, feature_spec = _STATE.unpack(data)
         except struct.error as error:
             raise BadMessage(f"a stored window cannot be read: {error}") from error
-        return cls(position, opened, unjudged, Run(since, stop, evidence) if failing else None, recipe)
+        return cls(position, opened, unjudged, Run(since, stop, evidence) if failing else None, feature_spec)
 
-    def of_recipe(self, recipe: bytes) -> WindowState:
-        """Return the state for features of `recipe`: those of another one cannot share a window with them."""
-        return self if self.recipe == recipe else WindowState(self.position, self.position, recipe=recipe)
+    def of_feature_spec(self, feature_spec: bytes) -> WindowState:
+        """Return the state for features of `feature_spec`: those of another one cannot share a window with them."""
+        return (
+            self
+            if self.feature_spec == feature_spec
+            else WindowState(self.position, self.position, feature_spec=feature_spec)
+        )
 
 
 def advance(

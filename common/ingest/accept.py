@@ -1,6 +1,6 @@
 """Accepting a source: the one way in, whoever offers it.
 
-A source is described in a cage (foreign bytes may crash a decoder), given an
+A source is described in a sandbox (foreign bytes may crash a decoder), given an
 id that follows from its content, registered once with all its chunks, and only
 then sent to the embedding workers. A crash between the two is mended by the
 sweep, which sends again what was registered and never done.
@@ -17,16 +17,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.baselines.binding import CurrentBaselines
-from common.contracts.batches import Chunk, FrameBatch, Recipe, Source, SourceKind, SourceRequest, Submission
+from common.baselines.binding import BaselineBinding
+from common.contracts.batches import Chunk, FeatureSpec, FrameBatch, Source, SourceKind, SourceRequest, Submission
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.ids import Message, check_stream_name, content_id
 from common.errors import BadMessage, BadSource, BaselineMismatch, Refused
-from common.ingest.dispatch import send_next
-from common.modalities.video.chunking import cut_evenly, cut_video
+from common.ingest.dispatch import dispatch_next
+from common.modalities.video.chunking import chunk_evenly, chunk_video
 from common.modalities.video.decode import probe, probe_image
 from common.modalities.video.frame import SourceInfo
-from common.sandbox import Cage
+from common.sandbox import Sandbox
 from common.settings import Settings
 from common.sources.local import (
     Limits,
@@ -44,7 +44,7 @@ from common.store.event_log import dead_letter
 log = logging.getLogger(__name__)
 
 _PROBE_SECONDS = 20.0  # a header is read in milliseconds; hashing a large file on a slow disk takes longer
-_USUAL_COST_SECONDS = 0.01  # a sampled frame of a stream of which nothing is known yet
+_DEFAULT_COST_SECONDS = 0.01  # a sampled frame of a stream of which nothing is known yet
 _FEWEST_FRAMES, _MOST_FRAMES = 4, 1000  # a chunk
 _DATA_SCHEME = "sentinel-data:"
 """Scheme of the URI of an image that came inside a camera event: the data key of the batch holds it."""
@@ -65,7 +65,7 @@ class Described:
 
 
 def describe_file(path: Path, limits: Limits) -> Described:
-    """Inspect a file or folder of images. Runs in the cage: must be importable, arguments must pickle."""
+    """Inspect a file or folder of images. Runs in the sandbox: must be importable, arguments must pickle."""
     kind = describe_kind(path)
     listing = tuple(describe_listing(path, limits)) if kind is SourceKind.FOLDER else ()
     source = source_of(path, listing) if listing else describe_source(path, limits)
@@ -73,25 +73,25 @@ def describe_file(path: Path, limits: Limits) -> Described:
 
 
 def describe_data(data: bytes, name: str, limits: Limits) -> Described:
-    """Inspect an encoded image held in memory. Runs in the cage."""
+    """Inspect an encoded image held in memory. Runs in the sandbox."""
     source = Source(
         uri=name, kind=SourceKind.IMAGE, size=len(data), digest=hashlib.blake2b(data, digest_size=16).hexdigest()
     )
     return Described(source, probe_image(data, name, limits))
 
 
-class Intake:
-    """Takes sources in for any stream. One a process; `close` it to end its cage."""
+class Ingestor:
+    """Takes sources in for any stream. One a process; `close` it to end its sandbox."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self.settings = settings
         self.store = store
         self.limits = Limits.from_settings(settings)
-        self.baselines = CurrentBaselines(settings, store)
-        self.cage = Cage(timeout=_PROBE_SECONDS, memory_mb=settings.max_memory_mb)
+        self.baselines = BaselineBinding(settings, store)
+        self.sandbox = Sandbox(timeout=_PROBE_SECONDS, memory_mb=settings.max_memory_mb)
 
     def close(self) -> None:
-        self.cage.close()
+        self.sandbox.close()
 
     def submit(self, stream: str, path: Path) -> Submission:
         """Take in what a producer found at `path`; never raises for bad content, which becomes a dead letter."""
@@ -112,7 +112,7 @@ class Intake:
         stream = _checked(stream)
         self.store.require_room()
         path = local_path(uri, self.settings.roots)
-        described = self.cage.call(describe_file, path, self.limits, subject=str(path), timeout=_patience(path))
+        described = self.sandbox.call(describe_file, path, self.limits, subject=str(path), timeout=_patience(path))
         source = described.source
         known = self._known_from_folder(stream, path, described)
         if known is not None:
@@ -163,7 +163,7 @@ class Intake:
             )
         batch_id = content_id(stream, event_key)
         name = f"{_DATA_SCHEME}{batch_id}"
-        described = self.cage.call(describe_data, image, name, self.limits, subject=f"event {event_key}")
+        described = self.sandbox.call(describe_data, image, name, self.limits, subject=f"event {event_key}")
         if not self.store.streams.known(stream, batch_id):
             self.store.streams.keep_data(stream, batch_id, image)
         became = self._register(stream, batch_id, described)
@@ -181,7 +181,7 @@ class Intake:
                 source=chunk.source,
                 expected_frames=promised,
                 starts=(chunk.start,),
-                recipe=self._recipe(chunk.stream),
+                feature_spec=self._feature_spec(chunk.stream),
                 received_at=time.time(),
                 stop=chunk.stop,
             )
@@ -190,8 +190,8 @@ class Intake:
     def _register(self, stream: str, batch_id: str, described: Described, *, lasting: bool = False) -> Submission:
         if not described.listing and self.store.streams.known(stream, batch_id):
             return Submission.DUPLICATE  # whatever baseline is set now
-        recipe = self._recipe(stream)
-        count, starts = self._cut(stream, described, recipe)
+        feature_spec = self._feature_spec(stream)
+        count, starts = self._chunk_starts(stream, described, feature_spec)
         return self._send(
             FrameBatch(
                 id=batch_id,
@@ -199,28 +199,30 @@ class Intake:
                 source=described.source,
                 expected_frames=count,
                 starts=starts,
-                recipe=recipe,
+                feature_spec=feature_spec,
                 received_at=time.time(),
             ),
             described.digests,
             lasting=lasting,
         )
 
-    def _cut(self, stream: str, described: Described, recipe: Recipe) -> tuple[int, tuple[int, ...]]:
+    def _chunk_starts(
+        self, stream: str, described: Described, feature_spec: FeatureSpec
+    ) -> tuple[int, tuple[int, ...]]:
         """Return how many sampled frames a source has, and where its chunks start."""
         size = self._chunk_frames(stream)
         if described.source.kind is not SourceKind.VIDEO:
-            return described.info.frames, cut_evenly(described.info.frames, size)
+            return described.info.frames, chunk_evenly(described.info.frames, size)
         path = local_path(described.source.uri, self.settings.roots)
-        return self.cage.call(
-            cut_video, path, recipe.sample_fps, size, self.limits, subject=str(path), timeout=_patience(path)
+        return self.sandbox.call(
+            chunk_video, path, feature_spec.sample_fps, size, self.limits, subject=str(path), timeout=_patience(path)
         )
 
     def _chunk_frames(self, stream: str) -> int:
         """Return sampled frames a chunk: as set, or as many as make a chunk's work, going by what the stream cost."""
         if self.settings.chunk_frames is not None:
             return self.settings.chunk_frames
-        cost = self.store.streams.cost(stream) or _USUAL_COST_SECONDS
+        cost = self.store.streams.cost(stream) or _DEFAULT_COST_SECONDS
         return min(max(round(self.settings.chunk_seconds / cost), _FEWEST_FRAMES), _MOST_FRAMES)
 
     def _send(
@@ -228,26 +230,26 @@ class Intake:
     ) -> Submission:
         if not self.store.streams.register(batch, listing=listing, lasting=lasting):
             return Submission.DUPLICATE
-        send_next(self.store, self.settings, batch.stream)
+        dispatch_next(self.store, self.settings, batch.stream)
         log.info("stream %s: accepted %s, about %d frames", batch.stream, batch.source.uri, batch.expected_frames)
         return Submission.ACCEPTED
 
-    def _recipe(self, stream: str) -> Recipe:
-        recipe = self.baselines.of_stream(stream).baseline.recipe
+    def _feature_spec(self, stream: str) -> FeatureSpec:
+        feature_spec = self.baselines.of_stream(stream).baseline.feature_spec
         asked = self.settings.sample_fps
-        if asked is not None and asked != recipe.sample_fps:
+        if asked is not None and asked != feature_spec.sample_fps:
             raise BaselineMismatch(
                 f"SENTINEL_SAMPLE_FPS is {asked:g}, but the baseline of stream {stream!r} was sampled at "
-                f"{recipe.sample_fps or 'every frame'}: unset it, or build a baseline at that rate"
+                f"{feature_spec.sample_fps or 'every frame'}: unset it, or build a baseline at that rate"
             )
-        return recipe
+        return feature_spec
 
     def bury(
         self, kind: DeadLetterKind, stream: str, subject: str, error: Exception, original: Message, *, version: str = ""
     ) -> None:
         """Write a dead letter. Equal trouble with an equal `version` of the subject is written once."""
         letter = dead_letter(kind, stream, subject, error, original, version=version)
-        if self.store.logbook.bury(letter):
+        if self.store.event_log.bury(letter):
             log.warning("stream %s: %s", stream or "?", error)
 
 
@@ -280,7 +282,7 @@ def _version_of(path: Path) -> str:
     return f"{seen.st_size}-{seen.st_mtime_ns}"
 
 
-_SLOW_DISK_BYTES_A_SECOND = 20_000_000
+_SLOW_DISK_BYTES_PER_SECOND = 20_000_000
 
 
 def _patience(path: Path) -> float:
@@ -291,4 +293,4 @@ def _patience(path: Path) -> float:
         raise BadSource(
             f"{path} cannot be read ({error.strerror}): check that it exists and its permissions"
         ) from error
-    return _PROBE_SECONDS + size / _SLOW_DISK_BYTES_A_SECOND
+    return _PROBE_SECONDS + size / _SLOW_DISK_BYTES_PER_SECOND

@@ -12,7 +12,7 @@ from common.settings import Settings
 from common.store import Store
 
 
-def send_next(store: Store, settings: Settings, stream: str) -> int:
+def dispatch_next(store: Store, settings: Settings, stream: str) -> int:
     """Send the next chunks of `stream` that may be under way; return how many.
 
     Called whenever there may be room: a batch was accepted, a window moved on,

@@ -45,7 +45,7 @@ def promote(
     return _publish(store, record, over)
 
 
-def reinstate(store: Store, model: str, version: int, reason: str) -> ChampionRecord:
+def roll_back(store: Store, model: str, version: int, reason: str) -> ChampionRecord:
     """Make an earlier version champion again: a new entry that points at the old model and baseline.
 
     Raises

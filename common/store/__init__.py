@@ -5,12 +5,12 @@ from __future__ import annotations
 from common.errors import Backlogged
 from common.settings import Settings
 from common.store.client import connect
-from common.store.event_log import Logbook
+from common.store.event_log import EventLog
 from common.store.models import ChampionStore
 from common.store.streams import StreamStore
 
-_SECONDS_A_DAY = 86_400
-_BYTES_A_MB = 1_000_000
+_SECONDS_PER_DAY = 86_400
+_BYTES_PER_MB = 1_000_000
 _BACKLOG_SHARE = 0.75  # of Redis' own bound: the rest is for finishing what was taken in
 
 
@@ -19,16 +19,16 @@ class Store:
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.client = connect(url)
-        self._backlog_bytes = settings.backlog_mb * _BYTES_A_MB if settings.backlog_mb is not None else None
-        retention = settings.retention_days * _SECONDS_A_DAY
+        self._backlog_bytes = settings.backlog_mb * _BYTES_PER_MB if settings.backlog_mb is not None else None
+        retention = settings.retention_days * _SECONDS_PER_DAY
         self.streams = StreamStore(
             self.client,
             retention=retention,
-            remember=settings.remember_days * _SECONDS_A_DAY,
+            remember=settings.remember_days * _SECONDS_PER_DAY,
             data_retention=settings.data_retention_seconds,
             max_events=settings.max_events,
         )
-        self.logbook = Logbook(self.client, max_events=settings.max_events)
+        self.event_log = EventLog(self.client, max_events=settings.max_events)
         self.champions = ChampionStore(self.client, cooldown=settings.cooldown_seconds, max_events=settings.max_events)
 
     def require_room(self) -> None:
@@ -38,6 +38,7 @@ class Store:
         most = self._backlog_bytes if self._backlog_bytes is not None else int(bound * _BACKLOG_SHARE)
         if 0 < most < used:
             raise Backlogged(
-                f"Redis holds {used // _BYTES_A_MB} MB, new sources wait until it is below {most // _BYTES_A_MB} MB: "
+                f"Redis holds {used // _BYTES_PER_MB} MB, new sources wait until it is below "
+                f"{most // _BYTES_PER_MB} MB: "
                 "start more embedding workers, or raise SENTINEL_BACKLOG_MB and the memory that Redis may take"
             )

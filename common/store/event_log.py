@@ -15,12 +15,12 @@ from common.contracts.ids import Message, content_id, describe
 from common.errors import BadMessage, Refused
 from common.store import keys
 from common.store.client import fields_of, load_script, text
-from common.store.streams import letter_fields
+from common.store.streams import dead_letter_fields
 
 _PAGE = 500  # entries read at a time
 
 
-class Logbook:
+class EventLog:
     """Writes and reads `sentinel:events` and `sentinel:dead`; `max_events` bounds both."""
 
     def __init__(self, client: redis.Redis, *, max_events: int) -> None:
@@ -38,10 +38,10 @@ class Logbook:
 
     def bury(self, letter: DeadLetter) -> bool:
         """Write `letter` unless the same trouble with the same content is there already."""
-        fields = [item for pair in letter_fields(letter).items() for item in pair]
+        fields = [item for pair in dead_letter_fields(letter).items() for item in pair]
         return bool(self._bury(keys=[keys.DEAD, keys.DEAD_IDS], args=[letter.id, self._max_events, *fields]))
 
-    def letters(self) -> Iterator[DeadLetter]:
+    def dead_letters(self) -> Iterator[DeadLetter]:
         """Yield the dead letters, oldest first."""
         for entry_id, fields in self._entries(keys.DEAD, after="-", newest_first=False, limit=None):
             values: dict[str, object] = {name: text(value) for name, value in fields.items()}
@@ -64,8 +64,8 @@ class Logbook:
         first = self.client.xrange(keys.DEAD, count=1)
         oldest = _position(text(first[0][0])) if first and first[0] else None
         gone = [
-            letter_id
-            for letter_id, entry in self.client.hscan_iter(keys.DEAD_IDS)
+            dead_letter_id
+            for dead_letter_id, entry in self.client.hscan_iter(keys.DEAD_IDS)
             if oldest is None or _position(text(entry)) < oldest
         ]
         for start in range(0, len(gone), _PAGE):

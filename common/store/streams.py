@@ -28,9 +28,9 @@ class Finished(IntEnum):
 
     UNKNOWN = -1
     """The chunk has been reduced already, or was never registered: there is nothing left to do."""
-    WAITS = 0
+    BLOCKED = 0
     """Chunks before it are not done; whoever finishes them sends `reduce`."""
-    HEADS = 1
+    READY = 1
     """It is the first in its stream's order: send `reduce`."""
 
 
@@ -205,7 +205,7 @@ class StreamStore:
     def _finish_as(
         self, chunk: Chunk, features: bytes, letter: DeadLetter | None, cost: float | None = None
     ) -> Finished:
-        fields = [item for pair in letter_fields(letter).items() for item in pair] if letter else []
+        fields = [item for pair in dead_letter_fields(letter).items() for item in pair] if letter else []
         return Finished(
             self._finish(
                 keys=[
@@ -354,7 +354,7 @@ class StreamStore:
         self._touch_chunk(chunk, taken=False)
 
 
-def letter_fields(letter: DeadLetter) -> dict[str, str]:
+def dead_letter_fields(letter: DeadLetter) -> dict[str, str]:
     """Return `letter` as the flat fields of a Stream entry."""
     row = letter.model_dump(mode="json", exclude={"entry_id"})
     return {name: str(value) for name, value in row.items()}

@@ -22,9 +22,9 @@ from common.errors import SettingsError
 from common.sources.media_types import is_passed_over
 from producers.folder.file_events import Hint, events_of, file_system_without_events, is_alive
 from producers.folder.routing import STREAM_MARKER
-from producers.folder.scanner import Tree
-from producers.folder.stability import SettleTracker
-from producers.folder.submitter import Reject, Submit, Taker
+from producers.folder.scanner import Scanner
+from producers.folder.stability import StabilityTracker
+from producers.folder.submitter import Reject, Submit, Submitter
 
 __all__ = ["FolderProducer", "Reject", "Submit"]
 
@@ -75,9 +75,9 @@ class FolderProducer:
         self.poll_seconds = poll_seconds
         self.watch = watch
         self.rescan_seconds = rescan_seconds
-        self._tracker = SettleTracker(settle_seconds)
-        self._tree = Tree(self.root, self._tracker)
-        self._taker = Taker(self._tree, submit, reject)
+        self._tracker = StabilityTracker(settle_seconds)
+        self._tree = Scanner(self.root, self._tracker)
+        self._taker = Submitter(self._tree, submit, reject)
         self._hints: queue.Queue[Hint] = queue.Queue()
         self._observing = ExitStack()
         self._observer: BaseObserver | None = None

@@ -38,7 +38,7 @@ STREAM_MARKER = ".stream"
 
 
 @dataclass(frozen=True)
-class Place:
+class Destination:
     """Where a file goes: the stream's name as found (not yet checked), and the unit that is taken with it."""
 
     stream: str
@@ -46,7 +46,7 @@ class Place:
     kind: SourceKind
 
 
-def place_of(path: PurePath, kind: SourceKind, *, marked: bool) -> Place:
+def destination_of(path: PurePath, kind: SourceKind, *, marked: bool) -> Destination:
     """Return where a video or image goes; the module's docstring has the rule.
 
     Parameters
@@ -57,10 +57,10 @@ def place_of(path: PurePath, kind: SourceKind, *, marked: bool) -> Place:
 
     Examples
     --------
-    >>> place_of(PurePath("dock/monday/0001.jpg"), SourceKind.IMAGE, marked=False)
-    Place(stream='dock', unit=PurePosixPath('dock/monday'), kind=<SourceKind.FOLDER: 'folder'>)
+    >>> destination_of(PurePath("dock/monday/0001.jpg"), SourceKind.IMAGE, marked=False)
+    Destination(stream='dock', unit=PurePosixPath('dock/monday'), kind=<SourceKind.FOLDER: 'folder'>)
     """
     folder = path.parent
     if kind is SourceKind.IMAGE and len(folder.parts) > 1 and not marked:
-        return Place("/".join(folder.parent.parts), folder, SourceKind.FOLDER)
-    return Place("/".join(folder.parts), path, kind)
+        return Destination("/".join(folder.parent.parts), folder, SourceKind.FOLDER)
+    return Destination("/".join(folder.parts), path, kind)

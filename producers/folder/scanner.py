@@ -1,4 +1,4 @@
-"""Looking at the files of a watched tree, and telling a `SettleTracker` what is there."""
+"""Looking at the files of a watched tree, and telling a `StabilityTracker` what is there."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from common.contracts.batches import SourceKind
 from common.errors import BadSource, PathNotAllowed
 from common.sources.media_types import is_passed_over, kind_of
-from producers.folder.routing import STREAM_MARKER, Place, place_of
-from producers.folder.stability import SettleTracker, Version
+from producers.folder.routing import STREAM_MARKER, Destination, destination_of
+from producers.folder.stability import StabilityTracker, Version
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ _MOST_SAID = 10_000  # messages remembered so as not to repeat them: a bound for
 
 
 @dataclass
-class Look:
+class ScanResult:
     """What one look at a tree found."""
 
     seen: set[Path] = field(default_factory=set)
@@ -32,7 +32,7 @@ class Look:
     """Folders that could not be read: what is known below them is not gone."""
 
 
-class Tree:
+class Scanner:
     """The files below `root`, each under its own name: links to folders are never followed.
 
     Parameters
@@ -41,7 +41,7 @@ class Tree:
     tracker : is told of every video and image that was looked at
     """
 
-    def __init__(self, root: Path, tracker: SettleTracker) -> None:
+    def __init__(self, root: Path, tracker: StabilityTracker) -> None:
         self.root = root
         self.tracker = tracker
         self._name_of: dict[tuple[int, int], Path] = {}  # (device, inode) -> name of a file that was taken
@@ -49,9 +49,9 @@ class Tree:
         self._unreadable: set[Path] = set()
         self._said: set[tuple[Path, str]] = set()
 
-    def look_into(self, top: Path, *, deep: bool = True) -> Look:
+    def look_into(self, top: Path, *, deep: bool = True) -> ScanResult:
         """Look at every file in `top`, and `deep` below it; raise `OSError` if `top` cannot be read."""
-        look = Look()
+        look = ScanResult()
         folders = [top]
         while folders:
             folder = folders.pop()
@@ -77,7 +77,7 @@ class Tree:
                     look.seen.add(path)
         return look
 
-    def look_at(self, path: Path, *, marked: bool, happened: bool = False, into: Look | None = None) -> bool:
+    def look_at(self, path: Path, *, marked: bool, happened: bool = False, into: ScanResult | None = None) -> bool:
         """Tell the tracker how `path` is now; return whether there is anything to take.
 
         Parameters
@@ -103,11 +103,11 @@ class Tree:
             return False
         unit = path
         if kind is not None and not is_folder:
-            unit = self.root / place_of(path.relative_to(self.root), kind, marked=marked).unit
+            unit = self.root / destination_of(path.relative_to(self.root), kind, marked=marked).unit
         self._tell(path, unit, info, happened=happened, into=into)
         return True
 
-    def _tell(self, path: Path, unit: Path, info: os.stat_result, *, happened: bool, into: Look | None) -> None:
+    def _tell(self, path: Path, unit: Path, info: os.stat_result, *, happened: bool, into: ScanResult | None) -> None:
         now = time.monotonic()
         version = Version(info.st_size, info.st_mtime_ns)
         if path in self._unreadable and self._is_readable(path):
@@ -150,11 +150,11 @@ class Tree:
 
     # --- before something is taken ------------------------------------------------------------
 
-    def place(self, path: Path, *, unit: Path) -> Place:
+    def place(self, path: Path, *, unit: Path) -> Destination:
         """Return where `path`, which waits as part of `unit`, goes."""
         relative = path.relative_to(self.root)
         kind = kind_of(path.name) or SourceKind.VIDEO  # a link to a folder has no kind, and is refused anyway
-        return place_of(relative, kind, marked=unit == path)
+        return destination_of(relative, kind, marked=unit == path)
 
     def check(self, path: Path) -> None:
         """Raise `PathNotAllowed` or `BadSource` if `path` leads out of the root or cannot be opened."""

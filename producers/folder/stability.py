@@ -30,7 +30,7 @@ class _Release:
     taken: bool
 
 
-class SettleTracker:
+class StabilityTracker:
     """Tell which files have been quiet for long enough, each content of each file once.
 
     Files belong to a *unit*: a file by itself, or a folder of images, which is
@@ -52,7 +52,7 @@ class SettleTracker:
 
     Examples
     --------
-    >>> tracker = SettleTracker(settle_seconds=2.0)
+    >>> tracker = StabilityTracker(settle_seconds=2.0)
     >>> clip = Path("dock/clip.mp4")
     >>> tracker.touch(clip, Version(100, 1), now=10.0)
     >>> tracker.touch(clip, Version(900, 2), now=11.5)

@@ -12,7 +12,7 @@ from common.contracts.batches import Submission
 from common.contracts.ids import check_stream_name
 from common.errors import BadSource, BrokerUnavailable, Refused, SettingsError
 from common.sources.media_types import natural_order
-from producers.folder.scanner import Tree
+from producers.folder.scanner import Scanner
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +31,14 @@ May raise `BrokerUnavailable`. Names that are no valid UTF-8 come with backslash
 """
 
 
-class Taker:
+class Submitter:
     """Submit the units of `tree` that are due.
 
     A unit is released only after `submit` or `reject` has returned, so a broker
     that does not answer delays everything and loses nothing.
     """
 
-    def __init__(self, tree: Tree, submit: Submit, reject: Reject) -> None:
+    def __init__(self, tree: Scanner, submit: Submit, reject: Reject) -> None:
         self._tree = tree
         self._tracker = tree.tracker
         self._submit = submit

@@ -78,7 +78,9 @@ def list_(as_json: JsonOption = False) -> None:
     if not files and not damaged:
         out.print(f"no baselines in {folder}: make one with `sentinel baseline build FILES --name NAME`")
         return
-    rows = [[f.manifest.name, f.digest[:12], f.manifest.recipe.backbone, str(f.manifest.rule.frames)] for f in files]
+    rows = [
+        [f.manifest.name, f.digest[:12], f.manifest.feature_spec.backbone, str(f.manifest.rule.frames)] for f in files
+    ]
     table(f"Baselines in {folder}", ["name", "id", "backbone", "window, frames"], rows)
 
 

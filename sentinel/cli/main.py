@@ -94,7 +94,9 @@ def check(
             )
         stored = load_baseline(find_baseline(name, settings.baselines_dir))
         paths = checking.find_sources(source)
-        extractor = Extractor(load_backbone(settings, stored.baseline.recipe.precision), Limits.from_settings(settings))
+        extractor = Extractor(
+            load_backbone(settings, stored.baseline.feature_spec.precision), Limits.from_settings(settings)
+        )
         with frame_progress() as progress:
             result = checking.check(paths, stored, extractor, settings, progress)
     except SentinelError as error:
@@ -259,26 +261,26 @@ def demo(
 @app.command()
 def bridge() -> None:
     """Turn camera events and FAILs into tasks. One of the processes of `sentinel up`."""
-    from common.ingest.accept import Intake
-    from producers.camera_events import Bridge
+    from common.ingest.accept import Ingestor
+    from producers.camera_events import CameraEvents
     from sentinel.stack.local import open_store
 
     settings = get_settings()
     start_logging(settings)
     stop = stop_on_signals()
     store = open_store(settings)
-    intake = Intake(settings, store)
+    ingestor = Ingestor(settings, store)
     try:
         logging.getLogger("sentinel").info("bridge: reading sentinel:ingest and sentinel:events")
-        Bridge(store, intake).run(stop)
+        CameraEvents(store, ingestor).run(stop)
     finally:
-        intake.close()
+        ingestor.close()
 
 
 @app.command()
 def watch() -> None:
     """Watch the folder and hand in what is dropped there. One of the processes of `sentinel up`."""
-    from common.ingest.accept import Intake
+    from common.ingest.accept import Ingestor
     from sentinel.stack.local import open_store
     from sentinel.stack.watch import watch_folder
 
@@ -286,11 +288,11 @@ def watch() -> None:
     start_logging(settings)
     stop = stop_on_signals()
     store = open_store(settings)
-    intake = Intake(settings, store)
+    ingestor = Ingestor(settings, store)
     try:
-        watch_folder(settings, intake, stop)
+        watch_folder(settings, ingestor, stop)
     finally:
-        intake.close()
+        ingestor.close()
 
 
 @app.command()

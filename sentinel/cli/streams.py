@@ -76,7 +76,7 @@ def status(as_json: JsonOption = False) -> None:
     report = SystemStatus(
         redis_url=redis_url(settings),
         queues={queue: int(store.client.llen(queue)) for queue in _QUEUES},
-        dead_letters=sum(1 for _ in store.logbook.letters()),
+        dead_letters=sum(1 for _ in store.event_log.dead_letters()),
         champions={m: record.version for m in store.champions.models() if (record := store.champions.champion(m))},
         streams=tuple(stream_status(store, name) for name in store.streams.names()),
     )
@@ -111,7 +111,7 @@ def events(
     """Show the latest events, oldest first."""
     store = open_store(get_settings())
     found = []
-    for event in store.logbook.events(newest_first=True):
+    for event in store.event_log.events(newest_first=True):
         if not stream or event.stream == stream:
             found.append(event)
         if len(found) == limit:
@@ -145,7 +145,7 @@ def summary(event: Event) -> str:
 @dead_app.command("list")
 def dead_list(as_json: JsonOption = False) -> None:
     """List the dead letters."""
-    letters = list(open_store(get_settings()).logbook.letters())
+    letters = list(open_store(get_settings()).event_log.dead_letters())
     if as_json:
         print_messages(letters)
         return
@@ -157,45 +157,45 @@ def dead_list(as_json: JsonOption = False) -> None:
 
 
 @dead_app.command("show")
-def dead_show(letter_id: Annotated[str, typer.Argument(help="Id or its beginning.")]) -> None:
+def dead_show(dead_letter_id: Annotated[str, typer.Argument(help="Id or its beginning.")]) -> None:
     """Show one dead letter whole, as JSON."""
-    for letter in _chosen(open_store(get_settings()), letter_id, everything=False):
+    for letter in _chosen(open_store(get_settings()), dead_letter_id, everything=False):
         print_json(letter.model_dump_json(indent=1))
 
 
 @dead_app.command("retry")
 def dead_retry(
-    letter_id: Annotated[str, typer.Argument(help="Id or its beginning; none with --all.")] = "",
+    dead_letter_id: Annotated[str, typer.Argument(help="Id or its beginning; none with --all.")] = "",
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
 ) -> None:
     """Try given-up work again; what fails again comes back with its new reason."""
     from common import broker
-    from common.ingest.accept import Intake
+    from common.ingest.accept import Ingestor
 
     settings = settings_of_stack(get_settings())
     store = open_store(settings)
     broker.connect_to(redis_url(settings))
-    intake = Intake(settings, store)
+    ingestor = Ingestor(settings, store)
     failed = False
     try:
-        for letter in _chosen(store, letter_id, everything=everything):
+        for letter in _chosen(store, dead_letter_id, everything=everything):
             try:
-                became = retry(letter, store, intake)
+                became = retry(letter, store, ingestor)
             except (SentinelError, OSError) as error:
                 failed = True
                 err.print(f"{letter.id[:8]} {letter.subject}: stays a dead letter: {error}", markup=False)
                 continue
             # Dropped last, so that nothing is lost in between; what was refused again is the same letter again.
             if became != Submission.REJECTED.value:
-                store.logbook.drop(letter)
+                store.event_log.drop(letter)
             out.print(f"{letter.id[:8]} {letter.subject}: {became}", markup=False)
     finally:
-        intake.close()
+        ingestor.close()
     if failed:
         raise typer.Exit(EXIT_ERROR)
 
 
-def retry(letter: DeadLetter, store: Store, intake) -> str:  # type: ignore[no-untyped-def]
+def retry(letter: DeadLetter, store: Store, ingestor) -> str:  # type: ignore[no-untyped-def]
     """Hand the original of `letter` in again by the door that it came through; return what became of it."""
     from pathlib import Path
 
@@ -203,7 +203,7 @@ def retry(letter: DeadLetter, store: Store, intake) -> str:  # type: ignore[no-u
     from producers.camera_events import RawEntry
 
     if letter.kind is DeadLetterKind.CHUNK:
-        result: Submission = intake.retry_chunk(Chunk.from_json(letter.original), letter.entry_id)
+        result: Submission = ingestor.retry_chunk(Chunk.from_json(letter.original), letter.entry_id)
         return result.value
     if letter.kind is DeadLetterKind.EVENT:
         RawEntry.from_json(letter.original).send(store)
@@ -211,38 +211,38 @@ def retry(letter: DeadLetter, store: Store, intake) -> str:  # type: ignore[no-u
     if letter.kind is DeadLetterKind.TASK:
         task = RawTask.from_json(letter.original)
         # Dropped first: should it fail again at once, the letter about that must not be the one that is dropped.
-        store.logbook.drop(letter)
+        store.event_log.drop(letter)
         try:
             return broker.resend(task.name, task.queue, task.args, task.kwargs)
         except Exception:
-            store.logbook.bury(letter)
+            store.event_log.bury(letter)
             raise
     request = SourceRequest.from_json(letter.original)
-    again: Submission = intake.submit(request.stream, Path(request.uri))
+    again: Submission = ingestor.submit(request.stream, Path(request.uri))
     if again is Submission.CHANGED:
-        again = intake.accept_one_by_one(request.stream, request.uri)
+        again = ingestor.accept_one_by_one(request.stream, request.uri)
     return again.value
 
 
 @dead_app.command("drop")
 def dead_drop(
-    letter_id: Annotated[str, typer.Argument(help="Id or its beginning; none with --all.")] = "",
+    dead_letter_id: Annotated[str, typer.Argument(help="Id or its beginning; none with --all.")] = "",
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
 ) -> None:
     """Forget given-up work for good."""
     store = open_store(get_settings())
-    for letter in _chosen(store, letter_id, everything=everything):
-        store.logbook.drop(letter)
+    for letter in _chosen(store, dead_letter_id, everything=everything):
+        store.event_log.drop(letter)
         out.print(f"dropped {letter.id[:8]} {letter.subject}", markup=False)
 
 
-def _chosen(store: Store, letter_id: str, *, everything: bool) -> list[DeadLetter]:
-    if bool(letter_id) == everything:
+def _chosen(store: Store, dead_letter_id: str, *, everything: bool) -> list[DeadLetter]:
+    if bool(dead_letter_id) == everything:
         err.print("name one dead letter by its id (see `sentinel dead list`), or say --all")
         raise typer.Exit(EXIT_USAGE)
-    found = [letter for letter in store.logbook.letters() if letter.id.startswith(letter_id)]
-    if letter_id and len(found) != 1:
-        raise BadMessage(f"{len(found)} dead letters begin with {letter_id!r}: see `sentinel dead list`")
+    found = [letter for letter in store.event_log.dead_letters() if letter.id.startswith(dead_letter_id)]
+    if dead_letter_id and len(found) != 1:
+        raise BadMessage(f"{len(found)} dead letters begin with {dead_letter_id!r}: see `sentinel dead list`")
     return found
 
 
@@ -272,7 +272,7 @@ def champions_list(as_json: JsonOption = False) -> None:
 @champions_app.command("promote")
 def champions_promote(model: str, version: int) -> None:
     """Make an earlier version champion again, as a new entry in the history."""
-    out.print(_reinstate(model, version, f"version {version} promoted by hand"))
+    out.print(_roll_back(model, version, f"version {version} promoted by hand"))
 
 
 @champions_app.command("rollback")
@@ -282,13 +282,13 @@ def champions_rollback(model: str) -> None:
     record = store.champions.champion(model)
     if record is None or record.parent is None:
         raise NotPromoted(f"model {model!r} has no earlier version to go back to: see `sentinel champions list`")
-    out.print(_reinstate(model, record.parent, f"rolled back from version {record.version}"))
+    out.print(_roll_back(model, record.parent, f"rolled back from version {record.version}"))
 
 
-def _reinstate(model: str, version: int, reason: str) -> str:
-    from common.models.registry import reinstate
+def _roll_back(model: str, version: int, reason: str) -> str:
+    from common.models.registry import roll_back
 
-    record = reinstate(open_store(get_settings()), model, version, reason)
+    record = roll_back(open_store(get_settings()), model, version, reason)
     return f"{model} v{record.version} is champion: {record.reason}"
 
 

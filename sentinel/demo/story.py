@@ -58,7 +58,7 @@ class Story:
     events: list[Event] = field(default_factory=list)
 
     def listen(self) -> Iterator[Event]:
-        for event in self.store.logbook.events(after=self.seen):
+        for event in self.store.event_log.events(after=self.seen):
             self.seen = event.entry_id
             self.events.append(event)
             yield event

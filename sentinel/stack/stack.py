@@ -24,7 +24,7 @@ from common.settings import Settings
 from sentinel.stack.redis_server import RedisServer, free_port
 from sentinel.stack.supervisor import ProcessSpec, Supervisor
 
-_TEND_SECONDS = 0.5
+_RESTART_CHECK_SECONDS = 0.5
 _PRODUCER_PATIENCE_SECONDS = 5.0
 _WORKER_MARGIN_SECONDS = 5.0
 
@@ -105,15 +105,15 @@ class LocalStack:
 
     def run(self, stop: threading.Event) -> None:
         """Tend the processes until `stop` is set."""
-        while not stop.wait(_TEND_SECONDS):
-            self.tend()
+        while not stop.wait(_RESTART_CHECK_SECONDS):
+            self.restart_dead()
 
-    def tend(self) -> None:
+    def restart_dead(self) -> None:
         if self._redis is not None and not self._redis.alive():
             self.say("the embedded Redis ended, starting it again from its append-only file")
             self._redis.start()
         if self._supervisor is not None:
-            self._supervisor.tend()
+            self._supervisor.restart_dead()
 
     def pids(self) -> dict[str, int]:
         """Process ids by name, the embedded Redis included."""

@@ -84,7 +84,7 @@ class Supervisor:
         row.started_at = time.monotonic()
         row.restart_at = None
 
-    def tend(self) -> None:
+    def restart_dead(self) -> None:
         """Look after the processes once: start again what has died, with a growing pause."""
         now = time.monotonic()
         for row in self._running:

@@ -1,4 +1,4 @@
-"""Wires the folder producer to the intake: what `sentinel watch` runs."""
+"""Wires the folder producer to the ingestor: what `sentinel watch` runs."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from kombu.exceptions import OperationalError
 from common.contracts.batches import SourceRequest, Submission
 from common.contracts.dead_letters import DeadLetterKind
 from common.errors import BrokerUnavailable, SentinelError
-from common.ingest.accept import Intake
+from common.ingest.accept import Ingestor
 from common.settings import Settings
 from producers.folder.producer import FolderProducer
 
 log = logging.getLogger(__name__)
 
 
-def watch_folder(settings: Settings, intake: Intake, stop: threading.Event) -> None:
+def watch_folder(settings: Settings, ingestor: Ingestor, stop: threading.Event) -> None:
     """Hand in what is dropped into the watched folder until `stop` is set."""
 
     def submit(stream: str, path: Path) -> Submission:
         try:
-            return intake.submit(stream, path)
+            return ingestor.submit(stream, path)
         except (redis.RedisError, OperationalError) as error:
             raise BrokerUnavailable(
                 f"Redis does not answer ({error}); {path} stays in the folder until it does"
@@ -32,7 +32,7 @@ def watch_folder(settings: Settings, intake: Intake, stop: threading.Event) -> N
 
     def reject(stream: str, path: Path, error: SentinelError) -> None:
         request = SourceRequest(stream=stream, uri=str(path))
-        intake.bury(DeadLetterKind.SOURCE, stream, str(path), error, request)
+        ingestor.bury(DeadLetterKind.SOURCE, stream, str(path), error, request)
 
     settings.watch_dir.mkdir(parents=True, exist_ok=True)
     log.info("watching %s", settings.watch_dir.resolve())

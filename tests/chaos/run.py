@@ -190,14 +190,14 @@ class Chaos:
         self.problems.append(f"not worked off after {_DRAIN_SECONDS:.0f} s: {self._waiting()} chunks wait")
 
     def _complete(self) -> dict[str, int]:
-        reports = [event for event in self.store.logbook.events() if event.type is EventType.BATCH_COMPLETE]
+        reports = [event for event in self.store.event_log.events() if event.type is EventType.BATCH_COMPLETE]
         return dict(Counter(event.stream for event in reports))
 
     def _letters(self) -> int:
-        return sum(1 for _ in self.store.logbook.letters())
+        return sum(1 for _ in self.store.event_log.dead_letters())
 
     def _check(self, feeder: Feeder, rule: WindowRule) -> None:
-        expected, events = feeder.expected, list(self.store.logbook.events())
+        expected, events = feeder.expected, list(self.store.event_log.events())
         entered, dead_chunks = Counter[str](), 0
         for event in events:
             if event.type is EventType.BATCH_COMPLETE:
@@ -212,7 +212,7 @@ class Chaos:
         places = Counter((verdict.stream, verdict.stop) for verdict in verdicts)
         windows = Counter(verdict.stream for verdict in verdicts)
         history = [record.version for record in self.store.champions.history("golden")]
-        letters = list(self.store.logbook.letters())
+        letters = list(self.store.event_log.dead_letters())
         table: list[tuple[str, object, object]] = []
         for stream in (*FILE_STREAMS, *CAMERA_STREAMS):
             state = self.store.streams.window(stream).state

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.contracts.batches import FrameBatch, Recipe, Source, SourceKind
+from common.contracts.batches import FeatureSpec, FrameBatch, Source, SourceKind
 from common.contracts.ids import content_id
 from common.contracts.verdicts import Cause, Judgement, Status, Verdict
 from common.features import FeatureBlock
 
-RECIPE = Recipe(backbone="mobilenet_v2", weights="aa", precision="f32", route="r1", sensors="s1", sample_fps=None)
+FEATURE_SPEC = FeatureSpec(
+    backbone="mobilenet_v2", weights="aa", precision="f32", decode_pipeline="r1", sensors="s1", sample_fps=None
+)
 
 
 def block(frames: int, *, start: int = 0, uri: str = "/a.mp4", embedding: int = 4, quality: int = 3) -> FeatureBlock:
@@ -31,7 +33,7 @@ def batch(stream: str = "dock", *, name: str = "a", frames: int = 100, chunk_fra
         source=Source(uri=f"/{name}.mp4", kind=SourceKind.VIDEO, size=1, digest=name),
         expected_frames=frames,
         starts=tuple(range(0, frames, chunk_frames)),
-        recipe=RECIPE,
+        feature_spec=FEATURE_SPEC,
         received_at=0.0,
     )
 
@@ -50,8 +52,8 @@ def verdict(
         drift_score=0.6,
         p_value=0.01,
         cause=Cause.NOISE if status is Status.FAIL else None,
-        regime="golden.mp4",
-        views=(),
+        segment="golden.mp4",
+        feature_groups=(),
         leading_features=(),
         worst_frames=(),
     )

@@ -40,11 +40,11 @@ def frames(clip: Path) -> Iterator[Frame]:
 
 
 @pytest.mark.parametrize("size", [1, 7, 50, 64])
-def test_a_backbone_elsewhere_gives_the_same_features_in_the_same_order(
+def test_a_backbone_offloaded_gives_the_same_features_in_the_same_order(
     clip: Path, extractor: Extractor, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = list(extractor.features(frames(clip), "clip", size))
-    monkeypatch.setattr(type(extractor.backbone), "elsewhere", True)
+    monkeypatch.setattr(type(extractor.backbone), "offloaded", True)
     there = list(extractor.features(frames(clip), "clip", size))
     assert [len(block) for block in there] == [len(block) for block in here]
     for one, other in zip(here, there, strict=True):
@@ -53,7 +53,7 @@ def test_a_backbone_elsewhere_gives_the_same_features_in_the_same_order(
         np.testing.assert_array_equal(one.times, other.times)
 
 
-def test_while_one_batch_is_embedded_elsewhere_the_next_is_decoded(
+def test_while_one_batch_is_embedded_offloaded_the_next_is_decoded(
     clip: Path, extractor: Extractor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
@@ -70,17 +70,17 @@ def test_while_one_batch_is_embedded_elsewhere_the_next_is_decoded(
             said.append(f"decoded {number}")
             yield frame
 
-    monkeypatch.setattr(type(extractor.backbone), "elsewhere", True)
+    monkeypatch.setattr(type(extractor.backbone), "offloaded", True)
     monkeypatch.setattr(type(extractor.backbone), "embed", embed)
     assert len(list(extractor.features(told(), "clip", 10))) == 5
     assert said.index("decoded 20") < said.index("embedded 10")
 
 
-def test_what_breaks_elsewhere_breaks_here(clip: Path, extractor: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_breaks_offloaded_breaks_here(clip: Path, extractor: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
     def embed(self: object, images: Images) -> FloatArray:
         raise BackboneError("the device is gone")
 
-    monkeypatch.setattr(type(extractor.backbone), "elsewhere", True)
+    monkeypatch.setattr(type(extractor.backbone), "offloaded", True)
     monkeypatch.setattr(type(extractor.backbone), "embed", embed)
     with pytest.raises(BackboneError, match="gone"):
         list(extractor.features(frames(clip), "clip", 8))

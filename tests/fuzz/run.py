@@ -25,12 +25,12 @@ from common import broker
 from common.contracts.batches import BatchReport, Submission
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import EventType
-from common.ingest.accept import Intake
+from common.ingest.accept import Ingestor
 from common.modalities.video.encode import write_video
 from common.settings import Settings
 from common.store import Store
 from common.store.ingest import offer
-from producers.camera_events import Bridge
+from producers.camera_events import CameraEvents
 from sentinel.stack.redis_server import RedisServer
 from sentinel.stack.stack import read_info
 from simulation.virtual_camera import record
@@ -42,11 +42,11 @@ _WAVE = 400  # files that lie in the folder at a time
 _PATIENCE_SECONDS = 600.0
 
 
-class CountingBridge(Bridge):
+class CountingBridge(CameraEvents):
     """A bridge that counts what became of the events."""
 
-    def __init__(self, store: Store, intake: Intake) -> None:
-        super().__init__(store, intake)
+    def __init__(self, store: Store, ingestor: Ingestor) -> None:
+        super().__init__(store, ingestor)
         self.became: Counter[Submission] = Counter()
 
     def _take_frame(self, entry_id: str, fields: dict[str, bytes]) -> Submission:
@@ -61,8 +61,8 @@ def fuzz_events(folder: Path, count: int, seed: int, store: Store, settings: Set
     image = folder / "frame.jpg"
     assert cv2.imwrite(str(image), picture(rng))
     encoded = image.read_bytes()
-    intake = Intake(settings, store)
-    bridge = CountingBridge(store, intake)
+    ingestor = Ingestor(settings, store)
+    bridge = CountingBridge(store, ingestor)
     try:
         for number in range(count):
             good = {
@@ -76,8 +76,8 @@ def fuzz_events(folder: Path, count: int, seed: int, store: Store, settings: Set
                     pass
                 store.client.delete("embed")  # nobody embeds here; the queue must not fill Redis
     finally:
-        intake.close()
-    letters = sum(1 for letter in store.logbook.letters() if letter.kind is DeadLetterKind.EVENT)
+        ingestor.close()
+    letters = sum(1 for letter in store.event_log.dead_letters() if letter.kind is DeadLetterKind.EVENT)
     assert sum(bridge.became.values()) == count, f"{count} events fed, {bridge.became} handled"
     assert letters == bridge.became[Submission.REJECTED], f"{letters} letters, {bridge.became}"
     return ", ".join(f"{kind.value} {number}" for kind, number in bridge.became.most_common())
@@ -131,11 +131,11 @@ def wait_for(store: Store, count: int) -> Counter[str]:
     while True:
         reports = [
             BatchReport.from_json(event.data)
-            for event in store.logbook.events()
+            for event in store.event_log.events()
             if event.type is EventType.BATCH_COMPLETE
         ]
         ended = Counter("judged" if not report.dead_chunks else "chunk dead letter" for report in reports)
-        letters = sum(letter.kind is DeadLetterKind.SOURCE for letter in store.logbook.letters())
+        letters = sum(letter.kind is DeadLetterKind.SOURCE for letter in store.event_log.dead_letters())
         ended["source dead letter"] = letters
         if sum(ended.values()) >= count:
             return ended

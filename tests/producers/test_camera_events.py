@@ -17,13 +17,13 @@ from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import EventType
 from common.contracts.verdicts import Status
 from common.errors import BadMessage
-from common.ingest.accept import Intake
+from common.ingest.accept import Ingestor
 from common.settings import Settings
 from common.sources.local import Limits
 from common.store import Store, keys
 from common.store.event_log import event_of
 from common.store.ingest import GroupReader, offer
-from producers.camera_events import Bridge, CameraEvent, RawEntry
+from producers.camera_events import CameraEvent, CameraEvents, RawEntry
 from sentinel.stack.redis_server import RedisServer
 from tests.common.baselines.small import small_baseline
 from tests.common.builders import verdict
@@ -41,15 +41,15 @@ EVENT = {
 @pytest.fixture
 def bridge(
     store: Store, settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Bridge]:
-    """A bridge with a real intake; tasks go to the queues of the test's own Redis, where nobody takes them."""
+) -> Iterator[CameraEvents]:
+    """A bridge with a real ingestor; tasks go to the queues of the test's own Redis, where nobody takes them."""
     small_baseline(settings.baselines_dir / "test")
     own = settings.model_copy(update={"baseline": "test", "redis_url": redis_server.url})
     own.watch_dir.mkdir(parents=True, exist_ok=True)
     monkeypatch.setattr(broker, "app", broker.make_app(own))
-    intake = Intake(own, store)
-    yield Bridge(store, intake)
-    intake.close()
+    ingestor = Ingestor(own, store)
+    yield CameraEvents(store, ingestor)
+    ingestor.close()
 
 
 @pytest.fixture
@@ -62,10 +62,10 @@ def still(settings: Settings) -> Path:
 
 
 def reasons(store: Store) -> list[str]:
-    return [letter.reason for letter in store.logbook.letters()]
+    return [letter.reason for letter in store.event_log.dead_letters()]
 
 
-def test_a_frame_by_reference_becomes_one_embed_task(bridge: Bridge, store: Store, still: Path) -> None:
+def test_a_frame_by_reference_becomes_one_embed_task(bridge: CameraEvents, store: Store, still: Path) -> None:
     offer(store.client, {**EVENT, "dataref": still.as_uri()})
     assert bridge.step() == 1
     assert store.streams.names() == ["cam7"]
@@ -76,7 +76,7 @@ def test_a_frame_by_reference_becomes_one_embed_task(bridge: Bridge, store: Stor
 
 @pytest.mark.parametrize("encode", [bytes, base64.b64encode])
 def test_a_frame_by_value_is_kept_for_the_worker(
-    bridge: Bridge, store: Store, still: Path, encode: type[bytes]
+    bridge: CameraEvents, store: Store, still: Path, encode: type[bytes]
 ) -> None:
     offer(store.client, {**EVENT, "data": encode(still.read_bytes())})
     bridge.step()
@@ -86,7 +86,7 @@ def test_a_frame_by_value_is_kept_for_the_worker(
 
 
 def test_an_event_sent_twice_counts_once_and_two_events_of_one_file_count_twice(
-    bridge: Bridge, store: Store, still: Path
+    bridge: CameraEvents, store: Store, still: Path
 ) -> None:
     for number in ("1", "1", "2"):
         offer(store.client, {**EVENT, "id": number, "dataref": str(still)})
@@ -94,7 +94,9 @@ def test_an_event_sent_twice_counts_once_and_two_events_of_one_file_count_twice(
     assert store.streams.pending("cam7") == 2
 
 
-def test_an_event_whose_bridge_died_is_taken_over_and_counts_once(bridge: Bridge, store: Store, still: Path) -> None:
+def test_an_event_whose_bridge_died_is_taken_over_and_counts_once(
+    bridge: CameraEvents, store: Store, still: Path
+) -> None:
     offer(store.client, {**EVENT, "dataref": str(still)})
     doomed = GroupReader(store.client, keys.INGEST, "bridge", "doomed", claim_after=0.0)
     assert len(list(doomed.read(count=10, block_ms=10))) == 1, "taken, and never acknowledged"
@@ -121,32 +123,34 @@ def test_an_event_whose_bridge_died_is_taken_over_and_counts_once(bridge: Bridge
     ],
 )
 def test_a_bad_event_becomes_a_dead_letter_that_names_what_is_wrong(
-    bridge: Bridge, store: Store, still: Path, change: dict[str, str], reason: str
+    bridge: CameraEvents, store: Store, still: Path, change: dict[str, str], reason: str
 ) -> None:
     offer(store.client, {**EVENT, "dataref": str(still), **change})
     bridge.step()
     (found,) = reasons(store)
     assert reason in found
-    (letter,) = store.logbook.letters()
+    (letter,) = store.event_log.dead_letters()
     assert letter.kind is DeadLetterKind.EVENT
     assert store.client.llen(broker.EMBED_QUEUE) == 0
 
 
-def test_a_corrected_world_makes_a_dead_event_work_again(bridge: Bridge, store: Store, still: Path) -> None:
+def test_a_corrected_world_makes_a_dead_event_work_again(bridge: CameraEvents, store: Store, still: Path) -> None:
     hidden = still.with_suffix(".gone")
     still.rename(hidden)
     offer(store.client, {**EVENT, "dataref": str(still)})
     bridge.step()
-    (letter,) = store.logbook.letters()
+    (letter,) = store.event_log.dead_letters()
     hidden.rename(still)
-    store.logbook.drop(letter)
+    store.event_log.drop(letter)
     RawEntry.from_json(letter.original).send(store)
     bridge.step()
     assert reasons(store) == []
     assert store.streams.pending("cam7") == 1
 
 
-def test_an_image_that_is_too_large_is_refused_by_its_header(bridge: Bridge, store: Store, settings: Settings) -> None:
+def test_an_image_that_is_too_large_is_refused_by_its_header(
+    bridge: CameraEvents, store: Store, settings: Settings
+) -> None:
     path = settings.watch_dir / "huge.png"
     header = (
         b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
@@ -159,17 +163,17 @@ def test_an_image_that_is_too_large_is_refused_by_its_header(bridge: Bridge, sto
     assert "SENTINEL_MAX_PIXELS" in reasons(store)[0]
 
 
-def test_a_fail_waits_for_its_models_retraining_and_a_pass_does_not(bridge: Bridge, store: Store) -> None:
+def test_a_fail_waits_for_its_models_retraining_and_a_pass_does_not(bridge: CameraEvents, store: Store) -> None:
     for status, kind in ((Status.FAIL, EventType.VERDICT_FAIL), (Status.PASS, EventType.VERDICT_PASS)):
         said = verdict(status=status, stop=60 if status is Status.FAIL else 48)
-        store.logbook.announce(event_of(kind, model="dock", message=said, stream="dock", key=said.id))
+        store.event_log.announce(event_of(kind, model="dock", message=said, stream="dock", key=said.id))
     bridge.step()
     assert [waiting.stop for waiting in store.champions.waiting("dock").values()] == [60]
 
 
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(st.sampled_from([*EVENT, "dataref", "data", "time", "x"]), st.binary(max_size=30), min_size=1))
-def test_no_entry_whatever_ends_the_bridge(bridge: Bridge, store: Store, fields: dict[str, bytes]) -> None:
+def test_no_entry_whatever_ends_the_bridge(bridge: CameraEvents, store: Store, fields: dict[str, bytes]) -> None:
     before = len(reasons(store))
     offer(store.client, fields)
     bridge.step()

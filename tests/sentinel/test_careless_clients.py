@@ -44,8 +44,8 @@ def test_garbage_on_a_broker_list_and_tasks_of_nobody_stop_nothing(stack: Runnin
         sender.send_task("sentinel.unheard_of", queue="reduce")
         sender.send_task(EMBED_TASK, kwargs={"chunk": "no chunk at all"}, queue="embed")
         sender.send_task(EMBED_TASK, kwargs={"what": "is this"}, queue="embed")
-    wait_until("three dead letters", lambda: len(list(stack.store.logbook.letters())) >= 3)
-    letters = list(stack.store.logbook.letters())
+    wait_until("three dead letters", lambda: len(list(stack.store.event_log.dead_letters())) >= 3)
+    letters = list(stack.store.event_log.dead_letters())
     assert {letter.kind for letter in letters} == {DeadLetterKind.TASK}
     assert sum("unheard_of" in letter.reason for letter in letters) == 1
 
@@ -57,7 +57,7 @@ def test_garbage_on_a_broker_list_and_tasks_of_nobody_stop_nothing(stack: Runnin
     def complete() -> bool:
         return any(
             event.type is EventType.BATCH_COMPLETE and event.stream == "careless"
-            for event in stack.store.logbook.events()
+            for event in stack.store.event_log.events()
         )
 
     wait_until("the batch that came after the garbage", complete)

@@ -31,7 +31,7 @@ FRAMES = 60  # one full window and one more after the stride
 
 
 def events(stack: Running, stream: str, *kinds: EventType) -> list[Event]:
-    return [event for event in stack.store.logbook.events() if event.stream == stream and event.type in kinds]
+    return [event for event in stack.store.event_log.events() if event.stream == stream and event.type in kinds]
 
 
 def verdicts(stack: Running, stream: str) -> list[Verdict]:
@@ -133,13 +133,13 @@ def test_bad_files_become_dead_letters_that_say_what_to_do_and_the_stream_goes_o
     wait_for_batches(stack, "mixed")
     assert {row.status for row in verdicts(stack, "mixed")} == {"PASS"}
 
-    def letters() -> dict[str, str]:
-        return {Path(row.subject).name: row.reason for row in stack.store.logbook.letters()}
+    def dead_letters() -> dict[str, str]:
+        return {Path(row.subject).name: row.reason for row in stack.store.event_log.dead_letters()}
 
     wait_until(
-        "six dead letters", lambda: {"notes.mp4", "empty.mp4", "dot.png", "event x", "event y"} <= set(letters())
+        "six dead letters", lambda: {"notes.mp4", "empty.mp4", "dot.png", "event x", "event y"} <= set(dead_letters())
     )
-    found = letters()
+    found = dead_letters()
     assert "notes.mp4" in found["notes.mp4"]
     assert "empty" in found["empty.mp4"]
     assert "1" in found["dot.png"] and "dot.png" in found["dot.png"]
@@ -160,7 +160,7 @@ def test_a_chunk_that_was_given_up_is_tried_again_from_another_shell(stack: Runn
     image.write_bytes(whole[: len(whole) // 2])
 
     def torn() -> list[DeadLetter]:
-        return [letter for letter in stack.store.logbook.letters() if "torn.png" in letter.subject]
+        return [letter for letter in stack.store.event_log.dead_letters() if "torn.png" in letter.subject]
 
     wait_until("the torn image to be given up", torn)
     (letter,) = torn()
@@ -229,13 +229,13 @@ def test_sabotage_fails_with_its_cause_one_retraining_heals_and_a_rollback_bring
         return verdicts(stack, "healed")[known:]
 
     def promotions() -> list[Event]:
-        return [e for e in stack.store.logbook.events() if e.type is EventType.CHAMPION_PROMOTED]
+        return [e for e in stack.store.event_log.events() if e.type is EventType.CHAMPION_PROMOTED]
 
     first = judged("first", 3)
     assert {row.status for row in first} == {"FAIL"}
     assert {str(row.cause) for row in first} == {fault.value for fault in faults}
     wait_until("a promotion", promotions)
-    started = [e for e in stack.store.logbook.events() if e.type is EventType.RETRAIN_STARTED]
+    started = [e for e in stack.store.event_log.events() if e.type is EventType.RETRAIN_STARTED]
     assert len(started) == 1, "all FAILs of the burst led to one retraining"
 
     again = judged("again", 6)

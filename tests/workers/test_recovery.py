@@ -1,4 +1,4 @@
-"""Workers and intake when things change underneath them, on a real Redis."""
+"""Workers and ingestor when things change underneath them, on a real Redis."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from common.contracts.batches import BatchReport, Submission
 from common.contracts.dead_letters import DeadLetterKind, RawTask
 from common.contracts.events import EventType
 from common.errors import BadMessage, SettingsError
-from common.ingest.accept import Intake
+from common.ingest.accept import Ingestor
 from common.settings import Settings
 from common.store import Store, keys
 from common.store.ingest import offer
-from producers.camera_events import Bridge
+from producers.camera_events import CameraEvents
 from sentinel.cli import streams
 from sentinel.stack.redis_server import RedisServer
 from tests.common.baselines.small import small_baseline
@@ -29,14 +29,14 @@ from workers import context, dead_letters, embedding, maintenance, reducer, retr
 
 
 @pytest.fixture
-def intake(
+def ingestor(
     store: Store, settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Intake]:
+) -> Iterator[Ingestor]:
     small_baseline(settings.baselines_dir / "test")
     own = settings.model_copy(update={"baseline": "test", "redis_url": redis_server.url})
     own.watch_dir.mkdir(parents=True, exist_ok=True)
     monkeypatch.setattr(broker, "app", broker.make_app(own))
-    with_store = Intake(own, store)
+    with_store = Ingestor(own, store)
     monkeypatch.setattr(context, "store", lambda: store)
     monkeypatch.setattr(context, "baselines", lambda: with_store.baselines)
     yield with_store
@@ -49,23 +49,23 @@ def stills(folder: Path, names: list[str], first: int = 0) -> None:
         assert cv2.imwrite(str(folder / name), frame)
 
 
-def test_a_folder_that_waited_for_a_baseline_and_grew_is_counted_whole(intake: Intake, store: Store) -> None:
-    folder = intake.settings.watch_dir / "cam" / "burst"
+def test_a_folder_that_waited_for_a_baseline_and_grew_is_counted_whole(ingestor: Ingestor, store: Store) -> None:
+    folder = ingestor.settings.watch_dir / "cam" / "burst"
     stills(folder, ["a.png", "b.png"])
-    intake.baselines.settings = intake.settings.model_copy(update={"baseline": None})
+    ingestor.baselines.settings = ingestor.settings.model_copy(update={"baseline": None})
     with pytest.raises(SettingsError):
-        intake.submit("cam", folder)
+        ingestor.submit("cam", folder)
     stills(folder, ["c.png"], 5)
-    intake.baselines.settings = intake.settings
-    assert intake.submit("cam", folder) is Submission.ACCEPTED
-    assert {intake.submit("cam", folder / name) for name in ("a.png", "b.png", "c.png")} == {Submission.DUPLICATE}
+    ingestor.baselines.settings = ingestor.settings
+    assert ingestor.submit("cam", folder) is Submission.ACCEPTED
+    assert {ingestor.submit("cam", folder / name) for name in ("a.png", "b.png", "c.png")} == {Submission.DUPLICATE}
     (reports,) = store.client.keys("*batch:*")
     assert json.loads(store.client.hget(reports, "message") or b"{}")["expected_frames"] == 3
 
 
-def test_an_event_that_names_a_folder_again_takes_in_what_is_new(intake: Intake, store: Store) -> None:
-    bridge = Bridge(store, intake)
-    folder = intake.settings.watch_dir / "burst"
+def test_an_event_that_names_a_folder_again_takes_in_what_is_new(ingestor: Ingestor, store: Store) -> None:
+    bridge = CameraEvents(store, ingestor)
+    folder = ingestor.settings.watch_dir / "burst"
     stills(folder, ["a.png"])
     offer(store.client, {**EVENT, "dataref": str(folder)})
     bridge.step()
@@ -77,33 +77,33 @@ def test_an_event_that_names_a_folder_again_takes_in_what_is_new(intake: Intake,
 
 
 def test_features_made_for_another_baseline_end_as_a_dead_letter_and_block_nothing(
-    intake: Intake, store: Store
+    ingestor: Ingestor, store: Store
 ) -> None:
-    baseline = intake.baselines.of_stream("dock").baseline
+    baseline = ingestor.baselines.of_stream("dock").baseline
     work = batch(frames=60, chunk_frames=60)
-    assert work.recipe != baseline.recipe
+    assert work.feature_spec != baseline.feature_spec
     store.streams.register(work)
     (chunk,) = work.chunks()
     store.streams.finish(chunk, block(60, embedding=baseline.embedding_size + 1, quality=baseline.quality_size))
     reducer.reduce("dock")
     assert store.streams.pending("dock") == 0
-    (letter,) = store.logbook.letters()
+    (letter,) = store.event_log.dead_letters()
     assert letter.kind is DeadLetterKind.CHUNK
     assert "another baseline" in letter.reason
-    (event,) = store.logbook.events()
+    (event,) = store.event_log.events()
     assert event.type is EventType.BATCH_COMPLETE
     assert BatchReport.from_json(event.data).dead_chunks == 1
 
 
 def test_a_chunk_that_kills_its_workers_ends_and_the_rest_of_its_batch_is_judged(
-    intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch
+    ingestor: Ingestor, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding, "get_settings", lambda: intake.settings)
-    baseline = intake.baselines.of_stream("dock").baseline
-    work = batch(frames=100, chunk_frames=40).model_copy(update={"recipe": baseline.recipe})
+    monkeypatch.setattr(embedding, "get_settings", lambda: ingestor.settings)
+    baseline = ingestor.baselines.of_stream("dock").baseline
+    work = batch(frames=100, chunk_frames=40).model_copy(update={"feature_spec": baseline.feature_spec})
     store.streams.register(work)
     deadly, *others = work.chunks()
-    for _ in range(intake.settings.max_deliveries):
+    for _ in range(ingestor.settings.max_deliveries):
         store.streams.count_delivery(deadly)  # and the process was gone
     embedding.finish(embedding.embed, deadly)
     for chunk in others:
@@ -111,17 +111,17 @@ def test_a_chunk_that_kills_its_workers_ends_and_the_rest_of_its_batch_is_judged
         features = block(count, start=chunk.start, embedding=baseline.embedding_size, quality=baseline.quality_size)
         store.streams.finish(chunk, features)
     reducer.reduce("dock")
-    (letter,) = store.logbook.letters()
+    (letter,) = store.event_log.dead_letters()
     assert "workers died or hung on frames 0 to 40" in letter.reason
-    reports = [event for event in store.logbook.events() if event.type is EventType.BATCH_COMPLETE]
+    reports = [event for event in store.event_log.events() if event.type is EventType.BATCH_COMPLETE]
     report = BatchReport.from_json(reports[0].data)
     assert (report.frames, report.dead_chunks) == (60, 1)
 
 
 def test_the_first_chunk_of_a_stream_is_sent_again_behind_a_backlog(
-    intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch
+    ingestor: Ingestor, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    impatient = intake.settings.model_copy(update={"stuck_seconds": -1.0})
+    impatient = ingestor.settings.model_copy(update={"stuck_seconds": -1.0})
     monkeypatch.setattr(maintenance, "get_settings", lambda: impatient)
     store.streams.register(batch())
     store.streams.release("dock", 8)
@@ -131,57 +131,59 @@ def test_the_first_chunk_of_a_stream_is_sent_again_behind_a_backlog(
     assert maintenance.sweep() == 3
 
 
-def test_a_retraining_that_breaks_is_a_rejection(intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_retraining_that_breaks_is_a_rejection(
+    ingestor: Ingestor, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def out_of_memory(*_: object) -> str:
         raise MemoryError("no memory")
 
-    stored = intake.baselines.of_stream("dock")
+    stored = ingestor.baselines.of_stream("dock")
     model = stored.baseline.name
     monkeypatch.setattr(retraining, "heal", out_of_memory)
     store.champions.note_fail(model, "e", verdict(baseline_id=stored.id))
     assert "no memory" in retraining.retrain(model)
     assert store.champions.waiting(model) == {}
-    assert [event.type for event in store.logbook.events()][-1] is EventType.CHALLENGER_REJECTED
+    assert [event.type for event in store.event_log.events()][-1] is EventType.CHALLENGER_REJECTED
 
 
-def test_a_retraining_that_kills_its_worker_is_rejected_in_the_end(intake: Intake, store: Store) -> None:
-    stored = intake.baselines.of_stream("dock")
+def test_a_retraining_that_kills_its_worker_is_rejected_in_the_end(ingestor: Ingestor, store: Store) -> None:
+    stored = ingestor.baselines.of_stream("dock")
     model = stored.baseline.name
     store.champions.note_fail(model, "e", verdict(baseline_id=stored.id))
-    for _ in range(intake.settings.max_deliveries):
+    for _ in range(ingestor.settings.max_deliveries):
         store.champions.begin(model)  # and the process was gone
     assert "again and again" in retraining.retrain(model)
     assert store.champions.waiting(model) == {}
 
 
 def test_a_retried_task_that_fails_at_once_is_a_dead_letter_again(
-    intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch
+    ingestor: Ingestor, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = RawTask(name="sentinel.embed", queue="embed", args="[]", kwargs=json.dumps({"chunk": "x"}))
     dead_letters.bury(task, BadMessage("bad chunk"))
-    (letter,) = store.logbook.letters()
+    (letter,) = store.event_log.dead_letters()
     monkeypatch.setattr(broker, "resend", lambda *_: dead_letters.bury(task, BadMessage("bad chunk")) or "sent")
-    streams.retry(letter, store, intake)
-    assert [row.id for row in store.logbook.letters()] == [letter.id]
+    streams.retry(letter, store, ingestor)
+    assert [row.id for row in store.event_log.dead_letters()] == [letter.id]
 
 
-def test_a_task_too_long_to_be_kept_whole_is_not_sent_again(intake: Intake, store: Store) -> None:
+def test_a_task_too_long_to_be_kept_whole_is_not_sent_again(ingestor: Ingestor, store: Store) -> None:
     dead_letters.bury(
         RawTask(name="sentinel.embed", queue="embed", args="[]", kwargs='{"chunk": "xxx'), BadMessage("too long")
     )
-    (letter,) = store.logbook.letters()
+    (letter,) = store.event_log.dead_letters()
     with pytest.raises(BadMessage, match="too long to be kept"):
-        streams.retry(letter, store, intake)
-    assert len(list(store.logbook.letters())) == 1
+        streams.retry(letter, store, ingestor)
+    assert len(list(store.event_log.dead_letters())) == 1
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
 def test_a_celery_clients_file_counts_again_once_its_content_is_another(
-    intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch, scheme: str
+    ingestor: Ingestor, store: Store, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
-    monkeypatch.setattr(embedding, "get_settings", lambda: intake.settings)
-    bridge = Bridge(store, intake)
-    path = intake.settings.watch_dir / "shot.png"
+    monkeypatch.setattr(embedding, "get_settings", lambda: ingestor.settings)
+    bridge = CameraEvents(store, ingestor)
+    path = ingestor.settings.watch_dir / "shot.png"
     for frame in (0, 0, 4):
         stills(path.parent, [path.name], frame)
         embedding.offer_source("cameras/cam9", f"{scheme}{path}")
@@ -190,11 +192,11 @@ def test_a_celery_clients_file_counts_again_once_its_content_is_another(
     assert int(store.client.get(keys.stream_key("cameras/cam9", "counter")) or 0) >= 2
 
 
-def test_one_letter_is_retried_once_however_often_it_is_asked(intake: Intake, store: Store) -> None:
+def test_one_letter_is_retried_once_however_often_it_is_asked(ingestor: Ingestor, store: Store) -> None:
     work = batch()
     store.streams.register(work)
     chunk = work.chunks()[0]
-    assert intake.retry_chunk(chunk, "1-0") is Submission.ACCEPTED
-    assert intake.retry_chunk(chunk, "1-0") is Submission.DUPLICATE
-    assert intake.retry_chunk(chunk, "2-0") is Submission.ACCEPTED
+    assert ingestor.retry_chunk(chunk, "1-0") is Submission.ACCEPTED
+    assert ingestor.retry_chunk(chunk, "1-0") is Submission.DUPLICATE
+    assert ingestor.retry_chunk(chunk, "2-0") is Submission.ACCEPTED
     assert store.streams.pending("dock") == 5

@@ -14,17 +14,17 @@ from common.contracts.ids import content_id
 from common.contracts.verdicts import Verdict
 from common.drift.judge import judge
 from common.features import FeatureBlock
-from common.ingest.accept import Intake
+from common.ingest.accept import Ingestor
 from common.store import Store
 from common.store.streams import Committed
-from tests.workers.test_recovery import intake
+from tests.workers.test_recovery import ingestor
 from workers import context, reducer
 
-__all__ = ["intake"]  # a fixture
+__all__ = ["ingestor"]  # a fixture
 
 
-def footage(intake: Intake, frames: int) -> FeatureBlock:
-    baseline = intake.baselines.of_stream("cam").baseline
+def footage(ingestor: Ingestor, frames: int) -> FeatureBlock:
+    baseline = ingestor.baselines.of_stream("cam").baseline
     rng = np.random.default_rng(0)
     return FeatureBlock(
         rng.normal(size=(frames, baseline.embedding_size)).astype(np.float32),
@@ -35,7 +35,7 @@ def footage(intake: Intake, frames: int) -> FeatureBlock:
     ).as_stored()
 
 
-def feed(intake: Intake, store: Store, name: str, frames: FeatureBlock) -> None:
+def feed(ingestor: Ingestor, store: Store, name: str, frames: FeatureBlock) -> None:
     """Let `frames` come as one short batch."""
     batch = FrameBatch(
         id=content_id("cam", name),
@@ -43,7 +43,7 @@ def feed(intake: Intake, store: Store, name: str, frames: FeatureBlock) -> None:
         source=Source(uri=f"/{name}.jpg", kind=SourceKind.IMAGE, size=1, digest=name),
         expected_frames=len(frames),
         starts=(0,),
-        recipe=intake.baselines.of_stream("cam").baseline.recipe,
+        feature_spec=ingestor.baselines.of_stream("cam").baseline.feature_spec,
         received_at=0.0,
     )
     store.streams.register(batch)
@@ -54,19 +54,19 @@ def feed(intake: Intake, store: Store, name: str, frames: FeatureBlock) -> None:
 
 def verdicts(store: Store) -> list[Verdict]:
     kinds = {EventType.VERDICT_PASS, EventType.VERDICT_FAIL}
-    return [Verdict.from_json(event.data) for event in store.logbook.events() if event.type in kinds]
+    return [Verdict.from_json(event.data) for event in store.event_log.events() if event.type in kinds]
 
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_frame_by_frame_the_same_windows_are_judged_as_cut_from_the_whole(
-    intake: Intake, store: Store, size: int
+    ingestor: Ingestor, store: Store, size: int
 ) -> None:
-    baseline = intake.baselines.of_stream("cam").baseline
+    baseline = ingestor.baselines.of_stream("cam").baseline
     rule = baseline.rule
-    whole = footage(intake, rule.frames + 3 * rule.stride + 1)
+    whole = footage(ingestor, rule.frames + 3 * rule.stride + 1)
     blocks = []
     for start in range(0, len(whole), size):
-        feed(intake, store, str(start), whole[start : start + size])
+        feed(ingestor, store, str(start), whole[start : start + size])
         blocks.append(store.client.llen("sentinel:{cam}:frames"))
     found = verdicts(store)
     assert len(found) == 4
@@ -78,16 +78,16 @@ def test_frame_by_frame_the_same_windows_are_judged_as_cut_from_the_whole(
 
 
 def test_a_baseline_with_a_longer_window_starts_a_new_one(
-    intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch
+    ingestor: Ingestor, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stored = intake.baselines.of_stream("cam")
+    stored = ingestor.baselines.of_stream("cam")
     rule = stored.baseline.rule
-    whole = footage(intake, 6 * rule.frames)
+    whole = footage(ingestor, 6 * rule.frames)
     half = rule.frames // 2
 
     def feed_to(stop: int) -> None:
         for start in range(fed[-1], stop, half):
-            feed(intake, store, str(start), whole[start : start + half])
+            feed(ingestor, store, str(start), whole[start : start + half])
         fed.append(stop)
 
     fed = [0]

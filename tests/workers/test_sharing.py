@@ -14,17 +14,17 @@ from common import broker
 from common.contracts.batches import Chunk, Submission
 from common.errors import Backlogged
 from common.features import FeatureBlock
-from common.ingest.accept import Intake
+from common.ingest.accept import Ingestor
 from common.store import Store, keys
 from common.store.ingest import offer
-from producers.camera_events import Bridge
+from producers.camera_events import CameraEvents
 from tests.common.builders import block
 from tests.footage import scene, write_clip
 from tests.producers.test_camera_events import EVENT
-from tests.workers.test_recovery import intake, stills
+from tests.workers.test_recovery import ingestor, stills
 from workers import maintenance, reducer
 
-__all__ = ["intake"]  # a fixture
+__all__ = ["ingestor"]  # a fixture
 
 
 def queued(store: Store) -> list[Chunk]:
@@ -41,35 +41,35 @@ def take(store: Store) -> Chunk:
     return chunk
 
 
-def drop(intake: Intake, stream: str, frames: int) -> None:
-    path = write_clip(intake.settings.watch_dir / f"{stream}.mp4", scene(frames), gop=5)
-    assert intake.submit(stream, path) is Submission.ACCEPTED
+def drop(ingestor: Ingestor, stream: str, frames: int) -> None:
+    path = write_clip(ingestor.settings.watch_dir / f"{stream}.mp4", scene(frames), gop=5)
+    assert ingestor.submit(stream, path) is Submission.ACCEPTED
 
 
-def features(intake: Intake, chunk: Chunk) -> FeatureBlock:
-    baseline = intake.baselines.of_stream(chunk.stream).baseline
+def features(ingestor: Ingestor, chunk: Chunk) -> FeatureBlock:
+    baseline = ingestor.baselines.of_stream(chunk.stream).baseline
     count = (chunk.stop or chunk.batch_frames) - chunk.start
     return block(count, start=chunk.start, embedding=baseline.embedding_size, quality=baseline.quality_size)
 
 
-def with_settings(intake: Intake, monkeypatch: pytest.MonkeyPatch, **update: object) -> None:
-    intake.settings = intake.settings.model_copy(update=update)
+def with_settings(ingestor: Ingestor, monkeypatch: pytest.MonkeyPatch, **update: object) -> None:
+    ingestor.settings = ingestor.settings.model_copy(update=update)
     for module in (reducer, maintenance):
-        monkeypatch.setattr(module, "get_settings", lambda: intake.settings)
+        monkeypatch.setattr(module, "get_settings", lambda: ingestor.settings)
 
 
 def test_a_long_file_leaves_room_for_a_live_camera(
-    intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch
+    ingestor: Ingestor, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_settings(intake, monkeypatch, chunk_frames=5, stream_chunks=4)
-    drop(intake, "archive", 400)
-    drop(intake, "live", 5)
+    with_settings(ingestor, monkeypatch, chunk_frames=5, stream_chunks=4)
+    drop(ingestor, "archive", 400)
+    drop(ingestor, "live", 5)
     assert store.streams.pending("archive") == 80
     assert [chunk.stream for chunk in queued(store)] == ["archive"] * 4 + ["live"]
     done: Counter[str] = Counter()
     while store.client.llen(broker.EMBED_QUEUE):
         chunk = take(store)
-        store.streams.finish(chunk, features(intake, chunk))
+        store.streams.finish(chunk, features(ingestor, chunk))
         reducer.reduce(chunk.stream)
         done[chunk.stream] += 1
         if chunk.stream == "live":
@@ -80,14 +80,14 @@ def test_a_long_file_leaves_room_for_a_live_camera(
 
 
 def test_the_sweep_sends_what_a_crash_left_unsent(
-    intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch
+    ingestor: Ingestor, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_settings(intake, monkeypatch, chunk_frames=5, stream_chunks=2, stuck_seconds=0.2)
-    drop(intake, "dock", 20)
+    with_settings(ingestor, monkeypatch, chunk_frames=5, stream_chunks=2, stuck_seconds=0.2)
+    drop(ingestor, "dock", 20)
     for _ in range(2):
         chunk = take(store)
-        store.streams.finish(chunk, features(intake, chunk))
-    monkeypatch.setattr(reducer, "send_next", lambda *_: 0)  # killed between the commit and the send
+        store.streams.finish(chunk, features(ingestor, chunk))
+    monkeypatch.setattr(reducer, "dispatch_next", lambda *_: 0)  # killed between the commit and the send
     reducer.reduce("dock")
     assert queued(store) == []
     assert maintenance.sweep() == 2
@@ -98,28 +98,28 @@ def test_the_sweep_sends_what_a_crash_left_unsent(
     assert [chunk.start for chunk in queued(store)] == [10, 15]
 
 
-def test_chunks_become_as_long_as_their_work_allows(intake: Intake, store: Store) -> None:
-    intake.settings = intake.settings.model_copy(update={"chunk_seconds": 0.5})
-    drop(intake, "dock", 120)
+def test_chunks_become_as_long_as_their_work_allows(ingestor: Ingestor, store: Store) -> None:
+    ingestor.settings = ingestor.settings.model_copy(update={"chunk_seconds": 0.5})
+    drop(ingestor, "dock", 120)
     first = take(store)
-    store.streams.finish(first, features(intake, first), seconds=0.05 * len(features(intake, first)))
-    path = write_clip(intake.settings.watch_dir / "later.mp4", scene(100, seed=2), gop=5)
-    intake.submit("dock", path)
+    store.streams.finish(first, features(ingestor, first), seconds=0.05 * len(features(ingestor, first)))
+    path = write_clip(ingestor.settings.watch_dir / "later.mp4", scene(100, seed=2), gop=5)
+    ingestor.submit("dock", path)
     sent = queued(store) + store.streams.release("dock", 100)
     later = [chunk for chunk in sent if chunk.source.uri == str(path)]
     assert [chunk.start for chunk in later] == list(range(0, 100, 10)), "half a second of 0.05 s a frame"
 
 
 def test_while_redis_is_full_sources_wait_and_then_all_are_taken(
-    intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch
+    ingestor: Ingestor, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = intake.settings.watch_dir / "burst"
+    folder = ingestor.settings.watch_dir / "burst"
     stills(folder, ["a.png", "b.png"])
     monkeypatch.setattr(store, "_backlog_bytes", 1)
     with pytest.raises(Backlogged, match="SENTINEL_BACKLOG_MB"):
-        intake.submit("dock", folder / "a.png")
-    assert store.streams.names() == [] and list(store.logbook.letters()) == [], "it is not refused, it waits"
-    bridge = Bridge(store, intake)
+        ingestor.submit("dock", folder / "a.png")
+    assert store.streams.names() == [] and list(store.event_log.dead_letters()) == [], "it is not refused, it waits"
+    bridge = CameraEvents(store, ingestor)
     for name in ("a", "b"):
         offer(store.client, {**EVENT, "id": name, "dataref": str(folder / f"{name}.png")})
     stop = threading.Event()

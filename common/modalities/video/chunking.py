@@ -12,13 +12,13 @@ from common.modalities.video.timeline import read_sampled, read_timeline
 from common.sources.local import Limits
 
 # How far a cut may move to meet a key frame, in chunks: further down the work is too uneven.
-_SHORTEST, _USUAL, _LONGEST = 0.5, 2.0, 8.0
+_SHORTEST, _NORMAL, _LONGEST = 0.5, 2.0, 8.0
 
 
-def cut_video(path: Path, sample_fps: float | None, size: int, limits: Limits) -> tuple[int, tuple[int, ...]]:
+def chunk_video(path: Path, sample_fps: float | None, size: int, limits: Limits) -> tuple[int, tuple[int, ...]]:
     """Return the number of sampled frames of a video, and those at which chunks of about `size` frames start.
 
-    Runs in the cage: must be importable, arguments must pickle.
+    Runs in the sandbox: must be importable, arguments must pickle.
 
     Raises
     ------
@@ -29,15 +29,15 @@ def cut_video(path: Path, sample_fps: float | None, size: int, limits: Limits) -
     if not len(wanted):
         raise BadSource(f"{path} holds a header and no frames: it is cut short; send it again, whole")
     limits.check_length(str(path), len(timeline.pts), timeline.duration)
-    return len(wanted), cut_at_keys(wanted, timeline.keys, size)
+    return len(wanted), chunk_at_keys(wanted, timeline.keys, size)
 
 
-def cut_evenly(count: int, size: int) -> tuple[int, ...]:
+def chunk_evenly(count: int, size: int) -> tuple[int, ...]:
     """Return where chunks of `size` of `count` frames start."""
     return tuple(range(0, count, size))
 
 
-def cut_at_keys(wanted: TimestampArray, keys: TimestampArray, size: int) -> tuple[int, ...]:
+def chunk_at_keys(wanted: TimestampArray, keys: TimestampArray, size: int) -> tuple[int, ...]:
     """Return where chunks of about `size` frames start: at the first sampled frame of a key frame's group if it can be.
 
     Decoding starts at a key frame. A chunk that starts elsewhere decodes again
@@ -51,7 +51,7 @@ def cut_at_keys(wanted: TimestampArray, keys: TimestampArray, size: int) -> tupl
 
     Examples
     --------
-    >>> cut_at_keys(np.arange(20), np.array([0, 8, 16]), 7)
+    >>> chunk_at_keys(np.arange(20), np.array([0, 8, 16]), 7)
     (0, 8, 16)
     """
     group = np.searchsorted(keys, wanted, side="right")
@@ -59,13 +59,13 @@ def cut_at_keys(wanted: TimestampArray, keys: TimestampArray, size: int) -> tupl
     starts = [0]
     while starts[-1] + size < len(wanted):
         start = starts[-1]
-        for shortest, longest in ((_SHORTEST, _USUAL), (_USUAL, _LONGEST)):
+        for shortest, longest in ((_SHORTEST, _NORMAL), (_NORMAL, _LONGEST)):
             near = good[(good >= start + max(1, int(shortest * size))) & (good <= start + longest * size)]
             if len(near):
                 starts.append(int(near[np.argmin(np.abs(near - start - size))]))
                 break
         else:
-            if len(wanted) - start <= _USUAL * size:
+            if len(wanted) - start <= _NORMAL * size:
                 break  # a last chunk that is a little longer
             starts.append(start + size)
     return tuple(starts)

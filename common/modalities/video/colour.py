@@ -28,7 +28,7 @@ _EXACT = (
 _TO_YUV = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 
-def is_usual(frame: VideoFrame) -> bool:
+def is_limited_420(frame: VideoFrame) -> bool:
     """Return whether `frame` is 4:2:0 of 8 bits in the limited range, with even sides."""
     limited = frame.format.name == "yuv420p" and frame.color_range != ColorRange.JPEG
     return limited and frame.width % 2 == 0 and frame.height % 2 == 0
@@ -46,7 +46,7 @@ class ToRgb:
 
     def __call__(self, frame: VideoFrame) -> Image:
         """Return `frame` as (height, width, 3) uint8, RGB."""
-        if is_usual(frame):
+        if is_limited_420(frame):
             return np.asarray(cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420), np.uint8)
         exact = self._reformatter.reformat(frame, format="rgb24", interpolation=_EXACT, threads=1)
         return np.asarray(exact.to_ndarray(), np.uint8)

@@ -1,7 +1,7 @@
 """The decode route: from files or bytes to RGB frames.
 
 Frames that took two routes look like drift to each other, so the route is part
-of a baseline's identity (`ROUTE`), and everything that makes features decodes here.
+of a baseline's identity (`DECODE_PIPELINE`), and everything that makes features decodes here.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from common.modalities.video.probe import probe, probe_image
 from common.modalities.video.stills import decode_file, decode_image
 from common.sources.local import Limits, images_in
 
-__all__ = ["ROUTE", "Frame", "SourceInfo", "decode_image", "probe", "probe_image", "sampled_frames"]
+__all__ = ["DECODE_PIPELINE", "Frame", "SourceInfo", "decode_image", "probe", "probe_image", "sampled_frames"]
 
 _VERSION = 2  # raise it with any change here that changes pixels or which frames are sampled
 
-ROUTE = f"rgb24-v{_VERSION} swscale-{av.library_versions['libswscale'][0]} opencv-{cv2.__version__.split('.')[0]}"
+DECODE_PIPELINE = (
+    f"rgb24-v{_VERSION} swscale-{av.library_versions['libswscale'][0]} opencv-{cv2.__version__.split('.')[0]}"
+)
 """Names what decides about pixels: this code, and the libraries that convert colours, resize, and decode stills.
 
 Video codecs are exact by their standards, so that libavcodec's version does not matter.

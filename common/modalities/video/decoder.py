@@ -26,7 +26,7 @@ from av.video.stream import VideoStream
 
 from common.errors import BadSource
 from common.modalities.video.frame import Frame
-from common.modalities.video.frame_converter import Looks
+from common.modalities.video.frame_converter import FrameConverter
 from common.modalities.video.sampling import TimestampArray
 from common.modalities.video.timeline import Timeline, open_video, packets_of, read_sampled, read_timeline
 from common.sources.local import Limits
@@ -36,14 +36,14 @@ log = logging.getLogger(__name__)
 _WORTH_SKIPPING = 4  # frames: to leave a few more out costs as much as it saves
 
 
-class _Trouble:
+class _DecodeErrors:
     """What went wrong in one reading."""
 
     def __init__(self) -> None:
         self.packets = 0
         self.last: Exception | None = None
 
-    def met(self, error: Exception | None) -> None:
+    def record(self, error: Exception | None) -> None:
         self.packets += 1
         self.last = error or self.last
 
@@ -94,17 +94,15 @@ def video_frames(
     stop = len(wanted) if stop is None else min(stop, len(wanted))
     if start >= stop and start > 0:
         return  # the header promised more than there is
-    trouble, looks, given = _Trouble(), Looks(), 0
+    errors, converter, given = _DecodeErrors(), FrameConverter(), 0
     if len(wanted):
         part = _Part(path, timeline, wanted, start, stop, limits)
-        for index, pts, frame in _pick(_from(part, trouble), part):
+        for index, pts, frame in _pick(_from(part, errors), part):
             limits.check_size(f"{path}, frame at {timeline.seconds(pts):.2f} s,", frame.width, frame.height)
             given += 1
-            yield Frame(looks.of_video(frame), index, timeline.seconds(pts))
-    if trouble.packets:
-        log.warning(
-            "%s: %d packets do not decode (%s); the frames that do are used", path, trouble.packets, trouble.last
-        )
+            yield Frame(converter.of_video(frame), index, timeline.seconds(pts))
+    if errors.packets:
+        log.warning("%s: %d packets do not decode (%s); the frames that do are used", path, errors.packets, errors.last)
     if not given:
         which = "no frame" if start == 0 and stop == len(wanted) else f"none of sampled frames {start} to {stop}"
         raise BadSource(f"{path}: {which} can be decoded; check that it plays, re-encode or replace it")
@@ -124,7 +122,7 @@ def _pick(frames: Iterator[tuple[int, VideoFrame]], part: _Part) -> Iterator[tup
                 return
 
 
-def _from(part: _Part, trouble: _Trouble, *, tried: int = 0) -> Iterator[tuple[int, VideoFrame]]:
+def _from(part: _Part, errors: _DecodeErrors, *, tried: int = 0) -> Iterator[tuple[int, VideoFrame]]:
     """Yield (pts, frame) in order of showing, from the first wanted one on; others may be left out.
 
     Decoding starts at the last key frame before. If that one is not shown
@@ -139,21 +137,21 @@ def _from(part: _Part, trouble: _Trouble, *, tried: int = 0) -> Iterator[tuple[i
     """
     first = int(part.wanted[part.start])
     for attempt, key in enumerate(_starts(part.timeline, first)[tried:], tried):
-        trouble.packets, clean, arrived = 0, key is None, key is None
+        errors.packets, clean, arrived = 0, key is None, key is None
         try:
-            for pts, frame in _decoded(part, key, trouble, skips=attempt == 0 and key is not None):
+            for pts, frame in _decoded(part, key, errors, skips=attempt == 0 and key is not None):
                 clean = clean or (key is not None and pts <= key)
                 if not clean:
                     break
                 if pts < first:
                     continue
-                if not arrived and trouble.packets:
+                if not arrived and errors.packets:
                     break
                 arrived = True  # what fails from here on fails wherever reading starts
                 yield pts, frame
         except _UncleanEntry as unclean:
             rest = part.from_time(unclean.key)
-            yield from _from(rest, trouble, tried=1)
+            yield from _from(rest, errors, tried=1)
             return
         if arrived:
             return
@@ -165,7 +163,7 @@ def _starts(timeline: Timeline, first: int) -> list[int | None]:
     return [int(key) for key in before[::-1][:2]] + [None]
 
 
-def _decoded(part: _Part, key: int | None, trouble: _Trouble, *, skips: bool) -> Iterator[tuple[int, VideoFrame]]:
+def _decoded(part: _Part, key: int | None, errors: _DecodeErrors, *, skips: bool) -> Iterator[tuple[int, VideoFrame]]:
     """Yield (pts, frame) from a key frame on; with `skips`, what no wanted frame leans on is left out.
 
     Raises
@@ -184,7 +182,7 @@ def _decoded(part: _Part, key: int | None, trouble: _Trouble, *, skips: bool) ->
             try:
                 container.seek(key, stream=stream, backward=True)
             except (av.error.FFmpegError, OSError) as error:
-                trouble.met(error)
+                errors.record(error)
                 return
         counter = count()
         entry: int | None = None  # the key frame that is due, since reading went on at it
@@ -193,19 +191,19 @@ def _decoded(part: _Part, key: int | None, trouble: _Trouble, *, skips: bool) ->
             if step is _Step.LEAVE_OUT:
                 continue
             if step is _Step.ENTER and packet is not None:
-                yield from _timed(_tried(codec, None, trouble), timeline, counter)
+                yield from _timed(_tried(codec, None, errors), timeline, counter)
                 codec.flush_buffers()
                 entry = packet.pts
             if times is not None and packet is not None:
                 codec.skip_frame = "DEFAULT" if packet.pts in times else "NONREF"
-            for pts, frame in _timed(_tried(codec, packet, trouble), timeline, counter):
+            for pts, frame in _timed(_tried(codec, packet, errors), timeline, counter):
                 if entry is not None and pts >= entry:
                     if pts > entry:
                         raise _UncleanEntry(entry)
                     entry = None
                 yield pts, frame
             if plan is not None and plan.done:
-                yield from _timed(_tried(codec, None, trouble), timeline, counter)
+                yield from _timed(_tried(codec, None, errors), timeline, counter)
                 return
 
 
@@ -236,7 +234,7 @@ class _Plan:
         self._ahead = deque((int(key), set(needed[entries == key].tolist())) for key in np.unique(entries))
         self._left = self._ahead.popleft()[1]
         self._asleep = False
-        self._floor: int | None = None
+        self._earliest: int | None = None
         self.done = False
         """Nothing that is wanted comes after the packet that was seen last."""
 
@@ -245,13 +243,13 @@ class _Plan:
         arrives = pts is not None and packet.is_keyframe and bool(self._ahead) and pts == self._ahead[0][0]
         if self._asleep and not arrives:
             return _Step.LEAVE_OUT
-        if self._floor is not None and pts is not None and pts < self._floor:
+        if self._earliest is not None and pts is not None and pts < self._earliest:
             return _Step.LEAVE_OUT  # shown before the key frame that reading went on at: it leans on what was left out
         step = _Step.FEED
         if arrives:
             self._left |= self._ahead.popleft()[1]
             if self._asleep:
-                self._asleep, self._floor, step = False, pts, _Step.ENTER
+                self._asleep, self._earliest, step = False, pts, _Step.ENTER
         self._left.discard(pts)
         if self._left:
             return step
@@ -262,16 +260,16 @@ class _Plan:
         return step
 
 
-def _tried(codec: VideoCodecContext, packet: Packet[VideoStream] | None, trouble: _Trouble) -> list[VideoFrame]:
+def _tried(codec: VideoCodecContext, packet: Packet[VideoStream] | None, errors: _DecodeErrors) -> list[VideoFrame]:
     """Return the frames that `packet` brings out of the decoder; None: all that it still holds."""
     try:
         frames = codec.decode(packet)
     except (av.error.FFmpegError, ValueError) as error:
-        trouble.met(error)
+        errors.record(error)
         return []
     for frame in frames:
         if frame.is_corrupt:
-            trouble.met(None)
+            errors.record(None)
     return frames
 
 

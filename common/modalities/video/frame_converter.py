@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from common.features import Image
-from common.modalities.video.colour import ToRgb, is_usual
+from common.modalities.video.colour import ToRgb, is_limited_420
 from common.modalities.video.sensors.planes import Planes
 
 _Plane = npt.NDArray[np.uint8]
@@ -56,7 +56,7 @@ class Picture(Protocol):
         """Return what the camera-quality sensors look at, at native resolution."""
 
 
-class Looks:
+class FrameConverter:
     """Makes pictures. One a reading: it keeps what its conversions need from one frame to the next."""
 
     def __init__(self) -> None:
@@ -84,9 +84,9 @@ class Looks:
 class VideoPicture:
     """A picture of a video, as its decoder gave it."""
 
-    def __init__(self, frame: VideoFrame, looks: Looks) -> None:
+    def __init__(self, frame: VideoFrame, converter: FrameConverter) -> None:
         self.frame = frame
-        self._looks = looks
+        self._converter = converter
 
     @property
     def width(self) -> int:
@@ -98,16 +98,16 @@ class VideoPicture:
 
     @cached_property
     def _rgb(self) -> Image:
-        return self._looks.to_rgb(self.frame)
+        return self._converter.to_rgb(self.frame)
 
     def rgb(self) -> Image:
         return self._rgb
 
     def small(self, side: int) -> Image:
-        return self._looks.small(self.frame, side)
+        return self._converter.small(self.frame, side)
 
     def planes(self) -> Planes:
-        if not is_usual(self.frame):
+        if not is_limited_420(self.frame):
             return StillPicture(self._rgb).planes()
         y, u, v = (_samples(self.frame, number) for number in range(3))
         return Planes.of_yuv(y, u, v)
@@ -124,7 +124,7 @@ class StillPicture:
         image = self._image
         even = np.ascontiguousarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2])
         i420 = np.asarray(cv2.cvtColor(even, cv2.COLOR_RGB2YUV_I420), np.uint8)
-        return VideoPicture(av.VideoFrame.from_ndarray(i420, format="yuv420p"), Looks())
+        return VideoPicture(av.VideoFrame.from_ndarray(i420, format="yuv420p"), FrameConverter())
 
     @property
     def width(self) -> int:

@@ -17,7 +17,7 @@ _ROUNDING_ERROR = 1.0 / 12.0  # variance of rounding to whole grey levels: no 8-
 
 _BLOCKS = 3  # held-out blocks: one alone could lie in a stretch unlike the rest
 _HELD_OUT_SHARE = 1.0 / 3.0
-_FEWEST_A_BLOCK = 12  # triplets; shorter footage is cut into fewer blocks
+_FEWEST_PER_BLOCK = 12  # triplets; shorter footage is cut into fewer blocks
 _GUARD = 2  # triplets left out on each side of a held-out block: neighbours may share frames
 
 Indices = npt.NDArray[np.intp]
@@ -69,7 +69,7 @@ def split_in_blocks(count: int) -> Split:
     >>> split.training.tolist(), split.held_out.tolist()
     ([0, 1, 2, 3, 4, 5], [8, 9, 10, 11])
     """
-    blocks = int(np.clip(count // _FEWEST_A_BLOCK, 1, _BLOCKS))
+    blocks = int(np.clip(count // _FEWEST_PER_BLOCK, 1, _BLOCKS))
     edges = np.linspace(0, count, blocks + 1).astype(int)
     held = np.zeros(count, bool)
     near = np.zeros(count, bool)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.baselines.binding import CurrentBaselines
+from common.baselines.binding import BaselineBinding
 from common.baselines.storage import find_baseline, list_baselines, load_baseline, read_manifest
 from common.errors import BadBaseline, SettingsError
 from common.settings import Settings
@@ -87,7 +87,7 @@ def test_the_first_use_of_a_baseline_makes_it_champion_and_a_rebuilt_one_starts_
 ) -> None:
     own = settings.model_copy(update={"baseline": "test", "stream_baselines": {"night": "night"}})
     first = small_baseline(own.baselines_dir / "test")
-    current = CurrentBaselines(own, store)
+    current = BaselineBinding(own, store)
     assert current.of_stream("any").id == first.id
     assert current.of_stream("any").id == first.id
     assert [record.version for record in store.champions.history("test")] == [1]
@@ -100,4 +100,4 @@ def test_the_first_use_of_a_baseline_makes_it_champion_and_a_rebuilt_one_starts_
     with pytest.raises(BadBaseline, match="night"):
         current.of_stream("night")
     with pytest.raises(SettingsError, match="SENTINEL_BASELINE"):
-        CurrentBaselines(settings, store).of_stream("any")
+        BaselineBinding(settings, store).of_stream("any")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.contracts.batches import Recipe
+from common.contracts.batches import FeatureSpec
 from common.drift.baseline import Baseline
 from common.drift.windows import WindowRule
 from common.features import FeatureBlock
@@ -12,7 +12,9 @@ from common.features import FeatureBlock
 SENSORS = ("luma", "noise", "sharpness")
 FLOORS = (0.04, 0.25, 0.25)
 RULE = WindowRule(frames=24, stride=6)
-RECIPE = Recipe(backbone="b", weights="w", precision="f32", route="r", sensors="s", sample_fps=None)
+FEATURE_SPEC = FeatureSpec(
+    backbone="b", weights="w", precision="f32", decode_pipeline="r", sensors="s", sample_fps=None
+)
 
 
 def footage(
@@ -40,10 +42,10 @@ def fitted(*clips: FeatureBlock, rule: WindowRule = RULE) -> Baseline:
     return Baseline.fit(
         [(f"clip{i}", clip) for i, clip in enumerate(clips)],
         name="test",
-        recipe=RECIPE,
+        feature_spec=FEATURE_SPEC,
         rule=rule,
         sensor_names=SENSORS,
-        sensor_floors=FLOORS,
+        minimum_effects=FLOORS,
         created_at=0.0,
         libraries={},
     )

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from common.contracts.verdicts import Cause, Status
 from common.drift.baseline import Baseline
-from common.drift.feature_groups import MOTION, REPEATED, quality_floors, quality_names, quality_view
+from common.drift.feature_groups import MOTION, REPEATED, quality_columns_of, quality_minimum_effects, quality_names
 from common.drift.judge import judge
 from common.drift.manifest import BaselineManifest
 from common.errors import BadBaseline, BadMessage, BaselineTooShort
 from common.features import FeatureBlock
-from tests.common.drift.footage import RECIPE, RULE, fitted, footage
+from tests.common.drift.footage import FEATURE_SPEC, RULE, fitted, footage
 
 TILES = 16
 NAMES = (
@@ -31,9 +31,9 @@ def tiled(frames: int, seed: int, noise: np.ndarray | float = 0.0, light: np.nda
     """Footage of a camera with tiles: `noise` and `light` are added to theirs."""
     plain = footage(frames, seed=seed)
     rng = np.random.default_rng(0)  # of the scene, the same in all footage
-    usual = rng.uniform(-1, 1, 2 * TILES)
+    reference_median = rng.uniform(-1, 1, 2 * TILES)
     grain = np.random.default_rng(seed + 1).normal(0, 0.03, (frames, 2 * TILES))
-    readings = usual + grain
+    readings = reference_median + grain
     readings[:, :TILES] += noise
     readings[:, TILES:] += light
     return replace(plain, quality=np.column_stack([plain.quality[:, :1], readings]).astype(np.float32))
@@ -43,10 +43,10 @@ def tiled_baseline() -> Baseline:
     return Baseline.fit(
         [("day", tiled(300, seed=1))],
         name="tiles",
-        recipe=RECIPE,
+        feature_spec=FEATURE_SPEC,
         rule=RULE,
         sensor_names=NAMES,
-        sensor_floors=FLOORS,
+        minimum_effects=FLOORS,
         created_at=0.0,
         libraries={"numpy": "2"},
     )
@@ -54,7 +54,7 @@ def tiled_baseline() -> Baseline:
 
 def test_a_family_of_tiles_is_one_column_and_single_readings_stay_as_they_are() -> None:
     assert quality_names(NAMES) == ("luma", "noise", "layout_light", MOTION, REPEATED)
-    np.testing.assert_allclose(quality_floors(NAMES, FLOORS)[:3], [0.04, 0.25, 0.03])
+    np.testing.assert_allclose(quality_minimum_effects(NAMES, FLOORS)[:3], [0.04, 0.25, 0.03])
     baseline = tiled_baseline()
     assert baseline.quality_columns == quality_names(NAMES)
     assert baseline.quality_size == len(NAMES)
@@ -63,12 +63,12 @@ def test_a_family_of_tiles_is_one_column_and_single_readings_stay_as_they_are() 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, TILES // 2 - 1), st.floats(-5, 5))
 def test_what_moves_through_a_few_tiles_moves_no_column_far(tiles: int, by: float) -> None:
-    usual = np.zeros(len(NAMES), np.float32)
+    reference_median = np.zeros(len(NAMES), np.float32)
     readings = np.random.default_rng(tiles).normal(0, 0.01, (5, len(NAMES))).astype(np.float32)
     touched = readings.copy()
     touched[:, 1 : 1 + tiles] += np.float32(by)
     between = np.zeros((5, 2), np.float32)
-    before, after = (quality_view(r, between, usual, NAMES) for r in (readings, touched))
+    before, after = (quality_columns_of(r, between, reference_median, NAMES) for r in (readings, touched))
     assert np.abs(after - before)[:, 1].max() < 0.05
 
 
@@ -114,7 +114,7 @@ def test_a_baseline_with_tiles_survives_storage() -> None:
 def test_a_baseline_whose_arrays_do_not_fit_its_sensors_is_refused() -> None:
     baseline = tiled_baseline()
     manifest, arrays = baseline.to_manifest(), baseline.to_arrays()
-    arrays["0.usual"] = arrays["0.usual"][:-1]
+    arrays["0.reference_median"] = arrays["0.reference_median"][:-1]
     with pytest.raises(BadBaseline, match="another shape"):
         Baseline.from_parts(manifest, arrays)
     with pytest.raises(BadBaseline, match="covers no clip"):
@@ -125,7 +125,7 @@ def test_each_clip_keeps_its_own_null() -> None:
     night = footage(400, seed=2, noise=2.0)
     both = fitted(footage(600, seed=1), night)
     alone = fitted(footage(600, seed=1))
-    np.testing.assert_array_equal(both.regimes[0].quality_bounds.distance, alone.regimes[0].quality_bounds.distance)
+    np.testing.assert_array_equal(both.segments[0].quality_bounds.distance, alone.segments[0].quality_bounds.distance)
     assert [clip.frames for clip in both.to_manifest().clips] == [600, 400]
 
 
@@ -152,7 +152,7 @@ def test_accepted_footage_comes_after_the_golden_clips_which_stay_as_they_are() 
     golden = fitted(footage(600, seed=1))
     healed = golden.extended([("accepted", footage(RULE.frames, seed=4, noise=1.5))])
     assert [clip.golden for clip in healed.to_manifest().clips] == [True, False]
-    assert healed.regimes[0] is golden.regimes[0]
+    assert healed.segments[0] is golden.segments[0]
     assert healed.digest != golden.digest
-    bounds = [regime.quality_bounds.distance for regime in healed.regimes]
+    bounds = [segment.quality_bounds.distance for segment in healed.segments]
     assert (bounds[1] > bounds[0]).all(), "what is borrowed is widened"

@@ -17,12 +17,12 @@ from tests.common.drift.footage import RULE, fitted, footage
 Flags = npt.NDArray[np.bool_]
 
 
-def null(sample: npt.NDArray[np.float32], window: int = 24, floor: float = 1e-6) -> Null:
+def null(sample: npt.NDArray[np.float32], window: int = 24, minimum_effect: float = 1e-6) -> Null:
     made = null_of(
         len(sample),
         window,
         lambda rest, piece: (sample[rest], sample[piece]),
-        floor=np.full(sample.shape[1], floor),
+        minimum_effect=np.full(sample.shape[1], minimum_effect),
         pooled=False,
     )
     assert made is not None
@@ -48,7 +48,7 @@ def test_windows_of_the_null_are_contiguous_and_apart_from_what_they_are_compare
         seen.append((np.flatnonzero(rest), np.arange(frames)[piece]))
         return np.zeros((int(rest.sum()), 1), np.float32), np.zeros((window, 1), np.float32)
 
-    null_of(frames, window, compared, floor=np.ones(1), pooled=False)
+    null_of(frames, window, compared, minimum_effect=np.ones(1), pooled=False)
     assert len(seen) == len(null_starts(frames, window))
     for rest, piece in seen:
         assert len(piece) == window
@@ -69,7 +69,7 @@ def test_shuffled_frames_would_give_a_bound_far_too_narrow() -> None:
 
 def test_no_bound_falls_below_its_floor() -> None:
     still = np.zeros((200, 3), np.float32)
-    np.testing.assert_array_equal(null(still, floor=0.25).bound, np.full(3, 0.25))
+    np.testing.assert_array_equal(null(still, minimum_effect=0.25).bound, np.full(3, 0.25))
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(2, 100))
@@ -79,7 +79,10 @@ def test_shorter_footage_widens_more(short: int, more: int, window: int) -> None
 
 def test_footage_shorter_than_a_window_and_its_surroundings_has_no_null() -> None:
     sample = series(30, 0.0)
-    assert null_of(30, 24, lambda rest, piece: (sample[rest], sample[piece]), floor=np.ones(4), pooled=False) is None
+    assert (
+        null_of(30, 24, lambda rest, piece: (sample[rest], sample[piece]), minimum_effect=np.ones(4), pooled=False)
+        is None
+    )
 
 
 def test_where_a_column_never_changed_every_frame_counts() -> None:

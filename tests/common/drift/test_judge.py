@@ -37,7 +37,7 @@ def test_a_shifted_embedding_fails_as_new_content() -> None:
     verdict = judge(BASELINE, footage(RULE.frames, seed=7, shift=3.0))
     assert verdict.status is Status.FAIL
     assert verdict.cause is Cause.NEW_CONTENT
-    assert [view.view for view in verdict.views] == ["embedding", "quality"]
+    assert [group.group for group in verdict.feature_groups] == ["embedding", "quality"]
 
 
 def test_a_noisier_picture_fails_as_noise_and_names_the_sensor() -> None:
@@ -68,8 +68,8 @@ def test_a_fail_says_when_the_change_began_and_what_it_calls_for(frame: int) -> 
     assert older.began is not None
     assert older.began.time == after.times[0], "it began before the window did"
     assert judge(BASELINE, footage(RULE.frames, seed=7, shift=3.0)).remedy is Remedy.TRAINING
-    usual = judge(BASELINE, before)
-    assert (usual.began, usual.remedy, usual.cause) == (None, None, None)
+    reference_median = judge(BASELINE, before)
+    assert (reference_median.began, reference_median.remedy, reference_median.cause) == (None, None, None)
 
 
 @settings(max_examples=15, deadline=None)
@@ -79,8 +79,8 @@ def test_the_embeddings_scale_does_not_matter(factor: float) -> None:
         return replace(block, embedding=(block.embedding * factor).astype(np.float32))
 
     window = footage(RULE.frames, seed=5, shift=1.0)
-    one = judge(BASELINE, window).views[0].drift_score
-    assert judge(fitted(scaled(GOLDEN)), scaled(window)).views[0].drift_score == pytest.approx(one, abs=1e-3)
+    one = judge(BASELINE, window).feature_groups[0].drift_score
+    assert judge(fitted(scaled(GOLDEN)), scaled(window)).feature_groups[0].drift_score == pytest.approx(one, abs=1e-3)
 
 
 def test_both_conditions_are_needed_to_fail() -> None:
@@ -98,9 +98,9 @@ def test_constant_features_are_judged_without_dividing_by_zero() -> None:
 def test_a_window_is_judged_by_the_clip_it_resembles() -> None:
     night = footage(600, seed=2, shift=6.0, noise=2.0)
     both = fitted(GOLDEN, night)
-    assert judge(both, footage(RULE.frames, seed=9)).regime == "clip0"
+    assert judge(both, footage(RULE.frames, seed=9)).segment == "clip0"
     verdict = judge(both, footage(RULE.frames, seed=9, shift=6.0, noise=2.0))
-    assert (verdict.regime, verdict.status) == ("clip1", Status.PASS)
+    assert (verdict.segment, verdict.status) == ("clip1", Status.PASS)
     assert judge(both, footage(RULE.frames, seed=9, noise=2.0)).status is Status.FAIL, "a noisy day is no night"
 
 
@@ -142,7 +142,7 @@ def test_windows_that_do_not_fit_the_baseline_are_refused() -> None:
     with pytest.raises(BadMessage, match="window of 10 frames"):
         judge(BASELINE, footage(10, seed=1))
     narrow = footage(RULE.frames, seed=1)
-    with pytest.raises(BadMessage, match="different recipes"):
+    with pytest.raises(BadMessage, match="different feature specs"):
         judge(BASELINE, replace(narrow, embedding=narrow.embedding[:, :5]))
     broken = narrow.embedding.copy()
     broken[3, 3] = np.nan

@@ -26,7 +26,7 @@ def test_two_cameras_one_after_the_other_are_refused_with_the_place() -> None:
     assert two_scenes(mixed, RULE.frames) == (Mixture.AFTER_EACH_OTHER, 200)
     with pytest.raises(BadBaseline, match="cut the clip there and give both parts"):
         fitted(mixed)
-    assert len(fitted(mixed[:200], mixed[200:]).regimes) == 2, "as two clips they are two regimes"
+    assert len(fitted(mixed[:200], mixed[200:]).segments) == 2, "as two clips they are two segments"
 
 
 def test_two_cameras_frame_by_frame_are_refused() -> None:

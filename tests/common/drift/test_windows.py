@@ -88,8 +88,8 @@ def test_a_state_survives_storage() -> None:
 
 
 def test_features_of_another_recipe_start_a_new_window() -> None:
-    state = feed([7], [[]])[0].of_recipe(b"x" * 16)
-    assert state.of_recipe(b"x" * 16) == state
+    state = feed([7], [[]])[0].of_feature_spec(b"x" * 16)
+    assert state.of_feature_spec(b"x" * 16) == state
     state, due = advance(state, RULE, 2, own_window=False, starts=True, ends=True)
     assert (state.latest(RULE), due) == (range(7, 9), ())
 

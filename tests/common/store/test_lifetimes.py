@@ -40,7 +40,7 @@ def test_a_batch_that_is_not_done_outlives_retention(redis_server: RedisServer, 
     for chunk in work.chunks():
         store.streams.finish(chunk, chunk_features(chunk))
     assert commit(store, "dock", store.streams.finished("dock", 10)) is Committed.DONE
-    (event,) = store.logbook.events()
+    (event,) = store.event_log.events()
     assert BatchReport.from_json(event.data).frames > 0
     assert store.streams.known("dock", work.id)
     time.sleep(1.5)
@@ -122,13 +122,13 @@ def test_dead_letters_that_were_trimmed_away_are_forgotten_and_may_come_again(
         dead_letter(DeadLetterKind.SOURCE, "s", f"f{i}", BadSource("x"), SourceRequest(stream="s", uri=f"f{i}"))
         for i in range(600)
     ]
-    assert all(store.logbook.bury(letter) for letter in letters)
-    kept = sum(1 for _ in store.logbook.letters())
+    assert all(store.event_log.bury(letter) for letter in letters)
+    kept = sum(1 for _ in store.event_log.dead_letters())
     assert kept < 600
-    assert not store.logbook.bury(letters[-1]), "one that is there is not written twice"
-    assert store.logbook.bury(letters[0]), "one that was trimmed away is written again"
-    store.logbook.forget_trimmed()
-    assert store.client.hlen(keys.DEAD_IDS) == sum(1 for _ in store.logbook.letters())
+    assert not store.event_log.bury(letters[-1]), "one that is there is not written twice"
+    assert store.event_log.bury(letters[0]), "one that was trimmed away is written again"
+    store.event_log.forget_trimmed()
+    assert store.client.hlen(keys.DEAD_IDS) == sum(1 for _ in store.event_log.dead_letters())
 
 
 def test_rejections_in_a_row_double_the_wait_though_fails_keep_coming(store: Store) -> None:

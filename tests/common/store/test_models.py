@@ -10,7 +10,7 @@ import pytest
 from common.contracts.events import EventType
 from common.contracts.models import ChampionRecord
 from common.errors import NotPromoted
-from common.models.registry import promote, reinstate
+from common.models.registry import promote, roll_back
 from common.store import Store
 from tests.common.builders import verdict
 
@@ -60,16 +60,16 @@ def test_of_many_that_promote_over_one_version_one_wins(store: Store) -> None:
 def test_a_rollback_is_a_new_entry_with_the_old_model_and_baseline(store: Store) -> None:
     store.champions.promote(record(1), over=0, announce=None)
     store.champions.promote(record(2, parent=1, baseline_id="b2"), over=1, announce=None)
-    back = reinstate(store, "dock", 1, "rolled back")
+    back = roll_back(store, "dock", 1, "rolled back")
     assert (back.version, back.baseline_id, back.parent) == (3, "b1", 2)
     assert [row.version for row in store.champions.history("dock")] == [1, 2, 3]
-    assert [event.type for event in store.logbook.events()] == [EventType.CHAMPION_PROMOTED]
+    assert [event.type for event in store.event_log.events()] == [EventType.CHAMPION_PROMOTED]
 
 
 def test_an_unknown_version_is_refused_with_those_that_exist(store: Store) -> None:
     store.champions.promote(record(1), over=0, announce=None)
     with pytest.raises(NotPromoted, match=r"no version 7 \(there are: v1\)"):
-        reinstate(store, "dock", 7, "x")
+        roll_back(store, "dock", 7, "x")
 
 
 def test_a_burst_of_fails_is_due_once_and_after_its_cool_down(store: Store) -> None:

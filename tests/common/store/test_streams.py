@@ -72,10 +72,10 @@ def test_only_the_first_chunk_in_order_asks_for_the_reducer(store: Store) -> Non
     work = batch()
     store.streams.register(work)
     first, second, last = work.chunks()
-    assert store.streams.finish(second, chunk_features(second)) is Finished.WAITS
-    assert store.streams.finish(first, chunk_features(first)) is Finished.HEADS
+    assert store.streams.finish(second, chunk_features(second)) is Finished.BLOCKED
+    assert store.streams.finish(first, chunk_features(first)) is Finished.READY
     assert [done.chunk.id for done in store.streams.finished("dock", 10)] == [first.id, second.id]
-    assert store.streams.finish(last, chunk_features(last)) is Finished.WAITS
+    assert store.streams.finish(last, chunk_features(last)) is Finished.BLOCKED
 
 
 def test_a_chunk_delivered_again_changes_nothing_and_still_asks_for_the_reducer(store: Store) -> None:
@@ -83,7 +83,7 @@ def test_a_chunk_delivered_again_changes_nothing_and_still_asks_for_the_reducer(
     store.streams.register(work)
     first = work.chunks()[0]
     store.streams.finish(first, chunk_features(first))
-    assert store.streams.finish(first, block(1)) is Finished.HEADS
+    assert store.streams.finish(first, block(1)) is Finished.READY
     assert len(store.streams.finished("dock", 10)[0].features or ()) == 40
 
 
@@ -127,9 +127,9 @@ def test_a_given_up_chunk_leaves_a_letter_and_its_batch_ends_in_part(store: Stor
     letter = dead_letter(DeadLetterKind.CHUNK, "dock", "/a.mp4", error, second)
     store.streams.give_up(second, letter)
     store.streams.give_up(second, letter)
-    assert [row.reason for row in store.logbook.letters()] == [str(error)]
+    assert [row.reason for row in store.event_log.dead_letters()] == [str(error)]
     assert commit(store, "dock", store.streams.finished("dock", 10)) is Committed.DONE
-    (event,) = store.logbook.events()
+    (event,) = store.event_log.events()
     report = BatchReport.from_json(event.data)
     assert (report.frames, report.dead_chunks) == (40 + 7, 1)
 
@@ -146,7 +146,7 @@ def test_a_fail_keeps_its_evidence(store: Store) -> None:
     assert evidence is not None
     assert len(evidence) == 48
     assert store.streams.window("dock").verdict == fail
-    kinds = [row.type for row in store.logbook.events()]
+    kinds = [row.type for row in store.event_log.events()]
     assert kinds == [EventType.VERDICT_FAIL, EventType.BATCH_COMPLETE]
 
 
@@ -254,7 +254,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule(work=batches, pick=st.integers(0, 30), crash=st.booleans())
     def deliver(self, work: FrameBatch, pick: int, crash: bool) -> None:
         chunk = work.chunks()[pick % len(work.chunks())]
-        heads = self.store.streams.finish(chunk, chunk_features(chunk)) is Finished.HEADS
+        heads = self.store.streams.finish(chunk, chunk_features(chunk)) is Finished.READY
         self.finished.add(chunk.id)
         # A worker killed before it sent `reduce` is redelivered: the next delivery sends it.
         self.asked = self.asked or (heads and not crash)
@@ -291,7 +291,7 @@ class Deliveries(RuleBasedStateMachine):
             commit(self.store, "dock", ready)
         self.frames_have_entered_once_and_in_order()
         assert self.store.streams.pending("dock") == 0
-        complete = [e for e in self.store.logbook.events() if e.type is EventType.BATCH_COMPLETE]
+        complete = [e for e in self.store.event_log.events() if e.type is EventType.BATCH_COMPLETE]
         assert len(complete) == len(self.order), "each batch is announced as complete exactly once"
         assert not self.store.client.keys("*:chunk:*"), "nothing of a reduced chunk is left behind"
         self.store.client.close()

@@ -78,11 +78,11 @@ def test_a_folder_that_the_intake_knows_with_other_images_is_submitted_image_by_
     watched = Watched(tmp_path / "incoming", "polling")
     for number in (10, 2, 1):
         watched.drop(f"dock/monday/{number}.jpg")
-    watched.intake.answers[watched.root / "dock/monday"] = Submission.CHANGED
+    watched.ingestor.answers[watched.root / "dock/monday"] = Submission.CHANGED
     watched.start()
     images = [("dock", f"dock/monday/{number}.jpg") for number in (1, 2, 10)]
     watched.wait_for(("dock", "dock/monday"), *images)
-    assert watched.intake.names() == ["monday", "1.jpg", "2.jpg", "10.jpg"]
+    assert watched.ingestor.names() == ["monday", "1.jpg", "2.jpg", "10.jpg"]
     watched.stop()
 
 
@@ -106,11 +106,11 @@ def test_a_file_that_grows_is_not_submitted_before_it_is_quiet(watched: Watched)
         path = watched.folder("dock") / f"{attempt}.mp4"
         with path.open("wb", buffering=0) as file:
             undisturbed = keep_busy(lambda file=file: file.write(b"x" * 1000), 3 * SETTLE)  # type: ignore[misc]
-            submitted_while_busy = path in watched.intake.sizes
+            submitted_while_busy = path in watched.ingestor.sizes
         if undisturbed:
             assert not submitted_while_busy
-            wait_until(lambda path=path: path in watched.intake.sizes)  # type: ignore[misc]
-            assert watched.intake.sizes[path] == path.stat().st_size
+            wait_until(lambda path=path: path in watched.ingestor.sizes)  # type: ignore[misc]
+            assert watched.ingestor.sizes[path] == path.stat().st_size
             return
     pytest.skip("this machine pauses too often to tell a growing file from a finished one")
 
@@ -120,10 +120,10 @@ def test_a_folder_that_grows_is_not_submitted_before_it_is_quiet(watched: Watche
     for attempt in range(10):
         name = f"dock/{attempt}"
         undisturbed = keep_busy(lambda name=name: watched.drop(f"{name}/{next(numbers)}.jpg"), 3 * SETTLE)  # type: ignore[misc]
-        submitted_while_busy = ("dock", watched.root / name) in watched.intake.submitted
+        submitted_while_busy = ("dock", watched.root / name) in watched.ingestor.submitted
         if undisturbed:
             assert not submitted_while_busy
-            wait_until(lambda name=name: ("dock", watched.root / name) in watched.intake.submitted)  # type: ignore[misc]
+            wait_until(lambda name=name: ("dock", watched.root / name) in watched.ingestor.submitted)  # type: ignore[misc]
             return
     pytest.skip("this machine pauses too often to tell a growing folder from a finished one")
 
@@ -169,7 +169,7 @@ def test_a_file_deleted_before_it_settled_is_forgotten(watched: Watched) -> None
     watched.drop("dock/monday/1.jpg")
     shutil.rmtree(watched.root / "dock" / "monday")
     watched.wait_for()
-    assert watched.intake.rejected == []
+    assert watched.ingestor.rejected == []
 
 
 def test_an_empty_file_that_settled_is_submitted_so_that_its_reason_is_told(polled: Watched) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from common.contracts.batches import SourceKind
 from common.sources.media_types import is_passed_over, kind_of, natural_order
-from producers.folder.routing import place_of
+from producers.folder.routing import destination_of
 
 
 @pytest.mark.parametrize(
@@ -28,12 +28,12 @@ from producers.folder.routing import place_of
 def test_the_path_alone_says_where_a_file_goes(path: str, stream: str, unit: str) -> None:
     kind = kind_of(path)
     assert kind is not None
-    place = place_of(PurePath(path), kind, marked=False)
+    place = destination_of(PurePath(path), kind, marked=False)
     assert (place.stream, place.unit) == (stream, PurePath(unit))
 
 
 def test_the_marker_makes_a_nested_folder_a_stream_of_single_images() -> None:
-    place = place_of(PurePath("site/dock 3/0001.jpg"), SourceKind.IMAGE, marked=True)
+    place = destination_of(PurePath("site/dock 3/0001.jpg"), SourceKind.IMAGE, marked=True)
     assert (place.stream, place.unit, place.kind) == (
         "site/dock 3",
         PurePath("site/dock 3/0001.jpg"),

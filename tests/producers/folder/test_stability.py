@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from common.sources.media_types import is_passed_over
-from producers.folder.stability import SettleTracker, Version
+from producers.folder.stability import StabilityTracker, Version
 
 SETTLE = 2.0
 CLIP = Path("dock/clip.mp4")
@@ -19,14 +19,14 @@ SECOND = Version(900, 2)
 
 
 def test_a_file_is_due_once_it_was_quiet_for_the_settle_time() -> None:
-    tracker = SettleTracker(SETTLE)
+    tracker = StabilityTracker(SETTLE)
     tracker.touch(CLIP, FIRST, 10.0)
     assert tracker.due(11.9) == []
     assert tracker.due(12.0) == [CLIP]
 
 
 def test_every_change_starts_the_quiet_time_anew() -> None:
-    tracker = SettleTracker(SETTLE)
+    tracker = StabilityTracker(SETTLE)
     for step in range(100):
         tracker.touch(CLIP, Version(step, step), float(step))
         assert tracker.due(float(step)) == []
@@ -34,21 +34,21 @@ def test_every_change_starts_the_quiet_time_anew() -> None:
 
 
 def test_looking_at_an_unchanged_file_does_not_start_its_quiet_time_anew() -> None:
-    tracker = SettleTracker(SETTLE)
+    tracker = StabilityTracker(SETTLE)
     tracker.touch(CLIP, FIRST, 10.0)
     tracker.look(CLIP, FIRST, 11.0)
     assert tracker.due(12.0) == [CLIP]
 
 
 def test_an_event_starts_the_quiet_time_anew_even_if_size_and_time_are_the_same() -> None:
-    tracker = SettleTracker(SETTLE)
+    tracker = StabilityTracker(SETTLE)
     tracker.touch(CLIP, FIRST, 10.0)
     tracker.touch(CLIP, FIRST, 11.0)
     assert tracker.due(12.0) == []
 
 
 def test_a_unit_stays_due_until_it_is_released() -> None:
-    tracker = SettleTracker(SETTLE)
+    tracker = StabilityTracker(SETTLE)
     tracker.touch(CLIP, FIRST, 10.0)
     assert tracker.due(20.0) == tracker.due(30.0) == [CLIP]
     tracker.release(CLIP)
@@ -57,7 +57,7 @@ def test_a_unit_stays_due_until_it_is_released() -> None:
 
 
 def test_a_copied_file_that_is_reported_twice_is_due_once() -> None:
-    tracker = SettleTracker(SETTLE)
+    tracker = StabilityTracker(SETTLE)
     tracker.touch(CLIP, FIRST, 10.0)
     tracker.release(CLIP)
     tracker.touch(CLIP, FIRST, 15.0)
@@ -65,7 +65,7 @@ def test_a_copied_file_that_is_reported_twice_is_due_once() -> None:
 
 
 def test_new_content_is_due_again() -> None:
-    tracker = SettleTracker(SETTLE)
+    tracker = StabilityTracker(SETTLE)
     tracker.touch(CLIP, FIRST, 10.0)
     tracker.release(CLIP)
     tracker.look(CLIP, SECOND, 15.0)
@@ -73,7 +73,7 @@ def test_new_content_is_due_again() -> None:
 
 
 def test_a_file_deleted_before_it_settled_is_forgotten() -> None:
-    tracker = SettleTracker(SETTLE)
+    tracker = StabilityTracker(SETTLE)
     tracker.touch(CLIP, FIRST, 10.0)
     tracker.gone(CLIP, 11.0)
     assert tracker.due(99.0) == []
@@ -81,7 +81,7 @@ def test_a_file_deleted_before_it_settled_is_forgotten() -> None:
 
 
 def test_a_taken_file_stays_taken_under_a_new_name() -> None:
-    tracker = SettleTracker(SETTLE)
+    tracker = StabilityTracker(SETTLE)
     tracker.touch(CLIP, FIRST, 10.0)
     tracker.release(CLIP)
     tracker.moved(CLIP, Path("dock/renamed.mp4"), FIRST, 20.0)
@@ -90,7 +90,7 @@ def test_a_taken_file_stays_taken_under_a_new_name() -> None:
 
 
 def test_a_refused_file_is_judged_anew_under_a_new_name() -> None:
-    tracker = SettleTracker(SETTLE)
+    tracker = StabilityTracker(SETTLE)
     tracker.touch(Path("clip.mp4"), FIRST, 10.0)
     tracker.release(Path("clip.mp4"), taken=False)
     tracker.moved(Path("clip.mp4"), CLIP, FIRST, 20.0)
@@ -98,7 +98,7 @@ def test_a_refused_file_is_judged_anew_under_a_new_name() -> None:
 
 
 def test_a_folder_is_due_when_none_of_its_files_changes_any_more() -> None:
-    tracker = SettleTracker(SETTLE)
+    tracker = StabilityTracker(SETTLE)
     folder = Path("dock/monday")
     for number in range(5):
         tracker.touch(folder / f"{number}.jpg", FIRST, 10.0 + number, folder)
@@ -108,7 +108,7 @@ def test_a_folder_is_due_when_none_of_its_files_changes_any_more() -> None:
 
 
 def test_only_late_images_of_a_taken_folder_wait() -> None:
-    tracker = SettleTracker(SETTLE)
+    tracker = StabilityTracker(SETTLE)
     folder = Path("dock/monday")
     tracker.touch(folder / "1.jpg", FIRST, 10.0, folder)
     tracker.release(folder)
@@ -119,7 +119,7 @@ def test_only_late_images_of_a_taken_folder_wait() -> None:
 
 
 def test_a_deleted_folder_that_is_filled_again_is_a_new_folder() -> None:
-    tracker = SettleTracker(SETTLE)
+    tracker = StabilityTracker(SETTLE)
     folder = Path("dock/monday")
     tracker.touch(folder / "1.jpg", FIRST, 10.0, folder)
     tracker.release(folder)
@@ -128,7 +128,7 @@ def test_a_deleted_folder_that_is_filled_again_is_a_new_folder() -> None:
 
 
 def test_a_file_may_change_the_unit_it_waits_in() -> None:
-    tracker = SettleTracker(SETTLE)
+    tracker = StabilityTracker(SETTLE)
     folder = Path("dock/3")
     tracker.touch(folder / "1.jpg", FIRST, 10.0, folder)
     tracker.look(folder / "1.jpg", FIRST, 11.0, folder / "1.jpg")
@@ -137,7 +137,7 @@ def test_a_file_may_change_the_unit_it_waits_in() -> None:
 
 
 def test_a_restless_folder_is_known_by_how_long_it_waits() -> None:
-    tracker = SettleTracker(SETTLE)
+    tracker = StabilityTracker(SETTLE)
     folder = Path("dock/3")
     for second in range(100):
         tracker.touch(folder / f"{second}.jpg", FIRST, float(second), folder)
@@ -165,7 +165,7 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.tracker = SettleTracker(SETTLE)
+        self.tracker = StabilityTracker(SETTLE)
         self.files: dict[Path, int] = {}
         self.quiet_since: dict[Path, float] = {}
         self.contents = 0

@@ -14,16 +14,16 @@ import pytest
 
 from common.errors import BadSource, BrokerUnavailable, PathNotAllowed, SettingsError
 from producers.folder.producer import FolderProducer
-from tests.producers.folder.watched_folder import LONG_SETTLE, SETTLE, Intake, Mode, Watched, wait_until
+from tests.producers.folder.watched_folder import LONG_SETTLE, SETTLE, Ingestor, Mode, Watched, wait_until
 
 # --- what is refused, and what is passed over ------------------------------------------------------
 
 
 def test_a_file_in_no_stream_is_refused_once_and_taken_when_moved_into_one(watched: Watched) -> None:
     clip = watched.drop("clip.mp4")
-    wait_until(lambda: watched.intake.rejected)
+    wait_until(lambda: watched.ingestor.rejected)
     watched.wait_for()
-    ((path, error),) = watched.intake.rejected
+    ((path, error),) = watched.ingestor.rejected
     assert path == clip
     assert isinstance(error, BadSource)
     assert "put it in a folder" in str(error)
@@ -33,8 +33,8 @@ def test_a_file_in_no_stream_is_refused_once_and_taken_when_moved_into_one(watch
 
 def test_a_folder_that_cannot_be_a_stream_is_refused_and_taken_when_renamed(polled: Watched) -> None:
     polled.drop("do{ck/clip.mp4")
-    wait_until(lambda: polled.intake.rejected)
-    assert "rename the folder" in str(polled.intake.rejected[0][1])
+    wait_until(lambda: polled.ingestor.rejected)
+    assert "rename the folder" in str(polled.ingestor.rejected[0][1])
     (polled.root / "do{ck").rename(polled.root / "dock")
     polled.wait_for(("dock", "dock/clip.mp4"))
 
@@ -44,10 +44,10 @@ def test_a_link_out_of_the_folder_is_refused_and_not_followed(watched: Watched, 
     (tmp_path / "secret" / "clip.mp4").write_bytes(b"frames")
     (watched.folder("dock") / "clip.mp4").symlink_to(tmp_path / "secret" / "clip.mp4")
     (watched.root / "other").symlink_to(tmp_path / "secret")
-    wait_until(lambda: len(watched.intake.rejected) == 2)
+    wait_until(lambda: len(watched.ingestor.rejected) == 2)
     watched.wait_for()
-    assert {path.name for path, _ in watched.intake.rejected} == {"clip.mp4", "other"}
-    assert all(isinstance(error, PathNotAllowed) for _, error in watched.intake.rejected)
+    assert {path.name for path, _ in watched.ingestor.rejected} == {"clip.mp4", "other"}
+    assert all(isinstance(error, PathNotAllowed) for _, error in watched.ingestor.rejected)
 
 
 def test_links_that_go_in_circles_do_no_harm(watched: Watched) -> None:
@@ -64,8 +64,8 @@ def test_a_pipe_named_like_a_video_is_refused_without_waiting_on_it(polled: Watc
     os.mkfifo(polled.folder("dock") / "pipe.mp4")
     polled.drop("dock/clip.mp4")
     polled.wait_for(("dock", "dock/clip.mp4"))
-    wait_until(lambda: polled.intake.rejected)
-    assert "not a regular file" in str(polled.intake.rejected[0][1])
+    wait_until(lambda: polled.ingestor.rejected)
+    assert "not a regular file" in str(polled.ingestor.rejected[0][1])
 
 
 def test_a_name_that_is_not_utf8_is_refused(polled: Watched) -> None:
@@ -73,8 +73,8 @@ def test_a_name_that_is_not_utf8_is_refused(polled: Watched) -> None:
     name = os.path.join(os.fsencode(polled.root), b"dock", b"cl\xffp.mp4")  # noqa: PTH118 (bytes)
     with open(name, "wb") as file:  # noqa: PTH123 (bytes)
         file.write(b"frames")
-    wait_until(lambda: polled.intake.rejected)
-    assert "not valid UTF-8" in str(polled.intake.rejected[0][1])
+    wait_until(lambda: polled.ingestor.rejected)
+    assert "not valid UTF-8" in str(polled.ingestor.rejected[0][1])
     polled.wait_for()
 
 
@@ -84,7 +84,7 @@ def test_other_files_are_passed_over_and_told_of_once(polled: Watched, caplog: p
     polled.drop("dock/clip.mp4")
     polled.wait_for(("dock", "dock/clip.mp4"))
     assert sum("notes.txt" in record.getMessage() for record in caplog.records) == 1
-    assert polled.intake.rejected == []
+    assert polled.ingestor.rejected == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user for file access, which only root may")
@@ -100,8 +100,8 @@ def test_an_unreadable_file_is_refused_and_taken_once_it_is_readable(mode: Mode)
         # Root may read everything. This changes who the kernel takes this one thread for.
         watched.before_run = lambda: ctypes.CDLL(None).setfsuid(65534)
         watched.start()
-        wait_until(lambda: len(watched.intake.rejected) == 2)
-        assert all("read access" in str(error) for _, error in watched.intake.rejected)
+        wait_until(lambda: len(watched.ingestor.rejected) == 2)
+        assert all("read access" in str(error) for _, error in watched.ingestor.rejected)
         clip.chmod(0o644)
         image.chmod(0o644)
         watched.wait_for(("dock", "dock/clip.mp4"), ("dock", "dock/monday"))
@@ -112,48 +112,48 @@ def test_an_unreadable_file_is_refused_and_taken_once_it_is_readable(mode: Mode)
 
 
 def test_nothing_is_lost_while_the_broker_is_away(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
-    watched.intake.trouble = BrokerUnavailable("Redis does not answer")
+    watched.ingestor.trouble = BrokerUnavailable("Redis does not answer")
     watched.drop("dock/1.mp4")
     watched.drop("dock/2.mp4")
     watched.drop("dock/monday/1.jpg")
     watched.drop("stray.mp4")
-    wait_until(lambda: watched.intake.asked >= 2)
-    watched.intake.trouble = None
+    wait_until(lambda: watched.ingestor.asked >= 2)
+    watched.ingestor.trouble = None
     watched.wait_for(("dock", "dock/1.mp4"), ("dock", "dock/2.mp4"), ("dock", "dock/monday"))
-    assert len(watched.intake.rejected) == 1
+    assert len(watched.ingestor.rejected) == 1
     assert sum("until the broker answers" in record.getMessage() for record in caplog.records) == 1
 
 
 def test_files_wait_for_a_setting_that_is_missing_and_are_no_trouble(
     polled: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
-    polled.intake.trouble = SettingsError("stream 'dock' has no baseline: set SENTINEL_BASELINE")
+    polled.ingestor.trouble = SettingsError("stream 'dock' has no baseline: set SENTINEL_BASELINE")
     polled.drop("dock/1.mp4")
-    wait_until(lambda: polled.intake.asked >= 5)
-    assert polled.intake.rejected == []
+    wait_until(lambda: polled.ingestor.asked >= 5)
+    assert polled.ingestor.rejected == []
     assert sum("waits in the folder" in record.getMessage() for record in caplog.records) == 1
-    polled.intake.trouble = None
+    polled.ingestor.trouble = None
     polled.wait_for(("dock", "dock/1.mp4"))
 
 
 def test_a_refusal_by_the_intake_is_reported_and_the_rest_goes_on(polled: Watched) -> None:
-    polled.intake.trouble = BadSource("no video in it")
+    polled.ingestor.trouble = BadSource("no video in it")
     polled.drop("dock/1.mp4")
-    wait_until(lambda: polled.intake.rejected)
-    polled.intake.trouble = None
+    wait_until(lambda: polled.ingestor.rejected)
+    polled.ingestor.trouble = None
     polled.drop("dock/2.mp4")
     polled.wait_for(("dock", "dock/2.mp4"))
-    assert len(polled.intake.rejected) == 1
+    assert len(polled.ingestor.rejected) == 1
 
 
 def test_a_file_that_keeps_failing_is_refused_and_the_rest_goes_on(polled: Watched) -> None:
-    polled.intake.trouble = RuntimeError("a surprise")
+    polled.ingestor.trouble = RuntimeError("a surprise")
     polled.drop("dock/1.mp4")
-    wait_until(lambda: polled.intake.rejected)
-    polled.intake.trouble = None
+    wait_until(lambda: polled.ingestor.rejected)
+    polled.ingestor.trouble = None
     polled.drop("dock/2.mp4")
     polled.wait_for(("dock", "dock/2.mp4"))
-    assert "a surprise" in str(polled.intake.rejected[0][1])
+    assert "a surprise" in str(polled.ingestor.rejected[0][1])
 
 
 def test_a_watched_folder_that_goes_and_returns_is_watched_again(watched: Watched, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_watched_folder_that_goes_and_returns_is_watched_again(watched: Watche
 def test_events_that_stay_away_turn_watching_into_polling(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("producers.folder._EVENT_SECONDS", 0.2)
+    monkeypatch.setattr("producers.folder.producer._EVENT_SECONDS", 0.2)
     watched = Watched(tmp_path / "incoming", "auto")
     watched.start()
     watched.let_pass()
@@ -196,7 +196,7 @@ def test_a_system_without_free_watches_is_polled(tmp_path: Path, monkeypatch: py
 
 def test_a_watched_folder_that_cannot_be_made_names_its_setting(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    producer = FolderProducer(tmp_path / "file", submit=Intake().submit, reject=Intake().reject)
+    producer = FolderProducer(tmp_path / "file", submit=Ingestor().submit, reject=Ingestor().reject)
     with pytest.raises(SettingsError, match="SENTINEL_WATCH_DIR"):
         producer.run(threading.Event())
 
@@ -229,7 +229,7 @@ def test_memory_of_files_that_are_gone_is_given_back(watched: Watched) -> None:
 def test_a_folder_of_images_that_never_rests_is_told_of(
     polled: Watched, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("producers.folder._PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("producers.folder.producer._PATIENCE_SECONDS", 0.0)
     polled.drop("site/dock 3/1.jpg")
     polled.wait_for(("site", "site/dock 3"))
     assert sum("changes all the time" in record.getMessage() for record in caplog.records) == 1

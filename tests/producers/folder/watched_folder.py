@@ -26,8 +26,8 @@ def wait_until(condition: Callable[[], object], what: str = "") -> None:
         time.sleep(0.01)
 
 
-class Intake:
-    """Stands where the intake will: notes what is submitted, and answers as told."""
+class Ingestor:
+    """Stands where the ingestor will: notes what is submitted, and answers as told."""
 
     def __init__(self) -> None:
         self.submitted: list[tuple[str, Path]] = []
@@ -63,15 +63,15 @@ class Watched:
         self.mode = mode
         self.settle = settle
         self.root.mkdir()
-        self.intake = Intake()
+        self.ingestor = Ingestor()
         self.before_run: Callable[[], object] = lambda: None
 
     def start(self) -> None:
         self.stop_event = threading.Event()
         self.producer = FolderProducer(
             self.root,
-            submit=self.intake.submit,
-            reject=self.intake.reject,
+            submit=self.ingestor.submit,
+            reject=self.ingestor.reject,
             settle_seconds=self.settle,
             poll_seconds=0.05,
             watch=self.mode,
@@ -103,8 +103,8 @@ class Watched:
         """Wait until exactly `expected` (stream, path below the root) was submitted, and see that nothing follows."""
         wanted = Counter((stream, self.root / path) for stream, path in expected)
         self.let_pass()
-        wait_until(lambda: Counter(self.intake.submitted) >= wanted, f"{expected} in {self.intake.submitted}")
-        assert Counter(self.intake.submitted) == wanted
+        wait_until(lambda: Counter(self.ingestor.submitted) >= wanted, f"{expected} in {self.ingestor.submitted}")
+        assert Counter(self.ingestor.submitted) == wanted
 
     def let_pass(self) -> None:
         """Wait until a file dropped now has been through, and with it all that was there before."""
@@ -112,5 +112,5 @@ class Watched:
         canary = self.root / stream / f"{time.monotonic_ns()}.mp4"
         canary.parent.mkdir(parents=True, exist_ok=True)
         canary.write_bytes(b"canary")
-        wait_until(lambda: (stream, canary) in self.intake.submitted, "the canary")
-        self.intake.submitted.remove((stream, canary))
+        wait_until(lambda: (stream, canary) in self.ingestor.submitted, "the canary")
+        self.ingestor.submitted.remove((stream, canary))

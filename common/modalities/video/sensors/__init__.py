@@ -24,12 +24,14 @@ from common.modalities.video.sensors.noise import NOISE
 from common.modalities.video.sensors.planes import Planes
 from common.modalities.video.sensors.sensor import Sensor
 
-__all__ = ["SENSORS", "SENSORS_VERSION", "SENSOR_FLOORS", "SENSOR_NAMES", "Planes", "Sensor", "measure"]
+__all__ = ["MINIMUM_EFFECTS", "SENSORS", "SENSORS_VERSION", "SENSOR_NAMES", "Planes", "Sensor", "measure"]
 
 SENSORS: tuple[Sensor, ...] = (LIGHT, CONTRAST, COLOUR, NOISE, EDGES, BLOCKINESS, FLATNESS, LAYOUT)
 SENSOR_NAMES: tuple[str, ...] = tuple(name for sensor in SENSORS for name in sensor.names)
 """One a reading. `family.07` is tile 7 of a family of readings, row by row."""
-SENSOR_FLOORS: tuple[float, ...] = tuple(floor for sensor in SENSORS for floor in sensor.floors)
+MINIMUM_EFFECTS: tuple[float, ...] = tuple(
+    minimum_effect for sensor in SENSORS for minimum_effect in sensor.minimum_effects
+)
 """The smallest change of each reading, in its own unit, that anybody would call a fault of the camera."""
 
 _ARITHMETIC = 3  # raise it when a sensor's arithmetic changes under the same name

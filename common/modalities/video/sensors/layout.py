@@ -34,6 +34,6 @@ _LIGHT = tiled(_read_light, _LIGHT_GRID, layout_light=0.025)  # of the mean ligh
 _DETAIL = tiled(_read_detail, GRID, layout_detail=0.08)  # natural log of the Laplacian in grey levels
 LAYOUT = Sensor(
     _LIGHT.names + _DETAIL.names,
-    _LIGHT.floors + _DETAIL.floors,
+    _LIGHT.minimum_effects + _DETAIL.minimum_effects,
     lambda planes: np.concatenate([_LIGHT.read(planes), _DETAIL.read(planes)]),
 )

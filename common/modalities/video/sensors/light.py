@@ -39,6 +39,6 @@ _LEVELS = sensor(
 )
 LIGHT = Sensor(
     _TILES.names + _LEVELS.names,
-    _TILES.floors + _LEVELS.floors,
+    _TILES.minimum_effects + _LEVELS.minimum_effects,
     lambda planes: np.concatenate([_TILES.read(planes), _LEVELS.read(planes)]),
 )

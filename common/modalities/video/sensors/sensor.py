@@ -1,4 +1,4 @@
-"""What a sensor is: names, floors, and a function from a frame's planes to readings."""
+"""What a sensor is: names, minimum effects, and a function from a frame's planes to readings."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Sensor:
     Attributes
     ----------
     names : one a reading
-    floors : the smallest change of each reading that matters, in its own unit
+    minimum_effects : the smallest change of each reading that matters, in its own unit
     read : from the planes of a frame to its readings; keeps no state
     """
 
     names: tuple[str, ...]
-    floors: tuple[float, ...]
+    minimum_effects: tuple[float, ...]
     read: Callable[[Planes], FloatArray]
 
 
@@ -30,12 +30,14 @@ def tile_names(family: str, grid: int) -> tuple[str, ...]:
     return tuple(f"{family}.{tile:02d}" for tile in range(grid * grid))
 
 
-def sensor(read: Callable[[Planes], FloatArray], **floors: float) -> Sensor:
-    """Return a sensor of single readings, named with their floors in the order that `read` gives them."""
-    return Sensor(tuple(floors), tuple(floors.values()), read)
+def sensor(read: Callable[[Planes], FloatArray], **minimum_effects: float) -> Sensor:
+    """Return a sensor of single readings, named with their minimum effects in the order that `read` gives them."""
+    return Sensor(tuple(minimum_effects), tuple(minimum_effects.values()), read)
 
 
-def tiled(read: Callable[[Planes], FloatArray], grid: int, **floors: float) -> Sensor:
-    """Return a sensor of families of tiles, named with their floors in the order that `read` gives them."""
-    names = tuple(name for family in floors for name in tile_names(family, grid))
-    return Sensor(names, tuple(floor for floor in floors.values() for _ in range(grid * grid)), read)
+def tiled(read: Callable[[Planes], FloatArray], grid: int, **minimum_effects: float) -> Sensor:
+    """Return a sensor of families of tiles, named with their minimum effects in the order that `read` gives them."""
+    names = tuple(name for family in minimum_effects for name in tile_names(family, grid))
+    return Sensor(
+        names, tuple(minimum_effect for minimum_effect in minimum_effects.values() for _ in range(grid * grid)), read
+    )

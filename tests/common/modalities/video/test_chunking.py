@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import BadSource
-from common.modalities.video.chunking import cut_at_keys, cut_video
+from common.modalities.video.chunking import chunk_at_keys, chunk_video
 from common.modalities.video.timeline import read_timeline
 from common.sources.local import Limits
 from tests.footage import scene, write_clip
@@ -26,7 +26,7 @@ from tests.footage import scene, write_clip
 def test_cuts_are_ascending_and_no_chunk_is_much_too_long(frames: int, gaps: list[int], step: int, size: int) -> None:
     wanted = np.arange(0, frames * step, step, dtype=np.int64)
     keys = np.cumsum([0, *gaps]).astype(np.int64)
-    starts = cut_at_keys(wanted, keys, size)
+    starts = chunk_at_keys(wanted, keys, size)
     assert starts[0] == 0 and starts[-1] < frames
     assert all(a < b for a, b in pairwise(starts))
     assert all(b - a <= 8 * size for a, b in pairwise((*starts, frames)))
@@ -36,25 +36,25 @@ def test_cuts_are_ascending_and_no_chunk_is_much_too_long(frames: int, gaps: lis
 def test_chunks_start_at_key_frames_where_these_come_often(gap: int, size: int) -> None:
     wanted = np.arange(2000, dtype=np.int64)
     keys = np.arange(0, 2000, gap, dtype=np.int64)
-    starts = cut_at_keys(wanted, keys, size)
+    starts = chunk_at_keys(wanted, keys, size)
     assert set(starts) <= set(keys.tolist())
     assert abs(np.median(np.diff(starts)) - size) <= gap
 
 
 def test_footage_without_key_frames_is_cut_evenly() -> None:
-    assert cut_at_keys(np.arange(100), np.array([0]), 30) == (0, 30, 60), "with what is left in the last one"
+    assert chunk_at_keys(np.arange(100), np.array([0]), 30) == (0, 30, 60), "with what is left in the last one"
 
 
 def test_a_video_is_cut_by_its_own_key_frames(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", scene(120), gop=15)
-    count, starts = cut_video(path, None, 40, Limits())
+    count, starts = chunk_video(path, None, 40, Limits())
     timeline = read_timeline(path, Limits())
     assert count == 120 and len(starts) > 2
     assert set(timeline.pts[list(starts)].tolist()) <= set(timeline.keys.tolist())
-    assert cut_video(path, 5.0, 7, Limits())[0] == 24
+    assert chunk_video(path, 5.0, 7, Limits())[0] == 24
 
 
 def test_a_video_of_more_frames_than_allowed_is_refused(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", scene(30))
     with pytest.raises(BadSource, match="SENTINEL_MAX_FRAMES"):
-        cut_video(path, None, 8, Limits(max_frames=20))
+        chunk_video(path, None, 8, Limits(max_frames=20))

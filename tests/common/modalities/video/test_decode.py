@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from common.contracts.batches import SourceKind
 from common.errors import BadSource
 from common.features import Image
-from common.modalities.video import video
-from common.modalities.video.decode import ROUTE, Frame, decode_image, probe, probe_image, sampled_frames
+from common.modalities.video import decoder
+from common.modalities.video.decode import DECODE_PIPELINE, Frame, decode_image, probe, probe_image, sampled_frames
 from common.modalities.video.encode import write_video
 from common.modalities.video.frame_converter import StillPicture
 from common.sources.local import Limits
@@ -105,9 +105,9 @@ def test_a_sampled_frame_is_the_one_that_reading_everything_gives(clips: Path, n
 def test_what_no_sampled_frame_leans_on_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_clip(tmp_path / "camera.mp4", scene(100), gop=25)
     fed = []
-    real = video._tried
+    real = decoder._tried
     monkeypatch.setattr(
-        video, "_tried", lambda codec, packet, trouble: fed.append(packet) or real(codec, packet, trouble)
+        decoder, "_tried", lambda codec, packet, trouble: fed.append(packet) or real(codec, packet, trouble)
     )
     assert [frame.time for frame in read(path, 1.0)] == [0.0, 1.0, 2.0, 3.0]
     assert len([packet for packet in fed if packet is not None]) == 4, "key frames only"
@@ -355,4 +355,4 @@ def test_a_video_and_its_frames_as_images_look_alike(tmp_path: Path) -> None:
 
 
 def test_the_route_names_what_decides_about_pixels() -> None:
-    assert "opencv" in ROUTE and "swscale" in ROUTE
+    assert "opencv" in DECODE_PIPELINE and "swscale" in DECODE_PIPELINE

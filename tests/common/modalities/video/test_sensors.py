@@ -11,10 +11,10 @@ from hypothesis.extra.numpy import arrays
 
 from common.features import FloatArray, Image
 from common.modalities.video.frame_converter import StillPicture
-from common.modalities.video.sensors import SENSOR_FLOORS, SENSOR_NAMES, SENSORS, SENSORS_VERSION, measure
+from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES, SENSORS, SENSORS_VERSION, measure
 from common.modalities.video.sensors.planes import BAND
 
-FAILING = 1 / (1 - 0.30)  # floors: from there on a change can fail a window at the usual threshold
+FAILING = 1 / (1 - 0.30)  # minimum_effects: from there on a change can fail a window at the usual threshold
 FAMILIES = {name.partition(".")[0] for name in SENSOR_NAMES}
 
 
@@ -41,11 +41,15 @@ def family(image: Image, name: str) -> FloatArray:
 
 
 def change(name: str, image: Image, before: Image | None = None) -> float:
-    """How far the median tile moved from the clean picture, in its floors."""
-    floor = next(
-        floor for full, floor in zip(SENSOR_NAMES, SENSOR_FLOORS, strict=True) if full.partition(".")[0] == name
+    """How far the median tile moved from the clean picture, in its minimum_effects."""
+    minimum_effect = next(
+        minimum_effect
+        for full, minimum_effect in zip(SENSOR_NAMES, MINIMUM_EFFECTS, strict=True)
+        if full.partition(".")[0] == name
     )
-    return float(np.median(family(image, name) - family(picture() if before is None else before, name))) / floor
+    return (
+        float(np.median(family(image, name) - family(picture() if before is None else before, name))) / minimum_effect
+    )
 
 
 def noisy(sigma: float) -> Image:
@@ -137,7 +141,7 @@ def test_empty_pictures_give_finite_readings(level: int, size: tuple[int, int]) 
 @given(arrays(np.uint8, st.tuples(st.integers(32, 60), st.integers(32, 60), st.just(3))))
 def test_any_picture_gives_finite_readings(image: Image) -> None:
     values = measure(StillPicture(image).planes())
-    assert values.shape == (len(SENSOR_NAMES),) == (len(SENSOR_FLOORS),)
+    assert values.shape == (len(SENSOR_NAMES),) == (len(MINIMUM_EFFECTS),)
     assert values.dtype == np.float32
     assert np.isfinite(values).all()
 
@@ -220,5 +224,5 @@ def test_fast_arithmetic_gives_what_the_definitions_say(seed: int) -> None:
     image = np.clip(image + rng.normal(0, seed, image.shape).astype(np.int16), 0, 255).astype(np.uint8)
     found = dict(zip(SENSOR_NAMES, measure(StillPicture(image).planes()).tolist(), strict=True))
     for name, value in by_the_book(image).items():
-        floor = SENSOR_FLOORS[SENSOR_NAMES.index(name)]
-        assert found[name] == pytest.approx(value, abs=1e-4 * floor), name
+        minimum_effect = MINIMUM_EFFECTS[SENSOR_NAMES.index(name)]
+        assert found[name] == pytest.approx(value, abs=1e-4 * minimum_effect), name
