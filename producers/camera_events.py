@@ -23,15 +23,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from common import broker
 from common.contracts.batches import Submission
-from common.contracts.dead_letters import DeadLetterKind
+from common.contracts.dead_letters import DeadLetterKind, RawEntry
 from common.contracts.events import FRAME_EVENT, EventType
-from common.contracts.ids import Message, describe
+from common.contracts.ids import describe
 from common.contracts.verdicts import Verdict
 from common.errors import Backlogged, BadMessage, BrokerUnavailable, Refused, SentinelError
 from common.ingest.accept import Ingestor
 from common.store import Store, keys
 from common.store.event_log import read_event
-from common.store.ingest import GroupReader, offer
+from common.store.ingest import GroupReader
 
 log = logging.getLogger(__name__)
 
@@ -94,21 +94,6 @@ class CameraEvent(BaseModel):
             raise BadMessage(f"a field of the event is not UTF-8 text: {error}") from error
         except ValidationError as error:
             raise BadMessage(f"not a CloudEvent 1.0 with a frame: {describe(error)}") from error
-
-
-class RawEntry(Message):
-    """The fields of a Stream entry as they were, latin-1 so that every byte survives JSON."""
-
-    fields: dict[str, str]
-
-    @classmethod
-    def of(cls, fields: dict[str, bytes]) -> RawEntry:
-        return cls(fields={name: value.decode("latin-1") for name, value in fields.items()})
-
-    def send(self, store: Store) -> None:
-        """Put the entry on `sentinel:ingest` again."""
-        restored = {name: value.encode("latin-1") for name, value in self.fields.items()}
-        offer(store.client, restored)
 
 
 class CameraEvents:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
 from pydantic import Field
 
@@ -29,6 +30,21 @@ class RawTask(Message):
     queue: str
     args: str = Field(description="JSON")
     kwargs: str = Field(description="JSON")
+
+
+class RawEntry(Message):
+    """The fields of a Stream entry as they were, latin-1 so that every byte survives JSON."""
+
+    fields: dict[str, str]
+
+    @classmethod
+    def of(cls, fields: dict[str, bytes]) -> Self:
+        """Keep the fields of an entry."""
+        return cls(fields={name: value.decode("latin-1") for name, value in fields.items()})
+
+    def restored(self) -> dict[str, bytes]:
+        """Return the fields as they were."""
+        return {name: value.encode("latin-1") for name, value in self.fields.items()}
 
 
 class DeadLetter(Message):

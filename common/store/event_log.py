@@ -47,6 +47,10 @@ class EventLog:
             values: dict[str, object] = {name: text(value) for name, value in fields.items()}
             yield DeadLetter.model_validate({**values, "entry_id": entry_id})
 
+    def dead_letter_count(self) -> int:
+        """Return how many dead letters there are."""
+        return int(self.client.xlen(keys.DEAD))
+
     def drop(self, letter: DeadLetter) -> None:
         """Forget `letter`; the same trouble may be reported again."""
         pipe = self.client.pipeline()

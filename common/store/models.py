@@ -91,6 +91,10 @@ class ChampionStore:
         rows = self.client.hgetall(keys.model_key(model, "fails"))
         return {text(event_id): Verdict.from_json(data) for event_id, data in rows.items()}
 
+    def waiting_count(self, model: str) -> int:
+        """Return how many FAILs wait."""
+        return int(self.client.hlen(keys.model_key(model, "fails")))
+
     def settle(self, model: str, event_ids: Sequence[str], outcome: Outcome) -> int:
         """Strike FAILs off the waiting list; return how many still wait."""
         args: list[str | float] = [model, time.time(), self._cooldown, outcome, _LONGEST_COOLDOWN_SECONDS, *event_ids]
@@ -105,6 +109,10 @@ class ChampionStore:
 
     def _fail_keys(self, model: str) -> list[str]:
         return [keys.model_key(model, "fails"), keys.DUE, keys.model_key(model, "rejections")]
+
+    def is_leased(self, model: str) -> bool:
+        """Return whether a retraining of `model` runs."""
+        return bool(self.client.exists(keys.model_key(model, "lease")))
 
     @contextmanager
     def lease(self, model: str) -> Iterator[bool]:

@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from common import broker
-from common.contracts.dead_letters import DeadLetterKind
+from common.contracts.dead_letters import DeadLetterKind, RawEntry
 from common.contracts.events import EventType
 from common.contracts.verdicts import Status
 from common.errors import BadMessage
@@ -23,7 +23,7 @@ from common.sources.local import Limits
 from common.store import Store, keys
 from common.store.event_log import event_of
 from common.store.ingest import GroupReader, offer
-from producers.camera_events import CameraEvent, CameraEvents, RawEntry
+from producers.camera_events import CameraEvent, CameraEvents
 from sentinel.stack.redis_server import RedisServer
 from tests.common.baselines.small import small_baseline
 from tests.common.builders import verdict
@@ -142,7 +142,7 @@ def test_a_corrected_world_makes_a_dead_event_work_again(bridge: CameraEvents, s
     (letter,) = store.event_log.dead_letters()
     hidden.rename(still)
     store.event_log.drop(letter)
-    RawEntry.from_json(letter.original).send(store)
+    offer(store.client, RawEntry.from_json(letter.original).restored())
     bridge.step()
     assert reasons(store) == []
     assert store.streams.pending("cam7") == 1
