@@ -69,9 +69,10 @@ def show(dead_letter_id: IdArgument, as_json: JsonOption = False) -> None:
         if as_json:
             print_json(letter.to_json())
             continue
-        for name, value in letter.model_dump(mode="json").items():
-            for line in str(value).splitlines() or [""]:
-                out.styled((f"{name:10}", "bold"), line)
+        for name, value in letter.model_dump(mode="json", exclude={"traceback"}).items():
+            out.styled((f"{name:10}", "bold"), str(value))
+        for line in letter.traceback.split("\n"):
+            out.styled(("traceback ", "bold"), line)
 
 
 @app.command()

@@ -75,7 +75,7 @@ def _model_text(model: ModelStatus) -> str:
     if model.retraining is not None:
         parts.append(f"retraining now, {_report_text(model.retraining)}")
     if model.waiting_fails:
-        parts.append(f"{model.waiting_fails} FAILs wait")
+        parts.append(f"FAILs that wait: {model.waiting_fails}")
     if model.due_at is not None and model.retraining is None:
         left = model.due_at - time.time()
         parts.append(f"next retraining from {clock(model.due_at)}" + (f" (in {left:.0f} s)" if left > 0 else " (now)"))
