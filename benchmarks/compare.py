@@ -34,7 +34,7 @@ from benchmarks.compare_values import Comparison, compare_arrays, compare_values
 from benchmarks.machine import machine
 from benchmarks.results import save
 from benchmarks.workbench import say
-from producers.faults import Fault
+from simulation.faults import Fault
 
 _BAR = 0.05  # a ratio beyond this is marked; what differs less may be the machine
 _SMALL_FILES = 8  # dropped for the latency of one run
