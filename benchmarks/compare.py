@@ -187,11 +187,22 @@ def report(findings: Findings) -> None:
     for name, figures in findings.figures.items():
         base, new = middle(figures["base"]), middle(figures["new"])
         spread = max(figures["base"]) / min(figures["base"])
-        better = (new > base) == (name in _HIGHER_IS_BETTER)
-        mark = f" (beyond {_BAR:.0%}: {'better' if better else 'WORSE'})" if abs(new / base - 1) > _BAR else ""
-        print(f"| {name} | {base:.4g} | {new:.4g} | {new / base:.3f}{mark} | {spread:.3f} | {len(figures['new'])} |")
+        spread = max(figures["base"]) / min(figures["base"])
+        print(
+            f"| {name} | {base:.4g} | {new:.4g} | {new / base:.3f}{mark(name, new / base, spread)} | {spread:.3f} "
+            f"| {len(figures['new'])} |"
+        )
     found = findings.compared
     save("compare", {"figures": findings.figures, "same": found.same, "differences": found.differences})
+
+
+def mark(name: str, ratio: float, spread: float) -> str:
+    """Return what is to be said of a ratio beyond the bar: better or worse, or that the machine was too restless."""
+    if abs(ratio - 1) <= _BAR:
+        return ""
+    if 1 / spread <= ratio <= spread:
+        return f" (beyond {_BAR:.0%}, as are the base's own runs)"
+    return f" (beyond {_BAR:.0%}: {'better' if (ratio > 1) == (name in _HIGHER_IS_BETTER) else 'WORSE'})"
 
 
 if __name__ == "__main__":
