@@ -187,7 +187,6 @@ def report(findings: Findings) -> None:
     for name, figures in findings.figures.items():
         base, new = middle(figures["base"]), middle(figures["new"])
         spread = max(figures["base"]) / min(figures["base"])
-        spread = max(figures["base"]) / min(figures["base"])
         print(
             f"| {name} | {base:.4g} | {new:.4g} | {new / base:.3f}{mark(name, new / base, spread)} | {spread:.3f} "
             f"| {len(figures['new'])} |"
