@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from common import broker
 from common.contracts.batches import Submission
 from common.contracts.dead_letters import DeadLetterKind
-from common.contracts.events import FRAME_EVENT, EventType
+from common.contracts.events import FRAME_EVENT, SOURCE_EVENT, EventType
 from common.contracts.ids import Message, describe
 from common.contracts.verdicts import Verdict
 from common.errors import Backlogged, BadMessage, BrokerUnavailable, Refused, SentinelError
@@ -60,14 +60,16 @@ class CameraEvent(BaseModel):
     @field_validator("type")
     @classmethod
     def _known_type(cls, value: str) -> str:
-        if value != FRAME_EVENT:
-            raise ValueError(f"only {FRAME_EVENT} is taken here")
+        if value not in {FRAME_EVENT, SOURCE_EVENT}:
+            raise ValueError(f"only {FRAME_EVENT} and {SOURCE_EVENT} are taken here")
         return value
 
     @model_validator(mode="after")
     def _one_payload(self) -> Self:
         if (self.dataref is None) == (self.data is None):
             raise ValueError("an event carries exactly one of dataref (a file URI) and data (an encoded image)")
+        if self.type == SOURCE_EVENT and self.dataref is None:
+            raise ValueError(f"an event of type {SOURCE_EVENT} names its source by dataref")
         return self
 
     @property
@@ -178,9 +180,10 @@ class CameraEvents:
             stream = event.stream
             if event.data is not None:
                 return self.ingestor.accept_data(stream, event.data, event_key=event.key)
-            became = self.ingestor.accept_file(stream, event.dataref or "", event_key=event.key)
+            key = event.key if event.type == FRAME_EVENT else None
+            became = self.ingestor.accept_file(stream, event.dataref or "", event_key=key)
             if became is Submission.CHANGED:
-                return self.ingestor.accept_one_by_one(stream, event.dataref or "", event_key=event.key)
+                return self.ingestor.accept_one_by_one(stream, event.dataref or "", event_key=key)
             return became
         except (Refused, SentinelError) as error:
             if isinstance(error, BrokerUnavailable):

@@ -23,6 +23,7 @@ from common.judging import JudgedWindow, Thresholds, judge_block
 from common.settings import get_settings
 from common.store.event_log import dead_letter, event_of
 from common.store.streams import Committed, FinishedChunk, Judged, WindowMoved
+from common.stream_config import settings_of_stream
 from workers import (
     context,
     dead_letters,  # noqa: F401, it listens to Celery's signals
@@ -97,7 +98,7 @@ def fold(
     stored: StoredBaseline, stream: str, state: WindowState, frames_so_far: FrameBuffer, ready: list[FinishedChunk]
 ) -> tuple[WindowState, list[JudgedWindow]]:
     """Let the features of `ready` into the window and judge what falls due. Given-up chunks bring no frames."""
-    settings = get_settings()
+    thresholds = Thresholds.of(settings_of_stream(get_settings(), stream))
     judged: list[JudgedWindow] = []
     for done in ready:
         features = done.features if done.features is not None else empty_like(stored)
@@ -106,7 +107,7 @@ def fold(
             frames_so_far,
             features,
             stored=stored,
-            thresholds=Thresholds.of(settings),
+            thresholds=thresholds,
             stream=stream,
             batch_frames=done.chunk.batch_frames,
             opens_batch=done.chunk.opens_batch,

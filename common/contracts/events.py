@@ -9,7 +9,9 @@ from pydantic import Field
 from common.contracts.ids import Message
 
 FRAME_EVENT = "io.sentinel.frame.v1"
-"""Type of the events that cameras write to `sentinel:ingest`."""
+"""Type of the events that cameras write to `sentinel:ingest`: one named twice by two events is two frames."""
+SOURCE_EVENT = "io.sentinel.source.v1"
+"""Type of the events that name a whole source by `dataref`: whoever names it, the same content is counted once."""
 
 
 class EventType(StrEnum):
