@@ -153,7 +153,7 @@ def _toml(content: bytes, path: Path) -> dict[str, Any]:
 
 
 def _unknown(key: str, known: Iterable[str], where: str, value: object) -> str:
-    """Say that `key` is not known `where`, and what may be meant."""
+    """Return the message about a `key` that no table of this kind has, with what may be meant."""
     if key in _OF_LATER_VERSIONS:
         return f"{key!r} {where}: this version of Sentinel does not read it yet, take it out"
     close = difflib.get_close_matches(key, known, n=1)

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 _RETENTION_EVERY_SECONDS = 3600.0
 # A task that beat could not place in time is dropped: the next one does the same work.
 _EXPIRES_SECONDS = 60.0
-_LOOK_SECONDS = 5.0  # how soon beat notices that sentinel.toml has changed
+_CONFIG_CHECK_SECONDS = 5.0  # how soon beat notices that sentinel.toml has changed
 
 Entries = dict[str, dict[str, Any]]
 """Celery's form of a schedule: by its name what each entry sends, and when."""
@@ -73,7 +73,7 @@ class StreamScheduler(Scheduler):
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send what is due; return the seconds until there may be something to do."""
         self.follow_config()
-        return min(float(super().tick(*args, **kwargs)), _LOOK_SECONDS)
+        return min(float(super().tick(*args, **kwargs)), _CONFIG_CHECK_SECONDS)
 
     def follow_config(self) -> None:
         """Give the entries of streams the state that `sentinel.toml` has now. Unchanged ones keep their last run."""

@@ -60,7 +60,7 @@ def test_relative_paths_start_at_the_file_and_a_plain_name_is_a_baselines_name(f
 def test_without_a_file_no_stream_is_configured_and_a_named_one_must_be_there(settings: Settings, file: Path) -> None:
     assert config_path(settings) is None
     assert stream_config(settings).streams == {}
-    with pytest.raises(SettingsError, match="SENTINEL_CONFIG is .*which does not exist"):
+    with pytest.raises(SettingsError, match=r"SENTINEL_CONFIG is .*which does not exist"):
         stream_config(settings.model_copy(update={"config": file.with_name("other.toml")}))
 
 
