@@ -1,4 +1,4 @@
-"""FrameConverter for what would go wrong before it does."""
+"""Looks for what would go wrong before it does."""
 
 from __future__ import annotations
 

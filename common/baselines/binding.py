@@ -16,7 +16,7 @@ _ATTEMPTS = 3  # two processes may register the same golden baseline at once; th
 
 
 class BaselineBinding:
-    """FrameConverter up champions, and keeps the baselines it has loaded.
+    """Looks up champions, and keeps the baselines it has loaded.
 
     A stream is bound to a model by its golden baseline's name. The model's
     champion says which baseline holds now: the golden one at first, after a
