@@ -20,8 +20,7 @@ RENAMED: Mapping[str, str] = {
     "usual": "reference_median",
 }
 """Fields of verdicts and arrays of baselines that the newer version calls otherwise, old name -> new name. A name that
-is not listed here and
-is gone is a difference."""
+is not listed here and is gone is a difference."""
 
 _MOST_SHOWN = 12  # differences of one verdict
 
