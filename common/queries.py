@@ -10,18 +10,16 @@ from fnmatch import fnmatchcase
 from pydantic import Field
 
 from common.contracts.dead_letters import DeadLetter, DeadLetterKind
-from common.contracts.events import Event, EventType
+from common.contracts.events import Event, EventType, RetrainProgressed, RetrainStarted
 from common.contracts.ids import Message
 from common.contracts.models import RetrainReport
 from common.contracts.verdicts import Remedy, Status, Verdict
-from common.errors import BadMessage
 from common.store import Store
 from common.store.client import without_password
 
 QUEUES = ("embed", "reduce", "retrain")
 """Celery's queues, which are Redis lists of the same names."""
 
-_STAGES = (EventType.RETRAIN_STARTED, EventType.RETRAIN_PROGRESS)
 _MOST_EVENTS_READ = 2_000  # a running retraining announces itself every few seconds
 _FIRST = {Status.FAIL: 0, None: 1, Status.PASS: 2}
 _PATH = re.compile(r"\S*/\S+")
@@ -147,11 +145,8 @@ def model_status(store: Store, model: str) -> ModelStatus:
 def _running(store: Store, model: str) -> RetrainReport:
     """Return the last report of the retraining of `model` that runs now."""
     for event in store.event_log.events(newest_first=True, limit=_MOST_EVENTS_READ):
-        if event.model == model and event.type in _STAGES:
-            try:
-                return RetrainReport.from_json(event.data)
-            except BadMessage:
-                break
+        if event.model == model and isinstance(event, RetrainStarted | RetrainProgressed):
+            return event.report
     return RetrainReport(model=model, stage="starting", progress=0.0, detail="", merged_fails=0)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
 
 from pydantic import Field
 
 from common.contracts.ids import Message
+from common.contracts.stored import StoredMessage
 
 
 class DeadLetterKind(StrEnum):
@@ -21,6 +21,8 @@ class DeadLetterKind(StrEnum):
     """A chunk that a worker could not embed. Retry: a new batch of just its frames."""
     TASK = "task"
     """A Celery task that no worker could make sense of. Retry: send it again."""
+    STATE = "state"
+    """Stored state that this version cannot read. There is nothing to retry: drop the letter once it is understood."""
 
 
 class RawTask(Message):
@@ -32,22 +34,7 @@ class RawTask(Message):
     kwargs: str = Field(description="JSON")
 
 
-class RawEntry(Message):
-    """The fields of a Stream entry as they were, latin-1 so that every byte survives JSON."""
-
-    fields: dict[str, str]
-
-    @classmethod
-    def of(cls, fields: dict[str, bytes]) -> Self:
-        """Keep the fields of an entry."""
-        return cls(fields={name: value.decode("latin-1") for name, value in fields.items()})
-
-    def restored(self) -> dict[str, bytes]:
-        """Return the fields as they were."""
-        return {name: value.encode("latin-1") for name, value in self.fields.items()}
-
-
-class DeadLetter(Message):
+class DeadLetter(StoredMessage):
     """Work that was given up, with its reason and everything needed to try it again."""
 
     id: str = Field(description="content id: the same trouble with the same content is one letter")

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from common import broker
 from common.contracts.batches import Chunk, SourceRequest, Submission
-from common.contracts.dead_letters import DeadLetter, DeadLetterKind, RawEntry, RawTask
+from common.contracts.dead_letters import DeadLetter, DeadLetterKind, RawTask
+from common.errors import BadMessage
 from common.ingest.accept import Ingestor
 from common.store import Store
-from common.store.ingest import offer
+from common.store.ingest import RawEntry
 
 
 def retry(letter: DeadLetter, store: Store, ingestor: Ingestor) -> str:
@@ -27,9 +28,10 @@ def retry(letter: DeadLetter, store: Store, ingestor: Ingestor) -> str:
     """
     if letter.kind is DeadLetterKind.TASK:
         return _send_task(letter, store)
+    if letter.kind is DeadLetterKind.STATE:
+        raise BadMessage("there is nothing to retry, its stream has gone on: drop this dead letter")
     if letter.kind is DeadLetterKind.EVENT:
-        offer(store.client, RawEntry.from_json(letter.original).restored())
-        became = "put on sentinel:ingest again"
+        became = RawEntry.from_json(letter.original).send(store.client)
     elif letter.kind is DeadLetterKind.CHUNK:
         became = ingestor.retry_chunk(Chunk.from_json(letter.original), letter.entry_id).value
     else:

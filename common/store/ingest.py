@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Self
 
 import redis
 
+from common.contracts.ids import Message
 from common.store import keys
 from common.store.client import fields_of, text
 
@@ -13,6 +15,22 @@ from common.store.client import fields_of, text
 def offer(client: redis.Redis, fields: Mapping[str, str | bytes]) -> None:
     """Put an event on `sentinel:ingest`, as a camera does."""
     client.xadd(keys.INGEST, dict(fields.items()))
+
+
+class RawEntry(Message):
+    """The fields of a Stream entry as they were, latin-1 so that every byte survives JSON."""
+
+    fields: dict[str, str]
+
+    @classmethod
+    def of(cls, fields: dict[str, bytes]) -> Self:
+        """Keep the fields of an entry."""
+        return cls(fields={name: value.decode("latin-1") for name, value in fields.items()})
+
+    def send(self, client: redis.Redis) -> str:
+        """Put the entry on `sentinel:ingest` again; return what was done."""
+        offer(client, {name: value.encode("latin-1") for name, value in self.fields.items()})
+        return f"put on {keys.INGEST} again"
 
 
 class GroupReader:

@@ -69,13 +69,14 @@ def judge(source: Path, baseline: str, settings: Settings) -> CheckResult:
     from common.backbones import load_backbone
     from common.baselines.storage import find_baseline, load_baseline
     from common.extraction import Extractor
+    from common.sources.find import find_sources
     from common.sources.local import Limits
     from sentinel import check as checking
 
     if not baseline:
         raise SettingsError("no baseline: give --baseline NAME or set SENTINEL_BASELINE; see `sentinel baseline list`")
     stored = load_baseline(find_baseline(baseline, settings.baselines_dir))
-    paths = checking.find_sources(source)
+    paths = find_sources(source)
     backbone = load_backbone(settings, stored.baseline.feature_spec.precision)
     extractor = Extractor(backbone, Limits.from_settings(settings))
     with frame_progress() as progress:

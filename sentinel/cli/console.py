@@ -7,6 +7,7 @@ from outside can be printed as it is; styles are given beside the text, never in
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -144,6 +145,14 @@ def failure_json(error: str, message: str) -> str:
 def print_error(error: Exception) -> None:
     """Print what went wrong, which says what to do."""
     err.styled((f"{type(error).__name__}:", "red"), f" {error}")
+
+
+class SafeFormatter(logging.Formatter):
+    """Writes what is logged on one line each, whatever the names in it; a traceback follows on lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802, logging's own name
+        """Return the line of `record`."""
+        return printable(super().formatMessage(record))
 
 
 class Ticker:

@@ -7,6 +7,7 @@ Heavy imports (backbones, decoders, Celery) stay inside the commands, so that
 from __future__ import annotations
 
 import io
+import logging
 import sys
 
 import redis
@@ -14,7 +15,7 @@ import typer
 
 from common.errors import SentinelError
 from sentinel.cli import baselines, champions, check, dead_letters, sabotage, stack, streams
-from sentinel.cli.console import EXIT_ERROR, err, failure_json, print_error, print_json
+from sentinel.cli.console import EXIT_ERROR, SafeFormatter, err, failure_json, print_error, print_json
 
 app = typer.Typer(
     name="sentinel",
@@ -38,6 +39,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names are printed in whatever encoding the terminal has
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(SafeFormatter())  # what is logged before or without `start_logging`
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
 import sys
 import threading
@@ -14,10 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.logging import RichHandler
 
-from common.printable import printable
-from common.settings import Settings, get_settings, unknown_settings
+from common.settings import Settings, get_settings, given_variables, unknown_settings
 from common.store.client import without_password
-from sentinel.cli.console import EXIT_ERROR, JsonOption, Piece, columns, err, out, print_json
+from sentinel.cli.console import EXIT_ERROR, JsonOption, Piece, SafeFormatter, columns, err, out, print_json
 
 if TYPE_CHECKING:
     from sentinel.stack.stack import StackInfo
@@ -32,7 +30,7 @@ def up() -> None:
     from sentinel.stack.tail import LogTail
 
     settings = get_settings()
-    for unknown in unknown_settings(os.environ):
+    for unknown in unknown_settings(given_variables()):
         err.styled((unknown, "yellow"))
     require_sound(settings)
     stop = stop_on_signals()
@@ -145,14 +143,6 @@ def watch() -> None:
         watch_folder(settings, ingestor, stop)
     finally:
         ingestor.close()
-
-
-class SafeFormatter(logging.Formatter):
-    """Writes what is logged on one line each, whatever the names in it; a traceback follows on lines of its own."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802, logging's own name
-        """Return the line of `record`."""
-        return printable(super().formatMessage(record))
 
 
 def start_logging(settings: Settings) -> None:

@@ -9,11 +9,20 @@ from typing import Annotated
 
 import typer
 
-from common.contracts.batches import BatchReport
-from common.contracts.events import Event, EventType, StreamCheck
-from common.contracts.models import ChampionRecord, RetrainReport
+from common.contracts.events import (
+    BatchCompleted,
+    ChallengerRejected,
+    ChampionPromoted,
+    Event,
+    EventType,
+    RetrainProgressed,
+    RetrainStarted,
+    StreamChecked,
+    WindowFailed,
+    WindowPassed,
+)
+from common.contracts.models import RetrainReport
 from common.contracts.verdicts import Status, Verdict
-from common.errors import BadMessage
 from common.queries import ModelStatus, StreamStatus, latest_events, system_status
 from common.settings import get_settings
 from sentinel.cli.console import JsonOption, Piece, columns, out, print_json, print_messages
@@ -119,55 +128,33 @@ def _types(name: str) -> list[EventType]:
 
 def summary(event: Event) -> str:
     """Return what an event says, on one line; `--json` has the whole of it."""
-    try:
-        return _SUMMARIES[event.type](event.data)
-    except BadMessage:
-        return event.data  # of another version of Sentinel
+    match event:
+        case WindowPassed() | WindowFailed():
+            return _verdict_text(event.verdict)
+        case BatchCompleted(report=report):
+            lost = f", {report.dead_chunks} chunks given up" if report.dead_chunks else ""
+            return f"{_file_names((report.uri,))}, {report.frames} frames{lost}"
+        case StreamChecked(check=check):
+            age = f"last frame {check.hours_since_last_frame:.1f} hours ago"
+            return f"{check.state}, {age}, {check.pending_chunks} chunks wait"
+        case ChampionPromoted(champion=record):
+            return f"v{record.version}: {record.reason}"
+        case RetrainStarted() | RetrainProgressed() | ChallengerRejected():
+            return _report_text(event.report)
+        case _:
+            return event.message.to_json()
 
 
-def _verdict_summary(data: str) -> str:
-    verdict = Verdict.from_json(data)
+def _verdict_text(verdict: Verdict) -> str:
     why = f", {verdict.cause}" if verdict.cause else ""
     sure = ", confirmed" if verdict.confirmed else ""
     figures = f"score {verdict.drift_score:.2f}, p {verdict.p_value:.2g}{why}{sure}"
     return f"{figures}, frames {verdict.start} to {verdict.stop} of {_file_names(verdict.sources)}"
 
 
-def _batch_summary(data: str) -> str:
-    report = BatchReport.from_json(data)
-    lost = f", {report.dead_chunks} chunks given up" if report.dead_chunks else ""
-    return f"{_file_names((report.uri,))}, {report.frames} frames{lost}"
-
-
-def _check_summary(data: str) -> str:
-    check = StreamCheck.from_json(data)
-    return f"{check.state}, last frame {check.hours_since_last_frame:.1f} hours ago, {check.pending_chunks} chunks wait"
-
-
-def _champion_summary(data: str) -> str:
-    record = ChampionRecord.from_json(data)
-    return f"v{record.version}: {record.reason}"
-
-
-def _retrain_summary(data: str) -> str:
-    return _report_text(RetrainReport.from_json(data))
-
-
 def _report_text(report: RetrainReport) -> str:
     detail = f", {report.detail}" if report.detail else ""
     return f"{report.stage} {report.progress:.0%}{detail}, for {report.merged_fails} FAILs"
-
-
-_SUMMARIES = {
-    EventType.VERDICT_PASS: _verdict_summary,
-    EventType.VERDICT_FAIL: _verdict_summary,
-    EventType.BATCH_COMPLETE: _batch_summary,
-    EventType.STREAM_CHECKED: _check_summary,
-    EventType.RETRAIN_STARTED: _retrain_summary,
-    EventType.RETRAIN_PROGRESS: _retrain_summary,
-    EventType.CHAMPION_PROMOTED: _champion_summary,
-    EventType.CHALLENGER_REJECTED: _retrain_summary,
-}
 
 
 def _file_names(uris: tuple[str, ...]) -> str:

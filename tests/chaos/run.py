@@ -23,9 +23,7 @@ from pathlib import Path
 import psutil
 import redis
 
-from common.contracts.batches import BatchReport
 from common.contracts.events import EventType
-from common.contracts.verdicts import Verdict
 from common.drift.windows import WindowRule, WindowState
 from common.settings import Settings
 from common.store import Store, keys
@@ -90,7 +88,7 @@ class Chaos:
     def _start_seconds(self, redis_url: str) -> None:
         """Start a second watcher of the same folder, a second bridge on the same Streams, and a second beat."""
         environment = {**self.environment, "SENTINEL_REDIS_URL": redis_url}
-        beat = ["-m", "celery", "-A", "producers.schedule", "beat", "-S", "celery.beat.Scheduler"]
+        beat = ["-m", "celery", "-A", "producers.schedule", "beat"]
         with (self.folder / "seconds.log").open("ab") as log:
             for command in (["-m", "sentinel", "watch"], ["-m", "sentinel", "bridge"], beat):
                 process = subprocess.Popen([sys.executable, *command], env=environment, stdout=log, stderr=log)
@@ -201,14 +199,10 @@ class Chaos:
         entered, dead_chunks = Counter[str](), 0
         for event in events:
             if event.type is EventType.BATCH_COMPLETE:
-                report = BatchReport.from_json(event.data)
+                report = event.report
                 entered[report.stream] += report.frames
                 dead_chunks += report.dead_chunks
-        verdicts = [
-            Verdict.from_json(event.data)
-            for event in events
-            if event.type in {EventType.VERDICT_PASS, EventType.VERDICT_FAIL}
-        ]
+        verdicts = [event.verdict for event in events if event.type in {EventType.VERDICT_PASS, EventType.VERDICT_FAIL}]
         places = Counter((verdict.stream, verdict.stop) for verdict in verdicts)
         windows = Counter(verdict.stream for verdict in verdicts)
         history = [record.version for record in self.store.champions.history("golden")]

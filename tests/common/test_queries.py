@@ -38,6 +38,14 @@ def test_streams_come_in_the_order_in_which_they_want_attention(store: Store) ->
         ]
 
 
+def test_a_stream_of_another_version_hides_no_other(store: Store) -> None:
+    judge(store, "fails", Status.FAIL, time.time())
+    judge(store, "newer", Status.PASS, time.time())
+    store.client.hset(keys.stream_key("newer", "window"), "verdict", '{"format": 99}')
+    fails, newer = stream_statuses(store)
+    assert (fails.status, newer.status) == (Status.FAIL, None)
+
+
 def test_the_url_is_shown_without_its_password(store: Store) -> None:
     assert system_status(store, "redis://u:secret@h:1/0").redis_url == "redis://h:1/0"
 

@@ -15,8 +15,7 @@ from rich.text import Text
 
 from common.printable import printable
 from sentinel.cli import console
-from sentinel.cli.console import SafeConsole, columns, frame_progress
-from sentinel.cli.stack import SafeFormatter
+from sentinel.cli.console import SafeConsole, SafeFormatter, columns, frame_progress
 from tests.sentinel.cli.names import WORST, file_names, names, obeyed
 
 anything = names | file_names

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 from common.contracts.batches import SourceRequest
-from common.contracts.dead_letters import DeadLetterKind, RawEntry
+from common.contracts.dead_letters import DeadLetterKind
 from common.errors import BadMessage, BadSource
 from common.store import Store, keys
 from common.store.event_log import dead_letter
+from common.store.ingest import RawEntry
 from tests.sentinel.cli.conftest import CommandLine
 
 

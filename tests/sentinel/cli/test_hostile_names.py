@@ -11,16 +11,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.baselines.storage import MANIFEST_FILE
-from common.contracts.batches import BatchReport, SourceRequest
+from common.contracts.batches import BatchReport
 from common.contracts.dead_letters import DeadLetter, DeadLetterKind
-from common.contracts.events import EventType, StreamCheck
+from common.contracts.events import (
+    BatchCompleted,
+    ChallengerRejected,
+    ChampionPromoted,
+    Event,
+    RetrainProgressed,
+    StreamCheck,
+    StreamChecked,
+    WindowFailed,
+)
 from common.contracts.ids import Message, content_id
 from common.contracts.models import ChampionRecord, RetrainReport
 from common.contracts.verdicts import Cause, FeatureShift, FrameTime, Remedy, Verdict
 from common.printable import printable
 from common.settings import Settings
 from common.store import Store, keys
-from common.store.event_log import event_of
 from sentinel.check import CheckResult
 from sentinel.cli import check, stack
 from sentinel.demo.result import DemoResult, Step
@@ -57,18 +65,15 @@ def fill(store: Store, name: str) -> None:
     assert store.champions.promote(record, over=0, announce=None)
     judged = verdict().model_copy(update={"sources": (name,), "baseline": name})
     report = RetrainReport(model=name, stage=name, progress=0.5, detail=name, merged_fails=1)
-    messages: dict[EventType, Message] = {
-        EventType.VERDICT_FAIL: judged,
-        EventType.BATCH_COMPLETE: BatchReport(batch_id="b", stream=name, uri=name, frames=1, dead_chunks=1),
-        EventType.STREAM_CHECKED: StreamCheck(
-            stream=name, state=name, hours_since_last_frame=1, pending_chunks=0, drift_score=None
-        ),
-        EventType.CHAMPION_PROMOTED: record,
-        EventType.RETRAIN_PROGRESS: report,
-        EventType.CHALLENGER_REJECTED: SourceRequest(stream=name, uri=name),  # as no version of ours writes it
-    }
-    for kind, message in messages.items():
-        store.event_log.announce(event_of(kind, model=name, message=message, stream=name))
+    batch = BatchReport(batch_id="b", stream=name, uri=name, frames=1, dead_chunks=1)
+    daily = StreamCheck(stream=name, state=name, hours_since_last_frame=1, pending_chunks=0, drift_score=None)
+    about: list[tuple[type[Event], Message]] = [
+        (WindowFailed, judged), (BatchCompleted, batch), (StreamChecked, daily), (ChampionPromoted, record),
+        (RetrainProgressed, report), (ChallengerRejected, report),
+    ]  # fmt: skip
+    for kind, message in about:
+        store.event_log.announce(kind.about(message, model=name, stream=name))
+    store.client.xadd(keys.EVENTS, {"type": name, "data": name})  # as no version of ours writes it
     letter = DeadLetter(
         id="a" + content_id(name), kind=DeadLetterKind.SOURCE, stream=name, subject=name, reason=name, original=name,
         traceback=name, time=time.time(),

@@ -6,18 +6,23 @@ import json
 import time
 
 from common.contracts.batches import BatchReport
-from common.contracts.events import EventType
+from common.contracts.events import (
+    BatchCompleted,
+    RetrainProgressed,
+    RetrainStarted,
+    WindowFailed,
+    WindowPassed,
+)
 from common.contracts.models import ChampionRecord, RetrainReport
 from common.contracts.verdicts import Status, Verdict
 from common.store import Store, keys
-from common.store.event_log import event_of
 from tests.common.builders import batch, verdict
 from tests.sentinel.cli.conftest import CommandLine
 
 
 def stream(store: Store, name: str, status: Status | None, seconds_ago: float = 1.0) -> None:
     """Make a stream whose latest verdict is `status`, None: it has none yet."""
-    store.streams.register(batch(name, name=f"of-{name}"))
+    store.batches.register(batch(name, name=f"of-{name}"))
     if status is None:
         return
     fields: dict[str, str | float | int] = {"version": 1, "at": time.time() - seconds_ago}
@@ -34,8 +39,9 @@ def champion(store: Store, model: str = "dock") -> ChampionRecord:
     return record
 
 
-def announce(store: Store, judged: Verdict, kind: EventType = EventType.VERDICT_FAIL) -> None:
-    store.event_log.announce(event_of(kind, model="dock", message=judged, stream=judged.stream))
+def announce(store: Store, judged: Verdict) -> None:
+    kind = WindowFailed if judged.status is Status.FAIL else WindowPassed
+    store.event_log.announce(kind.about(judged, model="dock", stream=judged.stream))
 
 
 def column(output: str, number: int) -> list[str]:
@@ -105,14 +111,14 @@ def test_status_says_when_the_next_retraining_may_start_and_how_far_a_running_on
     with store.champions.lease("dock"):
         assert "retraining now, starting" in sentinel.run("status").stdout
         for kind, model_name, progress in (
-            (EventType.RETRAIN_STARTED, "dock", 0.0),
-            (EventType.RETRAIN_PROGRESS, "dock", 0.4),
-            (EventType.RETRAIN_PROGRESS, "other", 0.9),
+            (RetrainStarted, "dock", 0.0),
+            (RetrainProgressed, "dock", 0.4),
+            (RetrainProgressed, "other", 0.9),
         ):
             report = RetrainReport(
                 model=model_name, stage="training", progress=progress, detail="step 12", merged_fails=3
             )
-            store.event_log.announce(event_of(kind, model=model_name, message=report))
+            store.event_log.announce(kind.about(report, model=model_name))
         said = sentinel.run("status").stdout
         assert "retraining now, training 40%, step 12, for 3 FAILs" in said
         assert "next retraining" not in said
@@ -123,9 +129,9 @@ def test_status_says_when_the_next_retraining_may_start_and_how_far_a_running_on
 
 def test_events_have_a_line_each_with_time_stream_and_file(sentinel: CommandLine, store: Store) -> None:
     announce(store, verdict(stream="site/dock 3"))
-    announce(store, verdict(stream="cam7", status=Status.PASS), EventType.VERDICT_PASS)
+    announce(store, verdict(stream="cam7", status=Status.PASS))
     report = BatchReport(batch_id="b", stream="cam7", uri="/in/cam7/day one.mp4", frames=120, dead_chunks=2)
-    store.event_log.announce(event_of(EventType.BATCH_COMPLETE, model="dock", message=report, stream="cam7"))
+    store.event_log.announce(BatchCompleted.about(report, model="dock", stream="cam7"))
     header, first, second, third = sentinel.run("events").stdout.splitlines()
     assert header.split() == ["time", "type", "stream", "what"]
     today = time.strftime("%Y-%m-%d", time.gmtime())
@@ -139,7 +145,7 @@ def test_events_have_a_line_each_with_time_stream_and_file(sentinel: CommandLine
 def test_events_are_chosen_by_stream_and_type(sentinel: CommandLine, store: Store) -> None:
     for name in ("site/a", "site/b", "cam7"):
         announce(store, verdict(stream=name))
-        announce(store, verdict(stream=name, status=Status.PASS), EventType.VERDICT_PASS)
+        announce(store, verdict(stream=name, status=Status.PASS))
 
     def found(*options: str) -> list[tuple[str, str]]:
         rows = json.loads(sentinel.run("events", "--json", *options).stdout)
