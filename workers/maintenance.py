@@ -9,6 +9,7 @@ from common import broker
 from common.broker import DAILY_TASK, EMBED_QUEUE, RETENTION_TASK, SWEEP_TASK, app
 from common.contracts.events import EventType, StreamCheck
 from common.ingest.dispatch import dispatch_next
+from common.models.folders import remove_orphans
 from common.settings import get_settings
 from common.store.event_log import event_of
 from workers import context
@@ -67,6 +68,10 @@ def daily_check() -> None:
 
 @app.task(name=RETENTION_TASK)
 def retention() -> None:
-    """Forget events older than `SENTINEL_RETENTION_DAYS`; features and batch records run out by themselves."""
+    """Forget events older than `SENTINEL_RETENTION_DAYS`, and what killed retrainings left behind.
+
+    Features and batch records run out by themselves.
+    """
     context.store().event_log.trim(get_settings().retention_days * _SECONDS_PER_DAY)
     context.store().event_log.forget_trimmed()
+    remove_orphans(context.store().champions, get_settings().state_dir)

@@ -1,4 +1,4 @@
-"""The model that Sentinel heals: video frame interpolation, behind a protocol that others can take up."""
+"""The model that Sentinel heals: video frame interpolation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,16 +24,6 @@ KIND = "blend-6"
 
 _BATCH = 16  # frames predicted at a time; bounds memory, not speed
 _FORMAT = 1
-
-
-class Model(Protocol):
-    """What can be healed: it predicts the middle frame of a triplet, and is kept in a folder."""
-
-    def predict(self, triplets: TripletArray) -> npt.NDArray[np.uint8]:
-        """Return the middle frames (n, h, w, 3) uint8 from the outer frames of (n, 3, h, w, 3) uint8."""
-
-    def save(self, folder: Path) -> None:
-        """Write the model to `folder`, whole or not at all."""
 
 
 class ModelFile(Message):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.features import FloatArray
-from common.models.vfi.model import Model
+from common.models.protocols import Model
 from common.models.vfi.triplets import TripletArray
 
 _GREY_LEVELS = 255.0

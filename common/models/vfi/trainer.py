@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from common.errors import BadSource
 from common.features import FloatArray
-from common.models.vfi.model import Interpolator, Model
-from common.models.vfi.scores import Scores, score, split_in_blocks
+from common.models.protocols import Challenger, TrainingProgress
+from common.models.vfi.model import Interpolator
+from common.models.vfi.scores import split_in_blocks
 from common.models.vfi.triplets import TripletArray
 
 if TYPE_CHECKING:
@@ -30,45 +30,7 @@ _AVERAGED_SHARE = 8  # weights are averaged over about the last 1 / (1 + this) o
 _REPORT_EVERY = 10  # steps
 _FIRST_FIT_STEPS = 200  # of the first champion; steps, not seconds, so that every machine gets the same model
 _MAX_STEPS = 2000  # by then it has learned what it can
-_FEWEST = 2  # triplets to train on, and to score on
-
-
-Model_contra = TypeVar("Model_contra", bound=Model, contravariant=True)
-
-
-@dataclass(frozen=True)
-class TrainingProgress:
-    """Where a training stands: steps taken, seconds spent, and the loss (minus PSNR, dB)."""
-
-    step: int
-    seconds: float
-    loss: float
-
-
-@dataclass(frozen=True, eq=False)
-class Challenger:
-    """A fine-tuned model beside the champion that it grew out of."""
-
-    model: Model
-    scores: Scores
-    steps: int
-    seconds: float
-
-
-class Trainer(Protocol[Model_contra]):
-    """How one kind of model is fine-tuned."""
-
-    def fine_tune(
-        self,
-        champion: Model_contra,
-        drifted: TripletArray,
-        replay: TripletArray,
-        *,
-        seconds: float,
-        seed: int,
-        progress: Callable[[TrainingProgress], None],
-    ) -> Challenger:
-        """Return a challenger, scored beside the champion on triplets that it was not trained on."""
+_FEWEST = 2  # triplets of each kind to train on
 
 
 class InterpolatorTrainer:
@@ -91,14 +53,14 @@ class InterpolatorTrainer:
         seconds: float,
         seed: int,
         progress: Callable[[TrainingProgress], None],
-    ) -> Challenger:
-        """Fine-tune for at most `seconds`, then score champion and challenger on what was held out.
+    ) -> Challenger[Interpolator]:
+        """Fine-tune for at most `seconds`.
 
         Parameters
         ----------
         champion : where the challenger starts from; it is not changed
-        drifted : (n, 3, h, w, 3) uint8, footage to get better on
-        replay : (m, 3, h, w, 3) uint8, golden footage not to get worse on
+        drifted : (n, 3, h, w, 3) uint8, footage to get better on; none of it is held out here
+        replay : (m, 3, h, w, 3) uint8, golden footage not to get worse on; likewise
         seconds : how long to take steps
         seed : of the order in which triplets are seen
         progress : called every few steps
@@ -106,24 +68,16 @@ class InterpolatorTrainer:
         Raises
         ------
         BadSource
-            If there are too few triplets to train and to score on.
+            If there are too few triplets to train on.
         """
-        new, old = split_in_blocks(len(drifted)), split_in_blocks(len(replay))
-        if min(len(new.training), len(new.held_out), len(old.training), len(old.held_out)) < _FEWEST:
+        if min(len(drifted), len(replay)) < _FEWEST:
             raise BadSource(
-                f"{len(drifted)} drifted and {len(replay)} golden frame triplets are too few to train and score on: "
-                "at least 12 of each are needed"
+                f"{len(drifted)} drifted and {len(replay)} golden frame triplets are too few to train on: "
+                f"at least {_FEWEST} of each are needed"
             )
-        run = _Run(champion.weights, drifted[new.training], replay[old.training], seed)
+        run = _Run(champion.weights, drifted, replay, seed)
         run.take_steps(self.max_steps, seconds, progress)
-        challenger = Interpolator(run.averaged)
-        scores = Scores(
-            champion_drifted=score(champion, drifted[new.held_out]),
-            challenger_drifted=score(challenger, drifted[new.held_out]),
-            champion_golden=score(champion, replay[old.held_out]),
-            challenger_golden=score(challenger, replay[old.held_out]),
-        )
-        return Challenger(challenger, scores, run.steps, run.seconds)
+        return Challenger(Interpolator(run.averaged), run.steps, run.seconds)
 
 
 def initial_champion(replay: TripletArray, *, seed: int, steps: int = _FIRST_FIT_STEPS) -> Interpolator:
