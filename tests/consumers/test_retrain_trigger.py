@@ -21,7 +21,7 @@ from common.settings import Settings
 from common.store import Store, keys
 from common.store.event_log import event_of
 from common.store.ingest import offer
-from consumers import listener
+from consumers import listener, retrain_trigger
 from consumers.retrain_trigger import RetrainTrigger
 from producers.camera_events import CameraEvents
 from sentinel.stack.redis_server import RedisServer
@@ -171,6 +171,7 @@ def test_a_redis_without_any_memory_left_loses_no_fail(
 ) -> None:
     monkeypatch.setattr(listener, "_PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(listener, "_CLAIM_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(retrain_trigger, "_LOST_TASK_SECONDS", 1.0)  # a task may not have found room
     full = Full(tmp_path / "redis", settings)
     store = full.store
     monkeypatch.setattr(broker, "app", broker.make_app(full.settings))
