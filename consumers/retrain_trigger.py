@@ -10,8 +10,7 @@ from __future__ import annotations
 import threading
 
 from common import broker
-from common.contracts.events import Event, EventType
-from common.contracts.verdicts import Verdict
+from common.contracts.events import Event, WindowFailed
 from common.errors import BadMessage
 from common.store import Store
 from consumers.listener import Listener, keep_running
@@ -41,12 +40,11 @@ class RetrainTrigger:
         return read
 
     def _note(self, event: Event) -> None:
-        if event.type is not EventType.VERDICT_FAIL:
+        if not isinstance(event, WindowFailed):
             return
-        verdict = Verdict.from_json(event.data)
         if self._store.champions.champion(event.model) is None:
             raise BadMessage(
                 f"a FAIL of model {event.model[:200]!r}, which has no champion: only the reducer may write verdicts, "
                 "and it registers the model first"
             )
-        self._store.champions.note_fail(event.model, event.id, verdict)
+        self._store.champions.note_fail(event.model, event.id, event.verdict)

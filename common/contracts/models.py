@@ -5,9 +5,10 @@ from __future__ import annotations
 from pydantic import Field
 
 from common.contracts.ids import Message
+from common.contracts.stored import StoredMessage
 
 
-class ChampionRecord(Message):
+class ChampionRecord(StoredMessage):
     """One version in a model's append-only history. Model and baseline are switched together."""
 
     model: str
@@ -23,7 +24,7 @@ class ChampionRecord(Message):
     created_at: float
 
 
-class Hold(Message):
+class Hold(StoredMessage):
     """Retraining of a model is stopped: a person chose the champion, and has not released it yet."""
 
     model: str

@@ -9,7 +9,7 @@ from pathlib import Path
 import redis
 
 from common.baselines.storage import save_baseline
-from common.contracts.events import EventType
+from common.contracts.events import ChampionPromoted
 from common.contracts.models import ChampionRecord, Hold
 from common.drift.baseline import Baseline
 from common.errors import NotPromoted
@@ -17,7 +17,6 @@ from common.models import folders
 from common.models.gate import Decision
 from common.models.protocols import Model
 from common.store import Store
-from common.store.event_log import event_of
 
 
 def promote(
@@ -159,7 +158,7 @@ def _choose(store: Store, history: Sequence[ChampionRecord], version: int, reaso
 
 
 def _publish(store: Store, record: ChampionRecord, over: ChampionRecord, *, hold: Hold | None) -> ChampionRecord:
-    event = event_of(EventType.CHAMPION_PROMOTED, model=record.model, message=record)
+    event = ChampionPromoted.about(record, model=record.model)
     if not store.champions.promote(record, over=over.version, announce=event, hold=hold):
         raise NotPromoted(f"model {record.model!r} was promoted by somebody else meanwhile: look again and retry")
     return record

@@ -19,7 +19,6 @@ from common.contracts.models import ChampionRecord, Hold
 from common.contracts.verdicts import Verdict
 from common.store import keys
 from common.store.client import load_script, text
-from common.store.event_log import event_fields
 
 _LEASE_SECONDS = 20.0
 _RENEW_SECONDS = 5.0  # three renewals may fail before somebody else may take over
@@ -77,7 +76,7 @@ class ChampionStore:
         -------
         Whether it became champion; if not, another promotion came first.
         """
-        fields = [item for pair in event_fields(announce).items() for item in pair] if announce else []
+        fields = [item for pair in announce.to_fields().items() for item in pair] if announce else []
         model = record.model
         return bool(
             self._promote(

@@ -14,11 +14,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from common.contracts.dead_letters import DeadLetterKind
-from common.contracts.events import Event, EventType
+from common.contracts.events import Event, WindowPassed
 from common.contracts.verdicts import Status
 from common.settings import Settings
 from common.store import Store, keys
-from common.store.event_log import event_of
 from common.store.ingest import RawEntry
 from consumers import listener
 from consumers.listener import Listener, keep_running
@@ -30,7 +29,7 @@ PATIENCE_SECONDS = 60.0
 
 def announce(store: Store, stop: int = 48) -> str:
     said = verdict(status=Status.PASS, stop=stop)
-    event = event_of(EventType.VERDICT_PASS, model="dock", message=said, stream="dock", key=said.id)
+    event = WindowPassed.about(said, model="dock", stream="dock", key=said.id)
     store.event_log.announce(event)
     return event.id
 

@@ -12,14 +12,13 @@ import redis
 
 from common import broker
 from common.contracts.dead_letters import DeadLetterKind
-from common.contracts.events import EventType
+from common.contracts.events import ChampionPromoted, EventType, WindowFailed, WindowPassed
 from common.contracts.verdicts import Status, Verdict
 from common.errors import Backlogged
 from common.ingest.accept import Ingestor
 from common.models.registry import release, roll_back
 from common.settings import Settings
 from common.store import Store, keys
-from common.store.event_log import event_of
 from common.store.ingest import offer
 from consumers import listener, retrain_trigger
 from consumers.retrain_trigger import RetrainTrigger
@@ -42,8 +41,8 @@ def trigger(
 
 
 def announce(store: Store, said: Verdict, *, model: str = "dock") -> str:
-    kind = EventType.VERDICT_FAIL if said.status is Status.FAIL else EventType.VERDICT_PASS
-    event = event_of(kind, model=model, message=said, stream=said.stream, key=said.id)
+    kind = WindowFailed if said.status is Status.FAIL else WindowPassed
+    event = kind.about(said, model=model, stream=said.stream, key=said.id)
     store.event_log.announce(event)
     return event.id
 
@@ -98,8 +97,8 @@ def test_a_fail_of_a_model_that_there_is_not_is_a_dead_letter_and_leaves_no_keys
 
 
 def test_a_fail_that_is_no_verdict_is_a_dead_letter(trigger: RetrainTrigger, store: Store) -> None:
-    event = event_of(EventType.VERDICT_FAIL, model="dock", message=record(1))
-    store.event_log.announce(event)
+    fields = {**ChampionPromoted.about(record(1), model="dock").to_fields(), "type": EventType.VERDICT_FAIL}
+    store.client.xadd(keys.EVENTS, fields)  # type: ignore[arg-type]
     failed = announce(store, verdict())
     assert trigger.step() == 2
     assert list(store.champions.waiting("dock")) == [failed]

@@ -10,7 +10,7 @@ from celery.exceptions import Ignore
 from common import broker
 from common.baselines.binding import BaselineBinding
 from common.contracts.dead_letters import DeadLetterKind, RawTask
-from common.contracts.events import EventType
+from common.contracts.events import ChallengerRejected, RetrainStarted
 from common.models.registry import promote_by_hand, release
 from common.settings import Settings
 from common.store import Store, keys
@@ -43,7 +43,7 @@ def call(store: Store, model: str) -> None:
 
 
 def started(store: Store) -> int:
-    return sum(event.type is EventType.RETRAIN_STARTED for event in store.event_log.events())
+    return sum(isinstance(event, RetrainStarted) for event in store.event_log.events())
 
 
 def test_a_model_that_was_called_is_retrained(model: str, store: Store) -> None:
@@ -115,7 +115,7 @@ def test_a_retraining_that_breaks_is_a_rejection(model: str, store: Store, monke
     call(store, model)
     assert "no memory" in retraining.retrain(model)
     assert store.champions.waiting(model) == {}
-    assert [event.type for event in store.event_log.events()][-1] is EventType.CHALLENGER_REJECTED
+    assert isinstance(list(store.event_log.events())[-1], ChallengerRejected)
 
 
 def test_a_retraining_that_kills_its_worker_is_rejected_in_the_end(

@@ -7,10 +7,9 @@ import time
 
 import pytest
 
-from common.contracts.events import EventType
+from common.contracts.events import ChampionPromoted
 from common.contracts.models import Hold
 from common.store import Store, keys, models
-from common.store.event_log import event_of
 from tests.common.builders import record, verdict
 
 
@@ -110,7 +109,7 @@ def test_one_holder_at_a_time_may_retrain_a_model(store: Store) -> None:
 
 
 def test_a_promotion_whose_answer_was_lost_and_that_is_asked_for_again_happens_once(store: Store) -> None:
-    event = event_of(EventType.CHAMPION_PROMOTED, model="dock", message=record(1))
+    event = ChampionPromoted.about(record(1), model="dock")
     assert store.champions.promote(record(1), over=0, announce=event)
     assert store.champions.promote(record(1), over=0, announce=event)
     assert [row.version for row in store.champions.history("dock")] == [1]
