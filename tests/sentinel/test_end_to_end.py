@@ -243,3 +243,9 @@ def test_sabotage_fails_with_its_cause_one_retraining_heals_and_a_rollback_bring
     back = stack.world.run("champions", "rollback", "golden")
     assert back.returncode == 0, back.stderr
     assert {row.status for row in judged("after rollback", 9)} == {"FAIL"}
+    wait_until("those FAILs to wait", lambda: stack.store.champions.waiting_count("golden"))
+    assert {row["held"] for row in json.loads(stack.world.run("champions", "list", "--json").stdout)} == {True}
+    assert "sentinel champions release golden" in stack.world.run("champions", "list").stdout
+    released = stack.world.run("champions", "release", "golden")
+    assert released.returncode == 0, released.stderr
+    assert stack.store.champions.held("golden") is None
