@@ -32,7 +32,7 @@ def dead_letter_failed(
     """Keep an `embed` task that failed: what is wrong with a chunk is dealt with inside, so this is a bad message."""
     if sender.name == EMBED_TASK:
         queue = (sender.request.delivery_info or {}).get("routing_key", "")
-        bury(raw_task(EMBED_TASK, str(queue), args, kwargs or {}), exception)
+        bury(RawTask(name=EMBED_TASK, queue=str(queue), args=_json(args), kwargs=_json(kwargs or {})), exception)
 
 
 @task_unknown.connect
@@ -55,11 +55,6 @@ def bury(task: RawTask, error: Exception) -> None:
         log.exception("a task that failed could not be written to the dead letters: %s", task)
 
 
-def raw_task(name: str, queue: str, args: object, kwargs: object) -> RawTask:
-    """Return a task as it was sent; arguments that are very long are cut."""
-    return RawTask(name=name, queue=queue, args=_json(args), kwargs=_json(kwargs))
-
-
 def _raw(message: Any, name: str) -> RawTask:
     try:
         body = message.decode()
@@ -67,7 +62,7 @@ def _raw(message: Any, name: str) -> RawTask:
     except Exception:
         args, kwargs = [], {"body": repr(message.body)[:_MOST_CHARACTERS]}
     queue = str((message.delivery_info or {}).get("routing_key", ""))
-    return raw_task(name, queue, args, kwargs)
+    return RawTask(name=name, queue=queue, args=_json(args), kwargs=_json(kwargs))
 
 
 def _json(value: object) -> str:

@@ -10,6 +10,7 @@ runs; a task that is delivered again meanwhile finds the lease taken and ends.
 
 from __future__ import annotations
 
+import json
 import logging
 import reprlib
 import time
@@ -21,6 +22,7 @@ from celery.exceptions import Ignore
 
 from common.baselines.storage import StoredBaseline
 from common.broker import RETRAIN_QUEUE, RETRAIN_TASK, app
+from common.contracts.dead_letters import RawTask
 from common.contracts.events import ChallengerRejected, RetrainProgressed, RetrainStarted
 from common.contracts.models import ChampionRecord, RetrainReport
 from common.contracts.verdicts import Verdict
@@ -37,6 +39,7 @@ PROGRESS = "PROGRESS"
 _ANNOUNCE_EVERY_SECONDS = 2.0  # progress events; the task state moves with every report
 _TASK_SECONDS = 3600  # bounds a retraining that hangs; the lease, not the broker, keeps it single
 _LONGEST_NAME = 200  # characters of a model's name, as of a stream's
+_MOST_CHARACTERS = 10_000  # of an untrusted message are kept
 
 
 class Progress:
@@ -92,7 +95,8 @@ def require_known(model: object) -> None:
         f"{reprlib.repr(model)} is no model: `sentinel champions list` shows those that there are; "
         "the retrain trigger alone sends this task"
     )
-    dead_letters.bury(dead_letters.raw_task(RETRAIN_TASK, RETRAIN_QUEUE, [], {"model": model}), error)
+    kwargs = json.dumps({"model": model}, default=repr)[:_MOST_CHARACTERS]
+    dead_letters.bury(RawTask(name=RETRAIN_TASK, queue=RETRAIN_QUEUE, args="[]", kwargs=kwargs), error)
     raise Ignore
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from common.baselines.storage import StoredBaseline
 from common.contracts.models import ChampionRecord
 from common.contracts.verdicts import Verdict
-from common.errors import BadSource, Refused
+from common.errors import BadSource, NothingToLearnFrom
 from common.features import FeatureBlock
 from common.models.protocols import Examples, Model, Trainer, TrainingProgress
 from common.models.vfi.footage import source_triplets
@@ -29,10 +29,6 @@ from common.store.streams import StreamStore
 log = logging.getLogger(__name__)
 
 _FEWEST_TRIPLETS = 12  # below this, held-out scores are noise
-
-
-class NothingToLearnFrom(Refused):
-    """The footage that failed can no longer be read, or is too little."""
 
 
 @dataclass(frozen=True)
