@@ -89,7 +89,7 @@ def retrain(self: Task, model: str) -> str:
 
 def require_known(model: object) -> None:
     """Make a dead letter of a task that names no model that there is, and end it without a result."""
-    if isinstance(model, str) and len(model) <= _LONGEST_NAME and context.store().champions.champion(model):
+    if isinstance(model, str) and is_name(model) and context.store().champions.champion(model):
         return
     error = BadMessage(
         f"{reprlib.repr(model)} is no model: `sentinel champions list` shows those that there are; "
@@ -98,6 +98,11 @@ def require_known(model: object) -> None:
     kwargs = json.dumps({"model": model}, default=repr)[:_MOST_CHARACTERS]
     dead_letters.bury(RawTask(name=RETRAIN_TASK, queue=RETRAIN_QUEUE, args="[]", kwargs=kwargs), error)
     raise Ignore
+
+
+def is_name(text: str) -> bool:
+    """Return whether a model can be called so; what cannot be one is not even asked for in Redis."""
+    return len(text) <= _LONGEST_NAME and text.isprintable()
 
 
 def answer(task: Task, model: str) -> str:
