@@ -88,7 +88,7 @@ class Chaos:
     def _start_seconds(self, redis_url: str) -> None:
         """Start a second watcher, bridge, retrain trigger and beat, on the same folder and the same Streams."""
         environment = {**self.environment, "SENTINEL_REDIS_URL": redis_url}
-        beat = ["-m", "celery", "-A", "producers.schedule", "beat", "-S", "celery.beat.Scheduler"]
+        beat = ["-m", "celery", "-A", "producers.schedule", "beat"]
         with (self.folder / "seconds.log").open("ab") as log:
             commands = [["-m", "sentinel", name] for name in ("watch", "bridge", "retrain-trigger")]
             for command in (*commands, beat):
