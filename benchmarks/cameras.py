@@ -26,6 +26,7 @@ from common.baselines.storage import load_baseline
 from common.contracts.batches import SourceKind
 from common.contracts.verdicts import Status
 from common.drift.baseline import Baseline
+from common.drift.fitting import fit_baseline
 from common.drift.judge import judge
 from common.drift.windows import WindowRule
 from common.extraction import Extractor
@@ -103,7 +104,7 @@ def verdict_seconds(extractor: Extractor, golden: Path) -> float:
 
 
 def fitted(features: FeatureBlock, extractor: Extractor) -> Baseline:
-    return Baseline.fit(
+    return fit_baseline(
         [("golden", features)],
         name="golden",
         feature_spec=extractor.feature_spec(1.0),

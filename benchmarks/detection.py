@@ -32,7 +32,8 @@ from benchmarks.machine import machine
 from common.contracts.batches import FeatureSpec
 from common.contracts.verdicts import Cause, Judgement, Status
 from common.drift.baseline import Baseline
-from common.drift.confirmation import DAY_SECONDS, evidence_needed, follow
+from common.drift.confirmation import DAY_SECONDS, evidence_needed, update_run
+from common.drift.fitting import fit_baseline
 from common.drift.judge import judge
 from common.errors import SentinelError
 from common.features import FeatureBlock
@@ -117,7 +118,7 @@ def baseline_of(name: str, golden: Sequence[tuple[str, FeatureBlock]], footage: 
     feature_spec = FeatureSpec(
         backbone="-", weights="-", precision="-", decode_pipeline="-", sensors="-", sample_fps=None
     )
-    return Baseline.fit(
+    return fit_baseline(
         golden,
         name=name,
         feature_spec=feature_spec,
@@ -217,7 +218,7 @@ def alarms_per_day(
         for said in stretch[at : at + int(rng.geometric(1.0 - go_on))]:
             stop += stride
             left -= 1
-            run = follow(run, failed=said.status is Status.FAIL, p_value=said.p_value, start=stop - size, stop=stop)
+            run = update_run(run, failed=said.status is Status.FAIL, p_value=said.p_value, start=stop - size, stop=stop)
             now = run is not None and run.evidence >= needed
             alarms += now and not confirmed
             confirmed = now

@@ -25,6 +25,7 @@ from benchmarks.machine import machine
 from benchmarks.results import draw_bars, save
 from common.contracts.batches import FeatureSpec
 from common.drift.baseline import Baseline
+from common.drift.fitting import fit_baseline
 from common.drift.judge import judge
 from common.drift.statistics import kolmogorov_smirnov, sort_reference, wasserstein
 from common.drift.windows import WindowRule
@@ -90,7 +91,7 @@ def fitted(rng: np.random.Generator) -> tuple[Baseline, FeatureBlock]:
         backbone="-", weights="-", precision="-", decode_pipeline="-", sensors="-", sample_fps=None
     )
     rule = WindowRule(frames=48, stride=12)
-    baseline = Baseline.fit(
+    baseline = fit_baseline(
         [("made-up", made_up(_REFERENCE))],
         name="made-up",
         feature_spec=feature_spec,

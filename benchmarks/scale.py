@@ -30,6 +30,7 @@ from common.baselines.storage import save_baseline
 from common.contracts.batches import FeatureSpec, FrameBatch, Source, SourceKind
 from common.contracts.ids import content_id
 from common.drift.baseline import Baseline
+from common.drift.fitting import fit_baseline
 from common.drift.windows import WindowRule
 from common.features import FeatureBlock
 from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
@@ -67,7 +68,7 @@ def main() -> None:
 
 def baseline(rng: np.random.Generator, window: int) -> Baseline:
     """Return a baseline of made-up footage as long as any keeps."""
-    return Baseline.fit(
+    return fit_baseline(
         [("made-up", features(rng, 2000))], name="made-up", feature_spec=_RECIPE,
         rule=WindowRule(frames=window, stride=window // 4), sensor_names=SENSOR_NAMES, minimum_effects=MINIMUM_EFFECTS,
         created_at=0.0, libraries={},

@@ -51,7 +51,7 @@ from benchmarks.results import draw_bars, save
 from benchmarks.stack import running_stack
 from benchmarks.workbench import cpu_backbone, say
 from common.contracts.batches import SourceKind
-from common.drift.baseline import Baseline
+from common.drift.fitting import fit_baseline
 from common.drift.judge import judge
 from common.drift.windows import WindowRule
 from common.extraction import Extractor
@@ -187,7 +187,7 @@ def stages_of(clip: Path, weights: str) -> dict[str, Callable[[], int]]:
     small = np.stack([picture.small(side) for picture in pictures])
     features = extractor.extract(clip, SourceKind.VIDEO, uri=str(clip), sample_fps=None)
     rule = WindowRule(frames=min(_WINDOW, len(features) // 4), stride=_STRIDE)
-    baseline = Baseline.fit(
+    baseline = fit_baseline(
         [("clip", features)],
         name="clip",
         feature_spec=extractor.feature_spec(None),

@@ -59,7 +59,7 @@ def move_on(stream: str) -> Committed:
         latest = state.latest(stored.baseline.rule)
         # Between verdicts frames are only added: a whole window written for each would cost more than all else.
         anew = bool(judged) or state.opened != before.opened
-        frames = (frames_so_far.cut(latest) if latest else empty_like(stored)) if anew else None
+        frames = (frames_so_far.slice(latest) if latest else empty_like(stored)) if anew else None
     except WindowMoved:
         return Committed.CONFLICT
     committed = streams.commit(

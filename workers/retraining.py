@@ -21,6 +21,7 @@ from common.broker import RETRAIN_TASK, app
 from common.contracts.events import EventType
 from common.contracts.models import ChampionRecord, RetrainReport
 from common.contracts.verdicts import Verdict
+from common.drift.fitting import extend_baseline
 from common.errors import SentinelError
 from common.models import retraining as healing
 from common.models.gate import Decision, decide
@@ -127,7 +128,7 @@ def crown(
     """Save the challenger and a baseline that covers the accepted footage, and switch both at once."""
     folder = champion_folder(champion.model, champion.version + 1)
     challenger.model.save(folder / "model")
-    baseline = save_baseline(stored.baseline.extended(footage.clips), folder / "baseline")
+    baseline = save_baseline(extend_baseline(stored.baseline, footage.clips), folder / "baseline")
     record = promote(
         context.store(),
         champion,
