@@ -14,9 +14,10 @@ from common.contracts.models import ChampionRecord
 from common.contracts.verdicts import Verdict
 from common.errors import BadSource, Refused
 from common.features import FeatureBlock
-from common.models.vfi.footage import TripletArray, source_triplets
+from common.models.vfi.footage import source_triplets
 from common.models.vfi.model import Interpolator, load_model
 from common.models.vfi.trainer import Challenger, InterpolatorTrainer, TrainingProgress, initial_champion
+from common.models.vfi.triplets import TripletArray
 from common.settings import Settings
 from common.sources.local import Limits
 from common.store.streams import StreamStore
