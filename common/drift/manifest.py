@@ -7,6 +7,7 @@ from pydantic import Field
 from common.contracts.batches import FeatureSpec
 from common.contracts.ids import Message
 from common.drift.windows import WindowRule
+from common.features import TimeSource
 
 
 class ClipSummary(Message):
@@ -20,6 +21,11 @@ class ClipSummary(Message):
     )
     effective_windows: float = Field(ge=0, description="length of the clip in windows that do not overlap")
     golden: bool = Field(description="False for footage that a promotion accepted")
+    taken_from: float | None = Field(
+        None, description="capture time of its first frame, seconds since the epoch; None: unknown"
+    )
+    taken_to: float | None = Field(None, description="capture time of its last frame")
+    time_source: TimeSource = Field(TimeSource.UNKNOWN, description="how the capture times are known")
 
 
 class BaselineManifest(Message):

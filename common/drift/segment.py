@@ -11,7 +11,7 @@ from common.drift.calibration import Comparison, Null, fit_null, widening_factor
 from common.drift.feature_groups import between_frames, quality_columns_of, quality_minimum_effects, reference_medians
 from common.drift.manifest import ClipSummary
 from common.drift.statistics import sort_reference
-from common.features import FeatureBlock
+from common.features import FeatureBlock, TimeSource
 
 Array = npt.NDArray[np.float32]
 
@@ -22,6 +22,7 @@ _MAD_TO_SIGMA = 1.4826  # median absolute deviation to standard deviation, for a
 EMBEDDING_MINIMUM_EFFECT = 0.15
 _MIN_SPREAD = 1e-4
 _BORROWED = 1.25  # bounds borrowed from other clips are widened by this factor
+_TIMES_DIFFER_SECONDS = 1.0  # between capture times and times in the source; smaller differences are rounding
 
 
 @dataclass(frozen=True)
@@ -143,16 +144,27 @@ def _quality_comparison(block: FeatureBlock, between: Array, names: tuple[str, .
 
 
 def _summary(name: str, block: FeatureBlock, window: int, *, null_windows: int, golden: bool) -> ClipSummary:
-    # Times start anew with each source, so over several sources they give no length: one second per frame then.
-    seconds = float(block.times.max() - block.times.min()) if len(block.sources) == 1 else float(len(block))
     return ClipSummary(
         name=name,
         frames=len(block),
-        seconds=seconds,
+        seconds=_seconds(block),
         null_windows=null_windows,
         effective_windows=len(block) / window,
         golden=golden,
+        taken_from=block.capture_time(0),
+        taken_to=block.capture_time(-1),
+        time_source=block.least_reliable_time_source,
     )
+
+
+def _seconds(block: FeatureBlock) -> float:
+    """Return the time that a clip covers, in seconds."""
+    # Times start anew with each source, so over several sources they give no length: one second per frame then.
+    seconds = float(block.times.max() - block.times.min()) if len(block.sources) == 1 else float(len(block))
+    # Stills have no timestamps and count as one second each; if their capture times are known, these are used instead.
+    taken = float(np.nanmax(block.taken_at) - np.nanmin(block.taken_at)) if block.capture_time(0) is not None else 0.0
+    reliable = block.least_reliable_time_source in {TimeSource.EVENT, TimeSource.EXIF, TimeSource.NAME}
+    return taken if reliable and taken - seconds > _TIMES_DIFFER_SECONDS else seconds
 
 
 def _bounds(

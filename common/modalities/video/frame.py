@@ -50,6 +50,7 @@ class SourceInfo:
     fps : nominal frames per second
     duration : seconds
     frames : number of frames, at least 1
+    created_at : recording time that the container declares, seconds since the epoch; None if it declares none
     """
 
     kind: SourceKind
@@ -58,3 +59,4 @@ class SourceInfo:
     fps: float
     duration: float
     frames: int
+    created_at: float | None = None
