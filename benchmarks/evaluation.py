@@ -9,19 +9,16 @@ import numpy as np
 
 from benchmarks.footage import Footage
 from benchmarks.workbench import fit
-from common.contracts.verdicts import Cause, Judgement, Status
+from common.contracts.verdicts import Judgement, Status
 from common.drift.baseline import Baseline
 from common.drift.confirmation import DAY_SECONDS, evidence_needed, update_run
 from common.drift.judge import judge
 from common.errors import SentinelError
 from common.features import FeatureBlock
 from common.settings import Settings
-from simulation.faults import Fault
 
 _SIMULATED_DAYS = 3.0
 _MEAN_BLOCK = 4.0  # windows' worth of frames, mean length of the blocks that are resampled
-# The cause that the diagnosis should name for each fault.
-_CAUSE_OF = {fault: Cause.BLUR if fault is Fault.MOTION_BLUR else Cause(fault.value) for fault in Fault}
 
 
 @dataclass
@@ -117,7 +114,7 @@ def _evaluate_faults(result: Result, clip: Footage, baseline: Baseline, settings
         failed = verdict.status is Status.FAIL
         result.power.setdefault(fault, {}).setdefault(severity, Share()).add(failed)
         if failed:
-            right = verdict.cause is _CAUSE_OF[fault]
+            right = fault.cause in {None, verdict.cause}
             result.cause.setdefault(fault, {}).setdefault(severity, Share()).add(right)
             names = result.named.setdefault(f"{fault}-{severity}", {})
             names[str(verdict.cause)] = names.get(str(verdict.cause), 0) + 1

@@ -4,8 +4,8 @@ Severity ranges from 1 (hardly visible) to 5 (gross). Sizes are in pixels of the
 frame, light levels in grey levels of 8 bits.
 
 To add a fault, add a member to `Fault`, its row to `SEVERITIES`, and its function
-to `_FUNCTIONS`. A fault that a verdict should name as a cause also needs a
-`Cause` of the same name, and a rule in `common.drift.diagnosis`.
+to `_FUNCTIONS`. If verdicts should name it as a cause of its own, it also needs a
+`Cause` with the same value, and a rule in `common.drift.diagnosis`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from common.contracts.verdicts import Cause
 from common.features import FloatArray, Image
 
 
 class Fault(StrEnum):
-    """A camera fault. If verdicts can name it as a `Cause`, that has the same value."""
+    """A camera fault."""
 
     NOISE = "noise"
     """Sensor noise: Gaussian, independent in every pixel and channel."""
@@ -48,6 +49,13 @@ class Fault(StrEnum):
     """Something dark covers the lens from one side; the seed selects which."""
     CAMERA_MOVED = "camera_moved"
     """The camera was turned; the seed selects the direction. What comes into view is filled with a mirror image."""
+
+    @property
+    def cause(self) -> Cause | None:
+        """The cause that a verdict on footage with this fault should name; None: no particular one."""
+        if self is Fault.MOTION_BLUR:
+            return Cause.BLUR
+        return Cause(self.value) if self.value in {cause.value for cause in Cause} else None
 
 
 # One row per fault, one column per severity from 1 to 5.

@@ -132,7 +132,11 @@ def test_there_are_five_severities_and_no_more() -> None:
     for severity in (0, 6):
         with pytest.raises(ValueError, match="severity"):
             sabotage_frame(FRAMES[0], Fault.BLUR, severity)
-    assert {fault.value for fault in Fault} - {"motion_blur"} <= {cause.value for cause in Cause}
+
+
+def test_the_diagnosis_has_a_cause_for_each_fault() -> None:
+    assert {fault: fault.cause for fault in Fault if fault.cause is None} == {}
+    assert Fault.MOTION_BLUR.cause is Cause.BLUR
 
 
 # --- files --------------------------------------------------------------------------------------------

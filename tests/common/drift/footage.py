@@ -19,7 +19,7 @@ FEATURE_SPEC = FeatureSpec(
 
 
 def footage(
-    frames: int, *, seed: int, shift: float = 0.0, noise: float = 0.0, memory: float = 0.7, name: str = "/a.mp4"
+    frames: int, *, seed: int, shift: float = 0.0, noise: float = 0.0, correlation: float = 0.7, name: str = "/a.mp4"
 ) -> FeatureBlock:
     """Return AR(1) features at 10 frames per second.
 
@@ -27,13 +27,13 @@ def footage(
     ----------
     shift : added to each dimension of the embedding, whose standard deviation is 1
     noise : added to the reading of the noise sensor, whose standard deviation is 0.08
-    memory : autocorrelation from one frame to the next
+    correlation : between consecutive frames, 0 to 1
     """
     rng = np.random.default_rng(seed)
     innovations = rng.standard_normal((frames + 50, 32 + len(SENSORS)))
     series = np.zeros_like(innovations)
     for t in range(1, len(series)):
-        series[t] = memory * series[t - 1] + np.sqrt(1 - memory**2) * innovations[t]
+        series[t] = correlation * series[t - 1] + np.sqrt(1 - correlation**2) * innovations[t]
     series = series[50:]
     quality = series[:, 32:] * np.array([0.03, 0.08, 0.08]) + np.array([0.5, 0.7, 2.0])
     quality[:, 1] += noise

@@ -29,12 +29,12 @@ def null(sample: npt.NDArray[np.float32], window: int = 24, minimum_effect: floa
     return made
 
 
-def series(frames: int, memory: float, seed: int = 0, columns: int = 4) -> npt.NDArray[np.float32]:
+def series(frames: int, correlation: float, seed: int = 0, columns: int = 4) -> npt.NDArray[np.float32]:
     """Return AR(1) columns (frames, columns) with a standard deviation of 1."""
     rng = np.random.default_rng(seed)
     values = rng.standard_normal((frames, columns))
     for t in range(1, frames):
-        values[t] = memory * values[t - 1] + np.sqrt(1 - memory**2) * values[t]
+        values[t] = correlation * values[t - 1] + np.sqrt(1 - correlation**2) * values[t]
     return values.astype(np.float32)
 
 
@@ -54,7 +54,7 @@ def test_windows_of_the_null_are_contiguous_and_separated_from_the_rest_by_a_gap
 
 
 def test_longer_autocorrelation_gives_a_wider_bound() -> None:
-    bounds = [float(null(series(800, memory)).bound.mean()) for memory in (0.0, 0.8, 0.97)]
+    bounds = [float(null(series(800, correlation)).bound.mean()) for correlation in (0.0, 0.8, 0.97)]
     assert bounds == sorted(bounds)
     assert bounds[2] > 2 * bounds[0]
 
@@ -96,10 +96,10 @@ def test_p_values_follow_kolmogorovs_distribution(size: float) -> None:
     assert ks_p_value(np.array([1.0]), np.array([size]))[0] < kstwobign.sf(np.sqrt(size))
 
 
-@pytest.mark.parametrize("memory", [0.0, 0.7, 0.9])
-def test_few_clean_windows_have_small_p_values(memory: float) -> None:
-    baseline = fitted(footage(500, seed=1, memory=memory))
-    windows = [footage(RULE.frames, seed=1000 + i, memory=memory) for i in range(150)]
+@pytest.mark.parametrize("correlation", [0.0, 0.7, 0.9])
+def test_few_clean_windows_have_small_p_values(correlation: float) -> None:
+    baseline = fitted(footage(500, seed=1, correlation=correlation))
+    windows = [footage(RULE.frames, seed=1000 + i, correlation=correlation) for i in range(150)]
     p_values = np.array([judge(baseline, window).p_value for window in windows])
     assert (p_values < 0.05).mean() <= 0.07
     assert (p_values < 0.5).mean() <= 0.6

@@ -37,9 +37,9 @@ def test_two_interleaved_cameras_are_refused() -> None:
         fitted(alternating(100))
 
 
-@pytest.mark.parametrize("memory", [0.0, 0.5, 0.9, 0.97])
-def test_one_scene_is_accepted(memory: float) -> None:
-    found = [two_scenes(footage(200, seed=seed, memory=memory), RULE.frames) for seed in range(30)]
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9, 0.97])
+def test_one_scene_is_accepted(correlation: float) -> None:
+    found = [two_scenes(footage(200, seed=seed, correlation=correlation), RULE.frames) for seed in range(30)]
     assert not any(found)
 
 
