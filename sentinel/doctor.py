@@ -1,4 +1,4 @@
-"""FrameConverter for what would go wrong before it does."""
+"""Looks for what would go wrong before it does."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.contracts.ids import Message
-from common.errors import SentinelError
-from common.settings import Settings, unknown_settings
+from common.errors import BadSource, SentinelError
+from common.settings import Settings, given_variables, unknown_settings
+from common.stream_config import config_path, stream_config
 from sentinel.stack.local import settings_of_stack
 
 _LITTLE_DISK_BYTES = 1_000_000_000
@@ -52,6 +53,7 @@ def examine(settings: Settings) -> list[Finding]:
         ("watched folder", lambda s: _folder(s.watch_dir, "SENTINEL_WATCH_DIR")),
         ("state folder", lambda s: _folder(s.state_dir, "SENTINEL_STATE_DIR")),
         ("disk", _disk),
+        ("streams", _streams),
         ("baseline", _baseline),
         ("backbone", _backbone),
     ]
@@ -166,15 +168,35 @@ def _baseline(settings: Settings) -> str:
     from common.baselines.storage import find_baseline, load_baseline
 
     names = [settings.baseline] if settings.baseline else []
-    names += settings.stream_baselines.values()
+    names += [table.baseline for table in stream_config(settings).streams.values() if table.baseline]
     if not names:
         return "none set: `sentinel baseline build FILES --name NAME`, then SENTINEL_BASELINE=NAME"
     found = [load_baseline(find_baseline(name, settings.baselines_dir)) for name in dict.fromkeys(names)]
     return ", ".join(f"{stored.baseline.name} {stored.id[:12]}" for stored in found)
 
 
+def _streams(settings: Settings) -> str:
+    """Look at the file that configures streams, and for the sources that beat hands in."""
+    from common.sources.local import local_path
+
+    path = config_path(settings)
+    if path is None:
+        return "all as the settings say: there is no sentinel.toml"
+    streams, wrong = stream_config(settings).streams, []
+    sources = {stream: table.source for stream, table in streams.items() if table.source is not None}
+    for stream, source in sources.items():
+        try:
+            if not local_path(source, settings.roots).exists():
+                wrong.append(f"source of stream {stream!r}: {source} does not exist")
+        except BadSource as error:
+            wrong.append(f"source of stream {stream!r}: {error}")
+    if wrong:
+        raise SentinelError(f"{path}: " + "; ".join(wrong))
+    return f"{path}: {len(streams)} configured, {len(sources)} with a schedule"
+
+
 def _names(_: Settings) -> str:
-    if unknown := unknown_settings(os.environ):
+    if unknown := unknown_settings(given_variables()):
         raise SentinelError("; ".join(unknown))
     return "all known"
 
