@@ -57,6 +57,10 @@ class BadModel(SentinelError):
     """A champion's model folder that is missing, edited, of another kind, or cannot be written."""
 
 
+class NoPhotographs(SentinelError):
+    """scikit-image, whose photographs the virtual camera shows, is not installed or incomplete."""
+
+
 class WindowNotFull(SentinelError):
     """There are fewer frames than one window holds, so there is no verdict."""
 

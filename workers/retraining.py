@@ -26,6 +26,7 @@ from common.contracts.dead_letters import RawTask
 from common.contracts.events import ChallengerRejected, RetrainProgressed, RetrainStarted
 from common.contracts.models import ChampionRecord, RetrainReport
 from common.contracts.verdicts import Verdict
+from common.drift.fitting import extend_baseline
 from common.errors import BadMessage, SentinelError
 from common.models import registry, retraining
 from common.models.gate import decide
@@ -146,7 +147,7 @@ def heal(champion: ChampionRecord, stored: StoredBaseline, fails: dict[str, Verd
     decision = decide(scores, min_gain_db=settings.promote_min_gain_db, max_loss_db=settings.promote_max_loss_db)
     if not decision.promote:
         return reject(champion, fails, progress, decision.reason)
-    baseline = stored.baseline.extended(footage.clips)
+    baseline = extend_baseline(stored.baseline, footage.clips)
     record = registry.promote(store, champion, challenger, baseline, decision, settings.state_dir)
     store.champions.settle(champion.model, list(fails), "promoted")
     log.info("model %s: v%d is champion, %s", record.model, record.version, record.reason)

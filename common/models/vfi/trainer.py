@@ -1,6 +1,6 @@
-"""Fine-tuning: a challenger grows out of the champion on drifted footage, with golden replay beside it.
+"""Fine-tuning: makes a challenger from the champion, on drifted footage mixed with golden replay.
 
-TensorFlow is imported when a training starts, never with this module.
+TensorFlow is imported when training starts, not with this module.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from common.models.vfi.triplets import TripletArray
 if TYPE_CHECKING:
     import tensorflow as tf
 
-_BATCH = 8  # triplets a step
-_REPLAY_SHARE = 0.5  # of each batch: without golden frames beside it the model forgets them (about 1 dB)
+_BATCH = 8  # triplets per step
+_REPLAY_SHARE = 0.5  # of each batch; without golden frames the model forgets them, at a loss of about 1 dB
 _LEARNING_RATE = 2e-3
-_ROUNDING_ERROR = 1.0 / 12.0 / 255.0**2  # mean squared error of rounding to 8 bits: nothing to gain below it
-_AVERAGED_SHARE = 8  # weights are averaged over about the last 1 / (1 + this) of the steps: single steps are noisy
+_ROUNDING_ERROR = 1.0 / 12.0 / 255.0**2  # mean squared error of rounding to 8 bits; smaller errors count as equal
+_AVERAGING = 8  # weights are averaged over about the last 1 / (1 + this) of the steps, because single steps are noisy
 _REPORT_EVERY = 10  # steps
-_FIRST_FIT_STEPS = 200  # of the first champion; steps, not seconds, so that every machine gets the same model
+_FIRST_FIT_STEPS = 200  # of the first champion; steps and not seconds, so that every machine gets the same model
 _MAX_STEPS = 2000  # by then it has learned what it can
 _FEWEST = 2  # triplets of each kind to train on
 
 
 class InterpolatorTrainer:
-    """Fine-tunes an `Interpolator` by gradient steps (Adam on the mean PSNR).
+    """Fine-tunes an `Interpolator` with Adam; the loss is minus the mean PSNR.
 
     Parameters
     ----------
-    max_steps : end after so many steps even if there is time left
+    max_steps : number of steps after which training ends even if there is time left
     """
 
     def __init__(self, max_steps: int = _MAX_STEPS) -> None:
@@ -81,9 +81,9 @@ class InterpolatorTrainer:
 
 
 def initial_champion(replay: TripletArray, *, seed: int, steps: int = _FIRST_FIT_STEPS) -> Interpolator:
-    """Return the first champion of a line: the network, fitted to the golden footage (n, 3, h, w, 3) uint8.
+    """Return a first champion: the network fitted to golden footage (n, 3, h, w, 3) uint8.
 
-    Held-out golden triplets stay unseen here too, so that later comparisons on them are fair.
+    The triplets that `split_in_blocks` holds out are not used here either, so that later comparisons on them are fair.
     """
     from common.models.vfi.network import new_weights
 
@@ -94,7 +94,7 @@ def initial_champion(replay: TripletArray, *, seed: int, steps: int = _FIRST_FIT
 
 
 class _Run:
-    """One training: the weights as they move, and their running average."""
+    """The state of one training: current weights, and their running average."""
 
     def __init__(self, weights: Sequence[FloatArray], drifted: TripletArray, replay: TripletArray, seed: int) -> None:
         import keras
@@ -113,7 +113,7 @@ class _Run:
 
     def take_steps(self, most: int, seconds: float, progress: Callable[[TrainingProgress], None]) -> None:
         """Take up to `most` steps within `seconds`, at least one."""
-        # Tracing the graph takes a second or two and teaches nothing: its first call is not on the clock.
+        # The first step includes tracing the graph, which takes a second or two; that time is not counted.
         self._advance()
         started = time.monotonic()
         loss = self._advance() if most > 1 else 0.0
@@ -129,8 +129,8 @@ class _Run:
         batch = np.concatenate([self._pick(self.drifted, _BATCH - replayed), self._pick(self.replay, replayed)])
         loss = float(self._step(batch))
         self.steps += 1
-        # The average reaches back a fixed share of the way: what the first steps tried is forgotten.
-        keep = self.steps / (self.steps + 1.0 + _AVERAGED_SHARE)
+        # The average covers a fixed share of the latest steps, so the first ones lose their influence.
+        keep = self.steps / (self.steps + 1.0 + _AVERAGING)
         self.averaged = tuple(
             keep * old + (1.0 - keep) * now.numpy() for old, now in zip(self.averaged, self._variables, strict=True)
         )
@@ -138,7 +138,7 @@ class _Run:
 
     def _pick(self, triplets: TripletArray, count: int) -> TripletArray:
         picked = triplets[self._numbers.integers(len(triplets), size=count)]
-        # Motion has no preferred direction: mirrored in time and left to right is new footage for free.
+        # Augmentation: motion has no preferred direction, so triplets are mirrored in time and left to right at random.
         if self._numbers.random() < 0.5:
             picked = picked[:, ::-1]
         return picked[:, :, :, ::-1] if self._numbers.random() < 0.5 else picked
@@ -152,8 +152,8 @@ class _Run:
         with tf.GradientTape() as tape:
             middle = interpolate(self._variables, frames[:, 0], frames[:, 2])
             errors = tf.reduce_mean(tf.square(middle - frames[:, 1]), axis=(1, 2, 3))
-            # The mean PSNR itself, in dB: squared errors alone would give the noisiest footage all the say,
-            # and dark footage none.
+            # Minus the mean PSNR, in dB. The mean squared error would be dominated by the noisiest triplets, and dark
+            # ones would hardly count.
             loss = 10.0 / math.log(10.0) * tf.reduce_mean(tf.math.log(errors + _ROUNDING_ERROR))
         self._optimizer.apply_gradients(zip(tape.gradient(loss, self._variables), self._variables, strict=True))
         return loss
