@@ -12,7 +12,7 @@ from pydantic import Field
 from common.contracts.dead_letters import DeadLetter, DeadLetterKind
 from common.contracts.events import Event, EventType, RetrainProgressed, RetrainStarted
 from common.contracts.ids import Message
-from common.contracts.models import RetrainReport
+from common.contracts.models import Hold, RetrainReport
 from common.contracts.verdicts import Remedy, Status, Verdict
 from common.store import Store
 from common.store.client import without_password
@@ -51,6 +51,7 @@ class ModelStatus(Message):
         description="end of the cool-down: when the next retraining may start, seconds since the epoch; None: no FAIL "
         "waits"
     )
+    held: Hold | None = Field(description="what keeps it from being retrained; None: nothing does")
     retraining: RetrainReport | None = Field(description="the last report of the retraining that runs; None: none runs")
 
 
@@ -138,6 +139,7 @@ def model_status(store: Store, model: str) -> ModelStatus:
         version=champion.version if champion else 0,
         waiting_fails=store.champions.waiting_count(model),
         due_at=store.champions.due_at(model),
+        held=store.champions.held(model),
         retraining=_running(store, model) if store.champions.is_leased(model) else None,
     )
 

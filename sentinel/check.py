@@ -112,7 +112,7 @@ class _Stream:
             opens_batch=opens,
             closes_batch=closes,
         )
-        self._buffer.forget(self._state.latest(self._stored.baseline.rule).start)
+        self._buffer.drop_before(self._state.latest(self._stored.baseline.rule).start)
         self._verdicts += [row.verdict for row in judged]
 
     def result(self) -> CheckResult:

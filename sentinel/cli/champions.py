@@ -1,14 +1,15 @@
-"""`sentinel champions list | promote | rollback`."""
+"""`sentinel champions list | promote | rollback | release`."""
 
 from __future__ import annotations
+
+import json
 
 import typer
 
 from common.contracts.models import ChampionRecord
-from common.errors import NotPromoted
-from common.models.registry import roll_back
+from common.models import registry
 from common.settings import get_settings
-from sentinel.cli.console import JsonOption, columns, out, print_json, print_messages
+from sentinel.cli.console import JsonOption, columns, out, print_json
 from sentinel.cli.streams import clock, number
 from sentinel.stack.local import open_store
 
@@ -17,43 +18,62 @@ app = typer.Typer(help="Champions and their history.", no_args_is_help=True)
 
 @app.command("list")
 def list_(as_json: JsonOption = False) -> None:
-    """List every model's champions, oldest first; the last one serves."""
+    """List every model's champions, oldest first: the last one is champion now. Says which models are held."""
     store = open_store(get_settings())
-    history = [record for model in store.champions.models() for record in store.champions.history(model)]
+    models = store.champions.models()
+    history = [record for model in models for record in store.champions.history(model)]
+    holds = {model: hold for model in models if (hold := store.champions.held(model))}
     if as_json:
-        print_messages(history)
+        print_json(json.dumps([{**r.model_dump(mode="json"), "held": r.model in holds} for r in history], indent=1))
         return
     if not history:
         out.print("no champions yet: the first footage of a stream registers its baseline's model")
         return
-    rows = [
-        [r.model, f"v{r.version}", clock(r.created_at), number(r.gain_db), number(r.loss_db), r.baseline_id[:12],
-         r.reason]
-        for r in history
-    ]  # fmt: skip
-    columns(["model", "version", "since", "gain, dB", "loss, dB", "baseline", "why"], rows, cut=(0, 6))
+    columns(
+        ["model", "version", "since", "gain, dB", "loss, dB", "baseline", "why"],
+        [_row(record) for record in history],
+        cut=(0, 6),
+    )
+    for hold in holds.values():
+        waiting = store.champions.waiting_count(hold.model)
+        out.print(
+            f"{hold.model} is held since {clock(hold.since)}: {hold.reason}. "
+            f"{waiting} FAILs wait, and none retrains it before `sentinel champions release {hold.model}`"
+        )
+
+
+def _row(r: ChampionRecord) -> list[str]:
+    figures = [number(r.gain_db), number(r.loss_db)]
+    return [r.model, f"v{r.version}", clock(r.created_at), *figures, r.baseline_id[:12], r.reason]
 
 
 @app.command()
 def promote(model: str, version: int, as_json: JsonOption = False) -> None:
-    """Make an earlier version champion again, as a new entry in the history."""
-    record = roll_back(open_store(get_settings()), model, version, f"version {version} promoted by hand")
-    _show(record, as_json)
+    """Make any version champion again, as a new entry in the history, and hold the model there."""
+    _show_choice(registry.promote_by_hand(open_store(get_settings()), model, version), as_json)
 
 
 @app.command()
 def rollback(model: str, as_json: JsonOption = False) -> None:
-    """Go back to the version that the champion replaced, model and baseline together."""
+    """Go one version further back, model and baseline together, and hold the model there."""
+    _show_choice(registry.roll_back(open_store(get_settings()), model), as_json)
+
+
+@app.command()
+def release(model: str, as_json: JsonOption = False) -> None:
+    """End the hold of a rollback or a promotion by hand: FAILs may retrain the model again."""
     store = open_store(get_settings())
-    champion = store.champions.champion(model)
-    if champion is None or champion.parent is None:
-        raise NotPromoted(f"model {model!r} has no earlier version to go back to: see `sentinel champions list`")
-    record = roll_back(store, model, champion.parent, f"rolled back from version {champion.version}")
-    _show(record, as_json)
+    registry.release(store, model)
+    waiting = store.champions.waiting_count(model)
+    if as_json:
+        print_json(json.dumps({"model": model, "waiting_fails": waiting}))
+    else:
+        out.print(f"{model} is released: {waiting} FAILs wait for a retraining")
 
 
-def _show(record: ChampionRecord, as_json: bool) -> None:
+def _show_choice(record: ChampionRecord, as_json: bool) -> None:
     if as_json:
         print_json(record.to_json())
-    else:
-        out.print(f"{record.model} v{record.version} is champion: {record.reason}")
+        return
+    out.print(f"{record.model} v{record.version} is champion: {record.reason}")
+    out.print(f"FAILs do not retrain it before `sentinel champions release {record.model}`")

@@ -25,8 +25,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    check.check, sabotage.sabotage, stack.up, stack.demo, stack.bridge, stack.watch, stack.doctor,
-    streams.status, streams.events,
+    check.check, sabotage.sabotage, stack.up, stack.demo, stack.bridge, stack.watch, stack.retrain_trigger,
+    stack.doctor, streams.status, streams.events,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(baselines.app, name="baseline")
