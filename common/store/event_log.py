@@ -54,6 +54,10 @@ class EventLog:
         for entry_id, fields in self._entries(keys.DEAD, after="-", newest_first=False, limit=None):
             yield read_dead_letter(entry_id, fields)
 
+    def dead_letter_count(self) -> int:
+        """Return how many dead letters there are."""
+        return int(self.client.xlen(keys.DEAD))
+
     def drop(self, letter: DeadLetter) -> None:
         """Forget `letter`; the same trouble may be reported again."""
         pipe = self.client.pipeline()

@@ -15,11 +15,11 @@ from common.contracts.dead_letters import DeadLetterKind, RawTask
 from common.contracts.events import EventType
 from common.errors import BadMessage, SettingsError
 from common.ingest.accept import Ingestor
+from common.ingest.retry import retry
 from common.settings import Settings
 from common.store import Store, keys
 from common.store.ingest import offer
 from producers.camera_events import CameraEvents
-from sentinel.cli import streams
 from sentinel.stack.redis_server import RedisServer
 from tests.common.baselines.small import small_baseline
 from tests.common.builders import batch, block
@@ -138,7 +138,7 @@ def test_a_retried_task_that_fails_at_once_is_a_dead_letter_again(
     dead_letters.bury(task, BadMessage("bad chunk"))
     (letter,) = store.event_log.dead_letters()
     monkeypatch.setattr(broker, "resend", lambda *_: dead_letters.bury(task, BadMessage("bad chunk")) or "sent")
-    streams.retry(letter, store, ingestor)
+    retry(letter, store, ingestor)
     assert [row.id for row in store.event_log.dead_letters()] == [letter.id]
 
 
@@ -148,7 +148,7 @@ def test_a_task_too_long_to_be_kept_whole_is_not_sent_again(ingestor: Ingestor, 
     )
     (letter,) = store.event_log.dead_letters()
     with pytest.raises(BadMessage, match="too long to be kept"):
-        streams.retry(letter, store, ingestor)
+        retry(letter, store, ingestor)
     assert len(list(store.event_log.dead_letters())) == 1
 
 
