@@ -72,7 +72,7 @@ def load_all(
 
 
 def _load(clip: Path, settings: Settings, cache: Path) -> Footage:
-    extractor = Extractor(load_backbone(settings), Limits())
+    extractor = Extractor(load_backbone(settings, None), Limits())
     info = probe(clip, SourceKind.VIDEO, extractor.limits)
     # What `baseline build` would choose, were the first half a file.
     half = replace(info, duration=info.duration / 2, frames=max(1, info.frames // 2))

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from common.contracts.batches import FeatureSpec
 from common.contracts.ids import Message
 from common.errors import SentinelError
 from common.settings import Settings, unknown_settings
@@ -182,5 +183,16 @@ def _names(_: Settings) -> str:
 def _backbone(settings: Settings) -> str:
     from common.backbones import load_backbone
 
-    backbone = load_backbone(settings)
-    return f"{backbone.name}, weights {backbone.weights_digest[:12]}, {backbone.precision}"
+    loaded = [load_backbone(settings, spec) for spec in _feature_specs(settings)]
+    return "; ".join(f"{b.name}, weights {b.weights_digest[:12]}, {b.precision}" for b in loaded)
+
+
+def _feature_specs(settings: Settings) -> list[FeatureSpec | None]:
+    """Return the feature specs of the baselines that are set, else of all that are kept; [None]: there is none yet."""
+    from common.baselines.storage import find_baseline, list_baselines, read_manifest
+
+    names = [name for name in (settings.baseline, *settings.stream_baselines.values()) if name]
+    folders = [find_baseline(name, settings.baselines_dir) for name in names] or list_baselines(settings.baselines_dir)
+    specs = [read_manifest(folder).manifest.feature_spec for folder in folders]
+    distinct = {(spec.backbone, spec.weights, spec.precision): spec for spec in specs}
+    return list(distinct.values()) or [None]

@@ -94,9 +94,7 @@ def check(
             )
         stored = load_baseline(find_baseline(name, settings.baselines_dir))
         paths = checking.find_sources(source)
-        extractor = Extractor(
-            load_backbone(settings, stored.baseline.feature_spec.precision), Limits.from_settings(settings)
-        )
+        extractor = Extractor(load_backbone(settings, stored.baseline.feature_spec), Limits.from_settings(settings))
         with frame_progress() as progress:
             result = checking.check(paths, stored, extractor, settings, progress)
     except SentinelError as error:
