@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench evaluate peers chaos fuzz lint format clean lock settings-table
+.PHONY: help install demo test up bench compare evaluate peers chaos fuzz lint format clean lock settings-table
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -56,6 +56,10 @@ bench: install   ## throughput, latency, judge, scale; DATA=folder with clips
 	$(BIN)/python -m benchmarks.throughput $(if $(DATA),--data "$(DATA)")
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.scale
+
+compare: install  ## BASE=commit beside this tree: same verdicts? speed? DATA=folder RUNS=2 OPTIONS="--clips 1"
+	@test -n "$(BASE)" || { echo "say make compare BASE=commit"; exit 2; }
+	$(BIN)/python -m benchmarks.compare --base "$(BASE)" $(if $(DATA),--data "$(DATA)") $(if $(RUNS),--runs $(RUNS)) $(OPTIONS)
 
 lint: install    ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

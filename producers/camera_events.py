@@ -24,9 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from common import broker
 from common.contracts.batches import Submission
 from common.contracts.dead_letters import DeadLetterKind
-from common.contracts.events import FRAME_EVENT, EventType
+from common.contracts.events import FRAME_EVENT, WindowFailed
 from common.contracts.ids import Message, describe
-from common.contracts.verdicts import Verdict
 from common.errors import Backlogged, BadMessage, BrokerUnavailable, Refused, SentinelError
 from common.ingest.accept import Ingestor
 from common.store import Store, keys
@@ -194,8 +193,8 @@ class CameraEvents:
     def _take_verdict(self, entry_id: str, fields: dict[str, bytes]) -> None:
         try:
             event = read_event(entry_id, fields)
-            if event.type is EventType.VERDICT_FAIL:
-                self.store.champions.note_fail(event.model, event.id, Verdict.from_json(event.data))
+            if isinstance(event, WindowFailed):
+                self.store.champions.note_fail(event.model, event.id, event.verdict)
         except BadMessage as error:
             self.ingestor.bury(
                 DeadLetterKind.EVENT, "", f"entry {entry_id}", error, RawEntry.of(fields), version=entry_id

@@ -141,14 +141,14 @@ class Ingestor:
 
         None: nothing is known against taking it.
         """
-        streams = self.store.streams
+        batches = self.store.batches
         if described.source.kind is SourceKind.IMAGE:
-            accepted = streams.listing(stream, str(path.parent))
+            accepted = batches.listing(stream, str(path.parent))
             counted = accepted.get(path.name) == described.source.digest
             return Submission.DUPLICATE if counted else None
         if not described.listing:
             return None
-        accepted = streams.listing(stream, str(path))
+        accepted = batches.listing(stream, str(path))
         return Submission.CHANGED if accepted and accepted != described.digests else None
 
     def accept_data(self, stream: str, data: bytes, *, event_key: str) -> Submission:
@@ -164,11 +164,11 @@ class Ingestor:
         batch_id = content_id(stream, event_key)
         name = f"{_DATA_SCHEME}{batch_id}"
         described = self.sandbox.call(describe_data, image, name, self.limits, subject=f"event {event_key}")
-        if not self.store.streams.known(stream, batch_id):
-            self.store.streams.keep_data(stream, batch_id, image)
+        if not self.store.batches.known(stream, batch_id):
+            self.store.batches.keep_data(stream, batch_id, image)
         became = self._register(stream, batch_id, described)
         if became is Submission.ACCEPTED:
-            self.store.streams.hold_data(stream, batch_id)
+            self.store.batches.hold_data(stream, batch_id)
         return became
 
     def retry_chunk(self, chunk: Chunk, attempt: str) -> Submission:
@@ -188,7 +188,7 @@ class Ingestor:
         )
 
     def _register(self, stream: str, batch_id: str, described: Described, *, lasting: bool = False) -> Submission:
-        if not described.listing and self.store.streams.known(stream, batch_id):
+        if not described.listing and self.store.batches.known(stream, batch_id):
             return Submission.DUPLICATE  # whatever baseline is set now
         feature_spec = self._feature_spec(stream)
         count, starts = self._chunk_starts(stream, described, feature_spec)
@@ -222,13 +222,13 @@ class Ingestor:
         """Return sampled frames a chunk: as set, or as many as make a chunk's work, going by what the stream cost."""
         if self.settings.chunk_frames is not None:
             return self.settings.chunk_frames
-        cost = self.store.streams.cost(stream) or _DEFAULT_COST_SECONDS
+        cost = self.store.chunks.cost(stream) or _DEFAULT_COST_SECONDS
         return min(max(round(self.settings.chunk_seconds / cost), _FEWEST_FRAMES), _MOST_FRAMES)
 
     def _send(
         self, batch: FrameBatch, listing: Mapping[str, str] | None = None, *, lasting: bool = False
     ) -> Submission:
-        if not self.store.streams.register(batch, listing=listing, lasting=lasting):
+        if not self.store.batches.register(batch, listing=listing, lasting=lasting):
             return Submission.DUPLICATE
         dispatch_next(self.store, self.settings, batch.stream)
         log.info("stream %s: accepted %s, about %d frames", batch.stream, batch.source.uri, batch.expected_frames)
