@@ -37,9 +37,11 @@ def remember_origin(root: Path, model: Model, weights_digest: str) -> None:
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             return
         root.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=root, prefix=".origin-", encoding="utf-8", delete=False) as file:
-            file.write(text)
-        Path(file.name).replace(path)
+        # Whole or not at all: other processes read it, and a folder of its own is removed whatever happens.
+        with tempfile.TemporaryDirectory(dir=root, prefix=".origin-") as staging:
+            written = Path(staging) / path.name
+            written.write_text(text, encoding="utf-8")
+            written.replace(path)
     except OSError as error:
         log.info("the origin of weights %s is not recorded in %s: %s", weights_digest, root, error)
 
