@@ -57,7 +57,7 @@ bench: install   ## throughput, latency, judge, scale; DATA=folder with clips
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.scale
 
-compare: install  ## BASE=commit beside this tree: same verdicts? speed? DATA=folder RUNS=2 OPTIONS="--clips 1"
+compare: install  ## BASE=commit beside this tree: same verdicts? speed? DATA=folder RUNS=3 OPTIONS="--clips 1"
 	@test -n "$(BASE)" || { echo "say make compare BASE=commit"; exit 2; }
 	$(BIN)/python -m benchmarks.compare --base "$(BASE)" $(if $(DATA),--data "$(DATA)") $(if $(RUNS),--runs $(RUNS)) $(OPTIONS)
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from common.contracts import Image, SourceKind
-from common.frames.decode import probe, sampled_frames
-from common.frames.encode import write_video
-from common.frames.sources import Limits
-from producers.faults import Fault
-from producers.saboteur import sabotage
-from sentinel.virtual_camera import record
+from common.contracts.batches import SourceKind
+from common.features import Image
+from common.modalities.video.decode import probe, sampled_frames
+from common.modalities.video.encode import write_video
+from common.sources.local import Limits
+from simulation.faults import Fault
+from simulation.saboteur import sabotage
+from simulation.virtual_camera import record
 
 WINDOW_FRAMES = 24
 _GOLDEN_FRAMES, _CLIP_FRAMES = 144, 96  # at most: six windows to calibrate on, four to judge

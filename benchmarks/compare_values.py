@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as np
 
-RENAMED: Mapping[str, str] = {}
+RENAMED: Mapping[str, str] = {
+    # 0.1 -> 0.2
+    "regime": "segment",
+    "views": "feature_groups",
+    "view": "group",
+    "recipe": "feature_spec",
+    "route": "decode_pipeline",
+    "sensor_floors": "minimum_effects",
+}
 """Fields of verdicts that the newer version calls otherwise, old name -> new name. A field that is not named here and
 is gone is a difference."""
 

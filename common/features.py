@@ -45,6 +45,8 @@ class TimeSource(StrEnum):
     """The date and time in the file's name."""
     FILE = "file"
     """When the file was last modified."""
+    RECEIVED = "received"
+    """When Sentinel received it."""
     UNKNOWN = "unknown"
     """The features were stored by version 0.1, which did not keep capture times."""
 

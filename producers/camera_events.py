@@ -28,6 +28,7 @@ from common.contracts.events import FRAME_EVENT, WindowFailed
 from common.contracts.ids import Message, describe
 from common.errors import Backlogged, BadMessage, BrokerUnavailable, Refused, SentinelError
 from common.ingest.accept import Ingestor
+from common.sources.capture_time import parse_time
 from common.store import Store, keys
 from common.store.event_log import read_event
 from common.store.ingest import GroupReader, offer
@@ -63,6 +64,13 @@ class CameraEvent(BaseModel):
             raise ValueError(f"only {FRAME_EVENT} is taken here")
         return value
 
+    @field_validator("time")
+    @classmethod
+    def _a_time(cls, value: str | None) -> str | None:
+        if value is not None and parse_time(value) is None:
+            raise ValueError(f"{value!r:.40} is no RFC 3339 time, like 2026-11-24T06:15:00Z; leave it out if unknown")
+        return value
+
     @model_validator(mode="after")
     def _one_payload(self) -> Self:
         if (self.dataref is None) == (self.data is None):
@@ -77,6 +85,11 @@ class CameraEvent(BaseModel):
         if len(parts) > 1 and parts[0] == _STREAM_OF_SOURCE:
             parts = parts[1:]
         return "/".join(parts)
+
+    @property
+    def taken_at(self) -> float | None:
+        """When the frame was taken, seconds since the epoch, if the event says so."""
+        return parse_time(self.time) if self.time is not None else None
 
     @property
     def key(self) -> str:
@@ -176,8 +189,10 @@ class CameraEvents:
             event = CameraEvent.parse(fields)
             stream = event.stream
             if event.data is not None:
-                return self.ingestor.accept_data(stream, event.data, event_key=event.key)
-            became = self.ingestor.accept_file(stream, event.dataref or "", event_key=event.key)
+                return self.ingestor.accept_data(stream, event.data, event_key=event.key, taken_at=event.taken_at)
+            became = self.ingestor.accept_file(
+                stream, event.dataref or "", event_key=event.key, taken_at=event.taken_at
+            )
             if became is Submission.CHANGED:
                 return self.ingestor.accept_one_by_one(stream, event.dataref or "", event_key=event.key)
             return became

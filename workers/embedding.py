@@ -24,6 +24,7 @@ from common.features import FeatureBlock
 from common.ingest.accept import data_batch
 from common.resource_limits import limit_memory
 from common.settings import get_settings
+from common.sources.capture_time import CaptureTimes
 from common.sources.local import local_path
 from common.store.chunks import Finished
 from common.store.event_log import dead_letter
@@ -129,12 +130,13 @@ def extract(chunk: Chunk) -> FeatureBlock:
     extractor = context.extractor(chunk.feature_spec)
     extractor.require(chunk.feature_spec)
     source = chunk.source
+    taken = CaptureTimes(source.taken_at, source.time_source, source.still_times)
     batch_id = data_batch(source.uri)
     if batch_id is not None:
         data = context.store().batches.data(chunk.stream, batch_id)
         if data is None:
             raise BadSource(f"{source.uri}: the image of this camera event is no longer kept: send it again")
-        return extractor.extract_bytes(data, uri=source.uri)
+        return extractor.extract_bytes(data, uri=source.uri, taken=taken)
     return extractor.extract(
         local_path(source.uri, get_settings().roots),
         source.kind,
@@ -143,6 +145,7 @@ def extract(chunk: Chunk) -> FeatureBlock:
         start=chunk.start,
         stop=chunk.stop,
         names=source.names,
+        taken=taken,
     )
 
 

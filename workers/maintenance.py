@@ -67,6 +67,7 @@ def daily_check() -> None:
 
 @app.task(name=RETENTION_TASK)
 def retention() -> None:
-    """Forget events older than `SENTINEL_RETENTION_DAYS`; features and batch records run out by themselves."""
-    context.store().event_log.trim(get_settings().retention_days * _SECONDS_PER_DAY)
-    context.store().event_log.forget_trimmed()
+    """Forget events older than `SENTINEL_RETENTION_DAYS`; features and batch records expire by themselves."""
+    store = context.store()
+    store.event_log.trim(get_settings().retention_days * _SECONDS_PER_DAY, store.streams.latest_capture_times())
+    store.event_log.forget_trimmed()

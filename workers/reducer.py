@@ -5,20 +5,21 @@ celery -A workers.reducer worker -Q reduce
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from dataclasses import replace
 
 from common.baselines.storage import StoredBaseline
-from common.broker import REDUCE_TASK, app
+from common.broker import REDUCE_QUEUE, REDUCE_TASK, app
 from common.contracts.batches import BatchReport
-from common.contracts.dead_letters import DeadLetterKind
+from common.contracts.dead_letters import DeadLetterKind, RawTask
 from common.contracts.events import BatchCompleted, WindowFailed, WindowPassed
 from common.contracts.ids import check_stream_name
 from common.contracts.verdicts import Status, Verdict
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
-from common.errors import BadMessage, BaselineMismatch
+from common.errors import BadBaseline, BadMessage, BaselineMismatch, SentinelError, SettingsError
 from common.features import FeatureBlock
 from common.ingest.dispatch import dispatch_next
 from common.judging import JudgedWindow, Thresholds, judge_block
@@ -73,7 +74,11 @@ def move_on(stream: str) -> Committed:
     ready = streams.finished(stream, _CHUNKS_PER_COMMIT)
     if not ready:
         return Committed.DONE
-    stored = context.baselines().of_stream(stream)
+    try:
+        stored = context.baselines().of_stream(stream)
+    except (BadBaseline, SettingsError) as error:
+        report_waiting(stream, error)
+        return Committed.DONE
     ready = [admit(done, stored) for done in ready]
     try:
         before = WindowState.from_bytes(read.state) if read.state else WindowState()
@@ -86,6 +91,15 @@ def move_on(stream: str) -> Committed:
         context.store().event_log.bury(unreadable_window(stream, error, time.time()))
         log.warning("stream %s: its window starts anew: %s", stream, error)
         return commit(stream, stored, read, restarted(read), FrameBuffer(restarted(read).position), ready)
+
+
+def report_waiting(stream: str, error: SentinelError) -> None:
+    """Say once, as a dead letter, that `stream` waits for its baseline; it goes on by itself once that is put right."""
+    task = RawTask(name=REDUCE_TASK, queue=REDUCE_QUEUE, args="[]", kwargs=json.dumps({"stream": stream}))
+    reason = BadMessage(f"stream {stream!r} waits, its finished frames are kept: {error}")
+    letter = dead_letter(DeadLetterKind.TASK, stream, f"baseline of {stream}", reason, task)
+    if context.store().event_log.bury(letter):
+        log.error("%s", reason)
 
 
 def restarted(read: Window) -> WindowState:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left
 from enum import StrEnum
 
 from pydantic import Field
 
-from common.contracts.ids import Message, StreamName
+from common.contracts.ids import Message, StreamName, content_id
 from common.contracts.stored import Fields, StoredMessage
 from common.features import TimeSource
 
@@ -46,7 +47,22 @@ class FeatureSpec(Message):
     precision: str
     decode_pipeline: str = Field(description="name and version of what turns bytes into pixels")
     sensors: str = Field(description="version and names of the camera-quality sensors")
-    sample_fps: float | None = Field(gt=0, description="frames a second; None: every frame")
+    sample_fps: float | None = Field(gt=0, description="frames per second; None: every frame")
+
+    def digest(self, *beside: str) -> bytes:
+        """Return 16 bytes that are equal for equal specs and equal texts `beside` them.
+
+        Stored windows carry this digest, so it is computed over the JSON of
+        version 0.1, whatever the fields are called now.
+        """
+        fields = self.model_dump()
+        fields["route"] = fields.pop("decode_pipeline")
+        ordered = {name: fields[name] for name in _SPEC_ORDER}
+        text = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False)
+        return bytes.fromhex(content_id(text, *beside)[:32])
+
+
+_SPEC_ORDER = ("backbone", "weights", "precision", "route", "sensors", "sample_fps")
 
 
 class Chunk(StoredMessage):

@@ -31,6 +31,7 @@ class EventLog:
         self.client = client
         self._max_events = max_events
         self._bury = load_script(client, "bury")
+        self._trim = load_script(client, "trim_events")
 
     def announce(self, event: Event) -> None:
         self.client.xadd(keys.EVENTS, event.to_fields(), maxlen=self._max_events, approximate=True)  # type: ignore[arg-type]
@@ -60,10 +61,20 @@ class EventLog:
         pipe.hdel(keys.DEAD_IDS, letter.id)
         pipe.execute()
 
-    def trim(self, seconds: float) -> None:
-        """Forget events older than `seconds`. Dead letters stay until somebody drops them."""
-        oldest = int((time.time() - seconds) * 1000)
-        self.client.xtrim(keys.EVENTS, minid=f"{max(0, oldest)}-0", approximate=False)
+    def trim(self, seconds: float, latest: Mapping[str, float]) -> int:
+        """Forget events older than `seconds`; return how many. Dead letters stay until somebody drops them.
+
+        Parameters
+        ----------
+        latest : stream -> its latest capture time, seconds since the epoch: verdicts on the stream age by it, all
+            other events by the wall clock
+        """
+        at, forgotten = "-", 0
+        clocks = json.dumps(dict(latest))
+        while at:
+            end, count = self._trim(keys=[keys.EVENTS], args=[at, _PAGE, time.time(), seconds, clocks])
+            at, forgotten = text(end), forgotten + int(count)
+        return forgotten
 
     def forget_trimmed(self) -> None:
         """Forget the ids of dead letters that are no longer kept, because there were too many after them."""

@@ -206,6 +206,14 @@ class StreamStore:
         """Return whether a batch of this stream was ever accepted."""
         return self.client.zscore(keys.STREAMS, stream) is not None
 
+    def latest_capture_times(self) -> dict[str, float]:
+        """Return, for each stream that has one, the latest capture time that was judged, seconds since the epoch."""
+        names = self.names()
+        pipe = self.client.pipeline(transaction=False)
+        for name in names:
+            pipe.hget(keys.stream_key(name, "window"), "taken_to")
+        return {name: float(at) for name, at in zip(names, pipe.execute(), strict=True) if at is not None}
+
     def pending(self, stream: str) -> int:
         """Return how many chunks of the stream have not entered its window yet."""
         return int(self.client.zcard(keys.stream_key(stream, "pending")))

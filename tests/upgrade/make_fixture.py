@@ -18,6 +18,7 @@ Written are `state.tar.xz` (baselines, champions, the embedded Redis' append-onl
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.metadata
 import json
 import platform
@@ -35,12 +36,17 @@ _LIBRARIES = ("numpy", "scipy", "opencv-python-headless", "av", "openvino", "ker
 
 
 def processor() -> str:
-    """Return the processor's name: last digits of features depend on its instructions."""
+    """Return the processor's model and a digest of its instructions: last digits of features depend on them.
+
+    The name alone will not do: virtual machines call quite different processors by one name.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    told = dict(reversed([[part.strip() for part in line.split(":", 1)] for line in lines if ":" in line]))
+    flags = hashlib.blake2b(told.get("flags", "").encode(), digest_size=8).hexdigest()
+    return " ".join([told.get("model name", ""), told.get("cpu family", ""), told.get("model", ""), flags])
 
 
 def libraries() -> dict[str, str]:

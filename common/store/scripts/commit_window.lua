@@ -1,6 +1,6 @@
 -- Move finished chunks from a stream's order into its window, with the verdicts that follow. All or nothing.
 --
--- KEYS[1] window     hash: version, state, at, verdict (the latest, as JSON)
+-- KEYS[1] window     hash: version, state, at, verdict (the latest, as JSON), taken_to (the latest capture time judged)
 -- KEYS[2] pending    sorted set: chunk id -> order
 -- KEYS[3] events     Stream of events
 -- KEYS[4] evidence   list: `event id|capture time` of the FAILs whose evidence is kept, oldest first
@@ -78,6 +78,10 @@ end
 local blob = 3
 for _, row in ipairs(plan.verdicts) do
     redis.call('HSET', KEYS[1], 'verdict', row.verdict)
+    if type(row.taken_to) == 'number' then
+        local latest = tonumber(redis.call('HGET', KEYS[1], 'taken_to') or row.taken_to)
+        redis.call('HSET', KEYS[1], 'taken_to', string.format('%.3f', math.max(latest, row.taken_to)))
+    end
     if row.failed then
         blob = blob + 1
         redis.call('SET', plan.prefix.evidence .. row.event.id, ARGV[blob], 'EX', plan.retention)
