@@ -71,8 +71,8 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-settings-table: install  ## print the README's table of settings
-	$(BIN)/python -m sentinel.cli.settings_table
+settings-table: install  ## bring the table of settings in docs/settings.md up to date
+	$(BIN)/python -m sentinel.cli.settings_table docs/settings.md
 
 lock: install    ## pin the newest versions that fit (needs uv)
 	$(BIN)/python -m pip install --quiet uv
