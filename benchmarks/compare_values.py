@@ -19,8 +19,8 @@ RENAMED: Mapping[str, str] = {
     "sensor_floors": "minimum_effects",
     "usual": "reference_median",
 }
-"""Fields of verdicts and arrays of baselines that the newer version calls otherwise, old name -> new name. A field that is not named here and
-is gone is a difference."""
+"""Fields of verdicts and arrays of baselines that the newer version calls otherwise, old name -> new name. A name that
+is not listed here and is gone is a difference."""
 
 _MOST_SHOWN = 12  # differences of one verdict
 
