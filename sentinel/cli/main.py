@@ -258,7 +258,7 @@ def demo(
 
 @app.command()
 def bridge() -> None:
-    """Turn camera events and FAILs into tasks. One of the processes of `sentinel up`."""
+    """Turn camera events into tasks. One of the processes of `sentinel up`."""
     from common.ingest.accept import Ingestor
     from producers.camera_events import CameraEvents
     from sentinel.stack.local import open_store
@@ -269,10 +269,24 @@ def bridge() -> None:
     store = open_store(settings)
     ingestor = Ingestor(settings, store)
     try:
-        logging.getLogger("sentinel").info("bridge: reading sentinel:ingest and sentinel:events")
+        logging.getLogger("sentinel").info("bridge: reading sentinel:ingest")
         CameraEvents(store, ingestor).run(stop)
     finally:
         ingestor.close()
+
+
+@app.command("retrain-trigger")
+def retrain_trigger() -> None:
+    """Ask for retrainings after FAILs. One of the processes of `sentinel up`."""
+    from consumers.retrain_trigger import RetrainTrigger
+    from sentinel.stack.local import open_store
+
+    settings = get_settings()
+    start_logging(settings)
+    stop = stop_on_signals()
+    store = open_store(settings)
+    logging.getLogger("sentinel").info("retrain trigger: reading sentinel:events")
+    RetrainTrigger(store).run(stop)
 
 
 @app.command()

@@ -224,6 +224,7 @@ def process_specs(settings: Settings, redis_url: str, flower: tuple[str, int]) -
         feeder("beat", [*celery, "-A", "producers.schedule", "beat"]),
         feeder("bridge", [*sentinel, "bridge"]),
         feeder("watch", [*sentinel, "watch"]),
+        feeder("retrain-trigger", [*sentinel, "retrain-trigger"]),
         feeder("flower", [*celery, "-A", "common.broker", "flower", f"--address={flower[0]}", f"--port={flower[1]}"]),
     ]
 
