@@ -82,7 +82,7 @@ def load_all(
 
 
 def _load(clip: Path, settings: Settings, cache: Path) -> Footage:
-    extractor = Extractor(load_backbone(settings), Limits())
+    extractor = Extractor(load_backbone(settings, None), Limits())
     info = probe(clip, SourceKind.VIDEO, extractor.limits)
     # Sampling and windows that `baseline build` would choose if the first half were a file of its own.
     half = replace(info, duration=info.duration / 2, frames=max(1, info.frames // 2))

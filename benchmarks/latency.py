@@ -47,7 +47,7 @@ import numpy as np, psutil
 from common.settings import Settings
 import workers.embedding
 from common.backbones import load_backbone
-backbone = load_backbone(Settings(_env_file=None, weights=sys.argv[1], device="cpu"))
+backbone = load_backbone(Settings(_env_file=None, weights=sys.argv[1], device="cpu"), None)
 backbone.embed(np.zeros((1, 224, 224, 3), np.uint8))
 print(json.dumps(psutil.Process().memory_info().rss / 1e6))
 """
@@ -100,7 +100,7 @@ def measure(folder: Path, weights: str, runs: int) -> Latencies:
     record(batch, seconds=_FRAMES / _FPS, fps=_FPS, seed=2)
     record(part, seconds=_LONG_PART_SECONDS, fps=_FPS, seed=3, width=160, height=90)
     long = repeated(part, folder / "long.mp4", _LONG_HOURS * 3600 // _LONG_PART_SECONDS)
-    extractor = Extractor(load_backbone(Settings(_env_file=None, weights=weights)), Limits())
+    extractor = Extractor(load_backbone(Settings(_env_file=None, weights=weights), None), Limits())
     pipeline = []
     for _ in range(runs):
         began = time.perf_counter()

@@ -20,7 +20,7 @@ NO_SPEC = FeatureSpec(backbone="-", weights="-", precision="-", decode_pipeline=
 
 def cpu_backbone(weights: str, threads: int = 1) -> Backbone:
     """Return the default backbone, whatever the environment says."""
-    return load_backbone(Settings(_env_file=None, weights=weights, device="cpu", threads=threads))
+    return load_backbone(Settings(_env_file=None, weights=weights, device="cpu", threads=threads), None)
 
 
 def fit(

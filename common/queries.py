@@ -51,7 +51,9 @@ class ModelStatus(Message):
         description="end of the cool-down: when the next retraining may start, seconds since the epoch; None: no FAIL "
         "waits"
     )
-    held: Hold | None = Field(description="what keeps it from being retrained; None: nothing does")
+    held: Hold | None = Field(
+        description="a person's choice of version, which no retraining changes before its release"
+    )
     retraining: RetrainReport | None = Field(description="the last report of the retraining that runs; None: none runs")
 
 

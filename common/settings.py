@@ -76,9 +76,14 @@ class Settings(BaseSettings):
     # Model and device
     backbone: str = Field(
         "mobilenet_v2",
-        description="embedding model: a keras.applications name, .keras or .onnx file, SavedModel, hf:owner/name",
+        description="embedding model of `baseline build`: a keras.applications name, .keras or .onnx file, SavedModel, "
+        "hf:owner/name; elsewhere unset: the baseline's",
     )
-    weights: str = Field("imagenet", description="`imagenet` (Keras downloads), a weights file, or `random:SEED`")
+    weights: str = Field(
+        "imagenet",
+        description="weights of `baseline build`: `imagenet` (Keras downloads), a file, or `random:SEED`; elsewhere "
+        "unset: the baseline's, by their digest from the cache",
+    )
     pixels: Literal["0..255", "0..1", "-1..1", "imagenet"] | None = Field(
         None, description="how a model file wants its pixels; unset: ONNX imagenet, Keras 0..255, a hub model says it"
     )

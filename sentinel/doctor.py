@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from common.contracts.batches import FeatureSpec
 from common.contracts.ids import Message
 from common.errors import BadSource, SentinelError
 from common.settings import Settings, given_variables, unknown_settings
@@ -167,12 +168,17 @@ def _disk(settings: Settings) -> str:
 def _baseline(settings: Settings) -> str:
     from common.baselines.storage import find_baseline, load_baseline
 
-    names = [settings.baseline] if settings.baseline else []
-    names += [table.baseline for table in stream_config(settings).streams.values() if table.baseline]
+    names = _baselines_set(settings)
     if not names:
         return "none set: `sentinel baseline build FILES --name NAME`, then SENTINEL_BASELINE=NAME"
-    found = [load_baseline(find_baseline(name, settings.baselines_dir)) for name in dict.fromkeys(names)]
+    found = [load_baseline(find_baseline(name, settings.baselines_dir)) for name in names]
     return ", ".join(f"{stored.baseline.name} {stored.id[:12]}" for stored in found)
+
+
+def _baselines_set(settings: Settings) -> list[str]:
+    """Return the names of the baselines that the settings and sentinel.toml give to streams, each once."""
+    names = [settings.baseline, *(table.baseline for table in stream_config(settings).streams.values())]
+    return list(dict.fromkeys(name for name in names if name))
 
 
 def _streams(settings: Settings) -> str:
@@ -204,5 +210,16 @@ def _names(_: Settings) -> str:
 def _backbone(settings: Settings) -> str:
     from common.backbones import load_backbone
 
-    backbone = load_backbone(settings)
-    return f"{backbone.name}, weights {backbone.weights_digest[:12]}, {backbone.precision}"
+    loaded = [load_backbone(settings, spec) for spec in _feature_specs(settings)]
+    return "; ".join(f"{b.name}, weights {b.weights_digest[:12]}, {b.precision}" for b in loaded)
+
+
+def _feature_specs(settings: Settings) -> list[FeatureSpec | None]:
+    """Return the feature specs of the baselines that are set, else of all that are kept; [None]: there is none yet."""
+    from common.baselines.storage import find_baseline, list_baselines, read_manifest
+
+    folders = [find_baseline(name, settings.baselines_dir) for name in _baselines_set(settings)]
+    folders = folders or list_baselines(settings.baselines_dir)
+    specs = [read_manifest(folder).manifest.feature_spec for folder in folders]
+    distinct = {(spec.backbone, spec.weights, spec.precision): spec for spec in specs}
+    return list(distinct.values()) or [None]

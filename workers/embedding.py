@@ -44,7 +44,9 @@ def warm_up(**_: object) -> None:
     """Load the backbone when the process starts, not with its first chunk; if that fails, each chunk will say why."""
     limit_memory(get_settings().max_memory_mb)
     try:
-        context.extractor(context.default_precision())
+        spec = context.default_feature_spec()
+        if spec is not None:
+            context.extractor(spec)
     except Exception:
         log.exception("the backbone does not load; chunks will be refused until it does")
 
@@ -125,7 +127,7 @@ def too_slow(chunk: Chunk) -> BadSource:
 
 def extract(chunk: Chunk) -> FeatureBlock:
     """Return the features of `chunk`, made by its feature spec or not at all."""
-    extractor = context.extractor(chunk.feature_spec.precision)
+    extractor = context.extractor(chunk.feature_spec)
     extractor.require(chunk.feature_spec)
     source = chunk.source
     taken = CaptureTimes(source.taken_at, source.time_source, source.still_times)

@@ -46,7 +46,7 @@ def build(
     settings = get_settings().model_copy(update=chosen)
     paths = [path for source in sources for path in find_sources(source)]
     err.print(f"backbone {settings.backbone}, weights {settings.weights}")
-    extractor = Extractor(load_backbone(settings), Limits.from_settings(settings))
+    extractor = Extractor(load_backbone(settings, None), Limits.from_settings(settings))
     with frame_progress() as progress:
         stored = build_baseline(paths, name, target, extractor, settings, progress)
     manifest = stored.baseline.to_manifest()

@@ -7,7 +7,8 @@ import json
 import typer
 
 from common.contracts.models import ChampionRecord
-from common.models import registry
+from common.models.registry import promote_by_hand, roll_back
+from common.models.registry import release as release_model
 from common.settings import get_settings
 from sentinel.cli.console import JsonOption, columns, out, print_json
 from sentinel.cli.streams import clock, number
@@ -29,49 +30,45 @@ def list_(as_json: JsonOption = False) -> None:
     if not history:
         out.print("no champions yet: the first footage of a stream registers its baseline's model")
         return
-    columns(
-        ["model", "version", "since", "gain, dB", "loss, dB", "baseline", "why"],
-        [_row(record) for record in history],
-        cut=(0, 6),
-    )
+    rows = [
+        [r.model, f"v{r.version}", clock(r.created_at), number(r.gain_db), number(r.loss_db), r.baseline_id[:12],
+         r.reason]
+        for r in history
+    ]  # fmt: skip
+    columns(["model", "version", "since", "gain, dB", "loss, dB", "baseline", "why"], rows, cut=(0, 6))
     for hold in holds.values():
-        waiting = store.champions.waiting_count(hold.model)
         out.print(
             f"{hold.model} is held since {clock(hold.since)}: {hold.reason}. "
-            f"{waiting} FAILs wait, and none retrains it before `sentinel champions release {hold.model}`"
+            f"{store.champions.waiting_count(hold.model)} FAILs wait, and none retrains it before "
+            f"`sentinel champions release {hold.model}`"
         )
-
-
-def _row(r: ChampionRecord) -> list[str]:
-    figures = [number(r.gain_db), number(r.loss_db)]
-    return [r.model, f"v{r.version}", clock(r.created_at), *figures, r.baseline_id[:12], r.reason]
 
 
 @app.command()
 def promote(model: str, version: int, as_json: JsonOption = False) -> None:
-    """Make any version champion again, as a new entry in the history, and hold the model there."""
-    _show_choice(registry.promote_by_hand(open_store(get_settings()), model, version), as_json)
+    """Make an earlier version champion again, and hold the model there."""
+    _show(promote_by_hand(open_store(get_settings()), model, version), as_json)
 
 
 @app.command()
 def rollback(model: str, as_json: JsonOption = False) -> None:
     """Go one version further back, model and baseline together, and hold the model there."""
-    _show_choice(registry.roll_back(open_store(get_settings()), model), as_json)
+    _show(roll_back(open_store(get_settings()), model), as_json)
 
 
 @app.command()
 def release(model: str, as_json: JsonOption = False) -> None:
     """End the hold of a rollback or a promotion by hand: FAILs may retrain the model again."""
     store = open_store(get_settings())
-    registry.release(store, model)
+    release_model(store, model)
     waiting = store.champions.waiting_count(model)
     if as_json:
-        print_json(json.dumps({"model": model, "waiting_fails": waiting}))
+        print_json(json.dumps({"model": model, "held": False, "waiting_fails": waiting}))
     else:
         out.print(f"{model} is released: {waiting} FAILs wait for a retraining")
 
 
-def _show_choice(record: ChampionRecord, as_json: bool) -> None:
+def _show(record: ChampionRecord, as_json: bool) -> None:
     if as_json:
         print_json(record.to_json())
         return

@@ -77,7 +77,7 @@ def judge(source: Path, baseline: str, settings: Settings) -> CheckResult:
         raise SettingsError("no baseline: give --baseline NAME or set SENTINEL_BASELINE; see `sentinel baseline list`")
     stored = load_baseline(find_baseline(baseline, settings.baselines_dir))
     paths = find_sources(source)
-    backbone = load_backbone(settings, stored.baseline.feature_spec.precision)
+    backbone = load_backbone(settings, stored.baseline.feature_spec)
     extractor = Extractor(backbone, Limits.from_settings(settings))
     with frame_progress() as progress:
         return checking.check(paths, stored, extractor, settings, progress)

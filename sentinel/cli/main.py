@@ -25,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    check.check, sabotage.sabotage, stack.up, stack.demo, stack.bridge, stack.watch, stack.retrain_trigger,
+    check.check, sabotage.sabotage, stack.up, stack.demo, stack.bridge, stack.retrain_trigger, stack.watch,
     stack.doctor, streams.status, streams.events,
 ):  # fmt: skip
     app.command()(command)

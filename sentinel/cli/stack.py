@@ -1,4 +1,4 @@
-"""`sentinel up | demo | doctor`, and the processes `bridge`, `watch` and `retrain-trigger` that `up` starts."""
+"""`sentinel up | demo | doctor`, and the processes `bridge` and `watch` that `up` starts."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def doctor(as_json: JsonOption = False) -> None:
 
 
 def bridge() -> None:
-    """Turn camera events into tasks. One of the processes of `sentinel up`."""
+    """Accept what cameras write to sentinel:ingest. One of the processes of `sentinel up`."""
     from common.ingest.accept import Ingestor
     from producers.camera_events import CameraEvents
     from sentinel.stack.local import open_store
@@ -126,6 +126,19 @@ def bridge() -> None:
         CameraEvents(store, ingestor).run(stop)
     finally:
         ingestor.close()
+
+
+def retrain_trigger() -> None:
+    """Ask for retrainings after FAILs. One of the processes of `sentinel up`."""
+    from consumers.retrain_trigger import RetrainTrigger
+    from sentinel.stack.local import open_store
+
+    settings = get_settings()
+    start_logging(settings)
+    stop = stop_on_signals()
+    store = open_store(settings)
+    logging.getLogger("sentinel").info("retrain trigger: reading sentinel:events")
+    RetrainTrigger(store).run(stop)
 
 
 def watch() -> None:
@@ -143,19 +156,6 @@ def watch() -> None:
         watch_folder(settings, ingestor, stop)
     finally:
         ingestor.close()
-
-
-def retrain_trigger() -> None:
-    """Ask for retrainings after FAILs. One of the processes of `sentinel up`."""
-    from consumers.retrain_trigger import RetrainTrigger
-    from sentinel.stack.local import open_store
-
-    settings = get_settings()
-    start_logging(settings)
-    stop = stop_on_signals()
-    store = open_store(settings)
-    logging.getLogger("sentinel").info("retrain trigger: reading sentinel:events")
-    RetrainTrigger(store).run(stop)
 
 
 def start_logging(settings: Settings) -> None:

@@ -86,7 +86,7 @@ def _model_text(model: ModelStatus) -> str:
     if model.waiting_fails:
         parts.append(f"FAILs that wait: {model.waiting_fails}")
     if model.held is not None:
-        parts.append(f"held since {clock(model.held.since)} until `sentinel champions release {model.model}`")
+        parts.append(f"held since {clock(model.held.since)}, see `sentinel champions release`")
     elif model.due_at is not None and model.retraining is None:
         left = model.due_at - time.time()
         parts.append(f"next retraining from {clock(model.due_at)}" + (f" (in {left:.0f} s)" if left > 0 else " (now)"))

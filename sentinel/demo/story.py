@@ -137,7 +137,7 @@ def _build(golden: Path, settings: Settings) -> str:
     from common.extraction import Extractor
     from common.sources.local import Limits
 
-    extractor = Extractor(load_backbone(settings), Limits.from_settings(settings))
+    extractor = Extractor(load_backbone(settings, None), Limits.from_settings(settings))
     with frame_progress() as progress:
         stored = build_baseline([golden], MODEL, settings.baselines_dir / MODEL, extractor, settings, progress)
     return f"{stored.baseline.name}, id {stored.id[:12]}, weights {settings.weights}"

@@ -54,7 +54,7 @@ def extractor(tmp_path_factory: pytest.TempPathFactory) -> Extractor:
     own = OWN.model_copy(
         update={"state_dir": folder, "backbone": str(write_onnx(folder / "tiny.onnx")), "device": "cpu"}
     )
-    return Extractor(load_backbone(own), Limits())
+    return Extractor(load_backbone(own, None), Limits())
 
 
 @pytest.fixture(scope="module")

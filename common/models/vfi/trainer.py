@@ -29,8 +29,8 @@ _ROUNDING_ERROR = 1.0 / 12.0 / 255.0**2  # mean squared error of rounding to 8 b
 _AVERAGING = 8  # weights are averaged over about the last 1 / (1 + this) of the steps, because single steps are noisy
 _REPORT_EVERY = 10  # steps
 _FIRST_FIT_STEPS = 200  # of the first champion; steps and not seconds, so that every machine gets the same model
-_MAX_STEPS = 2000  # by then it has learned what it can
-_FEWEST = 2  # triplets of each kind to train on
+_MAX_STEPS = 2000  # more steps improve nothing
+_MIN_TRIPLETS = 2  # of each kind, to train on
 
 
 class InterpolatorTrainer:
@@ -54,15 +54,15 @@ class InterpolatorTrainer:
         seed: int,
         progress: Callable[[TrainingProgress], None],
     ) -> Challenger[Interpolator]:
-        """Fine-tune for at most `seconds`.
+        """Fine-tune for at most `seconds`; all triplets are used for training.
 
         Parameters
         ----------
-        champion : where the challenger starts from; it is not changed
-        drifted : (n, 3, h, w, 3) uint8, footage to get better on; none of it is held out here
-        replay : (m, 3, h, w, 3) uint8, golden footage not to get worse on; likewise
-        seconds : how long to take steps
-        seed : of the order in which triplets are seen
+        champion : the model to start from; not modified
+        drifted : (n, 3, h, w, 3) uint8, drifted footage to improve on
+        replay : (m, 3, h, w, 3) uint8, golden footage on which the model must not get worse
+        seconds : time limit of the training steps
+        seed : determines the choice and order of triplets
         progress : called every few steps
 
         Raises
@@ -70,10 +70,10 @@ class InterpolatorTrainer:
         BadSource
             If there are too few triplets to train on.
         """
-        if min(len(drifted), len(replay)) < _FEWEST:
+        if min(len(drifted), len(replay)) < _MIN_TRIPLETS:
             raise BadSource(
                 f"{len(drifted)} drifted and {len(replay)} golden frame triplets are too few to train on: "
-                f"at least {_FEWEST} of each are needed"
+                f"at least {_MIN_TRIPLETS} of each are needed"
             )
         run = _Run(champion.weights, drifted, replay, seed)
         run.take_steps(self.max_steps, seconds, progress)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from common.contracts.verdicts import Cause, Status
 from common.drift.baseline import Baseline
 from common.drift.feature_groups import MOTION, REPEATED, quality_columns_of, quality_minimum_effects, quality_names
-from common.drift.fitting import extend_baseline, fit_baseline
+from common.drift.fitting import fit_baseline
 from common.drift.judge import judge
 from common.drift.manifest import BaselineManifest
-from common.errors import BadBaseline, BadMessage, BaselineTooShort
+from common.errors import BadBaseline
 from common.features import FeatureBlock
-from tests.common.drift.footage import FEATURE_SPEC, RULE, fitted, footage
+from tests.common.drift.footage import FEATURE_SPEC, RULE, footage
 
 TILES = 16
 NAMES = (
@@ -120,40 +120,3 @@ def test_a_baseline_whose_arrays_do_not_fit_its_sensors_is_refused() -> None:
         Baseline.from_parts(manifest, arrays)
     with pytest.raises(BadBaseline, match="covers no clip"):
         Baseline.from_parts(manifest.model_copy(update={"clips": ()}), {})
-
-
-def test_each_clip_keeps_its_own_null() -> None:
-    night = footage(400, seed=2, noise=2.0)
-    both = fitted(footage(600, seed=1), night)
-    alone = fitted(footage(600, seed=1))
-    np.testing.assert_array_equal(both.segments[0].quality_bounds.distance, alone.segments[0].quality_bounds.distance)
-    assert [clip.frames for clip in both.to_manifest().clips] == [600, 400]
-
-
-def test_the_baseline_fails_hardly_any_of_its_golden_windows() -> None:
-    assert fitted(footage(600, seed=1)).null_false_alarms <= 0.02
-
-
-@pytest.mark.parametrize("frames", [1, 10, RULE.frames, 2 * RULE.frames - 1])
-def test_footage_too_short_is_refused_with_what_to_do(frames: int) -> None:
-    with pytest.raises(BaselineTooShort, match="SENTINEL_WINDOW_FRAMES lower"):
-        fitted(footage(frames, seed=1))
-
-
-def test_no_footage_and_broken_footage_are_refused() -> None:
-    with pytest.raises(BadBaseline, match="no golden clip"):
-        fitted()
-    broken = footage(300, seed=1)
-    broken.quality[7, 0] = np.nan
-    with pytest.raises(BadMessage, match="NaN"):
-        fitted(broken)
-
-
-def test_accepted_footage_follows_the_golden_clips_which_are_unchanged() -> None:
-    golden = fitted(footage(600, seed=1))
-    healed = extend_baseline(golden, [("accepted", footage(RULE.frames, seed=4, noise=1.5))])
-    assert [clip.golden for clip in healed.to_manifest().clips] == [True, False]
-    assert healed.segments[0] is golden.segments[0]
-    assert healed.digest != golden.digest
-    bounds = [segment.quality_bounds.distance for segment in healed.segments]
-    assert (bounds[1] > bounds[0]).all(), "borrowed bounds are widened"
