@@ -6,6 +6,7 @@ from common.errors import Backlogged
 from common.settings import Settings
 from common.store.client import connect
 from common.store.event_log import EventLog
+from common.store.heartbeats import Heartbeats
 from common.store.models import ChampionStore
 from common.store.streams import StreamStore
 
@@ -15,7 +16,7 @@ _BACKLOG_SHARE = 0.75  # of Redis' own bound: the rest is for finishing what was
 
 
 class Store:
-    """The three parts of what Sentinel keeps in Redis, over one connection pool."""
+    """The parts of what Sentinel keeps in Redis, over one connection pool."""
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.client = connect(url)
@@ -29,6 +30,7 @@ class Store:
             max_events=settings.max_events,
         )
         self.event_log = EventLog(self.client, max_events=settings.max_events)
+        self.heartbeats = Heartbeats(self.client)
         self.champions = ChampionStore(self.client, cooldown=settings.cooldown_seconds, max_events=settings.max_events)
 
     def require_room(self) -> None:

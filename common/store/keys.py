@@ -16,6 +16,7 @@ DUE = "sentinel:retrain:due"
 """Sorted set: model -> when its next retraining may start."""
 STREAM_PREFIX = "sentinel:{%s}:"
 MODEL_PREFIX = "sentinel:model:{%s}:"
+PROCESS_PREFIX = "sentinel:process:%s:"
 
 
 def stream_key(stream: str, *parts: str) -> str:
@@ -30,3 +31,8 @@ def stream_key(stream: str, *parts: str) -> str:
 def model_key(model: str, part: str) -> str:
     """Key of one model. Parts: `champion`, `history`, `fails`, `lease`, `rejections`."""
     return (MODEL_PREFIX % model) + part
+
+
+def process_key(process: str, part: str) -> str:
+    """Key of one process. Parts: `starts`, `instance:ID`, `exit`."""
+    return (PROCESS_PREFIX % process) + part
