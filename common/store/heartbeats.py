@@ -21,6 +21,7 @@ import socket
 import time
 import uuid
 from dataclasses import dataclass
+from typing import cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -102,10 +103,9 @@ class Heartbeat:
             self._client.zrem(keys.process_key(self._process, "starts"), self._id)
         self._client.close()
 
-    def fail(self, error: BaseException) -> None:
-        """Record that `error` ends this process."""
+    def fail(self, reason: str) -> None:
+        """Record that something went wrong that ends this process."""
         with contextlib.suppress(redis.RedisError):
-            reason = f"{type(error).__name__}: {error}"
             note_exit(self._client, self._process, self._id, pid=os.getpid(), code=None, reason=reason)
         self._client.close()
 
@@ -115,7 +115,7 @@ class Heartbeat:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, Exception):
-            self.fail(error)
+            self.fail(f"{type(error).__name__}: {error}")
         else:
             self.end()
 
@@ -157,7 +157,7 @@ class Heartbeats:
     def signs(self, process: str) -> Signs:
         """Return everything that is known of `process`."""
         known = self._client.zrange(keys.process_key(process, "starts"), 0, -1, withscores=True)
-        started = {text(start_id): float(at) for start_id, at in known}
+        started = {text(start_id): at for start_id, at in cast("list[tuple[bytes, float]]", known)}
         by_machine: dict[str, list[float]] = {}
         for start_id, at in started.items():
             by_machine.setdefault(start_id.rpartition(":")[0], []).append(at)

@@ -22,6 +22,7 @@ from rich.logging import RichHandler
 from common.contracts.verdicts import worst
 from common.errors import SentinelError
 from common.settings import Settings, get_settings, unknown_settings
+from common.store.client import without_password
 from sentinel.cli import baselines, streams
 from sentinel.cli.console import (
     EXIT_ERROR,
@@ -225,9 +226,10 @@ def up() -> None:
 
 
 def say_when_ready(redis_url: str) -> None:
+    from common.processes import WORKERS
     from sentinel.stack.stack import wait_for_workers
 
-    missing = wait_for_workers(redis_url, {"embed", "reduce", "retrain"}, _READY_SECONDS)
+    missing = wait_for_workers(redis_url, set(WORKERS), _READY_SECONDS)
     err.print("ready" if not missing else f"[red]workers that do not answer: {', '.join(sorted(missing))}[/]")
 
 
@@ -238,7 +240,7 @@ def show_log_line(name: str, line: str) -> None:
 def show_stack(settings: Settings, info) -> None:  # type: ignore[no-untyped-def]
     rows = [
         ["drop footage into", f"{info.watch_dir}/<stream>/"],
-        ["Redis", info.redis_url],
+        ["Redis", without_password(info.redis_url)],
         ["Flower", info.flower_url + (" (with password)" if settings.flower_password else "")],
         ["logs", str(settings.state_dir.resolve() / "logs")],
         ["baseline", settings.baseline or "none yet: make one, then set SENTINEL_BASELINE and start again"],
@@ -258,12 +260,13 @@ def demo(
     raise typer.Exit(run_demo(video, keep))
 
 
-@app.command()
-def bridge() -> None:
-    """Turn camera events and FAILs into tasks. One of the processes of `sentinel up`."""
+@app.command("camera-events")
+def camera_events() -> None:
+    """Accept what cameras write to sentinel:ingest. One of the processes of `sentinel up`."""
     from common.ingest.accept import Ingestor
+    from common.store.heartbeats import Heartbeat
     from producers.camera_events import CameraEvents
-    from sentinel.stack.local import open_store
+    from sentinel.stack.local import open_store, redis_url
 
     settings = get_settings()
     start_logging(settings)
@@ -271,8 +274,9 @@ def bridge() -> None:
     store = open_store(settings)
     ingestor = Ingestor(settings, store)
     try:
-        logging.getLogger("sentinel").info("bridge: reading sentinel:ingest and sentinel:events")
-        CameraEvents(store, ingestor).run(stop)
+        logging.getLogger("sentinel").info("reading sentinel:ingest")
+        with Heartbeat(redis_url(settings), "camera-events") as heartbeat:
+            CameraEvents(store, ingestor).run(stop, heartbeat.beat)
     finally:
         ingestor.close()
 
@@ -281,7 +285,8 @@ def bridge() -> None:
 def watch() -> None:
     """Watch the folder and hand in what is dropped there. One of the processes of `sentinel up`."""
     from common.ingest.accept import Ingestor
-    from sentinel.stack.local import open_store
+    from common.store.heartbeats import Heartbeat
+    from sentinel.stack.local import open_store, redis_url
     from sentinel.stack.watch import watch_folder
 
     settings = get_settings()
@@ -290,9 +295,35 @@ def watch() -> None:
     store = open_store(settings)
     ingestor = Ingestor(settings, store)
     try:
-        watch_folder(settings, ingestor, stop)
+        with Heartbeat(redis_url(settings), "watch") as heartbeat:
+            watch_folder(settings, ingestor, stop, heartbeat.beat)
     finally:
         ingestor.close()
+
+
+@app.command("retrain-trigger")
+def retrain_trigger() -> None:
+    """Ask for a retraining once FAILs call for one. One of the processes of `sentinel up`."""
+    from consumers.retrain_trigger import RetrainTrigger
+
+    from common.store.heartbeats import Heartbeat
+    from sentinel.stack.local import open_store, redis_url
+
+    settings = get_settings()
+    start_logging(settings)
+    stop = stop_on_signals()
+    with Heartbeat(redis_url(settings), "retrain-trigger") as heartbeat:
+        RetrainTrigger(open_store(settings)).run(stop, heartbeat.beat)
+
+
+@app.command()
+def flower() -> None:
+    """Show queues and workers in a browser. One of the processes of `sentinel up`."""
+    from sentinel.stack.flower import run_flower
+
+    settings = get_settings()
+    start_logging(settings)
+    run_flower(settings)
 
 
 @app.command()

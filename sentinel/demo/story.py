@@ -21,8 +21,10 @@ from common.contracts.events import Event, EventType
 from common.contracts.models import ChampionRecord, RetrainReport
 from common.contracts.verdicts import Cause, Status, Verdict, worst
 from common.errors import SentinelError
+from common.processes import WORKERS
 from common.settings import Settings, get_settings
 from common.store import Store
+from common.store.client import without_password
 from sentinel.cli.console import err, out, table
 from sentinel.demo.footage import FAULTS, drop, prepare
 from sentinel.stack.stack import LocalStack, wait_for_workers
@@ -257,9 +259,9 @@ def _stack(settings: Settings, steps: list[Step]) -> Iterator[Store]:
             info = stack.start()
             tending = threading.Thread(target=stack.run, args=(stop,), daemon=True)
             tending.start()
-            if missing := wait_for_workers(info.redis_url, {"embed", "reduce", "retrain"}, _STEP_SECONDS):
+            if missing := wait_for_workers(info.redis_url, set(WORKERS), _STEP_SECONDS):
                 raise StoryWentOtherwise(f"workers that did not start: {', '.join(sorted(missing))}")
-            done(f"Redis {info.redis_url}, {len(stack.pids())} processes, Flower {info.flower_url}")
+            done(f"Redis {without_password(info.redis_url)}, {len(stack.pids())} processes, Flower {info.flower_url}")
         yield Store(info.redis_url, settings)
         stop.set()
         tending.join()

@@ -29,7 +29,7 @@ from common.contracts.verdicts import Verdict
 from common.drift.windows import WindowRule, WindowState
 from common.settings import Settings
 from common.store import Store, keys
-from sentinel.stack.stack import StackInfo, read_info
+from sentinel.stack.info import StackInfo, read_info
 from tests.chaos.world import CAMERA_STREAMS, FILE_STREAMS, SETTINGS, Feeder, Pool
 
 _ROLES = ("embed", "reduce", "retrain", "bridge", "watch", "beat", "redis")
