@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from common.broker import make_app
 from common.errors import BrokerUnavailable
@@ -17,6 +19,8 @@ from common.store import keys
 from common.store.ingest import offer
 from sentinel.stack import redis_server
 from sentinel.stack.redis_server import RedisServer, end_orphan, find_redis_server, free_port
+
+ONCE = Retry(NoBackoff(), 0)
 
 
 @pytest.fixture
@@ -29,9 +33,9 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 def test_without_a_password_nobody_gets_in(server: RedisServer) -> None:
     with pytest.raises(redis.AuthenticationError):
-        redis.Redis(port=server.port).ping()
+        redis.Redis(port=server.port, retry=ONCE).ping()
     with pytest.raises(redis.AuthenticationError):
-        redis.Redis(port=server.port, password="guess").ping()
+        redis.Redis(port=server.port, password="guess", retry=ONCE).ping()
     assert redis.Redis.from_url(server.url).ping()
 
 
