@@ -110,10 +110,10 @@ def measure(
             expected_frames=chunk_frames, starts=(0,), feature_spec=_RECIPE, received_at=0.0,
         )  # fmt: skip
         fed += 1
-        store.streams.register(batch)
-        (chunk,) = store.streams.release(stream, 8)
-        store.streams.count_delivery(chunk)
-        store.streams.finish(chunk, blocks[fed % len(blocks)])
+        store.batches.register(batch)
+        (chunk,) = store.batches.release(stream, 8)
+        store.chunks.count_delivery(chunk)
+        store.chunks.finish(chunk, blocks[fed % len(blocks)])
         began = time.perf_counter()
         move_on(stream)
         return time.perf_counter() - began

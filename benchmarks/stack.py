@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from common.contracts.batches import BatchReport
-from common.contracts.events import EventType
+from common.contracts.events import BatchCompleted
 from common.settings import Settings
 from common.store import Store
 from sentinel.stack.info import read_info
@@ -76,8 +76,8 @@ class Bench:
             # New events only: to read all of them again would take a good part of a core from the stack.
             for event in self.store.event_log.events(after=self._seen):
                 self._seen = event.entry_id
-                if event.type is EventType.BATCH_COMPLETE:
-                    self._complete.append(BatchReport.from_json(event.data))
+                if isinstance(event, BatchCompleted):
+                    self._complete.append(event.report)
             if len(self._complete) >= batches:
                 return self._complete[:batches]
             if time.monotonic() > deadline:

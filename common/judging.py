@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from common.baselines.storage import StoredBaseline
-from common.contracts.ids import content_id
 from common.contracts.verdicts import Status, Verdict
 from common.drift.confirmation import evidence_needed, follow
 from common.drift.frame_buffer import FrameBuffer
@@ -59,9 +58,7 @@ def judge_block(
     """
     rule = stored.baseline.rule
     # With another rule, too, a window starts anew: the frames that a longer one would reach back to are not kept.
-    state = state.of_feature_spec(
-        bytes.fromhex(content_id(stored.baseline.feature_spec.to_json(), rule.to_json())[:32])
-    )
+    state = state.of_feature_spec(stored.baseline.feature_spec.digest(rule.to_json()))
     enough = evidence_needed(
         thresholds.false_alarms_per_day, thresholds.p_value, rule.frames, stored.baseline.frames_per_second
     )

@@ -137,7 +137,9 @@ class Settings(BaseSettings):
     silent_hours: float = Field(
         24.0, gt=0, description="the daily check reports a stream that gave no frame for this long"
     )
-    retention_days: float = Field(7.0, gt=0, description="how long verdicts, events and batch records are kept")
+    retention_days: float = Field(
+        7.0, gt=0, description="how long verdicts (by capture time), other events and batch records are kept"
+    )
     remember_days: float = Field(
         90.0, gt=0, description="how long a file that was counted is known, should it still lie in its folder"
     )

@@ -25,11 +25,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from common import broker
 from common.contracts.batches import Submission
 from common.contracts.dead_letters import DeadLetterKind
-from common.contracts.events import FRAME_EVENT, EventType
+from common.contracts.events import FRAME_EVENT, WindowFailed
 from common.contracts.ids import Message, describe
-from common.contracts.verdicts import Verdict
 from common.errors import Backlogged, BadMessage, BrokerUnavailable, Refused, SentinelError
 from common.ingest.accept import Ingestor
+from common.sources.capture_time import parse_time
 from common.store import Store, keys
 from common.store.event_log import read_event
 from common.store.ingest import GroupReader, offer
@@ -65,6 +65,13 @@ class CameraEvent(BaseModel):
             raise ValueError(f"only {FRAME_EVENT} is taken here")
         return value
 
+    @field_validator("time")
+    @classmethod
+    def _a_time(cls, value: str | None) -> str | None:
+        if value is not None and parse_time(value) is None:
+            raise ValueError(f"{value!r:.40} is no RFC 3339 time, like 2026-11-24T06:15:00Z; leave it out if unknown")
+        return value
+
     @model_validator(mode="after")
     def _one_payload(self) -> Self:
         if (self.dataref is None) == (self.data is None):
@@ -79,6 +86,11 @@ class CameraEvent(BaseModel):
         if len(parts) > 1 and parts[0] == _STREAM_OF_SOURCE:
             parts = parts[1:]
         return "/".join(parts)
+
+    @property
+    def taken_at(self) -> float | None:
+        """When the frame was taken, seconds since the epoch, if the event says so."""
+        return parse_time(self.time) if self.time is not None else None
 
     @property
     def key(self) -> str:
@@ -181,8 +193,10 @@ class CameraEvents:
             event = CameraEvent.parse(fields)
             stream = event.stream
             if event.data is not None:
-                return self.ingestor.accept_data(stream, event.data, event_key=event.key)
-            became = self.ingestor.accept_file(stream, event.dataref or "", event_key=event.key)
+                return self.ingestor.accept_data(stream, event.data, event_key=event.key, taken_at=event.taken_at)
+            became = self.ingestor.accept_file(
+                stream, event.dataref or "", event_key=event.key, taken_at=event.taken_at
+            )
             if became is Submission.CHANGED:
                 return self.ingestor.accept_one_by_one(stream, event.dataref or "", event_key=event.key)
             return became
@@ -198,8 +212,8 @@ class CameraEvents:
     def _take_verdict(self, entry_id: str, fields: dict[str, bytes]) -> None:
         try:
             event = read_event(entry_id, fields)
-            if event.type is EventType.VERDICT_FAIL:
-                self.store.champions.note_fail(event.model, event.id, Verdict.from_json(event.data))
+            if isinstance(event, WindowFailed):
+                self.store.champions.note_fail(event.model, event.id, event.verdict)
         except BadMessage as error:
             self.ingestor.bury(
                 DeadLetterKind.EVENT, "", f"entry {entry_id}", error, RawEntry.of(fields), version=entry_id

@@ -18,7 +18,7 @@ from celery import Task
 
 from common.baselines.storage import StoredBaseline, save_baseline
 from common.broker import RETRAIN_TASK, app
-from common.contracts.events import EventType
+from common.contracts.events import ChallengerRejected, RetrainProgressed, RetrainStarted
 from common.contracts.models import ChampionRecord, RetrainReport
 from common.contracts.verdicts import Verdict
 from common.errors import SentinelError
@@ -27,7 +27,6 @@ from common.models.gate import Decision, decide
 from common.models.registry import promote
 from common.models.vfi.trainer import Challenger
 from common.settings import get_settings
-from common.store.event_log import event_of
 from workers import (
     context,
     dead_letters,  # noqa: F401, it listens to Celery's signals
@@ -56,10 +55,12 @@ class Progress:
             self._task.update_state(state=PROGRESS, meta=report.model_dump())
         if time.monotonic() - self._announced > _ANNOUNCE_EVERY_SECONDS:
             self._announced = time.monotonic()
-            self.announce(EventType.RETRAIN_PROGRESS, report)
+            self.announce(RetrainProgressed, report)
 
-    def announce(self, kind: EventType, report: RetrainReport) -> None:
-        context.store().event_log.announce(event_of(kind, model=self._model, message=report))
+    def announce(
+        self, event: type[RetrainStarted | RetrainProgressed | ChallengerRejected], report: RetrainReport
+    ) -> None:
+        context.store().event_log.announce(event.about(report, model=self._model))
 
     def report(self, stage: str, share: float, detail: str) -> RetrainReport:
         return RetrainReport(
@@ -84,7 +85,7 @@ def retrain(self: Task, model: str) -> str:
         if not fails:
             return "nothing waits"
         progress = Progress(self, model, len(fails))
-        progress.announce(EventType.RETRAIN_STARTED, progress.report("started", 0.0, ""))
+        progress.announce(RetrainStarted, progress.report("started", 0.0, ""))
         log.info("model %s: retraining for %d FAILs", model, len(fails))
         if champions.begin(model) > get_settings().max_deliveries:
             return reject(champion, fails, progress, "the worker died of it again and again: see its log")
@@ -144,7 +145,7 @@ def crown(
 
 def reject(champion: ChampionRecord, fails: dict[str, Verdict], progress: Progress, reason: str) -> str:
     """Keep the champion, say why, and let the next retraining of this model wait longer."""
-    progress.announce(EventType.CHALLENGER_REJECTED, progress.report("rejected", 1.0, reason))
+    progress.announce(ChallengerRejected, progress.report("rejected", 1.0, reason))
     context.store().champions.settle(champion.model, list(fails), "rejected")
     log.warning("model %s: challenger rejected, v%d stays: %s", champion.model, champion.version, reason)
     return f"rejected: {reason}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pydantic import Field
 
 from common.contracts.ids import Message
+from common.contracts.stored import StoredMessage
 
 
-class ChampionRecord(Message):
+class ChampionRecord(StoredMessage):
     """One version in a model's append-only history. Model and baseline are switched together."""
 
     model: str

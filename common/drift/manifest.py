@@ -7,6 +7,7 @@ from pydantic import Field
 from common.contracts.batches import FeatureSpec
 from common.contracts.ids import Message
 from common.drift.windows import WindowRule
+from common.features import TimeSource
 
 
 class ClipSummary(Message):
@@ -18,6 +19,11 @@ class ClipSummary(Message):
     null_windows: int = Field(ge=0, description="windows of the clip judged against the rest of it; 0: bounds borrowed")
     effective_windows: float = Field(ge=0, description="independent windows that the clip amounts to")
     golden: bool = Field(description="False: footage accepted by a promotion")
+    taken_from: float | None = Field(
+        None, description="capture time of its first frame, seconds since the epoch; None: unknown"
+    )
+    taken_to: float | None = Field(None, description="capture time of its last frame")
+    time_source: TimeSource = Field(TimeSource.UNKNOWN, description="how the capture times are known")
 
 
 class BaselineManifest(Message):

@@ -11,7 +11,7 @@ from common.drift.calibration import Compared, Null, null_of, widening
 from common.drift.feature_groups import between_frames, quality_columns_of, quality_minimum_effects, reference_medians
 from common.drift.manifest import ClipSummary
 from common.drift.statistics import sort_reference
-from common.features import FeatureBlock
+from common.features import FeatureBlock, TimeSource
 
 Array = npt.NDArray[np.float32]
 
@@ -23,6 +23,7 @@ EMBEDDING_MINIMUM_EFFECT = 0.15
 _SMALLEST_SPREAD = 1e-4
 # What a clip too short for a null of its own borrows from the golden ones is not its own: leave it more room.
 _BORROWED = 1.25
+_TIMES_DIFFER_SECONDS = 1.0  # capture times and times within the source; less is rounding
 
 
 @dataclass(frozen=True)
@@ -130,16 +131,27 @@ def _quality_pairs(block: FeatureBlock, between: Array, names: tuple[str, ...]) 
 
 
 def _summary(name: str, block: FeatureBlock, window: int, *, null_windows: int, golden: bool) -> ClipSummary:
-    # Times of several sources do not add up to a length.
-    seconds = float(block.times.max() - block.times.min()) if len(block.sources) == 1 else float(len(block))
     return ClipSummary(
         name=name,
         frames=len(block),
-        seconds=seconds,
+        seconds=_seconds(block),
         null_windows=null_windows,
         effective_windows=len(block) / window,
         golden=golden,
+        taken_from=block.capture_time(0),
+        taken_to=block.capture_time(-1),
+        time_source=block.least_reliable_time_source,
     )
+
+
+def _seconds(block: FeatureBlock) -> float:
+    """Return how many seconds of the camera's life a clip covers."""
+    # Times of several sources do not add up to a length.
+    seconds = float(block.times.max() - block.times.min()) if len(block.sources) == 1 else float(len(block))
+    # Stills have no times of their own, each counts as a second; where their capture times are known, those count.
+    taken = float(np.nanmax(block.taken_at) - np.nanmin(block.taken_at)) if block.capture_time(0) is not None else 0.0
+    reliable = block.least_reliable_time_source in {TimeSource.EVENT, TimeSource.EXIF, TimeSource.NAME}
+    return taken if reliable and taken - seconds > _TIMES_DIFFER_SECONDS else seconds
 
 
 def _bounds(

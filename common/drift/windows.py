@@ -26,6 +26,8 @@ from common.drift.confirmation import Run
 from common.errors import BadMessage
 
 _STATE = struct.Struct("<qqq?qqd16s")
+_FORMAT = 2
+"""First byte of a stored state. Format 1, which version 0.1 wrote, is the same numbers without it."""
 
 
 class WindowRule(Message):
@@ -68,15 +70,21 @@ class WindowState:
     def to_bytes(self) -> bytes:
         run = self.run or Run(0, 0, 0.0)
         failing = self.run is not None
-        return _STATE.pack(
+        return bytes([_FORMAT]) + _STATE.pack(
             self.position, self.opened, self.unjudged, failing, run.since, run.stop, run.evidence, self.feature_spec
         )
 
     @classmethod
     def from_bytes(cls, data: bytes) -> WindowState:
-        """Read what `to_bytes` wrote; raise `BadMessage` for anything else."""
+        """Read what `to_bytes` of this version or of 0.1 wrote; raise `BadMessage` for anything else."""
+        numbers = data if len(data) == _STATE.size else data[1:]
         try:
-            position, opened, unjudged, failing, since, stop, evidence, feature_spec = _STATE.unpack(data)
+            if len(data) > _STATE.size and data[0] != _FORMAT:
+                raise BadMessage(
+                    f"a stored window has format {data[0]}, this version reads up to {_FORMAT}: "
+                    "it was written by a newer version; upgrade this process"
+                )
+            position, opened, unjudged, failing, since, stop, evidence, feature_spec = _STATE.unpack(numbers)
         except struct.error as error:
             raise BadMessage(f"a stored window cannot be read: {error}") from error
         return cls(position, opened, unjudged, Run(since, stop, evidence) if failing else None, feature_spec)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 
 from common.baselines.storage import StoredBaseline
-from common.contracts.events import EventType
+from common.contracts.events import ChampionPromoted
 from common.contracts.models import ChampionRecord
 from common.errors import NotPromoted
 from common.store import Store
-from common.store.event_log import event_of
 
 
 def promote(
@@ -72,7 +71,7 @@ def roll_back(store: Store, model: str, version: int, reason: str) -> ChampionRe
 
 
 def _publish(store: Store, record: ChampionRecord, over: ChampionRecord) -> ChampionRecord:
-    event = event_of(EventType.CHAMPION_PROMOTED, model=record.model, message=record)
+    event = ChampionPromoted.about(record, model=record.model)
     if not store.champions.promote(record, over=over.version, announce=event):
         raise NotPromoted(f"model {record.model!r} was promoted by somebody else meanwhile: look again and retry")
     return record

@@ -18,7 +18,6 @@ from common.contracts.models import ChampionRecord
 from common.contracts.verdicts import Verdict
 from common.store import keys
 from common.store.client import load_script, text
-from common.store.event_log import event_fields
 
 _LEASE_SECONDS = 20.0
 _RENEW_SECONDS = 5.0  # three renewals may fail before somebody else may take over
@@ -56,7 +55,7 @@ class ChampionStore:
 
     def promote(self, record: ChampionRecord, *, over: int, announce: Event | None) -> bool:
         """Make `record` the champion if version `over` still is (0: none is); False if it was beaten to it."""
-        fields = [item for pair in event_fields(announce).items() for item in pair] if announce else []
+        fields = [item for pair in announce.to_fields().items() for item in pair] if announce else []
         return bool(
             self._promote(
                 keys=[keys.model_key(record.model, "champion"), keys.model_key(record.model, "history"), keys.EVENTS],

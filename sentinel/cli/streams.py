@@ -12,7 +12,7 @@ from pydantic import Field
 
 from common.contracts.batches import Chunk, SourceRequest, Submission
 from common.contracts.dead_letters import DeadLetter, DeadLetterKind, RawTask
-from common.contracts.events import Event, EventType
+from common.contracts.events import Event, WindowFailed, WindowPassed
 from common.contracts.ids import Message
 from common.contracts.verdicts import Remedy, Status, Verdict
 from common.errors import BadMessage, NotPromoted, SentinelError
@@ -127,15 +127,15 @@ def events(
 
 def summary(event: Event) -> str:
     """Say what an event says, on one line; `--json` has the whole of it."""
-    if event.type in {EventType.VERDICT_PASS, EventType.VERDICT_FAIL}:
-        verdict = Verdict.from_json(event.data)
+    if isinstance(event, WindowPassed | WindowFailed):
+        verdict = event.verdict
         why = f", {verdict.cause}" if verdict.cause else ""
         sure = ", confirmed" if verdict.confirmed else ""
         return (
             f"frames {verdict.start} to {verdict.stop}, score {verdict.drift_score:.2f}, "
             f"p {verdict.p_value:.2g}{why}{sure}"
         )
-    fields = json.loads(event.data)
+    fields = json.loads(event.message.to_json())
     shown = [
         f"{name} {value}" for name, value in fields.items() if isinstance(value, str | int | float) and value != ""
     ]
@@ -202,6 +202,8 @@ def retry(letter: DeadLetter, store: Store, ingestor) -> str:  # type: ignore[no
     from common import broker
     from producers.camera_events import RawEntry
 
+    if letter.kind is DeadLetterKind.STATE:
+        raise BadMessage("there is nothing to retry, its stream has gone on: drop this dead letter")
     if letter.kind is DeadLetterKind.CHUNK:
         result: Submission = ingestor.retry_chunk(Chunk.from_json(letter.original), letter.entry_id)
         return result.value

@@ -16,9 +16,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.contracts.batches import BatchReport
-from common.contracts.events import Event, EventType
-from common.contracts.models import ChampionRecord, RetrainReport
+from common.contracts.events import (
+    BatchCompleted,
+    ChallengerRejected,
+    ChampionPromoted,
+    Event,
+    RetrainProgressed,
+    RetrainStarted,
+    WindowFailed,
+    WindowPassed,
+)
 from common.contracts.verdicts import Cause, Status, Verdict, worst
 from common.errors import SentinelError
 from common.processes import WORKERS
@@ -78,18 +85,14 @@ class Story:
             time.sleep(0.1)
 
     def complete(self, path: Path) -> bool:
-        return any(
-            event.type is EventType.BATCH_COMPLETE and BatchReport.from_json(event.data).uri == str(path)
-            for event in self.events
-        )
+        return any(isinstance(event, BatchCompleted) and event.report.uri == str(path) for event in self.events)
 
     def verdicts(self, path: Path) -> list[Verdict]:
-        kinds = (EventType.VERDICT_PASS, EventType.VERDICT_FAIL)
-        verdicts = [Verdict.from_json(event.data) for event in self.events if event.type in kinds]
+        verdicts = [event.verdict for event in self.events if isinstance(event, WindowPassed | WindowFailed)]
         return [verdict for verdict in verdicts if verdict.sources == (str(path),)]
 
-    def count(self, kind: EventType) -> int:
-        return sum(event.type is kind for event in self.events)
+    def count(self, kind: type[Event]) -> int:
+        return sum(isinstance(event, kind) for event in self.events)
 
 
 def run_demo(video: Path | None, keep: Path | None) -> int:
@@ -130,7 +133,7 @@ def _tell(settings: Settings, folder: Path, video: Path | None, steps: list[Step
             done(_await_champion(story))
         with _step(steps, "same footage again") as done:
             done(_expect(story, settings, footage.again, Status.PASS))
-        if (number := story.count(EventType.RETRAIN_STARTED)) != 1:
+        if (number := story.count(RetrainStarted)) != 1:
             raise StoryWentOtherwise(f"there were {number} retrainings, and one was due")
 
 
@@ -178,18 +181,16 @@ def _expected_cause(path: Path) -> Cause | None:
 
 def _await_champion(story: Story) -> str:
     def show(event: Event) -> None:
-        if event.type in {EventType.RETRAIN_STARTED, EventType.RETRAIN_PROGRESS}:
-            report = RetrainReport.from_json(event.data)
+        if isinstance(event, RetrainStarted | RetrainProgressed):
+            report = event.report
             err.print(f"    {report.stage}: {report.progress:.0%} {report.detail} ({report.merged_fails} FAILs merged)")
-        if event.type is EventType.CHALLENGER_REJECTED:
-            raise StoryWentOtherwise(f"the challenger was rejected: {RetrainReport.from_json(event.data).detail}")
+        if isinstance(event, ChallengerRejected):
+            raise StoryWentOtherwise(f"the challenger was rejected: {event.report.detail}")
 
     for event in story.events:
         show(event)
-    story.wait_for("a new champion", lambda: story.count(EventType.CHAMPION_PROMOTED) > 0, show)
-    record = next(
-        ChampionRecord.from_json(event.data) for event in story.events if event.type is EventType.CHAMPION_PROMOTED
-    )
+    story.wait_for("a new champion", lambda: story.count(ChampionPromoted) > 0, show)
+    record = next(event.champion for event in story.events if isinstance(event, ChampionPromoted))
     return f"champion v{record.version}: {record.reason}"
 
 

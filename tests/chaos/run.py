@@ -23,9 +23,7 @@ from pathlib import Path
 import psutil
 import redis
 
-from common.contracts.batches import BatchReport
 from common.contracts.events import EventType
-from common.contracts.verdicts import Verdict
 from common.drift.windows import WindowRule, WindowState
 from common.settings import Settings
 from common.store import Store, keys
@@ -201,14 +199,10 @@ class Chaos:
         entered, dead_chunks = Counter[str](), 0
         for event in events:
             if event.type is EventType.BATCH_COMPLETE:
-                report = BatchReport.from_json(event.data)
+                report = event.report
                 entered[report.stream] += report.frames
                 dead_chunks += report.dead_chunks
-        verdicts = [
-            Verdict.from_json(event.data)
-            for event in events
-            if event.type in {EventType.VERDICT_PASS, EventType.VERDICT_FAIL}
-        ]
+        verdicts = [event.verdict for event in events if event.type in {EventType.VERDICT_PASS, EventType.VERDICT_FAIL}]
         places = Counter((verdict.stream, verdict.stop) for verdict in verdicts)
         windows = Counter(verdict.stream for verdict in verdicts)
         history = [record.version for record in self.store.champions.history("golden")]

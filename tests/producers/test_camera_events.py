@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 
 from common import broker
 from common.contracts.dead_letters import DeadLetterKind
-from common.contracts.events import EventType
+from common.contracts.events import WindowFailed, WindowPassed
 from common.contracts.verdicts import Status
 from common.errors import BadMessage
 from common.ingest.accept import Ingestor
 from common.settings import Settings
 from common.sources.local import Limits
 from common.store import Store, keys
-from common.store.event_log import event_of
 from common.store.ingest import GroupReader, offer
 from producers.camera_events import CameraEvent, CameraEvents, RawEntry
 from sentinel.stack.redis_server import RedisServer
@@ -164,9 +163,9 @@ def test_an_image_that_is_too_large_is_refused_by_its_header(
 
 
 def test_a_fail_waits_for_its_models_retraining_and_a_pass_does_not(bridge: CameraEvents, store: Store) -> None:
-    for status, kind in ((Status.FAIL, EventType.VERDICT_FAIL), (Status.PASS, EventType.VERDICT_PASS)):
+    for status, event in ((Status.FAIL, WindowFailed), (Status.PASS, WindowPassed)):
         said = verdict(status=status, stop=60 if status is Status.FAIL else 48)
-        store.event_log.announce(event_of(kind, model="dock", message=said, stream="dock", key=said.id))
+        store.event_log.announce(event.about(said, model="dock", stream="dock", key=said.id))
     bridge.step()
     assert [waiting.stop for waiting in store.champions.waiting("dock").values()] == [60]
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from common.broker import EMBED_TASK, make_app
-from common.contracts.batches import BatchReport, SourceKind
+from common.contracts.batches import SourceKind
 from common.contracts.dead_letters import DeadLetter, DeadLetterKind
 from common.contracts.events import Event, EventType
 from common.contracts.verdicts import Verdict
@@ -35,9 +35,7 @@ def events(stack: Running, stream: str, *kinds: EventType) -> list[Event]:
 
 
 def verdicts(stack: Running, stream: str) -> list[Verdict]:
-    return [
-        Verdict.from_json(event.data) for event in events(stack, stream, EventType.VERDICT_PASS, EventType.VERDICT_FAIL)
-    ]
+    return [event.verdict for event in events(stack, stream, EventType.VERDICT_PASS, EventType.VERDICT_FAIL)]
 
 
 def wait_for_batches(stack: Running, stream: str, count: int = 1) -> None:
@@ -93,7 +91,7 @@ def test_frames_named_by_camera_events_and_a_dropped_folder_of_them_give_the_sam
     by_event, by_folder = verdicts(stack, "cam7"), verdicts(stack, "folderdrop")
     assert by_event
     assert figures(by_event)[0] == figures(by_folder)[0]
-    reports = [BatchReport.from_json(e.data) for e in events(stack, "cam7", EventType.BATCH_COMPLETE)]
+    reports = [e.report for e in events(stack, "cam7", EventType.BATCH_COMPLETE)]
     assert sum(report.frames for report in reports) == FRAMES, "an event that came twice counts once"
 
 
@@ -105,7 +103,7 @@ def test_an_image_inside_an_event_counts_as_one_named_by_it(stack: Running, stil
     stack.store.client.xadd("sentinel:ingest", fields)  # type: ignore[arg-type]
     wait_for_batches(stack, "inline")
     (event,) = events(stack, "inline", EventType.BATCH_COMPLETE)
-    assert BatchReport.from_json(event.data).frames == 1
+    assert event.report.frames == 1
 
 
 def test_a_celery_client_may_hand_a_source_in_by_task_name(stack: Running) -> None:

@@ -10,7 +10,7 @@ import cv2
 import pytest
 
 from common import broker
-from common.contracts.batches import BatchReport, Submission
+from common.contracts.batches import Submission
 from common.contracts.dead_letters import DeadLetterKind, RawTask
 from common.contracts.events import EventType
 from common.errors import BadMessage, SettingsError
@@ -82,9 +82,9 @@ def test_features_made_for_another_baseline_end_as_a_dead_letter_and_block_nothi
     baseline = ingestor.baselines.of_stream("dock").baseline
     work = batch(frames=60, chunk_frames=60)
     assert work.feature_spec != baseline.feature_spec
-    store.streams.register(work)
+    store.batches.register(work)
     (chunk,) = work.chunks()
-    store.streams.finish(chunk, block(60, embedding=baseline.embedding_size + 1, quality=baseline.quality_size))
+    store.chunks.finish(chunk, block(60, embedding=baseline.embedding_size + 1, quality=baseline.quality_size))
     reducer.reduce("dock")
     assert store.streams.pending("dock") == 0
     (letter,) = store.event_log.dead_letters()
@@ -92,7 +92,7 @@ def test_features_made_for_another_baseline_end_as_a_dead_letter_and_block_nothi
     assert "another baseline" in letter.reason
     (event,) = store.event_log.events()
     assert event.type is EventType.BATCH_COMPLETE
-    assert BatchReport.from_json(event.data).dead_chunks == 1
+    assert event.report.dead_chunks == 1
 
 
 def test_a_chunk_that_kills_its_workers_ends_and_the_rest_of_its_batch_is_judged(
@@ -101,20 +101,20 @@ def test_a_chunk_that_kills_its_workers_ends_and_the_rest_of_its_batch_is_judged
     monkeypatch.setattr(embedding, "get_settings", lambda: ingestor.settings)
     baseline = ingestor.baselines.of_stream("dock").baseline
     work = batch(frames=100, chunk_frames=40).model_copy(update={"feature_spec": baseline.feature_spec})
-    store.streams.register(work)
+    store.batches.register(work)
     deadly, *others = work.chunks()
     for _ in range(ingestor.settings.max_deliveries):
-        store.streams.count_delivery(deadly)  # and the process was gone
+        store.chunks.count_delivery(deadly)  # and the process was gone
     embedding.finish(embedding.embed, deadly)
     for chunk in others:
         count = (chunk.stop or 100) - chunk.start
         features = block(count, start=chunk.start, embedding=baseline.embedding_size, quality=baseline.quality_size)
-        store.streams.finish(chunk, features)
+        store.chunks.finish(chunk, features)
     reducer.reduce("dock")
     (letter,) = store.event_log.dead_letters()
     assert "workers died or hung on frames 0 to 40" in letter.reason
     reports = [event for event in store.event_log.events() if event.type is EventType.BATCH_COMPLETE]
-    report = BatchReport.from_json(reports[0].data)
+    report = reports[0].report
     assert (report.frames, report.dead_chunks) == (60, 1)
 
 
@@ -123,8 +123,8 @@ def test_the_first_chunk_of_a_stream_is_sent_again_behind_a_backlog(
 ) -> None:
     impatient = ingestor.settings.model_copy(update={"stuck_seconds": -1.0})
     monkeypatch.setattr(maintenance, "get_settings", lambda: impatient)
-    store.streams.register(batch())
-    store.streams.release("dock", 8)
+    store.batches.register(batch())
+    store.batches.release("dock", 8)
     store.client.lpush("embed", "another stream's backlog")
     assert maintenance.sweep() == 1
     store.client.delete("embed")
@@ -194,7 +194,7 @@ def test_a_celery_clients_file_counts_again_once_its_content_is_another(
 
 def test_one_letter_is_retried_once_however_often_it_is_asked(ingestor: Ingestor, store: Store) -> None:
     work = batch()
-    store.streams.register(work)
+    store.batches.register(work)
     chunk = work.chunks()[0]
     assert ingestor.retry_chunk(chunk, "1-0") is Submission.ACCEPTED
     assert ingestor.retry_chunk(chunk, "1-0") is Submission.DUPLICATE

@@ -50,6 +50,7 @@ class SourceInfo:
     fps : frames a second, at least nominally
     duration : seconds
     frames : frames in all, at least 1
+    created_at : when the container says that it was recorded, seconds since the epoch; None: it does not say
     """
 
     kind: SourceKind
@@ -58,3 +59,4 @@ class SourceInfo:
     fps: float
     duration: float
     frames: int
+    created_at: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ from common.errors import BadSource
 from common.modalities.video.frame import STILLS_FPS, SourceInfo
 from common.modalities.video.stills import data_size, file_size
 from common.modalities.video.timeline import open_video, read_timeline, stream_fps
+from common.sources.capture_time import is_plausible, parse_time
 from common.sources.local import Limits, check_file, images_in
 
 # A header may promise any number of frames, and chunks are planned by it. The smallest packet of a frame that only
@@ -49,6 +51,21 @@ def _stills(kind: SourceKind, width: int, height: int, count: int) -> SourceInfo
     return SourceInfo(kind, width, height, STILLS_FPS, count / STILLS_FPS, count)
 
 
+# Matroska writes DATE, MP4 and QuickTime creation_time; Apple's key is the time with its zone.
+_CREATION_TAGS = ("com.apple.quicktime.creationdate", "creation_time", "date")
+
+
+def _created_at(tags: Mapping[str, str]) -> float | None:
+    lower = {name.lower(): value for name, value in tags.items()}
+    for tag in _CREATION_TAGS:
+        value = lower.get(tag, "")
+        # A bare year or day, as music players write it, is no capture time.
+        seconds = parse_time(value) if "T" in value or ":" in value else None
+        if seconds is not None and is_plausible(seconds):
+            return seconds
+    return None
+
+
 def _probe_video(path: Path, limits: Limits) -> SourceInfo:
     size = check_file(path, limits)
     with open_video(path, limits) as (container, stream):
@@ -56,6 +73,7 @@ def _probe_video(path: Path, limits: Limits) -> SourceInfo:
         duration = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
         duration = duration or (container.duration or 0) / av.time_base
         frames = stream.frames
+        created = _created_at({**container.metadata, **stream.metadata})
     if not width or not height:
         raise BadSource(
             f"{path} does not say how large its frames are, or more than SENTINEL_MAX_PIXELS ({limits.max_pixels}): "
@@ -69,4 +87,4 @@ def _probe_video(path: Path, limits: Limits) -> SourceInfo:
     if not frames:
         raise BadSource(f"{path} holds a header and no frames: it is cut short; send it again, whole")
     limits.check_length(str(path), frames, duration)
-    return SourceInfo(SourceKind.VIDEO, width, height, fps, duration, frames)
+    return SourceInfo(SourceKind.VIDEO, width, height, fps, duration, frames, created)
