@@ -96,9 +96,7 @@ def _usable(path: Path, setting: str, access: int, verb: str) -> str:
         return str(path)
     parent = _nearest_existing(path)
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise SentinelError(
-            f"{path} does not exist and cannot be made below {parent}: correct {setting}"
-        )
+        raise SentinelError(f"{path} does not exist and cannot be made below {parent}: correct {setting}")
     return f"{path} does not exist yet, `sentinel up` makes it"
 
 

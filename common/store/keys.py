@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 INGEST = "sentinel:ingest"
-"""Stream of camera events, written by anyone, read by the bridge."""
+"""Stream of camera events, written by cameras, read by the process camera-events."""
 EVENTS = "sentinel:events"
 """Stream of `contracts.Event`."""
 DEAD = "sentinel:dead"

@@ -27,7 +27,9 @@ def test_a_user_stays_and_the_password_of_the_url_itself_goes_first() -> None:
     assert with_password("redis://h", None) == "redis://h"
 
 
-@pytest.mark.parametrize("url", ["redis://:ab/c+d=@h:1/0", "redis://:12/3@h", "redis://:a?b@h", "redis://:a#b@h", "h:1"])
+@pytest.mark.parametrize(
+    "url", ["redis://:ab/c+d=@h:1/0", "redis://:12/3@h", "redis://:a?b@h", "redis://:a#b@h", "h:1"]
+)
 def test_a_password_that_breaks_the_url_is_named_as_the_cause_and_not_shown(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,8 +77,12 @@ def test_it_answers_under_its_own_names_with_its_password(guarded: int, host: st
         assert status(guarded, name, login="sentinel:guess") == 401
 
 
-@pytest.mark.parametrize("path", ["/", "/workers", "/tasks", "/api/workers", "/metrics", "/healthcheck", "/static/x.js"])
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:5555", "localhost.evil.example", "127.0.0.2", "10.0.0.1"])
+@pytest.mark.parametrize(
+    "path", ["/", "/workers", "/tasks", "/api/workers", "/metrics", "/healthcheck", "/static/x.js"]
+)
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:5555", "localhost.evil.example", "127.0.0.2", "10.0.0.1"]
+)
 def test_no_page_answers_under_another_name_even_with_the_password(guarded: int, path: str, host: str) -> None:
     assert status(guarded, host, path=path, login="sentinel:secret") == 421
 

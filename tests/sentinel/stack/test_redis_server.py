@@ -44,7 +44,8 @@ def test_without_a_password_nobody_gets_in(server: RedisServer) -> None:
     [
         ("CONFIG", "SET", "dir", "/tmp"), ("CONFIG", "GET", "*"), ("CONFIG", "REWRITE"), ("DEBUG", "SLEEP", "0"),
         ("MODULE", "LIST"), ("MODULE", "LOAD", "/tmp/x.so"), ("REPLICAOF", "127.0.0.1", "1"),
-        ("SLAVEOF", "127.0.0.1", "1"), ("MIGRATE", "127.0.0.1", "1", "key", "0", "10"), ("SHUTDOWN",), ("SHUTDOWN", "NOSAVE"),
+        ("SLAVEOF", "127.0.0.1", "1"), ("MIGRATE", "127.0.0.1", "1", "key", "0", "10"), ("SHUTDOWN",),
+        ("SHUTDOWN", "NOSAVE"),
         ("ACL", "SETUSER", "default", "+@all"), ("ACL", "LIST"), ("SYNC",), ("BGREWRITEAOF",), ("SAVE",), ("MONITOR",),
     ],
 )  # fmt: skip

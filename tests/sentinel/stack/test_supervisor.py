@@ -107,7 +107,13 @@ def test_what_processes_write_is_readable_by_this_user_alone(
 
 @pytest.mark.parametrize(
     ("written", "start", "last"),
-    [(b"", 0, ""), (b"\n \n", 0, ""), (b"a\nb\n\n", 0, "b"), (b"of an earlier run\n", 18, ""), (b"x\xff\n", 0, "x\ufffd")],
+    [
+        (b"", 0, ""),
+        (b"\n \n", 0, ""),
+        (b"a\nb\n\n", 0, "b"),
+        (b"of an earlier run\n", 18, ""),
+        (b"x\xff\n", 0, "x\ufffd"),
+    ],
 )
 def test_the_last_line_is_that_of_this_run(tmp_path: Path, written: bytes, start: int, last: str) -> None:
     (tmp_path / "a.log").write_bytes(written)
