@@ -20,7 +20,7 @@ from common.process_health import process_health
 from common.processes import PROCESSES
 from common.store.ingest import offer
 from sentinel.demo.footage import drop
-from tests.sentinel.conftest import World, start, wait_until
+from tests.sentinel.conftest import Running, World, start, wait_until
 
 
 def test_ctrl_c_ends_every_process_and_the_next_start_loses_nothing(world: World) -> None:
