@@ -21,9 +21,9 @@ def health_of(process: Process, signs: Signs) -> ProcessHealth:
     """Return how `process` is doing, going by what it and its supervisors left in Redis."""
     since = signs.now - _CRASH_SECONDS
     starts = max((sum(at > since for at in times) for times in signs.starts.values()), default=0)
-    current = [one for one in signs.instances if not _is_replaced(one, signs.instances)]
-    alive = [one for one in current if signs.now - one.beat_at <= process.late_after]
-    late = [one for one in current if one not in alive]
+    alive = [one for one in signs.instances if signs.now - one.beat_at <= process.late_after]
+    silent = [one for one in signs.instances if one not in alive]
+    late = [one for one in silent if not _is_replaced(one, signs.instances)]
     found = ProcessHealth(
         process=process.name,
         state=ProcessState.MISSING,
@@ -35,11 +35,11 @@ def health_of(process: Process, signs: Signs) -> ProcessHealth:
         why = f"started {starts} times in {_CRASH_SECONDS / 60:.0f} minutes"
         if signs.last_exit:
             why += f"; the last one {_how_it_ended(signs.last_exit)}"
-        newest = max(current, key=lambda one: one.started_at, default=None)
+        newest = max(signs.instances, key=lambda one: one.started_at, default=None)
         return _with(found, newest, state=ProcessState.CRASH_LOOPING, why=why)
     if late:
         worst = min(late, key=lambda one: one.beat_at)
-        why = _why_late(worst, len(current), signs.now)
+        why = _why_late(worst, len(alive) + len(late), signs.now)
         return _with(found, worst, state=ProcessState.LATE, since=worst.beat_at, why=why)
     if alive:
         return _with(found, alive[0], state=ProcessState.ALIVE)
@@ -48,7 +48,9 @@ def health_of(process: Process, signs: Signs) -> ProcessHealth:
 
 def _is_replaced(instance: Instance, others: tuple[Instance, ...]) -> bool:
     """Return whether another one was started on the same machine after the last heartbeat of `instance`."""
-    return any(one.host == instance.host and one.started_at > instance.beat_at for one in others)
+    return any(
+        one is not instance and one.host == instance.host and one.started_at > instance.beat_at for one in others
+    )
 
 
 def _without_heartbeat(found: ProcessHealth, signs: Signs) -> ProcessHealth:

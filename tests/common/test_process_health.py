@@ -42,6 +42,15 @@ def test_one_that_hangs_is_not_hidden_by_another_that_works() -> None:
     assert "100 s" in found.why
 
 
+def test_one_that_hangs_after_its_first_heartbeat_is_late_though_lifetimes_are_rounded_to_milliseconds() -> None:
+    assert health_of(EMBED, signs(instance(started=100, silent=100.001))).state is ProcessState.LATE
+
+
+def test_one_that_was_started_beside_another_does_not_replace_it() -> None:
+    found = health_of(EMBED, signs(instance(started=900, silent=4), instance(started=1, silent=1, pid=2)))
+    assert (found.state, found.instances) == (ProcessState.ALIVE, 2)
+
+
 def test_one_that_was_killed_and_started_again_is_not_late() -> None:
     found = health_of(EMBED, signs(instance(started=900, silent=200), instance(started=150, silent=1, pid=2)))
     assert (found.state, found.pid) == (ProcessState.ALIVE, 2)
