@@ -116,11 +116,19 @@ def run_stack(tree: Tree, folder: Path, load: Load) -> StackRun:
     """Bring a stack of `tree` up in `folder`, feed it, and return what came of it."""
     folder.mkdir(parents=True)
     watched = folder / "incoming"
+    # Each version reads its own of the two, and knows nothing of the other: 0.1 the variable, later ones the file.
+    config = folder / "sentinel.toml"
+    tables = [
+        f"[streams.{json.dumps(stream)}]\nbaseline = {json.dumps(str(path))}\n"
+        for stream, path in load.baselines.items()
+    ]
+    config.write_text("\n".join(tables), encoding="utf-8")
     environment = tree.environment(
         {
             **load.settings,
             "SENTINEL_WATCH_DIR": str(watched),
             "SENTINEL_BASELINE": str(load.small_baseline),
+            "SENTINEL_CONFIG": str(config),
             "SENTINEL_STREAM_BASELINES": json.dumps({stream: str(path) for stream, path in load.baselines.items()}),
             "SENTINEL_SETTLE_SECONDS": str(SETTLE_SECONDS),
             "SENTINEL_COOLDOWN_SECONDS": "86400",  # no retraining: it would take a core from what is measured

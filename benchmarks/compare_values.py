@@ -17,9 +17,10 @@ RENAMED: Mapping[str, str] = {
     "recipe": "feature_spec",
     "route": "decode_pipeline",
     "sensor_floors": "minimum_effects",
+    "usual": "reference_median",
 }
-"""Fields of verdicts that the newer version calls otherwise, old name -> new name. A field that is not named here and
-is gone is a difference."""
+"""Fields of verdicts and arrays of baselines that the newer version calls otherwise, old name -> new name. A name that
+is not listed here and is gone is a difference."""
 
 _MOST_SHOWN = 12  # differences of one verdict
 
@@ -90,15 +91,23 @@ def compare_arrays(base: Path, new: Path) -> Comparison:
     found.added |= ours - theirs
     for name in sorted(theirs & ours):
         left, right = _arrays(base / name), _arrays(new / name)
-        found.added |= {f"{name}/{key}" for key in set(right) - set(left)}
+        names = {key: key if key in right else _renamed_array(key) for key in left}
+        found.added |= {f"{name}/{key}" for key in set(right) - set(names.values())}
         for key, array in left.items():
-            if key not in right:
+            now = right.get(names[key])
+            if now is None:
                 found.differences.append(f"array {name}/{key} is gone")
-            elif array.dtype != right[key].dtype or not np.array_equal(array, right[key]):
+            elif array.dtype != now.dtype or not np.array_equal(array, now):
                 found.differences.append(f"array {name}/{key} is another")
             else:
                 found.same += 1
     return found
+
+
+def _renamed_array(name: str) -> str:
+    """Return what the newer version calls an array; arrays of a segment are named `NUMBER.COLUMN`."""
+    number, dot, column = name.rpartition(".")
+    return f"{number}{dot}{RENAMED.get(column, column)}"
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:

@@ -68,7 +68,7 @@ class Process:
         if isinstance(self.start, Command):
             return ["sentinel", self.name]
         if isinstance(self.start, Celery):
-            return ["celery", *self.start.arguments.split()]
+            return ["celery", *self.start.arguments.split(), f"--loglevel={settings.log_level}"]
         queue = self.start.queue
         processes = getattr(settings, self.start.processes) if self.start.processes else 1
         options = f"-Q {queue} -n {queue}@%h -c {processes} -O fair --without-mingle --without-gossip"
@@ -85,9 +85,7 @@ PROCESSES = (
     Process("embed", "makes features of frames", Worker("workers.embedding", "embed", "embed_processes"), WORKS_IT_OFF),
     Process("reduce", "judges windows", Worker("workers.reducer", "reduce"), WORKS_IT_OFF),
     Process("retrain", "fine-tunes and promotes models", Worker("workers.retraining", "retrain"), WORKS_IT_OFF),
-    Process(
-        "beat", "sends what is scheduled", Celery("-A producers.schedule beat -S producers.schedule:HeartbeatScheduler")
-    ),
+    Process("beat", "sends what is scheduled", Celery("-A producers.schedule beat")),
     Process(
         "camera-events", "accepts what cameras write to sentinel:ingest", Command(), late_after=_LATE_READING_SECONDS
     ),

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from common import broker
 from common.contracts.batches import Submission
 from common.contracts.dead_letters import DeadLetterKind
-from common.contracts.events import FRAME_EVENT, WindowFailed
+from common.contracts.events import FRAME_EVENT, SOURCE_EVENT, WindowFailed
 from common.contracts.ids import Message, describe
 from common.errors import Backlogged, BadMessage, BrokerUnavailable, Refused, SentinelError
 from common.ingest.accept import Ingestor
@@ -61,8 +61,8 @@ class CameraEvent(BaseModel):
     @field_validator("type")
     @classmethod
     def _known_type(cls, value: str) -> str:
-        if value != FRAME_EVENT:
-            raise ValueError(f"only {FRAME_EVENT} is taken here")
+        if value not in {FRAME_EVENT, SOURCE_EVENT}:
+            raise ValueError(f"only {FRAME_EVENT} and {SOURCE_EVENT} are taken here")
         return value
 
     @field_validator("time")
@@ -76,6 +76,8 @@ class CameraEvent(BaseModel):
     def _one_payload(self) -> Self:
         if (self.dataref is None) == (self.data is None):
             raise ValueError("an event carries exactly one of dataref (a file URI) and data (an encoded image)")
+        if self.type == SOURCE_EVENT and self.dataref is None:
+            raise ValueError(f"an event of type {SOURCE_EVENT} names its source by dataref")
         return self
 
     @property
@@ -194,11 +196,10 @@ class CameraEvents:
             stream = event.stream
             if event.data is not None:
                 return self.ingestor.accept_data(stream, event.data, event_key=event.key, taken_at=event.taken_at)
-            became = self.ingestor.accept_file(
-                stream, event.dataref or "", event_key=event.key, taken_at=event.taken_at
-            )
+            key = event.key if event.type == FRAME_EVENT else None
+            became = self.ingestor.accept_file(stream, event.dataref or "", event_key=key, taken_at=event.taken_at)
             if became is Submission.CHANGED:
-                return self.ingestor.accept_one_by_one(stream, event.dataref or "", event_key=event.key)
+                return self.ingestor.accept_one_by_one(stream, event.dataref or "", event_key=key)
             return became
         except (Refused, SentinelError) as error:
             if isinstance(error, BrokerUnavailable):

@@ -8,19 +8,18 @@ from pathlib import Path
 from pydantic import Field
 
 from common.baselines.storage import StoredBaseline
-from common.contracts.batches import SourceKind
 from common.contracts.ids import Message
 from common.contracts.verdicts import Cause, FrameTime, Remedy, Status, Verdict, worst
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
-from common.errors import BadSource, BaselineMismatch, WindowNotFull
+from common.errors import BaselineMismatch, WindowNotFull
 from common.extraction import Extractor
 from common.features import FeatureBlock
 from common.judging import Thresholds, judge_block
 from common.modalities.video.decode import probe
 from common.modalities.video.sampling import sampled_count
 from common.settings import Settings
-from common.sources.local import describe_kind, is_media
+from common.sources.local import describe_kind
 from sentinel.cli.console import FrameProgress
 
 STREAM = "check"
@@ -49,40 +48,6 @@ class CheckFailure(Message):
     status: str = "ERROR"
     error: str
     message: str
-
-
-def find_sources(path: Path) -> list[Path]:
-    """Return what `path` holds, in order: itself, or the videos and folders of images below it.
-
-    Images that lie beside videos are posters and thumbnails, not footage.
-
-    Raises
-    ------
-    BadSource
-        If there is nothing to judge.
-    """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise BadSource(f"{path} does not exist: name a video, an image, or a folder of them")
-    children = sorted(child for child in path.iterdir() if not child.name.startswith("."))
-    media = [child for child in children if child.is_file() and is_media(child)]
-    found = [child for child in media if describe_kind(child) is SourceKind.VIDEO]
-    if media and not found:
-        found = [path]  # images only: the folder is one batch
-    for child in children:
-        if child.is_dir():
-            found += _below(child)
-    if not found:
-        raise BadSource(f"{path} holds no videos or images: put the footage there")
-    return found
-
-
-def _below(folder: Path) -> list[Path]:
-    try:
-        return find_sources(folder)
-    except BadSource:
-        return []
 
 
 def check(

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from common.backbones import load_backbone
 from common.baselines.storage import StoredBaseline, find_baseline, load_baseline
-from common.errors import SentinelError
-from common.settings import Settings, unknown_settings
+from common.errors import BadSource, SentinelError
+from common.settings import Settings, given_variables, unknown_settings
+from common.sources.local import local_path
+from common.stream_config import config_path, stream_config
 from sentinel.doctor_redis import ADVICE, QUEUES, check_redis, examine_redis
 from sentinel.findings import Finding, look
 from sentinel.stack.local import settings_of_stack
@@ -45,13 +47,14 @@ def examine(settings: Settings) -> list[Finding]:
         look("watched folder", lambda: _readable(settings.watch_dir, "SENTINEL_WATCH_DIR")),
         look("state folder", lambda: _writable(settings.state_dir, "SENTINEL_STATE_DIR")),
         look("disk", partial(_disk, settings)),
+        look("streams", partial(_streams, settings)),
         look("baseline", partial(_baseline, settings)),
         look("backbone", partial(_backbone, settings)),
     ]
 
 
 def _names() -> str:
-    if unknown := unknown_settings(os.environ):
+    if unknown := unknown_settings(given_variables()):
         raise SentinelError("; ".join(unknown))
     return "all known"
 
@@ -114,9 +117,27 @@ def _disk(settings: Settings) -> str:
     return f"{free / 1e9:.0f} GB free"
 
 
+def _streams(settings: Settings) -> str:
+    """Look at the file that configures streams, and for the sources that beat hands in."""
+    path = config_path(settings)
+    if path is None:
+        return "all as the settings say: there is no sentinel.toml"
+    streams, wrong = stream_config(settings).streams, []
+    sources = {stream: table.source for stream, table in streams.items() if table.source is not None}
+    for stream, source in sources.items():
+        try:
+            if not local_path(source, settings.roots).exists():
+                wrong.append(f"source of stream {stream!r}: {source} does not exist")
+        except BadSource as error:
+            wrong.append(f"source of stream {stream!r}: {error}")
+    if wrong:
+        raise SentinelError(f"{path}: " + "; ".join(wrong))
+    return f"{path}: {len(streams)} configured, {len(sources)} with a schedule"
+
+
 def _stored_baselines(settings: Settings) -> list[StoredBaseline]:
     names = [settings.baseline] if settings.baseline else []
-    names += settings.stream_baselines.values()
+    names += [table.baseline for table in stream_config(settings).streams.values() if table.baseline]
     return [load_baseline(find_baseline(name, settings.baselines_dir)) for name in dict.fromkeys(names)]
 
 

@@ -27,10 +27,12 @@ from common.settings import get_settings
 from common.store.event_log import dead_letter
 from common.store.streams import Committed, FinishedChunk, JudgedEvent, Window, WindowEvent, WindowMoved
 from common.store.unreadable import unreadable_chunk, unreadable_window
+from common.stream_config import settings_of_stream
 from workers import (
     context,
     dead_letters,  # noqa: F401, it listens to Celery's signals
     maintenance,  # noqa: F401, its tasks run on this queue
+    scheduled,  # noqa: F401, its task too
 )
 
 log = logging.getLogger(__name__)
@@ -165,7 +167,7 @@ def fold(
     stored: StoredBaseline, stream: str, state: WindowState, frames: FrameBuffer, ready: list[FinishedChunk]
 ) -> tuple[WindowState, list[JudgedWindow]]:
     """Append the features of `ready` to the window and judge what falls due. Given-up chunks bring no frames."""
-    thresholds = Thresholds.of(get_settings())
+    thresholds = Thresholds.of(settings_of_stream(get_settings(), stream))
     judged: list[JudgedWindow] = []
     for done in ready:
         features = done.features if done.features is not None else empty_like(stored)

@@ -24,7 +24,9 @@ from common.contracts.verdicts import Verdict
 from common.errors import BadMessage
 
 FRAME_EVENT = "io.sentinel.frame.v1"
-"""Type of the events that cameras write to `sentinel:ingest`."""
+"""Type of the events that cameras write to `sentinel:ingest`: one named twice by two events is two frames."""
+SOURCE_EVENT = "io.sentinel.source.v1"
+"""Type of the events that name a whole source by `dataref`: whoever names it, the same content is counted once."""
 
 
 class EventType(StrEnum):

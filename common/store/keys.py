@@ -23,7 +23,7 @@ def stream_key(stream: str, *parts: str) -> str:
     """Key of one stream.
 
     Parts: `counter`, `pending`, `sent`, `cost`, `window`, `frames`, `batch:ID`, `chunk:ID`, `data:ID`,
-    `evidence:ID`, `folder:ID`.
+    `evidence:ID`, `folder:ID`, `handed-in`.
     """
     return (STREAM_PREFIX % stream) + ":".join(parts)
 

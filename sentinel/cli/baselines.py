@@ -35,8 +35,8 @@ def build(
     from common.backbones import load_backbone
     from common.baselines.build import build_baseline, check_name
     from common.extraction import Extractor
+    from common.sources.find import find_sources
     from common.sources.local import Limits
-    from sentinel.check import find_sources
 
     check_name(name)
     target = (out_dir or get_settings().baselines_dir) / name

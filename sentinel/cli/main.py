@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import os
 import signal
 import sys
 import threading
@@ -21,7 +20,7 @@ from rich.logging import RichHandler
 
 from common.contracts.verdicts import worst
 from common.errors import SentinelError
-from common.settings import Settings, get_settings, unknown_settings
+from common.settings import Settings, get_settings, given_variables, unknown_settings
 from common.store.client import without_password
 from sentinel.cli import baselines, streams
 from sentinel.cli.console import (
@@ -82,6 +81,7 @@ def check(
     from common.baselines.storage import find_baseline, load_baseline
     from common.errors import SettingsError
     from common.extraction import Extractor
+    from common.sources.find import find_sources
     from common.sources.local import Limits
     from sentinel import check as checking
     from sentinel.report import write_report
@@ -94,7 +94,7 @@ def check(
                 "no baseline: give --baseline NAME or set SENTINEL_BASELINE; see `sentinel baseline list`"
             )
         stored = load_baseline(find_baseline(name, settings.baselines_dir))
-        paths = checking.find_sources(source)
+        paths = find_sources(source)
         extractor = Extractor(
             load_backbone(settings, stored.baseline.feature_spec.precision), Limits.from_settings(settings)
         )
@@ -206,7 +206,7 @@ def up() -> None:
     from sentinel.stack.tail import LogTail
 
     settings = get_settings()
-    for unknown in unknown_settings(os.environ):
+    for unknown in unknown_settings(given_variables()):
         err.print(f"[yellow]{unknown}[/]")
     require_sound(settings)
     stop = stop_on_signals()

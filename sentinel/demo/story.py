@@ -213,6 +213,8 @@ def _step(steps: list[Step], name: str) -> Iterator[Callable[[str], None]]:
 @contextmanager
 def _environment(folder: Path) -> Iterator[Settings]:
     """Settings of the demo's own, in the environment, because the stack's processes read them there."""
+    config = folder / "sentinel.toml"
+    config.touch()  # an empty one: whatever the working directory has is for other streams
     own = {
         "SENTINEL_STATE_DIR": str(folder / "state"),
         "SENTINEL_WATCH_DIR": str(folder / "incoming"),
@@ -222,7 +224,7 @@ def _environment(folder: Path) -> Iterator[Settings]:
         "SENTINEL_SETTLE_SECONDS": "1.0",
         "SENTINEL_COOLDOWN_SECONDS": str(_COOLDOWN_SECONDS),
         "SENTINEL_RETRAIN_SECONDS": str(_RETRAIN_SECONDS),
-        "SENTINEL_STREAM_BASELINES": "{}",
+        "SENTINEL_CONFIG": str(config),
     }
     before = dict(os.environ)
     os.environ.pop("SENTINEL_REDIS_URL", None)  # the demo never touches a Redis that others use

@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, TypeAdapter
 from common.contracts.ids import Message
 from common.errors import SentinelError
 from common.settings import Settings
+from common.stream_config import config_path
 from sentinel.stack.private_files import write_private
 
 _FILE = "stack.json"
@@ -57,6 +58,8 @@ def told_settings(settings: Settings) -> dict[str, JsonValue]:
             told[name] = str(value.expanduser().resolve())
         elif name in _MAY_BE_PATHS and value and Path(value).exists():
             told[name] = str(Path(value).resolve())
+    if config := config_path(settings):
+        told["config"] = str(config)
     if "allowed_roots" in given:
         told["allowed_roots"] = [str(root.expanduser().resolve()) for root in settings.allowed_roots]
     return told

@@ -88,7 +88,7 @@ class Chaos:
     def _start_seconds(self, redis_url: str) -> None:
         """Start a second watcher of the same folder, a second bridge on the same Streams, and a second beat."""
         environment = {**self.environment, "SENTINEL_REDIS_URL": redis_url}
-        beat = ["-m", "celery", "-A", "producers.schedule", "beat", "-S", "celery.beat.Scheduler"]
+        beat = ["-m", "celery", "-A", "producers.schedule", "beat"]
         with (self.folder / "seconds.log").open("ab") as log:
             for command in (["-m", "sentinel", "watch"], ["-m", "sentinel", "bridge"], beat):
                 process = subprocess.Popen([sys.executable, *command], env=environment, stdout=log, stderr=log)

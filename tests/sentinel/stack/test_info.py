@@ -25,9 +25,10 @@ def of_stack(folder: Path, **given: object) -> StackInfo:
 def test_what_is_left_open_here_comes_from_the_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "weights.h5").write_text("")
+    (tmp_path / "sentinel.toml").write_text("")
     given = {
         "watch_dir": Path("in"), "weights": "weights.h5", "window_frames": 96, "allowed_roots": (Path("a"), Path("/b")),
-        "baseline": "dock", "flower_password": "hidden", "stream_baselines": {"cam7": "gate"},
+        "baseline": "dock", "flower_password": "hidden",
     }  # fmt: skip
     of_stack(tmp_path, **given)
     monkeypatch.chdir("/")
@@ -38,7 +39,7 @@ def test_what_is_left_open_here_comes_from_the_stack(tmp_path: Path, monkeypatch
     assert here.weights == str(tmp_path / "weights.h5")
     assert here.window_frames == 96
     assert here.allowed_roots == (tmp_path / "a", Path("/b"))
-    assert here.stream_baselines == {"cam7": "gate"}
+    assert here.config == tmp_path / "sentinel.toml"
     assert here.flower_password is None
 
 
