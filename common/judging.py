@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from common.baselines.storage import StoredBaseline
 from common.contracts.verdicts import Status, Verdict
-from common.drift.confirmation import evidence_needed, follow
+from common.drift.confirmation import evidence_needed, update_run
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.judge import judge
 from common.drift.windows import WindowState, advance
@@ -37,7 +37,7 @@ class JudgedWindow:
 
 def judge_block(
     state: WindowState,
-    frames_so_far: FrameBuffer,
+    buffer: FrameBuffer,
     block: FeatureBlock,
     *,
     stored: StoredBaseline,
@@ -51,7 +51,7 @@ def judge_block(
 
     Parameters
     ----------
-    frames_so_far : the stream's latest frames; `block` enters it
+    buffer : the stream's latest frames; `block` is appended to it
     block : features of consecutive frames of one batch
     batch_frames : frames that the whole batch promises; one that fills a window is judged by itself
     opens_batch, closes_batch : whether `block` starts or ends its batch
@@ -62,15 +62,15 @@ def judge_block(
     enough = evidence_needed(
         thresholds.false_alarms_per_day, thresholds.p_value, rule.frames, stored.baseline.frames_per_second
     )
-    frames_so_far.enter(block)
+    buffer.append(block)
     state, windows = advance(
         state, rule, len(block), own_window=batch_frames >= rule.frames, starts=opens_batch, ends=closes_batch
     )
     judged = []
     for window in windows:
-        features = frames_so_far.cut(window)
+        features = buffer.slice(window)
         judgement = judge(stored.baseline, features, threshold=thresholds.score, p_value=thresholds.p_value)
-        run = follow(
+        run = update_run(
             state.run,
             failed=judgement.status is Status.FAIL,
             p_value=judgement.p_value,

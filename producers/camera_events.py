@@ -1,7 +1,6 @@
-"""Turns Stream entries into Celery tasks, by consumer group, acknowledging after the send.
+"""Turns camera events into Celery tasks, by consumer group, acknowledging after the send.
 
     sentinel:ingest  --CloudEvent-->  embed
-    sentinel:events  --FAIL-------->  retrain, once the model's cool-down is over
 
 Cameras and other programs that are not Celery clients write to `sentinel:ingest`
 and never to a broker list: one malformed message there ends a Celery worker.
@@ -22,24 +21,21 @@ import redis
 from kombu.exceptions import OperationalError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from common import broker
 from common.contracts.batches import Submission
 from common.contracts.dead_letters import DeadLetterKind
-from common.contracts.events import FRAME_EVENT, SOURCE_EVENT, WindowFailed
-from common.contracts.ids import Message, describe
+from common.contracts.events import FRAME_EVENT, SOURCE_EVENT
+from common.contracts.ids import describe
 from common.errors import Backlogged, BadMessage, BrokerUnavailable, Refused, SentinelError
 from common.ingest.accept import Ingestor
 from common.sources.capture_time import parse_time
 from common.store import Store, keys
-from common.store.event_log import read_event
-from common.store.ingest import GroupReader, offer
+from common.store.ingest import GroupReader, RawEntry
 
 log = logging.getLogger(__name__)
 
-_BLOCK_MS = 500  # how long one read waits; also how soon a stop or a due retraining is noticed
+_BLOCK_MS = 500  # how long one read waits; also how soon a stop is noticed
 _COUNT = 100  # entries a read
 _CLAIM_AFTER_SECONDS = 30.0  # entries of a bridge that died are taken over after this
-_LOST_TASK_SECONDS = 60.0  # a retraining whose task was lost is asked for again after this
 _PAUSE_SECONDS = 1.0  # between attempts while Redis is away
 _STREAM_OF_SOURCE = "cameras"  # `/cameras/cam7` is stream cam7: the collection's name is not part of it
 
@@ -111,23 +107,8 @@ class CameraEvent(BaseModel):
             raise BadMessage(f"not a CloudEvent 1.0 with a frame: {describe(error)}") from error
 
 
-class RawEntry(Message):
-    """The fields of a Stream entry as they were, latin-1 so that every byte survives JSON."""
-
-    fields: dict[str, str]
-
-    @classmethod
-    def of(cls, fields: dict[str, bytes]) -> RawEntry:
-        return cls(fields={name: value.decode("latin-1") for name, value in fields.items()})
-
-    def send(self, store: Store) -> None:
-        """Put the entry on `sentinel:ingest` again."""
-        restored = {name: value.encode("latin-1") for name, value in self.fields.items()}
-        offer(store.client, restored)
-
-
 class CameraEvents:
-    """One bridge process. Any number may run: the consumer groups share the entries out."""
+    """One bridge process. Any number may run: the consumer group shares the entries out."""
 
     def __init__(self, store: Store, ingestor: Ingestor) -> None:
         self.store = store
@@ -136,7 +117,6 @@ class CameraEvents:
         self._frames = GroupReader(
             store.client, keys.INGEST, "bridge", consumer, claim_after=_CLAIM_AFTER_SECONDS, consume=True
         )
-        self._fails = GroupReader(store.client, keys.EVENTS, "retrain", consumer, claim_after=_CLAIM_AFTER_SECONDS)
         self._stop = threading.Event()
         self._beat: Callable[[], None] = lambda: None
 
@@ -152,19 +132,10 @@ class CameraEvents:
                 stop.wait(_PAUSE_SECONDS)
 
     def step(self) -> int:
-        """Handle what is there, waiting briefly for more; return the number of entries handled."""
-        handled = 0
-        for entry_id, fields in self._fails.read(count=_COUNT, block_ms=1):
-            self._take_verdict(entry_id, fields)
-            self._fails.acknowledge(entry_id)
-            handled += 1
-        handled += self._take_frames()
-        for model in self.store.champions.take_due(again_after=_LOST_TASK_SECONDS):
-            broker.send_retrain(model)
-        return handled
+        """Take in what cameras sent, waiting briefly for more; return the number of entries handled.
 
-    def _take_frames(self) -> int:
-        """Take in what cameras sent. While Redis holds too much, it stays where it is, in its order."""
+        While Redis holds too much, what was sent stays where it is, in its order.
+        """
         handled = 0
         for entry_id, fields in self._frames.read(count=_COUNT, block_ms=_BLOCK_MS):
             if not self._wait_for_room():
@@ -209,13 +180,3 @@ class CameraEvents:
                 DeadLetterKind.EVENT, stream, f"event {subject}", error, RawEntry.of(fields), version=entry_id
             )
             return Submission.REJECTED
-
-    def _take_verdict(self, entry_id: str, fields: dict[str, bytes]) -> None:
-        try:
-            event = read_event(entry_id, fields)
-            if isinstance(event, WindowFailed):
-                self.store.champions.note_fail(event.model, event.id, event.verdict)
-        except BadMessage as error:
-            self.ingestor.bury(
-                DeadLetterKind.EVENT, "", f"entry {entry_id}", error, RawEntry.of(fields), version=entry_id
-            )

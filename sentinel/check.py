@@ -91,7 +91,7 @@ def check(
                     opens_batch=opens,
                     closes_batch=closes,
                 )
-                frames_so_far.forget(state.latest(stored.baseline.rule).start)
+                frames_so_far.drop_before(state.latest(stored.baseline.rule).start)
                 verdicts += [row.verdict for row in judged]
     if not verdicts:
         raise WindowNotFull(

@@ -9,6 +9,7 @@ from common import broker
 from common.broker import DAILY_TASK, EMBED_QUEUE, RETENTION_TASK, SWEEP_TASK, app
 from common.contracts.events import StreamCheck, StreamChecked
 from common.ingest.dispatch import dispatch_next
+from common.models.folders import remove_orphans
 from common.settings import get_settings
 from workers import context
 
@@ -67,7 +68,11 @@ def daily_check() -> None:
 
 @app.task(name=RETENTION_TASK)
 def retention() -> None:
-    """Forget events older than `SENTINEL_RETENTION_DAYS`; features and batch records expire by themselves."""
-    store = context.store()
-    store.event_log.trim(get_settings().retention_days * _SECONDS_PER_DAY, store.streams.latest_capture_times())
+    """Forget events older than `SENTINEL_RETENTION_DAYS`, and what killed retrainings left behind.
+
+    Features and batch records expire by themselves.
+    """
+    store, settings = context.store(), get_settings()
+    store.event_log.trim(settings.retention_days * _SECONDS_PER_DAY, store.streams.latest_capture_times())
     store.event_log.forget_trimmed()
+    remove_orphans(store.champions, settings.state_dir)

@@ -127,7 +127,7 @@ def commit(
         stream,
         read=read,
         state=state.to_bytes(),
-        frames=(frames.cut(latest) if latest else empty_like(stored)) if rewrite else None,
+        frames=(frames.slice(latest) if latest else empty_like(stored)) if rewrite else None,
         chunks=ready,
         batch_events=[batch_event(done, stored.baseline.name) for done in ready],
         judged=[JudgedEvent(verdict_event(row.verdict, stored), row.features) for row in judged],

@@ -24,6 +24,15 @@ class ChampionRecord(StoredMessage):
     created_at: float
 
 
+class Hold(StoredMessage):
+    """Retraining of a model is stopped: a person chose the champion, and has not released it yet."""
+
+    model: str
+    version: int = Field(ge=1, description="the version that the person's choice became")
+    reason: str
+    since: float = Field(description="seconds since the epoch")
+
+
 class RetrainReport(Message):
     """Where a retraining stands or how it ended."""
 

@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Self
 
 import redis
 
+from common.contracts.ids import Message
 from common.store import keys
 from common.store.client import fields_of, text
+
+
+class RawEntry(Message):
+    """The fields of a Stream entry as they were, latin-1 so that every byte survives JSON."""
+
+    fields: dict[str, str]
+    stream_key: str = keys.INGEST
+
+    @classmethod
+    def of(cls, fields: dict[str, bytes], stream_key: str = keys.INGEST) -> Self:
+        return cls(fields={name: value.decode("latin-1") for name, value in fields.items()}, stream_key=stream_key)
+
+    def send(self, client: redis.Redis) -> str:
+        """Put the entry on its Stream again; return what was done."""
+        restored: dict[str, bytes] = {name: value.encode("latin-1") for name, value in self.fields.items()}
+        client.xadd(self.stream_key, dict(restored.items()))
+        return f"put on {self.stream_key} again"
 
 
 def offer(client: redis.Redis, fields: Mapping[str, str | bytes]) -> None:

@@ -304,9 +304,8 @@ def watch() -> None:
 @app.command("retrain-trigger")
 def retrain_trigger() -> None:
     """Ask for a retraining once FAILs call for one. One of the processes of `sentinel up`."""
-    from consumers.retrain_trigger import RetrainTrigger
-
     from common.store.heartbeats import Heartbeat
+    from consumers.retrain_trigger import RetrainTrigger
     from sentinel.stack.local import open_store, redis_url
 
     settings = get_settings()

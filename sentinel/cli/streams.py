@@ -14,10 +14,12 @@ from common.contracts.batches import Chunk, SourceRequest, Submission
 from common.contracts.dead_letters import DeadLetter, DeadLetterKind, RawTask
 from common.contracts.events import Event, WindowFailed, WindowPassed
 from common.contracts.ids import Message
+from common.contracts.models import ChampionRecord
 from common.contracts.verdicts import Remedy, Status, Verdict
-from common.errors import BadMessage, NotPromoted, SentinelError
+from common.errors import BadMessage, SentinelError
 from common.settings import get_settings
 from common.store import Store
+from common.store.ingest import RawEntry
 from sentinel.cli.console import EXIT_ERROR, EXIT_USAGE, err, out, print_json, print_messages, table
 from sentinel.stack.local import open_store, redis_url, settings_of_stack
 
@@ -200,7 +202,6 @@ def retry(letter: DeadLetter, store: Store, ingestor) -> str:  # type: ignore[no
     from pathlib import Path
 
     from common import broker
-    from producers.camera_events import RawEntry
 
     if letter.kind is DeadLetterKind.STATE:
         raise BadMessage("there is nothing to retry, its stream has gone on: drop this dead letter")
@@ -208,8 +209,7 @@ def retry(letter: DeadLetter, store: Store, ingestor) -> str:  # type: ignore[no
         result: Submission = ingestor.retry_chunk(Chunk.from_json(letter.original), letter.entry_id)
         return result.value
     if letter.kind is DeadLetterKind.EVENT:
-        RawEntry.from_json(letter.original).send(store)
-        return "put on sentinel:ingest again"
+        return RawEntry.from_json(letter.original).send(store.client)
     if letter.kind is DeadLetterKind.TASK:
         task = RawTask.from_json(letter.original)
         # Dropped first: should it fail again at once, the letter about that must not be the one that is dropped.
@@ -250,11 +250,13 @@ def _chosen(store: Store, dead_letter_id: str, *, everything: bool) -> list[Dead
 
 @champions_app.command("list")
 def champions_list(as_json: JsonOption = False) -> None:
-    """List every model's champions, oldest first; the last one reigns."""
+    """List every model's champions, oldest first: the last one is champion now. Says which models are held."""
     store = open_store(get_settings())
-    history = [record for model in store.champions.models() for record in store.champions.history(model)]
+    models = store.champions.models()
+    history = [record for model in models for record in store.champions.history(model)]
+    holds = {model: hold for model in models if (hold := store.champions.held(model))}
     if as_json:
-        print_messages(history)
+        print_json(json.dumps([{**r.model_dump(mode="json"), "held": r.model in holds} for r in history], indent=1))
         return
     rows = [
         [
@@ -269,29 +271,44 @@ def champions_list(as_json: JsonOption = False) -> None:
         for r in history
     ]
     table("Champions", ["model", "version", "since", "gain, dB", "loss, dB", "baseline", "why"], rows)
+    for hold in holds.values():
+        waiting = store.champions.waiting_count(hold.model)
+        out.print(
+            f"{hold.model} is held since {_clock(hold.since)}: {hold.reason}. "
+            f"{waiting} FAILs wait, and none retrains it before `sentinel champions release {hold.model}`",
+            markup=False,
+        )
 
 
 @champions_app.command("promote")
 def champions_promote(model: str, version: int) -> None:
-    """Make an earlier version champion again, as a new entry in the history."""
-    out.print(_roll_back(model, version, f"version {version} promoted by hand"))
+    """Make any version champion again, as a new entry in the history, and hold the model there."""
+    from common.models.registry import promote_by_hand
+
+    _show_choice(promote_by_hand(open_store(get_settings()), model, version))
 
 
 @champions_app.command("rollback")
 def champions_rollback(model: str) -> None:
-    """Go back to the version that the champion replaced, model and baseline together."""
-    store = open_store(get_settings())
-    record = store.champions.champion(model)
-    if record is None or record.parent is None:
-        raise NotPromoted(f"model {model!r} has no earlier version to go back to: see `sentinel champions list`")
-    out.print(_roll_back(model, record.parent, f"rolled back from version {record.version}"))
-
-
-def _roll_back(model: str, version: int, reason: str) -> str:
+    """Go one version further back, model and baseline together, and hold the model there."""
     from common.models.registry import roll_back
 
-    record = roll_back(open_store(get_settings()), model, version, reason)
-    return f"{model} v{record.version} is champion: {record.reason}"
+    _show_choice(roll_back(open_store(get_settings()), model))
+
+
+@champions_app.command("release")
+def champions_release(model: str) -> None:
+    """End the hold of a rollback or a promotion by hand: FAILs may retrain the model again."""
+    from common.models.registry import release
+
+    store = open_store(get_settings())
+    release(store, model)
+    out.print(f"{model} is released: {store.champions.waiting_count(model)} FAILs wait for a retraining", markup=False)
+
+
+def _show_choice(record: ChampionRecord) -> None:
+    out.print(f"{record.model} v{record.version} is champion: {record.reason}", markup=False)
+    out.print(f"FAILs do not retrain it before `sentinel champions release {record.model}`", markup=False)
 
 
 def _number(value: float | None) -> str:

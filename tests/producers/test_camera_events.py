@@ -14,18 +14,15 @@ from hypothesis import strategies as st
 
 from common import broker
 from common.contracts.dead_letters import DeadLetterKind
-from common.contracts.events import WindowFailed, WindowPassed
-from common.contracts.verdicts import Status
 from common.errors import BadMessage
 from common.ingest.accept import Ingestor
 from common.settings import Settings
 from common.sources.local import Limits
 from common.store import Store, keys
-from common.store.ingest import GroupReader, offer
-from producers.camera_events import CameraEvent, CameraEvents, RawEntry
+from common.store.ingest import GroupReader, RawEntry, offer
+from producers.camera_events import CameraEvent, CameraEvents
 from sentinel.stack.redis_server import RedisServer
 from tests.common.baselines.small import small_baseline
-from tests.common.builders import verdict
 from tests.footage import scene
 
 EVENT = {
@@ -141,7 +138,7 @@ def test_a_corrected_world_makes_a_dead_event_work_again(bridge: CameraEvents, s
     (letter,) = store.event_log.dead_letters()
     hidden.rename(still)
     store.event_log.drop(letter)
-    RawEntry.from_json(letter.original).send(store)
+    RawEntry.from_json(letter.original).send(store.client)
     bridge.step()
     assert reasons(store) == []
     assert store.streams.pending("cam7") == 1
@@ -160,14 +157,6 @@ def test_an_image_that_is_too_large_is_refused_by_its_header(
     offer(store.client, {**EVENT, "dataref": str(path)})
     bridge.step()
     assert "SENTINEL_MAX_PIXELS" in reasons(store)[0]
-
-
-def test_a_fail_waits_for_its_models_retraining_and_a_pass_does_not(bridge: CameraEvents, store: Store) -> None:
-    for status, event in ((Status.FAIL, WindowFailed), (Status.PASS, WindowPassed)):
-        said = verdict(status=status, stop=60 if status is Status.FAIL else 48)
-        store.event_log.announce(event.about(said, model="dock", stream="dock", key=said.id))
-    bridge.step()
-    assert [waiting.stop for waiting in store.champions.waiting("dock").values()] == [60]
 
 
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from common.broker import EMBED_TASK, make_app
+from common.broker import EMBED_TASK, RETRAIN_QUEUE, RETRAIN_TASK, make_app
 from common.contracts.batches import SourceKind
 from common.contracts.dead_letters import DeadLetter, DeadLetterKind
 from common.contracts.events import Event, EventType
@@ -25,7 +25,7 @@ from common.settings import Settings
 from common.sources.local import Limits
 from sentinel.demo.footage import drop
 from simulation.saboteur import Fault, sabotage
-from tests.sentinel.conftest import Running, wait_until
+from tests.sentinel.conftest import PATIENCE_SECONDS, Running, wait_until
 
 FRAMES = 60  # one full window and one more after the stride
 
@@ -232,7 +232,14 @@ def test_sabotage_fails_with_its_cause_one_retraining_heals_and_a_rollback_bring
     first = judged("first", 3)
     assert {row.status for row in first} == {"FAIL"}
     assert {str(row.cause) for row in first} == {fault.value for fault in faults}
+    # Whoever reaches the queue can send a task, but not skip the cool-down or name a model that there is not.
+    app = make_app(Settings(_env_file=None, redis_url=stack.info.redis_url))  # type: ignore[call-arg]
+    early = app.send_task(RETRAIN_TASK, kwargs={"model": "golden"}, queue=RETRAIN_QUEUE).get(timeout=PATIENCE_SECONDS)
+    assert "not called" in early
+    app.send_task(RETRAIN_TASK, kwargs={"model": "\n[red]nobody"}, queue=RETRAIN_QUEUE)
+    app.close()
     wait_until("a promotion", promotions)
+    assert "nobody" in " ".join(letter.reason for letter in stack.store.event_log.dead_letters())
     started = [e for e in stack.store.event_log.events() if e.type is EventType.RETRAIN_STARTED]
     assert len(started) == 1, "all FAILs of the burst led to one retraining"
 
@@ -243,3 +250,9 @@ def test_sabotage_fails_with_its_cause_one_retraining_heals_and_a_rollback_bring
     back = stack.world.run("champions", "rollback", "golden")
     assert back.returncode == 0, back.stderr
     assert {row.status for row in judged("after rollback", 9)} == {"FAIL"}
+    wait_until("those FAILs to wait", lambda: stack.store.champions.waiting_count("golden"))
+    assert {row["held"] for row in json.loads(stack.world.run("champions", "list", "--json").stdout)} == {True}
+    assert "sentinel champions release golden" in stack.world.run("champions", "list").stdout
+    released = stack.world.run("champions", "release", "golden")
+    assert released.returncode == 0, released.stderr
+    assert stack.store.champions.held("golden") is None

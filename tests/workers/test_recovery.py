@@ -22,10 +22,10 @@ from producers.camera_events import CameraEvents
 from sentinel.cli import streams
 from sentinel.stack.redis_server import RedisServer
 from tests.common.baselines.small import small_baseline
-from tests.common.builders import batch, block, verdict
+from tests.common.builders import batch, block
 from tests.footage import scene
 from tests.producers.test_camera_events import EVENT
-from workers import context, dead_letters, embedding, maintenance, reducer, retraining
+from workers import context, dead_letters, embedding, maintenance, reducer
 
 
 @pytest.fixture
@@ -129,31 +129,6 @@ def test_the_first_chunk_of_a_stream_is_sent_again_behind_a_backlog(
     assert maintenance.sweep() == 1
     store.client.delete("embed")
     assert maintenance.sweep() == 3
-
-
-def test_a_retraining_that_breaks_is_a_rejection(
-    ingestor: Ingestor, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def out_of_memory(*_: object) -> str:
-        raise MemoryError("no memory")
-
-    stored = ingestor.baselines.of_stream("dock")
-    model = stored.baseline.name
-    monkeypatch.setattr(retraining, "heal", out_of_memory)
-    store.champions.note_fail(model, "e", verdict(baseline_id=stored.id))
-    assert "no memory" in retraining.retrain(model)
-    assert store.champions.waiting(model) == {}
-    assert [event.type for event in store.event_log.events()][-1] is EventType.CHALLENGER_REJECTED
-
-
-def test_a_retraining_that_kills_its_worker_is_rejected_in_the_end(ingestor: Ingestor, store: Store) -> None:
-    stored = ingestor.baselines.of_stream("dock")
-    model = stored.baseline.name
-    store.champions.note_fail(model, "e", verdict(baseline_id=stored.id))
-    for _ in range(ingestor.settings.max_deliveries):
-        store.champions.begin(model)  # and the process was gone
-    assert "again and again" in retraining.retrain(model)
-    assert store.champions.waiting(model) == {}
 
 
 def test_a_retried_task_that_fails_at_once_is_a_dead_letter_again(

@@ -1,4 +1,4 @@
-"""When the frames of a source were taken: what containers and EXIF data say, else its name, else the file."""
+"""The capture times of a source's frames: from its container or EXIF data, else from its name, else from the file."""
 
 from __future__ import annotations
 
@@ -13,22 +13,28 @@ from common.modalities.video.frame import SourceInfo
 from common.sources.capture_time import CaptureTimes, times_of_file, times_of_images
 from common.sources.local import Limits, images_in
 
-# What is wrong with an image's metadata is no reason to refuse the image: it has no capture time then.
+# An image with unreadable metadata is not refused; it has no capture time.
 _UNREADABLE = (UnidentifiedImageError, OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError)
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "MPO")
 
 
 def capture_times(path: Path, info: SourceInfo, limits: Limits) -> CaptureTimes:
-    """Return when the frames of the source at `path` were taken; `info` is what `probe` said of it.
+    """Return the capture times of the frames of the source at `path`.
 
-    Reads headers of images, and nothing more of videos than `probe` has read.
+    The headers of images are read; for videos, what `probe` has read suffices.
+
+    Parameters
+    ----------
+    path : a file, or a folder of images
+    info : the result of `probe` for it
+    limits : what a source may measure
 
     Raises
     ------
     BadSource
         If a folder cannot be listed.
     OSError
-        If a file is gone.
+        If a file no longer exists.
     """
     if info.kind is SourceKind.VIDEO:
         return times_of_file(path, info.duration, info.created_at)
@@ -36,15 +42,15 @@ def capture_times(path: Path, info: SourceInfo, limits: Limits) -> CaptureTimes:
     exif: list[float | None] = []
     for image in images:
         exif.append(exif_time(image))
-        if exif[-1] is None:  # a clock that not all images know is not used
+        if exif[-1] is None:  # EXIF times are used only if all images have them
             break
     return times_of_images(images, exif)
 
 
 def exif_time(image: Path | bytes) -> float | None:
-    """Return when an image was taken by its EXIF data, in seconds since the epoch; None where that does not say.
+    """Return the capture time in an image's EXIF data, seconds since the epoch; None if it has none.
 
-    Reads the header only. A time without a zone is this machine's local time.
+    Only the header is read. A time without a zone is taken as this machine's local time.
     """
     try:
         with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=_FORMATS) as opened:
