@@ -131,19 +131,6 @@ def test_only_this_user_reads_what_the_stack_leaves_and_cameras_have_a_password_
     assert not (world.state_dir / "camera-url").exists()
 
 
-def test_a_second_start_names_the_first_without_its_password(world: World) -> None:
-    running = start(world)
-    try:
-        second = world.run("up")
-        assert second.returncode == 3
-        assert str(running.info.pid) in second.stderr
-        assert running.info.redis_url.partition("@")[2] in second.stderr
-        assert running.info.redis_url.split(":")[2].partition("@")[0] not in second.stderr
-        assert running.store.client.ping(), "the first goes on"
-    finally:
-        running.interrupt()
-
-
 def test_a_stack_goes_on_where_a_killed_one_left_its_redis_running(world: World) -> None:
     first = start(world)
     first.store.client.set("kept", "yes")
