@@ -28,9 +28,10 @@ _PAUSE_SECONDS = 1.0  # between attempts while Redis is away
 _OUT_OF_MEMORY = "OOM"  # part of Redis' message; inside a script it comes as an error without a class of its own
 
 
-def keep_running(step: Callable[[], object], stop: threading.Event) -> None:
-    """Call `step` until `stop` is set; while Redis is away or full, wait and go on."""
+def keep_running(step: Callable[[], object], stop: threading.Event, beat: Callable[[], None]) -> None:
+    """Call `step` until `stop` is set, and `beat` before each; while Redis is away or full, wait and go on."""
     while not stop.is_set():
+        beat()
         try:
             step()
         except (redis.RedisError, OperationalError, BrokerUnavailable, OSError) as error:

@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Literal, Self
 from urllib.parse import unquote, urlsplit
@@ -117,11 +118,13 @@ class CameraEvents:
             store.client, keys.INGEST, "bridge", consumer, claim_after=_CLAIM_AFTER_SECONDS, consume=True
         )
         self._stop = threading.Event()
+        self._beat: Callable[[], None] = lambda: None
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set; while Redis is away, wait and go on."""
-        self._stop = stop
+    def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
+        """Work until `stop` is set; while Redis is away, wait and go on. Each turn calls `beat`, for others to see."""
+        self._stop, self._beat = stop, beat
         while not stop.is_set():
+            beat()
             try:
                 self.step()
             except (redis.RedisError, OperationalError, BrokerUnavailable, OSError) as error:
@@ -153,6 +156,7 @@ class CameraEvents:
                 if not said:
                     log.warning("camera events wait: %s", error)
                 said = True
+            self._beat()
             if self._stop.wait(_PAUSE_SECONDS):
                 return False
 

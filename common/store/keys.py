@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 INGEST = "sentinel:ingest"
-"""Stream of camera events, written by anyone, read by the bridge."""
+"""Stream of camera events, written by cameras, read by the process camera-events."""
 EVENTS = "sentinel:events"
 """Stream of `contracts.Event`."""
 DEAD = "sentinel:dead"
@@ -20,6 +20,7 @@ HELD = "sentinel:retrain:held"
 """Hash: model -> `contracts.Hold`, while a person keeps it from being retrained."""
 STREAM_PREFIX = "sentinel:{%s}:"
 MODEL_PREFIX = "sentinel:model:{%s}:"
+PROCESS_PREFIX = "sentinel:process:%s:"
 
 
 def stream_key(stream: str, *parts: str) -> str:
@@ -37,3 +38,8 @@ def model_key(model: str, part: str) -> str:
     Parts: `champion`, `history`, `fails`, `order`, `run:ID`, `lease`, `rejections`, `attempts`.
     """
     return (MODEL_PREFIX % model) + part
+
+
+def process_key(process: str, part: str) -> str:
+    """Key of one process. Parts: `starts`, `instance:ID`, `exit`."""
+    return (PROCESS_PREFIX % process) + part

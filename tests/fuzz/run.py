@@ -31,8 +31,8 @@ from common.settings import Settings
 from common.store import Store
 from common.store.ingest import offer
 from producers.camera_events import CameraEvents
+from sentinel.stack.info import read_info
 from sentinel.stack.redis_server import RedisServer
-from sentinel.stack.stack import read_info
 from simulation.virtual_camera import record
 from tests.chaos.run import say
 from tests.common.baselines.small import small_baseline
