@@ -64,7 +64,8 @@ def status(
     alive = [row.process for row in report.processes if row.ok]
     out.print(f"processes: {len(alive)} of {len(report.processes)} alive")
     for (state, why), names in _unwell(report.processes).items():
-        out.styled((f"  {', '.join(names)}: {state}", "red"), f": {why}" if why else "")
+        who = "all" if len(names) == len(report.processes) else ", ".join(names)
+        out.styled((f"  {who}: {state}", "red"), f": {why}" if why else "")
     if report.dead_letters:
         out.styled((f"{report.dead_letters} dead letters", "red"), ": see `sentinel dead list`")
     out.print(f"Redis: {report.redis_url}")
