@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench compare evaluate peers chaos fuzz lint format clean lock settings-table
+.PHONY: help install demo test up bench compare evaluate peers chaos fuzz lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -71,8 +71,8 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-settings-table: install  ## bring the table of settings in docs/settings.md up to date
-	$(BIN)/python -m sentinel.cli.settings_table docs/settings.md
+generated: install  ## bring what follows from settings and processes up to date (docs, Procfile, compose)
+	$(BIN)/python -m sentinel.cli.generated .
 
 lock: install    ## pin the newest versions that fit (needs uv)
 	$(BIN)/python -m pip install --quiet uv

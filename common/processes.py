@@ -1,12 +1,14 @@
 """The one list of Sentinel's processes.
 
-`sentinel up`, the Procfile, docker-compose.yml, `sentinel status` and `sentinel
-doctor` follow it. A new process is added here and in those two files; a test
-compares them.
+`sentinel up`, the command line, `sentinel status` and `sentinel doctor` follow it
+by themselves; the Procfile and docker-compose.yml are brought up to date by
+`make generated`. So a new process is a line here and a module.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from common.settings import Settings
@@ -18,6 +20,10 @@ _LATE_SECONDS = 30.0  # six heartbeats, so that a busy machine or a restart of R
 _LATE_READING_SECONDS = 120.0  # one step of this loop reads whole files, and a slow disk takes its time
 _STOP_SECONDS = 5.0
 _WORKER_MARGIN_SECONDS = 5.0
+
+Main = Callable[[Settings, threading.Event, Callable[[], None]], None]
+"""What a `Command` calls: settings that name a Redis, an event that is set when the process is to stop, and what to
+call in each turn of its loop, so that others see it alive."""
 
 FEEDS_WORK = 0
 WORKS_IT_OFF = 1
@@ -41,7 +47,9 @@ class Worker:
 
 @dataclass(frozen=True)
 class Command:
-    """Started as `sentinel NAME`."""
+    """Started as `sentinel NAME`, which calls `entry`, a function named as MODULE:FUNCTION; see `Main`."""
+
+    entry: str
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,7 @@ class Process:
     start : how it is started
     stop_rank : those that feed work in stop first (0), then those that work it off (1)
     late_after : seconds without a heartbeat after which it is reported as late
+    ports : published by compose, as HOST:PORT:PORT
     """
 
     name: str
@@ -62,6 +71,7 @@ class Process:
     start: Worker | Celery | Command
     stop_rank: int = FEEDS_WORK
     late_after: float = _LATE_SECONDS
+    ports: tuple[str, ...] = ()
 
     def command(self, settings: Settings) -> list[str]:
         """Return the words of its command line; the first is `celery` or `sentinel`."""
@@ -87,11 +97,24 @@ PROCESSES = (
     Process("retrain", "fine-tunes and promotes models", Worker("workers.retraining", "retrain"), WORKS_IT_OFF),
     Process("beat", "sends what is scheduled", Celery("-A producers.schedule beat")),
     Process(
-        "camera-events", "accepts what cameras write to sentinel:ingest", Command(), late_after=_LATE_READING_SECONDS
+        "camera-events",
+        "accepts what cameras write to sentinel:ingest",
+        Command("producers.camera_events:main"),
+        late_after=_LATE_READING_SECONDS,
     ),
-    Process("watch", "accepts files from the watched folder", Command(), late_after=_LATE_READING_SECONDS),
-    Process("retrain-trigger", "asks for retrainings after FAILs", Command()),
-    Process("flower", "shows queues and workers in a browser", Command()),
+    Process(
+        "watch",
+        "accepts files from the watched folder",
+        Command("sentinel.stack.watch:main"),
+        late_after=_LATE_READING_SECONDS,
+    ),
+    Process("retrain-trigger", "asks for retrainings after FAILs", Command("consumers.retrain_trigger:main")),
+    Process(
+        "flower",
+        "shows queues and workers in a browser",
+        Command("sentinel.stack.flower:main"),
+        ports=("127.0.0.1:5555:5555",),
+    ),
 )
 
 WORKERS = tuple(process.name for process in PROCESSES if isinstance(process.start, Worker))

@@ -1,6 +1,6 @@
 """All settings, in one typed class, read from `SENTINEL_*` variables or a `.env` file.
 
-The table in README.md is made from this class (`make settings-table`), so the
+The table in docs/settings.md is made from this class (`make generated`), so the
 descriptions below are what users read.
 """
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from common import broker
 from common.contracts.events import Event, WindowFailed
 from common.errors import BadMessage
-from common.store import Store
+from common.settings import Settings
+from common.store import Store, open_store
 from consumers.listener import Listener, keep_running
 
 GROUP = "retrain"
@@ -49,3 +50,8 @@ class RetrainTrigger:
                 "and it registers the model first"
             )
         self._store.champions.note_fail(event.model, event.id, event.verdict)
+
+
+def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) -> None:
+    """Run one process of the retrain trigger until `stop` is set."""
+    RetrainTrigger(open_store(settings)).run(stop, beat)

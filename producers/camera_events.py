@@ -13,6 +13,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import PurePosixPath
 from typing import Literal, Self
 from urllib.parse import unquote, urlsplit
@@ -27,8 +28,9 @@ from common.contracts.events import FRAME_EVENT, SOURCE_EVENT
 from common.contracts.ids import describe
 from common.errors import Backlogged, BadMessage, BrokerUnavailable, Refused, SentinelError
 from common.ingest.accept import Ingestor
+from common.settings import Settings
 from common.sources.capture_time import parse_time
-from common.store import Store, keys
+from common.store import Store, keys, open_store
 from common.store.ingest import GroupReader, RawEntry
 
 log = logging.getLogger(__name__)
@@ -180,3 +182,11 @@ class CameraEvents:
                 DeadLetterKind.EVENT, stream, f"event {subject}", error, RawEntry.of(fields), version=entry_id
             )
             return Submission.REJECTED
+
+
+def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) -> None:
+    """Accept what cameras write to `sentinel:ingest` until `stop` is set."""
+    store = open_store(settings)
+    with closing(Ingestor(settings, store)) as ingestor:
+        log.info("reading %s", keys.INGEST)
+        CameraEvents(store, ingestor).run(stop, beat)

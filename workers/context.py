@@ -8,11 +8,10 @@ from common.backbones import load_backbone
 from common.baselines.binding import BaselineBinding
 from common.baselines.storage import find_baseline, load_baseline
 from common.contracts.batches import FeatureSpec
-from common.errors import SettingsError
 from common.extraction import Extractor
 from common.settings import get_settings
 from common.sources.local import Limits
-from common.store import Store
+from common.store import Store, open_store
 
 _MAX_BACKBONES = 8  # loaded at a time per process; the least recently used one makes room
 
@@ -20,10 +19,7 @@ _MAX_BACKBONES = 8  # loaded at a time per process; the least recently used one 
 @cache
 def store() -> Store:
     """Return this process's connection to Redis."""
-    settings = get_settings()
-    if settings.redis_url is None:
-        raise SettingsError("SENTINEL_REDIS_URL is not set: start everything with `sentinel up`, or name your Redis")
-    return Store(settings.redis_url, settings)
+    return open_store(get_settings())
 
 
 @cache

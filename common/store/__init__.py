@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.errors import Backlogged
+from common.errors import Backlogged, SettingsError
 from common.settings import Settings
 from common.store.batches import BatchStore
 from common.store.chunks import ChunkStore
@@ -49,3 +49,10 @@ class Store:
                 f"{most // _BYTES_PER_MB} MB: "
                 "start more embedding workers, or raise SENTINEL_BACKLOG_MB and the memory that Redis may take"
             )
+
+
+def open_store(settings: Settings) -> Store:
+    """Connect to the Redis that the settings name; raise `SettingsError` if they name none."""
+    if settings.redis_url is None:
+        raise SettingsError("SENTINEL_REDIS_URL is not set: start everything with `sentinel up`, or name your Redis")
+    return Store(settings.redis_url, settings)

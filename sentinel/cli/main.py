@@ -14,6 +14,7 @@ import redis
 import typer
 
 from common.errors import SentinelError
+from common.processes import PROCESSES, Command
 from sentinel.cli import baselines, champions, check, dead_letters, sabotage, stack, streams
 from sentinel.cli.console import EXIT_ERROR, SafeFormatter, err, failure_json, print_error, print_json
 
@@ -25,10 +26,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    check.check, sabotage.sabotage, stack.up, stack.demo, stack.camera_events, stack.retrain_trigger,
-    stack.watch, stack.flower, stack.doctor, streams.status, streams.events,
+    check.check, sabotage.sabotage, stack.up, stack.demo, stack.doctor, streams.status, streams.events,
 ):  # fmt: skip
     app.command()(command)
+for process in PROCESSES:
+    if isinstance(process.start, Command):
+        app.command(process.name)(stack.process_command(process, process.start))
 app.add_typer(baselines.app, name="baseline")
 app.add_typer(dead_letters.app, name="dead")
 app.add_typer(champions.app, name="champions")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.logging import RichHandler
 
-from common.processes import WORKERS
+from common.processes import WORKERS, Command, Main, Process
 from common.settings import Settings, get_settings, given_variables, unknown_settings
 from common.store.client import without_password
 from common.store.heartbeats import Heartbeat
@@ -112,62 +114,23 @@ def doctor(as_json: JsonOption = False) -> None:
     raise typer.Exit(0 if all(finding.ok for finding in findings) else EXIT_ERROR)
 
 
-def camera_events() -> None:
-    """Accept what cameras write to sentinel:ingest. One of the processes of `sentinel up`."""
-    from common.ingest.accept import Ingestor
-    from producers.camera_events import CameraEvents
-    from sentinel.stack.local import open_store, redis_url
+def process_command(process: Process, start: Command) -> Callable[[], None]:
+    """Return the command that runs one of the processes of `sentinel up`."""
 
-    settings = get_settings()
-    start_logging(settings)
-    stop = stop_on_signals()
-    store = open_store(settings)
-    ingestor = Ingestor(settings, store)
-    try:
-        logging.getLogger("sentinel").info("reading sentinel:ingest")
-        with Heartbeat(redis_url(settings), "camera-events") as heartbeat:
-            CameraEvents(store, ingestor).run(stop, heartbeat.beat)
-    finally:
-        ingestor.close()
+    def run() -> None:
+        from sentinel.stack.local import redis_url
 
+        settings = get_settings()
+        start_logging(settings)
+        stop = stop_on_signals()
+        settings = settings.model_copy(update={"redis_url": redis_url(settings)})
+        module, _, function = start.entry.partition(":")
+        main: Main = getattr(importlib.import_module(module), function)
+        with Heartbeat(redis_url(settings), process.name) as heartbeat:
+            main(settings, stop, heartbeat.beat)
 
-def retrain_trigger() -> None:
-    """Ask for a retraining once FAILs call for one. One of the processes of `sentinel up`."""
-    from consumers.retrain_trigger import RetrainTrigger
-    from sentinel.stack.local import open_store, redis_url
-
-    settings = get_settings()
-    start_logging(settings)
-    stop = stop_on_signals()
-    with Heartbeat(redis_url(settings), "retrain-trigger") as heartbeat:
-        RetrainTrigger(open_store(settings)).run(stop, heartbeat.beat)
-
-
-def watch() -> None:
-    """Watch the folder and hand in what is dropped there. One of the processes of `sentinel up`."""
-    from common.ingest.accept import Ingestor
-    from sentinel.stack.local import open_store, redis_url
-    from sentinel.stack.watch import watch_folder
-
-    settings = get_settings()
-    start_logging(settings)
-    stop = stop_on_signals()
-    store = open_store(settings)
-    ingestor = Ingestor(settings, store)
-    try:
-        with Heartbeat(redis_url(settings), "watch") as heartbeat:
-            watch_folder(settings, ingestor, stop, heartbeat.beat)
-    finally:
-        ingestor.close()
-
-
-def flower() -> None:
-    """Show queues and workers in a browser. One of the processes of `sentinel up`."""
-    from sentinel.stack.flower import run_flower
-
-    settings = get_settings()
-    start_logging(settings)
-    run_flower(settings)
+    run.__doc__ = f"One of the processes of `sentinel up`: {process.does}."
+    return run
 
 
 def start_logging(settings: Settings) -> None:

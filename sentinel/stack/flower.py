@@ -8,24 +8,23 @@ the page's name in their Host header, so a name that is not Flower's is refused.
 from __future__ import annotations
 
 import logging
-import signal
-import sys
+import threading
+from collections.abc import Callable
 
 from flower import command, urls
 from flower.app import Flower
 from flower.options import options
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
-from tornado.ioloop import PeriodicCallback
+from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.web import RequestHandler
 
 from common.broker import app as celery_app
-from common.processes import HEARTBEAT_SECONDS
 from common.settings import Settings
-from common.store.heartbeats import Heartbeat
 from sentinel.stack.flower_hosts import host_name, known_hosts, require_closed_to_strangers
 
 log = logging.getLogger(__name__)
 
+_TURN_MILLISECONDS = 500  # how soon a stop is noticed
 _MISDIRECTED = 421  # HTTP: this server does not answer for that name
 
 
@@ -54,8 +53,8 @@ class HostCheckingFlower(Flower):  # type: ignore[misc]
         return answer
 
 
-def run_flower(settings: Settings) -> None:
-    """Serve Flower until SIGTERM or Ctrl-C. Flower's own `FLOWER_*` variables work, where no setting says otherwise."""
+def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) -> None:
+    """Serve Flower until `stop` is set. Flower's own `FLOWER_*` variables work, where no setting says otherwise."""
     require_closed_to_strangers(settings)
     command.apply_env_options()
     options.address, options.port = settings.flower_host, settings.flower_port
@@ -64,14 +63,16 @@ def run_flower(settings: Settings) -> None:
     command.extract_settings()
     command.setup_logging()
     server = HostCheckingFlower(known_hosts(settings), capp=celery_app, options=options, **urls.settings)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     port = server.start_http_server()
     log.info("Flower answers on http://%s:%s", settings.flower_host, port)
-    with Heartbeat(celery_app.conf.broker_url, "flower") as heartbeat:
-        PeriodicCallback(heartbeat.beat, HEARTBEAT_SECONDS * 1000).start()
-        try:
-            server.start()
-        except KeyboardInterrupt:
-            pass
-        finally:
-            server.stop()
+
+    def turn() -> None:
+        beat()
+        if stop.is_set():
+            IOLoop.current().stop()
+
+    PeriodicCallback(turn, _TURN_MILLISECONDS).start()
+    try:
+        server.start()
+    finally:
+        server.stop()

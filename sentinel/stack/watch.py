@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import redis
@@ -15,6 +16,7 @@ from common.contracts.dead_letters import DeadLetterKind
 from common.errors import BrokerUnavailable, SentinelError
 from common.ingest.accept import Ingestor
 from common.settings import Settings
+from common.store import open_store
 from producers.folder.producer import FolderProducer
 
 log = logging.getLogger(__name__)
@@ -45,3 +47,9 @@ def watch_folder(settings: Settings, ingestor: Ingestor, stop: threading.Event, 
         poll_seconds=settings.poll_seconds,
         watch=settings.watch,
     ).run(stop, beat)
+
+
+def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) -> None:
+    """Accept files from the watched folder until `stop` is set."""
+    with closing(Ingestor(settings, open_store(settings))) as ingestor:
+        watch_folder(settings, ingestor, stop, beat)

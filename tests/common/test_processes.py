@@ -12,6 +12,7 @@ import yaml
 
 from common.processes import PROCESSES, Worker, process_of_queues
 from common.settings import Settings
+from sentinel.cli.generated import FILES
 
 ROOT = Path(__file__).parents[2]
 NAMES = [process.name for process in PROCESSES]
@@ -20,6 +21,12 @@ DETERMINED = {
     "SENTINEL_REDIS_URL", "SENTINEL_REDIS_PASSWORD", "SENTINEL_STATE_DIR", "SENTINEL_WATCH_DIR",
     "SENTINEL_BASELINES_DIR", "SENTINEL_FLOWER_HOST", "SENTINEL_FLOWER_PORT",
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_follows_from_settings_and_processes_is_up_to_date(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert FILES[name](text) == text, "run `make generated`"
 
 
 def with_defaults(text: str) -> str:

@@ -7,7 +7,6 @@ import pytest
 
 from common.errors import SettingsError
 from common.settings import get_settings, given_variables, unknown_settings
-from sentinel.cli.settings_table import rows
 
 
 def test_a_setting_is_an_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,12 +31,6 @@ def test_a_stride_beyond_the_window_is_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("SENTINEL_WINDOW_STRIDE", "12")
     with pytest.raises(SettingsError, match="SENTINEL_WINDOW_STRIDE"):
         get_settings()
-
-
-def test_the_docs_list_every_setting_as_it_is_and_no_other() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
-    table = page.partition("<!-- settings")[2].partition("\n")[2].partition("<!-- end of settings -->")[0]
-    assert table.splitlines() == rows(), "run `make settings-table`"
 
 
 def test_a_misspelt_setting_is_named_with_what_may_be_meant() -> None:

@@ -1,0 +1,107 @@
+"""Keeps files that follow from the code as the code has it: `make generated`.
+
+    docs/settings.md      the table of settings, from the settings class
+    Procfile              from the list of processes
+    docker-compose.yml    its settings and its services, from both
+
+What is made stands between two comments, or is the whole file.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from common.processes import PROCESSES, Command, Process, Worker
+from common.settings import Settings
+
+_BEGIN, _END = "made by `make generated`", "end of what is made"
+# The compose file itself says where Redis, the volumes and Flower's port are, and what must be set.
+_FIXED_IN_COMPOSE = frozenset((
+    "redis_url", "redis_password", "state_dir", "watch_dir", "baselines_dir", "flower_host", "flower_port",
+    "flower_password", "baseline",
+))  # fmt: skip
+
+
+def settings_table() -> list[str]:
+    """Return the table of settings as lines of Markdown."""
+    lines = ["| setting | default | what it does |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        shown = f"`{default}`" if isinstance(default, str | Path | int | float) and str(default) else "unset"
+        lines.append(f"| `SENTINEL_{name.upper()}` | {shown} | {field.description} |")
+    return lines
+
+
+def procfile() -> list[str]:
+    """Return the Procfile, a line per process."""
+    return [f"{process.name}: {' '.join(words(process))}" for process in PROCESSES]
+
+
+def compose_settings() -> list[str]:
+    """Return the settings that reach every service, as lines of YAML: one without a value is passed on if it is set."""
+    return [f"    SENTINEL_{name.upper()}:" for name in Settings.model_fields if name not in _FIXED_IN_COMPOSE]
+
+
+def compose_services() -> list[str]:
+    """Return the services, one per process, as lines of YAML."""
+    lines: list[str] = []
+    for number, process in enumerate(PROCESSES):
+        lines += [f"  {process.name}:", "    <<: *sentinel"]
+        lines += ["    build: .  # once, for all"] if number == 0 else []
+        program, *rest = words(process)
+        if isinstance(process.start, Command):
+            lines.append(f"    command: {json.dumps(rest)}")
+        else:
+            lines += [f"    entrypoint: {json.dumps([program, *rest])}", "    command: []"]
+        if isinstance(process.start, Worker):
+            lines.append("    stop_grace_period: ${SENTINEL_VISIBILITY_SECONDS:-45}s  # every task ends within it")
+        lines += ["    ports:", *(f'      - "{port}"' for port in process.ports)] if process.ports else []
+    return lines
+
+
+def words(process: Process) -> list[str]:
+    """Return the words of a process's command line, settings as variables with their defaults."""
+    defaults = Settings(_env_file=None)
+    variables = {"log_level": f"${{SENTINEL_LOG_LEVEL:-{defaults.log_level}}}"}
+    if isinstance(process.start, Worker) and process.start.processes:
+        setting = process.start.processes
+        variables[setting] = f"${{SENTINEL_{setting.upper()}:-{getattr(defaults, setting)}}}"
+    return process.command(defaults.model_copy(update=variables))
+
+
+def between(page: str, marker: str, lines: list[str]) -> str:
+    """Return `page` with `lines` between the comment that names `marker` and its end."""
+    begin = next((line for line in page.splitlines() if marker in line and _BEGIN in line), None)
+    if begin is None:
+        raise ValueError(f"there is no line that says {marker!r} and {_BEGIN!r}")
+    before, _, rest = page.partition(begin + "\n")
+    old, end, after = rest.partition(_END)
+    indent_of_end = old.rpartition("\n")[2]
+    if not end:
+        raise ValueError(f"what begins with {begin!r} has no end")
+    return f"{before}{begin}\n" + "\n".join(lines) + f"\n{indent_of_end}{end}{after}"
+
+
+def _compose(page: str) -> str:
+    return between(between(page, "settings:", compose_settings()), "services:", compose_services())
+
+
+FILES: dict[str, Callable[[str], str]] = {
+    "docs/settings.md": lambda page: between(page, "settings:", settings_table()),
+    "Procfile": lambda _: "\n".join(procfile()) + "\n",
+    "docker-compose.yml": _compose,
+}
+"""File -> from its content to what it should be."""
+
+
+if __name__ == "__main__":
+    root = Path(sys.argv[1])
+    for name, made in FILES.items():
+        path = root / name
+        text = path.read_text(encoding="utf-8")
+        if made(text) != text:
+            path.write_text(made(text), encoding="utf-8")
+            sys.stdout.write(f"{name} is brought up to date\n")
