@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import redis
 from pydantic import ValidationError
@@ -16,6 +17,8 @@ from common.errors import BadMessage, Refused
 from common.store import keys
 from common.store.client import fields_of, load_script, text
 from common.store.streams import dead_letter_fields
+
+log = logging.getLogger(__name__)
 
 _PAGE = 500  # entries read at a time
 
@@ -32,9 +35,15 @@ class EventLog:
         self.client.xadd(keys.EVENTS, event_fields(event), maxlen=self._max_events, approximate=True)  # type: ignore[arg-type]
 
     def events(self, *, after: str = "-", limit: int | None = None, newest_first: bool = False) -> Iterator[Event]:
-        """Yield events, oldest first from `after` on (exclusive), or newest first."""
+        """Yield events, oldest first from `after` on (exclusive), or newest first.
+
+        An entry that is no event is left out, with a line in the log.
+        """
         for entry_id, fields in self._entries(keys.EVENTS, after=after, newest_first=newest_first, limit=limit):
-            yield read_event(entry_id, fields)
+            try:
+                yield read_event(entry_id, fields)
+            except BadMessage as error:
+                log.warning("%s: it is left out", error)
 
     def bury(self, letter: DeadLetter) -> bool:
         """Write `letter` unless the same trouble with the same content is there already."""
@@ -44,8 +53,7 @@ class EventLog:
     def dead_letters(self) -> Iterator[DeadLetter]:
         """Yield the dead letters, oldest first."""
         for entry_id, fields in self._entries(keys.DEAD, after="-", newest_first=False, limit=None):
-            values: dict[str, object] = {name: text(value) for name, value in fields.items()}
-            yield DeadLetter.model_validate({**values, "entry_id": entry_id})
+            yield read_dead_letter(entry_id, fields)
 
     def drop(self, letter: DeadLetter) -> None:
         """Forget `letter`; the same trouble may be reported again."""
@@ -73,7 +81,7 @@ class EventLog:
 
     def _entries(
         self, key: str, *, after: str, newest_first: bool, limit: int | None
-    ) -> Iterator[tuple[str, dict[str, bytes]]]:
+    ) -> Iterator[tuple[str, dict[bytes, bytes]]]:
         at, given = after, 0
         edge = "+" if newest_first else after
         while limit is None or given < limit:
@@ -116,10 +124,29 @@ def event_fields(event: Event) -> dict[str, str]:
     return {name: str(value) for name, value in row.items()}
 
 
-def read_event(entry_id: str, fields: dict[str, bytes]) -> Event:
+def read_dead_letter(entry_id: str, fields: Mapping[bytes, bytes]) -> DeadLetter:
+    """Parse an entry of `sentinel:dead`; one that is no dead letter becomes one that says so and can be dropped."""
+    try:
+        values: dict[str, object] = {text(name): text(value) for name, value in fields.items()}
+        return DeadLetter.model_validate({**values, "entry_id": entry_id})
+    except (ValidationError, UnicodeDecodeError) as error:
+        reason = describe(error) if isinstance(error, ValidationError) else str(error)
+        return DeadLetter(
+            id=content_id("unreadable", entry_id),
+            kind=DeadLetterKind.EVENT,
+            stream="",
+            subject=f"entry {entry_id} of {keys.DEAD}",
+            reason=f"not a dead letter that this version can read ({reason}): drop it, or see it with redis-cli",
+            original="",
+            time=_position(entry_id)[0] / 1000,
+            entry_id=entry_id,
+        )
+
+
+def read_event(entry_id: str, fields: Mapping[bytes, bytes]) -> Event:
     """Parse an entry of `sentinel:events`; raise `BadMessage` if somebody else wrote it."""
     try:
-        values: dict[str, object] = {name: text(value) for name, value in fields.items()}
+        values: dict[str, object] = {text(name): text(value) for name, value in fields.items()}
         return Event.model_validate({**values, "entry_id": entry_id})
     except (ValidationError, UnicodeDecodeError) as error:
         reason = describe(error) if isinstance(error, ValidationError) else str(error)

@@ -327,6 +327,10 @@ class StreamStore:
         """Return the names of all streams, the most recently fed first."""
         return [text(name) for name in self.client.zrevrange(keys.STREAMS, 0, -1)]
 
+    def is_known(self, stream: str) -> bool:
+        """Return whether anything of `stream` was ever accepted; the names of known streams are valid."""
+        return self.client.zscore(keys.STREAMS, stream.encode(errors="replace")) is not None
+
     def pending(self, stream: str) -> int:
         return int(self.client.zcard(keys.stream_key(stream, "pending")))
 

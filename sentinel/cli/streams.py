@@ -18,6 +18,7 @@ from common.contracts.verdicts import Remedy, Status, Verdict
 from common.errors import BadMessage, NotPromoted, SentinelError
 from common.settings import get_settings
 from common.store import Store
+from common.store.ingest import RawEntry
 from sentinel.cli.console import EXIT_ERROR, EXIT_USAGE, err, out, print_json, print_messages, table
 from sentinel.stack.local import open_store, redis_url, settings_of_stack
 
@@ -200,14 +201,12 @@ def retry(letter: DeadLetter, store: Store, ingestor) -> str:  # type: ignore[no
     from pathlib import Path
 
     from common import broker
-    from producers.camera_events import RawEntry
 
     if letter.kind is DeadLetterKind.CHUNK:
         result: Submission = ingestor.retry_chunk(Chunk.from_json(letter.original), letter.entry_id)
         return result.value
     if letter.kind is DeadLetterKind.EVENT:
-        RawEntry.from_json(letter.original).send(store)
-        return "put on sentinel:ingest again"
+        return RawEntry.from_json(letter.original).send(store.client)
     if letter.kind is DeadLetterKind.TASK:
         task = RawTask.from_json(letter.original)
         # Dropped first: should it fail again at once, the letter about that must not be the one that is dropped.
