@@ -79,10 +79,12 @@ class Extractor:
         start: int = 0,
         stop: int | None = None,
         names: Sequence[str] = (),
+        digests: Sequence[str] = (),
     ) -> FeatureBlock:
         """Return the features of sampled frames `start` to `stop` (None: the end) of a source.
 
-        `names` are the images of the range, for a folder whose listing is known.
+        `names` are the images of the range, for a folder whose listing is known, and `digests` those of their
+        contents: an image with another content is refused.
 
         Raises
         ------
@@ -90,8 +92,9 @@ class Extractor:
             If no frame can be had, or its features are not finite.
         """
         frames = sampled_frames(
-            path, kind, sample_fps=sample_fps, start=start, stop=stop, limits=self.limits, names=names
-        )
+            path, kind, sample_fps=sample_fps, start=start, stop=stop, limits=self.limits,
+            names=names, digests=digests,
+        )  # fmt: skip
         blocks = list(self.features(frames, uri, self.backbone.batch))
         return FeatureBlock.concatenate(blocks) if blocks else self.empty()
 

@@ -223,7 +223,7 @@ def test_memory_of_files_that_are_gone_is_given_back(watched: Watched) -> None:
     watched.wait_for(("dock", "dock/clip.mp4"))
     clip.unlink()
     wait_until(lambda: clip not in watched.producer._tracker.known())
-    wait_until(lambda: clip not in watched.producer._tree._identity_of)
+    wait_until(lambda: clip not in watched.producer._scanner._identity_of)
 
 
 def test_a_folder_of_images_that_never_rests_is_told_of(
