@@ -16,7 +16,7 @@ from common.contracts.events import Event, EventType
 from common.contracts.verdicts import Status
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
-from common.errors import BaselineMismatch
+from common.errors import BadMessage, BaselineMismatch
 from common.features import FeatureBlock
 from common.ingest.dispatch import dispatch_next
 from common.judging import JudgedWindow, Thresholds, judge_block
@@ -36,7 +36,15 @@ _CHUNKS_PER_COMMIT = 16  # bounds what one commit moves, and with it how long Re
 
 @app.task(name=REDUCE_TASK)
 def reduce(stream: str) -> None:
-    """Move `stream` on as far as its finished chunks reach, and send what there is room for now."""
+    """Move `stream` on as far as its finished chunks reach, and send what there is room for now.
+
+    Raises
+    ------
+    BadMessage
+        If there is no such stream: nothing was ever accepted of it, so nobody of ours has sent this.
+    """
+    if not (isinstance(stream, str) and context.store().streams.is_known(stream)):
+        raise BadMessage(f"there is no stream {stream!r}: sentinel.reduce is sent by embedding workers only")
     moved = Committed.MORE
     while moved is not Committed.DONE:
         moved = move_on(stream)
