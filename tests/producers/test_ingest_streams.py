@@ -1,0 +1,219 @@
+"""Streams that cameras write to: each read in its turn, and made readable again whatever is written there."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from common.ingest.accept import Ingestor
+from common.store import Store, ingest_streams, keys
+from common.store.ingest import offer
+from common.store.ingest_streams import IngestStreams, ingest_repairs, ingest_troubles
+from producers.camera_events import CameraEvents
+from tests.producers.test_camera_events import EVENT, bridge, still  # noqa: F401, fixtures
+
+LAST = 2**64 - 1
+OWN = f"{keys.INGEST_OF}cam7"
+
+
+@pytest.fixture(autouse=True)
+def look_every_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(ingest_streams, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(ingest_streams, "_LOOK_SHARE", 1e9)
+    return
+
+
+def frame(still: Path, number: str, camera: str = "cam7") -> dict[str, str]:  # noqa: F811
+    return {**EVENT, "id": number, "source": f"/cameras/{camera}", "dataref": str(still)}
+
+
+def drain(bridge: CameraEvents) -> None:  # noqa: F811
+    quiet = 0
+    while quiet < 2:
+        quiet = 0 if bridge.step() else quiet + 1
+
+
+@pytest.mark.parametrize("key", [keys.INGEST, OWN])
+def test_an_entry_with_the_greatest_id_ends_nobodys_ingestion(
+    bridge: CameraEvents, store: Store, still: Path, key: str  # noqa: F811
+) -> None:
+    store.client.xadd(key, frame(still, "before"))
+    store.client.xadd(key, {"a": "b"}, id=f"{LAST}-{LAST}")
+    with pytest.raises(redis.ResponseError):
+        store.client.xadd(key, frame(still, "refused"))
+    assert "no room" in ingest_troubles(store.client)[key]
+    drain(bridge)
+    store.client.xadd(key, frame(still, "after"))
+    drain(bridge)
+    assert store.streams.pending("cam7") == 2, "the frame before it and the one after it"
+    assert len(list(store.event_log.dead_letters())) == 1, "the entry itself"
+    assert ingest_troubles(store.client) == {}
+    assert [(repair.stream_key, repair.times) for repair in ingest_repairs(store.client)] == [(key, 1)]
+    assert not [name for name in store.client.keys() if b"set-aside" in name], "what was set aside is read, and gone"
+
+
+def test_a_greatest_id_that_was_read_already_ends_nothing_either(
+    bridge: CameraEvents, store: Store, still: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    drain(bridge)
+    monkeypatch.setattr(ingest_streams, "_LOOK_SECONDS", 1e9)
+    bridge._frames._next_look = time.monotonic() + 1e9
+    store.client.xadd(keys.INGEST, {"a": "b"}, id=f"{LAST}-{LAST}")
+    drain(bridge)
+    assert store.client.xlen(keys.INGEST) == 0
+    bridge._frames._next_look = 0.0
+    drain(bridge)
+    offer(store.client, frame(still, "after"))
+    drain(bridge)
+    assert store.streams.pending("cam7") == 1
+
+
+def test_a_group_beyond_its_stream_is_set_back_and_what_it_passed_over_is_read(
+    bridge: CameraEvents, store: Store, still: Path  # noqa: F811
+) -> None:
+    drain(bridge)
+    store.client.xgroup_setid(keys.INGEST, "bridge", f"{LAST}-{LAST}")
+    for number in ("1", "2"):
+        offer(store.client, frame(still, number))
+    assert "beyond" in ingest_troubles(store.client)[keys.INGEST]
+    drain(bridge)
+    assert store.streams.pending("cam7") == 2
+    assert ingest_troubles(store.client) == {}
+
+
+def test_a_camera_whose_clock_is_an_hour_ahead_is_no_trouble(
+    bridge: CameraEvents, store: Store, still: Path  # noqa: F811
+) -> None:
+    store.client.xadd(OWN, frame(still, "1"), id=f"{int((time.time() + 3600) * 1000)}-0")
+    drain(bridge)
+    assert store.streams.pending("cam7") == 1
+    assert ingest_repairs(store.client) == []
+
+
+def test_each_camera_may_have_a_stream_of_its_own_by_access_control(
+    bridge: CameraEvents, store: Store, still: Path  # noqa: F811
+) -> None:
+    store.client.acl_setuser("cam7", enabled=True, nopass=True, keys=["sentinel:ingest:cam7"], commands=["+xadd"])
+    address = store.client.connection_pool.connection_kwargs
+    camera = redis.Redis(
+        host=address["host"], port=address["port"], username="cam7", password="x", protocol=2, lib_name=None,
+        lib_version=None,
+    )  # fmt: skip
+    try:
+        camera.xadd(OWN, frame(still, "1"))  # type: ignore[arg-type]
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            camera.xadd(keys.INGEST, frame(still, "2"))  # type: ignore[arg-type]
+        offer(store.client, frame(still, "1", "cam8"))
+        drain(bridge)
+    finally:
+        camera.close()
+        store.client.acl_deluser("cam7")
+    assert sorted(store.streams.names()) == ["cam7", "cam8"]
+    assert store.client.exists(OWN), "it stays for the camera"
+
+
+def test_a_camera_that_floods_its_stream_does_not_hold_up_another(
+    bridge: CameraEvents, store: Store, still: Path  # noqa: F811
+) -> None:
+    for _ in range(300):
+        store.client.xadd(f"{keys.INGEST_OF}hostile", {"x": "y"})
+    store.client.xadd(OWN, frame(still, "1"))
+    for _ in range(3):
+        bridge.step()
+    assert store.streams.pending("cam7") == 1
+    assert store.client.xlen(f"{keys.INGEST_OF}hostile") >= 240
+
+
+def test_a_stream_that_costs_much_waits_for_those_that_cost_little(store: Store) -> None:
+    streams = IngestStreams(store.client, "me", claim_after=30.0)
+    for _ in range(4):
+        for name in ("a", "b"):
+            store.client.xadd(f"{keys.INGEST_OF}{name}", {"x": "y"})
+    order = []
+    for _ in range(6):
+        page = streams.read(count=1, block_ms=10)
+        assert page is not None
+        order.append(page.stream[-1])
+        streams.acknowledge(page.stream, page.entries[0][0])
+        streams.charge(page.stream, 20.0 if page.stream.endswith("a") else 0.1)
+    assert order == ["a", "b", "b", "b", "b", "a"]
+
+
+def test_a_key_that_is_no_stream_and_one_that_goes_away_stop_nothing(
+    bridge: CameraEvents, store: Store, still: Path  # noqa: F811
+) -> None:
+    store.client.set(f"{keys.INGEST_OF}text", "x")
+    store.client.xadd(OWN, frame(still, "1"))
+    drain(bridge)
+    store.client.delete(OWN)
+    offer(store.client, frame(still, "2"))
+    drain(bridge)
+    assert store.streams.pending("cam7") == 2
+    assert not store.client.exists(OWN), "a Stream that was deleted stays so"
+    store.client.flushall()
+    offer(store.client, frame(still, "3"))
+    drain(bridge)
+    assert store.streams.pending("cam7") == 1
+
+
+def test_events_wait_unacknowledged_while_redis_is_full_and_are_accepted_in_their_order(
+    bridge: CameraEvents, store: Store, still: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    monkeypatch.setattr("producers.camera_events._PAUSE_SECONDS", 0.05)
+    accept_file = bridge.ingestor.accept_file
+    full = threading.Event()
+    order = []
+
+    def accept(stream: str, uri: str, *, event_key: str) -> object:
+        if not full.is_set():
+            full.set()
+            raise redis.ResponseError("MISCONF Redis is configured to save RDB snapshots, but it is unable to persist")
+        order.append(event_key.rpartition("\n")[2])
+        return accept_file(stream, uri, event_key=event_key)
+
+    monkeypatch.setattr(bridge.ingestor, "accept_file", accept)
+    for number in "123":
+        offer(store.client, frame(still, number))
+    stop = threading.Event()
+    thread = threading.Thread(target=bridge.run, args=[stop])
+    thread.start()
+    deadline = time.monotonic() + 60
+    while store.client.xlen(keys.INGEST) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    stop.set()
+    thread.join(60)
+    assert order == ["1", "2", "3"]
+    assert list(store.event_log.dead_letters()) == []
+
+
+def test_a_dead_letter_waits_for_room_like_the_event_itself(
+    bridge: CameraEvents, store: Store, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    monkeypatch.setattr("producers.camera_events._PAUSE_SECONDS", 0.05)
+    offer(store.client, {"no": "event"})
+    while not bridge._frames._readers:
+        bridge._frames._look()
+    used = store.client.info("memory")["used_memory"]
+    before = store.client.config_get("maxmemory")["maxmemory"]
+    stop = threading.Event()
+    thread = threading.Thread(target=bridge.run, args=[stop])
+    monkeypatch.setattr(store, "require_room", lambda: None)
+    store.client.config_set("maxmemory", int(used) // 2)
+    try:
+        thread.start()
+        time.sleep(0.7)
+        assert store.client.xlen(keys.INGEST) == 1, "it is still there"
+    finally:
+        store.client.config_set("maxmemory", before)
+    deadline = time.monotonic() + 60
+    while store.client.xlen(keys.INGEST) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    stop.set()
+    thread.join(60)
+    assert len(list(store.event_log.dead_letters())) == 1
+    assert isinstance(bridge.ingestor, Ingestor)
