@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 from common.contracts.batches import Source, SourceKind
 from common.contracts.ids import content_id
@@ -29,6 +29,7 @@ _DIGEST_BYTES = 16
 _STEP_BYTES = 1 << 20  # read in pieces, so that a file's size does not matter
 _CHECKPOINT_BYTES = 64 << 20
 _TICK_SECONDS = 0.02  # file systems tell times apart by the kernel's clock tick, 1 to 10 ms
+_MOST_TICKS = 5  # waited for, of a file that is being written to
 _DIGESTS_KEPT = 64
 
 _Key: TypeAlias = tuple[str, str]
@@ -108,9 +109,6 @@ def identify(path: Path, limits: Limits) -> FileIdentity:
     """
     check_file(path, limits)
     try:
-        # A write within the same tick of the clock as the last one would not show in the version.
-        if time.time() - path.stat().st_ctime < _TICK_SECONDS:
-            time.sleep(_TICK_SECONDS)
         version, digest = _read_digest(path)
         return FileIdentity(path.stat().st_size, digest, version)
     except OSError as error:
@@ -215,7 +213,7 @@ def _known_digest(path: Path) -> str:
 def _read_digest(path: Path) -> tuple[str, str]:
     """Return version and digest of a file. A reading that is interrupted by a time limit goes on where it was."""
     with path.open("rb") as file:
-        version = _version(os.fstat(file.fileno()))
+        version = _settled_version(file)
         key = (str(path), version)
         digest, size = _begun.get(key, (hashlib.blake2b(digest_size=_DIGEST_BYTES), 0))
         digest = digest.copy()
@@ -230,6 +228,21 @@ def _read_digest(path: Path) -> tuple[str, str]:
             raise BadSource(f"{path} is being written to: it is judged once it is complete and handed in again")
     _begun.pop(key, None)
     return version, digest.hexdigest()
+
+
+def _settled_version(file: BinaryIO) -> str:
+    """Return the version of a file, once a write from now on is sure to show in it.
+
+    Two writes within one tick of the clock have the same times. The clock may be another machine's.
+    """
+    for _ in range(_MOST_TICKS):
+        seen = os.fstat(file.fileno())
+        if time.time() - seen.st_ctime >= _TICK_SECONDS:
+            break
+        time.sleep(_TICK_SECONDS)
+        if _version(os.fstat(file.fileno())) == _version(seen):
+            break
+    return _version(seen)
 
 
 def _version(info: os.stat_result) -> str:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -18,48 +16,14 @@ from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import EventType
 from common.contracts.verdicts import Status
 from common.errors import BadMessage
-from common.ingest.accept import Ingestor
 from common.settings import Settings
 from common.sources.local import Limits
 from common.store import Store, keys
 from common.store.event_log import event_of
 from common.store.ingest import GroupReader, RawEntry, offer
 from producers.camera_events import CameraEvent, CameraEvents
-from sentinel.stack.redis_server import RedisServer
-from tests.common.baselines.small import small_baseline
 from tests.common.builders import verdict
-from tests.footage import scene
-
-EVENT = {
-    "specversion": "1.0",
-    "id": "cam7-1",
-    "source": "/cameras/cam7",
-    "type": "io.sentinel.frame.v1",
-    "datacontenttype": "image/png",
-}
-
-
-@pytest.fixture
-def bridge(
-    store: Store, settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[CameraEvents]:
-    """A bridge with a real ingestor; tasks go to the queues of the test's own Redis, where nobody takes them."""
-    small_baseline(settings.baselines_dir / "test")
-    own = settings.model_copy(update={"baseline": "test", "redis_url": redis_server.url})
-    own.watch_dir.mkdir(parents=True, exist_ok=True)
-    monkeypatch.setattr(broker, "app", broker.make_app(own))
-    ingestor = Ingestor(own, store)
-    yield CameraEvents(store, ingestor)
-    ingestor.close()
-
-
-@pytest.fixture
-def still(settings: Settings) -> Path:
-    path = settings.watch_dir / "still frame.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    (frame,) = scene(1)
-    assert cv2.imwrite(str(path), frame)
-    return path
+from tests.producers.events import EVENT
 
 
 def reasons(store: Store) -> list[str]:

@@ -15,7 +15,7 @@ from common.store import Store, ingest_streams, keys
 from common.store.ingest import offer
 from common.store.ingest_streams import IngestStreams, ingest_repairs, ingest_troubles
 from producers.camera_events import CameraEvents
-from tests.producers.test_camera_events import EVENT, bridge, still  # noqa: F401, fixtures
+from tests.producers.events import EVENT
 
 LAST = 2**64 - 1
 OWN = f"{keys.INGEST_OF}cam7"
@@ -28,11 +28,11 @@ def look_every_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return
 
 
-def frame(still: Path, number: str, camera: str = "cam7") -> dict[str, str]:  # noqa: F811
+def frame(still: Path, number: str, camera: str = "cam7") -> dict[str, str]:
     return {**EVENT, "id": number, "source": f"/cameras/{camera}", "dataref": str(still)}
 
 
-def drain(bridge: CameraEvents) -> None:  # noqa: F811
+def drain(bridge: CameraEvents) -> None:
     quiet = 0
     while quiet < 2:
         quiet = 0 if bridge.step() else quiet + 1
@@ -40,7 +40,10 @@ def drain(bridge: CameraEvents) -> None:  # noqa: F811
 
 @pytest.mark.parametrize("key", [keys.INGEST, OWN])
 def test_an_entry_with_the_greatest_id_ends_nobodys_ingestion(
-    bridge: CameraEvents, store: Store, still: Path, key: str  # noqa: F811
+    bridge: CameraEvents,
+    store: Store,
+    still: Path,
+    key: str,
 ) -> None:
     store.client.xadd(key, frame(still, "before"))
     store.client.xadd(key, {"a": "b"}, id=f"{LAST}-{LAST}")
@@ -54,11 +57,14 @@ def test_an_entry_with_the_greatest_id_ends_nobodys_ingestion(
     assert len(list(store.event_log.dead_letters())) == 1, "the entry itself"
     assert ingest_troubles(store.client) == {}
     assert [(repair.stream_key, repair.times) for repair in ingest_repairs(store.client)] == [(key, 1)]
-    assert not [name for name in store.client.keys() if b"set-aside" in name], "what was set aside is read, and gone"
+    assert not [name for name in store.client.scan_iter() if b"set-aside" in name], "what was set aside is read, and gone"
 
 
 def test_a_greatest_id_that_was_read_already_ends_nothing_either(
-    bridge: CameraEvents, store: Store, still: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    bridge: CameraEvents,
+    store: Store,
+    still: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     drain(bridge)
     monkeypatch.setattr(ingest_streams, "_LOOK_SECONDS", 1e9)
@@ -74,7 +80,9 @@ def test_a_greatest_id_that_was_read_already_ends_nothing_either(
 
 
 def test_a_group_beyond_its_stream_is_set_back_and_what_it_passed_over_is_read(
-    bridge: CameraEvents, store: Store, still: Path  # noqa: F811
+    bridge: CameraEvents,
+    store: Store,
+    still: Path,
 ) -> None:
     drain(bridge)
     store.client.xgroup_setid(keys.INGEST, "bridge", f"{LAST}-{LAST}")
@@ -87,7 +95,9 @@ def test_a_group_beyond_its_stream_is_set_back_and_what_it_passed_over_is_read(
 
 
 def test_a_camera_whose_clock_is_an_hour_ahead_is_no_trouble(
-    bridge: CameraEvents, store: Store, still: Path  # noqa: F811
+    bridge: CameraEvents,
+    store: Store,
+    still: Path,
 ) -> None:
     store.client.xadd(OWN, frame(still, "1"), id=f"{int((time.time() + 3600) * 1000)}-0")
     drain(bridge)
@@ -96,7 +106,9 @@ def test_a_camera_whose_clock_is_an_hour_ahead_is_no_trouble(
 
 
 def test_each_camera_may_have_a_stream_of_its_own_by_access_control(
-    bridge: CameraEvents, store: Store, still: Path  # noqa: F811
+    bridge: CameraEvents,
+    store: Store,
+    still: Path,
 ) -> None:
     store.client.acl_setuser("cam7", enabled=True, nopass=True, keys=["sentinel:ingest:cam7"], commands=["+xadd"])
     address = store.client.connection_pool.connection_kwargs
@@ -118,7 +130,9 @@ def test_each_camera_may_have_a_stream_of_its_own_by_access_control(
 
 
 def test_a_camera_that_floods_its_stream_does_not_hold_up_another(
-    bridge: CameraEvents, store: Store, still: Path  # noqa: F811
+    bridge: CameraEvents,
+    store: Store,
+    still: Path,
 ) -> None:
     for _ in range(300):
         store.client.xadd(f"{keys.INGEST_OF}hostile", {"x": "y"})
@@ -145,7 +159,9 @@ def test_a_stream_that_costs_much_waits_for_those_that_cost_little(store: Store)
 
 
 def test_a_key_that_is_no_stream_and_one_that_goes_away_stop_nothing(
-    bridge: CameraEvents, store: Store, still: Path  # noqa: F811
+    bridge: CameraEvents,
+    store: Store,
+    still: Path,
 ) -> None:
     store.client.set(f"{keys.INGEST_OF}text", "x")
     store.client.xadd(OWN, frame(still, "1"))
@@ -162,7 +178,10 @@ def test_a_key_that_is_no_stream_and_one_that_goes_away_stop_nothing(
 
 
 def test_events_wait_unacknowledged_while_redis_is_full_and_are_accepted_in_their_order(
-    bridge: CameraEvents, store: Store, still: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    bridge: CameraEvents,
+    store: Store,
+    still: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("producers.camera_events._PAUSE_SECONDS", 0.05)
     accept_file = bridge.ingestor.accept_file
@@ -192,7 +211,9 @@ def test_events_wait_unacknowledged_while_redis_is_full_and_are_accepted_in_thei
 
 
 def test_a_dead_letter_waits_for_room_like_the_event_itself(
-    bridge: CameraEvents, store: Store, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    bridge: CameraEvents,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("producers.camera_events._PAUSE_SECONDS", 0.05)
     offer(store.client, {"no": "event"})

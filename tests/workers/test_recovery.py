@@ -25,7 +25,7 @@ from sentinel.stack.redis_server import RedisServer
 from tests.common.baselines.small import small_baseline
 from tests.common.builders import batch, block, verdict
 from tests.footage import scene, write_clip
-from tests.producers.test_camera_events import EVENT
+from tests.producers.events import EVENT
 from workers import context, dead_letters, embedding, maintenance, reducer, retraining
 
 
