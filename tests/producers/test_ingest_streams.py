@@ -57,7 +57,9 @@ def test_an_entry_with_the_greatest_id_ends_nobodys_ingestion(
     assert len(list(store.event_log.dead_letters())) == 1, "the entry itself"
     assert ingest_troubles(store.client) == {}
     assert [(repair.stream_key, repair.times) for repair in ingest_repairs(store.client)] == [(key, 1)]
-    assert not [name for name in store.client.scan_iter() if b"set-aside" in name], "what was set aside is read, and gone"
+    assert not [name for name in store.client.scan_iter() if b"set-aside" in name], (
+        "what was set aside is read, and gone"
+    )
 
 
 def test_a_greatest_id_that_was_read_already_ends_nothing_either(
