@@ -27,7 +27,7 @@ from common import broker
 from common.contracts.batches import Submission
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import FRAME_EVENT, EventType
-from common.contracts.ids import check_stream_name, describe
+from common.contracts.ids import check_stream_name, content_id, describe
 from common.contracts.verdicts import Verdict
 from common.errors import Backlogged, BadMessage, BrokerUnavailable, SentinelError
 from common.ingest.accept import Ingestor
@@ -230,7 +230,9 @@ class CameraEvents:
     ) -> None:
         subject = f"event {fields.get(b'id', entry_id.encode()).decode(errors='replace')}"
         original = RawEntry.of(fields, stream_key)
-        self.ingestor.bury(DeadLetterKind.EVENT, stream, subject, error, original, version=entry_id)
+        # Two Streams may give two entries one id, and so may one Stream that was begun anew.
+        version = content_id(entry_id, original.to_json())
+        self.ingestor.bury(DeadLetterKind.EVENT, stream, subject, error, original, version=version)
 
     def _take_verdict(self, entry_id: str, fields: Mapping[bytes, bytes]) -> None:
         try:

@@ -240,3 +240,10 @@ def test_a_dead_letter_waits_for_room_like_the_event_itself(
     thread.join(60)
     assert len(list(store.event_log.dead_letters())) == 1
     assert isinstance(bridge.ingestor, Ingestor)
+
+
+def test_two_bad_entries_of_one_id_are_two_dead_letters(bridge: CameraEvents, store: Store) -> None:
+    for key, value in ((keys.INGEST, "a"), (OWN, "a"), (f"{keys.INGEST_OF}cam8", "b")):
+        store.client.xadd(key, {"x": value}, id="5-5")
+    drain(bridge)
+    assert len(list(store.event_log.dead_letters())) == 3
