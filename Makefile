@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench evaluate peers chaos fuzz lint format clean lock settings-table
+.PHONY: help install demo test up bench compare evaluate peers chaos fuzz lint format clean lock settings-table
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -57,6 +57,10 @@ bench: install   ## throughput, latency, judge, scale; DATA=folder with clips
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.scale
 
+compare: install  ## BASE=commit beside this tree: same verdicts? speed? DATA=folder RUNS=3 OPTIONS="--clips 1"
+	@test -n "$(BASE)" || { echo "say make compare BASE=commit"; exit 2; }
+	$(BIN)/python -m benchmarks.compare --base "$(BASE)" $(if $(DATA),--data "$(DATA)") $(if $(RUNS),--runs $(RUNS)) $(OPTIONS)
+
 lint: install    ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -67,8 +71,8 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-settings-table: install  ## print the README's table of settings
-	$(BIN)/python -m sentinel.cli.settings_table
+settings-table: install  ## bring the table of settings in docs/settings.md up to date
+	$(BIN)/python -m sentinel.cli.settings_table docs/settings.md
 
 lock: install    ## pin the newest versions that fit (needs uv)
 	$(BIN)/python -m pip install --quiet uv

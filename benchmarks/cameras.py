@@ -1,10 +1,10 @@
-"""How many cameras a core serves, and how soon it sees a fault, by how often frames are sampled.
+"""Cameras per core, and detection delay, as functions of the sampling rate.
 
 Cameras are files of 1080p30 H.264. Rates are measured in one process on one
-thread, decoding to verdict; the default rate also through Celery on all cores.
-The delay is that of a fault of severity 3 that sets in after some minutes of
-clean footage, to the end of the first window that FAILs, on footage of the
-virtual camera.
+thread, from decoding to verdict; the default rate is also measured through Celery
+on all cores. The delay runs from the start of a fault of severity 3, after some
+minutes of clean footage, to the end of the first window that FAILs. It is
+measured on footage of the virtual camera.
 """
 
 from __future__ import annotations
@@ -21,26 +21,25 @@ import numpy as np
 from benchmarks.clips import as_camera, repeated
 from benchmarks.results import draw_lines, save
 from benchmarks.stack import running_stack
-from benchmarks.workbench import cpu_backbone, say
+from benchmarks.workbench import cpu_backbone, fit, say
 from common.baselines.storage import load_baseline
 from common.contracts.batches import SourceKind
 from common.contracts.verdicts import Status
-from common.drift.baseline import Baseline
 from common.drift.judge import judge
 from common.drift.windows import WindowRule
 from common.extraction import Extractor
 from common.features import FeatureBlock
 from common.modalities.video.decode import sampled_frames
 from common.modalities.video.frame import Frame
-from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
 from common.sources.local import Limits
 from simulation.faults import Fault, sabotage_frames
 from simulation.virtual_camera import record
 
 _HEIGHT, _FPS = 1080, 30
 _CLIP_SECONDS, _REPEATS, _GOLDEN_REPEATS = 20, 3, 24  # a camera's file is a minute, golden footage eight
-_RATES = (10.0, 5.0, 2.5, 1.0, 0.5, 0.12)  # the last: key frames alone, also of a camera that sends one in 8 s
-_GOPS = {"a key frame a second": 30, "a key frame in 8 s": 250}
+_RATES = (10.0, 5.0, 2.5, 1.0, 0.5, 0.12)  # the last samples key frames alone, even of a camera that sends one per 8 s
+_KEY_PER_SECOND = "one key frame per second"
+_GOPS = {_KEY_PER_SECOND: 30, "one key frame per 8 s": 250}
 _STACK_CAMERAS = 60
 _STREAMS = 20
 _RULE = WindowRule(frames=48, stride=12)
@@ -52,7 +51,15 @@ _SEVERITY = 3
 
 @dataclass
 class Point:
-    """One sampling rate."""
+    """Figures of one sampling rate.
+
+    Attributes
+    ----------
+    fps : sampled frames per second
+    cameras : cameras per core, by interval of the key frames
+    delay_seconds : median over the faults; infinite: not detected
+    clean_windows, clean_fails : windows before the fault, and how many of them FAIL
+    """
 
     fps: float
     cameras: dict[str, float]
@@ -62,28 +69,33 @@ class Point:
 
 
 def measure_cameras(source: Path, folder: Path, weights: str) -> None:
-    """Print the table, and store it with its picture."""
+    """Measure, print the table, and store figures and picture."""
     extractor = Extractor(cpu_backbone(weights), Limits())
     minutes = {}
     for name, gop in _GOPS.items():
         short = as_camera(source, folder / f"gop{gop}.mp4", _HEIGHT, frames=_CLIP_SECONDS * _FPS, fps=_FPS, gop=gop)
         minutes[name] = repeated(short, folder / f"minute{gop}.mp4", _REPEATS)
-    golden = repeated(folder / f"gop{_GOPS['a key frame a second']}.mp4", folder / "golden.mp4", _GOLDEN_REPEATS)
+    golden = repeated(folder / f"gop{_GOPS[_KEY_PER_SECOND]}.mp4", folder / "golden.mp4", _GOLDEN_REPEATS)
     say("footage of cameras")
     delays = detection_delays(extractor, folder)
     say("detection delays")
     verdict = verdict_seconds(extractor, golden)
     points = []
     for fps in _RATES:
-        cameras = {name: cameras_a_core(extractor, path, fps, verdict) for name, path in minutes.items()}
+        cameras = {name: cameras_per_core(extractor, path, fps, verdict) for name, path in minutes.items()}
         points.append(Point(fps, cameras, *delays[fps]))
     say("one process")
-    default, through = through_celery(folder, golden, minutes["a key frame a second"], weights)
+    default, through = through_celery(folder, golden, minutes[_KEY_PER_SECOND], weights)
     report(points, default, through)
 
 
-def cameras_a_core(extractor: Extractor, path: Path, fps: float, verdict: float) -> float:
-    """Return seconds of footage that become verdicts in a second of one core, the median of three runs."""
+def cameras_per_core(extractor: Extractor, path: Path, fps: float, verdict: float) -> float:
+    """Return the seconds of footage that one core judges per second, the median of three runs.
+
+    Parameters
+    ----------
+    verdict : seconds that one verdict takes
+    """
     times = []
     for _ in range(3):
         began = time.perf_counter()
@@ -93,30 +105,17 @@ def cameras_a_core(extractor: Extractor, path: Path, fps: float, verdict: float)
 
 
 def verdict_seconds(extractor: Extractor, golden: Path) -> float:
-    """Return what one verdict takes."""
+    """Return the seconds that one verdict takes."""
     features = extractor.extract(golden, SourceKind.VIDEO, uri=str(golden), sample_fps=1.0)
-    baseline = fitted(features, extractor)
+    baseline = fit("golden", [("golden", features)], _RULE)
     began = time.perf_counter()
     for _ in range(10):
         judge(baseline, features[: _RULE.frames])
     return (time.perf_counter() - began) / 10
 
 
-def fitted(features: FeatureBlock, extractor: Extractor) -> Baseline:
-    return Baseline.fit(
-        [("golden", features)],
-        name="golden",
-        feature_spec=extractor.feature_spec(1.0),
-        rule=_RULE,
-        sensor_names=SENSOR_NAMES,
-        minimum_effects=MINIMUM_EFFECTS,
-        created_at=0.0,
-        libraries={},
-    )
-
-
 def detection_delays(extractor: Extractor, folder: Path) -> dict[float, tuple[float, int, int]]:
-    """Return, by sampling rate, the median delay over faults (seconds; infinite: not seen), clean windows and FAILs."""
+    """Return by sampling rate: median delay over the faults (s; infinite: not detected), clean windows, their FAILs."""
     golden, today = folder / "calm.mp4", folder / "today.mp4"
     small = {"fps": _DELAY_FPS, "width": 320, "height": 180}
     record(golden, seconds=max(map(_golden_seconds, _RATES)), seed=1, **small)  # type: ignore[arg-type]
@@ -129,7 +128,7 @@ def _golden_seconds(fps: float) -> float:
 
 
 def _part_seconds(fps: float) -> float:
-    """Return how long the clean part of today's footage is, and the faulty one after it."""
+    """Return the length, in seconds, of the clean part of today's footage, and of the faulty part after it."""
     return max(_DELAY_LEAST_SECONDS, (_RULE.frames + _RULE.stride) / fps)
 
 
@@ -141,7 +140,7 @@ def _delay(extractor: Extractor, golden: Path, today: Path, fps: float) -> tuple
     def features(frames: Iterable[Frame]) -> FeatureBlock:
         return FeatureBlock.concatenate(list(extractor.features(iter(frames), "today", 64)))
 
-    baseline = fitted(features(read(golden, _golden_seconds(fps))), extractor)
+    baseline = fit("golden", [("golden", features(read(golden, _golden_seconds(fps))))], _RULE)
     frames, onset = read(today, 2 * _part_seconds(fps)), round(_part_seconds(fps) * fps)
     before = features(frames[:onset])
     stops = range(_RULE.frames, len(before) + 1, _RULE.stride)
@@ -149,8 +148,8 @@ def _delay(extractor: Extractor, golden: Path, today: Path, fps: float) -> tuple
     delays = []
     for fault in _FAULTS:
         images = sabotage_frames((frame.image for frame in frames[onset:]), fault, _SEVERITY, 7)
-        spoilt = (Frame.of(image, frame.index, frame.time) for image, frame in zip(images, frames[onset:], strict=True))
-        both = FeatureBlock.concatenate([before, features(spoilt)])
+        faulty = (Frame.of(image, frame.index, frame.time) for image, frame in zip(images, frames[onset:], strict=True))
+        both = FeatureBlock.concatenate([before, features(faulty)])
         found = [
             stop
             for stop in range(onset + _RULE.stride, len(both) + 1, _RULE.stride)
@@ -161,7 +160,7 @@ def _delay(extractor: Extractor, golden: Path, today: Path, fps: float) -> tuple
 
 
 def through_celery(folder: Path, golden: Path, minute: Path, weights: str) -> tuple[float, float]:
-    """Return the default sampling of `baseline build`, frames/s, and cameras a core through a whole stack."""
+    """Return the default sampling rate of `baseline build` in frames/s, and cameras per core through a whole stack."""
     cores = os.cpu_count() or 1
     own = folder / "stack"
     own.mkdir()
@@ -184,8 +183,8 @@ def through_celery(folder: Path, golden: Path, minute: Path, weights: str) -> tu
 
 
 def report(points: list[Point], default: float, through: float) -> None:
-    print(f"\n1080p30 cameras a core; default sampling {default:g} frames/s: through Celery {through:.1f} a core\n")
-    print("| sampled a second | " + " | ".join(_GOPS) + " | seen after, s | clean windows that FAIL |")
+    print(f"\n1080p30 cameras per core; at the default of {default:g} frames/s through Celery: {through:.1f}\n")
+    print("| sampled frames per second | " + " | ".join(_GOPS) + " | detected after, s | clean windows that FAIL |")
     print("|---|" + "---|" * (len(_GOPS) + 2))
     for point in points:
         cells = " | ".join(f"{point.cameras[name]:.1f}" for name in _GOPS)
@@ -196,5 +195,5 @@ def report(points: list[Point], default: float, through: float) -> None:
         name: [(point.delay_seconds, point.cameras[name]) for point in points if np.isfinite(point.delay_seconds)]
         for name in _GOPS
     }
-    title, delay = "1080p30 cameras a core", "a fault of severity 3 is seen after, s"
+    title, delay = "1080p30 cameras per core", "a fault of severity 3 is detected after, s"
     draw_lines("cameras", title, delay, "cameras", lines, logarithmic="xy")

@@ -1,4 +1,4 @@
-"""Clips to measure speed on: those of a folder, and the same footage as a camera of another size would send it."""
+"""Clips for measuring speed: those of a folder, and the same footage as cameras of other sizes would send it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from simulation.virtual_camera import record
 
 SIZES = {720: (1280, 720), 1080: (1920, 1080), 2160: (3840, 2160)}
 _SUFFIXES = {".mp4", ".mkv", ".mov", ".m4v"}
-_NOISE = 3  # grey levels either way: a camera's sensor, which an encoder has to work for
+_NOISE = 3  # grey levels, up or down: sensor noise, which makes footage realistically hard to encode
 
 
 def largest_clip(data: Path | None, folder: Path) -> Path:
-    """Return the clip with the largest frames below `data`; none given: the virtual camera's, recorded in `folder`."""
+    """Return the clip with the highest frames below `data`; without `data`, record the virtual camera in `folder`."""
     if data is None:
-        tour = folder / "tour.mp4"
-        # No size that is measured, so that `as_camera` encodes it: what the virtual camera writes is far less
-        # compressed than what a real one sends, and takes several times as long to decode.
-        record(tour, seconds=10, fps=30.0, width=960, height=540)
-        return tour
+        recording = folder / "virtual.mp4"
+        # Of none of the measured sizes, so that `as_camera` re-encodes it: recordings of the virtual camera are far
+        # less compressed than those of a real one, and take several times as long to decode.
+        record(recording, seconds=10, fps=30.0, width=960, height=540)
+        return recording
     clips = sorted(path for path in data.rglob("*") if path.suffix.lower() in _SUFFIXES)
     if not clips:
         raise SystemExit(f"{data} holds no video ({' '.join(sorted(_SUFFIXES))}): name a folder with clips")
@@ -37,8 +37,11 @@ def largest_clip(data: Path | None, folder: Path) -> Path:
 
 
 def as_camera(source: Path, target: Path, height: int, *, frames: int, fps: int = 30, gop: int = 30) -> Path:
-    """Encode footage of `source`, repeated as often as need be, as a camera of `height` lines sends it: H.264, no
-    B-frames, a key frame every `gop` frames."""
+    """Encode footage of `source` as a camera of `height` lines would, and return `target`.
+
+    The result is H.264 without B-frames, with a key frame every `gop` frames. The
+    footage is repeated until there are `frames` frames.
+    """
     width, lines = SIZES[height]
     rng = np.random.default_rng(0)
     grain = rng.integers(-_NOISE, _NOISE + 1, (lines + 64, width + 64, 1), dtype=np.int16)
@@ -47,7 +50,7 @@ def as_camera(source: Path, target: Path, height: int, *, frames: int, fps: int 
         stream = container.add_stream("libx264", rate=fps, options=options)
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, lines, "yuv420p"
-        for image in islice(_over_and_over(source), frames):
+        for image in islice(_repeated_frames(source), frames):
             large = cv2.resize(image, (width, lines), interpolation=cv2.INTER_CUBIC).astype(np.int16)
             down, across = rng.integers(0, 64, 2)
             noisy = np.clip(large + grain[down : down + lines, across : across + width], 0, 255).astype(np.uint8)
@@ -57,7 +60,7 @@ def as_camera(source: Path, target: Path, height: int, *, frames: int, fps: int 
 
 
 def repeated(source: Path, target: Path, times: int) -> Path:
-    """Join `times` copies of an MP4 without encoding anything."""
+    """Join `times` copies of an MP4 file without re-encoding, and return `target`."""
     with av.open(str(source)) as whole, av.open(str(target), "w") as container:
         stream = whole.streams.video[0]
         copy = container.add_stream_from_template(stream)
@@ -75,7 +78,7 @@ def repeated(source: Path, target: Path, times: int) -> Path:
     return target
 
 
-def _over_and_over(source: Path) -> Iterator[Image]:
+def _repeated_frames(source: Path) -> Iterator[Image]:
     while True:
         for frame in sampled_frames(source, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=Limits()):
             yield frame.image

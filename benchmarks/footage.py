@@ -1,7 +1,7 @@
-"""Footage for the evaluation: each clip's first half golden, its second half production, clean and sabotaged.
+"""Footage of the evaluation: the first half of each clip is golden, the second is judged clean and with each fault.
 
-Features are kept in a cache folder, by the clip's content, the feature spec and the
-faults, so that a change of the judge is evaluated in seconds.
+Features are cached by the content of the clip, the feature spec and the faults,
+so that a change of the judge is evaluated within seconds.
 """
 
 from __future__ import annotations
@@ -37,8 +37,11 @@ class Footage:
 
     Attributes
     ----------
+    name : of the clip
+    rule : the windows that `baseline build` would choose for the first half
+    fps : sampled frames per second
     golden, clean : the first and the second half
-    faulty : by fault and severity, the first window of the second half with that fault in every frame
+    faulty : by fault and severity, the first window of the second half, with the fault in every frame
     """
 
     name: str
@@ -57,7 +60,14 @@ def clips_below(folder: Path) -> list[Path]:
 def load_all(
     clips: list[Path], settings: Settings, cache: Path, processes: int, say: Callable[[str], None]
 ) -> list[Footage]:
-    """Return the features of all clips, from the cache where they are there already."""
+    """Return the features of all clips, read from the cache where possible; a clip that fails is left out.
+
+    Parameters
+    ----------
+    cache : folder of the cache
+    processes : number of processes that extract features
+    say : receives a message after each clip
+    """
     found: dict[Path, Footage] = {}
     with ProcessPoolExecutor(processes) as pool:
         waiting = {pool.submit(_load, clip, settings, cache): clip for clip in clips}
@@ -66,15 +76,15 @@ def load_all(
             try:
                 found[clip] = future.result()
                 say(f"[{done}/{len(clips)}] {clip.name}")
-            except Exception as error:  # one bad clip must not end the evaluation of the others
+            except Exception as error:  # a clip that fails must not end the evaluation of the others
                 say(f"[{done}/{len(clips)}] {clip.name} left out: {error}")
     return [found[clip] for clip in clips if clip in found]
 
 
 def _load(clip: Path, settings: Settings, cache: Path) -> Footage:
-    extractor = Extractor(load_backbone(settings), Limits())
+    extractor = Extractor(load_backbone(settings, None), Limits())
     info = probe(clip, SourceKind.VIDEO, extractor.limits)
-    # What `baseline build` would choose, were the first half a file.
+    # Sampling and windows that `baseline build` would choose if the first half were a file of its own.
     half = replace(info, duration=info.duration / 2, frames=max(1, info.frames // 2))
     fps = choose_sampling([half], settings.window_frames, settings.sample_fps)
     count = sampled_count(info, fps)

@@ -1,8 +1,8 @@
-"""JPEG decoded at half its size by the decoder itself: what it would save, and what it would move.
+"""JPEG decoded at half size by the decoder itself: the time it saves, and how it changes the features.
 
-The backbone's embedding and the sensors' readings of both routes are compared
-on the same frames. Were they equal within what faults and minimum effects move, stills
-could be decoded so.
+Embeddings and sensor readings of the same frames decoded at full and at half
+size are compared. If the readings changed by less than their minimum effects,
+stills could be decoded at half size.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from common.modalities.video.sensors import MINIMUM_EFFECTS, measure
 from common.sources.local import Limits
 
 _FRAMES, _QUALITY = 24, 90
-_ROUTES = {"in full": cv2.IMREAD_COLOR, "at half size": cv2.IMREAD_REDUCED_COLOR_2}
+_DECODERS = {"at full size": cv2.IMREAD_COLOR, "at half size": cv2.IMREAD_REDUCED_COLOR_2}
 
 
 def measure_jpeg(clip: Path, weights: str, runs: int) -> None:
@@ -33,7 +33,7 @@ def measure_jpeg(clip: Path, weights: str, runs: int) -> None:
     quality = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
     files = [cv2.imencode(".jpg", frame.image[..., ::-1], quality)[1] for frame in kept]
     found: dict[str, tuple[float, FloatArray, FloatArray]] = {}
-    for name, flag in _ROUTES.items():
+    for name, flag in _DECODERS.items():
         times = []
         for _ in range(runs + 1):
             began = time.perf_counter()
@@ -46,11 +46,11 @@ def measure_jpeg(clip: Path, weights: str, runs: int) -> None:
     full, half = found.values()
     norms = np.linalg.norm(full[1], axis=1) * np.linalg.norm(half[1], axis=1)
     cosine = (full[1] * half[1]).sum(axis=1) / norms
-    moved = (np.abs(full[2] - half[2]) > np.array(MINIMUM_EFFECTS, np.float32)).mean()
+    changed = (np.abs(full[2] - half[2]) > np.array(MINIMUM_EFFECTS, np.float32)).mean()
     height, width = images[0].shape[0] * 2, images[0].shape[1] * 2
     took = ", ".join(f"{name} {row[0] * 1e3:.1f} ms" for name, row in found.items())
     print(f"\nJPEG of {width} x {height} decoded {took};")
     print(
-        f"at half size the embedding's cosine is {np.median(cosine):.4f} (min {cosine.min():.4f}), and {moved:.0%} of "
-        "the sensors' readings move by more than their minimum_effect"
+        f"at half size the embedding's cosine is {np.median(cosine):.4f} (min {cosine.min():.4f}), and {changed:.0%} "
+        "of the sensors' readings change by more than their minimum effect"
     )

@@ -1,8 +1,8 @@
-"""The machine's limit and the bare engine, on as many threads as asked: run in a process of its own.
+"""The machine's limit and the bare engine, on a given number of threads; runs in its own process.
 
     OMP_NUM_THREADS=2 python -m benchmarks.limit THREADS WEIGHTS RUNS
 
-Prints JSON: frames/s that sgemm allows, and that the backbone reaches on ready frames.
+Prints JSON: the frames/s that sgemm allows, and those that the backbone reaches on prepared frames.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BATCH = 64
 
 
 def limit(threads: int, weights: str, runs: int) -> dict[str, float]:
-    """Return medians of sgemm and engine in frames/s, taken in turn in a process with `threads` threads."""
+    """Return the medians of sgemm and engine in frames/s, measured in turn in a process with `threads` threads."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     environment = {**os.environ, **dict.fromkeys(names, str(threads))}
     command = [sys.executable, "-m", "benchmarks.limit", str(threads), weights, str(runs)]
@@ -45,7 +45,7 @@ def main(threads: int, weights: str, runs: int) -> None:
         between = time.perf_counter()
         backbone.embed(frames)
         ended = time.perf_counter()
-        if run:  # the first one warms up
+        if run:  # the first run warms up
             rates["sgemm"].append(2.0 * _SIZE**3 / _FRAME_FLOP / (between - began))
             rates["engine"].append(_BATCH / (ended - between))
     print(json.dumps({name: statistics.median(found) for name, found in rates.items()}))

@@ -1,4 +1,4 @@
-"""What a benchmark ran on."""
+"""The machine and the command of a benchmark."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def machine() -> str:
-    """Return the machine and the command, one line each."""
+    """Return two lines that describe the machine and the command."""
     model = platform.machine()
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():

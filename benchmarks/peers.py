@@ -1,10 +1,10 @@
-"""Other drift detectors on the same embeddings. Run by benchmarks/detection.py, in an environment of its own.
+"""Other drift detectors on the same embeddings. Run by benchmarks/detection.py in a separate environment.
 
-The peers' libraries need NumPy 1, so this file imports nothing of Sentinel's
-and reads features from npz files: golden, clean, and `fault-severity`.
+The libraries of the peers need NumPy 1, so this module imports nothing of
+Sentinel and reads features from npz files: `golden`, `clean`, `FAULT-SEVERITY`.
 
-Each peer's threshold is set in its favour: for each clip, the largest score of
-the clip's own clean windows, so that it raises no false alarm there.
+The threshold of each peer is set in its favour. For each clip it is the largest
+score of the clip's own clean windows, so there are no false alarms.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SEVERITIES = (1, 3)
 
 
 def alibi_ks(reference: np.ndarray) -> Score:
-    """alibi-detect's KSDrift: the smallest of all features' p-values."""
+    """alibi-detect's KSDrift: minus the logarithm of the smallest p-value of all features."""
     from alibi_detect.cd import KSDrift
 
     detector = KSDrift(reference, p_val=0.05)
@@ -39,7 +39,7 @@ def alibi_mmd(reference: np.ndarray) -> Score:
 
 
 def evidently(method: str) -> Callable[[np.ndarray], Score]:
-    """Evidently's embedding drift, one of its methods."""
+    """Evidently's embedding drift by one of its methods."""
 
     def build(reference: np.ndarray) -> Score:
         import pandas as pd
@@ -90,7 +90,7 @@ def main(folder: Path) -> None:
                     for severity in _SEVERITIES:
                         window = arrays[f"{fault}-{severity}"].astype(np.float32)
                         seen.setdefault(f"{fault}-{severity}", []).append(score(window) > threshold)
-        except Exception as error:  # one peer that does not run here must not hide the others
+        except Exception as error:  # a peer that does not run here must not prevent the others
             print(f"| {peer} | did not run: {type(error).__name__}: {str(error)[:80]} |")
             continue
         cells = [seen[f"{fault}-{severity}"] for severity in _SEVERITIES for fault in faults]

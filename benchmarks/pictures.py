@@ -1,4 +1,4 @@
-"""Pictures of what the benchmarks found."""
+"""The picture of the detection benchmark."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-_DARK = 0.9  # shares beyond it are drawn dark
+_DARK = 0.9  # the colour map is dark above this share, and below 1 minus it
 
 
 class _Share(Protocol):
@@ -15,7 +15,7 @@ class _Share(Protocol):
 
 
 def power_picture(power: Mapping[str, Mapping[int, _Share]], path: Path) -> Path:
-    """Draw the share of clips in which each fault is seen, by severity."""
+    """Draw the share of clips in which each fault is detected, by severity, to `path`, and return it."""
     import matplotlib as mpl
 
     mpl.use("Agg")

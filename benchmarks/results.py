@@ -1,4 +1,4 @@
-"""Where figures go: a JSON file and a picture beside the table."""
+"""Stores the figures of a benchmark as JSON and as a picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent / "results"
 
 
 def save(name: str, figures: Mapping[str, object]) -> None:
-    """Write `figures` to results/NAME.json."""
+    """Write `figures` and the machine's description to results/NAME.json."""
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.json"
     path.write_text(json.dumps({"machine": machine(), **figures}, indent=1), encoding="utf-8")
@@ -20,17 +20,17 @@ def save(name: str, figures: Mapping[str, object]) -> None:
 
 
 def draw_bars(name: str, title: str, unit: str, groups: Mapping[str, Mapping[str, float]]) -> None:
-    """Draw a group of bars for each key of `groups` to results/NAME.png."""
+    """Draw `groups`, values by label and group, as grouped bars to results/NAME.png."""
     from matplotlib import pyplot as plt
 
     labels = list(next(iter(groups.values())))
     figure, axes = plt.subplots(figsize=(1.6 + 1.1 * len(labels), 4))
     width = 0.8 / len(groups)
     for number, (group, values) in enumerate(groups.items()):
-        places = [place + number * width for place in range(len(labels))]
-        bars = axes.bar(places, [values[label] for label in labels], width, label=group)
+        positions = [label + number * width for label in range(len(labels))]
+        bars = axes.bar(positions, [values[label] for label in labels], width, label=group)
         axes.bar_label(bars, fmt="%.3g", fontsize=8)
-    axes.set_xticks([place + 0.4 - width / 2 for place in range(len(labels))], labels, rotation=20, ha="right")
+    axes.set_xticks([label + 0.4 - width / 2 for label in range(len(labels))], labels, rotation=20, ha="right")
     axes.set_ylabel(unit)
     axes.set_title(title)
     if len(groups) > 1:
@@ -41,7 +41,7 @@ def draw_bars(name: str, title: str, unit: str, groups: Mapping[str, Mapping[str
 def draw_lines(
     name: str, title: str, x: str, y: str, lines: Mapping[str, Sequence[tuple[float, float]]], *, logarithmic: str = ""
 ) -> None:
-    """Draw each of `lines`, points (x, y), to results/NAME.png; `logarithmic` names axes, as "x" or "xy"."""
+    """Draw `lines`, points (x, y) by label, to results/NAME.png; `logarithmic` lists the logarithmic axes, as "xy"."""
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(6.5, 4))

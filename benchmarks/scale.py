@@ -1,13 +1,13 @@
-"""What a frame costs the reducer and Redis, with 1 to 1,000 cameras, by window, and frame by frame.
+"""Cost per frame in the reducer and in Redis, by number of cameras, length of the window and size of the chunks.
 
     python -m benchmarks.scale [--cameras 1,10,100,1000] [--chunks 1000]
 
-Feature traffic of simulated cameras (chunks of 12 frames, MobileNetV2's width,
-real sensors' names) goes through a real Redis and the reducer's own function,
-after every camera's window is full. Printed for each number of cameras: Redis
-commands, bytes and reducer time a frame. The reference is the row of 10 cameras.
-For these, the same with longer windows (judged four times a window, as by
-default), and with cameras that send single frames.
+Random features of simulated cameras (chunks of 12 frames, as wide as those of
+MobileNetV2 and of the sensors) pass through a real Redis and the reducer's own
+function, after the window of each camera has been filled. The table shows Redis
+commands, bytes and reducer time per frame. The reference is the row of 10
+cameras. For 10 cameras there are also rows with longer windows (judged four
+times per window, as by default) and with chunks of single frames.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ import redis
 
 from benchmarks.machine import machine
 from benchmarks.results import draw_lines, save
-from benchmarks.workbench import say
+from benchmarks.workbench import NO_SPEC, fit, say
 from common.baselines.storage import save_baseline
-from common.contracts.batches import FeatureSpec, FrameBatch, Source, SourceKind
+from common.contracts.batches import FrameBatch, Source, SourceKind
 from common.contracts.ids import content_id
 from common.drift.baseline import Baseline
 from common.drift.windows import WindowRule
 from common.features import FeatureBlock
-from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
+from common.modalities.video.sensors import SENSOR_NAMES
 from sentinel.stack.redis_server import RedisServer
 
 _WIDTH, _CHUNK, _WINDOW = 1280, 12, 48
-_OTHERS = ((96, 12), (192, 12), (384, 12), (48, 1), (192, 1))  # windows, and frames a chunk
-_FEW = 10  # cameras, the reference
-_RECIPE = FeatureSpec(backbone="-", weights="-", precision="-", decode_pipeline="-", sensors="-", sample_fps=5.0)
+_OTHERS = ((96, 12), (192, 12), (384, 12), (48, 1), (192, 1))  # frames per window, and per chunk
+_REFERENCE_CAMERAS = 10
+_SPEC = NO_SPEC.model_copy(update={"sample_fps": 5.0})
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        cases = [(count, _WINDOW, _CHUNK) for count in counts] + [(_FEW, *other) for other in _OTHERS]
+        cases = [(count, _WINDOW, _CHUNK) for count in counts] + [(_REFERENCE_CAMERAS, *other) for other in _OTHERS]
         rows = []
         for number, (cameras, window, chunk) in enumerate(cases):
             own = folder / str(number)
@@ -66,20 +66,18 @@ def main() -> None:
 
 
 def baseline(rng: np.random.Generator, window: int) -> Baseline:
-    """Return a baseline of made-up footage as long as any keeps."""
-    return Baseline.fit(
-        [("made-up", features(rng, 2000))], name="made-up", feature_spec=_RECIPE,
-        rule=WindowRule(frames=window, stride=window // 4), sensor_names=SENSOR_NAMES, minimum_effects=MINIMUM_EFFECTS,
-        created_at=0.0, libraries={},
-    )  # fmt: skip
+    """Return a baseline of random features, of as many frames as a segment keeps at most."""
+    rule = WindowRule(frames=window, stride=window // 4)
+    return fit("random", [("random", features(rng, 2000))], rule, _SPEC)
 
 
 def features(rng: np.random.Generator, count: int) -> FeatureBlock:
+    """Return random features of `count` frames, as they read back from storage."""
     return FeatureBlock(
         rng.normal(size=(count, _WIDTH)).astype(np.float32),
         rng.normal(0.0, 0.01, size=(count, len(SENSOR_NAMES))).astype(np.float32),
         np.arange(count) / 5.0,
-        ("made-up",),
+        ("random",),
         np.zeros(count, np.int32),
     ).as_stored()
 
@@ -87,7 +85,15 @@ def features(rng: np.random.Generator, count: int) -> FeatureBlock:
 def measure(
     url: str, folder: Path, cameras: int, window: int, chunk_frames: int, chunks: int, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Return Redis commands, bytes and reducer milliseconds a frame."""
+    """Return one row of the table, with Redis commands, bytes and reducer milliseconds per frame.
+
+    Parameters
+    ----------
+    url : of the Redis
+    folder : holds the baseline
+    window, chunk_frames : frames per window and per chunk
+    chunks : chunks measured, over all cameras
+    """
     os.environ |= {"SENTINEL_REDIS_URL": url, "SENTINEL_BASELINE": str(folder / "baseline")}
     os.environ["SENTINEL_STATE_DIR"] = str(folder / "state")
     from common.settings import get_settings
@@ -107,13 +113,13 @@ def measure(
         batch = FrameBatch(
             id=content_id(stream, fed), stream=stream,
             source=Source(uri=f"/{fed}.mp4", kind=SourceKind.VIDEO, size=1, digest=str(fed)),
-            expected_frames=chunk_frames, starts=(0,), feature_spec=_RECIPE, received_at=0.0,
+            expected_frames=chunk_frames, starts=(0,), feature_spec=_SPEC, received_at=0.0,
         )  # fmt: skip
         fed += 1
-        store.streams.register(batch)
-        (chunk,) = store.streams.release(stream, 8)
-        store.streams.count_delivery(chunk)
-        store.streams.finish(chunk, blocks[fed % len(blocks)])
+        store.batches.register(batch)
+        (chunk,) = store.batches.release(stream, 8)
+        store.chunks.count_delivery(chunk)
+        store.chunks.finish(chunk, blocks[fed % len(blocks)])
         began = time.perf_counter()
         move_on(stream)
         return time.perf_counter() - began
@@ -138,6 +144,7 @@ def measure(
 
 
 def usage(client: redis.Redis) -> dict[str, float]:
+    """Return the counters of Redis: commands, network bytes, processor seconds; and its memory in bytes."""
     info = client.info()
     return {
         "commands": float(info["total_commands_processed"]),
@@ -148,12 +155,13 @@ def usage(client: redis.Redis) -> dict[str, float]:
 
 
 def report(rows: list[dict[str, float]]) -> None:
-    reference_median = [row for row in rows if (row["window"], row["chunk"]) == (_WINDOW, _CHUNK)]
-    reference = next((row for row in reference_median if row["cameras"] == _FEW), reference_median[0])
+    standard = [row for row in rows if (row["window"], row["chunk"]) == (_WINDOW, _CHUNK)]
+    reference = next((row for row in standard if row["cameras"] == _REFERENCE_CAMERAS), standard[0])
     print(machine())
-    print(f"a frame of {_WIDTH} + {len(SENSOR_NAMES)} features; the reference is {reference['cameras']:.0f} cameras\n")
+    print(f"per frame of {_WIDTH} + {len(SENSOR_NAMES)} features; reference: {reference['cameras']:.0f} cameras\n")
     print(
-        "| cameras | window | frames a chunk | Redis commands | bytes | Redis ms | reducer ms | ratio | kB a camera |"
+        "| cameras | window | frames per chunk | Redis commands | bytes | Redis ms | reducer ms | ratio | "
+        "kB per camera |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for row in rows:
@@ -165,10 +173,10 @@ def report(rows: list[dict[str, float]]) -> None:
         )
     save("scale", {"rows": rows})
     lines = {
-        name: [(row["cameras"], row[column]) for row in reference_median]
+        name: [(row["cameras"], row[column]) for row in standard]
         for name, column in (("reducer", "reducer_ms"), ("Redis", "redis_ms"))
     }
-    draw_lines("scale", "cost of a frame", "cameras", "ms a frame", lines, logarithmic="x")
+    draw_lines("scale", "cost per frame", "cameras", "ms per frame", lines, logarithmic="x")
 
 
 if __name__ == "__main__":

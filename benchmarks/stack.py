@@ -1,4 +1,4 @@
-"""A real stack for benchmarks: `sentinel up` in a process of its own, in a folder of its own."""
+"""A real stack for benchmarks: `sentinel up` in its own process and its own folder."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from pathlib import Path
 import psutil
 
 from common.contracts.batches import BatchReport
-from common.contracts.events import EventType
+from common.contracts.events import BatchCompleted
 from common.settings import Settings
 from common.store import Store
 from sentinel.stack.stack import read_info, wait_for_workers
 
 _PATIENCE_SECONDS = 600.0
-_LOOK_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 
 
 @dataclass
 class Bench:
-    """A stack that is up, and where footage is dropped."""
+    """A running stack, and the folder into which footage is dropped."""
 
     folder: Path
     watch_dir: Path
@@ -38,10 +38,10 @@ class Bench:
     _complete: list[BatchReport] = field(default_factory=list)
 
     def cpu_seconds(self) -> dict[str, float]:
-        """Return processor seconds so far by what was at work.
+        """Return processor seconds so far, by role.
 
-        `embedding` and `reducing` are the pools' processes, which do the work; `celery` their parents, which fetch
-        and acknowledge tasks; `watching` everything else.
+        `embedding` and `reducing` are the processes of the pools, which do the work; `celery` are their parents,
+        which fetch and acknowledge tasks; `other` is everything else but `redis`.
         """
         spent: dict[str, float] = {}
         for child in psutil.Process(self.pid).children(recursive=True):
@@ -58,7 +58,7 @@ class Bench:
         return [child.memory_info().rss for child in children if _role(child, self.pid) == "embedding"]
 
     def drop(self, clip: Path, stream: str, number: int) -> None:
-        """Put a copy of `clip` into a stream, with a box at its end that makes its content another."""
+        """Drop a copy of `clip` into a stream, with an appended MP4 box that makes its content unique."""
         target = self.watch_dir / stream / f"{number:05d}{clip.suffix}"
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = target.with_name(f".{target.name}.part")
@@ -69,35 +69,41 @@ class Bench:
         staging.rename(target)
 
     def wait_for(self, batches: int) -> list[BatchReport]:
-        """Wait until so many batches are complete, and return their reports."""
+        """Wait until `batches` batches are complete, and return their reports; raise `TimeoutError` after a while."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
-            # New events only: to read all of them again would take a good part of a core from the stack.
+            # New events only; reading all of them each time would take much of a core away from the stack.
             for event in self.store.event_log.events(after=self._seen):
                 self._seen = event.entry_id
-                if event.type is EventType.BATCH_COMPLETE:
-                    self._complete.append(BatchReport.from_json(event.data))
+                if isinstance(event, BatchCompleted):
+                    self._complete.append(event.report)
             if len(self._complete) >= batches:
                 return self._complete[:batches]
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{batches} batches fed, {len(self._complete)} complete; logs in {self.folder}")
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
 
 def _role(process: psutil.Process, stack: int) -> str:
-    """Return what a process of the stack does."""
+    """Return the role of a process of the stack, see `Bench.cpu_seconds`."""
     command = " ".join(process.cmdline())
     if "redis-server" in command:
         return "redis"
     for module, role in (("workers.embedding", "embedding"), ("workers.reducer", "reducing")):
         if module in command:
             return "celery" if process.ppid() == stack else role
-    return "celery" if "workers." in command else "watching"
+    return "celery" if "workers." in command else "other"
 
 
 @contextmanager
 def running_stack(folder: Path, golden: Path, **settings: str) -> Iterator[Bench]:
-    """Build a baseline from `golden`, bring a stack up that judges by it, and stop it in the end."""
+    """Build a baseline of `golden`, start a stack that judges by it, and stop the stack at the end.
+
+    Parameters
+    ----------
+    folder : for state, watched folder and log
+    settings : SENTINEL_* environment variables
+    """
     environment = {
         **os.environ,
         "SENTINEL_STATE_DIR": str(folder / "state"),

@@ -1,18 +1,44 @@
-"""What several benchmarks need: the backbone as a worker on a CPU loads it, and a word on how far they are."""
+"""What several benchmarks need: the backbone as a worker on a CPU loads it, a baseline, and messages on progress."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from common.backbones import Backbone, load_backbone
+from common.contracts.batches import FeatureSpec
+from common.drift.baseline import Baseline
+from common.drift.fitting import fit_baseline
+from common.drift.windows import WindowRule
+from common.features import FeatureBlock
+from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
 from common.settings import Settings
+
+NO_SPEC = FeatureSpec(backbone="-", weights="-", precision="-", decode_pipeline="-", sensors="-", sample_fps=None)
+"""For features that were not extracted, or where it does not matter how."""
 
 
 def cpu_backbone(weights: str, threads: int = 1) -> Backbone:
     """Return the default backbone, whatever the environment says."""
-    return load_backbone(Settings(_env_file=None, weights=weights, device="cpu", threads=threads))
+    return load_backbone(Settings(_env_file=None, weights=weights, device="cpu", threads=threads), None)
+
+
+def fit(
+    name: str, clips: Sequence[tuple[str, FeatureBlock]], rule: WindowRule, feature_spec: FeatureSpec = NO_SPEC
+) -> Baseline:
+    """Return a baseline of golden clips, given by name and features; raises what `fit_baseline` raises."""
+    return fit_baseline(
+        clips,
+        name=name,
+        feature_spec=feature_spec,
+        rule=rule,
+        sensor_names=SENSOR_NAMES,
+        minimum_effects=MINIMUM_EFFECTS,
+        created_at=0.0,
+        libraries={},
+    )
 
 
 def say(what: str) -> None:
-    """Print on standard error, so that tables stay whole, that a part is done."""
+    """Report on standard error, so that printed tables stay intact, that `what` is done."""
     print(f"{what} done", file=sys.stderr, flush=True)

@@ -26,6 +26,7 @@ RETRAIN_TASK = "sentinel.retrain"
 SWEEP_TASK = "sentinel.sweep"
 DAILY_TASK = "sentinel.daily_check"
 RETENTION_TASK = "sentinel.retention"
+HAND_IN_TASK = "sentinel.hand_in"
 
 _QUEUE_OF = {
     EMBED_TASK: EMBED_QUEUE,
@@ -33,6 +34,7 @@ _QUEUE_OF = {
     SWEEP_TASK: REDUCE_QUEUE,
     DAILY_TASK: REDUCE_QUEUE,
     RETENTION_TASK: REDUCE_QUEUE,
+    HAND_IN_TASK: REDUCE_QUEUE,
     RETRAIN_TASK: RETRAIN_QUEUE,
 }
 

@@ -33,6 +33,10 @@ class PathNotAllowed(BadSource):
     """A path outside the allowed roots (`SENTINEL_ALLOWED_ROOTS` and the watched folder)."""
 
 
+class NothingToLearnFrom(Refused):
+    """The footage that failed can no longer be read, or is too little to train and to compare on."""
+
+
 class BaselineMismatch(Refused):
     """This worker cannot make the features that the baseline was made of."""
 
@@ -51,6 +55,10 @@ class BackboneError(SentinelError):
 
 class BadModel(SentinelError):
     """A champion's model folder that is missing, edited, of another kind, or cannot be written."""
+
+
+class NoPhotographs(SentinelError):
+    """scikit-image, whose photographs the virtual camera shows, is not installed or incomplete."""
 
 
 class WindowNotFull(SentinelError):

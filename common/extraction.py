@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -17,13 +18,22 @@ import numpy as np
 from common.backbones import Backbone
 from common.contracts.batches import FeatureSpec, SourceKind
 from common.errors import BadSource, BaselineMismatch
-from common.features import FeatureBlock, FloatArray, Image
-from common.modalities.video.decode import DECODE_PIPELINE, Frame, decode_image, sampled_frames
+from common.features import FeatureBlock, FloatArray, Image, time_source_code
+from common.modalities.video.capture_time import capture_times
+from common.modalities.video.decode import DECODE_PIPELINE, Frame, decode_image, probe, sampled_frames
 from common.modalities.video.sensors import SENSOR_NAMES, SENSORS_VERSION, measure
+from common.sources.capture_time import UNKNOWN_TIMES, CaptureTimes
 from common.sources.local import Limits
 
-_Batch = tuple[list[Image], list[FloatArray], list[float]]
-"""Small images, sensors' readings and times of some frames."""
+
+@dataclass
+class _Batch:
+    """Some frames on their way to a block: small images, sensor readings, times, positions in their source."""
+
+    small: list[Image] = field(default_factory=list)
+    quality: list[FloatArray] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
 
 
 class Extractor:
@@ -62,11 +72,11 @@ class Extractor:
             "decode_pipeline": "rebuild the baseline with this version",
             "sensors": "rebuild the baseline with this version",
         }
-        for field, what_to_do in advice.items():
-            have, want = getattr(mine, field), getattr(wanted, field)
+        for name, what_to_do in advice.items():
+            have, want = getattr(mine, name), getattr(wanted, name)
             if have != want:
                 raise BaselineMismatch(
-                    f"this worker has {field} {_short(have)}, the baseline wants {_short(want)}: {what_to_do}"
+                    f"this worker has {name} {_short(have)}, the baseline wants {_short(want)}: {what_to_do}"
                 )
 
     def extract(
@@ -80,11 +90,15 @@ class Extractor:
         stop: int | None = None,
         names: Sequence[str] = (),
         digests: Sequence[str] = (),
+        taken: CaptureTimes = UNKNOWN_TIMES,
     ) -> FeatureBlock:
         """Return the features of sampled frames `start` to `stop` (None: the end) of a source.
 
-        `names` are the images of the range, for a folder whose listing is known, and `digests` those of their
-        contents: an image with another content is refused.
+        Parameters
+        ----------
+        names : the images of the range, for a folder whose listing is known
+        digests : of the contents of those images, or of the one image: one with another content is refused
+        taken : when the frames of the range were taken
 
         Raises
         ------
@@ -95,7 +109,7 @@ class Extractor:
             path, kind, sample_fps=sample_fps, start=start, stop=stop, limits=self.limits,
             names=names, digests=digests,
         )  # fmt: skip
-        blocks = list(self.features(frames, uri, self.backbone.batch))
+        blocks = list(self.features(frames, uri, self.backbone.batch, taken, first=start))
         return FeatureBlock.concatenate(blocks) if blocks else self.empty()
 
     def blocks(
@@ -103,30 +117,41 @@ class Extractor:
     ) -> Iterator[FeatureBlock]:
         """Yield the features of a whole source, `size` frames at a time, so that its length does not matter."""
         frames = sampled_frames(path, kind, sample_fps=sample_fps, start=0, stop=None, limits=self.limits)
-        return self.features(frames, uri, size)
+        taken = capture_times(path, probe(path, kind, self.limits), self.limits)
+        return self.features(frames, uri, size, taken)
 
-    def extract_bytes(self, data: bytes, *, uri: str) -> FeatureBlock:
+    def extract_bytes(self, data: bytes, *, uri: str, taken: CaptureTimes = UNKNOWN_TIMES) -> FeatureBlock:
         """Return the features of one encoded image held in memory."""
         image = decode_image(data, uri, self.limits)
-        return next(self.features(iter([Frame.of(image, 0, 0.0)]), uri, 1))
+        return next(self.features(iter([Frame.of(image, 0, 0.0)]), uri, 1, taken))
 
     def empty(self) -> FeatureBlock:
         """The features of no frames, of this extractor's widths."""
         return FeatureBlock.empty(self.backbone.output_size, len(SENSOR_NAMES))
 
-    def features(self, frames: Iterator[Frame], uri: str, size: int) -> Iterator[FeatureBlock]:
+    def features(
+        self, frames: Iterator[Frame], uri: str, size: int, taken: CaptureTimes = UNKNOWN_TIMES, *, first: int = 0
+    ) -> Iterator[FeatureBlock]:
         """Yield the features of decoded frames, `size` at a time.
 
         A backbone on another device embeds one batch while the next is decoded.
+
+        Parameters
+        ----------
+        taken : when the frames were taken
+        first : index in the source of the first frame that `taken` knows
         """
+
+        def join(batch: _Batch) -> FeatureBlock:
+            return self._join(batch, uri, taken, first)
+
         if not self.backbone.offloaded:
-            for batch in self._batches(frames, size):
-                yield self._join(*batch, uri)
+            yield from map(join, self._batches(frames, size))
             return
         with ThreadPoolExecutor(1) as device:
             waiting: Future[FeatureBlock] | None = None
             for batch in self._batches(frames, size):
-                following = device.submit(self._join, *batch, uri)
+                following = device.submit(join, batch)
                 if waiting is not None:
                     yield waiting.result()
                 waiting = following
@@ -135,29 +160,35 @@ class Extractor:
 
     def _batches(self, frames: Iterator[Frame], size: int) -> Iterator[_Batch]:
         # Native frames are large: each is reduced to its features at once, none is kept.
-        quality: list[FloatArray] = []
-        small: list[Image] = []
-        times: list[float] = []
+        batch = _Batch()
         for frame in frames:
-            quality.append(measure(frame.picture.planes()))
-            small.append(frame.picture.small(self.backbone.input_size))
-            times.append(frame.time)
-            if len(times) == size:
-                yield small, quality, times
-                quality, small, times = [], [], []
-        if times:
-            yield small, quality, times
+            batch.quality.append(measure(frame.picture.planes()))
+            batch.small.append(frame.picture.small(self.backbone.input_size))
+            batch.times.append(frame.time)
+            batch.positions.append(frame.index)
+            if len(batch.times) == size:
+                yield batch
+                batch = _Batch()
+        if batch.times:
+            yield batch
 
-    def _join(self, small: list[Image], quality: list[FloatArray], times: list[float], uri: str) -> FeatureBlock:
-        embedding = self.backbone.embed(np.stack(small))
-        sensors = np.stack(quality)
+    def _join(self, batch: _Batch, uri: str, taken: CaptureTimes, first: int) -> FeatureBlock:
+        embedding = self.backbone.embed(np.stack(batch.small))
+        sensors = np.stack(batch.quality)
+        times, count = batch.times, len(batch.times)
         if not (np.isfinite(embedding).all() and np.isfinite(sensors).all()):
             raise BadSource(
                 f"{uri}: a frame between {times[0]:.2f} s and {times[-1]:.2f} s gives features that are not finite"
             )
-        count = len(times)
+        taken_at = [taken.of_frame(index - first, at) for index, at in zip(batch.positions, times, strict=True)]
         return FeatureBlock(
-            embedding, sensors, np.array(times, np.float64), (uri,), np.zeros(count, np.int32)
+            embedding,
+            sensors,
+            np.array(times, np.float64),
+            (uri,),
+            np.zeros(count, np.int32),
+            np.array(taken_at, np.float64),
+            np.full(count, time_source_code(taken.known_by), np.uint8),
         ).as_stored()
 
 

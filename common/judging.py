@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from common.baselines.storage import StoredBaseline
-from common.contracts.ids import content_id
 from common.contracts.verdicts import Status, Verdict
-from common.drift.confirmation import evidence_needed, follow
+from common.drift.confirmation import evidence_needed, update_run
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.judge import judge
 from common.drift.windows import WindowState, advance
@@ -38,7 +37,7 @@ class JudgedWindow:
 
 def judge_block(
     state: WindowState,
-    frames_so_far: FrameBuffer,
+    buffer: FrameBuffer,
     block: FeatureBlock,
     *,
     stored: StoredBaseline,
@@ -52,28 +51,26 @@ def judge_block(
 
     Parameters
     ----------
-    frames_so_far : the stream's latest frames; `block` enters it
+    buffer : the stream's latest frames; `block` is appended to it
     block : features of consecutive frames of one batch
     batch_frames : frames that the whole batch promises; one that fills a window is judged by itself
     opens_batch, closes_batch : whether `block` starts or ends its batch
     """
     rule = stored.baseline.rule
     # With another rule, too, a window starts anew: the frames that a longer one would reach back to are not kept.
-    state = state.of_feature_spec(
-        bytes.fromhex(content_id(stored.baseline.feature_spec.to_json(), rule.to_json())[:32])
-    )
+    state = state.of_feature_spec(stored.baseline.feature_spec.digest(rule.to_json()))
     enough = evidence_needed(
         thresholds.false_alarms_per_day, thresholds.p_value, rule.frames, stored.baseline.frames_per_second
     )
-    frames_so_far.enter(block)
+    buffer.append(block)
     state, windows = advance(
         state, rule, len(block), own_window=batch_frames >= rule.frames, starts=opens_batch, ends=closes_batch
     )
     judged = []
     for window in windows:
-        features = frames_so_far.cut(window)
+        features = buffer.slice(window)
         judgement = judge(stored.baseline, features, threshold=thresholds.score, p_value=thresholds.p_value)
-        run = follow(
+        run = update_run(
             state.run,
             failed=judgement.status is Status.FAIL,
             p_value=judgement.p_value,

@@ -13,15 +13,25 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-import pydantic_settings
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
 from common.contracts.ids import describe
 from common.errors import SettingsError
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
+
+
+def check_cron_line(line: str) -> str:
+    """Return `line`; raise `ValueError` if it is no cron line, or names a day that never comes."""
+    from celery.schedules import crontab
+
+    try:
+        crontab.from_string(line)
+    except ValueError as error:
+        raise ValueError(f"{line!r} is no cron line: give five fields, like '0 6 * * *' ({error})") from error
+    return line
 
 
 class Settings(BaseSettings):
@@ -38,12 +48,14 @@ class Settings(BaseSettings):
         (),
         description="folders (separated like PATH) that sources may lie in, beside the watched one",
     )
+    config: Path | None = Field(
+        None,
+        description="file with what is set for single streams; unset: `sentinel.toml` in the working directory, if "
+        "there is one",
+    )
 
     # What is judged
     baseline: str | None = Field(None, description="name or folder of the golden baseline that streams are judged by")
-    stream_baselines: dict[str, str] = Field(
-        default_factory=dict, description='baselines of single streams as JSON: {"cam7": "dock"}'
-    )
     drift_threshold: Unit = Field(0.30, description="FAIL needs a drift score above this")
     p_value: Unit = Field(0.05, description="FAIL needs a p-value below this")
     false_alarms_per_day: float = Field(
@@ -64,9 +76,14 @@ class Settings(BaseSettings):
     # Model and device
     backbone: str = Field(
         "mobilenet_v2",
-        description="embedding model: a keras.applications name, .keras or .onnx file, SavedModel, hf:owner/name",
+        description="embedding model of `baseline build`: a keras.applications name, .keras or .onnx file, SavedModel, "
+        "hf:owner/name; elsewhere unset: the baseline's",
     )
-    weights: str = Field("imagenet", description="`imagenet` (Keras downloads), a weights file, or `random:SEED`")
+    weights: str = Field(
+        "imagenet",
+        description="weights of `baseline build`: `imagenet` (Keras downloads), a file, or `random:SEED`; elsewhere "
+        "unset: the baseline's, by their digest from the cache",
+    )
     pixels: Literal["0..255", "0..1", "-1..1", "imagenet"] | None = Field(
         None, description="how a model file wants its pixels; unset: ONNX imagenet, Keras 0..255, a hub model says it"
     )
@@ -126,7 +143,9 @@ class Settings(BaseSettings):
     silent_hours: float = Field(
         24.0, gt=0, description="the daily check reports a stream that gave no frame for this long"
     )
-    retention_days: float = Field(7.0, gt=0, description="how long verdicts, events and batch records are kept")
+    retention_days: float = Field(
+        7.0, gt=0, description="how long verdicts (by capture time), other events and batch records are kept"
+    )
     remember_days: float = Field(
         90.0, gt=0, description="how long a file that was counted is known, should it still lie in its folder"
     )
@@ -174,28 +193,18 @@ class Settings(BaseSettings):
     @field_validator("daily_check")
     @classmethod
     def _is_a_cron_line(cls, line: str) -> str:
-        from celery.schedules import crontab
-
-        try:
-            crontab.from_string(line)
-        except ValueError as error:
-            raise ValueError(f"{line!r} is no cron line: give five fields, like '0 6 * * *' ({error})") from error
-        return line
+        return check_cron_line(line)
 
     @property
     def roots(self) -> tuple[Path, ...]:
         """All folders that a source may lie in, resolved."""
         return tuple(p.expanduser().resolve() for p in (self.watch_dir, *self.allowed_roots))
 
-    def baseline_of(self, stream: str) -> str:
-        """Return the name or folder of the baseline that `stream` starts with; raise if none is set."""
-        name = self.stream_baselines.get(stream, self.baseline)
-        if not name:
-            raise SettingsError(
-                f"stream {stream!r} has no baseline: set SENTINEL_BASELINE to a name from `sentinel baseline list`, "
-                "or make one with `sentinel baseline build FILES --name NAME`"
-            )
-        return name
+
+_GONE = {
+    "SENTINEL_STREAM_BASELINES": "SENTINEL_STREAM_BASELINES is no longer read: write "
+    '`baseline = "NAME"` below [streams.STREAM] in sentinel.toml, and unset it',
+}
 
 
 def unknown_settings(environment: Mapping[str, str]) -> list[str]:
@@ -203,10 +212,18 @@ def unknown_settings(environment: Mapping[str, str]) -> list[str]:
     known = {f"SENTINEL_{name.upper()}" for name in Settings.model_fields}
     found = []
     for name in sorted(set(environment) - known):
-        if name.startswith("SENTINEL_"):
+        if name in _GONE:
+            found.append(_GONE[name])
+        elif name.startswith("SENTINEL_"):
             close = difflib.get_close_matches(name, known, n=1)
             found.append(f"there is no setting {name}" + (f": is {close[0]} meant?" if close else ""))
     return found
+
+
+def given_variables() -> dict[str, str]:
+    """Return the variables that settings are read from: those in `.env`, and those of the environment before them."""
+    from_file = DotEnvSettingsSource(Settings).env_vars  # in lower case, as settings are matched
+    return {**{name.upper(): value or "" for name, value in from_file.items()}, **os.environ}
 
 
 @lru_cache(maxsize=1)
@@ -214,10 +231,6 @@ def get_settings() -> Settings:
     """Return this process's settings, read once; raise `SettingsError` naming each wrong variable."""
     try:
         return Settings()
-    except pydantic_settings.SettingsError as error:
-        names = [name for name in Settings.model_fields if f'"{name}"' in str(error)]
-        which = ", ".join(f"SENTINEL_{name.upper()}" for name in names) or "a setting"
-        raise SettingsError(f"""{which} cannot be read: it must be JSON, like {{"cam7": "dock"}}""") from error
     except ValidationError as error:
         wrong = describe(error)
         for row in error.errors():

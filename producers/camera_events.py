@@ -1,7 +1,6 @@
-"""Turns Stream entries into Celery tasks, by consumer group, acknowledging after the send.
+"""Turns camera events into Celery tasks, by consumer group, acknowledging after the send.
 
     sentinel:ingest, sentinel:ingest:NAME  --CloudEvent-->  embed
-    sentinel:events                        --FAIL-------->  retrain, once the model's cool-down is over
 
 Cameras and other programs that are not Celery clients write to `sentinel:ingest`
 (or each to a Stream `sentinel:ingest:NAME` of its own) and never to a broker
@@ -23,29 +22,25 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from common import broker
 from common.contracts.batches import Submission
 from common.contracts.dead_letters import DeadLetterKind
-from common.contracts.events import FRAME_EVENT, EventType
+from common.contracts.events import FRAME_EVENT, SOURCE_EVENT
 from common.contracts.ids import check_stream_name, content_id, describe
-from common.contracts.verdicts import Verdict
 from common.errors import Backlogged, BadMessage, BrokerUnavailable, SentinelError
 from common.ingest.accept import Ingestor
-from common.store import Store, keys
+from common.sources.capture_time import parse_time
+from common.store import Store
 from common.store.client import is_unavailable
-from common.store.event_log import read_event
-from common.store.ingest import GroupReader, RawEntry
+from common.store.ingest import RawEntry
 from common.store.ingest_streams import IngestStreams
 
 log = logging.getLogger(__name__)
 
-_BLOCK_MS = 500  # how long one read waits; also how soon a stop or a due retraining is noticed
-_COUNT = 100  # entries per read
-_PAGE = 20  # camera events per read: after so many, another camera's Stream has its turn
+_BLOCK_MS = 500  # how long one read waits; also how soon a stop is noticed
+_COUNT = 20  # entries per read: after so many, another camera's Stream has its turn
 _CLAIM_AFTER_SECONDS = 30.0  # entries of a process that died are taken over after this
 _MOST_TRIES = 3  # an event that fails for an unknown reason becomes a dead letter after this
 _TRY_AGAIN_SECONDS = 0.5
-_LOST_TASK_SECONDS = 60.0  # a retraining whose task was lost is asked for again after this
 _PAUSE_SECONDS = 1.0  # between attempts while Redis is away
 _STREAM_OF_SOURCE = "cameras"  # `/cameras/cam7` is stream cam7: the collection's name is not part of it
 
@@ -67,8 +62,15 @@ class CameraEvent(BaseModel):
     @field_validator("type")
     @classmethod
     def _known_type(cls, value: str) -> str:
-        if value != FRAME_EVENT:
-            raise ValueError(f"the type of a camera event is {FRAME_EVENT}")
+        if value not in {FRAME_EVENT, SOURCE_EVENT}:
+            raise ValueError(f"the type of an event here is {FRAME_EVENT} or {SOURCE_EVENT}")
+        return value
+
+    @field_validator("time")
+    @classmethod
+    def _a_time(cls, value: str | None) -> str | None:
+        if value is not None and parse_time(value) is None:
+            raise ValueError(f"{value!r:.40} is no RFC 3339 time, like 2026-11-24T06:15:00Z; leave it out if unknown")
         return value
 
     @field_validator("source")
@@ -81,12 +83,19 @@ class CameraEvent(BaseModel):
     def _one_payload(self) -> Self:
         if (self.dataref is None) == (self.data is None):
             raise ValueError("an event carries exactly one of dataref (a file URI) and data (an encoded image)")
+        if self.type == SOURCE_EVENT and self.dataref is None:
+            raise ValueError(f"an event of type {SOURCE_EVENT} names its source by dataref")
         return self
 
     @property
     def stream(self) -> str:
         """The stream that the event belongs to."""
         return stream_of(self.source)
+
+    @property
+    def taken_at(self) -> float | None:
+        """When the frame was taken, seconds since the epoch, if the event says so."""
+        return parse_time(self.time) if self.time is not None else None
 
     @property
     def key(self) -> str:
@@ -138,7 +147,6 @@ class CameraEvents:
         self.ingestor = ingestor
         consumer = f"{socket.gethostname()}-{os.getpid()}"
         self._frames = IngestStreams(store.client, consumer, claim_after=_CLAIM_AFTER_SECONDS)
-        self._fails = GroupReader(store.client, keys.EVENTS, "retrain", consumer, claim_after=_CLAIM_AFTER_SECONDS)
         self._stop = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
@@ -155,20 +163,11 @@ class CameraEvents:
                 stop.wait(_PAUSE_SECONDS)
 
     def step(self) -> int:
-        """Handle what is there, waiting briefly for more; return the number of entries handled."""
-        handled = 0
-        for entry_id, fields in self._fails.read(count=_COUNT, block_ms=1):
-            self._take_verdict(entry_id, fields)
-            self._fails.acknowledge(entry_id)
-            handled += 1
-        handled += self._accept_frames()
-        for model in self.store.champions.take_due(again_after=_LOST_TASK_SECONDS):
-            broker.send_retrain(model)
-        return handled
+        """Accept what one camera's Stream holds, waiting briefly for it; return the number of entries handled.
 
-    def _accept_frames(self) -> int:
-        """Accept what one camera's Stream holds. While Redis holds too much, it stays where it is, in its order."""
-        page = self._frames.read(count=_PAGE, block_ms=_BLOCK_MS)
+        While Redis holds too much, what was sent stays where it is, in its order.
+        """
+        page = self._frames.read(count=_COUNT, block_ms=_BLOCK_MS)
         if page is None:
             return 0
         began, handled = time.monotonic(), 0
@@ -218,11 +217,11 @@ class CameraEvents:
 
     def _accept(self, event: CameraEvent) -> Submission:
         if event.data is not None:
-            return self.ingestor.accept_data(event.stream, event.data, event_key=event.key)
-        uri = event.dataref or ""
-        became = self.ingestor.accept_file(event.stream, uri, event_key=event.key)
+            return self.ingestor.accept_data(event.stream, event.data, event_key=event.key, taken_at=event.taken_at)
+        uri, key = event.dataref or "", event.key if event.type == FRAME_EVENT else None
+        became = self.ingestor.accept_file(event.stream, uri, event_key=key, taken_at=event.taken_at)
         if became is Submission.CHANGED:
-            return self.ingestor.accept_one_by_one(event.stream, uri, event_key=event.key)
+            return self.ingestor.accept_one_by_one(event.stream, uri, event_key=key)
         return became
 
     def _bury(
@@ -233,14 +232,6 @@ class CameraEvents:
         # Two Streams may give two entries one id, and so may one Stream that was begun anew.
         version = content_id(entry_id, original.to_json())
         self.ingestor.bury(DeadLetterKind.EVENT, stream, subject, error, original, version=version)
-
-    def _take_verdict(self, entry_id: str, fields: Mapping[bytes, bytes]) -> None:
-        try:
-            event = read_event(entry_id, fields)
-            if event.type is EventType.VERDICT_FAIL:
-                self.store.champions.note_fail(event.model, event.id, Verdict.from_json(event.data))
-        except BadMessage as error:
-            self._bury(keys.EVENTS, "", entry_id, fields, error)
 
 
 def _will_pass(error: Exception) -> bool:

@@ -7,25 +7,26 @@ from pathlib import Path
 
 from pydantic import Field
 
+from common.baselines.build import BuildProgress
 from common.baselines.storage import StoredBaseline
 from common.contracts.batches import SourceKind
 from common.contracts.ids import Message
 from common.contracts.verdicts import Cause, FrameTime, Remedy, Status, Verdict, worst
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
-from common.errors import BadSource, BaselineMismatch, WindowNotFull
+from common.errors import BaselineMismatch, WindowNotFull
 from common.extraction import Extractor
 from common.features import FeatureBlock
 from common.judging import Thresholds, judge_block
+from common.modalities.video.chunking import chunk_video
 from common.modalities.video.decode import probe
-from common.modalities.video.sampling import sampled_count
+from common.printable import encodable
 from common.settings import Settings
-from common.sources.local import describe_kind, is_media
-from sentinel.cli.console import FrameProgress
+from common.sources.local import Limits, describe_kind
 
 STREAM = "check"
 """Name of the stream that a one-shot check judges: nobody else sees it."""
-_BLOCK_FRAMES = 64  # frames a step: bounds memory and moves the progress bar
+_BLOCK_FRAMES = 64  # frames per step: bounds memory and moves the progress bar
 
 
 class CheckResult(Message):
@@ -43,50 +44,8 @@ class CheckResult(Message):
     windows: tuple[Verdict, ...]
 
 
-class CheckFailure(Message):
-    """What is written in place of a result when there is none: `status` is ERROR."""
-
-    status: str = "ERROR"
-    error: str
-    message: str
-
-
-def find_sources(path: Path) -> list[Path]:
-    """Return what `path` holds, in order: itself, or the videos and folders of images below it.
-
-    Images that lie beside videos are posters and thumbnails, not footage.
-
-    Raises
-    ------
-    BadSource
-        If there is nothing to judge.
-    """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise BadSource(f"{path} does not exist: name a video, an image, or a folder of them")
-    children = sorted(child for child in path.iterdir() if not child.name.startswith("."))
-    media = [child for child in children if child.is_file() and is_media(child)]
-    found = [child for child in media if describe_kind(child) is SourceKind.VIDEO]
-    if media and not found:
-        found = [path]  # images only: the folder is one batch
-    for child in children:
-        if child.is_dir():
-            found += _below(child)
-    if not found:
-        raise BadSource(f"{path} holds no videos or images: put the footage there")
-    return found
-
-
-def _below(folder: Path) -> list[Path]:
-    try:
-        return find_sources(folder)
-    except BadSource:
-        return []
-
-
 def check(
-    paths: Sequence[Path], stored: StoredBaseline, extractor: Extractor, settings: Settings, progress: FrameProgress
+    paths: Sequence[Path], stored: StoredBaseline, extractor: Extractor, settings: Settings, progress: BuildProgress
 ) -> CheckResult:
     """Judge the sources at `paths`, one after the other, as one stream.
 
@@ -106,46 +65,77 @@ def check(
             f"{feature_spec.sample_fps or 'every frame'}: unset it, or build a baseline at that rate"
         )
     extractor.require(feature_spec)
-    state, frames_so_far, verdicts, frames = WindowState(), FrameBuffer(), list[Verdict](), 0
+    stream = _Stream(stored, Thresholds.of(settings))
     for path in paths:
         kind = describe_kind(path)
-        promised = sampled_count(probe(path, kind, extractor.limits), feature_spec.sample_fps)
+        promised = batch_frames(path, kind, feature_spec.sample_fps, extractor.limits)
+        uri = encodable(str(path))
         with progress.source(path.name, promised) as ticker:
-            blocks = extractor.blocks(path, kind, uri=str(path), sample_fps=feature_spec.sample_fps, size=_BLOCK_FRAMES)
+            blocks = extractor.blocks(path, kind, uri=uri, sample_fps=feature_spec.sample_fps, size=_BLOCK_FRAMES)
             for block, opens, closes in with_edges(blocks, extractor.empty()):
                 ticker.advance(len(block))
-                frames += len(block)
-                state, judged = judge_block(
-                    state,
-                    frames_so_far,
-                    block,
-                    stored=stored,
-                    thresholds=Thresholds.of(settings),
-                    stream=STREAM,
-                    batch_frames=promised,
-                    opens_batch=opens,
-                    closes_batch=closes,
-                )
-                frames_so_far.forget(state.latest(stored.baseline.rule).start)
-                verdicts += [row.verdict for row in judged]
-    if not verdicts:
-        raise WindowNotFull(
-            f"{frames} frames were sampled, and a window of baseline {stored.baseline.name!r} needs "
-            f"{stored.baseline.rule.frames}: give more footage, or rebuild it with a smaller SENTINEL_WINDOW_FRAMES"
+                stream.enter(block, promised, opens=opens, closes=closes)
+    return stream.result()
+
+
+def batch_frames(path: Path, kind: SourceKind, sample_fps: float | None, limits: Limits) -> int:
+    """Return how many sampled frames the source at `path` has, counted as `common.ingest.accept` counts them.
+
+    A batch that fills a window is judged by itself, so near one window's length one frame more or less decides.
+    """
+    info = probe(path, kind, limits)
+    return chunk_video(path, sample_fps, _BLOCK_FRAMES, limits)[0] if kind is SourceKind.VIDEO else info.frames
+
+
+class _Stream:
+    """The stream that the sources make: its window, and the verdicts so far."""
+
+    def __init__(self, stored: StoredBaseline, thresholds: Thresholds) -> None:
+        self._stored = stored
+        self._thresholds = thresholds
+        self._state = WindowState()
+        self._buffer = FrameBuffer()
+        self._verdicts: list[Verdict] = []
+        self._frames = 0
+
+    def enter(self, block: FeatureBlock, promised: int, *, opens: bool, closes: bool) -> None:
+        """Let the next frames of a source of `promised` frames into the window."""
+        self._frames += len(block)
+        self._state, judged = judge_block(
+            self._state,
+            self._buffer,
+            block,
+            stored=self._stored,
+            thresholds=self._thresholds,
+            stream=STREAM,
+            batch_frames=promised,
+            opens_batch=opens,
+            closes_batch=closes,
         )
-    speaker = worst(verdicts)
-    return CheckResult(
-        status=speaker.status,
-        drift_score=speaker.drift_score,
-        p_value=speaker.p_value,
-        cause=speaker.cause,
-        remedy=speaker.remedy,
-        began=next((verdict.began for verdict in verdicts if verdict.status is Status.FAIL), None),
-        baseline=stored.baseline.name,
-        baseline_id=stored.id,
-        frames=frames,
-        windows=tuple(verdicts),
-    )
+        self._buffer.drop_before(self._state.latest(self._stored.baseline.rule).start)
+        self._verdicts += [row.verdict for row in judged]
+
+    def result(self) -> CheckResult:
+        """Return what was found; raise `WindowNotFull` if nothing could be judged."""
+        baseline = self._stored.baseline
+        if not self._verdicts:
+            raise WindowNotFull(
+                f"{self._frames} frames were sampled, and a window of baseline {baseline.name!r} needs "
+                f"{baseline.rule.frames}: give more footage, or rebuild it with a smaller SENTINEL_WINDOW_FRAMES"
+            )
+        decisive = worst(self._verdicts)
+        return CheckResult(
+            status=decisive.status,
+            drift_score=decisive.drift_score,
+            p_value=decisive.p_value,
+            cause=decisive.cause,
+            remedy=decisive.remedy,
+            began=next((verdict.began for verdict in self._verdicts if verdict.status is Status.FAIL), None),
+            baseline=baseline.name,
+            baseline_id=self._stored.id,
+            frames=self._frames,
+            windows=tuple(self._verdicts),
+        )
 
 
 def with_edges(blocks: Iterator[FeatureBlock], empty: FeatureBlock) -> Iterator[tuple[FeatureBlock, bool, bool]]:

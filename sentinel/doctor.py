@@ -1,4 +1,4 @@
-"""FrameConverter for what would go wrong before it does."""
+"""Looks for what would go wrong before it does."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from common.contracts.batches import FeatureSpec
 from common.contracts.ids import Message
-from common.errors import SentinelError
-from common.settings import Settings, unknown_settings
+from common.errors import BadSource, SentinelError
+from common.settings import Settings, given_variables, unknown_settings
+from common.stream_config import config_path, stream_config
 from sentinel.stack.local import settings_of_stack
 
 _LITTLE_DISK_BYTES = 1_000_000_000
@@ -52,6 +54,7 @@ def examine(settings: Settings) -> list[Finding]:
         ("watched folder", lambda s: _folder(s.watch_dir, "SENTINEL_WATCH_DIR")),
         ("state folder", lambda s: _folder(s.state_dir, "SENTINEL_STATE_DIR")),
         ("disk", _disk),
+        ("streams", _streams),
         ("baseline", _baseline),
         ("backbone", _backbone),
     ]
@@ -165,16 +168,41 @@ def _disk(settings: Settings) -> str:
 def _baseline(settings: Settings) -> str:
     from common.baselines.storage import find_baseline, load_baseline
 
-    names = [settings.baseline] if settings.baseline else []
-    names += settings.stream_baselines.values()
+    names = _baselines_set(settings)
     if not names:
         return "none set: `sentinel baseline build FILES --name NAME`, then SENTINEL_BASELINE=NAME"
-    found = [load_baseline(find_baseline(name, settings.baselines_dir)) for name in dict.fromkeys(names)]
+    found = [load_baseline(find_baseline(name, settings.baselines_dir)) for name in names]
     return ", ".join(f"{stored.baseline.name} {stored.id[:12]}" for stored in found)
 
 
+def _baselines_set(settings: Settings) -> list[str]:
+    """Return the names of the baselines that the settings and sentinel.toml give to streams, each once."""
+    names = [settings.baseline, *(table.baseline for table in stream_config(settings).streams.values())]
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def _streams(settings: Settings) -> str:
+    """Look at the file that configures streams, and for the sources that beat hands in."""
+    from common.sources.local import local_path
+
+    path = config_path(settings)
+    if path is None:
+        return "all as the settings say: there is no sentinel.toml"
+    streams, wrong = stream_config(settings).streams, []
+    sources = {stream: table.source for stream, table in streams.items() if table.source is not None}
+    for stream, source in sources.items():
+        try:
+            if not local_path(source, settings.roots).exists():
+                wrong.append(f"source of stream {stream!r}: {source} does not exist")
+        except BadSource as error:
+            wrong.append(f"source of stream {stream!r}: {error}")
+    if wrong:
+        raise SentinelError(f"{path}: " + "; ".join(wrong))
+    return f"{path}: {len(streams)} configured, {len(sources)} with a schedule"
+
+
 def _names(_: Settings) -> str:
-    if unknown := unknown_settings(os.environ):
+    if unknown := unknown_settings(given_variables()):
         raise SentinelError("; ".join(unknown))
     return "all known"
 
@@ -182,5 +210,16 @@ def _names(_: Settings) -> str:
 def _backbone(settings: Settings) -> str:
     from common.backbones import load_backbone
 
-    backbone = load_backbone(settings)
-    return f"{backbone.name}, weights {backbone.weights_digest[:12]}, {backbone.precision}"
+    loaded = [load_backbone(settings, spec) for spec in _feature_specs(settings)]
+    return "; ".join(f"{b.name}, weights {b.weights_digest[:12]}, {b.precision}" for b in loaded)
+
+
+def _feature_specs(settings: Settings) -> list[FeatureSpec | None]:
+    """Return the feature specs of the baselines that are set, else of all that are kept; [None]: there is none yet."""
+    from common.baselines.storage import find_baseline, list_baselines, read_manifest
+
+    folders = [find_baseline(name, settings.baselines_dir) for name in _baselines_set(settings)]
+    folders = folders or list_baselines(settings.baselines_dir)
+    specs = [read_manifest(folder).manifest.feature_spec for folder in folders]
+    distinct = {(spec.backbone, spec.weights, spec.precision): spec for spec in specs}
+    return list(distinct.values()) or [None]

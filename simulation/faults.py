@@ -1,7 +1,11 @@
-"""What goes wrong with cameras, as pure functions on frames.
+"""Camera faults as pure functions on frames.
 
-Severity runs from 1 (a person has to look twice) to 5 (gross). All sizes are in
-pixels of the frame as it is, all light levels in its 8-bit values.
+Severity ranges from 1 (hardly visible) to 5 (gross). Sizes are in pixels of the
+frame, light levels in grey levels of 8 bits.
+
+To add a fault, add a member to `Fault`, its row to `SEVERITIES`, and its function
+to `_FUNCTIONS`. If verdicts should name it as a cause of its own, it also needs a
+`Cause` with the same value, and a rule in `common.drift.diagnosis`.
 """
 
 from __future__ import annotations
@@ -14,39 +18,47 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from common.contracts.verdicts import Cause
 from common.features import FloatArray, Image
 
 
 class Fault(StrEnum):
-    """A fault; where a verdict can name it as a cause, under the same name."""
+    """A camera fault."""
 
     NOISE = "noise"
-    """Sensor noise: independent and Gaussian in every pixel and channel."""
+    """Sensor noise: Gaussian, independent in every pixel and channel."""
     BLUR = "blur"
     """Out of focus."""
     LOW_LIGHT = "low_light"
-    """Less light: all values scaled down."""
+    """Too little light: all values are scaled down."""
     OVER_EXPOSURE = "over_exposure"
-    """Too much light: values scaled up, and cut off at white."""
+    """Too much light: all values are scaled up and clipped at white."""
     COMPRESSION = "compression"
-    """A starved encoder: JPEG of low quality."""
+    """Too low a bit rate: JPEG of low quality."""
     COLOUR_CAST = "colour_cast"
-    """A wrong white balance: one channel up, another down, which ones the seed says."""
+    """A wrong white balance: one channel is scaled up and another down; the seed selects which."""
     LOW_CONTRAST = "low_contrast"
-    """Fog or a dirty lens: mixed with light grey."""
+    """Fog or a dirty lens: the frame is mixed with light grey."""
     MOTION_BLUR = "motion_blur"
-    """A shaking mount or a long exposure: smeared along a line, whose angle the seed says."""
+    """A shaking mount or a long exposure: blur along a line, whose angle depends on the seed."""
     FROZEN = "frozen"
-    """The picture stands still for a number of frames at a time."""
+    """The same picture is repeated for a number of frames."""
     BLACK = "black"
-    """The signal drops out: some frames of every twenty are black."""
+    """Loss of signal: some frames of every twenty are black."""
     COVERED = "covered"
-    """Something dark in front of the lens, from a side that the seed says."""
+    """Something dark covers the lens from one side; the seed selects which."""
     CAMERA_MOVED = "camera_moved"
-    """The camera points elsewhere, in a direction that the seed says; the edge is filled with its mirror image."""
+    """The camera was turned; the seed selects the direction. What comes into view is filled with a mirror image."""
+
+    @property
+    def cause(self) -> Cause | None:
+        """The cause that a verdict on footage with this fault should name; None: no particular one."""
+        if self is Fault.MOTION_BLUR:
+            return Cause.BLUR
+        return Cause(self.value) if self.value in {cause.value for cause in Cause} else None
 
 
-# One row a fault, one column a severity from 1 to 5.
+# One row per fault, one column per severity from 1 to 5.
 SEVERITIES: dict[Fault, tuple[float, float, float, float, float]] = {
     Fault.NOISE: (4, 8, 15, 25, 40),  # standard deviation, grey levels
     Fault.BLUR: (0.7, 1.2, 2.0, 4.0, 6.0),  # Gaussian sigma, pixels
@@ -56,33 +68,34 @@ SEVERITIES: dict[Fault, tuple[float, float, float, float, float]] = {
     Fault.COLOUR_CAST: (0.05, 0.1, 0.2, 0.35, 0.5),  # one channel's gain is 1 + this, another's 1 - this
     Fault.LOW_CONTRAST: (0.15, 0.3, 0.5, 0.7, 0.85),  # share of fog
     Fault.MOTION_BLUR: (3, 5, 9, 15, 25),  # length of the smear, pixels
-    Fault.FROZEN: (3, 8, 24, 72, math.inf),  # frames that each picture stands for
+    Fault.FROZEN: (3, 8, 24, 72, math.inf),  # frames for which each picture is shown
     Fault.BLACK: (0.1, 0.25, 0.5, 0.75, 1.0),  # share of frames
     Fault.COVERED: (0.15, 0.3, 0.5, 0.75, 0.95),  # share of the frame
     Fault.CAMERA_MOVED: (0.02, 0.05, 0.1, 0.2, 0.4),  # shift, as a share of the frame's longer side
 }
+"""The strength of each fault by severity, in the unit stated beside each row."""
 
 _Levels = npt.NDArray[np.float64]
 _LEVELS: _Levels = np.arange(256, dtype=np.float64)
-_FOG_LEVEL = 200.0
-_COVER_LEVEL = 18.0  # nothing in front of a lens is quite black
+_FOG_LEVEL = 200.0  # grey levels
+_COVER_LEVEL = 18.0  # grey levels; an object in front of a lens is not entirely black
 _BLACK_CYCLE = 20  # frames
-_FAMILY = 0x5E  # sets these random numbers apart from those of other users of the same seed
+_SEED_PREFIX = 0x5E  # separates these random numbers from those of others who use the same seed
 
 
 def sabotage_frames(images: Iterable[Image], fault: Fault, severity: int, seed: int = 0) -> Iterator[Image]:
-    """Yield each of `images` with `fault` in it.
+    """Yield a copy of each image with a fault.
 
     Parameters
     ----------
-    images : each (height, width, 3) uint8, RGB; never changed in place
+    images : consecutive frames, each (height, width, 3) uint8, RGB; not modified
     severity : 1 to 5
     seed : equal seeds give equal frames
 
     Raises
     ------
     ValueError
-        If there is no such severity.
+        If the severity is not 1 to 5.
     """
     amount = amount_of(fault, severity)
     shown: Image | None = None
@@ -98,25 +111,40 @@ def sabotage_frames(images: Iterable[Image], fault: Fault, severity: int, seed: 
 
 
 def sabotage_frame(image: Image, fault: Fault, severity: int, seed: int = 0, index: int = 0) -> Image:
-    """Return `image`, which is frame number `index` of its source, with `fault` in it.
+    """Return a copy of one image with a fault; a frozen frame equals the original.
 
-    One frame alone cannot be frozen: it is returned as it is.
+    Parameters
+    ----------
+    image : (height, width, 3) uint8, RGB; not modified
+    severity : 1 to 5
+    index : index of the frame in its source
+
+    Raises
+    ------
+    ValueError
+        If the severity is not 1 to 5.
     """
     amount = amount_of(fault, severity)
     if fault is Fault.FROZEN:
         return image
     if fault is Fault.NOISE:
-        return _noise(image, amount, np.random.default_rng((_FAMILY, seed, index)))
+        return _noise(image, amount, np.random.default_rng((_SEED_PREFIX, seed, index)))
     if fault is Fault.BLACK:
-        # The seed moves the drop-outs in time, so that they do not always open a clip.
-        gone = (index + seed) % _BLACK_CYCLE < amount * _BLACK_CYCLE
-        return np.zeros_like(image) if gone else image
-    # What a camera keeps for its life (an angle, a side) is drawn once a source, whatever the frame.
-    return _STEADY[fault](image, amount, np.random.default_rng((_FAMILY, seed)))
+        # The seed shifts the black frames in time, so that a clip does not always start with them.
+        black = (index + seed) % _BLACK_CYCLE < amount * _BLACK_CYCLE
+        return np.zeros_like(image) if black else image
+    # Random properties that stay constant over a clip (an angle, a side) depend on the seed, not on the frame.
+    return _FUNCTIONS[fault](image, amount, np.random.default_rng((_SEED_PREFIX, seed)))
 
 
 def amount_of(fault: Fault, severity: int) -> float:
-    """Return the amount of `fault` at a severity, in the unit that `SEVERITIES` names."""
+    """Return the strength of `fault` at a severity, in the unit stated in `SEVERITIES`.
+
+    Raises
+    ------
+    ValueError
+        If the severity is not 1 to 5.
+    """
     if not 1 <= severity <= len(SEVERITIES[fault]):
         raise ValueError(f"severity is 1 (mild) to {len(SEVERITIES[fault])} (gross), not {severity}")
     return SEVERITIES[fault][severity - 1]
@@ -138,12 +166,12 @@ def _gain(image: Image, gain: float, _: np.random.Generator) -> Image:
 
 
 def _compress(image: Image, quality: float, _: np.random.Generator) -> Image:
-    # JPEG stores luma and chroma, so the order of the channels matters to it.
+    # JPEG stores luma and chroma, so the order of the channels matters.
     done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
     if not done:
         raise ValueError(f"a frame of {image.shape[1]} x {image.shape[0]} pixels cannot be a JPEG")
-    starved = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
-    return np.asarray(cv2.cvtColor(starved, cv2.COLOR_BGR2RGB), np.uint8)
+    compressed = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return np.asarray(cv2.cvtColor(compressed, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _colour_cast(image: Image, strength: float, rng: np.random.Generator) -> Image:
@@ -162,7 +190,7 @@ def _motion_blur(image: Image, length: float, rng: np.random.Generator) -> Image
     angle = rng.uniform(0, math.pi)
     reach = np.array([math.cos(angle), math.sin(angle)]) * (side - 1) / 2
     kernel = np.zeros((side, side), np.float32)
-    steps = 8 * side  # fine enough for the line to leave no gaps, whatever its angle
+    steps = 8 * side  # so many that a line of any angle has no gaps
     for along in np.linspace(-1, 1, steps):
         x, y = np.rint((side - 1) / 2 + along * reach).astype(int)
         kernel[y, x] += 1 / steps
@@ -171,7 +199,7 @@ def _motion_blur(image: Image, length: float, rng: np.random.Generator) -> Image
 
 def _cover(image: Image, share: float, rng: np.random.Generator) -> Image:
     covered = image.copy()
-    # Views of the same pixels, turned so that the side to cover is always the first rows.
+    # Array views of the same pixels, flipped or transposed so that the side to cover comes first.
     from_side = (covered, covered[::-1], covered.swapaxes(0, 1), covered.swapaxes(0, 1)[::-1])[int(rng.integers(4))]
     from_side[: round(len(from_side) * share)] = _COVER_LEVEL
     return covered
@@ -180,11 +208,11 @@ def _cover(image: Image, share: float, rng: np.random.Generator) -> Image:
 def _move(image: Image, share: float, rng: np.random.Generator) -> Image:
     height, width = image.shape[:2]
     angle = rng.uniform(0, 2 * math.pi)
-    # Never further than half the frame, or the mirror image would be all there is.
-    most = np.array([width, height]) / 2
-    across = np.clip(share * max(height, width) * np.array([math.cos(angle), math.sin(angle)]), -most, most)
-    # Whole pixels: a shift by a part of one would blur, which is another fault.
-    right, down = np.rint(across)
+    # By at most half the frame, so that the mirror image does not fill more than half of it.
+    limit = np.array([width, height]) / 2
+    shift = np.clip(share * max(height, width) * np.array([math.cos(angle), math.sin(angle)]), -limit, limit)
+    # By whole pixels, because a fractional shift would also blur.
+    right, down = np.rint(shift)
     matrix = np.array([[1, 0, right], [0, 1, down]], np.float32)
     return np.asarray(
         cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101),
@@ -201,7 +229,7 @@ def _to_image(values: FloatArray | _Levels) -> Image:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-_STEADY: dict[Fault, Callable[[Image, float, np.random.Generator], Image]] = {
+_FUNCTIONS: dict[Fault, Callable[[Image, float, np.random.Generator], Image]] = {
     Fault.BLUR: _blur,
     Fault.LOW_LIGHT: _gain,
     Fault.OVER_EXPOSURE: _gain,

@@ -1,7 +1,7 @@
-"""Makes drifted footage: a copy of an image, a folder of images or a video with one fault in it.
+"""Makes drifted footage: a copy of an image, a folder of images or a video with one fault.
 
-For tests, demos, and to see what a monitor would notice. The faults themselves
-are in `faults`; the table of severities there says what 1 to 5 mean.
+It serves tests, demonstrations, and people who want to see which faults are
+detected. `simulation.faults` defines the faults and their severities.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from simulation.faults import SEVERITIES, Fault, amount_of, sabotage_frame, sabo
 
 __all__ = ["SEVERITIES", "Fault", "copy_name", "sabotage", "sabotage_frame", "sabotage_frames"]
 
-_NEAR_LOSSLESS = 97  # quality of the copy of a JPEG or WebP: only the fault should differ
+_NEAR_LOSSLESS = 97  # JPEG and WebP quality, so that copy and original differ by the fault alone
 _OPTIONS = {
     ".jpg": [cv2.IMWRITE_JPEG_QUALITY, _NEAR_LOSSLESS],
     ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, _NEAR_LOSSLESS],
@@ -35,26 +35,26 @@ def sabotage(
     source: Path, target: Path, fault: Fault, severity: int, seed: int = 0, *, title: str | None = None,
     limits: Limits | None = None,
 ) -> None:  # fmt: skip
-    """Write a copy of `source` with `fault` in it to `target`, which appears when it is whole.
+    """Write a copy of `source` with a fault to `target`; each file appears when it is complete.
 
-    An image or a folder keeps its names and formats. A video is encoded anew,
-    near losslessly and with the times of its frames; sound is left out.
+    Images keep their names and formats. A video is re-encoded nearly without
+    loss; its frames keep their times, and sound is dropped.
 
     Parameters
     ----------
     source : an image, a folder of images, or a video
-    target : a file of the same kind, or the folder for the copies; see `copy_name`
+    target : file of the same kind, or folder for the copies; see `copy_name`
     severity : 1 (mild) to 5 (gross)
     seed : equal seeds give equal footage
-    title : metadata of a video
-    limits : what a frame may measure; the usual ones unless given
+    title : written to the metadata of a video
+    limits : what the source may measure; None: the defaults
 
     Raises
     ------
     BadSource
-        If `source` cannot be read, or is `target` itself.
+        If `source` cannot be read, is `target` itself, or has a format that cannot be written.
     ValueError
-        If there is no such severity.
+        If the severity is not 1 to 5.
     """
     limits = limits or Limits()
     amount_of(fault, severity)
@@ -63,16 +63,16 @@ def sabotage(
     kind = describe_kind(source)
     if kind is SourceKind.VIDEO:
         fps = probe(source, kind, limits).fps
-        write_frames(target, _spoilt_video(source, fault, severity, seed, limits), fps, title=title)
+        write_frames(target, _sabotaged_video(source, fault, severity, seed, limits), fps, title=title)
         return
     images = images_in(source, limits) if kind is SourceKind.FOLDER else [source]
     clean = (decode_file(image, limits) for image in images)
-    for image, spoilt in zip(images, sabotage_frames(clean, fault, severity, seed), strict=True):
-        _write_still(target / image.name if kind is SourceKind.FOLDER else target, spoilt)
+    for image, faulty in zip(images, sabotage_frames(clean, fault, severity, seed), strict=True):
+        _write_still(target / image.name if kind is SourceKind.FOLDER else target, faulty)
 
 
 def copy_name(source: Path, fault: Fault, severity: int) -> str:
-    """Return a name for the sabotaged copy of `source`, with a suffix that can be written."""
+    """Return a file or folder name for the sabotaged copy of `source`, with a suffix that can be written."""
     name = f"{source.name if source.is_dir() else source.stem}-{fault.value}-{severity}"
     kind = describe_kind(source)
     if kind is SourceKind.FOLDER:
@@ -80,7 +80,7 @@ def copy_name(source: Path, fault: Fault, severity: int) -> str:
     return name + (writable_suffix(source.suffix) if kind is SourceKind.VIDEO else source.suffix)
 
 
-def _spoilt_video(source: Path, fault: Fault, severity: int, seed: int, limits: Limits) -> Iterator[Frame]:
+def _sabotaged_video(source: Path, fault: Fault, severity: int, seed: int, limits: Limits) -> Iterator[Frame]:
     times: list[tuple[int, float]] = []
 
     def clean() -> Iterator[Image]:
@@ -89,9 +89,9 @@ def _spoilt_video(source: Path, fault: Fault, severity: int, seed: int, limits: 
             times.append((frame.index, frame.time))
             yield frame.image
 
-    for spoilt in sabotage_frames(clean(), fault, severity, seed):
+    for faulty in sabotage_frames(clean(), fault, severity, seed):
         index, time = times.pop()
-        yield Frame.of(spoilt, index, time)
+        yield Frame.of(faulty, index, time)
 
 
 def _write_still(path: Path, image: Image) -> None:

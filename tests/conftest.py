@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from common import stream_config
 from common.settings import Settings, get_settings
 from common.store import Store
 from sentinel.stack.redis_server import RedisServer
 
 
 @pytest.fixture(autouse=True)
-def no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """A test sees the defaults, whatever the shell it was started from has set."""
     for name in [name for name in os.environ if name.startswith("SENTINEL_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setattr(stream_config, "DEFAULT_FILE", tmp_path / "sentinel.toml")
     get_settings.cache_clear()
     yield
     get_settings.cache_clear()

@@ -15,7 +15,7 @@ from common.modalities.video.frame import Frame
 
 
 def scene(count: int, *, width: int = 96, height: int = 64, seed: int = 0) -> list[Image]:
-    """Frames of a smooth texture that drifts sideways, under a bar whose place tells the frame's number."""
+    """Return frames of a smooth texture that moves sideways, with a bar at the top whose position encodes the index."""
     rng = np.random.default_rng(seed)
     coarse = rng.uniform(40, 215, (height // 8 + 2, width // 8 + 2, 3)).astype(np.float32)
     texture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -39,7 +39,7 @@ def write_clip(
     options: dict[str, str] | None = None,
     pixels: str = "yuv420p",
 ) -> Path:
-    """Encode `images`, with B-frames and key frames `gop` apart unless `options` say otherwise; `times` in seconds."""
+    """Encode `images` with B-frames and a key frame every `gop` frames, unless `options` override it; `times` in s."""
     rate = Fraction(fps).limit_denominator(1001)
     tick = Fraction(1, 1000) if times is not None else 1 / rate
     settings = {"bf": "3", "sc_threshold": "0"} if codec == "libx264" else {}
@@ -66,8 +66,13 @@ def write_images(folder: Path, images: Sequence[Image], *, suffix: str = ".png")
 
 
 def same(left: Sequence[Frame], right: Sequence[Frame]) -> bool:
-    """Say whether two readings gave the same pixels, indices and times."""
+    """Return whether two lists of frames have the same pixels, indices and times."""
     return len(left) == len(right) and all(
         a.index == b.index and a.time == b.time and np.array_equal(a.image, b.image)
         for a, b in zip(left, right, strict=True)
     )
+
+
+def close(left: Image, right: Image) -> bool:
+    """Return whether two images of one size differ by less than 12 grey levels on average."""
+    return float(np.abs(left.astype(float) - right).mean()) < 12.0

@@ -71,7 +71,7 @@ def is_on_record(chunk: object) -> bool:
     except BadMessage:
         return False
     try:
-        return context.store().streams.known(work.stream, work.batch_id)
+        return context.store().batches.known(work.stream, work.batch_id)
     except Exception as error:
         if not is_unavailable(error):
             raise

@@ -24,11 +24,12 @@ from common.features import FeatureBlock
 from common.ingest.accept import data_batch
 from common.resource_limits import limit_memory
 from common.settings import get_settings
+from common.sources.capture_time import CaptureTimes
 from common.sources.identity import accepted, digest_of, file_version, no_longer_accepted
 from common.sources.local import local_path
+from common.store.chunks import Finished
 from common.store.event_log import dead_letter
 from common.store.ingest import offer
-from common.store.streams import Finished
 from workers import (
     context,
     dead_letters,  # noqa: F401, it listens to Celery's signals
@@ -44,7 +45,9 @@ def warm_up(**_: object) -> None:
     """Load the backbone when the process starts, not with its first chunk; if that fails, each chunk will say why."""
     limit_memory(get_settings().max_memory_mb)
     try:
-        context.extractor(context.default_precision())
+        spec = context.default_feature_spec()
+        if spec is not None:
+            context.extractor(spec)
     except Exception:
         log.exception("the backbone does not load; chunks will be refused until it does")
 
@@ -102,8 +105,8 @@ def offer_source(stream: object, uri: object) -> dict[str, str]:
 
 def finish(task: Task, chunk: Chunk) -> Finished:
     """Make the features of `chunk` and store them, or give it up with its reason."""
-    streams, most = context.store().streams, get_settings().max_deliveries
-    deliveries = streams.count_delivery(chunk)
+    chunks, most = context.store().chunks, get_settings().max_deliveries
+    deliveries = chunks.count_delivery(chunk)
     if deliveries == 0:
         return Finished.UNKNOWN
     try:
@@ -124,7 +127,7 @@ def finish(task: Task, chunk: Chunk) -> Finished:
             "chunk %s failed (%s: %s), delivery %d of %d", chunk.id, type(reason).__name__, reason, deliveries, most
         )
         raise task.retry(exc=reason, countdown=_RETRY_SECONDS, max_retries=None) from trouble
-    return streams.finish(chunk, features, seconds=seconds)
+    return chunks.finish(chunk, features, seconds=seconds)
 
 
 def too_slow(chunk: Chunk) -> BadSource:
@@ -136,17 +139,18 @@ def too_slow(chunk: Chunk) -> BadSource:
 
 def extract(chunk: Chunk) -> FeatureBlock:
     """Return the features of `chunk`, made by its feature spec or not at all."""
-    extractor = context.extractor(chunk.feature_spec.precision)
+    extractor = context.extractor(chunk.feature_spec)
     extractor.require(chunk.feature_spec)
     source = chunk.source
+    taken = CaptureTimes(source.taken_at, source.time_source, source.still_times)
     batch_id = data_batch(source.uri)
     if batch_id is not None:
-        data = context.store().streams.data(chunk.stream, batch_id)
+        data = context.store().batches.data(chunk.stream, batch_id)
         if data is None:
             raise BadSource(f"{source.uri}: the image of this camera event is no longer kept: send it again")
         if digest_of(data) != source.digest:
             raise no_longer_accepted(source.uri)
-        return extractor.extract_bytes(data, uri=source.uri)
+        return extractor.extract_bytes(data, uri=source.uri, taken=taken)
     with accepted(source, get_settings().roots) as path:
         return extractor.extract(
             path,
@@ -157,6 +161,7 @@ def extract(chunk: Chunk) -> FeatureBlock:
             stop=chunk.stop,
             names=source.names,
             digests=(source.digest,) if source.kind is SourceKind.IMAGE else source.digests,
+            taken=taken,
         )
 
 
@@ -164,4 +169,4 @@ def give_up(chunk: Chunk, error: Exception) -> Finished:
     """Write the chunk to the dead letters; its batch goes on without it."""
     log.warning("stream %s: gave up frames %d to %s: %s", chunk.stream, chunk.start, chunk.stop or "the end", error)
     letter = dead_letter(DeadLetterKind.CHUNK, chunk.stream, chunk.source.uri, error, chunk, version=chunk.id)
-    return context.store().streams.give_up(chunk, letter)
+    return context.store().chunks.give_up(chunk, letter)

@@ -7,10 +7,10 @@ import time
 
 from common import broker
 from common.broker import DAILY_TASK, EMBED_QUEUE, RETENTION_TASK, SWEEP_TASK, app
-from common.contracts.events import EventType, StreamCheck
+from common.contracts.events import StreamCheck, StreamChecked
 from common.ingest.dispatch import dispatch_next
+from common.models.folders import remove_orphans
 from common.settings import get_settings
-from common.store.event_log import event_of
 from workers import context
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,8 @@ def sweep() -> int:
     While tasks still wait in the queue a late chunk is just late, and sending
     it again would only make the queue longer.
     """
-    streams, settings = context.store().streams, get_settings()
+    store, settings = context.store(), get_settings()
+    streams = store.streams
     sent = 0
     idle = context.store().client.llen(EMBED_QUEUE) == 0
     for stream in streams.names():
@@ -35,9 +36,9 @@ def sweep() -> int:
             broker.send_reduce(stream)
             sent += 1
         # The first in order holds up all others of its stream, so it is sent again in any case.
-        for chunk in streams.overdue(stream, settings.stuck_seconds, _CHUNKS_PER_SWEEP if idle else 1):
+        for chunk in store.batches.overdue(stream, settings.stuck_seconds, _CHUNKS_PER_SWEEP if idle else 1):
             broker.send_embed(chunk)
-            streams.mark_sent(chunk)
+            store.chunks.mark_sent(chunk)
             sent += 1
         sent += dispatch_next(context.store(), settings, stream)
     if sent:
@@ -62,11 +63,16 @@ def daily_check() -> None:
             drift_score=window.verdict.drift_score if window.verdict else None,
         )
         model = window.verdict.baseline if window.verdict else ""
-        store.event_log.announce(event_of(EventType.STREAM_CHECKED, model=model, message=check, stream=stream))
+        store.event_log.announce(StreamChecked.about(check, model=model, stream=stream))
 
 
 @app.task(name=RETENTION_TASK)
 def retention() -> None:
-    """Forget events older than `SENTINEL_RETENTION_DAYS`; features and batch records run out by themselves."""
-    context.store().event_log.trim(get_settings().retention_days * _SECONDS_PER_DAY)
-    context.store().event_log.forget_trimmed()
+    """Forget events older than `SENTINEL_RETENTION_DAYS`, and what killed retrainings left behind.
+
+    Features and batch records expire by themselves.
+    """
+    store, settings = context.store(), get_settings()
+    store.event_log.trim(settings.retention_days * _SECONDS_PER_DAY, store.streams.latest_capture_times())
+    store.event_log.forget_trimmed()
+    remove_orphans(store.champions, settings.state_dir)

@@ -5,28 +5,34 @@ celery -A workers.reducer worker -Q reduce
 
 from __future__ import annotations
 
+import json
 import logging
+import time
 from dataclasses import replace
 
 from common.baselines.storage import StoredBaseline
-from common.broker import REDUCE_TASK, app
+from common.broker import REDUCE_QUEUE, REDUCE_TASK, app
 from common.contracts.batches import BatchReport
-from common.contracts.dead_letters import DeadLetterKind
-from common.contracts.events import Event, EventType
-from common.contracts.verdicts import Status
+from common.contracts.dead_letters import DeadLetterKind, RawTask
+from common.contracts.events import BatchCompleted, WindowFailed, WindowPassed
+from common.contracts.ids import check_stream_name
+from common.contracts.verdicts import Status, Verdict
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
-from common.errors import BadMessage, BaselineMismatch
+from common.errors import BadBaseline, BadMessage, BaselineMismatch, SentinelError, SettingsError
 from common.features import FeatureBlock
 from common.ingest.dispatch import dispatch_next
 from common.judging import JudgedWindow, Thresholds, judge_block
 from common.settings import get_settings
-from common.store.event_log import dead_letter, event_of
-from common.store.streams import Committed, FinishedChunk, Judged, WindowMoved
+from common.store.event_log import dead_letter
+from common.store.streams import Committed, FinishedChunk, JudgedEvent, Window, WindowEvent, WindowMoved
+from common.store.unreadable import unreadable_chunk, unreadable_window
+from common.stream_config import settings_of_stream
 from workers import (
     context,
     dead_letters,  # noqa: F401, it listens to Celery's signals
     maintenance,  # noqa: F401, its tasks run on this queue
+    scheduled,  # noqa: F401, its task too
 )
 
 log = logging.getLogger(__name__)
@@ -36,85 +42,141 @@ _CHUNKS_PER_COMMIT = 16  # bounds what one commit moves, and with it how long Re
 
 @app.task(name=REDUCE_TASK)
 def reduce(stream: str) -> None:
-    """Move `stream` on as far as its finished chunks reach, and send what there is room for now.
+    """Move `stream` on as far as its finished chunks reach, and send the chunks that there is room for now.
 
     Raises
     ------
     BadMessage
-        If there is no such stream: nothing was ever accepted of it, so nobody of ours has sent this.
+        If no batch of a stream of this name was ever accepted: somebody else sent the task.
     """
-    if not (isinstance(stream, str) and context.store().streams.is_known(stream)):
-        raise BadMessage(f"there is no stream {stream!r}: sentinel.reduce is sent by embedding workers only")
+    require_known(stream)
     moved = Committed.MORE
     while moved is not Committed.DONE:
         moved = move_on(stream)
         dispatch_next(context.store(), get_settings(), stream)
 
 
+def require_known(stream: object) -> None:
+    """Raise `BadMessage` unless `stream` is the name of a stream that has had a batch."""
+    try:
+        if not isinstance(stream, str) or check_stream_name(stream) != stream:
+            raise ValueError(f"{stream!r:.300} is no stream's name")
+    except ValueError as error:
+        raise BadMessage(f"{REDUCE_TASK} is for Sentinel's own workers: {error}") from error
+    if not context.store().streams.is_known(stream):
+        raise BadMessage(
+            f"there is no stream {stream!r}: {REDUCE_TASK} is for Sentinel's own workers, hand sources in instead"
+        )
+
+
 def move_on(stream: str) -> Committed:
-    """Read, judge, commit: one step. A conflict means that another reducer was quicker; look again."""
+    """Read, judge, commit: one step. After a conflict (another reducer was quicker) the caller tries again."""
     streams = context.store().streams
     read = streams.window(stream)
     ready = streams.finished(stream, _CHUNKS_PER_COMMIT)
     if not ready:
         return Committed.DONE
-    stored = context.baselines().of_stream(stream)
-    ready = [admit(done, stored) for done in ready]
-    before = WindowState.from_bytes(read.state) if read.state else WindowState()
-    frames_so_far = FrameBuffer(before.position, lambda: streams.frames(stream, read))
     try:
-        state, judged = fold(stored, stream, before, frames_so_far, ready)
-        latest = state.latest(stored.baseline.rule)
-        # Between verdicts frames are only added: a whole window written for each would cost more than all else.
-        anew = bool(judged) or state.opened != before.opened
-        frames = (frames_so_far.cut(latest) if latest else empty_like(stored)) if anew else None
+        stored = context.baselines().of_stream(stream)
+    except (BadBaseline, SettingsError) as error:
+        report_waiting(stream, error)
+        return Committed.DONE
+    ready = [admit(done, stored) for done in ready]
+    try:
+        before = WindowState.from_bytes(read.state) if read.state else WindowState()
+        frames = FrameBuffer(before.position, lambda: streams.frames(stream, read))
+        return commit(stream, stored, read, before, frames, ready)
     except WindowMoved:
         return Committed.CONFLICT
-    committed = streams.commit(
+    except BadMessage as error:
+        # What a newer version left behind must not hold the stream up: it goes on with an empty window.
+        context.store().event_log.bury(unreadable_window(stream, error, time.time()))
+        log.warning("stream %s: its window starts anew: %s", stream, error)
+        return commit(stream, stored, read, restarted(read), FrameBuffer(restarted(read).position), ready)
+
+
+def report_waiting(stream: str, error: SentinelError) -> None:
+    """Say once, as a dead letter, that `stream` waits for its baseline; it goes on by itself once that is put right."""
+    task = RawTask(name=REDUCE_TASK, queue=REDUCE_QUEUE, args="[]", kwargs=json.dumps({"stream": stream}))
+    reason = BadMessage(f"stream {stream!r} waits, its finished frames are kept: {error}")
+    letter = dead_letter(DeadLetterKind.TASK, stream, f"baseline of {stream}", reason, task)
+    if context.store().event_log.bury(letter):
+        log.error("%s", reason)
+
+
+def restarted(read: Window) -> WindowState:
+    """Return the state of an empty window that stands where the latest verdict ended."""
+    position = read.verdict.stop if read.verdict else 0
+    return WindowState(position=position, opened=position)
+
+
+def commit(
+    stream: str,
+    stored: StoredBaseline,
+    read: Window,
+    before: WindowState,
+    frames: FrameBuffer,
+    ready: list[FinishedChunk],
+) -> Committed:
+    """Judge what falls due with the features of `ready`, and commit it together with the window's new state."""
+    state, judged = fold(stored, stream, before, frames, ready)
+    latest = state.latest(stored.baseline.rule)
+    # Between verdicts frames are only appended: writing the whole window each time would cost more than all else.
+    rewrite = bool(judged) or state.opened != before.opened
+    committed = context.store().streams.commit(
         stream,
         read=read,
         state=state.to_bytes(),
-        frames=frames,
+        frames=(frames.slice(latest) if latest else empty_like(stored)) if rewrite else None,
         chunks=ready,
         batch_events=[batch_event(done, stored.baseline.name) for done in ready],
-        judged=[Judged(row.verdict, row.features, verdict_event(row, stored)) for row in judged],
+        judged=[JudgedEvent(verdict_event(row.verdict, stored), row.features) for row in judged],
     )
     if committed is not Committed.CONFLICT:
         for row in judged:
-            say(row)
+            log_verdict(row.verdict)
     return committed
 
 
 def admit(done: FinishedChunk, stored: StoredBaseline) -> FinishedChunk:
-    """Return the chunk, without its features if they were made by another feature spec than the baseline's: it
-    was changed while the chunk was on its way. The chunk ends as a dead letter, and a retry makes its features anew."""
+    """Return the chunk, without its features if they cannot be used; a dead letter then says why.
+
+    They cannot if they are unreadable, or if they were made by another feature
+    spec than the baseline's, which was changed while the chunk was on its way. A
+    retry makes them anew.
+    """
+    event_log = context.store().event_log
+    if done.unreadable is not None:
+        error, found = done.unreadable
+        event_log.bury(unreadable_chunk(done.chunk.stream, done.chunk.id, error, found, time.time()))
+        return done
     if done.features is None or done.chunk.feature_spec == stored.baseline.feature_spec:
         return done
-    error = BaselineMismatch(
+    mismatch = BaselineMismatch(
         f"{done.chunk.source.uri}: frames {done.chunk.start} to {done.chunk.stop or 'the end'} were embedded for "
         f"another baseline than {stored.baseline.name!r} is now: retry them with `sentinel dead retry`"
     )
     letter = dead_letter(
-        DeadLetterKind.CHUNK, done.chunk.stream, done.chunk.source.uri, error, done.chunk, version=done.chunk.id
+        DeadLetterKind.CHUNK, done.chunk.stream, done.chunk.source.uri, mismatch, done.chunk, version=done.chunk.id
     )
-    context.store().event_log.bury(letter)
+    event_log.bury(letter)
     return replace(done, features=None)
 
 
 def fold(
-    stored: StoredBaseline, stream: str, state: WindowState, frames_so_far: FrameBuffer, ready: list[FinishedChunk]
+    stored: StoredBaseline, stream: str, state: WindowState, frames: FrameBuffer, ready: list[FinishedChunk]
 ) -> tuple[WindowState, list[JudgedWindow]]:
-    """Let the features of `ready` into the window and judge what falls due. Given-up chunks bring no frames."""
-    settings = get_settings()
+    """Append the features of `ready` to the window and judge what falls due. Given-up chunks bring no frames."""
+    thresholds = Thresholds.of(settings_of_stream(get_settings(), stream))
     judged: list[JudgedWindow] = []
     for done in ready:
         features = done.features if done.features is not None else empty_like(stored)
         state, fresh = judge_block(
             state,
-            frames_so_far,
+            frames,
             features,
             stored=stored,
-            thresholds=Thresholds.of(settings),
+            thresholds=thresholds,
             stream=stream,
             batch_frames=done.chunk.batch_frames,
             opens_batch=done.chunk.opens_batch,
@@ -125,26 +187,24 @@ def fold(
 
 
 def empty_like(stored: StoredBaseline) -> FeatureBlock:
-    """No frames, of the widths that the baseline has."""
+    """Return the features of no frames, of the widths that the baseline has."""
     return FeatureBlock.empty(stored.baseline.embedding_size, stored.baseline.quality_size)
 
 
-def batch_event(done: FinishedChunk, model: str) -> Event:
-    """The event that is announced if `done` is the last chunk of its batch; the counts are filled in by the commit."""
+def batch_event(done: FinishedChunk, model: str) -> BatchCompleted:
+    """Return the event that is announced if `done` is the last chunk of its batch; the commit fills in the counts."""
     chunk = done.chunk
     report = BatchReport(batch_id=chunk.batch_id, stream=chunk.stream, uri=chunk.source.uri, frames=0, dead_chunks=0)
-    return event_of(EventType.BATCH_COMPLETE, model=model, message=report, stream=chunk.stream, key=chunk.batch_id)
+    return BatchCompleted.about(report, model=model, stream=chunk.stream, key=chunk.batch_id)
 
 
-def verdict_event(row: JudgedWindow, stored: StoredBaseline) -> Event:
-    kind = EventType.VERDICT_FAIL if row.verdict.status is Status.FAIL else EventType.VERDICT_PASS
-    return event_of(
-        kind, model=stored.baseline.name, message=row.verdict, stream=row.verdict.stream, key=row.verdict.id
-    )
+def verdict_event(verdict: Verdict, stored: StoredBaseline) -> WindowEvent:
+    """Return the event that announces `verdict`."""
+    event = WindowFailed if verdict.status is Status.FAIL else WindowPassed
+    return event.about(verdict, model=stored.baseline.name, stream=verdict.stream, key=verdict.id)
 
 
-def say(row: JudgedWindow) -> None:
-    verdict = row.verdict
+def log_verdict(verdict: Verdict) -> None:
     log.info(
         "stream %s: frames %d to %d %s, score %.2f, p %.3g%s",
         verdict.stream,

@@ -2,36 +2,36 @@
 
     celery -A workers.retraining worker -Q retrain -c 1
 
-One retraining a model at a time, by a lease that is renewed while it runs. A
-task that is delivered again while it runs finds the lease taken and ends.
+A task is a request, and anybody who reaches the queue can send one. Whether a
+model is due is decided by the retrain trigger, which leaves a mark in Redis.
+One retraining per model runs at a time, by a lease that is renewed while it
+runs; a task that is delivered again meanwhile finds the lease taken and ends.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import reprlib
 import time
-from pathlib import Path
 
 import redis
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task
+from celery.exceptions import Ignore
 
-from common.baselines.storage import StoredBaseline, save_baseline
-from common.broker import RETRAIN_TASK, app
-from common.contracts.events import EventType
+from common.baselines.storage import StoredBaseline
+from common.broker import RETRAIN_QUEUE, RETRAIN_TASK, app
+from common.contracts.dead_letters import RawTask
+from common.contracts.events import ChallengerRejected, RetrainProgressed, RetrainStarted
 from common.contracts.models import ChampionRecord, RetrainReport
 from common.contracts.verdicts import Verdict
-from common.errors import SentinelError
-from common.models import retraining as healing
-from common.models.gate import Decision, decide
-from common.models.registry import promote
-from common.models.vfi.trainer import Challenger
+from common.drift.fitting import extend_baseline
+from common.errors import BadMessage, SentinelError
+from common.models import registry, retraining
+from common.models.gate import decide
 from common.settings import get_settings
-from common.store.event_log import event_of
-from workers import (
-    context,
-    dead_letters,  # noqa: F401, it listens to Celery's signals
-)
+from workers import context, dead_letters
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +39,12 @@ PROGRESS = "PROGRESS"
 """Custom Celery state of a running retraining; its meta is a `RetrainReport`."""
 _ANNOUNCE_EVERY_SECONDS = 2.0  # progress events; the task state moves with every report
 _TASK_SECONDS = 3600  # bounds a retraining that hangs; the lease, not the broker, keeps it single
+_LONGEST_NAME = 200  # characters of a model's name, as of a stream's
+_MOST_CHARACTERS = 10_000  # of an untrusted message are kept
 
 
 class Progress:
-    """Reports where a retraining stands: as task state at once, as event now and then."""
+    """Reports where a retraining stands: as task state at once, as event every few seconds."""
 
     def __init__(self, task: Task, model: str, merged: int) -> None:
         self._task = task
@@ -56,10 +58,12 @@ class Progress:
             self._task.update_state(state=PROGRESS, meta=report.model_dump())
         if time.monotonic() - self._announced > _ANNOUNCE_EVERY_SECONDS:
             self._announced = time.monotonic()
-            self.announce(EventType.RETRAIN_PROGRESS, report)
+            self.announce(RetrainProgressed, report)
 
-    def announce(self, kind: EventType, report: RetrainReport) -> None:
-        context.store().event_log.announce(event_of(kind, model=self._model, message=report))
+    def announce(
+        self, event: type[RetrainStarted | RetrainProgressed | ChallengerRejected], report: RetrainReport
+    ) -> None:
+        context.store().event_log.announce(event.about(report, model=self._model))
 
     def report(self, stage: str, share: float, detail: str) -> RetrainReport:
         return RetrainReport(
@@ -71,85 +75,88 @@ class Progress:
     name=RETRAIN_TASK, bind=True, ignore_result=False, soft_time_limit=_TASK_SECONDS, time_limit=_TASK_SECONDS + 60
 )
 def retrain(self: Task, model: str) -> str:
-    """Deal with the FAILs that wait for `model`: fine-tune, compare, promote or reject. Returns what came of it."""
+    """Retrain `model` if the retrain trigger has called it. Returns what came of it."""
+    require_known(model)
     champions = context.store().champions
     with champions.lease(model) as held:
         if not held:
             return "another worker retrains this model"
-        champion, stored = context.baselines().of_model(model)
-        waiting = champions.waiting(model)
-        fails = {i: verdict for i, verdict in waiting.items() if verdict.baseline_id == champion.baseline_id}
-        if stale := sorted(set(waiting) - set(fails)):
-            champions.settle(model, stale, "stale")  # judged by a baseline that no longer holds
-        if not fails:
-            return "nothing waits"
-        progress = Progress(self, model, len(fails))
-        progress.announce(EventType.RETRAIN_STARTED, progress.report("started", 0.0, ""))
-        log.info("model %s: retraining for %d FAILs", model, len(fails))
-        if champions.begin(model) > get_settings().max_deliveries:
-            return reject(champion, fails, progress, "the worker died of it again and again: see its log")
-        try:
-            return heal(champion, stored, fails, progress)
-        except redis.RedisError:
-            raise  # Redis is away: the model is due again when it is back
-        except SentinelError as error:
-            return reject(champion, fails, progress, str(error))
-        except (Exception, SoftTimeLimitExceeded) as error:
-            log.exception("model %s: the retraining broke", model)
-            return reject(champion, fails, progress, f"{type(error).__name__}: {error}")
+        if hold := champions.held(model):
+            return f"held at version {hold.version}: {hold.reason}"
+        if not champions.accept_call(model):
+            return "not called: the cool-down is not over, or the call has been answered"
+        return answer(self, model)
+
+
+def require_known(model: object) -> None:
+    """Make a dead letter of a task that names no model that there is, and end it without a result."""
+    if isinstance(model, str) and is_name(model) and context.store().champions.champion(model):
+        return
+    error = BadMessage(
+        f"{reprlib.repr(model)} is no model: `sentinel champions list` shows those that there are; "
+        "the retrain trigger alone sends this task"
+    )
+    kwargs = json.dumps({"model": model}, default=repr)[:_MOST_CHARACTERS]
+    dead_letters.bury(RawTask(name=RETRAIN_TASK, queue=RETRAIN_QUEUE, args="[]", kwargs=kwargs), error)
+    raise Ignore
+
+
+def is_name(text: str) -> bool:
+    """Return whether a model can be called so; what cannot be one is not even asked for in Redis."""
+    return len(text) <= _LONGEST_NAME and text.isprintable()
+
+
+def answer(task: Task, model: str) -> str:
+    """Deal with the FAILs that wait for `model`, holding its lease."""
+    champions = context.store().champions
+    champion, stored = context.baselines().of_model(model)
+    waiting = champions.waiting(model)
+    fails = {i: verdict for i, verdict in waiting.items() if verdict.baseline_id == champion.baseline_id}
+    if stale := sorted(set(waiting) - set(fails)):
+        champions.settle(model, stale, "stale")  # judged by a baseline that no longer holds
+    if not fails:
+        return "nothing waits"
+    progress = Progress(task, model, len(fails))
+    progress.announce(RetrainStarted, progress.report("started", 0.0, ""))
+    log.info("model %s: retraining for %d FAILs", model, len(fails))
+    if champions.begin(model) > get_settings().max_deliveries:
+        return reject(champion, fails, progress, "the worker died of it again and again: see its log")
+    try:
+        return heal(champion, stored, fails, progress)
+    except redis.RedisError:
+        raise  # Redis is away: the model is due again when it is back
+    except SentinelError as error:
+        return reject(champion, fails, progress, str(error))
+    except (Exception, SoftTimeLimitExceeded) as error:
+        log.exception("model %s: the retraining broke", model)
+        return reject(champion, fails, progress, f"{type(error).__name__}: {error}")
 
 
 def heal(champion: ChampionRecord, stored: StoredBaseline, fails: dict[str, Verdict], progress: Progress) -> str:
-    """Train on the footage of `fails`, and promote if the gate lets the challenger through."""
-    settings = get_settings()
+    """Collect, train, evaluate, decide, promote."""
+    store, settings = context.store(), get_settings()
     progress("collecting", 0.0)
-    footage = healing.collect(fails, context.store().streams, settings)
-    challenger = healing.train(
-        champion, stored, footage, settings, lambda share, detail: progress("training", share, detail)
+    footage = retraining.collect(fails, store.streams, settings)
+    replay = retraining.golden_replay(stored)
+    model = retraining.champion_model(champion, replay, settings)
+    challenger = retraining.train(
+        model, footage, replay, settings, lambda share, detail: progress("training", share, detail)
     )
     progress("comparing", 1.0)
-    decision = decide(
-        challenger.scores, min_gain_db=settings.promote_min_gain_db, max_loss_db=settings.promote_max_loss_db
-    )
+    scores = retraining.evaluate(model, challenger, footage, replay)
+    decision = decide(scores, min_gain_db=settings.promote_min_gain_db, max_loss_db=settings.promote_max_loss_db)
     if not decision.promote:
         return reject(champion, fails, progress, decision.reason)
-    return crown(champion, stored, challenger, decision, footage, fails)
-
-
-def crown(
-    champion: ChampionRecord,
-    stored: StoredBaseline,
-    challenger: Challenger,
-    decision: Decision,
-    footage: healing.Footage,
-    fails: dict[str, Verdict],
-) -> str:
-    """Save the challenger and a baseline that covers the accepted footage, and switch both at once."""
-    folder = champion_folder(champion.model, champion.version + 1)
-    challenger.model.save(folder / "model")
-    baseline = save_baseline(stored.baseline.extended(footage.clips), folder / "baseline")
-    record = promote(
-        context.store(),
-        champion,
-        baseline=baseline,
-        model_path=str(folder / "model"),
-        reason=decision.reason,
-        gain_db=decision.gain_db,
-        loss_db=decision.loss_db,
-    )
-    context.store().champions.settle(champion.model, list(fails), "promoted")
+    baseline = extend_baseline(stored.baseline, footage.clips)
+    record = registry.promote(store, champion, challenger, baseline, decision, settings.state_dir)
+    store.champions.settle(champion.model, list(fails), "promoted")
     log.info("model %s: v%d is champion, %s", record.model, record.version, record.reason)
     return f"v{record.version} promoted: {record.reason}"
 
 
 def reject(champion: ChampionRecord, fails: dict[str, Verdict], progress: Progress, reason: str) -> str:
     """Keep the champion, say why, and let the next retraining of this model wait longer."""
-    progress.announce(EventType.CHALLENGER_REJECTED, progress.report("rejected", 1.0, reason))
+    progress.announce(ChallengerRejected, progress.report("rejected", 1.0, reason))
     context.store().champions.settle(champion.model, list(fails), "rejected")
     log.warning("model %s: challenger rejected, v%d stays: %s", champion.model, champion.version, reason)
     return f"rejected: {reason}"
-
-
-def champion_folder(model: str, version: int) -> Path:
-    """Where a version's model and baseline are kept; a time stamp keeps two attempts at one version apart."""
-    return get_settings().state_dir.resolve() / "champions" / model / f"v{version}-{int(time.time() * 1000)}"

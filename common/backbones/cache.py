@@ -1,13 +1,12 @@
 """Converted backbones on disk: made once, then shared by every process of this machine.
 
 `<state_dir>/backbones/<key>/` holds `model.xml`, `model.bin` and `card.json`.
-A folder appears whole or not at all, and one process converts while others that want
-the same model wait for it.
+A folder appears whole or not at all. One process converts a model, while others
+that want the same one wait for it.
 """
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import logging
 import os
@@ -15,12 +14,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.backbones.backbone import BackboneCard, Precision
+from filelock import FileLock
+
+from common.backbones.backbone import BackboneCard, Precision, StoredPrecision, stored_precision
 from common.backbones.convert import CARD_FILE, MODEL_FILE, REASON_FILE, model_digest
 from common.backbones.models import Model
 from common.contracts.ids import content_id
@@ -31,7 +30,8 @@ log = logging.getLogger(__name__)
 _FORMAT = 2  # of what the converter writes; raised when an older folder must not be used any more
 _LIBRARIES = ("keras", "openvino", "tensorflow")
 _KEY_DIGITS = 12
-_LAST_LINES = 3  # of the converter's output, told when it ends without a reason
+_LAST_LINES = 3  # of the converter's output, quoted when it ends without a reason
+_QUANTISED_MARK = b"<nncf>"  # NNCF signs the graphs that it quantises; nothing else writes this element
 
 
 @dataclass(frozen=True)
@@ -46,22 +46,27 @@ class ConvertedModel:
         return self.folder / MODEL_FILE
 
 
+def cache_folder(state_dir: Path) -> Path:
+    """Return the folder of all converted models, which need not exist yet."""
+    return state_dir.expanduser().resolve() / "backbones"
+
+
 def converted_model(model: Model, precision: Precision, state_dir: Path) -> ConvertedModel:
     """Return the converted model, from the cache or converted now (ten seconds or more).
 
     Raises
     ------
     BackboneError
-        If the model cannot be had, the conversion fails, or the cache cannot be written.
+        If the model is unavailable, the conversion fails, or the cache cannot be written.
     """
-    root = state_dir.expanduser().resolve() / "backbones"
+    root = cache_folder(state_dir)
     folder = root / cache_key(model, precision)
     try:
         found = _read(folder)
         if found is not None:
             return found
         root.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_suffix(".lock")):
+        with FileLock(folder.with_suffix(".lock")):
             # Another process may have converted it while this one waited.
             found = _read(folder)
             return found if found is not None else _convert_into(folder, model, precision)
@@ -72,13 +77,73 @@ def converted_model(model: Model, precision: Precision, state_dir: Path) -> Conv
         ) from error
 
 
+def find_converted(
+    root: Path, name: str, weights_digest: str, precision: Precision, origin: Model | None
+) -> ConvertedModel | None:
+    """Return the converted model of a backbone by its name and weights digest, None if the cache holds none.
+
+    Several fit where library versions changed in between. The one that `converted_model` would return for `origin`
+    comes first, then the newest.
+
+    Parameters
+    ----------
+    root : the cache, see `cache_folder`
+    origin : the model that it was converted from, where that is known
+
+    Raises
+    ------
+    BackboneError
+        If the cache cannot be read.
+    """
+    wanted = (name, weights_digest, stored_precision(precision))
+    key = cache_key(origin, precision) if origin is not None else None
+    try:
+        cards = [path for path in root.glob(f"*/{CARD_FILE}") if not path.parent.name.startswith(".")]
+        cards.sort(key=lambda path: (path.parent.name == key, _written_at(path)), reverse=True)
+        for path in cards:
+            if _describes(path, wanted):
+                found = _read(path.parent)
+                if found is not None:
+                    return found
+    except OSError as error:
+        raise BackboneError(
+            f"the converted models in {root} cannot be read ({error.strerror or error}): "
+            "make them readable, or set SENTINEL_STATE_DIR to another folder"
+        ) from error
+    return None
+
+
+def _written_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another process is replacing it
+        return 0.0
+
+
+def _describes(path: Path, wanted: tuple[str, str, StoredPrecision]) -> bool:
+    try:
+        card = BackboneCard.from_json(path.read_bytes())
+        return (card.name, card.weights_digest) == wanted[:2] and _precision_of(card, path.parent) == wanted[2]
+    except FileNotFoundError:  # another process is replacing it
+        return False
+    except BadMessage as error:
+        log.warning("%s is damaged, or of a later version, and is ignored: %s", path, error)
+        return False
+
+
+def _precision_of(card: BackboneCard, folder: Path) -> StoredPrecision:
+    if card.precision is not None:
+        return card.precision
+    # Version 0.1 did not write it down.
+    return "int8" if _QUANTISED_MARK in (folder / MODEL_FILE).read_bytes() else "f32"
+
+
 def cache_key(model: Model, precision: Precision) -> str:
     """Return the folder name of a model: other weights or library versions are another model."""
-    # One model serves f32 and bf16: the engine rounds as it computes.
-    libraries = (*_LIBRARIES, "nncf") if precision == "int8" else _LIBRARIES
+    libraries = (*_LIBRARIES, "nncf") if stored_precision(precision) == "int8" else _LIBRARIES
     versions = [f"{name} {_version(name)}" for name in libraries]
     digest = content_id(_FORMAT, model.kind.value, model.identity, *versions)
-    stem = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in model.name)
+    stem = "".join(character if character.isalnum() or character in "._-" else "-" for character in model.name)
     return f"{stem}-{digest[:_KEY_DIGITS]}"
 
 
@@ -99,12 +164,12 @@ def _read(folder: Path) -> ConvertedModel | None:
         return None
     except BadMessage:
         pass
-    log.warning("the converted model in %s is damaged and is made again", folder)
+    log.warning("the converted model in %s is damaged and is not used", folder)
     return None
 
 
 def _convert_into(folder: Path, model: Model, precision: Precision) -> ConvertedModel:
-    log.info("%s is converted for this machine, once", model.name)
+    log.info("converting %s for this machine, once", model.name)
     for left_over in folder.parent.glob(f".{folder.name}.*"):
         shutil.rmtree(left_over, ignore_errors=True)  # of a process that was killed: this one holds the lock
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -142,11 +207,3 @@ def _run_converter(model: Model, precision: Precision, staging: Path) -> None:
             f"the conversion of {model.name} to OpenVINO ended with code {done.returncode} and said: {said}; "
             "it needs about 1.5 GB of memory and TensorFlow installed"
         )
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold `path` against other processes; the lock ends with its holder, however that ends."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -1,10 +1,10 @@
-"""Any model -> OpenVINO, once, in a process of its own.
+"""Converts any model to OpenVINO, in a process of its own.
 
     python -m common.backbones.convert MODEL PRECISION FOLDER
 
-MODEL is a `models.Model` as JSON. TensorFlow lives and dies with this process:
-whoever asked for the conversion stays free of it, and may still fork. It leaves
-either a card beside the model's files in FOLDER, or the reason why not.
+MODEL is a `models.Model` as JSON. TensorFlow is loaded in this process only, so
+that its caller may still fork. FOLDER then holds the converted model and its
+card, or the reason why the conversion failed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from common.backbones.backbone import BackboneCard, Images
+from common.backbones.backbone import BackboneCard, Images, StoredPrecision
 from common.backbones.models import Model, ModelKind
 from common.backbones.openvino_engine import OpenVinoBackbone, openvino
 from common.errors import BackboneError
@@ -32,14 +32,14 @@ CARD_FILE = "card.json"
 REASON_FILE = "reason.txt"
 
 LEAST_COSINE = 0.9999  # both engines compute in f32; measured 1.0000, and wrong preprocessing gives below .99
-_LEAST_INT8_COSINE = 0.9  # median; whole numbers of 8 bits keep about .98, a model that they do not suit much less
+_LEAST_INT8_COSINE = 0.9  # median; int8 usually keeps about .98, and far less on a model that it does not suit
 _CHECKED_IMAGES = 4
-_SILENT_SECONDS = 60.0  # a download that gives no byte for this long has failed; Keras itself would wait for ever
+_SILENT_SECONDS = 60.0  # a download that gives no byte for this long has failed; Keras itself would wait forever
 
 
 @dataclass(frozen=True)
 class _Graph:
-    """A model in OpenVINO, and what it is checked against: the same model where it came from, if that runs here."""
+    """A model in OpenVINO, and the original that it is checked against, where that can run here."""
 
     graph: Any
     side: int
@@ -59,18 +59,18 @@ def main(model: str, precision: str, folder: Path) -> int:
 
 
 def convert(model: Model, precision: str, folder: Path) -> None:
-    """Write the model and its card to `folder`, and check the one engine against the other.
+    """Write the model and its card to `folder`, after checking that both engines compute the same.
 
     Raises
     ------
     BackboneError
-        If the model cannot be had, or what comes out does not agree with what went in.
+        If the model is unavailable, or its conversion does not compute what the original does.
     """
     # A conversion needs no GPU, and must not take the memory of one that others work on.
     os.environ.update(CUDA_VISIBLE_DEVICES="-1", KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3")
     made = _GRAPHS[model.kind](model)
     images = random_images(made.side)
-    card = _save(made.graph, made, model, folder)
+    card = _save(made.graph, made, model, folder, "f32")
     exact = OpenVinoBackbone(folder / MODEL_FILE, card, threads=1, precision="f32").embed(images)
     if not np.isfinite(exact).all():
         raise BackboneError(
@@ -86,7 +86,7 @@ def convert(model: Model, precision: str, folder: Path) -> None:
     if precision == "int8":
         from common.backbones.quantise import quantise
 
-        card = _save(quantise(made.graph, made.side), made, model, folder)
+        card = _save(quantise(made.graph, made.side), made, model, folder, "int8")
         rounded = OpenVinoBackbone(folder / MODEL_FILE, card, threads=1, precision="int8").embed(images)
         kept = float(np.median(cosines(exact, rounded)))
         if not kept >= _LEAST_INT8_COSINE:
@@ -118,7 +118,7 @@ _GRAPHS: dict[ModelKind, Callable[[Model], _Graph]] = {
 }
 
 
-def _save(graph: Any, made: _Graph, model: Model, folder: Path) -> BackboneCard:
+def _save(graph: Any, made: _Graph, model: Model, folder: Path, precision: StoredPrecision) -> BackboneCard:
     openvino().save_model(graph, folder / MODEL_FILE, compress_to_fp16=False)
     width = graph.outputs[0].get_partial_shape()
     if width.rank.is_dynamic or len(width) != 2 or width[1].is_dynamic:
@@ -129,6 +129,7 @@ def _save(graph: Any, made: _Graph, model: Model, folder: Path) -> BackboneCard:
         input_size=made.side,
         output_size=width[1].get_length(),
         model_digest=model_digest(folder),
+        precision=precision,
     )
 
 
@@ -149,7 +150,7 @@ def cosines(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def random_images(side: int) -> Images:
-    """Noise and smooth patches: both engines must agree on fine and on coarse structure."""
+    """Return noise and flat patches, (n, side, side, 3): the engines must agree on fine and on coarse structure."""
     numbers = np.random.default_rng(0)
     noise = numbers.integers(0, 256, (_CHECKED_IMAGES, side, side, 3), dtype=np.uint8)
     patch = -(-side // 7)

@@ -1,4 +1,4 @@
-"""Building a backbone in Keras. Imports TensorFlow: only for the converter's process and for GPU workers."""
+"""Builds backbones in Keras. Imports TensorFlow: for the converter's process and GPU workers only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.backbones.backbone import INPUT_SIZE
-from common.backbones.model_signature import ModelSignature, Port, find_signature
+from common.backbones.model_signature import ModelSignature, TensorSignature, find_signature
 from common.backbones.models import Model, ModelKind
 from common.backbones.names import Architecture, find_architecture
 from common.backbones.weights import Weights, WeightsKind, parse_weights
@@ -27,9 +27,16 @@ _DIGEST_BYTES = 16
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model in TensorFlow, the side of its images, and the digest of its weights."""
+    """A model in TensorFlow.
 
-    function: Any  # a tf.function from uint8 RGB images, any number of them at a time, to embeddings
+    Attributes
+    ----------
+    function : a tf.function from uint8 RGB images (n, side, side, 3) to embeddings (n, d) float32, for any n
+    side : side of the images, in pixels
+    digest : of the weights
+    """
+
+    function: Any
     side: int
     digest: str
 
@@ -40,55 +47,60 @@ def load_function(model: Model) -> Loaded:
     Raises
     ------
     BackboneError
-        If it cannot be had, or is no model of one image to one embedding.
+        If it is unavailable, or does not turn one image into one embedding.
     """
     if model.kind is ModelKind.KERAS:
         built, digest = build_backbone(find_architecture(model.name), parse_weights(model.weights))
         return Loaded(as_function(built), INPUT_SIZE, digest)
     loaded = _load_keras_file(model) if model.kind is ModelKind.KERAS_FILE else _load_saved_model(model)
     function, inputs, outputs = loaded
-    interface = find_signature(Path(model.path).name, inputs, outputs, model.output)
-    return Loaded(_taking_frames(function, interface, model), interface.side, model.identity)
+    signature = find_signature(Path(model.path).name, inputs, outputs, model.output)
+    return Loaded(_with_frame_input(function, signature, model), signature.side, model.identity)
 
 
-def _taking_frames(function: Callable[[tf.Tensor], list[tf.Tensor]], interface: ModelSignature, model: Model) -> Any:
+def _with_frame_input(function: Callable[[tf.Tensor], list[tf.Tensor]], signature: ModelSignature, model: Model) -> Any:
+    """Return a tf.function that prepares uint8 frames as the model expects them and averages its embedding."""
     mean, scale = (np.array(values, np.float32) for values in (model.pixels.mean, model.pixels.scale))
 
     def embed(images: tf.Tensor) -> tf.Tensor:
-        pixels = images if interface.raw else (tf.cast(images, tf.float32) - mean) / scale
-        if interface.channels_first:
+        pixels = images if signature.raw else (tf.cast(images, tf.float32) - mean) / scale
+        if signature.channels_first:
             pixels = tf.transpose(pixels, (0, 3, 1, 2))
-        embedding = function(pixels)[interface.output]
-        return tf.cast(tf.reduce_mean(embedding, interface.pooled) if interface.pooled else embedding, tf.float32)
+        embedding = function(pixels)[signature.output]
+        return tf.cast(tf.reduce_mean(embedding, signature.pooled) if signature.pooled else embedding, tf.float32)
 
-    signature = tf.TensorSpec((None, interface.side, interface.side, 3), tf.uint8, name="images")
-    return tf.function(embed, input_signature=[signature])
-
-
-_Ported = tuple[Callable[[tf.Tensor], list[tf.Tensor]], list[Port], list[Port]]
+    frames = tf.TensorSpec((None, signature.side, signature.side, 3), tf.uint8, name="images")
+    return tf.function(embed, input_signature=[frames])
 
 
-def _load_keras_file(model: Model) -> _Ported:
+_WithSignatures = tuple[Callable[[tf.Tensor], list[tf.Tensor]], list[TensorSignature], list[TensorSignature]]
+
+
+def _load_keras_file(model: Model) -> _WithSignatures:
     try:
         # Safe mode: a file must not bring code of its own.
         loaded = keras.models.load_model(model.path, compile=False, safe_mode=True)
-        ports = [[Port(t.name, tuple(t.shape), t.dtype) for t in side] for side in (loaded.inputs, loaded.outputs)]
-    # Whatever a foreign file makes the reader raise, the answer is the same.
+        inputs, outputs = (
+            [TensorSignature(tensor.name, tuple(tensor.shape), tensor.dtype) for tensor in tensors]
+            for tensors in (loaded.inputs, loaded.outputs)
+        )
+    # Whatever an untrusted file makes the reader raise, the answer is the same.
     except Exception as error:
         raise BackboneError(
             f"{model.path} does not load as a Keras model ({_first_line(error)}): it is damaged, or needs code that is "
             "not in it; save it again with model.save, or export it to ONNX"
         ) from error
     names = list(getattr(loaded, "output_names", []))
-    outputs = [replace(port, name=name) for port, name in zip(ports[1], names, strict=False)] if names else ports[1]
+    if names:
+        outputs = [replace(tensor, name=name) for tensor, name in zip(outputs, names, strict=False)]
 
     def call(pixels: tf.Tensor) -> list[tf.Tensor]:
         return list(keras.tree.flatten(loaded(pixels, training=False)))
 
-    return call, ports[0], outputs
+    return call, inputs, outputs
 
 
-def _load_saved_model(model: Model) -> _Ported:
+def _load_saved_model(model: Model) -> _WithSignatures:
     try:
         loaded = tf.saved_model.load(model.path)
         signature = loaded.signatures["serving_default"]
@@ -106,25 +118,25 @@ def _load_saved_model(model: Model) -> _Ported:
 
     return (
         call,
-        [_port(name, spec) for name, spec in inputs.items()],
-        [_port(name, spec) for name, spec in signature.structured_outputs.items()],
+        [_tensor_signature(name, spec) for name, spec in inputs.items()],
+        [_tensor_signature(name, spec) for name, spec in signature.structured_outputs.items()],
     )
 
 
-def _port(name: str, spec: tf.TensorSpec) -> Port:
+def _tensor_signature(name: str, spec: tf.TensorSpec) -> TensorSignature:
     shape = None if spec.shape.rank is None else tuple(spec.shape.as_list())
-    return Port(name, shape, spec.dtype.name)
+    return TensorSignature(name, shape, spec.dtype.name)
 
 
 def build_backbone(architecture: Architecture, weights: Weights) -> tuple[keras.Model, str]:
     """Return a Keras model from uint8 RGB images to embeddings, and the digest of its weights.
 
-    The family's own `preprocess_input` is part of the model, so that no caller can forget it.
+    The family's own `preprocess_input` is part of the model, so that every caller applies it.
 
     Raises
     ------
     BackboneError
-        If the weights cannot be had or are those of another model.
+        If the weights are unavailable or belong to another model.
     """
     core = _build_core(architecture, weights)
     family = getattr(keras.applications, architecture.family)
@@ -140,16 +152,16 @@ def build_backbone(architecture: Architecture, weights: Weights) -> tuple[keras.
 
 
 def as_function(model: keras.Model) -> Any:
-    """Return `model` as a graph over uint8 images, any number of them at a time."""
+    """Return `model` as a graph from uint8 images (n, INPUT_SIZE, INPUT_SIZE, 3), for any n."""
     signature = tf.TensorSpec((None, INPUT_SIZE, INPUT_SIZE, 3), tf.uint8, name="images")
-    # In mixed precision the last layer gives half-width numbers.
+    # In mixed precision the last layer returns bfloat16.
     return tf.function(lambda images: tf.cast(model(images, training=False), tf.float32), input_signature=[signature])
 
 
 def weights_digest(model: keras.Model) -> str:
-    """Return a digest of a model's weights: each one's role, shape and numbers, in the model's order.
+    """Return a digest of a model's weights: the name, shape and values of each, in the model's order.
 
-    Layer names are left out: Keras numbers them through the life of a process.
+    Layer names are left out, because Keras numbers them consecutively within a process.
     """
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for variable in model.weights:
@@ -183,7 +195,7 @@ def _build_core(architecture: Architecture, weights: Weights) -> keras.Model:
 def _load_file(core: keras.Model, path: Path, architecture: Architecture) -> None:
     try:
         core.load_weights(path)
-    # Whatever a foreign file makes the reader raise, the answer is the same.
+    # Whatever an untrusted file makes the reader raise, the answer is the same.
     except Exception as error:
         raise BackboneError(
             f"{path} does not hold weights of {architecture.name} without its top ({_first_line(error)}): "
@@ -192,13 +204,13 @@ def _load_file(core: keras.Model, path: Path, architecture: Architecture) -> Non
 
 
 def _seed_weights(core: keras.Model, seed: int) -> None:
-    """Give every kernel seeded numbers, equal on every machine; leave biases and norms as they were built.
+    """Fill every kernel with seeded values, equal on every machine; leave biases and norms as they were built.
 
-    Keras' own initialisers draw numbers whose last bits depend on the processor,
-    and their size (Glorot) lets the signal of a deep network die out: an
-    embedding of MobileNetV2 measures 1e-11, which is nothing at half precision.
-    These are uniform with variance 2 / fan_in, which keeps the signal's size
-    through rectified layers (He et al. 2015, arXiv:1502.01852, equation 10).
+    The last bits of Keras' own initial values depend on the processor. Their size
+    (Glorot) lets the signal of a deep network vanish: embeddings of MobileNetV2 are
+    about 1e-11, which is zero at half precision. These values are uniform with
+    variance 2 / fan_in, which preserves the signal's size through rectified layers
+    (He et al. 2015, arXiv:1502.01852, equation 10).
     """
     numbers = np.random.Generator(np.random.PCG64(seed))
     for layer in core._flatten_layers(include_self=False, recursive=True):
@@ -209,10 +221,10 @@ def _seed_weights(core: keras.Model, seed: int) -> None:
 
 
 def _size_exponent(model: keras.Model) -> int:
-    """Return the power of two nearest to the size of a seeded model's embeddings.
+    """Return the exponent of the power of two nearest to the root mean square of a seeded model's embeddings.
 
-    Seeded residual networks grow to 1e6, efficient ones shrink to 1e-5, and
-    features are stored at half precision, which holds neither.
+    Embeddings of seeded residual networks reach 1e6 and those of efficient ones
+    1e-5. Features are stored at half precision, which holds neither.
     """
     grey = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (4, 7, 7, 3), dtype=np.uint8)
     images = grey.repeat(INPUT_SIZE // 7, axis=1).repeat(INPUT_SIZE // 7, axis=2)

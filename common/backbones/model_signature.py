@@ -1,4 +1,4 @@
-"""What a foreign model takes and gives, and whether frames can become embeddings by it."""
+"""The inputs and outputs of an untrusted model, and whether it can turn frames into embeddings."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ _SMALLEST, _LARGEST = 32, 1024  # side of an input, pixels
 
 
 @dataclass(frozen=True)
-class Port:
-    """An input or output: its name, its shape (None: any length), its type as NumPy writes it."""
+class TensorSignature:
+    """An input or output of a model.
+
+    Attributes
+    ----------
+    name : its name in the model
+    shape : length of each axis, None where any length is accepted; None as a whole if the number of axes is open
+    dtype : element type in NumPy's notation
+    """
 
     name: str
     shape: tuple[int | None, ...] | None
@@ -22,15 +29,15 @@ class Port:
 
 @dataclass(frozen=True)
 class ModelSignature:
-    """How images go in and an embedding comes out.
+    """How images go into a model and the embedding comes out.
 
     Attributes
     ----------
-    side : pixels of the square input
-    channels_first : (n, 3, side, side), not (n, side, side, 3)
-    raw : it takes pixels of 8 bits as they are
-    output : number of the output that is the embedding
-    pooled : axes of it that are averaged: positions in space, or tokens
+    side : side of the square input, in pixels
+    channels_first : whether the input is (n, 3, side, side) and not (n, side, side, 3)
+    raw : whether it takes 8-bit pixels without scaling
+    output : index of the output that is the embedding
+    pooled : axes of that output that are averaged: positions in the image, or tokens
     """
 
     side: int
@@ -40,17 +47,25 @@ class ModelSignature:
     pooled: tuple[int, ...]
 
 
-def find_signature(name: str, inputs: Sequence[Port], outputs: Sequence[Port], wanted: str) -> ModelSignature:
-    """Return how to use a model; `wanted` is the name of its output, empty for the only one.
+def find_signature(
+    name: str, inputs: Sequence[TensorSignature], outputs: Sequence[TensorSignature], wanted: str
+) -> ModelSignature:
+    """Return how to use a model as a backbone.
+
+    Parameters
+    ----------
+    name : of the model, for messages
+    inputs, outputs : what the model declares
+    wanted : name of the output that is the embedding; empty: its only one
 
     Raises
     ------
     BackboneError
-        If it takes anything but one square RGB image, or gives no or several embeddings.
+        If its input is not one square RGB image, or it is not clear which output is the embedding.
     """
     if len(inputs) != 1:
         raise BackboneError(
-            f"{name} takes {len(inputs)} inputs ({', '.join(port.name for port in inputs)}), "
+            f"{name} takes {len(inputs)} inputs ({', '.join(tensor.name for tensor in inputs)}), "
             "a backbone takes one image: export it without the others"
         )
     channels_first, side = _image_side(name, inputs[0])
@@ -70,8 +85,8 @@ def find_signature(name: str, inputs: Sequence[Port], outputs: Sequence[Port], w
     return ModelSignature(side, channels_first, inputs[0].dtype == "uint8", output, pooled)
 
 
-def _image_side(name: str, port: Port) -> tuple[bool, int]:
-    shape = port.shape
+def _image_side(name: str, image: TensorSignature) -> tuple[bool, int]:
+    shape = image.shape
     if shape is None or len(shape) != 4 or 3 not in {shape[1], shape[3]}:
         raise BackboneError(
             f"{name} takes an input of shape {shape}, a backbone takes RGB images, (n, side, side, 3) or "
@@ -88,8 +103,8 @@ def _image_side(name: str, port: Port) -> tuple[bool, int]:
     return channels_first, side
 
 
-def _choose(name: str, outputs: Sequence[Port], wanted: str) -> int:
-    names = [port.name for port in outputs]
+def _choose(name: str, outputs: Sequence[TensorSignature], wanted: str) -> int:
+    names = [tensor.name for tensor in outputs]
     if wanted:
         if wanted in names:
             return names.index(wanted)

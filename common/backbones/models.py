@@ -1,4 +1,4 @@
-"""What `SENTINEL_BACKBONE` may name, and what tells one model from every other.
+"""The models that `SENTINEL_BACKBONE` may name, and the identity that tells each from all others.
 
 | name | what it is |
 |---|---|
@@ -8,8 +8,8 @@
 | `FILE.onnx` | an ONNX model |
 | `hf:OWNER/NAME[@REVISION]` | the ONNX file of a model on the Hugging Face hub |
 
-Of a model with several outputs one is chosen as `FILE.onnx#OUTPUT`. To add a
-kind, add a row to `_KINDS` here and one to `convert._GRAPHS`.
+`FILE.onnx#OUTPUT` chooses one of several outputs. To add a kind, add a row to
+`_KINDS` here and one to `convert._GRAPHS`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from common.backbones.names import find_architecture
-from common.backbones.weights import parse_weights
+from common.backbones.weights import Weights, parse_weights
 from common.contracts.ids import Message, content_id
 from common.errors import BackboneError
 from common.settings import Settings
@@ -32,6 +32,8 @@ Triple = tuple[float, float, float]
 
 
 class ModelKind(StrEnum):
+    """The format that a model is stored in."""
+
     KERAS = "keras"
     """A model of keras.applications."""
     KERAS_FILE = "keras-file"
@@ -40,7 +42,7 @@ class ModelKind(StrEnum):
 
 
 class Pixels(Message):
-    """How a model wants its pixels: (x - mean) / scale, of red, green and blue of 0 to 255."""
+    """How a model expects its pixels: (x - mean) / scale per colour (red, green, blue), where x is 0 to 255."""
 
     mean: Triple
     scale: Triple
@@ -50,7 +52,7 @@ PIXELS = {
     "0..255": Pixels(mean=(0.0,) * 3, scale=(1.0,) * 3),
     "0..1": Pixels(mean=(0.0,) * 3, scale=(255.0,) * 3),
     "-1..1": Pixels(mean=(127.5,) * 3, scale=(127.5,) * 3),
-    # Mean and deviation of ImageNet's images, which nearly all models of the PyTorch world were trained with.
+    # Mean and standard deviation of ImageNet's images, which nearly all PyTorch models were trained with.
     "imagenet": Pixels(mean=(123.675, 116.28, 103.53), scale=(58.395, 57.12, 57.375)),
 }
 _HUB_FILES = ("onnx/model.onnx", "model.onnx")
@@ -60,11 +62,11 @@ _DIGEST_BYTES = 16
 
 
 class Model(Message):
-    """A backbone that was asked for, before it is loaded."""
+    """A backbone to be loaded, identified by its content."""
 
     kind: ModelKind
-    name: str = Field(description="what feature specs call it; the same on every machine")
-    identity: str = Field(description="differs for every other content, output or way to take pixels")
+    name: str = Field(description="its name in feature specs; the same on every machine")
+    identity: str = Field(description="digest of its content, its output and how it expects pixels")
     weights: str = Field("", description="of a model of keras.applications: `imagenet`, a file, or `random:SEED`")
     path: str = ""
     output: str = Field("", description="name of the output that is the embedding; empty: the only one")
@@ -84,7 +86,21 @@ def find_model(settings: Settings) -> Model:
         if fits(name):
             model: Model = find(name, output, settings)
             return model
-    raise AssertionError("the last kind takes any name")
+    raise AssertionError("the last kind accepts any name")
+
+
+def is_unchanged(model: Model) -> bool:
+    """Return whether what `model` names is still there with the same content."""
+    try:
+        if model.kind is ModelKind.KERAS:
+            return _keras_identity(model.name, parse_weights(model.weights)) == model.identity
+        return _file_identity(model.kind, Path(model.path), model.output, model.pixels) == model.identity
+    except BackboneError:
+        return False
+
+
+def _keras_identity(name: str, weights: Weights) -> str:
+    return f"{name} {weights.identity}"
 
 
 def _keras(name: str, output: str, settings: Settings) -> Model:
@@ -98,7 +114,7 @@ def _keras(name: str, output: str, settings: Settings) -> Model:
     return Model(
         kind=ModelKind.KERAS,
         name=architecture.name,
-        identity=f"{architecture.name} {weights.identity}",
+        identity=_keras_identity(architecture.name, weights),
         weights=str(weights.path) if weights.path is not None else weights.identity,
     )
 
@@ -116,10 +132,10 @@ def _onnx(name: str, output: str, settings: Settings) -> Model:
 
 
 def _hub(name: str, output: str, settings: Settings) -> Model:
-    """An ONNX file from the Hugging Face hub; one that was downloaded before is not asked for again."""
+    """Return an ONNX model from the Hugging Face hub; what is in its local cache is not requested again."""
     repository, _, revision = name.removeprefix("hf:").partition("@")
     if repository.count("/") != 1 or not all(repository.split("/")):
-        raise BackboneError(f"{name!r} names no model of the hub: say hf:owner/name, or hf:owner/name@revision")
+        raise BackboneError(f"{name!r} names no model of the hub: write hf:owner/name, or hf:owner/name@revision")
     known = next((file for file in _HUB_FILES if _hub_file(repository, file, revision, kept=True)), None)
     here = known is not None
     files = (_hub_file(repository, file, revision, kept=here) for file in _HUB_FILES)
@@ -138,7 +154,7 @@ def _hub(name: str, output: str, settings: Settings) -> Model:
 
 
 def _hub_file(repository: str, file: str, revision: str, *, kept: bool = False) -> Path | None:
-    """Return a file of the hub, None if the repository has none of that name; `kept`: only from the local cache."""
+    """Return a file of the hub, None if the repository has none of that name; `kept`: look in the local cache only."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -153,9 +169,9 @@ def _hub_file(repository: str, file: str, revision: str, *, kept: bool = False) 
         ) from error
     except EntryNotFoundError:
         return None
-    except Exception as error:  # a repository that is not there, gated or misspelt, a proxy that refuses
+    except Exception as error:  # a repository that does not exist or is gated, a proxy that refuses
         raise BackboneError(
-            f"{repository} cannot be had from the Hugging Face hub ({str(error).strip().splitlines()[0][:200]}): "
+            f"{repository} cannot be downloaded from Hugging Face ({str(error).strip().splitlines()[0][:200]}): "
             "check SENTINEL_BACKBONE and the network, log in if it is gated, or download the ONNX file and name it"
         ) from error
 
@@ -175,14 +191,18 @@ def _of_file(kind: ModelKind, path: Path, output: str, pixels: Pixels, settings:
             f"{path} carries its own weights: unset SENTINEL_WEIGHTS, or set SENTINEL_BACKBONE to the name of a model"
         )
     path = path.expanduser().resolve()
-    identity = content_id(kind.value, _content(path), output, pixels.to_json())
+    identity = _file_identity(kind, path, output, pixels)
     return Model(
         kind=kind, name=f"{kind.value}:{path.stem}", identity=identity, path=str(path), output=output, pixels=pixels
     )
 
 
+def _file_identity(kind: ModelKind, path: Path, output: str, pixels: Pixels) -> str:
+    return content_id(kind.value, _content(path), output, pixels.to_json())
+
+
 def _content(path: Path) -> str:
-    """Return a digest of a file and what lies beside it for it, or of all files of a SavedModel."""
+    """Return a digest of a model file and its data file, or of all files of a SavedModel."""
     if path.is_dir() and not (path / _SAVED_MODEL_FILE).is_file():
         raise BackboneError(
             f"{path} is no SavedModel (there is no {_SAVED_MODEL_FILE} in it): name the folder that Keras exported to"
@@ -207,7 +227,7 @@ def _pixels(settings: Settings, default: str) -> Pixels:
 
 
 def _pixels_of(config: Path) -> Pixels:
-    """Return what a hub model's image processor does to pixels."""
+    """Return how a hub model's image processor scales pixels."""
     try:
         says = json.loads(config.read_text(encoding="utf-8"))
         factor = float(says.get("rescale_factor", 1 / 255)) if says.get("do_rescale", True) else 1.0

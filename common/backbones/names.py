@@ -1,7 +1,7 @@
-"""The backbones that can be asked for by name: those of keras.applications.
+"""The backbones that can be named without a file: those of keras.applications.
 
 The table is written out so that a worker that runs a cached model knows the
-names without importing Keras. A test holds it against the installed Keras.
+names without importing Keras. A test compares it with the installed Keras.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Architecture:
 
     Attributes
     ----------
-    name : canonical name, the one that goes into a feature spec
+    name : canonical name, as feature specs carry it
     function : name of its builder in `keras.applications`
-    family : module of `keras.applications` whose `preprocess_input` it was trained with
+    family : module of `keras.applications` with the `preprocess_input` that it was trained with
     """
 
     name: str
@@ -61,24 +61,24 @@ def find_architecture(name: str) -> Architecture:
     Raises
     ------
     BackboneError
-        If there is none; the message offers the nearest names.
+        If there is none; the message suggests the nearest names.
 
     Examples
     --------
     >>> find_architecture("MobileNetV2").name
     'mobilenet_v2'
     """
-    by_letters = {_letters(known): architecture for known, architecture in ARCHITECTURES.items()}
-    letters = _letters(name)
-    if letters in by_letters:
-        return by_letters[letters]
-    near = difflib.get_close_matches(letters, by_letters, n=_SUGGESTIONS, cutoff=0.0)
+    simplified = {_simplify(known): architecture for known, architecture in ARCHITECTURES.items()}
+    wanted = _simplify(name)
+    if wanted in simplified:
+        return simplified[wanted]
+    near = difflib.get_close_matches(wanted, simplified, n=_SUGGESTIONS, cutoff=0.0)
     raise BackboneError(
         f"no backbone is called {name!r}: set SENTINEL_BACKBONE to a model of keras.applications, "
-        f"for example {', '.join(by_letters[match].name for match in near)}"
+        f"for example {', '.join(simplified[match].name for match in near)}"
     )
 
 
-def _letters(name: str) -> str:
-    """Case, underscores and dashes do not tell two models apart."""
+def _simplify(name: str) -> str:
+    """Return `name` without what does not tell two models apart: case, underscores and dashes."""
     return name.strip().lower().replace("_", "").replace("-", "")

@@ -1,4 +1,4 @@
-"""A backbone on a CPU: OpenVINO runs the converted model, several times faster than Keras does."""
+"""A backbone on a CPU: OpenVINO runs the converted model, several times faster than Keras."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from common.backbones.backbone import BackboneCard, Images, Precision, check_ima
 from common.errors import BackboneError
 from common.features import FloatArray
 
-_BATCH = 32  # small images that wait: they cost memory, and more of them gain nothing
+_BATCH = 32  # images per call: a larger number takes more memory and is no faster
 
 
 @cache
 def openvino() -> ModuleType:
-    """Import OpenVINO, without the telemetry that its import would send.
+    """Import OpenVINO without the telemetry that its import would send.
 
-    OpenVINO falls back to a stub when its telemetry package is not there; a None
-    in `sys.modules` says so to this process alone.
+    OpenVINO falls back to a stub where its telemetry package is missing. A None in
+    `sys.modules` makes it missing for this process only.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino as module
@@ -33,17 +33,22 @@ def openvino() -> ModuleType:
 class OpenVinoBackbone:
     """A converted backbone.
 
-    Frames go in one at a time: larger batches are no faster (one thread: 200
-    frames/s at batch 1, 176 at 8), and a frame's embedding then cannot depend on
-    which frames it happened to be computed with. They are computed in the thread
-    that asks: handing them to another one costs a twentieth of the processor time.
+    Frames are embedded one at a time. Larger batches are no faster (one thread: 200
+    frames per second at batch 1, 176 at batch 8), and an embedding then cannot depend
+    on which frames it was computed with. The caller's thread computes them: passing
+    them to another thread costs a twentieth of the processor time.
 
     Parameters
     ----------
     model : the converted model's .xml file
-    card : what is known of it
-    threads : processor threads to use
-    precision : what to compute in; an int8 model was made so by its conversion
+    card : its description
+    threads : number of processor threads to use
+    precision : the arithmetic to compute in; a model in int8 was quantised when it was converted
+
+    Raises
+    ------
+    BackboneError
+        If OpenVINO does not load the model.
     """
 
     def __init__(self, model: Path, card: BackboneCard, *, threads: int, precision: Precision) -> None:
@@ -103,7 +108,7 @@ class OpenVinoBackbone:
 
 
 def require_precision(precision: Precision) -> None:
-    """Raise `BackboneError` if this machine's processor does not compute in `precision`."""
+    """Raise `BackboneError` if this machine's processor does not support `precision`."""
     if precision == "bf16" and "BF16" not in openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise BackboneError(
             "bf16 was asked for, but this machine's processor does not compute in it: use a machine with AVX512-BF16 "
@@ -113,10 +118,10 @@ def require_precision(precision: Precision) -> None:
 
 def _compile_options(threads: int, precision: Precision) -> dict[str, str | int | bool]:
     return {
-        # OpenVINO would choose bf16 by itself on processors that have it: other numbers on another host.
+        # Where a processor has bf16, OpenVINO would choose it by itself: results would differ between machines.
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": threads,
-        # Several processes that each pin their threads pin them to the same cores.
+        # Several processes that each pin their threads would pin them to the same cores.
         "ENABLE_CPU_PINNING": False,
     }

@@ -1,8 +1,8 @@
-"""Whole numbers of 8 bits: post-training quantisation by NNCF, the same on every machine.
+"""Post-training quantisation to int8 by NNCF, with the same result on every machine.
 
-The ranges of a model's activations are taken from made-up pictures with the
-statistics of natural ones (power falls with frequency, channels go together,
-things have edges), so that no footage decides about a model.
+The ranges of a model's activations are measured on synthetic pictures with the
+statistics of natural ones (power falls with frequency, channels are correlated,
+objects have edges), so that the model does not depend on any footage.
 """
 
 from __future__ import annotations
@@ -16,12 +16,17 @@ from common.backbones.backbone import Images
 from common.errors import BackboneError
 
 _PICTURES = 200
-_MOST_THINGS = 12  # flat shapes in a picture
-_COLOURS = np.array([[1.0, 0.8, 0.7], [0.0, 0.35, 0.35], [0.0, 0.0, 0.3]])  # how red, green and blue go together
+_MAX_SHAPES = 12  # flat shapes per picture
+_COLOURS = np.array([[1.0, 0.8, 0.7], [0.0, 0.35, 0.35], [0.0, 0.0, 0.3]])  # how red, green and blue are correlated
 
 
 def quantise(graph: Any, side: int) -> Any:
-    """Return an OpenVINO graph of uint8 images in 8-bit arithmetic.
+    """Return an OpenVINO graph over uint8 images in 8-bit arithmetic.
+
+    Parameters
+    ----------
+    graph : the OpenVINO graph in f32
+    side : side of its images, in pixels
 
     Raises
     ------
@@ -42,7 +47,7 @@ def quantise(graph: Any, side: int) -> Any:
 
 
 def natural_pictures(count: int, side: int) -> Images:
-    """Return made-up pictures, (count, side, side, 3) uint8."""
+    """Return synthetic pictures, (count, side, side, 3) uint8, RGB."""
     rng = np.random.default_rng(0)
     return np.stack([_picture(rng, side) for _ in range(count)])
 
@@ -55,9 +60,9 @@ def _picture(rng: np.random.Generator, side: int) -> Images:
     colours = _COLOURS * np.array([[1.0], [rng.uniform(0.3, 1.2)], [rng.uniform(0.3, 1.2)]])
     picture = np.stack([(field - field.mean()) / field.std() for field in fields], axis=-1) @ colours
     picture = rng.uniform(60, 190) + picture * rng.uniform(20, 60)
-    for _ in range(rng.integers(_MOST_THINGS)):
+    for _ in range(rng.integers(_MAX_SHAPES)):
         top, left = rng.integers(0, side - side // 8, 2)
         high, wide = rng.integers(side // 28, side // 2, 2)
-        thing = picture[top : top + high, left : left + wide]
-        thing[:] = thing * rng.uniform(0, 0.7) + rng.uniform(0, 255, 3) * rng.uniform(0.3, 1)
+        shape = picture[top : top + high, left : left + wide]
+        shape[:] = shape * rng.uniform(0, 0.7) + rng.uniform(0, 255, 3) * rng.uniform(0.3, 1)
     return np.asarray(np.clip(picture, 0, 255), np.uint8)

@@ -15,12 +15,12 @@ _LARGEST_BATCH = 128
 
 
 def claim_gpu() -> None:
-    """Make TensorFlow ready to compute on a GPU beside other processes, exactly.
+    """Prepare TensorFlow to share a GPU with other processes and to compute at full f32 precision.
 
     Raises
     ------
     BackboneError
-        If TensorFlow sees no GPU.
+        If TensorFlow finds no GPU.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
@@ -33,22 +33,22 @@ def claim_gpu() -> None:
         )
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)  # several processes share one GPU
-    # TF32 keeps 10 bits of a number's 23, so features would not be those of the CPU.
+    # TF32 keeps 10 of the 23 mantissa bits, so features would differ from those of a CPU.
     tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
 class TensorFlowBackbone:
-    """A backbone on the device that TensorFlow prefers. Imports TensorFlow only when made: after the fork.
+    """A backbone on the device that TensorFlow prefers. TensorFlow is imported when it is created, after the fork.
 
     Parameters
     ----------
     model : what to load
-    precision : f32, or bf16: Keras' mixed precision, weights in f32 and most arithmetic in bf16
+    precision : f32, or bf16 (Keras' mixed precision: weights in f32, most arithmetic in bf16)
 
     Raises
     ------
     BackboneError
-        If the model cannot be had, or TensorFlow does not run it so.
+        If the model is unavailable, or TensorFlow does not run it in that precision.
     """
 
     def __init__(self, model: Model, precision: Precision) -> None:
@@ -109,7 +109,7 @@ class TensorFlowBackbone:
     def _embed_batch(self, images: Images) -> FloatArray:
         import tensorflow as tf
 
-        # Each new shape costs a search for its fastest kernels, so batches are filled up to a power of two.
+        # TensorFlow searches for the fastest kernels for each new shape, so batches are padded to powers of two.
         size = 1 << (len(images) - 1).bit_length()
         filled = np.zeros((size, *images.shape[1:]), np.uint8)
         filled[: len(images)] = images

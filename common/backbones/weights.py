@@ -1,4 +1,4 @@
-"""Which weights a backbone is asked to load: `imagenet`, a file, or `random:SEED`."""
+"""The weights of a model of keras.applications: `imagenet`, a file, or `random:SEED`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from pathlib import Path
 
 from common.errors import BackboneError
 
-# What Keras downloads for the default backbone, and from where. A test holds both against the installed Keras.
+# What Keras downloads for the default backbone, and from where. A test compares both with the installed Keras.
 IMAGENET_URL = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"
 IMAGENET_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+
+DEFAULT_ARCHITECTURE = "mobilenet_v2"
 
 _LARGEST_SEED = 2**32 - 1
 _DIGEST_BYTES = 16
@@ -36,7 +38,7 @@ class Weights:
     Attributes
     ----------
     kind : where they come from
-    identity : tells two weights apart before they are loaded; a file is known by its content, not its name
+    identity : tells weights apart before they are loaded; a file is identified by its content, not its name
     seed : of seeded weights
     path : of a weights file
     """
@@ -53,7 +55,7 @@ def parse_weights(setting: str) -> Weights:
     Raises
     ------
     BackboneError
-        If the seed is no number, or the file cannot be read.
+        If the seed is not a number, or the file cannot be read.
     """
     if setting == WeightsKind.IMAGENET:
         return Weights(WeightsKind.IMAGENET, "imagenet")
@@ -61,7 +63,7 @@ def parse_weights(setting: str) -> Weights:
     if kind == WeightsKind.RANDOM:
         if not (seed.isascii() and seed.isdigit()) or int(seed) > _LARGEST_SEED:
             raise BackboneError(
-                f"SENTINEL_WEIGHTS={setting!r} has no seed: say random:SEED, a whole number up to {_LARGEST_SEED}"
+                f"SENTINEL_WEIGHTS={setting!r} has no seed: write random:SEED, a whole number up to {_LARGEST_SEED}"
             )
         return Weights(WeightsKind.RANDOM, f"random:{int(seed)}", seed=int(seed))
     path = Path(setting).expanduser()
@@ -76,23 +78,32 @@ def parse_weights(setting: str) -> Weights:
     return Weights(WeightsKind.FILE, f"file:{digest.hexdigest()}", path=path.resolve())
 
 
-def imagenet_available(timeout_seconds: float) -> bool:
-    """Return whether the default backbone's ImageNet weights can be had: cached by Keras, or its host answers.
+def imagenet_available(timeout_seconds: float, architecture: str = DEFAULT_ARCHITECTURE) -> bool:
+    """Return whether ImageNet weights of `architecture` are to hand: Keras has the file, or its host answers.
 
-    A quick look that imports nothing and downloads nothing; always back within
-    about `timeout_seconds`, a name server that does not answer included.
+    It imports no library and downloads nothing. It returns within about `timeout_seconds`, even where a name server
+    does not answer.
     """
     home = Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser())
-    if (home / "models" / IMAGENET_FILE).is_file():
+    if any(_is_weights_file(path.name, architecture) for path in (home / "models").glob("*.h5")):
         return True
     answers: list[bool] = []
-    # A thread, because the look-up of a host name knows no time limit.
+    # A thread, because a name lookup has no time limit.
     asking = threading.Thread(
         target=lambda: answers.append(_host_has(IMAGENET_URL + IMAGENET_FILE, timeout_seconds)), daemon=True
     )
     asking.start()
     asking.join(timeout_seconds)
     return bool(answers) and answers[0]
+
+
+def _is_weights_file(file: str, architecture: str) -> bool:
+    """Return whether Keras may have downloaded `file` for `architecture`.
+
+    Keras spells names in many ways (`efficientnetv2-b0_notop.h5`). A wrong yes costs an attempt that fails.
+    """
+    plain, wanted = ("".join(filter(str.isalnum, name.lower())) for name in (file, architecture))
+    return wanted in plain and "notop" in plain
 
 
 def _host_has(url: str, timeout_seconds: float) -> bool:

@@ -10,12 +10,13 @@ from common.contracts.models import ChampionRecord
 from common.errors import BadBaseline, NotPromoted
 from common.settings import Settings
 from common.store import Store
+from common.stream_config import baseline_of
 
 _ATTEMPTS = 3  # two processes may register the same golden baseline at once; the loser reads the winner's
 
 
 class BaselineBinding:
-    """FrameConverter up champions, and keeps the baselines it has loaded.
+    """Looks up champions, and keeps the baselines it has loaded.
 
     A stream is bound to a model by its golden baseline's name. The model's
     champion says which baseline holds now: the golden one at first, after a
@@ -31,7 +32,7 @@ class BaselineBinding:
 
     def of_stream(self, stream: str) -> StoredBaseline:
         """Return the baseline that `stream` is judged by now."""
-        golden = self._load_golden(self.settings.baseline_of(stream))
+        golden = self._load_golden(baseline_of(self.settings, stream))
         return self._load(self.champion(golden))
 
     def of_model(self, model: str) -> tuple[ChampionRecord, StoredBaseline]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from common.baselines.storage import StoredBaseline, save_baseline
 from common.contracts.batches import SourceKind
-from common.drift.baseline import Baseline
+from common.drift.fitting import fit_baseline
 from common.drift.windows import WindowRule
 from common.errors import BadBaseline, BadSource
 from common.extraction import Extractor
@@ -156,7 +156,7 @@ def build_baseline(
         if not blocks:
             raise BadSource(f"{path} gave no frames: leave it out or replace it")
         clips.append((path.name, FeatureBlock.concatenate(blocks)))
-    baseline = Baseline.fit(
+    baseline = fit_baseline(
         clips,
         name=name,
         feature_spec=extractor.feature_spec(fps),

@@ -6,24 +6,27 @@ that was edited or cut short is noticed before anything is judged by it.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from pydantic import Field
 
+from common.baselines import format_1
 from common.contracts.ids import Message
-from common.drift.baseline import Baseline
+from common.drift.baseline import Arrays, Baseline
 from common.drift.manifest import BaselineManifest
 from common.errors import BadBaseline, BadMessage
 
 MANIFEST_FILE = "baseline.json"
 ARRAYS_FILE = "arrays.npz"
-_FORMAT = 1
+_FORMAT = 2
 
 
 class BaselineFile(Message):
@@ -74,37 +77,77 @@ def load_baseline(folder: Path) -> StoredBaseline:
         If a file is missing, was edited, or is of another format; the message
         names it and says what to do.
     """
-    stored = read_manifest(folder)
-    arrays_path = folder / ARRAYS_FILE
-    try:
-        with np.load(arrays_path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise BadBaseline(f"{arrays_path} is missing or damaged ({error}): rebuild the baseline") from error
-    baseline = Baseline.from_parts(stored.manifest, arrays)
-    if baseline.digest != stored.digest:
+    text = _read(folder / MANIFEST_FILE)
+    arrays = _read_arrays(folder / ARRAYS_FILE)
+    if _format_of(text, folder) == format_1.FORMAT:
+        old = _parse(format_1.File, text, folder)
+        stored, found = old.digest, format_1.digest_of(old.manifest, arrays)
+        baseline = Baseline.from_parts(old.manifest.manifest(), format_1.renamed(arrays))
+    else:
+        file = _parse(BaselineFile, text, folder)
+        baseline = Baseline.from_parts(file.manifest, arrays)
+        stored, found = file.digest, baseline.digest
+    if found != stored:
         raise BadBaseline(
-            f"baseline {folder} is not what was built (digest {baseline.digest[:12]}, its file says "
-            f"{stored.digest[:12]}): a file was edited or damaged; restore it or rebuild the baseline"
+            f"baseline {folder} is not what was built (digest {found[:12]}, its file says {stored[:12]}): "
+            "a file was edited or damaged; restore it or rebuild the baseline"
         )
-    return StoredBaseline(baseline, stored.digest, folder.resolve())
+    return StoredBaseline(baseline, stored, folder.resolve())
 
 
 def read_manifest(folder: Path) -> BaselineFile:
-    """Read `baseline.json` alone: quick, and enough to list a baseline."""
-    path = folder / MANIFEST_FILE
+    """Read `baseline.json` alone, which is enough to list a baseline; raise `BadBaseline` as `load_baseline` does."""
+    text = _read(folder / MANIFEST_FILE)
+    if _format_of(text, folder) == format_1.FORMAT:
+        old = _parse(format_1.File, text, folder)
+        return BaselineFile(format=_FORMAT, digest=old.digest, manifest=old.manifest.manifest())
+    return _parse(BaselineFile, text, folder)
+
+
+def _read(path: Path) -> bytes:
     try:
-        stored = BaselineFile.from_json(path.read_bytes())
+        return path.read_bytes()
     except OSError as error:
         raise BadBaseline(
-            f"no baseline in {folder} ({path.name}: {error.strerror}): see `sentinel baseline list`, "
+            f"no baseline in {path.parent} ({path.name}: {error.strerror}): see `sentinel baseline list`, "
             "or make one with `sentinel baseline build FILES --name NAME`"
         ) from error
+
+
+def _read_arrays(path: Path) -> Arrays:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise BadBaseline(f"{path} is missing or damaged ({error}): rebuild the baseline") from error
+
+
+def _format_of(text: bytes, folder: Path) -> int:
+    """Return the format of a `baseline.json`; raise `BadBaseline` for one that this version does not read."""
+    try:
+        stored = json.loads(text).get("format")
+    except (ValueError, AttributeError) as error:
+        raise _unreadable(folder, error) from error
+    if stored not in {format_1.FORMAT, _FORMAT}:
+        raise BadBaseline(
+            f"{folder / MANIFEST_FILE} has format {stored}, this version reads {format_1.FORMAT} and {_FORMAT}: "
+            "upgrade this process, or rebuild the baseline with this version"
+        )
+    return int(stored)
+
+
+_M = TypeVar("_M", bound=Message)
+
+
+def _parse(kind: type[_M], text: bytes, folder: Path) -> _M:
+    try:
+        return kind.from_json(text)
     except BadMessage as error:
-        raise BadBaseline(f"{path} cannot be read ({error}): restore it or rebuild the baseline") from error
-    if stored.format != _FORMAT:
-        raise BadBaseline(f"{path} has format {stored.format}, this version reads {_FORMAT}: rebuild the baseline")
-    return stored
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: Exception) -> BadBaseline:
+    return BadBaseline(f"{folder / MANIFEST_FILE} cannot be read ({error}): restore it or rebuild the baseline")
 
 
 def find_baseline(name_or_folder: str, baselines_dir: Path) -> Path:

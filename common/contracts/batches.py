@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left
 from enum import StrEnum
 
 from pydantic import Field
 
-from common.contracts.ids import Message, StreamName
+from common.contracts.ids import Message, StreamName, content_id
+from common.contracts.stored import Fields, StoredMessage
+from common.features import TimeSource
 
 
 class SourceKind(StrEnum):
@@ -32,6 +35,9 @@ class Source(Message):
     names: tuple[str, ...] = Field((), description="of a folder's images, in their order; in a chunk just its own")
     digests: tuple[str, ...] = Field((), description="of those images' contents; version 0.1 kept none")
     version: str = Field("", description="of a video, what the file system said of it; saves reading it for its digest")
+    taken_at: float | None = Field(None, description="capture time of its first frame, seconds since the epoch")
+    still_times: tuple[float, ...] = Field((), description="of a folder, the capture time of each of `names`")
+    time_source: TimeSource = Field(TimeSource.UNKNOWN, description="how the capture times are known")
 
 
 class FeatureSpec(Message):
@@ -46,10 +52,25 @@ class FeatureSpec(Message):
     precision: str
     decode_pipeline: str = Field(description="name and version of what turns bytes into pixels")
     sensors: str = Field(description="version and names of the camera-quality sensors")
-    sample_fps: float | None = Field(gt=0, description="frames a second; None: every frame")
+    sample_fps: float | None = Field(gt=0, description="frames per second; None: every frame")
+
+    def digest(self, *beside: str) -> bytes:
+        """Return 16 bytes that are equal for equal specs and equal texts `beside` them.
+
+        Stored windows carry this digest, so it is computed over the JSON of
+        version 0.1, whatever the fields are called now.
+        """
+        fields = self.model_dump()
+        fields["route"] = fields.pop("decode_pipeline")
+        ordered = {name: fields[name] for name in _SPEC_ORDER}
+        text = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False)
+        return bytes.fromhex(content_id(text, *beside)[:32])
 
 
-class Chunk(Message):
+_SPEC_ORDER = ("backbone", "weights", "precision", "route", "sensors", "sample_fps")
+
+
+class Chunk(StoredMessage):
     """A range of one batch: the unit of work of an embedding worker.
 
     `start` and `stop` count sampled frames from the start of the source.
@@ -68,8 +89,12 @@ class Chunk(Message):
     opens_batch: bool
     closes_batch: bool
 
+    @classmethod
+    def from_format_1(cls, fields: Fields) -> Fields:
+        return _with_feature_spec(fields)
 
-class FrameBatch(Message):
+
+class FrameBatch(StoredMessage):
     """What a producer accepted: one source of one stream, and how it is sampled and split.
 
     A whole source starts at frame 0 and is read to its end (`stop` of None); a
@@ -85,6 +110,10 @@ class FrameBatch(Message):
     received_at: float = Field(description="seconds since the epoch")
     stop: int | None = Field(None, gt=0)
 
+    @classmethod
+    def from_format_1(cls, fields: Fields) -> Fields:
+        return _with_feature_spec(fields)
+
     def chunks(self) -> tuple[Chunk, ...]:
         """Return all chunks in order; the last one ends where the batch does."""
         return tuple(self.chunk(number) for number in range(len(self.starts)))
@@ -96,12 +125,16 @@ class FrameBatch(Message):
         # A chunk of a folder names its images, so that one that arrives late cannot shift the others.
         first = self.starts[0]
         own = slice(start - first, None if stop is None else stop - first)
-        source = self.source.model_copy(update={"names": self.source.names[own], "digests": self.source.digests[own]})
+        parts = {
+            "names": self.source.names[own],
+            "digests": self.source.digests[own],
+            "still_times": self.source.still_times[own],
+        }
         return Chunk(
             id=f"{self.id}-{start}",
             batch_id=self.id,
             stream=self.stream,
-            source=source,
+            source=self.source.model_copy(update=parts),
             start=start,
             stop=stop,
             feature_spec=self.feature_spec,
@@ -116,6 +149,13 @@ class FrameBatch(Message):
         number = bisect_left(self.starts, int(start)) if start.isdigit() else len(self.starts)
         found = number < len(self.starts) and f"{self.id}-{self.starts[number]}" == chunk_id
         return self.chunk(number) if found else None
+
+
+def _with_feature_spec(fields: Fields) -> Fields:
+    """Return the fields of a batch or chunk of format 1, whose feature spec was called its recipe."""
+    recipe = dict(fields["recipe"])
+    recipe["decode_pipeline"] = recipe.pop("route")
+    return {**{name: value for name, value in fields.items() if name != "recipe"}, "feature_spec": recipe}
 
 
 class Submission(StrEnum):

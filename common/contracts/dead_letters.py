@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from common.contracts.ids import Message
+from common.contracts.stored import StoredMessage
 
 
 class DeadLetterKind(StrEnum):
@@ -20,6 +21,8 @@ class DeadLetterKind(StrEnum):
     """A chunk that a worker could not embed. Retry: a new batch of just its frames."""
     TASK = "task"
     """A Celery task that no worker could make sense of. Retry: send it again."""
+    STATE = "state"
+    """Stored state that this version cannot read. There is nothing to retry: drop the letter once it is understood."""
 
 
 class RawTask(Message):
@@ -41,7 +44,7 @@ class StreamRepair(Message):
     times: int = Field(ge=1, description="repairs so far")
 
 
-class DeadLetter(Message):
+class DeadLetter(StoredMessage):
     """Work that was given up, with its reason and everything needed to try it again."""
 
     id: str = Field(description="content id: the same trouble with the same content is one letter")

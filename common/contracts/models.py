@@ -5,9 +5,10 @@ from __future__ import annotations
 from pydantic import Field
 
 from common.contracts.ids import Message
+from common.contracts.stored import StoredMessage
 
 
-class ChampionRecord(Message):
+class ChampionRecord(StoredMessage):
     """One version in a model's append-only history. Model and baseline are switched together."""
 
     model: str
@@ -21,6 +22,15 @@ class ChampionRecord(Message):
     gain_db: float | None = Field(description="gain over its parent on drifted footage, dB PSNR")
     loss_db: float | None = Field(description="loss against its parent on golden footage, dB PSNR")
     created_at: float
+
+
+class Hold(StoredMessage):
+    """Retraining of a model is stopped: a person chose the champion, and has not released it yet."""
+
+    model: str
+    version: int = Field(ge=1, description="the version that the person's choice became")
+    reason: str
+    since: float = Field(description="seconds since the epoch")
 
 
 class RetrainReport(Message):

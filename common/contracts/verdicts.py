@@ -8,7 +8,8 @@ from enum import StrEnum
 from pydantic import Field
 
 from common.contracts.ids import Message, StreamName, content_id
-from common.features import FeatureBlock
+from common.contracts.stored import Fields, StoredMessage
+from common.features import FeatureBlock, TimeSource
 
 
 class Status(StrEnum):
@@ -100,7 +101,7 @@ class Judgement(Message):
     worst_frames: tuple[WorstFrame, ...]
 
 
-class Verdict(Judgement):
+class Verdict(Judgement, StoredMessage):
     """A judgement with its place: which stream, which frames, against which baseline."""
 
     id: str
@@ -111,6 +112,13 @@ class Verdict(Judgement):
     stop: int = Field(gt=0, description="position after the window's last frame")
     start_time: float = Field(description="seconds from the start of the first frame's source")
     stop_time: float = Field(description="seconds from the start of the last frame's source")
+    taken_from: float | None = Field(
+        None, description="capture time of the window's first frame, seconds since the epoch; None: unknown"
+    )
+    taken_to: float | None = Field(None, description="capture time of its last frame")
+    time_source: TimeSource = Field(
+        TimeSource.UNKNOWN, description="how the least reliable capture time of the window is known"
+    )
     sources: tuple[str, ...]
     failing_since: int | None = Field(
         None, description="position of the first frame of the first FAIL since the last PASS; None on PASS"
@@ -118,6 +126,15 @@ class Verdict(Judgement):
     confirmed: bool = Field(
         False, description="the FAILs since then are more than SENTINEL_FALSE_ALARMS_PER_DAY accidents would be"
     )
+
+    @classmethod
+    def from_format_1(cls, fields: Fields) -> Fields:
+        renamed = {name: value for name, value in fields.items() if name not in {"regime", "views"}}
+        groups = [
+            {"group": row["view"], **{name: value for name, value in row.items() if name != "view"}}
+            for row in fields["views"]
+        ]
+        return {**renamed, "segment": fields["regime"], "feature_groups": groups}
 
     @classmethod
     def place(
@@ -144,6 +161,9 @@ class Verdict(Judgement):
             stop=stop,
             start_time=float(window.times[0]),
             stop_time=float(window.times[-1]),
+            taken_from=window.capture_time(0),
+            taken_to=window.capture_time(-1),
+            time_source=window.least_reliable_time_source,
             sources=window.sources,
             failing_since=failing_since,
             confirmed=confirmed,

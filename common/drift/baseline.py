@@ -1,42 +1,42 @@
-"""The golden baseline: what streams look like when all is well."""
+"""The baseline: statistics of footage that is known to be good, which windows of a stream are compared with."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from common.contracts.batches import FeatureSpec
-from common.drift.calibration import null_starts
 from common.drift.feature_groups import quality_names
 from common.drift.manifest import BaselineManifest, ClipSummary
-from common.drift.scene_change import Mixture, two_scenes
-from common.drift.segment import Bounds, Segment, fit_segment
+from common.drift.segment import Bounds, Segment
 from common.drift.windows import WindowRule
-from common.errors import BadBaseline, BaselineTooShort
-from common.features import FeatureBlock
+from common.errors import BadBaseline
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-_FEWEST_NULL_WINDOWS = 4  # below that, "the largest distance seen" says nothing
-_FEWEST_DISTINCT = 3  # frames; footage of one repeated picture has no variation to calibrate on
 _COLUMNS = ("embedding", "embedding_spread", "quality", "quality_spread", "reference_median")
 
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """Golden clips, each a segment with a null of its own. `fit` makes one, `judge` (in `judge.py`) uses it.
+    """Golden clips, one segment each. `fitting.fit_baseline` makes a baseline, `judge.judge` uses it.
 
     Attributes
     ----------
-    feature_spec : how its features were made
-    rule : the windows that it judges
-    segments : one a clip; clips accepted by promotions come after the golden ones
-    replay : (n, 3, height, width, 3) uint8 golden frame triplets for fine-tuning, carried untouched; or None
+    feature_spec : how the features were made; windows to be judged need features made the same way
+    rule : length and stride of the windows that it judges
+    sensor_names : (q,) names of the sensors' readings, the columns of `FeatureBlock.quality`
+    minimum_effects : (q,) the smallest change of each reading that matters, in its own unit
+    segments : one per clip; clips accepted by promotions follow the golden ones
+    null_false_alarms : share of the golden clips' own windows that the baseline fails, 0 to 1
+    libraries : versions of the libraries that it was made with
+    created_at : seconds since the epoch
+    replay : (n, 3, height, width, 3) uint8 golden frame triplets for fine-tuning, stored unchanged; or None
     """
 
     name: str
@@ -50,98 +50,36 @@ class Baseline:
     created_at: float
     replay: npt.NDArray[np.uint8] | None = None
 
-    @classmethod
-    def fit(
-        cls,
-        clips: Sequence[tuple[str, FeatureBlock]],
-        *,
-        name: str,
-        feature_spec: FeatureSpec,
-        rule: WindowRule,
-        sensor_names: tuple[str, ...],
-        minimum_effects: tuple[float, ...],
-        created_at: float,
-        libraries: Mapping[str, str],
-        replay: npt.NDArray[np.uint8] | None = None,
-    ) -> Baseline:
-        """Learn golden clips, given by name and features in order.
-
-        Raises
-        ------
-        BaselineTooShort
-            If a clip is too short for a null; the message says how long it must be.
-        BadBaseline
-            If there is no clip, or one is a single picture repeated.
-        BadMessage
-            If features are not finite.
-        """
-        if not clips:
-            raise BadBaseline("there is no golden clip: give at least one")
-        for clip, block in clips:
-            _require_footage(clip, block, rule.frames)
-        segments = [
-            fit_segment(clip, block, window=rule.frames, names=sensor_names, minimum_effects=minimum_effects)
-            for clip, block in clips
-        ]
-        made = cls(
-            name,
-            feature_spec,
-            rule,
-            sensor_names,
-            minimum_effects,
-            tuple(segments),
-            0.0,
-            dict(libraries),
-            created_at,
-            replay,
-        )
-        return replace(made, null_false_alarms=_own_failures(made, clips))
-
-    def extended(self, clips: Sequence[tuple[str, FeatureBlock]]) -> Baseline:
-        """Return a baseline that also covers `clips`: footage that a promotion accepted.
-
-        They may be as short as one window. What they are too short to show is
-        borrowed from the golden clips, with more room.
-        """
-        golden = [segment for segment in self.segments if segment.summary.golden]
-        fresh = [
-            fit_segment(
-                clip,
-                block,
-                window=self.rule.frames,
-                names=self.sensor_names,
-                minimum_effects=self.minimum_effects,
-                like=golden,
-            )
-            for clip, block in clips
-        ]
-        return replace(self, segments=(*self.segments, *fresh))
-
     @property
     def embedding_size(self) -> int:
+        """Number of columns of `FeatureBlock.embedding`."""
         return int(self.segments[0].embedding.shape[1])
 
     @property
     def quality_size(self) -> int:
-        """Width of the sensors' part of a `FeatureBlock`."""
+        """Number of columns of `FeatureBlock.quality`: the sensors' readings."""
         return len(self.sensor_names)
 
     @property
     def false_alarm_rate_held(self) -> float:
-        """The smallest share of clean windows that the golden footage can vouch for: of n + 1 windows alike, each
-        is the farthest off with probability 1 / (n + 1), and n golden ones were seen."""
+        """The smallest false-alarm rate per window that this much golden footage can support, 1 / (n + 1).
+
+        Of n + 1 exchangeable windows, each is the most distant one with probability 1 / (n + 1); n is the number of
+        effective golden windows.
+        """
         return 1.0 / (
             1.0 + sum(segment.summary.effective_windows for segment in self.segments if segment.summary.golden)
         )
 
     @property
     def frames_per_second(self) -> float:
-        """Sampled frames a second of the golden footage."""
+        """Sampled frames per second of the golden footage."""
         golden = [segment.summary for segment in self.segments if segment.summary.golden]
         return sum(clip.frames for clip in golden) / max(sum(clip.seconds for clip in golden), 1e-6)
 
     @property
     def quality_columns(self) -> tuple[str, ...]:
+        """Names of the columns of the quality group, which are made from the readings."""
         return quality_names(self.sensor_names)
 
     @property
@@ -223,41 +161,3 @@ def _segment(clip: ClipSummary, number: int, arrays: Arrays) -> Segment:
         embedding_bounds=Bounds(array("embedding_bound"), array("embedding_size")),
         quality_bounds=Bounds(array("quality_bound"), array("quality_size")),
     )
-
-
-def _require_footage(clip: str, block: FeatureBlock, window: int) -> None:
-    enough = window
-    while len(null_starts(enough, window)) < _FEWEST_NULL_WINDOWS:
-        enough += 1
-    if len(block) < enough:
-        seconds = float(block.times[-1] - block.times[0]) / max(len(block) - 1, 1) * enough if len(block) > 1 else 0.0
-        needed = f"{enough} frames" + (f" (about {seconds:.0f} s at this sampling)" if seconds else "")
-        raise BaselineTooShort(
-            f"{clip} has {len(block)} sampled frames; a baseline with windows of {window} frames needs {needed}: "
-            "give longer footage, or set SENTINEL_WINDOW_FRAMES lower or SENTINEL_SAMPLE_FPS higher"
-        )
-    if len(np.unique(block.quality, axis=0)) < _FEWEST_DISTINCT:
-        raise BadBaseline(f"{clip} shows the same picture all the time: golden footage must come from a live camera")
-    if mixed := two_scenes(block, window):
-        how, frame = mixed
-        if how is Mixture.ALTERNATING:
-            raise BadBaseline(
-                f"{clip} has frames of two scenes by turns: give the footage of each camera as a clip of its own"
-            )
-        raise BadBaseline(
-            f"{clip} shows another scene from {block.times[frame]:.1f} s on: of two cameras, build a baseline "
-            "each; of one camera, cut the clip there and give both parts, each becomes a segment of its own"
-        )
-
-
-def _own_failures(baseline: Baseline, clips: Sequence[tuple[str, FeatureBlock]]) -> float:
-    """The share of the clips' own windows that fail: a lower bound on the false-alarm rate, not the rate itself."""
-    from common.contracts.verdicts import Status
-    from common.drift.judge import judge
-
-    window, failed, count = baseline.rule.frames, 0, 0
-    for _, block in clips:
-        for start in range(0, len(block) - window + 1, window):
-            count += 1
-            failed += judge(baseline, block[start : start + window]).status is Status.FAIL
-    return failed / max(count, 1)

@@ -1,12 +1,14 @@
-"""When FAILs add up to an alarm: few enough false ones a camera-day.
+"""When consecutive FAILs become a confirmed alarm, at a stated false-alarm rate per camera and day.
 
-A window that fails by accident is one of thousands that a camera gives a day.
-FAILs that follow each other are multiplied: a run of them is confirmed once the
-product of its p-values is one that accidents reach at most so many times a day.
-A gross fault is confirmed by its first windows, a faint one by a few more.
+A camera yields thousands of windows per day, and some of them fail by chance.
+The p-values of consecutive FAILs are therefore multiplied. A run of FAILs is
+confirmed once the product is so small that chance alone reaches it at most a
+given number of times per day. A gross fault is confirmed by its first windows,
+a faint one by a few more.
 
-Windows overlap. One that shares part of its frames with the FAIL before it
-counts for the share that is new, as if its evidence were spread over its frames.
+Windows overlap. A window that shares frames with the previous FAIL contributes
+only in proportion to its new frames, as if its evidence were spread evenly over
+its frames.
 """
 
 from __future__ import annotations
@@ -18,18 +20,18 @@ from scipy.special import gammaincc
 
 DAY_SECONDS = 86_400.0
 _NEGLIGIBLE = 1e-15
-_SMALLEST_P = 1e-12  # beyond it, a p-value says more about the formula than about the footage
+_SMALLEST_P = 1e-12  # smaller p-values depend more on the asymptotic formula than on the footage
 
 
 @dataclass(frozen=True)
 class Run:
-    """FAILs without a PASS between them.
+    """Consecutive FAILs of a stream, without a PASS between them.
 
     Attributes
     ----------
-    since : position in the stream of the first failed window's first frame
-    stop : position after the last failed window
-    evidence : minus the natural logarithm of the p-values' product
+    since : position in the stream of the first frame of the first failed window
+    stop : position after the last frame of the last failed window
+    evidence : minus the natural logarithm of the product of the p-values
     """
 
     since: int
@@ -38,24 +40,24 @@ class Run:
 
 
 def evidence_needed(false_alarms_per_day: float, p_value: float, frames: int, frames_per_second: float) -> float:
-    """Return the evidence that confirms a run.
+    """Return the evidence at which a run is confirmed.
 
-    With p-values as they should be, uniform and independent from window to
-    window, runs of accidents reach it `false_alarms_per_day` times a day.
+    If the p-values of clean windows are uniform and independent, runs of clean
+    windows reach it `false_alarms_per_day` times per day.
 
     Parameters
     ----------
-    false_alarms_per_day : allowed, a camera
-    p_value : a FAIL has a smaller one
-    frames : a window
-    frames_per_second : sampled, of the stream
+    false_alarms_per_day : allowed rate per camera
+    p_value : a window fails only below this p-value
+    frames : frames per window
+    frames_per_second : sampled frames per second of the stream
 
     Examples
     --------
-    >>> round(evidence_needed(1.0, 0.05, 48, 5.0), 1)  # 9,000 windows a day
+    >>> round(evidence_needed(1.0, 0.05, 48, 5.0), 1)  # 9,000 windows per day
     11.9
     """
-    from scipy.optimize import brentq  # embedding workers never come here, and its import takes a fifth of a second
+    from scipy.optimize import brentq  # imported late: it takes 0.2 s, and embedding workers never need it
 
     windows_per_day = DAY_SECONDS * max(frames_per_second, 1e-6) / frames
     allowed = false_alarms_per_day / windows_per_day
@@ -68,11 +70,12 @@ def evidence_needed(false_alarms_per_day: float, p_value: float, frames: int, fr
 
 
 def alarm_rate(evidence: float, p_value: float) -> float:
-    """Return how often a window without any fault is the one that brings its run to `evidence`.
+    """Return the share of clean windows at which a run reaches `evidence`.
 
-    The evidence of an accident is ln(1 / p_value) and an exponential variable
-    more, so that of L in a row is that many times the first and a gamma
-    variable more; and L in a row happen with probability p_value ** L.
+    L clean windows fail in a row with probability p_value ** L. Given that a
+    clean window fails, its evidence is ln(1 / p_value) plus a standard
+    exponential variable. The evidence of L of them is therefore
+    L ln(1 / p_value) plus a gamma variable of shape L.
     """
     p_value = min(p_value, 1.0 - 1e-9)
     least = -math.log(p_value)
@@ -86,17 +89,19 @@ def alarm_rate(evidence: float, p_value: float) -> float:
     return rate
 
 
-def follow(run: Run | None, *, failed: bool, p_value: float, start: int, stop: int) -> Run | None:
-    """Return the run after the next verdict of the stream, None where there is none.
+def update_run(run: Run | None, *, failed: bool, p_value: float, start: int, stop: int) -> Run | None:
+    """Return the stream's run after its next verdict; None after a PASS.
 
     Parameters
     ----------
-    failed, p_value : of the verdict on frames `start` to `stop` of the stream
+    run : the run before the verdict, or None
+    failed, p_value : of the verdict
+    start, stop : positions of the window's first frame and of the frame after its last
     """
     if not failed:
         return None
-    strength = -math.log(max(p_value, _SMALLEST_P))
+    evidence = -math.log(max(p_value, _SMALLEST_P))
     if run is None:
-        return Run(start, stop, strength)
-    fresh = min(stop - run.stop, stop - start) / (stop - start)
-    return Run(run.since, stop, run.evidence + strength * max(fresh, 0.0))
+        return Run(start, stop, evidence)
+    new_share = min(stop - run.stop, stop - start) / (stop - start)
+    return Run(run.since, stop, run.evidence + evidence * max(new_share, 0.0))

@@ -1,16 +1,18 @@
-"""From stored features to the columns that are compared.
+"""Feature groups: turns stored features into the columns that are compared.
 
-Two feature_groups: `embedding`, the backbone's features, judged together; and
-`quality`, made from the camera-quality sensors' readings, each column judged by
-itself:
+There are two groups. `embedding` holds the features of the backbone, which are
+judged together. `quality` is made from the readings of the camera-quality
+sensors, and each of its columns is judged by itself:
 
-- a single reading is a column as it is;
-- a family of tiles (`noise.00`, `noise.01`, ...) becomes one column, the median
-  over the tiles of how far each lies from its own reference median value. What moves
-  through some tiles does not touch it, a fault of the camera moves all of them;
-- a family called `layout...` becomes the typical size of those deviations after
-  what all tiles share is taken away: how much the picture is rearranged;
-- `motion` and `repeated` compare each frame with the one before.
+- A single reading is a column of its own.
+- A family of tiles (`noise.00`, `noise.01`, ...) becomes one column: the median
+  over the tiles of each tile's deviation from its own reference median. An
+  object that passes through a few tiles does not change it; a fault of the
+  camera changes all tiles.
+- A family whose name starts with `layout` becomes one column: the 60% quantile
+  of the tiles' absolute deviations after the deviation common to all tiles has
+  been subtracted. It measures how much the picture has been rearranged.
+- `motion` and `repeated` compare each frame with the previous one.
 """
 
 from __future__ import annotations
@@ -28,15 +30,14 @@ Array = npt.NDArray[np.float32]
 EMBEDDING = "embedding"
 QUALITY = "quality"
 MOTION = "motion"
-"""Natural log of how far the embedding moves from one sampled frame to the next."""
+"""Natural log of the relative step of the embedding from one sampled frame to the next."""
 REPEATED = "repeated"
-"""1 where a frame is the one before over again, to the last digit: no live camera does that."""
-_MOTION_MINIMUM_EFFECT = 0.7  # natural log: half or double the movement is no fault of a camera
-_REPEATED_MINIMUM_EFFECT = 0.1  # share of frames: encoders repeat one now and then
+"""1 where all features of a frame equal those of the previous one exactly, which no live camera produces; else 0."""
+_MOTION_MINIMUM_EFFECT = 0.7  # natural log: half or twice as much motion is no fault of a camera
+_REPEATED_MINIMUM_EFFECT = 0.1  # share of frames: encoders repeat a frame now and then
 _LAYOUT = "layout"
-_TYPICAL_TILE = 0.6  # quantile over the tiles: above the half that may be plain sky or wall
-# Below a thousandth of the embedding's length, movement is rounding.
-_STILL = 1e-3
+_TYPICAL_TILE = 0.6  # quantile over the tiles; more than half, because half of them may show plain sky or wall
+_STILL = 1e-3  # of the embedding's length; smaller steps are rounding errors
 
 
 def quality_names(sensor_names: tuple[str, ...]) -> tuple[str, ...]:
@@ -47,44 +48,44 @@ def quality_names(sensor_names: tuple[str, ...]) -> tuple[str, ...]:
 def quality_minimum_effects(
     sensor_names: tuple[str, ...], minimum_effects: tuple[float, ...]
 ) -> npt.NDArray[np.float64]:
-    """Return the (f,) smallest change of each column that matters, from those of the readings."""
+    """Return (f,) the smallest change of each column that matters, given (q,) those of the readings."""
     columns = [max(minimum_effects[part]) for _, part in _families(sensor_names)]
     return np.array([*columns, _MOTION_MINIMUM_EFFECT, _REPEATED_MINIMUM_EFFECT], np.float64)
 
 
 def reference_medians(block: FeatureBlock) -> Array:
-    """Return the (q,) medians of the readings: what tiles are compared with."""
+    """Return the (q,) medians of a clip's readings, which tiles are compared with."""
     return np.median(block.quality, axis=0).astype(np.float32)
 
 
 def quality_columns_of(
     readings: Array, between: Array, reference_median: Array, sensor_names: tuple[str, ...]
 ) -> Array:
-    """Return the (n, f) columns of the quality group.
+    """Return the (n, f) columns of the quality group, in the order of `quality_names`.
 
     Parameters
     ----------
     readings : (n, q) of the sensors
-    between : (n, 2), see `between_frames`
-    reference_median : (q,) readings to compare tiles with
-    sensor_names : of the readings
+    between : (n, 2) from `between_frames`
+    reference_median : (q,) median of each reading in the reference; tiles are compared with it
+    sensor_names : (q,) names of the readings
     """
     columns = []
     for family, part in _families(sensor_names):
         if part.stop - part.start == 1:
             columns.append(readings[:, part.start])
             continue
-        apart = readings[:, part] - reference_median[part]
-        shared = np.median(apart, axis=1)
+        deviations = readings[:, part] - reference_median[part]
+        shared = np.median(deviations, axis=1)
         if family.startswith(_LAYOUT):
-            columns.append(np.quantile(np.abs(apart - shared[:, None]), _TYPICAL_TILE, axis=1))
+            columns.append(np.quantile(np.abs(deviations - shared[:, None]), _TYPICAL_TILE, axis=1))
         else:
             columns.append(shared + np.median(reference_median[part]))
     return np.column_stack([*columns, between]).astype(np.float32)
 
 
 def between_frames(block: FeatureBlock) -> Array:
-    """Return (n, 2): `motion` and `repeated` of each frame; the first has those of the second.
+    """Return (n, 2): `motion` and `repeated` of each frame; the first frame gets the values of the second.
 
     Raises
     ------
@@ -104,7 +105,10 @@ def between_frames(block: FeatureBlock) -> Array:
 
 
 def _families(sensor_names: tuple[str, ...]) -> list[tuple[str, slice]]:
-    """Return each column's name and the readings that it is made from; tiles of a family lie side by side."""
+    """Return the name of each column and the slice of readings that it is made from.
+
+    The tiles of a family must be adjacent in `sensor_names`.
+    """
     found: list[tuple[str, slice]] = []
     start = 0
     for family, members in itertools.groupby(sensor_names, key=_family):

@@ -1,4 +1,4 @@
-"""The latest frames of a stream, by their positions in it."""
+"""The latest frames of a stream, addressed by their positions in it."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from common.features import FeatureBlock
 
 
 class FrameBuffer:
-    """Frames as they enter, and those that were there before, which are read only if a window reaches back to them.
+    """New frames of a stream, and the stored ones before them, which are read only if a window reaches back to them.
 
     Parameters
     ----------
-    position : of the next frame
-    before : returns the blocks that end at `position`; called at most once
+    position : position in the stream of the next frame
+    read_earlier : returns the stored blocks that end at `position`; called at most once
     """
 
-    def __init__(self, position: int = 0, before: Callable[[], Sequence[FeatureBlock]] = list) -> None:
+    def __init__(self, position: int = 0, read_earlier: Callable[[], Sequence[FeatureBlock]] = list) -> None:
         self._position = position
         self._start = position
         self._blocks: list[FeatureBlock] = []
-        self._before = before
+        self._read_earlier = read_earlier
 
-    def enter(self, block: FeatureBlock) -> None:
-        """Let the next frames of the stream in."""
+    def append(self, block: FeatureBlock) -> None:
+        """Add the stream's next frames."""
         if len(block):
             self._blocks.append(block)
             self._position += len(block)
 
-    def cut(self, window: range) -> FeatureBlock:
-        """Return the frames at these positions; raise `BadMessage` if they are not all there."""
+    def slice(self, window: range) -> FeatureBlock:
+        """Return the frames at the positions `window`; raise `BadMessage` if one of them is missing."""
         if window.start < self._start:
-            earlier, self._before = list(self._before()), list
+            earlier, self._read_earlier = list(self._read_earlier()), list
             self._blocks = earlier + self._blocks
             self._start -= sum(map(len, earlier))
         if not (self._start <= window.start < window.stop <= self._position):
@@ -50,7 +50,7 @@ class FrameBuffer:
             stop = start
         return FeatureBlock.concatenate(parts[::-1])
 
-    def forget(self, before: int) -> None:
-        """Let go of blocks that lie before position `before` altogether."""
-        while self._blocks and self._start + len(self._blocks[0]) <= before:
+    def drop_before(self, position: int) -> None:
+        """Drop the blocks that lie entirely before `position`."""
+        while self._blocks and self._start + len(self._blocks[0]) <= position:
             self._start += len(self._blocks.pop(0))

@@ -1,15 +1,17 @@
-"""The verdict on one window: how far it lies from the baseline beyond what the baseline does by itself.
+"""Judges one window: does it lie farther from the baseline than the baseline's own variation explains?
 
-For each segment and column: W, the Wasserstein distance of the window from the
-segment, and c, the bound that the segment's own windows keep. The drift score is
-1 - c / W, the share of the distance that the baseline's own variation does not
-explain: 0 on a reference median window, 0.3 where W is 1.43 times the bound. The p-value is
-that of the KS statistic (with half the bound as margin, see `calibration.margin`)
-at the effective sample size that the segment's own windows showed, corrected for
-the feature_groups (Bonferroni); the effective size already allows for all columns together.
+For each segment and column, let W be the Wasserstein distance of the window from
+the segment, and c the bound, the distance that the segment's own variation
+explains. The drift score is max(0, 1 - c / W), the unexplained share of the
+distance: 0 for a normal window, 0.3 where W is 1.43 times the bound.
 
-A window is a FAIL if one column has a score above the threshold and a p-value
-below its own; and it is judged by the segment that it resembles most.
+The p-value is that of the KS statistic with a margin of three quarters of the
+bound (`calibration.margin`), at the effective sample size of the segment. That
+size already corrects for the number of columns; the number of groups is
+corrected for by Bonferroni's method.
+
+A window FAILs if a column has a score above the threshold and a p-value below
+the significance level. It is judged by the segment that it resembles most.
 """
 
 from __future__ import annotations
@@ -32,12 +34,15 @@ from common.features import FeatureBlock
 _GROUPS = 2
 _LEADING = 5  # features named in a verdict
 _WORST = 3  # frames named in a verdict
-_BEFORE_SHARE = 0.5
+_BEFORE_SHARE = 0.5  # frames before an onset must lie at less than this share of the distance of those after it
 
 
 @dataclass(frozen=True)
 class _GroupResult:
-    """Scores and p-values of a group's columns, (f,) each; p is corrected for columns and feature_groups."""
+    """Results of one group; all attributes are (f,), and p-values are corrected for the number of columns and groups.
+
+    The columns of the embedding are averaged, so its f is 1.
+    """
 
     scores: npt.NDArray[np.float64]
     p_values: npt.NDArray[np.float64]
@@ -45,11 +50,12 @@ class _GroupResult:
     bounds: npt.NDArray[np.float64]
 
     def leading(self, threshold: float, p_value: float) -> int:
-        """Return the column that speaks for the group: a failing one before others, then the higher score."""
+        """Return the column that the group reports: failing ones first, then by score, then by p-value."""
         failing = (self.scores > threshold) & (self.p_values < p_value)
         return int(np.lexsort((-self.p_values, self.scores, failing))[-1])
 
     def fails(self, threshold: float, p_value: float) -> npt.NDArray[np.bool_]:
+        """Return (f,) which columns fail."""
         return np.asarray((self.scores > threshold) & (self.p_values < p_value))
 
 
@@ -62,18 +68,18 @@ class _SegmentResult:
 
 
 def judge(baseline: Baseline, window: FeatureBlock, *, threshold: float = 0.30, p_value: float = 0.05) -> Judgement:
-    """Judge one full window of features.
+    """Judge one window.
 
     Parameters
     ----------
     baseline : fitted to features of the same feature spec
-    window : exactly as many frames as `baseline.rule` says
-    threshold, p_value : FAIL means a score above and a p-value below
+    window : features of exactly `baseline.rule.frames` frames
+    threshold, p_value : a column fails with a score above `threshold` and a p-value below `p_value`
 
     Raises
     ------
     BadMessage
-        If the window has another length or width, or features that are not finite.
+        If the window has another length or width than the baseline's, or features that are not finite.
     """
     _check(baseline, window)
     results = [_compare(segment, window, baseline.sensor_names) for segment in baseline.segments]
@@ -104,11 +110,11 @@ def _compare(segment: Segment, window: FeatureBlock, sensor_names: tuple[str, ..
     w_quality = wasserstein(segment.quality, quality)
     k_quality = kolmogorov_smirnov(segment.quality, quality, margin(segment.quality_bounds.distance))
     p_quality = ks_p_value(k_quality, segment.quality_bounds.size)
-    # What never moved in the baseline (no frame black, none repeated) needs few frames to be news.
-    news = (quality != segment.quality[0]).sum(axis=0)
-    never_moved = segment.quality[0] == segment.quality[-1]
-    surprise = novelty_p_value(news, len(quality), len(segment.quality))
-    p_quality = np.where(never_moved, np.minimum(p_quality, surprise), p_quality)
+    # In a column that is constant in the baseline (such as: no frame is black), a few deviating frames are significant.
+    novel = (quality != segment.quality[0]).sum(axis=0)
+    constant = segment.quality[0] == segment.quality[-1]
+    p_novel = novelty_p_value(novel, len(quality), len(segment.quality))
+    p_quality = np.where(constant, np.minimum(p_quality, p_novel), p_quality)
     return _SegmentResult(
         segment,
         quality,
@@ -123,7 +129,7 @@ def _result(w: npt.NDArray[np.float64], p_values: npt.NDArray[np.float64], bound
 
 
 def _severity(result: _SegmentResult, threshold: float, p_value: float) -> tuple[int, float]:
-    """Order segments by how badly a window fits them: columns that fail, then the scores in all."""
+    """Return the sort key of the segments, best match first: number of failing columns, then sum of the scores."""
     failing = sum(int(group.fails(threshold, p_value).sum()) for group in (result.embedding, result.quality))
     return failing, float(result.embedding.scores.sum() + result.quality.scores.sum())
 
@@ -136,19 +142,19 @@ def _judgement(
     p_value: float,
 ) -> Judgement:
     segment = best.segment
-    feature_groups = {EMBEDDING: best.embedding, QUALITY: best.quality}
-    leads = {name: group.leading(threshold, p_value) for name, group in feature_groups.items()}
-    fails = {name: bool(group.fails(threshold, p_value)[leads[name]]) for name, group in feature_groups.items()}
-    speaker = max(feature_groups, key=lambda name: (fails[name], feature_groups[name].scores[leads[name]]))
+    groups = {EMBEDDING: best.embedding, QUALITY: best.quality}
+    leading = {name: group.leading(threshold, p_value) for name, group in groups.items()}
+    fails = {name: bool(group.fails(threshold, p_value)[leading[name]]) for name, group in groups.items()}
+    decisive = max(groups, key=lambda name: (fails[name], groups[name].scores[leading[name]]))
     failed = any(fails.values())
     shifts = _shifts(baseline, best, threshold)
     cause = diagnose(shifts, embedding_fails=fails[EMBEDDING]) if failed else None
-    apart = _frame_distances(segment, window, best.columns, speaker, leads[QUALITY])
-    first = onset(apart)
+    distances = _frame_distances(segment, window, best.columns, decisive, leading[QUALITY])
+    first = onset(distances)
     return Judgement(
         status=Status.FAIL if failed else Status.PASS,
-        drift_score=float(feature_groups[speaker].scores[leads[speaker]]),
-        p_value=float(feature_groups[speaker].p_values[leads[speaker]]),
+        drift_score=float(groups[decisive].scores[leading[decisive]]),
+        p_value=float(groups[decisive].p_values[leading[decisive]]),
         cause=cause,
         remedy=cause.remedy if cause else None,
         began=FrameTime(source=window.source_of(first), time=float(window.times[first])) if failed else None,
@@ -156,24 +162,23 @@ def _judgement(
         feature_groups=tuple(
             GroupScore(
                 group=name,
-                drift_score=float(group.scores[leads[name]]),
-                p_value=float(group.p_values[leads[name]]),
-                distance=float(group.distances[leads[name]]),
-                bound=float(group.bounds[leads[name]]),
+                drift_score=float(group.scores[leading[name]]),
+                p_value=float(group.p_values[leading[name]]),
+                distance=float(group.distances[leading[name]]),
+                bound=float(group.bounds[leading[name]]),
             )
-            for name, group in feature_groups.items()
+            for name, group in groups.items()
         ),
         leading_features=_leading_features(shifts, segment, best.quality),
         worst_frames=tuple(
-            WorstFrame(source=window.source_of(i), time=float(window.times[i]), distance=float(apart[i]))
-            for i in np.argsort(-apart, kind="stable")[:_WORST].tolist()
+            WorstFrame(source=window.source_of(i), time=float(window.times[i]), distance=float(distances[i]))
+            for i in np.argsort(-distances, kind="stable")[:_WORST].tolist()
         ),
     )
 
 
 def _shifts(baseline: Baseline, best: _SegmentResult, threshold: float) -> Shifts:
-    # Once a window has failed, a column that moved far enough belongs to the picture of the fault, significant by
-    # itself or not.
+    # In a window that has failed, every column with a high score helps to diagnose it, significant by itself or not.
     return Shifts(
         names=baseline.quality_columns,
         before=best.segment.quality.mean(axis=0, dtype=np.float64),
@@ -198,10 +203,16 @@ def _leading_features(shifts: Shifts, segment: Segment, group: _GroupResult) -> 
 
 
 def _frame_distances(
-    segment: Segment, window: FeatureBlock, quality: npt.NDArray[np.float32], speaker: str, column: int
+    segment: Segment, window: FeatureBlock, quality: npt.NDArray[np.float32], group: str, column: int
 ) -> npt.NDArray[np.float64]:
-    """Return (n,) how far each frame lies from the segment in what speaks for the verdict, in typical deviations."""
-    if speaker == QUALITY:
+    """Return (n,) distances of the frames from the segment's median, in units of its spread.
+
+    Parameters
+    ----------
+    quality : (n, f) the window's columns of the quality group
+    group : the decisive group; if it is the quality group, the distance is that of `column` alone
+    """
+    if group == QUALITY:
         middle, spread = segment.quality_middle()[column], segment.quality_spread[column]
         return np.asarray(np.abs(quality[:, column] - middle) / spread, np.float64)
     middle_e = segment.embedding[len(segment.embedding) // 2]
@@ -209,10 +220,10 @@ def _frame_distances(
 
 
 def onset(distances: npt.NDArray[np.float64]) -> int:
-    """Return the first frame of a change: where two levels explain the distances (n,) best, by least squares.
+    """Return the first frame after a change of level in distances (n,), by least squares with two levels.
 
-    It is 0, the change is older than the window, unless the frames before lie
-    at less than half the distance of those after.
+    The result is 0, meaning that the change began before the window, unless the
+    mean distance before the change is less than half of that after it.
     """
     n = len(distances)
     if n < 2:

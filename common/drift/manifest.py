@@ -1,4 +1,4 @@
-"""How a baseline was made: everything about it but the arrays."""
+"""The manifest of a baseline: all of it but the arrays."""
 
 from __future__ import annotations
 
@@ -7,21 +7,29 @@ from pydantic import Field
 from common.contracts.batches import FeatureSpec
 from common.contracts.ids import Message
 from common.drift.windows import WindowRule
+from common.features import TimeSource
 
 
 class ClipSummary(Message):
-    """One clip that a baseline covers: a segment that windows are compared with."""
+    """One clip that a baseline covers; its features form a segment that windows are compared with."""
 
     name: str
     frames: int = Field(ge=1)
     seconds: float = Field(ge=0, description="of footage, from the first to the last sampled frame")
-    null_windows: int = Field(ge=0, description="windows of the clip judged against the rest of it; 0: bounds borrowed")
-    effective_windows: float = Field(ge=0, description="independent windows that the clip amounts to")
-    golden: bool = Field(description="False: footage accepted by a promotion")
+    null_windows: int = Field(
+        ge=0, description="windows of the clip that were compared with the rest of it; 0: its bounds are borrowed"
+    )
+    effective_windows: float = Field(ge=0, description="length of the clip in windows that do not overlap")
+    golden: bool = Field(description="False for footage that a promotion accepted")
+    taken_from: float | None = Field(
+        None, description="capture time of its first frame, seconds since the epoch; None: unknown"
+    )
+    taken_to: float | None = Field(None, description="capture time of its last frame")
+    time_source: TimeSource = Field(TimeSource.UNKNOWN, description="how the capture times are known")
 
 
 class BaselineManifest(Message):
-    """Everything that says how a baseline was made and what it can do."""
+    """How a baseline was made, which clips it covers, and which false-alarm rate it supports."""
 
     name: str
     feature_spec: FeatureSpec
@@ -31,10 +39,10 @@ class BaselineManifest(Message):
     embedding_size: int = Field(ge=1)
     clips: tuple[ClipSummary, ...]
     null_false_alarms: float = Field(
-        ge=0, le=1, description="share of the golden footage's own windows that the finished judge fails"
+        ge=0, le=1, description="share of the golden footage's own windows that the baseline fails"
     )
     false_alarm_rate_held: float = Field(
-        gt=0, le=1, description="of clean windows, the smallest share that this much footage can vouch for"
+        gt=0, le=1, description="smallest false-alarm rate per window that this much golden footage can support"
     )
-    libraries: dict[str, str] = Field(description="versions that it was made with")
+    libraries: dict[str, str] = Field(description="versions of the libraries that it was made with")
     created_at: float = Field(description="seconds since the epoch")

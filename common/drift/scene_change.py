@@ -1,9 +1,10 @@
-"""Whether golden footage shows one scene: footage of two cameras in one clip has no reference median state.
+"""Detects golden clips that show two scenes: a clip of two cameras has no single normal state.
 
-Frames are split into the two groups that explain their embeddings best along
-the direction of largest variance. One scene wanders between its groups; two
-cameras one after the other change once, with a jump that nothing else in the
-clip comes near; two cameras frame by frame change all the time.
+Along the direction of largest variance of the embeddings, frames are split into
+the two groups that explain the variance best. In footage of one scene the
+frames move back and forth between the groups. Two cameras one after the other
+change groups once, in a step larger than any other in the clip. Two cameras
+interleaved frame by frame change groups all the time.
 """
 
 from __future__ import annotations
@@ -15,26 +16,27 @@ import numpy.typing as npt
 
 from common.features import FeatureBlock
 
-_JUMP = 2.0  # times the step that 19 of 20 neighbouring frames keep below
+_STEP_RATIO = 2.0  # of a change of scenes to the step between frames
+_TYPICAL_STEP = 0.95  # quantile of the steps between consecutive frames
 _ALTERNATING = 0.25  # share of frames at which the group changes
 _ITERATIONS = 30
 _SEPARATE = 0.93  # share of the variance along the direction that the groups explain
 
 
 class Mixture(StrEnum):
-    """How two scenes are mixed."""
+    """How two scenes are mixed in a clip."""
 
-    AFTER_EACH_OTHER = "one after the other"
+    CONSECUTIVE = "one after the other"
     ALTERNATING = "alternating"
 
 
 def two_scenes(block: FeatureBlock, shortest: int) -> tuple[Mixture, int] | None:
-    """Return how and from which frame a clip shows two scenes, or None where it shows one.
+    """Return how a clip mixes two scenes, and the first frame of the second one; None for a single scene.
 
     Parameters
     ----------
-    block : a clip's features, in order
-    shortest : frames that either scene must last
+    block : features of the clip, frames in order
+    shortest : frames that each scene must last
     """
     count = len(block)
     if count < 2 * max(shortest, 2):
@@ -47,14 +49,14 @@ def two_scenes(block: FeatureBlock, shortest: int) -> tuple[Mixture, int] | None
         return Mixture.ALTERNATING, int(changes[0])
     steps = np.sqrt(np.square(np.diff(block.embedding, axis=0)).sum(axis=1))
     if len(changes) == 1 and shortest <= changes[0] <= count - shortest:
-        reference_median = float(np.quantile(np.delete(steps, changes[0] - 1), 0.95))
-        if steps[changes[0] - 1] > _JUMP * max(reference_median, 1e-9):
-            return Mixture.AFTER_EACH_OTHER, int(changes[0])
+        typical = float(np.quantile(np.delete(steps, changes[0] - 1), _TYPICAL_STEP))
+        if steps[changes[0] - 1] > _STEP_RATIO * max(typical, 1e-9):
+            return Mixture.CONSECUTIVE, int(changes[0])
     return None
 
 
 def _first_component(centred: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return the scores (n,) of the first principal component, by a few power iterations."""
+    """Return the scores (n,) of the first principal component, by power iteration."""
     direction = centred[int(np.argmax(np.square(centred).sum(axis=1)))].astype(np.float64)
     for _ in range(_ITERATIONS):
         direction = centred.T @ (centred @ direction)
@@ -63,7 +65,10 @@ def _first_component(centred: npt.NDArray[np.floating]) -> npt.NDArray[np.float6
 
 
 def _two_groups(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.bool_], float]:
-    """Return which values (n,) lie above the best threshold, and the share of the variance that this explains."""
+    """Return which values (n,) exceed the threshold that explains most of their variance, and the share explained.
+
+    Otsu's method: the threshold maximises the variance between the two groups.
+    """
     ordered = np.sort(values)
     n = len(ordered)
     sums = np.cumsum(ordered)

@@ -1,7 +1,7 @@
-"""Two-sample distances, exact, for all features at once.
+"""Exact two-sample distances, computed for all features at once.
 
-Samples are arrays of shape (n_frames, n_features). A reference is sorted once
-along its frames and then compared with many windows.
+Samples have the shape (n_frames, n_features). A reference is sorted once, each
+feature by itself, and then compared with many windows.
 """
 
 from __future__ import annotations
@@ -15,32 +15,41 @@ from common.errors import BadMessage
 
 Array = npt.NDArray[np.floating]
 
-_BLOCK = 128  # columns at a time: what a step touches stays in the cache
+_BLOCK = 128  # columns per step, so that its working set fits the processor's cache
 
 
 def sort_reference(sample: Array) -> npt.NDArray[np.float32]:
-    """Return `sample` sorted along its frames, each feature by itself and contiguous in memory, as it is searched.
+    """Return `sample` (m, f) with each feature sorted by itself and contiguous in memory.
 
-    Raises `BadMessage` if it is empty or has NaN.
+    Raises
+    ------
+    BadMessage
+        If the sample is empty or not finite.
     """
     _check(sample)
     return np.sort(np.ascontiguousarray(np.asarray(sample, np.float32).T), axis=1).T
 
 
 def wasserstein(reference: Array, window: Array) -> npt.NDArray[np.float64]:
-    """Return the Wasserstein-1 distance of each feature between a sorted reference and a window.
+    """Return the Wasserstein-1 distance between a sorted reference and a window, for each feature.
 
-    With both quantile functions constant between the merged grid of k / n and
-    k / m, the integral of their difference is a sum over that grid.
+    The distance is the integral of the absolute difference of the two quantile
+    functions. Both are constant between neighbouring points of the merged grid
+    of all i / m and j / n, so the integral is a sum over that grid.
 
     Parameters
     ----------
-    reference : (m, f), sorted along its frames
-    window : (n, f), in any order
+    reference : (m, f), from `sort_reference`
+    window : (n, f), frames in any order
 
     Returns
     -------
     (f,) float64
+
+    Raises
+    ------
+    BadMessage
+        If the window is empty or not finite.
 
     Examples
     --------
@@ -50,7 +59,7 @@ def wasserstein(reference: Array, window: Array) -> npt.NDArray[np.float64]:
     _check(window)
     ordered = np.sort(np.asarray(window, np.float32), axis=0)
     m, n = len(reference), len(ordered)
-    # Integers, so that equal grid points of the two samples are equal: i / m = j / n exactly when i n = j m.
+    # Integers i n and j m instead of i / m and j / n, so that equal grid points compare as equal.
     grid = np.unique(np.concatenate([np.arange(m + 1) * n, np.arange(n + 1) * m]))
     widths = np.diff(grid) / (m * n)
     left = grid[:-1]
@@ -67,21 +76,26 @@ def wasserstein(reference: Array, window: Array) -> npt.NDArray[np.float64]:
 def kolmogorov_smirnov(
     reference: Array, window: Array, margin: float | npt.NDArray[np.float64] = 0.0
 ) -> npt.NDArray[np.float64]:
-    """Return the two-sample Kolmogorov-Smirnov statistic of each feature; ties are counted on both sides.
+    """Return the two-sample Kolmogorov-Smirnov statistic of each feature; ties are handled exactly.
 
-    With a margin, the question is whether the window lies farther off than that:
-    the one-sided statistics are taken after moving the window towards the
-    reference by the margin, from above and from below, and the larger one counts.
+    With a margin, only differences larger than the margin count. The one-sided
+    statistics are computed with the window moved down by the margin and moved
+    up by it, and the larger one is returned.
 
     Parameters
     ----------
-    reference : (m, f), sorted along its frames
-    window : (n, f), in any order
-    margin : 0 or more, in the features' units, one for all or (f,)
+    reference : (m, f), from `sort_reference`
+    window : (n, f), frames in any order
+    margin : at least 0, in the units of the features; one for all, or (f,)
 
     Returns
     -------
     (f,) float64 in [0, 1]
+
+    Raises
+    ------
+    BadMessage
+        If the window is empty or not finite.
 
     Examples
     --------
@@ -91,25 +105,25 @@ def kolmogorov_smirnov(
     array([0.])
     """
     _check(window)
-    # A feature a row: each search stays within one row.
+    # One row per feature, so that each search stays within contiguous memory.
     columns = np.ascontiguousarray(np.asarray(reference, np.float32).T)
     ordered = np.sort(np.ascontiguousarray(np.asarray(window, np.float32).T), axis=1)
     margins = np.broadcast_to(np.asarray(margin, np.float32), len(ordered))[:, None]
     m, n = columns.shape[1], ordered.shape[1]
     below, up_to = _own_counts(ordered)
-    # Between two neighbouring points of the window its share stands still while the reference's grows, so the
-    # difference is largest at a point of the window or just before one. In whole numbers: no share is rounded.
+    # Between neighbouring points of the window its distribution function is constant and the reference's grows, so
+    # the difference is largest at a point of the window or just before one. Integer counts avoid rounding.
     above = _count_below(columns, ordered - margins, "left") * n - below * m
     under = up_to * m - _count_below(columns, ordered + margins, "right") * n
     return np.asarray(np.maximum(np.maximum(above.max(axis=1), under.max(axis=1)), 0) / (m * n), np.float64)
 
 
 def _own_counts(ordered: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return how many of each sorted row (f, n) lie below each of its values, and how many at or below it."""
+    """Return, for each value of sorted rows (f, n), how many values of its row are smaller, and how many not larger."""
     count = ordered.shape[1]
-    places = np.arange(count, dtype=np.int64)
+    ranks = np.arange(count, dtype=np.int64)
     steps = ordered[:, 1:] != ordered[:, :-1]
-    below, last = np.broadcast_to(places, ordered.shape), np.broadcast_to(places, ordered.shape)
+    below, last = np.broadcast_to(ranks, ordered.shape), np.broadcast_to(ranks, ordered.shape)
     if not steps.all():
         below, last = below.copy(), last.copy()
         below[:, 1:] *= steps
@@ -120,11 +134,11 @@ def _own_counts(ordered: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.i
 
 
 def _count_below(columns: Array, values: Array, side: Literal["left", "right"]) -> npt.NDArray[np.int64]:
-    """Return how many of each sorted row of `columns` (f, m) lie below `values` (f, n) of the same row ("left"), or
-    at them too ("right")."""
+    """Return, for each of `values` (f, n), how many of the same sorted row of `columns` (f, m) are smaller ("left")
+    or not larger ("right")."""
     counts = np.empty(values.shape, np.int64)
-    for column, sought, found in zip(columns, values, counts, strict=True):
-        found[:] = column.searchsorted(sought, side)
+    for column, row, count in zip(columns, values, counts, strict=True):
+        count[:] = column.searchsorted(row, side)
     return counts
 
 

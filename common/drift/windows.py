@@ -1,16 +1,17 @@
-"""The sliding window of a stream, as a pure rule: how many frames entered in, windows that are due out.
+"""The sliding window of a stream: a pure function from the number of new frames to the windows to judge.
 
-Frames enter in the order of their stream. A verdict falls due whenever the
-window is full and `stride` frames have come since the last one. A batch long
-enough to fill a window is judged by itself: the window is emptied where it
-starts, so clips that have nothing to do with each other never mix, and what is
-left over where it ends is judged too. Shorter batches, down to a camera's
-single frames, slide on across each other.
+Frames arrive in the order of their stream. A window is judged whenever it is
+full and `stride` frames have arrived since the last verdict. A batch long
+enough to fill a window is judged by itself: the window is emptied at the start
+of the batch, so that unrelated clips never mix, and the frames left at its end
+are judged in one last window. Shorter batches, down to single frames of a
+camera, share windows.
 
-Frames are numbered by their position in the stream; their features are kept
-apart (`common.drift.frame_buffer`), so that entering costs the same whatever the window.
+Frames are numbered by their position in the stream. Their features are kept in
+`common.drift.frame_buffer`, so the cost per frame does not depend on the length
+of the window.
 
-Cutting a batch into other blocks changes neither windows nor state.
+Windows and state do not depend on how a batch is split into blocks.
 """
 
 from __future__ import annotations
@@ -26,17 +27,19 @@ from common.drift.confirmation import Run
 from common.errors import BadMessage
 
 _STATE = struct.Struct("<qqq?qqd16s")
+_FORMAT = 2
+"""First byte of a stored state. Format 1, written by version 0.1, lacks this byte and is otherwise equal."""
 
 
 class WindowRule(Message):
-    """How long a window is and how often it is judged, both in sampled frames."""
+    """Length of a window, and distance from one window to the next, in sampled frames."""
 
     frames: int = Field(ge=2)
     stride: int = Field(ge=1)
 
     @model_validator(mode="after")
     def _no_frame_unjudged(self) -> Self:
-        # It also makes the first verdict due as soon as the window is full.
+        # This also makes the first verdict due as soon as the window is full.
         if self.stride > self.frames:
             raise ValueError("the stride must not exceed the window, or frames would go unjudged")
         return self
@@ -44,15 +47,15 @@ class WindowRule(Message):
 
 @dataclass(frozen=True)
 class WindowState:
-    """What a stream remembers beside its latest frames: a few numbers, whatever its age.
+    """The state of a stream beside its latest frames. Its size is constant.
 
     Attributes
     ----------
-    position : frames that have ever entered
-    opened : position at which the window was emptied last
+    position : number of frames that have arrived so far, which is the position of the next frame
+    opened : position at which the window was last emptied
     unjudged : frames since the last verdict, or since the window was emptied
-    run : FAILs that go on, None after a PASS
-    feature_spec : which feature spec the features are of, 16 bytes
+    run : the current run of FAILs; None after a PASS
+    feature_spec : 16-byte digest of the feature spec and window rule that the state belongs to
     """
 
     position: int = 0
@@ -62,27 +65,33 @@ class WindowState:
     feature_spec: bytes = bytes(16)
 
     def latest(self, rule: WindowRule) -> range:
-        """Return the positions of the frames that windows to come may still reach back to."""
+        """Return the positions of the frames that future windows may include."""
         return range(max(self.opened, self.position - rule.frames), self.position)
 
     def to_bytes(self) -> bytes:
         run = self.run or Run(0, 0, 0.0)
         failing = self.run is not None
-        return _STATE.pack(
+        return bytes([_FORMAT]) + _STATE.pack(
             self.position, self.opened, self.unjudged, failing, run.since, run.stop, run.evidence, self.feature_spec
         )
 
     @classmethod
     def from_bytes(cls, data: bytes) -> WindowState:
-        """Read what `to_bytes` wrote; raise `BadMessage` for anything else."""
+        """Decode the result of `to_bytes` of this version or of version 0.1; raise `BadMessage` for anything else."""
+        numbers = data if len(data) == _STATE.size else data[1:]
         try:
-            position, opened, unjudged, failing, since, stop, evidence, feature_spec = _STATE.unpack(data)
+            if len(data) > _STATE.size and data[0] != _FORMAT:
+                raise BadMessage(
+                    f"a stored window has format {data[0]}, this version reads up to {_FORMAT}: "
+                    "it was written by a newer version; upgrade this process"
+                )
+            position, opened, unjudged, failing, since, stop, evidence, feature_spec = _STATE.unpack(numbers)
         except struct.error as error:
             raise BadMessage(f"a stored window cannot be read: {error}") from error
         return cls(position, opened, unjudged, Run(since, stop, evidence) if failing else None, feature_spec)
 
     def of_feature_spec(self, feature_spec: bytes) -> WindowState:
-        """Return the state for features of `feature_spec`: those of another one cannot share a window with them."""
+        """Return the state for features of `feature_spec`; if they differ from those so far, a new window starts."""
         return (
             self
             if self.feature_spec == feature_spec
@@ -93,13 +102,13 @@ class WindowState:
 def advance(
     state: WindowState, rule: WindowRule, count: int, *, own_window: bool, starts: bool, ends: bool
 ) -> tuple[WindowState, tuple[range, ...]]:
-    """Let the next frames enter, and return the new state and the windows that fell due, as positions.
+    """Advance the state by `count` frames, and return it with the windows to judge, as ranges of positions.
 
     Parameters
     ----------
-    count : consecutive frames of one batch, possibly none
-    own_window : whether the batch fills a window by itself
-    starts, ends : whether these frames are the first or last of their batch
+    count : number of consecutive frames of one batch, possibly 0
+    own_window : whether the whole batch is long enough to fill a window
+    starts, ends : whether these frames are the first or the last of their batch
     """
     if own_window and starts:
         state = replace(state, opened=state.position, unjudged=0)

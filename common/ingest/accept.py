@@ -16,6 +16,7 @@ import binascii
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from common.baselines.binding import BaselineBinding
@@ -23,11 +24,13 @@ from common.contracts.batches import Chunk, FeatureSpec, FrameBatch, SourceKind,
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.ids import Message, check_stream_name, content_id
 from common.errors import BadMessage, BadSource, BaselineMismatch, Refused
-from common.ingest.description import DESCRIBE_SECONDS, Described, describe_data, describe_file, time_to_describe
+from common.features import TimeSource
+from common.ingest.description import DESCRIBE_SECONDS, Described, describe_data, describe_file, time_to_describe, timed
 from common.ingest.dispatch import dispatch_next
 from common.modalities.video.chunking import chunk_evenly, chunk_video
 from common.sandbox import Sandbox
 from common.settings import Settings
+from common.sources.capture_time import CaptureTimes, is_plausible
 from common.sources.identity import check_accepted, file_version
 from common.sources.local import Limits, images_in, local_path
 from common.store import Store
@@ -66,12 +69,14 @@ class Ingestor:
             return Submission.REJECTED
 
     @unavailability()
-    def accept_file(self, stream: str, uri: str, *, event_key: str | None = None) -> Submission:
+    def accept_file(
+        self, stream: str, uri: str, *, event_key: str | None = None, taken_at: float | None = None
+    ) -> Submission:
         """Accept the source at `uri` (a path or file URI under an allowed root).
 
         `event_key` identifies the camera event that named it, if one did: the
         same file named by two events is two frames, named twice by one event it
-        is one.
+        is one. `taken_at` is when the event says that the first frame was taken, seconds since the epoch.
         """
         stream = _checked(stream)
         self.store.require_room()
@@ -79,6 +84,7 @@ class Ingestor:
         described = self.sandbox.call(
             describe_file, path, self.limits, subject=str(path), timeout=time_to_describe(path)
         )
+        described = _as_told(described, taken_at)
         source = described.source
         known = self._known_from_folder(stream, path, described)
         if known is not None:
@@ -108,18 +114,18 @@ class Ingestor:
 
         None: neither is the case.
         """
-        streams = self.store.streams
+        batches = self.store.batches
         if described.source.kind is SourceKind.IMAGE:
-            accepted = streams.listing(stream, str(path.parent))
+            accepted = batches.listing(stream, str(path.parent))
             counted = accepted.get(path.name) == described.source.digest
             return Submission.DUPLICATE if counted else None
         if not described.listing:
             return None
-        accepted = streams.listing(stream, str(path))
+        accepted = batches.listing(stream, str(path))
         return Submission.CHANGED if accepted and accepted != described.digests else None
 
     @unavailability()
-    def accept_data(self, stream: str, data: bytes, *, event_key: str) -> Submission:
+    def accept_data(self, stream: str, data: bytes, *, event_key: str, taken_at: float | None = None) -> Submission:
         """Accept one encoded image (raw or base64) that came inside a camera event."""
         stream = _checked(stream)
         self.store.require_room()
@@ -132,11 +138,12 @@ class Ingestor:
         batch_id = content_id(stream, event_key)
         name = f"{_DATA_SCHEME}{batch_id}"
         described = self.sandbox.call(describe_data, image, name, self.limits, subject=f"event {event_key}")
-        if not self.store.streams.known(stream, batch_id):
-            self.store.streams.keep_data(stream, batch_id, image)
+        described = _as_told(described, taken_at)
+        if not self.store.batches.known(stream, batch_id):
+            self.store.batches.keep_data(stream, batch_id, image)
         became = self._register(stream, batch_id, described)
         if became is Submission.ACCEPTED:
-            self.store.streams.hold_data(stream, batch_id)
+            self.store.batches.hold_data(stream, batch_id)
         return became
 
     @unavailability()
@@ -165,7 +172,7 @@ class Ingestor:
         )
 
     def _register(self, stream: str, batch_id: str, described: Described, *, lasting: bool = False) -> Submission:
-        if not described.listing and self.store.streams.known(stream, batch_id):
+        if not described.listing and self.store.batches.known(stream, batch_id):
             return Submission.DUPLICATE  # whatever baseline is set now
         feature_spec = self._feature_spec(stream)
         count, starts = self._chunk_starts(stream, described, feature_spec)
@@ -205,13 +212,13 @@ class Ingestor:
         """Return sampled frames per chunk: as set, or as many as make a chunk's work, going by what the stream cost."""
         if self.settings.chunk_frames is not None:
             return self.settings.chunk_frames
-        cost = self.store.streams.cost(stream) or _DEFAULT_COST_SECONDS
+        cost = self.store.chunks.cost(stream) or _DEFAULT_COST_SECONDS
         return min(max(round(self.settings.chunk_seconds / cost), _FEWEST_FRAMES), _MOST_FRAMES)
 
     def _send(
         self, batch: FrameBatch, listing: Mapping[str, str] | None = None, *, lasting: bool = False
     ) -> Submission:
-        if not self.store.streams.register(batch, listing=listing, lasting=lasting):
+        if not self.store.batches.register(batch, listing=listing, lasting=lasting):
             return Submission.DUPLICATE
         dispatch_next(self.store, self.settings, batch.stream)
         log.info("stream %s: accepted %s, about %d frames", batch.stream, batch.source.uri, batch.expected_frames)
@@ -240,6 +247,16 @@ class Ingestor:
 def data_batch(uri: str) -> str | None:
     """Return the batch id in the URI of an image from inside a camera event; None for any other URI."""
     return uri[len(_DATA_SCHEME) :] if uri.startswith(_DATA_SCHEME) else None
+
+
+def _as_told(described: Described, taken_at: float | None) -> Described:
+    """Return a source with the capture time that its event gave, if it gave one that can be true.
+
+    A folder's images keep their own times: one event cannot know them all.
+    """
+    if taken_at is None or not is_plausible(taken_at) or described.listing:
+        return described
+    return replace(described, source=timed(described.source, CaptureTimes(taken_at, TimeSource.EVENT)))
 
 
 def _checked(stream: str) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from common.contracts.batches import Source, SourceKind
+from common.features import TimeSource
+from common.modalities.video.capture_time import capture_times, exif_time
 from common.modalities.video.decode import probe, probe_image
 from common.modalities.video.frame import SourceInfo
+from common.sources.capture_time import CaptureTimes, is_plausible
 from common.sources.identity import ListedImage, describe_listing, describe_source, digest_of, source_of
 from common.sources.local import Limits, describe_kind, unreadable
 
@@ -34,13 +38,28 @@ def describe_file(path: Path, limits: Limits) -> Described:
     kind = describe_kind(path)
     listing = tuple(describe_listing(path, limits)) if kind is SourceKind.FOLDER else ()
     source = source_of(path, listing) if listing else describe_source(path, limits)
-    return Described(source, probe(path, kind, limits), listing)
+    info = probe(path, kind, limits)
+    return Described(timed(source, capture_times(path, info, limits)), info, listing)
 
 
 def describe_data(data: bytes, name: str, limits: Limits) -> Described:
     """Inspect an encoded image held in memory; raise `BadSource` if it cannot be a source."""
     source = Source(uri=name, kind=SourceKind.IMAGE, size=len(data), digest=digest_of(data))
-    return Described(source, probe_image(data, name, limits))
+    info, taken_at = probe_image(data, name, limits), exif_time(data)
+    times = CaptureTimes(time.time(), TimeSource.RECEIVED)
+    if taken_at is not None and is_plausible(taken_at):
+        times = CaptureTimes(taken_at, TimeSource.EXIF)
+    return Described(timed(source, times), info)
+
+
+def timed(source: Source, times: CaptureTimes) -> Source:
+    """Return `source` with its capture times."""
+    fields = {
+        "taken_at": times.first,
+        "still_times": times.stills if source.names else (),
+        "time_source": times.known_by,
+    }
+    return source.model_copy(update=fields)
 
 
 def time_to_describe(path: Path) -> float:

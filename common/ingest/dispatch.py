@@ -19,7 +19,7 @@ def dispatch_next(store: Store, settings: Settings, stream: str) -> int:
     the sweep came by. A crash between taking chunks and sending them is mended
     by the sweep.
     """
-    chunks = store.streams.release(stream, settings.stream_chunks)
+    chunks = store.batches.release(stream, settings.stream_chunks)
     for chunk in chunks:
         broker.send_embed(chunk)
     return len(chunks)

@@ -1,78 +1,164 @@
-"""Promotions and rollbacks: what becomes champion, and how that is announced."""
+"""What becomes champion: by the gate, or because a person chose it, which holds until that person releases it."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
-from common.baselines.storage import StoredBaseline
-from common.contracts.events import EventType
-from common.contracts.models import ChampionRecord
+import redis
+
+from common.baselines.storage import save_baseline
+from common.contracts.events import ChampionPromoted
+from common.contracts.models import ChampionRecord, Hold
+from common.drift.baseline import Baseline
 from common.errors import NotPromoted
+from common.models import folders
+from common.models.gate import Decision
+from common.models.protocols import Model
 from common.store import Store
-from common.store.event_log import event_of
 
 
 def promote(
-    store: Store,
-    over: ChampionRecord,
-    *,
-    baseline: StoredBaseline,
-    model_path: str,
-    reason: str,
-    gain_db: float,
-    loss_db: float,
+    store: Store, over: ChampionRecord, challenger: Model, baseline: Baseline, decision: Decision, state_dir: Path
 ) -> ChampionRecord:
-    """Make a challenger champion together with its baseline.
+    """Save a challenger with the baseline that goes with it, and switch both at once.
+
+    Parameters
+    ----------
+    store : where champions are kept
+    over : the champion that the challenger was compared with
+    challenger : the new model
+    baseline : what its streams are judged by from now on
+    decision : the gate's, with the evidence that is kept in the record
+    state_dir : below it the files are kept
 
     Raises
     ------
     NotPromoted
-        If `over`, the champion that it was compared with, no longer reigns.
+        If `over` is no longer champion. Nothing of the challenger is kept then.
     """
-    record = ChampionRecord(
-        model=over.model,
-        version=over.version + 1,
-        baseline_path=str(baseline.folder),
-        baseline_id=baseline.id,
-        model_path=model_path,
-        origin_id=over.origin_id,
-        parent=over.version,
-        reason=reason,
-        gain_db=gain_db,
-        loss_db=loss_db,
-        created_at=time.time(),
-    )
-    return _publish(store, record, over)
+    folder = folders.version_folder(state_dir, over.model, over.version + 1)
+    try:
+        challenger.save(folder / "model")
+        stored = save_baseline(baseline, folder / "baseline")
+        record = ChampionRecord(
+            model=over.model,
+            version=over.version + 1,
+            baseline_path=str(stored.folder),
+            baseline_id=stored.id,
+            model_path=str(folder / "model"),
+            origin_id=over.origin_id,
+            parent=over.version,
+            reason=decision.reason,
+            gain_db=decision.gain_db,
+            loss_db=decision.loss_db,
+            created_at=time.time(),
+        )
+        return _publish(store, record, over, hold=None)
+    except redis.RedisError:
+        raise  # whether it became champion is not known: maintenance removes the folder if it did not
+    except BaseException:
+        folders.discard(store.champions, over.model, folder)
+        raise
 
 
-def roll_back(store: Store, model: str, version: int, reason: str) -> ChampionRecord:
-    """Make an earlier version champion again: a new entry that points at the old model and baseline.
+def roll_back(store: Store, model: str) -> ChampionRecord:
+    """Go one version further back, model and baseline together, and hold the model there.
 
     Raises
     ------
     NotPromoted
-        If there is no such version, or somebody else promoted meanwhile.
+        If there is no earlier version, or another promotion came first.
     """
-    history = {record.version: record for record in store.champions.history(model)}
-    champion = store.champions.champion(model)
-    if champion is None or version not in history:
-        known = ", ".join(f"v{number}" for number in sorted(history)) or "none"
-        raise NotPromoted(f"model {model!r} has no version {version} (there are: {known})")
-    old = history[version]
-    record = old.model_copy(
+    history = _history(store, model)
+    target = version_before(history)
+    if target is None:
+        raise NotPromoted(
+            f"model {model!r} has no version before the one that is champion: see `sentinel champions list`, "
+            "or choose any other with `sentinel champions promote`"
+        )
+    return _choose(store, history, target, f"rolled back from version {history[-1].version} to version {target}")
+
+
+def promote_by_hand(store: Store, model: str, version: int) -> ChampionRecord:
+    """Make any version that there ever was champion again, and hold the model there.
+
+    Raises
+    ------
+    NotPromoted
+        If there is no such version, or another promotion came first.
+    """
+    return _choose(store, _history(store, model), version, f"version {version} promoted by hand")
+
+
+def release(store: Store, model: str) -> None:
+    """Let FAILs retrain `model` again; those that came during the hold are waiting.
+
+    Raises
+    ------
+    NotPromoted
+        If the model is not held.
+    """
+    if not store.champions.release(model):
+        raise NotPromoted(f"model {model!r} is not held, there is nothing to release: see `sentinel champions list`")
+
+
+def version_before(history: Sequence[ChampionRecord]) -> int | None:
+    """Return the version that a rollback goes to, None if there is none before.
+
+    A person's choice is a new version that points at the model and baseline of
+    an older one. So the champion is traced to the first version that had its
+    model and baseline; the version which that one replaced, traced likewise, is
+    the target. Each rollback therefore leads to an older origin than the one
+    before, and never to a version that was rolled back from.
+
+    Parameters
+    ----------
+    history : every version of one model, oldest first; at least one
+    """
+    origins: dict[tuple[str | None, str, str], ChampionRecord] = {}
+    for record in history:
+        origins.setdefault(_content(record), record)
+    by_version = {record.version: record for record in history}
+    parent = origins[_content(history[-1])].parent
+    return None if parent is None else origins[_content(by_version[parent])].version
+
+
+def _content(record: ChampionRecord) -> tuple[str | None, str, str]:
+    return record.model_path, record.baseline_path, record.baseline_id
+
+
+def _history(store: Store, model: str) -> list[ChampionRecord]:
+    history = store.champions.history(model)
+    if not history:
+        known = ", ".join(store.champions.models()) or "none"
+        raise NotPromoted(f"there is no model {model!r} (there are: {known}): see `sentinel champions list`")
+    return history
+
+
+def _choose(store: Store, history: Sequence[ChampionRecord], version: int, reason: str) -> ChampionRecord:
+    champion = history[-1]
+    chosen = next((record for record in history if record.version == version), None)
+    if chosen is None:
+        known = ", ".join(f"v{record.version}" for record in history)
+        raise NotPromoted(f"model {champion.model!r} has no version {version} (there are: {known})")
+    now = time.time()
+    record = chosen.model_copy(
         update={
             "version": champion.version + 1,
             "origin_id": champion.origin_id,
             "parent": champion.version,
             "reason": reason,
-            "created_at": time.time(),
+            "created_at": now,
         }
     )
-    return _publish(store, record, champion)
+    hold = Hold(model=record.model, version=record.version, reason=reason, since=now)
+    return _publish(store, record, champion, hold=hold)
 
 
-def _publish(store: Store, record: ChampionRecord, over: ChampionRecord) -> ChampionRecord:
-    event = event_of(EventType.CHAMPION_PROMOTED, model=record.model, message=record)
-    if not store.champions.promote(record, over=over.version, announce=event):
+def _publish(store: Store, record: ChampionRecord, over: ChampionRecord, *, hold: Hold | None) -> ChampionRecord:
+    event = ChampionPromoted.about(record, model=record.model)
+    if not store.champions.promote(record, over=over.version, announce=event, hold=hold):
         raise NotPromoted(f"model {record.model!r} was promoted by somebody else meanwhile: look again and retry")
     return record

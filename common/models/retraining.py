@@ -1,4 +1,7 @@
-"""What a retraining works on: the footage that failed, the champion's model, and the training itself."""
+"""The steps of a retraining: collect the footage that failed, train a challenger on it, compare it with the champion.
+
+The last steps, deciding and promoting, are in `gate` and `registry`.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,13 @@ import numpy as np
 from common.baselines.storage import StoredBaseline
 from common.contracts.models import ChampionRecord
 from common.contracts.verdicts import Verdict
-from common.errors import BadSource, Refused
+from common.errors import BadSource, NothingToLearnFrom
 from common.features import FeatureBlock
-from common.models.vfi.footage import TripletArray, source_triplets
+from common.models.protocols import Examples, Model, Trainer, TrainingProgress
+from common.models.vfi.footage import source_triplets
 from common.models.vfi.model import Interpolator, load_model
-from common.models.vfi.trainer import Challenger, InterpolatorTrainer, TrainingProgress, initial_champion
+from common.models.vfi.scores import Scores, score, split_in_blocks
+from common.models.vfi.trainer import InterpolatorTrainer, initial_champion
 from common.settings import Settings
 from common.sources.local import Limits
 from common.store.streams import StreamStore
@@ -26,22 +31,18 @@ log = logging.getLogger(__name__)
 _FEWEST_TRIPLETS = 12  # below this, held-out scores are noise
 
 
-class NothingToLearnFrom(Refused):
-    """The footage that failed can no longer be read, or is too little."""
-
-
 @dataclass(frozen=True)
 class Footage:
     """The footage behind a burst of FAILs.
 
     Attributes
     ----------
-    clips : features of each stretch that failed, by name: what the new baseline is to cover
+    clips : features of each stretch that failed, by name, for the new baseline to cover
     triplets : (n, 3, height, width, 3) uint8, consecutive frames to train on
     """
 
     clips: tuple[tuple[str, FeatureBlock], ...]
-    triplets: TripletArray
+    triplets: Examples
 
 
 def collect(fails: Mapping[str, Verdict], streams: StreamStore, settings: Settings) -> Footage:
@@ -104,36 +105,63 @@ def stretches(known: Iterable[tuple[Verdict, FeatureBlock]]) -> list[tuple[str, 
     return clips
 
 
-def train(
-    champion: ChampionRecord,
-    stored: StoredBaseline,
-    footage: Footage,
-    settings: Settings,
-    progress: Callable[[float, str], None],
-) -> Challenger:
-    """Fine-tune a challenger on `footage` with golden replay, and score it beside the champion."""
+def golden_replay(stored: StoredBaseline) -> Examples:
+    """Return the golden examples that are trained on beside the footage that failed.
+
+    Raises
+    ------
+    NothingToLearnFrom
+        If the baseline keeps too few of them.
+    """
     replay = stored.baseline.replay
     if replay is None or len(replay) < _FEWEST_TRIPLETS:
         raise NothingToLearnFrom(
             f"baseline {stored.baseline.name!r} keeps too few golden frames for replay: rebuild it from moving footage"
         )
-    model = champion_model(champion, replay, settings)
-
-    def report(step: TrainingProgress) -> None:
-        progress(min(step.seconds / settings.retrain_seconds, 1.0), f"step {step.step}, {-step.loss:.1f} dB")
-
-    return InterpolatorTrainer().fine_tune(
-        model,
-        drifted=footage.triplets,
-        replay=replay,
-        seconds=settings.retrain_seconds,
-        seed=settings.retrain_seed,
-        progress=report,
-    )
+    return replay
 
 
-def champion_model(champion: ChampionRecord, replay: TripletArray, settings: Settings) -> Interpolator:
+def champion_model(champion: ChampionRecord, replay: Examples, settings: Settings) -> Interpolator:
     """Return the champion's model; the first of a line is fitted to the golden footage here."""
     if champion.model_path is not None:
         return load_model(Path(champion.model_path))
     return initial_champion(replay, seed=settings.retrain_seed)
+
+
+def train(
+    champion: Interpolator,
+    footage: Footage,
+    replay: Examples,
+    settings: Settings,
+    progress: Callable[[float, str], None],
+) -> Interpolator:
+    """Fine-tune a challenger on `footage` with golden replay, leaving out what `evaluate` scores on.
+
+    `progress` is given the share of the time that is spent, and where the training stands.
+    """
+
+    def report(step: TrainingProgress) -> None:
+        progress(min(step.seconds / settings.retrain_seconds, 1.0), f"step {step.step}, {-step.loss:.1f} dB")
+
+    trainer: Trainer[Interpolator] = InterpolatorTrainer()
+    challenger = trainer.fine_tune(
+        champion,
+        footage.triplets[split_in_blocks(len(footage.triplets)).training],
+        replay[split_in_blocks(len(replay)).training],
+        seconds=settings.retrain_seconds,
+        seed=settings.retrain_seed,
+        progress=report,
+    )
+    return challenger.model
+
+
+def evaluate(champion: Model, challenger: Model, footage: Footage, replay: Examples) -> Scores:
+    """Score champion and challenger on the same examples, which neither was trained on."""
+    drifted = footage.triplets[split_in_blocks(len(footage.triplets)).held_out]
+    golden = replay[split_in_blocks(len(replay)).held_out]
+    return Scores(
+        champion_drifted=score(champion, drifted),
+        challenger_drifted=score(challenger, drifted),
+        champion_golden=score(champion, golden),
+        challenger_golden=score(challenger, golden),
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from common.errors import Backlogged
 from common.settings import Settings
+from common.store.batches import BatchStore
+from common.store.chunks import ChunkStore
 from common.store.client import connect
 from common.store.event_log import EventLog
 from common.store.models import ChampionStore
@@ -15,17 +17,20 @@ _BACKLOG_SHARE = 0.75  # of Redis' own bound: the rest is for finishing what was
 
 
 class Store:
-    """The three parts of what Sentinel keeps in Redis, over one connection pool."""
+    """The parts of what Sentinel keeps in Redis, over one connection pool."""
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.client = connect(url)
         self._backlog_bytes = settings.backlog_mb * _BYTES_PER_MB if settings.backlog_mb is not None else None
-        retention = settings.retention_days * _SECONDS_PER_DAY
+        retention = max(1, int(settings.retention_days * _SECONDS_PER_DAY))
+        self.chunks = ChunkStore(self.client, retention=retention, max_events=settings.max_events)
+        self.batches = BatchStore(
+            self.client, self.chunks, retention=retention, remember=int(settings.remember_days * _SECONDS_PER_DAY)
+        )
         self.streams = StreamStore(
             self.client,
             retention=retention,
-            remember=settings.remember_days * _SECONDS_PER_DAY,
-            data_retention=settings.data_retention_seconds,
+            data_retention=max(1, int(settings.data_retention_seconds)),
             max_events=settings.max_events,
         )
         self.event_log = EventLog(self.client, max_events=settings.max_events)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
@@ -21,6 +22,7 @@ OLDEST_VERSION = (6, 2)  # XAUTOCLAIM and the GET options that the scripts use c
 _RETRIES = 6
 _LONGEST_PAUSE_SECONDS = 2.0
 _SOCKET_TIMEOUT_SECONDS = 10.0
+_PATH = re.compile(r"([^/?#]*)(.*)", re.DOTALL)  # of a URL: what names user and host, and the rest
 
 # Error replies of a Redis that cannot work now, whatever it is asked: memory or disk is full, it is starting, a script
 # runs too long, it is a replica. Inside a script they come as the text of a plain ResponseError.
@@ -47,7 +49,13 @@ def connect(url: str) -> redis.Redis:
             health_check_interval=15,
         )
         version = str(client.info("server")["redis_version"])
-    except (redis.RedisError, ValueError, OSError) as error:
+    except ValueError as error:
+        # What Python says of a URL that it cannot read may quote the password.
+        raise BrokerUnavailable(
+            f"SENTINEL_REDIS_URL ({without_password(url)}) is not the URL of a Redis: write "
+            "redis://user:password@host:port, with %40 for @, %2F for /, %3F for ? and %23 for # in the password"
+        ) from error
+    except (redis.RedisError, OSError) as error:
         raise BrokerUnavailable(
             f"Redis at {without_password(url)} does not answer ({error}): start it, or correct SENTINEL_REDIS_URL"
         ) from error
@@ -72,9 +80,20 @@ def _require_admission(url: str) -> None:
 
 
 def without_password(url: str) -> str:
-    """Return `url` fit to be shown."""
+    """Return `url` fit to be shown: scheme, host, port and database or path, and nothing that may be secret.
+
+    Examples
+    --------
+    >>> without_password("redis://camera:secret@10.0.0.1:6379/0")
+    'redis://10.0.0.1:6379/0'
+    >>> without_password("redis://10.0.0.1?password=secret")
+    'redis://10.0.0.1'
+    """
     scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+    login, path = _PATH.match(rest).groups()  # type: ignore[union-attr]  # it matches everything
+    if not separator or "@" in path:
+        return f"{scheme if separator else 'redis'}://…"  # a password with / ? or # in it: who can say where it ends
+    return f"{scheme}://{login.rpartition('@')[2]}{path.partition('?')[0].partition('#')[0]}"
 
 
 def load_script(client: redis.Redis, name: str) -> Script:

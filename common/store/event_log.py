@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import traceback
 from collections.abc import Iterator, Mapping
 
 import redis
-from pydantic import ValidationError
 
 from common.contracts.dead_letters import DeadLetter, DeadLetterKind
-from common.contracts.events import Event, EventType
-from common.contracts.ids import Message, content_id, describe
+from common.contracts.events import Event, read
+from common.contracts.ids import Message, content_id
+from common.contracts.stored import FORMAT
 from common.errors import BadMessage, Refused
 from common.store import keys
+from common.store.chunks import dead_letter_fields
 from common.store.client import fields_of, load_script, text
-from common.store.streams import dead_letter_fields
 
 log = logging.getLogger(__name__)
 
@@ -30,20 +31,18 @@ class EventLog:
         self.client = client
         self._max_events = max_events
         self._bury = load_script(client, "bury")
+        self._trim = load_script(client, "trim_events")
 
     def announce(self, event: Event) -> None:
-        self.client.xadd(keys.EVENTS, event_fields(event), maxlen=self._max_events, approximate=True)  # type: ignore[arg-type]
+        self.client.xadd(keys.EVENTS, event.to_fields(), maxlen=self._max_events, approximate=True)  # type: ignore[arg-type]
 
     def events(self, *, after: str = "-", limit: int | None = None, newest_first: bool = False) -> Iterator[Event]:
-        """Yield events, oldest first from `after` on (exclusive), or newest first.
-
-        An entry that is no event is left out, with a line in the log.
-        """
+        """Yield events, oldest first from `after` on (exclusive), or newest first; what is no event is skipped."""
         for entry_id, fields in self._entries(keys.EVENTS, after=after, newest_first=newest_first, limit=limit):
             try:
                 yield read_event(entry_id, fields)
             except BadMessage as error:
-                log.warning("%s: it is left out", error)
+                log.warning("skipped: %s", error)
 
     def bury(self, letter: DeadLetter) -> bool:
         """Write `letter` unless the same trouble with the same content is there already."""
@@ -51,9 +50,13 @@ class EventLog:
         return bool(self._bury(keys=[keys.DEAD, keys.DEAD_IDS], args=[letter.id, self._max_events, *fields]))
 
     def dead_letters(self) -> Iterator[DeadLetter]:
-        """Yield the dead letters, oldest first."""
+        """Yield the dead letters, oldest first; one that cannot be read is of kind STATE and says so."""
         for entry_id, fields in self._entries(keys.DEAD, after="-", newest_first=False, limit=None):
             yield read_dead_letter(entry_id, fields)
+
+    def dead_letter_count(self) -> int:
+        """Return how many dead letters there are."""
+        return int(self.client.xlen(keys.DEAD))
 
     def drop(self, letter: DeadLetter) -> None:
         """Forget `letter`; the same trouble may be reported again."""
@@ -62,10 +65,20 @@ class EventLog:
         pipe.hdel(keys.DEAD_IDS, letter.id)
         pipe.execute()
 
-    def trim(self, seconds: float) -> None:
-        """Forget events older than `seconds`. Dead letters stay until somebody drops them."""
-        oldest = int((time.time() - seconds) * 1000)
-        self.client.xtrim(keys.EVENTS, minid=f"{max(0, oldest)}-0", approximate=False)
+    def trim(self, seconds: float, latest: Mapping[str, float]) -> int:
+        """Forget events older than `seconds`; return how many. Dead letters stay until somebody drops them.
+
+        Parameters
+        ----------
+        latest : stream -> its latest capture time, seconds since the epoch: verdicts on the stream age by it, all
+            other events by the wall clock
+        """
+        at, forgotten = "-", 0
+        clocks = json.dumps(dict(latest))
+        while at:
+            end, count = self._trim(keys=[keys.EVENTS], args=[at, _PAGE, time.time(), seconds, clocks])
+            at, forgotten = text(end), forgotten + int(count)
+        return forgotten
 
     def forget_trimmed(self) -> None:
         """Forget the ids of dead letters that are no longer kept, because there were too many after them."""
@@ -100,57 +113,36 @@ class EventLog:
             edge = f"({at}"
 
 
-def _position(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, number = entry_id.partition("-")
-    return int(milliseconds), int(number or 0)
-
-
-def event_of(kind: EventType, *, model: str, message: Message, stream: str = "", key: str | None = None) -> Event:
-    """Make an event about `message`. `key` makes the id a function of the content, so that a repeat is recognised."""
-    now = time.time()
-    return Event(
-        id=content_id(kind, key if key is not None else now, stream, model),
-        type=kind,
-        time=now,
-        stream=stream,
-        model=model,
-        data=message.to_json(),
-    )
-
-
-def event_fields(event: Event) -> dict[str, str]:
-    """Return `event` as the flat fields of a Stream entry."""
-    row = event.model_dump(mode="json", exclude={"entry_id"})
-    return {name: str(value) for name, value in row.items()}
+def read_event(entry_id: str, fields: Mapping[bytes, bytes]) -> Event:
+    """Return the event that an entry of `sentinel:events` holds; raise `BadMessage` if somebody else wrote it."""
+    try:
+        return read(entry_id, {name.decode(): value.decode() for name, value in fields.items()})
+    except UnicodeDecodeError as error:
+        raise BadMessage(f"entry {entry_id} of {keys.EVENTS} is not an event: {error}") from error
 
 
 def read_dead_letter(entry_id: str, fields: Mapping[bytes, bytes]) -> DeadLetter:
-    """Parse an entry of `sentinel:dead`; one that is no dead letter becomes one that says so and can be dropped."""
+    """Return the dead letter that an entry of `sentinel:dead` holds, or one that says that it cannot be read."""
     try:
-        values: dict[str, object] = {text(name): text(value) for name, value in fields.items()}
-        return DeadLetter.model_validate({**values, "entry_id": entry_id})
-    except (ValidationError, UnicodeDecodeError) as error:
-        reason = describe(error) if isinstance(error, ValidationError) else str(error)
+        values: dict[str, object] = {name.decode(): value.decode() for name, value in fields.items()}
+        stored = int(str(values.pop("format", 1)))
+        return DeadLetter.from_json(json.dumps({**values, "format": max(stored, FORMAT), "entry_id": entry_id}))
+    except (BadMessage, ValueError) as error:
         return DeadLetter(
-            id=content_id("unreadable", entry_id),
-            kind=DeadLetterKind.EVENT,
+            id=content_id(entry_id),
+            kind=DeadLetterKind.STATE,
             stream="",
             subject=f"entry {entry_id} of {keys.DEAD}",
-            reason=f"not a dead letter that this version can read ({reason}): drop it, or see it with redis-cli",
-            original="",
+            reason=f"this dead letter cannot be read: {error}",
+            original="{}",
             time=_position(entry_id)[0] / 1000,
             entry_id=entry_id,
         )
 
 
-def read_event(entry_id: str, fields: Mapping[bytes, bytes]) -> Event:
-    """Parse an entry of `sentinel:events`; raise `BadMessage` if somebody else wrote it."""
-    try:
-        values: dict[str, object] = {text(name): text(value) for name, value in fields.items()}
-        return Event.model_validate({**values, "entry_id": entry_id})
-    except (ValidationError, UnicodeDecodeError) as error:
-        reason = describe(error) if isinstance(error, ValidationError) else str(error)
-        raise BadMessage(f"entry {entry_id} of {keys.EVENTS} is not an event: {reason}") from error
+def _position(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), int(number or 0)
 
 
 def dead_letter(

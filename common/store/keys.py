@@ -18,6 +18,10 @@ STREAMS = "sentinel:streams"
 """Sorted set: stream name -> time of its last accepted batch."""
 DUE = "sentinel:retrain:due"
 """Sorted set: model -> when its next retraining may start."""
+CALLED = "sentinel:retrain:called"
+"""Hash: model -> when the trigger last asked for its retraining; gone once a worker has begun it."""
+HELD = "sentinel:retrain:held"
+"""Hash: model -> `contracts.Hold`, while a person keeps it from being retrained."""
 STREAM_PREFIX = "sentinel:{%s}:"
 MODEL_PREFIX = "sentinel:model:{%s}:"
 
@@ -26,11 +30,14 @@ def stream_key(stream: str, *parts: str) -> str:
     """Key of one stream.
 
     Parts: `counter`, `pending`, `sent`, `cost`, `window`, `frames`, `batch:ID`, `chunk:ID`, `data:ID`,
-    `evidence:ID`, `folder:ID`.
+    `evidence:ID`, `folder:ID`, `handed-in`.
     """
     return (STREAM_PREFIX % stream) + ":".join(parts)
 
 
 def model_key(model: str, part: str) -> str:
-    """Key of one model. Parts: `champion`, `history`, `fails`, `lease`, `rejections`."""
+    """Key of one model.
+
+    Parts: `champion`, `history`, `fails`, `order`, `run:ID`, `lease`, `rejections`, `attempts`.
+    """
     return (MODEL_PREFIX % model) + part

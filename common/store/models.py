@@ -1,35 +1,42 @@
-"""Who is champion, who was, and which FAILs wait for a retraining."""
+"""Who is champion, who was, which FAILs wait for a retraining, and who may retrain."""
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event as Flag
 from threading import Thread
 from typing import Literal
 
 import redis
+from redis.exceptions import LockNotOwnedError
+from redis.lock import Lock
 
 from common.contracts.events import Event
 from common.contracts.ids import content_id
-from common.contracts.models import ChampionRecord
+from common.contracts.models import ChampionRecord, Hold
 from common.contracts.verdicts import Verdict
 from common.store import keys
 from common.store.client import load_script, text
-from common.store.event_log import event_fields
 
 _LEASE_SECONDS = 20.0
 _RENEW_SECONDS = 5.0  # three renewals may fail before somebody else may take over
 _LONGEST_COOLDOWN_SECONDS = 86_400.0
-_MOST_WAITING_FAILS = 2_000  # a model's waiting list is bounded; later FAILs of the same burst add nothing new
+_MOST_WAITING_FAILS = 2_000  # of one model; more of one burst would add nothing new
 
 Outcome = Literal["promoted", "rejected", "stale"]
 
 
 class ChampionStore:
-    """Champions, their history, and the retrainings that are asked for."""
+    """Champions, their history, and the retrainings that are asked for.
+
+    Parameters
+    ----------
+    client : Redis
+    cooldown : seconds from the first FAIL of a burst to the retraining
+    max_events : bound of `sentinel:events`, on which promotions are announced
+    """
 
     def __init__(self, client: redis.Redis, *, cooldown: float, max_events: int) -> None:
         self.client = client
@@ -39,14 +46,15 @@ class ChampionStore:
         self._note = load_script(client, "note_fail")
         self._take = load_script(client, "take_due")
         self._settle = load_script(client, "settle_fails")
-        self._lease = load_script(client, "release_lease")
+
+    # --- champions
 
     def champion(self, model: str) -> ChampionRecord | None:
         data = self.client.get(keys.model_key(model, "champion"))
         return ChampionRecord.from_json(data) if data else None
 
     def history(self, model: str) -> list[ChampionRecord]:
-        """Return every version there ever was, oldest first."""
+        """Return every version there ever was, oldest first; the last one is the champion."""
         return [ChampionRecord.from_json(row) for row in self.client.lrange(keys.model_key(model, "history"), 0, -1)]
 
     def models(self) -> list[str]:
@@ -54,22 +62,47 @@ class ChampionStore:
         found = self.client.scan_iter(match=keys.model_key("*", "champion"), count=500)
         return sorted(text(key)[len(prefix) : -len(suffix)] for key in found)
 
-    def promote(self, record: ChampionRecord, *, over: int, announce: Event | None) -> bool:
-        """Make `record` the champion if version `over` still is (0: none is); False if it was beaten to it."""
-        fields = [item for pair in event_fields(announce).items() for item in pair] if announce else []
+    def promote(self, record: ChampionRecord, *, over: int, announce: Event | None, hold: Hold | None = None) -> bool:
+        """Make `record` the champion if version `over` still is.
+
+        Parameters
+        ----------
+        record : the new champion
+        over : version that it was compared with; 0: there is none
+        announce : the event that tells of it, written in the same step
+        hold : set where a person chose the record, written in the same step
+
+        Returns
+        -------
+        Whether it became champion; if not, another promotion came first.
+        """
+        fields = [item for pair in announce.to_fields().items() for item in pair] if announce else []
+        model = record.model
         return bool(
             self._promote(
-                keys=[keys.model_key(record.model, "champion"), keys.model_key(record.model, "history"), keys.EVENTS],
-                args=[over, record.to_json(), self._max_events, int(announce is not None), *fields],
+                keys=[keys.model_key(model, "champion"), keys.model_key(model, "history"), keys.EVENTS, keys.HELD],
+                args=[over, record.to_json(), model, hold.to_json() if hold else "", self._max_events, *fields],
             )
         )
+
+    # --- holds
+
+    def held(self, model: str) -> Hold | None:
+        """Return what keeps `model` from being retrained, or None."""
+        data = self.client.hget(keys.HELD, model)
+        return Hold.from_json(data) if data else None
+
+    def release(self, model: str) -> bool:
+        """Let FAILs retrain `model` again; False if it was not held."""
+        return bool(self.client.hdel(keys.HELD, model))
 
     # --- FAILs that wait
 
     def note_fail(self, model: str, event_id: str, verdict: Verdict) -> bool:
         """Let a FAIL wait for the model's next retraining; False if it waits already.
 
-        One that is not confirmed waits aside, with the others of its run, until one of them is.
+        One that is not confirmed waits aside, with the others of its run, until one of them is. Of more than
+        `_MOST_WAITING_FAILS` the latest wait.
         """
         args: list[str | float] = [model, event_id, verdict.to_json(), time.time(), self._cooldown]
         args += [_LONGEST_COOLDOWN_SECONDS, _MOST_WAITING_FAILS, int(verdict.confirmed)]
@@ -78,11 +111,22 @@ class ChampionStore:
         return bool(self._note(keys=[*self._fail_keys(model), run], args=args))
 
     def take_due(self, *, again_after: float) -> list[str]:
-        """Return the models whose cool-down is over; each again after `again_after` seconds unless settled."""
-        return [text(model) for model in self._take(keys=[keys.DUE], args=[time.time(), again_after])]
+        """Return the models whose cool-down is over and that are not held, each marked as called.
+
+        A model is returned again after `again_after` seconds unless its FAILs are settled by then.
+        """
+        due_keys = [keys.DUE, keys.CALLED, keys.HELD]
+        return [text(model) for model in self._take(keys=due_keys, args=[time.time(), again_after])]
+
+    def accept_call(self, model: str) -> bool:
+        """Return whether `take_due` has called `model` since a worker last accepted; call it holding the lease.
+
+        A task proves nothing, for anybody may send one. The mark of a call can be used once.
+        """
+        return bool(self.client.hdel(keys.CALLED, model))
 
     def due_at(self, model: str) -> float | None:
-        """When the model's next retraining may start, in seconds since the epoch."""
+        """Return when the model's next retraining may start, in seconds since the epoch."""
         score: float | None = self.client.zscore(keys.DUE, model)
         return score
 
@@ -91,10 +135,15 @@ class ChampionStore:
         rows = self.client.hgetall(keys.model_key(model, "fails"))
         return {text(event_id): Verdict.from_json(data) for event_id, data in rows.items()}
 
+    def waiting_count(self, model: str) -> int:
+        """Return how many FAILs wait."""
+        return int(self.client.hlen(keys.model_key(model, "fails")))
+
     def settle(self, model: str, event_ids: Sequence[str], outcome: Outcome) -> int:
         """Strike FAILs off the waiting list; return how many still wait."""
         args: list[str | float] = [model, time.time(), self._cooldown, outcome, _LONGEST_COOLDOWN_SECONDS, *event_ids]
-        return int(self._settle(keys=[*self._fail_keys(model), keys.model_key(model, "attempts")], args=args))
+        settle_keys = [*self._fail_keys(model), keys.model_key(model, "attempts"), keys.CALLED]
+        return int(self._settle(keys=settle_keys, args=args))
 
     def begin(self, model: str) -> int:
         """Count that a retraining begins; return how many have since one last came to an end."""
@@ -104,28 +153,44 @@ class ChampionStore:
         return int(pipe.execute()[0])
 
     def _fail_keys(self, model: str) -> list[str]:
-        return [keys.model_key(model, "fails"), keys.DUE, keys.model_key(model, "rejections")]
+        parts = [keys.model_key(model, part) for part in ("fails", "rejections", "order")]
+        return [parts[0], keys.DUE, *parts[1:]]
+
+    # --- one retraining per model
 
     @contextmanager
     def lease(self, model: str) -> Iterator[bool]:
-        """Hold the right to retrain `model`, renewed while the block runs; yields False if another holds it."""
-        key, token = keys.model_key(model, "lease"), secrets.token_hex(16)
-        if not self.client.set(key, token, nx=True, px=int(_LEASE_SECONDS * 1000)):
+        """Hold the right to retrain `model`, renewed while the block runs; yields False if another holds it.
+
+        The holder's process may be killed: the lease then runs out after `_LEASE_SECONDS`.
+        """
+        # The renewal runs in a thread of its own, so the token must not be local to this one.
+        lock = self.client.lock(self._lease_key(model), timeout=_LEASE_SECONDS, blocking=False, thread_local=False)
+        if not lock.acquire():
             yield False
             return
         done = Flag()
-        renewal = Thread(target=self._renew, args=(key, token, done), name=f"lease-{model}", daemon=True)
+        renewal = Thread(target=_renew, args=(lock, done), name=f"lease-{model}", daemon=True)
         renewal.start()
         try:
             yield True
         finally:
             done.set()
             renewal.join()
-            self._lease(keys=[key], args=[token, 0])
+            with suppress(LockNotOwnedError):  # it ran out while Redis was away, and may be another's by now
+                lock.release()
 
-    def _renew(self, key: str, token: str, done: Flag) -> None:
-        while not done.wait(_RENEW_SECONDS):
-            try:
-                self._lease(keys=[key], args=[token, int(_LEASE_SECONDS * 1000)])
-            except redis.RedisError:
-                continue  # the next renewal may get through; promotion is a compare-and-set in any case
+    def is_leased(self, model: str) -> bool:
+        """Return whether a retraining of `model` runs."""
+        return bool(self.client.exists(self._lease_key(model)))
+
+    def _lease_key(self, model: str) -> str:
+        return keys.model_key(model, "lease")
+
+
+def _renew(lock: Lock, done: Flag) -> None:
+    while not done.wait(_RENEW_SECONDS):
+        try:
+            lock.reacquire()
+        except redis.RedisError:
+            continue  # the next renewal may get through; promotion is a compare-and-set in any case

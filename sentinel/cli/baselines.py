@@ -1,8 +1,7 @@
-"""`sentinel baseline build | list | show`."""
+"""`sentinel baseline build | list | show`: the references that streams are judged by."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +9,12 @@ import typer
 
 from common.errors import BadBaseline, SentinelError
 from common.settings import get_settings
-from sentinel.cli.console import err, frame_progress, out, print_json, print_messages, table
+from sentinel.cli.console import JsonOption, columns, err, frame_progress, out, print_json, print_messages
+from sentinel.cli.streams import clock
 
 app = typer.Typer(help="Make and look at golden baselines.", no_args_is_help=True)
 
-_LONGEST_LIST = 12  # items shown in a table
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+_LONGEST_LIST = 12  # items shown on a line
 
 
 @app.command()
@@ -28,15 +27,15 @@ def build(
     backbone: Annotated[str, typer.Option(help="Embedding model [SENTINEL_BACKBONE].")] = "",
     weights: Annotated[str, typer.Option(help="imagenet, a file, or random:SEED [SENTINEL_WEIGHTS].")] = "",
     precision: Annotated[str, typer.Option(help="f32, bf16 or int8 [SENTINEL_PRECISION].")] = "",
-    replace: Annotated[bool, typer.Option("--replace", help="Take the place of a baseline of the same name.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a baseline of the same name.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Learn from golden footage what a stream looks like when all is well."""
     from common.backbones import load_backbone
     from common.baselines.build import build_baseline, check_name
     from common.extraction import Extractor
+    from common.sources.find import find_sources
     from common.sources.local import Limits
-    from sentinel.check import find_sources
 
     check_name(name)
     target = (out_dir or get_settings().baselines_dir) / name
@@ -47,14 +46,14 @@ def build(
     settings = get_settings().model_copy(update=chosen)
     paths = [path for source in sources for path in find_sources(source)]
     err.print(f"backbone {settings.backbone}, weights {settings.weights}")
-    extractor = Extractor(load_backbone(settings), Limits.from_settings(settings))
+    extractor = Extractor(load_backbone(settings, None), Limits.from_settings(settings))
     with frame_progress() as progress:
         stored = build_baseline(paths, name, target, extractor, settings, progress)
     manifest = stored.baseline.to_manifest()
     if as_json:
         print_json(manifest.model_dump_json())
         return
-    out.print(f"baseline [bold]{name}[/] in {stored.folder}")
+    out.styled("baseline ", (name, "bold"), f" in {stored.folder}")
     show_manifest(manifest.model_dump(mode="json"), stored.id)
 
 
@@ -64,14 +63,13 @@ def list_(as_json: JsonOption = False) -> None:
     from common.baselines.storage import list_baselines, read_manifest
 
     folder = get_settings().baselines_dir
-    files, damaged = [], list[str]()
+    files, damaged = [], 0
     for path in list_baselines(folder):
         try:
             files.append(read_manifest(path))
         except SentinelError as error:
-            damaged.append(f"[red]{path.name} cannot be used[/]: {error}")
-    for line in damaged:
-        err.print(line)
+            damaged += 1
+            err.styled((f"{path.name} cannot be used", "red"), f": {error}")
     if as_json:
         print_messages([file.manifest for file in files])
         return
@@ -81,7 +79,8 @@ def list_(as_json: JsonOption = False) -> None:
     rows = [
         [f.manifest.name, f.digest[:12], f.manifest.feature_spec.backbone, str(f.manifest.rule.frames)] for f in files
     ]
-    table(f"Baselines in {folder}", ["name", "id", "backbone", "window, frames"], rows)
+    if rows:
+        columns(["name", "id", "backbone", "window, frames"], rows)
 
 
 @app.command()
@@ -98,10 +97,11 @@ def show(name: str, as_json: JsonOption = False) -> None:
 
 
 def show_manifest(fields: dict[str, object], digest: str) -> None:
+    """Print what a manifest says, a line for each value."""
     rows = [["id", digest]]
     for name, value in fields.items():
         if name == "created_at" and isinstance(value, float):
-            rows.append([name, f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M} UTC"])
+            rows.append([name, clock(value)])
             continue
         if isinstance(value, dict):
             rows += [[f"{name}.{key}", _text(item)] for key, item in value.items()]
@@ -110,7 +110,7 @@ def show_manifest(fields: dict[str, object], digest: str) -> None:
                 rows += [[f"{name}[{position}].{key}", _text(item)] for key, item in row.items()]
         else:
             rows.append([name, _text(value)])
-    table("How it was made", ["what", "value"], rows)
+    columns(["what", "value"], rows)
 
 
 def _text(value: object) -> str:

@@ -1,301 +1,175 @@
-"""`sentinel status | events | dead | champions`: looking at a running system, and correcting it."""
+"""`sentinel status` and `sentinel events`: how a running system does."""
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import Annotated
 
 import typer
-from pydantic import Field
 
-from common.contracts.batches import Chunk, SourceRequest, Submission
-from common.contracts.dead_letters import DeadLetter, DeadLetterKind, RawTask
-from common.contracts.events import Event, EventType
-from common.contracts.ids import Message
-from common.contracts.verdicts import Remedy, Status, Verdict
-from common.errors import BadMessage, NotPromoted, SentinelError
+from common.contracts.events import (
+    BatchCompleted,
+    ChallengerRejected,
+    ChampionPromoted,
+    Event,
+    EventType,
+    RetrainProgressed,
+    RetrainStarted,
+    StreamChecked,
+    WindowFailed,
+    WindowPassed,
+)
+from common.contracts.models import RetrainReport
+from common.contracts.verdicts import Status, Verdict
+from common.queries import ModelStatus, StreamStatus, latest_events, system_status
 from common.settings import get_settings
-from common.store import Store
-from common.store.ingest import RawEntry
-from sentinel.cli.console import EXIT_ERROR, EXIT_USAGE, err, out, print_json, print_messages, table
-from sentinel.stack.local import open_store, redis_url, settings_of_stack
+from sentinel.cli.console import JsonOption, Piece, columns, out, print_json, print_messages
+from sentinel.stack.local import open_store, redis_url
 
-dead_app = typer.Typer(help="Work that was given up: look, retry, drop.", no_args_is_help=True)
-champions_app = typer.Typer(help="Champions and their history.", no_args_is_help=True)
+StreamOption = Annotated[str, typer.Option(help="Only this stream, or those that fit a pattern like 'site/*'.")]
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-_LONGEST_SUMMARY = 200  # characters
-_QUEUES = ("embed", "reduce", "retrain")
+_COLOURS = {Status.FAIL: "bold red", Status.PASS: "green", None: "dim"}
+_PREFIX, _SUFFIX = "io.sentinel.", ".v1"  # around the short name of a type of event
 
 
-class StreamStatus(Message):
-    """Where one stream stands."""
-
-    stream: str
-    status: Status | None = Field(description="of the latest verdict; None before the first window is full")
-    drift_score: float | None
-    cause: str | None
-    remedy: Remedy | None
-    confirmed: bool
-    frames: int = Field(description="position after the latest judged window")
-    pending_chunks: int
-    seconds_since_last_frame: float | None
-
-
-class SystemStatus(Message):
-    """Where everything stands."""
-
-    redis_url: str
-    queues: dict[str, int]
-    dead_letters: int
-    champions: dict[str, int]
-    streams: tuple[StreamStatus, ...]
-
-
-def stream_status(store: Store, stream: str) -> StreamStatus:
-    window = store.streams.window(stream)
-    verdict: Verdict | None = window.verdict
-    return StreamStatus(
-        stream=stream,
-        status=verdict.status if verdict else None,
-        drift_score=verdict.drift_score if verdict else None,
-        cause=verdict.cause if verdict else None,
-        remedy=verdict.remedy if verdict else None,
-        confirmed=verdict.confirmed if verdict else False,
-        frames=verdict.stop if verdict else 0,
-        pending_chunks=store.streams.pending(stream),
-        seconds_since_last_frame=time.time() - window.last_frame_at if window.last_frame_at else None,
-    )
-
-
-def status(as_json: JsonOption = False) -> None:
-    """Show every stream, queue and champion."""
+def status(
+    stream: StreamOption = "",
+    only: Annotated[
+        Status | None, typer.Option("--status", case_sensitive=False, help="Only streams of this status.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show every stream, those that fail first, then queues, models and dead letters."""
     settings = get_settings()
-    store = open_store(settings)
-    report = SystemStatus(
-        redis_url=redis_url(settings),
-        queues={queue: int(store.client.llen(queue)) for queue in _QUEUES},
-        dead_letters=sum(1 for _ in store.event_log.dead_letters()),
-        champions={m: record.version for m in store.champions.models() if (record := store.champions.champion(m))},
-        streams=tuple(stream_status(store, name) for name in store.streams.names()),
-    )
+    report = system_status(open_store(settings), redis_url(settings), stream=stream, status=only)
     if as_json:
         print_json(report.to_json())
         return
-    rows = [
-        [
-            s.stream,
-            s.status or "no window yet",
-            _number(s.drift_score),
-            (s.cause or "") + (f" ({s.remedy})" if s.remedy else ""),
-            "yes" if s.confirmed else "",
-            str(s.pending_chunks),
-            _ago(s.seconds_since_last_frame),
-        ]
-        for s in report.streams
-    ]
-    table("Streams", ["stream", "status", "score", "cause (needs)", "confirmed", "chunks waiting", "last frame"], rows)
+    if report.streams:
+        columns(
+            ["status", "stream", "score", "p", "cause", "needs", "confirmed", "waiting", "last frame"],
+            [_stream_row(row) for row in report.streams],
+            cut=(1,),
+        )
+    else:
+        out.print("no stream fits" if stream or only else "no streams yet")
     out.print("queues: " + ", ".join(f"{queue} {length}" for queue, length in report.queues.items()))
-    out.print("champions: " + (", ".join(f"{m} v{v}" for m, v in report.champions.items()) or "none yet"))
+    for model in report.models:
+        out.print(f"model {model.model}: {_model_text(model)}")
+    if not report.models:
+        out.print("models: none yet")
     if report.dead_letters:
-        out.print(f"[red]{report.dead_letters} dead letters[/]: see `sentinel dead list`")
+        out.styled((f"{report.dead_letters} dead letters", "red"), ": see `sentinel dead list`")
     out.print(f"Redis: {report.redis_url}")
+
+
+def _stream_row(row: StreamStatus) -> list[Piece]:
+    return [
+        (row.status or "no window", _COLOURS[row.status]),
+        row.stream,
+        number(row.drift_score),
+        "" if row.p_value is None else f"{row.p_value:.2g}",
+        row.cause or "",
+        row.remedy or "",
+        "yes" if row.confirmed else "",
+        f"{row.pending_chunks} chunks" if row.pending_chunks else "",
+        _ago(row.seconds_since_last_frame),
+    ]
+
+
+def _model_text(model: ModelStatus) -> str:
+    parts = [f"v{model.version}"]
+    if model.retraining is not None:
+        parts.append(f"retraining now, {_report_text(model.retraining)}")
+    if model.waiting_fails:
+        parts.append(f"FAILs that wait: {model.waiting_fails}")
+    if model.held is not None:
+        parts.append(f"held since {clock(model.held.since)}, see `sentinel champions release`")
+    elif model.due_at is not None and model.retraining is None:
+        left = model.due_at - time.time()
+        parts.append(f"next retraining from {clock(model.due_at)}" + (f" (in {left:.0f} s)" if left > 0 else " (now)"))
+    return ", ".join(parts)
 
 
 def events(
     limit: Annotated[int, typer.Option(min=1, help="How many of the latest events.")] = 20,
-    stream: Annotated[str, typer.Option(help="Only of this stream.")] = "",
+    stream: StreamOption = "",
+    kind: Annotated[
+        str, typer.Option("--type", help="Only events of this type, like verdict.fail, or of a group, like verdict.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Show the latest events, oldest first."""
-    store = open_store(get_settings())
-    found = []
-    for event in store.event_log.events(newest_first=True):
-        if not stream or event.stream == stream:
-            found.append(event)
-        if len(found) == limit:
-            break
-    found.reverse()
+    found = latest_events(open_store(get_settings()), limit, stream=stream, types=_types(kind))
     if as_json:
         print_messages(found)
         return
-    for event in found:
-        line = f"{_clock(event.time)}  {event.type.value:20s} {event.stream or event.model}  {summary(event)}"
-        out.print(line, markup=False)
-
-
-def summary(event: Event) -> str:
-    """Say what an event says, on one line; `--json` has the whole of it."""
-    if event.type in {EventType.VERDICT_PASS, EventType.VERDICT_FAIL}:
-        verdict = Verdict.from_json(event.data)
-        why = f", {verdict.cause}" if verdict.cause else ""
-        sure = ", confirmed" if verdict.confirmed else ""
-        return (
-            f"frames {verdict.start} to {verdict.stop}, score {verdict.drift_score:.2f}, "
-            f"p {verdict.p_value:.2g}{why}{sure}"
-        )
-    fields = json.loads(event.data)
-    shown = [
-        f"{name} {value}" for name, value in fields.items() if isinstance(value, str | int | float) and value != ""
-    ]
-    return ", ".join(shown)[:_LONGEST_SUMMARY]
-
-
-@dead_app.command("list")
-def dead_list(as_json: JsonOption = False) -> None:
-    """List the dead letters."""
-    letters = list(open_store(get_settings()).event_log.dead_letters())
-    if as_json:
-        print_messages(letters)
+    if not found:
+        out.print("no events fit" if stream or kind else "no events yet")
         return
-    if not letters:
-        out.print("no dead letters")
-        return
-    rows = [[letter.id[:8], _clock(letter.time), letter.kind, letter.stream, letter.reason] for letter in letters]
-    table("Dead letters", ["id", "when", "kind", "stream", "reason"], rows)
+    rows = [[clock(e.time), _short(e.type), e.stream or f"model {e.model}", summary(e)] for e in found]
+    columns(["time", "type", "stream", "what"], rows, cut=(2, 3))
 
 
-@dead_app.command("show")
-def dead_show(dead_letter_id: Annotated[str, typer.Argument(help="Id or its beginning.")]) -> None:
-    """Show one dead letter whole, as JSON."""
-    for letter in _chosen(open_store(get_settings()), dead_letter_id, everything=False):
-        print_json(letter.model_dump_json(indent=1))
+def _short(kind: EventType) -> str:
+    return kind.value.removeprefix(_PREFIX).removesuffix(_SUFFIX)
 
 
-@dead_app.command("retry")
-def dead_retry(
-    dead_letter_id: Annotated[str, typer.Argument(help="Id or its beginning; none with --all.")] = "",
-    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
-) -> None:
-    """Try given-up work again; what fails again comes back with its new reason."""
-    from common import broker
-    from common.ingest.accept import Ingestor
-
-    settings = settings_of_stack(get_settings())
-    store = open_store(settings)
-    broker.connect_to(redis_url(settings))
-    ingestor = Ingestor(settings, store)
-    failed = False
-    try:
-        for letter in _chosen(store, dead_letter_id, everything=everything):
-            try:
-                became = retry(letter, store, ingestor)
-            except (SentinelError, OSError) as error:
-                failed = True
-                err.print(f"{letter.id[:8]} {letter.subject}: stays a dead letter: {error}", markup=False)
-                continue
-            # Dropped last, so that nothing is lost in between; what was refused again is the same letter again.
-            if became != Submission.REJECTED.value:
-                store.event_log.drop(letter)
-            out.print(f"{letter.id[:8]} {letter.subject}: {became}", markup=False)
-    finally:
-        ingestor.close()
-    if failed:
-        raise typer.Exit(EXIT_ERROR)
-
-
-def retry(letter: DeadLetter, store: Store, ingestor) -> str:  # type: ignore[no-untyped-def]
-    """Hand the original of `letter` in again by the door that it came through; return what became of it."""
-    from pathlib import Path
-
-    from common import broker
-
-    if letter.kind is DeadLetterKind.CHUNK:
-        result: Submission = ingestor.retry_chunk(Chunk.from_json(letter.original), letter.entry_id)
-        return result.value
-    if letter.kind is DeadLetterKind.EVENT:
-        return RawEntry.from_json(letter.original).send(store.client)
-    if letter.kind is DeadLetterKind.TASK:
-        task = RawTask.from_json(letter.original)
-        # Dropped first: should it fail again at once, the letter about that must not be the one that is dropped.
-        store.event_log.drop(letter)
-        try:
-            return broker.resend(task.name, task.queue, task.args, task.kwargs)
-        except Exception:
-            store.event_log.bury(letter)
-            raise
-    request = SourceRequest.from_json(letter.original)
-    again: Submission = ingestor.submit(request.stream, Path(request.uri))
-    if again is Submission.CHANGED:
-        again = ingestor.accept_one_by_one(request.stream, request.uri)
-    return again.value
-
-
-@dead_app.command("drop")
-def dead_drop(
-    dead_letter_id: Annotated[str, typer.Argument(help="Id or its beginning; none with --all.")] = "",
-    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
-) -> None:
-    """Forget given-up work for good."""
-    store = open_store(get_settings())
-    for letter in _chosen(store, dead_letter_id, everything=everything):
-        store.event_log.drop(letter)
-        out.print(f"dropped {letter.id[:8]} {letter.subject}", markup=False)
-
-
-def _chosen(store: Store, dead_letter_id: str, *, everything: bool) -> list[DeadLetter]:
-    if bool(dead_letter_id) == everything:
-        err.print("name one dead letter by its id (see `sentinel dead list`), or say --all")
-        raise typer.Exit(EXIT_USAGE)
-    found = [letter for letter in store.event_log.dead_letters() if letter.id.startswith(dead_letter_id)]
-    if dead_letter_id and len(found) != 1:
-        raise BadMessage(f"{len(found)} dead letters begin with {dead_letter_id!r}: see `sentinel dead list`")
+def _types(name: str) -> list[EventType]:
+    """Return the types of events that `name` stands for: one, or a group of them; none for an empty name."""
+    if not name:
+        return []
+    found = [kind for kind in EventType if name in (kind.value, _short(kind)) or _short(kind).startswith(f"{name}.")]
+    if not found:
+        known = ", ".join(_short(kind) for kind in EventType)
+        raise typer.BadParameter(f"there is no type of event {name!r}; there are: {known}")
     return found
 
 
-@champions_app.command("list")
-def champions_list(as_json: JsonOption = False) -> None:
-    """List every model's champions, oldest first; the last one reigns."""
-    store = open_store(get_settings())
-    history = [record for model in store.champions.models() for record in store.champions.history(model)]
-    if as_json:
-        print_messages(history)
-        return
-    rows = [
-        [
-            r.model,
-            f"v{r.version}",
-            _clock(r.created_at),
-            _number(r.gain_db),
-            _number(r.loss_db),
-            r.baseline_id[:12],
-            r.reason,
-        ]
-        for r in history
-    ]
-    table("Champions", ["model", "version", "since", "gain, dB", "loss, dB", "baseline", "why"], rows)
+def summary(event: Event) -> str:
+    """Return what an event says, on one line; `--json` has the whole of it."""
+    match event:
+        case WindowPassed() | WindowFailed():
+            return _verdict_text(event.verdict)
+        case BatchCompleted(report=report):
+            lost = f", {report.dead_chunks} chunks given up" if report.dead_chunks else ""
+            return f"{_file_names((report.uri,))}, {report.frames} frames{lost}"
+        case StreamChecked(check=check):
+            age = f"last frame {check.hours_since_last_frame:.1f} hours ago"
+            return f"{check.state}, {age}, {check.pending_chunks} chunks wait"
+        case ChampionPromoted(champion=record):
+            return f"v{record.version}: {record.reason}"
+        case RetrainStarted() | RetrainProgressed() | ChallengerRejected():
+            return _report_text(event.report)
+        case _:
+            return event.message.to_json()
 
 
-@champions_app.command("promote")
-def champions_promote(model: str, version: int) -> None:
-    """Make an earlier version champion again, as a new entry in the history."""
-    out.print(_roll_back(model, version, f"version {version} promoted by hand"))
+def _verdict_text(verdict: Verdict) -> str:
+    why = f", {verdict.cause}" if verdict.cause else ""
+    sure = ", confirmed" if verdict.confirmed else ""
+    figures = f"score {verdict.drift_score:.2f}, p {verdict.p_value:.2g}{why}{sure}"
+    return f"{figures}, frames {verdict.start} to {verdict.stop} of {_file_names(verdict.sources)}"
 
 
-@champions_app.command("rollback")
-def champions_rollback(model: str) -> None:
-    """Go back to the version that the champion replaced, model and baseline together."""
-    store = open_store(get_settings())
-    record = store.champions.champion(model)
-    if record is None or record.parent is None:
-        raise NotPromoted(f"model {model!r} has no earlier version to go back to: see `sentinel champions list`")
-    out.print(_roll_back(model, record.parent, f"rolled back from version {record.version}"))
+def _report_text(report: RetrainReport) -> str:
+    detail = f", {report.detail}" if report.detail else ""
+    return f"{report.stage} {report.progress:.0%}{detail}, for {report.merged_fails} FAILs"
 
 
-def _roll_back(model: str, version: int, reason: str) -> str:
-    from common.models.registry import roll_back
-
-    record = roll_back(open_store(get_settings()), model, version, reason)
-    return f"{model} v{record.version} is champion: {record.reason}"
+def _file_names(uris: tuple[str, ...]) -> str:
+    return ", ".join(PurePath(uri).name or uri for uri in uris)
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Return `value` with two decimals, or nothing where there is none."""
     return "" if value is None else f"{value:.2f}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Return a time since the epoch as date and time of day in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 

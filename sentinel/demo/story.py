@@ -16,15 +16,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.contracts.batches import BatchReport
-from common.contracts.events import Event, EventType
-from common.contracts.models import ChampionRecord, RetrainReport
+from common.contracts.events import (
+    BatchCompleted,
+    ChallengerRejected,
+    ChampionPromoted,
+    Event,
+    RetrainProgressed,
+    RetrainStarted,
+    WindowFailed,
+    WindowPassed,
+)
 from common.contracts.verdicts import Cause, Status, Verdict, worst
 from common.errors import SentinelError
 from common.settings import Settings, get_settings
 from common.store import Store
-from sentinel.cli.console import err, out, table
+from common.store.client import without_password
+from sentinel.cli.console import err, frame_progress
 from sentinel.demo.footage import FAULTS, drop, prepare
+from sentinel.demo.result import DemoResult, Step
 from sentinel.stack.stack import LocalStack, wait_for_workers
 
 STREAM = "dock"
@@ -38,15 +47,6 @@ _RETRAIN_SECONDS = 8.0
 
 class StoryWentOtherwise(SentinelError):
     """A step of the demo did not end as it should."""
-
-
-@dataclass
-class Step:
-    """One line of the closing table."""
-
-    name: str
-    outcome: str
-    seconds: float
 
 
 @dataclass
@@ -76,40 +76,39 @@ class Story:
             time.sleep(0.1)
 
     def complete(self, path: Path) -> bool:
-        return any(
-            event.type is EventType.BATCH_COMPLETE and BatchReport.from_json(event.data).uri == str(path)
-            for event in self.events
-        )
+        return any(isinstance(event, BatchCompleted) and event.report.uri == str(path) for event in self.events)
 
     def verdicts(self, path: Path) -> list[Verdict]:
-        kinds = (EventType.VERDICT_PASS, EventType.VERDICT_FAIL)
-        verdicts = [Verdict.from_json(event.data) for event in self.events if event.type in kinds]
+        verdicts = [event.verdict for event in self.events if isinstance(event, WindowPassed | WindowFailed)]
         return [verdict for verdict in verdicts if verdict.sources == (str(path),)]
 
-    def count(self, kind: EventType) -> int:
-        return sum(event.type is kind for event in self.events)
+    def count(self, kind: type[Event]) -> int:
+        return sum(isinstance(event, kind) for event in self.events)
 
 
-def run_demo(video: Path | None, keep: Path | None) -> int:
-    """Tell the story; return the exit code. `video` is the user's footage, `keep` a folder to leave everything in."""
+def run_demo(video: Path | None, keep: Path | None) -> DemoResult:
+    """Tell the story, with progress on standard error.
+
+    Parameters
+    ----------
+    video : the user's footage; None: the virtual camera's
+    keep : folder in which everything is kept; None: nothing is kept, unless the story goes otherwise
+    """
     folder = _fresh_folder(keep)
     steps: list[Step] = []
     began = time.monotonic()
+    as_told = True
     try:
         with _environment(folder) as settings:
             _tell(settings, folder, video, steps)
     except SentinelError as error:
-        steps.append(Step("the story went otherwise", f"[red]{type(error).__name__}: {error}[/]", 0.0))
-        _closing(steps, time.monotonic() - began)
-        out.print(f"everything is in {folder}, the processes' logs in {folder / 'state' / 'logs'}")
-        return 1
-    _closing(steps, time.monotonic() - began)
-    if keep is None:
+        as_told = False
+        steps.append(Step(name="the story went otherwise", outcome=f"{type(error).__name__}: {error}", seconds=0.0))
+    seconds = time.monotonic() - began
+    if as_told and keep is None:
         shutil.rmtree(folder, ignore_errors=True)
-    else:
-        out.print(f"footage, baseline, champion and logs are in {folder}")
-    out.print("next: `sentinel baseline build YOUR_FOOTAGE --name NAME`, then `SENTINEL_BASELINE=NAME sentinel up`")
-    return 0
+    kept = keep is not None or not as_told
+    return DemoResult(as_told=as_told, steps=tuple(steps), seconds=seconds, folder=str(folder) if kept else None)
 
 
 def _tell(settings: Settings, folder: Path, video: Path | None, steps: list[Step]) -> None:
@@ -128,7 +127,7 @@ def _tell(settings: Settings, folder: Path, video: Path | None, steps: list[Step
             done(_await_champion(story))
         with _step(steps, "same footage again") as done:
             done(_expect(story, settings, footage.again, Status.PASS))
-        if (number := story.count(EventType.RETRAIN_STARTED)) != 1:
+        if (number := story.count(RetrainStarted)) != 1:
             raise StoryWentOtherwise(f"there were {number} retrainings, and one was due")
 
 
@@ -137,9 +136,8 @@ def _build(golden: Path, settings: Settings) -> str:
     from common.baselines.build import build_baseline
     from common.extraction import Extractor
     from common.sources.local import Limits
-    from sentinel.cli.console import frame_progress
 
-    extractor = Extractor(load_backbone(settings), Limits.from_settings(settings))
+    extractor = Extractor(load_backbone(settings, None), Limits.from_settings(settings))
     with frame_progress() as progress:
         stored = build_baseline([golden], MODEL, settings.baselines_dir / MODEL, extractor, settings, progress)
     return f"{stored.baseline.name}, id {stored.id[:12]}, weights {settings.weights}"
@@ -152,22 +150,22 @@ def _expect(story: Story, settings: Settings, clips: Sequence[Path], wanted: Sta
         f"a verdict on {', '.join(path.name for path in dropped)}",
         lambda: all(story.complete(path) for path in dropped),
     )
-    told = []
+    outcomes = []
     for path in dropped:
         verdicts = story.verdicts(path)
         if not verdicts:
             raise StoryWentOtherwise(f"{path.name} was too short for a verdict")
-        speaker = worst(verdicts)
-        line = f"{path.stem}: {speaker.status}, score {speaker.drift_score:.2f}, p {speaker.p_value:.2g}"
-        line += f", cause {speaker.cause}" if speaker.cause else ""
-        told.append(line)
+        decisive = worst(verdicts)
+        line = f"{path.stem}: {decisive.status}, score {decisive.drift_score:.2f}, p {decisive.p_value:.2g}"
+        line += f", cause {decisive.cause}" if decisive.cause else ""
+        outcomes.append(line)
         err.print(f"    {line}")
-        if speaker.status is not wanted:
+        if decisive.status is not wanted:
             raise StoryWentOtherwise(f"{path.name} should be {wanted}: {line}")
         expected = _expected_cause(path)
-        if wanted is Status.FAIL and speaker.cause is not expected:
-            raise StoryWentOtherwise(f"{path.name} failed for {speaker.cause}, and the fault in it is {expected}")
-    return "; ".join(told)
+        if wanted is Status.FAIL and decisive.cause is not expected:
+            raise StoryWentOtherwise(f"{path.name} failed for {decisive.cause}, and the fault in it is {expected}")
+    return "; ".join(outcomes)
 
 
 def _expected_cause(path: Path) -> Cause | None:
@@ -176,40 +174,40 @@ def _expected_cause(path: Path) -> Cause | None:
 
 def _await_champion(story: Story) -> str:
     def show(event: Event) -> None:
-        if event.type in {EventType.RETRAIN_STARTED, EventType.RETRAIN_PROGRESS}:
-            report = RetrainReport.from_json(event.data)
+        if isinstance(event, RetrainStarted | RetrainProgressed):
+            report = event.report
             err.print(f"    {report.stage}: {report.progress:.0%} {report.detail} ({report.merged_fails} FAILs merged)")
-        if event.type is EventType.CHALLENGER_REJECTED:
-            raise StoryWentOtherwise(f"the challenger was rejected: {RetrainReport.from_json(event.data).detail}")
+        if isinstance(event, ChallengerRejected):
+            raise StoryWentOtherwise(f"the challenger was rejected: {event.report.detail}")
 
     for event in story.events:
         show(event)
-    story.wait_for("a new champion", lambda: story.count(EventType.CHAMPION_PROMOTED) > 0, show)
-    record = next(
-        ChampionRecord.from_json(event.data) for event in story.events if event.type is EventType.CHAMPION_PROMOTED
-    )
+    story.wait_for("a new champion", lambda: story.count(ChampionPromoted) > 0, show)
+    record = next(event.champion for event in story.events if isinstance(event, ChampionPromoted))
     return f"champion v{record.version}: {record.reason}"
 
 
-# --- the stage ------------------------------------------------------------------------------------
+# --- what the story needs ------------------------------------------------------------------------------------
 
 
 @contextmanager
 def _step(steps: list[Step], name: str) -> Iterator[Callable[[str], None]]:
     """Announce a step, time it, and put its outcome on the closing table."""
-    out.print(f"[bold cyan]{len(steps) + 1}. {name}[/] ...")
+    err.styled((f"{len(steps) + 1}. {name}", "bold cyan"), " ...")
     began = time.monotonic()
-    said: list[str] = []
-    yield said.append
+    outcomes: list[str] = []
+    yield outcomes.append
     seconds = time.monotonic() - began
-    outcome = said[-1] if said else ""
-    steps.append(Step(name, outcome, seconds))
-    out.print(f"   {outcome} [dim]({seconds:.1f} s)[/]")
+    outcome = outcomes[-1] if outcomes else ""
+    steps.append(Step(name=name, outcome=outcome, seconds=seconds))
+    err.styled(f"   {outcome} ", (f"({seconds:.1f} s)", "dim"))
 
 
 @contextmanager
 def _environment(folder: Path) -> Iterator[Settings]:
     """Settings of the demo's own, in the environment, because the stack's processes read them there."""
+    config = folder / "sentinel.toml"
+    config.touch()  # an empty one: whatever the working directory has is for other streams
     own = {
         "SENTINEL_STATE_DIR": str(folder / "state"),
         "SENTINEL_WATCH_DIR": str(folder / "incoming"),
@@ -219,7 +217,7 @@ def _environment(folder: Path) -> Iterator[Settings]:
         "SENTINEL_SETTLE_SECONDS": "1.0",
         "SENTINEL_COOLDOWN_SECONDS": str(_COOLDOWN_SECONDS),
         "SENTINEL_RETRAIN_SECONDS": str(_RETRAIN_SECONDS),
-        "SENTINEL_STREAM_BASELINES": "{}",
+        "SENTINEL_CONFIG": str(config),
     }
     before = dict(os.environ)
     os.environ.pop("SENTINEL_REDIS_URL", None)  # the demo never touches a Redis that others use
@@ -239,11 +237,11 @@ def _choose_weights() -> str:
     from common.backbones import imagenet_available
 
     if imagenet_available(_IMAGENET_PATIENCE_SECONDS):
-        out.print("weights: [bold]imagenet[/]")
+        err.print("weights: imagenet")
         return "imagenet"
-    out.print(
-        f"weights: [bold]{_SEEDED_WEIGHTS}[/], because ImageNet weights cannot be had here within a few seconds. "
-        "The camera-quality sensors do not need them; the embedding view is weaker."
+    err.print(
+        f"weights: {_SEEDED_WEIGHTS}, because ImageNet weights are unavailable here within a few seconds. "
+        "The camera-quality sensors do not need them; the embedding group is weaker."
     )
     return _SEEDED_WEIGHTS
 
@@ -255,14 +253,14 @@ def _stack(settings: Settings, steps: list[Step]) -> Iterator[Store]:
     try:
         with _step(steps, "start the stack") as done:
             info = stack.start()
-            tending = threading.Thread(target=stack.run, args=(stop,), daemon=True)
-            tending.start()
+            supervision = threading.Thread(target=stack.run, args=(stop,), daemon=True)
+            supervision.start()
             if missing := wait_for_workers(info.redis_url, {"embed", "reduce", "retrain"}, _STEP_SECONDS):
                 raise StoryWentOtherwise(f"workers that did not start: {', '.join(sorted(missing))}")
-            done(f"Redis {info.redis_url}, {len(stack.pids())} processes, Flower {info.flower_url}")
+            done(f"Redis {without_password(info.redis_url)}, {len(stack.pids())} processes, Flower {info.flower_url}")
         yield Store(info.redis_url, settings)
         stop.set()
-        tending.join()
+        supervision.join()
     finally:
         stop.set()
         with _step(steps, "stop the stack") as done:
@@ -276,9 +274,3 @@ def _fresh_folder(keep: Path | None) -> Path:
     keep = keep.resolve()
     keep.mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=keep))
-
-
-def _closing(steps: list[Step], seconds: float) -> None:
-    rows = [[str(i), step.name, step.outcome, f"{step.seconds:.1f}"] for i, step in enumerate(steps, 1)]
-    table("The story", ["", "step", "outcome", "s"], rows)
-    out.print(f"{seconds:.0f} s in all")

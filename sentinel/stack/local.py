@@ -32,7 +32,7 @@ def settings_of_stack(settings: Settings) -> Settings:
     theirs: dict[str, object] = {
         "redis_url": info.redis_url,
         "baseline": info.baseline,
-        "stream_baselines": info.stream_baselines,
+        "config": Path(info.config) if info.config else None,
         "watch_dir": Path(info.watch_dir),
         "baselines_dir": Path(info.baselines_dir or settings.baselines_dir),
         "allowed_roots": tuple(Path(root) for root in info.allowed_roots),

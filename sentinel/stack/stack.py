@@ -16,11 +16,11 @@ import psutil
 import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
-from pydantic import Field
 
 from common.contracts.ids import Message
 from common.errors import SentinelError, SettingsError
 from common.settings import Settings
+from common.stream_config import config_path
 from sentinel.stack.redis_server import RedisServer, free_port
 from sentinel.stack.supervisor import ProcessSpec, Supervisor
 
@@ -37,7 +37,7 @@ class StackInfo(Message):
     flower_url: str
     watch_dir: str
     baseline: str | None = None
-    stream_baselines: dict[str, str] = Field(default_factory=dict)
+    config: str | None = None
     baselines_dir: str = ""
     allowed_roots: tuple[str, ...] = ()
 
@@ -86,7 +86,7 @@ class LocalStack:
                 flower_url=f"http://{flower[0]}:{flower[1]}",
                 watch_dir=str(self.settings.watch_dir.resolve()),
                 baseline=self.settings.baseline,
-                stream_baselines=self.settings.stream_baselines,
+                config=str(config) if (config := config_path(self.settings)) else None,
                 baselines_dir=str(self.settings.baselines_dir.resolve()),
                 allowed_roots=tuple(str(root.resolve()) for root in self.settings.allowed_roots),
             )
@@ -221,9 +221,10 @@ def process_specs(settings: Settings, redis_url: str, flower: tuple[str, int]) -
         worker("workers.embedding", "embed", settings.embed_processes),
         worker("workers.reducer", "reduce", 1),
         worker("workers.retraining", "retrain", 1),
-        feeder("beat", [*celery, "-A", "producers.schedule", "beat", "-S", "celery.beat.Scheduler"]),
+        feeder("beat", [*celery, "-A", "producers.schedule", "beat"]),
         feeder("bridge", [*sentinel, "bridge"]),
         feeder("watch", [*sentinel, "watch"]),
+        feeder("retrain-trigger", [*sentinel, "retrain-trigger"]),
         feeder("flower", [*celery, "-A", "common.broker", "flower", f"--address={flower[0]}", f"--port={flower[1]}"]),
     ]
 

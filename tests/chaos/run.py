@@ -1,7 +1,7 @@
 """Kill, double, poison, and count: `python -m tests.chaos.run --minutes 10 --seed 1`, or `make chaos`.
 
 The real stack runs as `sentinel up` in a process of its own, with a second
-watcher, bridge and beat beside it. While footage is fed in, processes of the
+watcher, bridge, retrain trigger and beat beside it. While footage is fed in, processes of the
 stack are killed with SIGKILL, Redis among them. When the feeding ends, the
 killing ends, and what Redis says must equal what was fed.
 """
@@ -23,17 +23,15 @@ from pathlib import Path
 import psutil
 import redis
 
-from common.contracts.batches import BatchReport
 from common.contracts.events import EventType
-from common.contracts.verdicts import Verdict
 from common.drift.windows import WindowRule, WindowState
 from common.settings import Settings
 from common.store import Store, keys
 from sentinel.stack.stack import StackInfo, read_info
 from tests.chaos.world import CAMERA_STREAMS, FILE_STREAMS, SETTINGS, Feeder, Pool
 
-_ROLES = ("embed", "reduce", "retrain", "bridge", "watch", "beat", "redis")
-_WEIGHTS = (6, 3, 1, 3, 3, 1, 0)  # Redis has a schedule of its own
+_ROLES = ("embed", "reduce", "retrain", "bridge", "retrain-trigger", "watch", "beat", "redis")
+_WEIGHTS = (6, 3, 1, 3, 2, 3, 1, 0)  # Redis has a schedule of its own
 _DRAIN_SECONDS = 300.0
 _RETRY_SECONDS = 0.2
 
@@ -88,11 +86,12 @@ class Chaos:
             self.stack.wait(120)
 
     def _start_seconds(self, redis_url: str) -> None:
-        """Start a second watcher of the same folder, a second bridge on the same Streams, and a second beat."""
+        """Start a second watcher, bridge, retrain trigger and beat, on the same folder and the same Streams."""
         environment = {**self.environment, "SENTINEL_REDIS_URL": redis_url}
-        beat = ["-m", "celery", "-A", "producers.schedule", "beat", "-S", "celery.beat.Scheduler"]
+        beat = ["-m", "celery", "-A", "producers.schedule", "beat"]
         with (self.folder / "seconds.log").open("ab") as log:
-            for command in (["-m", "sentinel", "watch"], ["-m", "sentinel", "bridge"], beat):
+            commands = [["-m", "sentinel", name] for name in ("watch", "bridge", "retrain-trigger")]
+            for command in (*commands, beat):
                 process = subprocess.Popen([sys.executable, *command], env=environment, stdout=log, stderr=log)
                 self.seconds_in_line.append(process)
 
@@ -201,14 +200,10 @@ class Chaos:
         entered, dead_chunks = Counter[str](), 0
         for event in events:
             if event.type is EventType.BATCH_COMPLETE:
-                report = BatchReport.from_json(event.data)
+                report = event.report
                 entered[report.stream] += report.frames
                 dead_chunks += report.dead_chunks
-        verdicts = [
-            Verdict.from_json(event.data)
-            for event in events
-            if event.type in {EventType.VERDICT_PASS, EventType.VERDICT_FAIL}
-        ]
+        verdicts = [event.verdict for event in events if event.type in {EventType.VERDICT_PASS, EventType.VERDICT_FAIL}]
         places = Counter((verdict.stream, verdict.stop) for verdict in verdicts)
         windows = Counter(verdict.stream for verdict in verdicts)
         history = [record.version for record in self.store.champions.history("golden")]

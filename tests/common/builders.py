@@ -6,6 +6,7 @@ import numpy as np
 
 from common.contracts.batches import FeatureSpec, FrameBatch, Source, SourceKind
 from common.contracts.ids import content_id
+from common.contracts.models import ChampionRecord
 from common.contracts.verdicts import Cause, Judgement, Status, Verdict
 from common.features import FeatureBlock
 
@@ -66,4 +67,28 @@ def verdict(
         stop=stop,
         failing_since=since if status is Status.FAIL else None,
         confirmed=confirmed and status is Status.FAIL,
+    )
+
+
+def record(
+    version: int,
+    *,
+    model: str = "dock",
+    parent: int | None = None,
+    baseline_id: str = "b1",
+    baseline_path: str = "/b",
+    model_path: str | None = None,
+) -> ChampionRecord:
+    return ChampionRecord(
+        model=model,
+        version=version,
+        baseline_path=baseline_path,
+        baseline_id=baseline_id,
+        model_path=model_path,
+        origin_id="b1",
+        parent=parent,
+        reason="test",
+        gain_db=None,
+        loss_db=None,
+        created_at=0.0,
     )

@@ -32,7 +32,7 @@ def extractor(tmp_path_factory: pytest.TempPathFactory) -> Extractor:
     folder = tmp_path_factory.mktemp("model")
     path = write_onnx(folder / "tiny.onnx")
     settings = Settings(_env_file=None, state_dir=folder, backbone=path, device="cpu")  # type: ignore[call-arg]
-    return Extractor(load_backbone(settings), Limits())
+    return Extractor(load_backbone(settings, None), Limits())
 
 
 def frames(clip: Path) -> Iterator[Frame]:

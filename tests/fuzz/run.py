@@ -26,7 +26,7 @@ import numpy as np
 import redis
 
 from common import broker
-from common.contracts.batches import BatchReport, Submission
+from common.contracts.batches import Submission
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import EventType
 from common.contracts.ids import check_stream_name
@@ -176,11 +176,7 @@ def hostile_folder(watched: Path, rng: random.Random) -> Path:
 def wait_for(store: Store, count: int) -> Counter[str]:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
-        reports = [
-            BatchReport.from_json(event.data)
-            for event in store.event_log.events()
-            if event.type is EventType.BATCH_COMPLETE
-        ]
+        reports = [event.report for event in store.event_log.events() if event.type is EventType.BATCH_COMPLETE]
         ended = Counter("judged" if not report.dead_chunks else "chunk dead letter" for report in reports)
         letters = sum(letter.kind is DeadLetterKind.SOURCE for letter in store.event_log.dead_letters())
         ended["source dead letter"] = letters

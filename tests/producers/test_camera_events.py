@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 
 from common import broker
 from common.contracts.dead_letters import DeadLetterKind
-from common.contracts.events import EventType
+from common.contracts.events import WindowPassed
 from common.contracts.verdicts import Status
 from common.errors import BadMessage
 from common.settings import Settings
 from common.sources.local import Limits
 from common.store import Store, keys
-from common.store.event_log import event_of
 from common.store.ingest import GroupReader, RawEntry, offer
 from producers.camera_events import CameraEvent, CameraEvents
 from tests.common.builders import verdict
@@ -134,14 +133,6 @@ def test_an_image_that_is_too_large_is_refused_by_its_header(
     assert "SENTINEL_MAX_PIXELS" in reasons(store)[0]
 
 
-def test_a_fail_waits_for_its_models_retraining_and_a_pass_does_not(bridge: CameraEvents, store: Store) -> None:
-    for status, kind in ((Status.FAIL, EventType.VERDICT_FAIL), (Status.PASS, EventType.VERDICT_PASS)):
-        said = verdict(status=status, stop=60 if status is Status.FAIL else 48)
-        store.event_log.announce(event_of(kind, model="dock", message=said, stream="dock", key=said.id))
-    bridge.step()
-    assert [waiting.stop for waiting in store.champions.waiting("dock").values()] == [60]
-
-
 NAMES = st.sampled_from([name.encode() for name in (*EVENT, "dataref", "data", "time", "x")]) | st.binary(max_size=30)
 
 
@@ -179,10 +170,10 @@ def test_a_dead_event_of_version_0_1_opens(store: Store) -> None:
 def test_entries_of_any_bytes_stop_no_listing_of_events_and_dead_letters(store: Store) -> None:
     for key in (keys.EVENTS, keys.DEAD):
         store.client.xadd(key, {b"\xff": b"\xff"})
-    store.event_log.announce(event_of(EventType.VERDICT_PASS, model="dock", message=verdict(), stream="dock"))
+    store.event_log.announce(WindowPassed.about(verdict(status=Status.PASS), model="dock", stream="dock"))
     assert [event.stream for event in store.event_log.events()] == ["dock"]
     (letter,) = store.event_log.dead_letters()
-    assert "not a dead letter" in letter.reason
+    assert "cannot be read" in letter.reason
     store.event_log.drop(letter)
     assert reasons(store) == []
 

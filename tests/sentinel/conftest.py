@@ -92,7 +92,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("world")
     record(folder / "golden.mp4", seconds=30, fps=10, seed=1)
     record(folder / "clean.mp4", seconds=8, fps=10, seed=2)
+    (folder / "sentinel.toml").touch()
     own = {
+        "SENTINEL_CONFIG": str(folder / "sentinel.toml"),
         "SENTINEL_STATE_DIR": str(folder / "state"),
         "SENTINEL_WATCH_DIR": str(folder / "incoming"),
         "SENTINEL_BASELINES_DIR": str(folder / "baselines"),

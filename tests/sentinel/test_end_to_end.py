@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 import pytest
 
-from common.broker import EMBED_TASK, make_app
-from common.contracts.batches import BatchReport, SourceKind
+from common.broker import EMBED_TASK, RETRAIN_QUEUE, RETRAIN_TASK, make_app
+from common.contracts.batches import SourceKind
 from common.contracts.dead_letters import DeadLetter, DeadLetterKind
 from common.contracts.events import Event, EventType
 from common.contracts.verdicts import Verdict
@@ -25,7 +25,7 @@ from common.settings import Settings
 from common.sources.local import Limits
 from sentinel.demo.footage import drop
 from simulation.saboteur import Fault, sabotage
-from tests.sentinel.conftest import Running, wait_until
+from tests.sentinel.conftest import PATIENCE_SECONDS, Running, wait_until
 
 FRAMES = 60  # one full window and one more after the stride
 
@@ -35,9 +35,7 @@ def events(stack: Running, stream: str, *kinds: EventType) -> list[Event]:
 
 
 def verdicts(stack: Running, stream: str) -> list[Verdict]:
-    return [
-        Verdict.from_json(event.data) for event in events(stack, stream, EventType.VERDICT_PASS, EventType.VERDICT_FAIL)
-    ]
+    return [event.verdict for event in events(stack, stream, EventType.VERDICT_PASS, EventType.VERDICT_FAIL)]
 
 
 def wait_for_batches(stack: Running, stream: str, count: int = 1) -> None:
@@ -93,7 +91,7 @@ def test_frames_named_by_camera_events_and_a_dropped_folder_of_them_give_the_sam
     by_event, by_folder = verdicts(stack, "cam7"), verdicts(stack, "folderdrop")
     assert by_event
     assert figures(by_event)[0] == figures(by_folder)[0]
-    reports = [BatchReport.from_json(e.data) for e in events(stack, "cam7", EventType.BATCH_COMPLETE)]
+    reports = [e.report for e in events(stack, "cam7", EventType.BATCH_COMPLETE)]
     assert sum(report.frames for report in reports) == FRAMES, "an event that came twice counts once"
 
 
@@ -105,7 +103,7 @@ def test_an_image_inside_an_event_counts_as_one_named_by_it(stack: Running, stil
     stack.store.client.xadd("sentinel:ingest", fields)  # type: ignore[arg-type]
     wait_for_batches(stack, "inline")
     (event,) = events(stack, "inline", EventType.BATCH_COMPLETE)
-    assert BatchReport.from_json(event.data).frames == 1
+    assert event.report.frames == 1
 
 
 def test_a_celery_client_may_hand_a_source_in_by_task_name(stack: Running) -> None:
@@ -234,7 +232,14 @@ def test_sabotage_fails_with_its_cause_one_retraining_heals_and_a_rollback_bring
     first = judged("first", 3)
     assert {row.status for row in first} == {"FAIL"}
     assert {str(row.cause) for row in first} == {fault.value for fault in faults}
+    # Whoever reaches the queue can send a task, but not skip the cool-down or name a model that there is not.
+    app = make_app(Settings(_env_file=None, redis_url=stack.info.redis_url))  # type: ignore[call-arg]
+    early = app.send_task(RETRAIN_TASK, kwargs={"model": "golden"}, queue=RETRAIN_QUEUE).get(timeout=PATIENCE_SECONDS)
+    assert "not called" in early
+    app.send_task(RETRAIN_TASK, kwargs={"model": "\n[red]nobody"}, queue=RETRAIN_QUEUE)
+    app.close()
     wait_until("a promotion", promotions)
+    assert "nobody" in " ".join(letter.reason for letter in stack.store.event_log.dead_letters())
     started = [e for e in stack.store.event_log.events() if e.type is EventType.RETRAIN_STARTED]
     assert len(started) == 1, "all FAILs of the burst led to one retraining"
 
@@ -245,3 +250,9 @@ def test_sabotage_fails_with_its_cause_one_retraining_heals_and_a_rollback_bring
     back = stack.world.run("champions", "rollback", "golden")
     assert back.returncode == 0, back.stderr
     assert {row.status for row in judged("after rollback", 9)} == {"FAIL"}
+    wait_until("those FAILs to wait", lambda: stack.store.champions.waiting_count("golden"))
+    assert {row["held"] for row in json.loads(stack.world.run("champions", "list", "--json").stdout)} == {True}
+    assert "sentinel champions release golden" in stack.world.run("champions", "list").stdout
+    released = stack.world.run("champions", "release", "golden")
+    assert released.returncode == 0, released.stderr
+    assert stack.store.champions.held("golden") is None

@@ -30,7 +30,7 @@ def test_ctrl_c_ends_every_process_and_the_next_start_loses_nothing(world: World
 
         def reports() -> list[BatchReport]:
             return [
-                BatchReport.from_json(e.data)
+                e.report
                 for e in second.store.event_log.events()
                 if e.type is EventType.BATCH_COMPLETE and e.stream == "restart"
             ]
@@ -55,7 +55,7 @@ def test_a_killed_worker_and_a_killed_redis_come_back_and_the_batch_is_whole(wor
         def frames() -> list[int]:
             try:
                 return [
-                    BatchReport.from_json(e.data).frames
+                    e.report.frames
                     for e in running.store.event_log.events()
                     if e.type is EventType.BATCH_COMPLETE and e.stream == "killed"
                 ]

@@ -1,4 +1,4 @@
-"""Sabotaged footage has its fault and nothing else."""
+"""Sabotaged footage differs from the original by its fault alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.footage import scene, write_clip, write_images
 
 LIMITS = Limits()
 FRAMES = scene(80, width=128, height=96)
-# A shift has a size, but the difference it makes to a picture soon grows no further.
+# The difference between frames does not grow with the shift of a moved camera beyond a certain size.
 GROWING = [fault for fault in Fault if fault not in {Fault.FROZEN, Fault.BLACK, Fault.CAMERA_MOVED}]
 
 
@@ -37,14 +37,16 @@ def detail(image: Image) -> float:
 
 
 @pytest.mark.parametrize("fault", Fault)
-def test_a_fault_keeps_number_shape_and_source_of_frames_and_is_the_same_for_a_seed(fault: Fault) -> None:
+def test_a_fault_keeps_number_and_shape_of_frames_and_depends_on_the_seed_alone(fault: Fault) -> None:
     before = [image.copy() for image in FRAMES]
     for severity in range(1, 6):
-        spoilt = list(sabotage_frames(FRAMES, fault, severity, seed=3))
-        assert [(image.shape, image.dtype) for image in spoilt] == [(i.shape, i.dtype) for i in FRAMES]
+        faulty = list(sabotage_frames(FRAMES, fault, severity, seed=3))
+        assert [(image.shape, image.dtype) for image in faulty] == [(i.shape, i.dtype) for i in FRAMES]
         again = sabotage_frames(FRAMES, fault, severity, seed=3)
-        assert all(np.array_equal(one, other) for one, other in zip(spoilt, again, strict=True))
-    assert all(np.array_equal(now, then) for now, then in zip(FRAMES, before, strict=True)), "sources are left alone"
+        assert all(np.array_equal(one, other) for one, other in zip(faulty, again, strict=True))
+    assert all(np.array_equal(now, then) for now, then in zip(FRAMES, before, strict=True)), (
+        "originals are not modified"
+    )
 
 
 @pytest.mark.parametrize("fault", GROWING)
@@ -54,7 +56,7 @@ def test_each_severity_is_worse_than_the_one_before(fault: Fault) -> None:
     assert damage == sorted(damage)
 
 
-def test_noise_differs_from_frame_to_frame_and_has_the_sigma_of_the_table() -> None:
+def test_noise_differs_from_frame_to_frame_and_has_the_stated_standard_deviation() -> None:
     grey = [np.full((100, 100, 3), 128, np.uint8)] * 2
     for severity, sigma in enumerate(SEVERITIES[Fault.NOISE], 1):
         first, second = sabotage_frames(grey, Fault.NOISE, severity)
@@ -63,7 +65,7 @@ def test_noise_differs_from_frame_to_frame_and_has_the_sigma_of_the_table() -> N
         assert first.mean() == pytest.approx(128, abs=1)
 
 
-def test_light_faults_move_the_brightness_as_the_table_says() -> None:
+def test_light_faults_scale_the_brightness_by_the_stated_gain() -> None:
     grey = np.full((40, 40, 3), 100, np.uint8)
     assert [int(sabotage_frame(grey, Fault.LOW_LIGHT, s)[0, 0, 0]) for s in range(1, 6)] == [80, 60, 40, 20, 10]
     assert [int(sabotage_frame(grey, Fault.OVER_EXPOSURE, s)[0, 0, 0]) for s in range(1, 6)] == [
@@ -78,35 +80,35 @@ def test_light_faults_move_the_brightness_as_the_table_says() -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault.BLUR, Fault.MOTION_BLUR])
-def test_blur_takes_detail_and_leaves_the_brightness(fault: Fault) -> None:
+def test_blur_removes_detail_and_keeps_the_brightness(fault: Fault) -> None:
     for severity in range(1, 6):
-        spoilt = sabotage_frame(FRAMES[0], fault, severity)
-        assert detail(spoilt) < detail(FRAMES[0])
-        assert spoilt.mean() == pytest.approx(FRAMES[0].mean(), abs=1.5)
+        faulty = sabotage_frame(FRAMES[0], fault, severity)
+        assert detail(faulty) < detail(FRAMES[0])
+        assert faulty.mean() == pytest.approx(FRAMES[0].mean(), abs=1.5)
 
 
 def test_a_colour_cast_moves_two_channels_apart() -> None:
     grey = np.full((8, 8, 3), 100, np.uint8)
     casts = {tuple(sabotage_frame(grey, Fault.COLOUR_CAST, 3, seed=seed)[0, 0].tolist()) for seed in range(20)}
     assert all(sorted(cast) == [80, 100, 120] for cast in casts)
-    assert len(casts) > 1, "which channels, the seed says"
+    assert len(casts) > 1, "the seed selects the channels"
 
 
-def test_a_frozen_picture_stands_for_as_long_as_the_table_says() -> None:
+def test_a_frozen_picture_is_repeated_for_the_stated_number_of_frames() -> None:
     for severity, most in ((1, 3), (2, 8), (5, 80)):
-        spoilt = list(sabotage_frames(FRAMES, Fault.FROZEN, severity))
-        assert all(np.array_equal(image, FRAMES[n - n % most]) for n, image in enumerate(spoilt))
+        faulty = list(sabotage_frames(FRAMES, Fault.FROZEN, severity))
+        assert all(np.array_equal(image, FRAMES[n - n % most]) for n, image in enumerate(faulty))
 
 
-def test_a_share_of_frames_is_black_and_the_rest_untouched() -> None:
+def test_the_stated_share_of_frames_is_black_and_the_rest_unchanged() -> None:
     for severity, share in enumerate(SEVERITIES[Fault.BLACK], 1):
-        spoilt = list(sabotage_frames(FRAMES, Fault.BLACK, severity, seed=5))
-        black = [not image.any() for image in spoilt]
+        faulty = list(sabotage_frames(FRAMES, Fault.BLACK, severity, seed=5))
+        black = [not image.any() for image in faulty]
         assert sum(black) == round(share * 80)
-        assert all(gone or np.array_equal(a, b) for gone, a, b in zip(black, spoilt, FRAMES, strict=True))
+        assert all(gone or np.array_equal(a, b) for gone, a, b in zip(black, faulty, FRAMES, strict=True))
 
 
-def test_a_cover_hides_its_share_from_one_side_for_the_whole_clip() -> None:
+def test_a_cover_hides_the_stated_share_from_one_side_for_the_whole_clip() -> None:
     white = np.full((100, 100, 3), 255, np.uint8)
     sides = set()
     for seed in range(30):
@@ -121,7 +123,7 @@ def test_a_moved_camera_shows_the_same_scene_shifted() -> None:
     moved = sabotage_frame(FRAMES[0], Fault.CAMERA_MOVED, 3, seed=2)
     inner = FRAMES[0][30:66, 40:88]
     match = cv2.matchTemplate(moved, inner, cv2.TM_SQDIFF)
-    assert match.min() == 0, "whole pixels, nothing blurred"
+    assert match.min() == 0, "shifted by whole pixels, without blur"
     assert np.unravel_index(int(match.argmin()), match.shape) != (30, 40)
 
 
@@ -130,7 +132,11 @@ def test_there_are_five_severities_and_no_more() -> None:
     for severity in (0, 6):
         with pytest.raises(ValueError, match="severity"):
             sabotage_frame(FRAMES[0], Fault.BLUR, severity)
-    assert {fault.value for fault in Fault} - {"motion_blur"} <= {cause.value for cause in Cause}
+
+
+def test_the_diagnosis_has_a_cause_for_each_fault() -> None:
+    assert {fault: fault.cause for fault in Fault if fault.cause is None} == {}
+    assert Fault.MOTION_BLUR.cause is Cause.BLUR
 
 
 # --- files --------------------------------------------------------------------------------------------
@@ -148,7 +154,7 @@ def test_a_video_keeps_number_size_and_times_of_its_frames(tmp_path: Path) -> No
     assert [path.name for path in target.parent.iterdir()] == ["dark.mp4"]
 
 
-def test_encoding_again_changes_next_to_nothing(tmp_path: Path) -> None:
+def test_re_encoding_changes_almost_nothing(tmp_path: Path) -> None:
     source, copy = tmp_path / "a.mp4", tmp_path / "b.mp4"
     write_video(source, FRAMES, 25.0)
     write_video(copy, (frame.image for frame in read(source)), 25.0)
@@ -160,7 +166,7 @@ def test_encoding_again_changes_next_to_nothing(tmp_path: Path) -> None:
     assert np.mean([difference(*pair) for pair in pairs]) < mild / 2
 
 
-def test_titles_make_files_of_the_same_frames_differ(tmp_path: Path) -> None:
+def test_files_of_the_same_frames_differ_by_their_titles(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "a.mp4", FRAMES[:10])
     for title in ("first", "again"):
         sabotage(source, tmp_path / f"{title}.mp4", Fault.NOISE, 2, title=title)
@@ -170,7 +176,7 @@ def test_titles_make_files_of_the_same_frames_differ(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".m4v", ".ts", ".flv", ".3gp", ".webm"])
-def test_odd_sizes_lose_a_row_in_every_container_that_is_written(tmp_path: Path, suffix: str) -> None:
+def test_odd_sizes_lose_a_row_and_a_column_in_every_container(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"odd{suffix}"
     assert write_video(path, scene(8, width=97, height=65), 12.5) == 8
     info = probe(path, SourceKind.VIDEO, LIMITS)
@@ -187,14 +193,14 @@ def test_images_and_folders_keep_names_and_formats(tmp_path: Path) -> None:
     assert np.array_equal(frame.image, sabotage_frame(FRAMES[0], Fault.NOISE, 3))
 
 
-def test_a_copy_gets_a_name_that_can_be_written(tmp_path: Path) -> None:
+def test_the_name_of_a_copy_has_a_suffix_that_can_be_written(tmp_path: Path) -> None:
     assert copy_name(Path("a.mkv"), Fault.NOISE, 3) == "a-noise-3.mkv"
     assert copy_name(Path("a.avi"), Fault.NOISE, 3) == "a-noise-3.mp4"
     assert copy_name(Path("a.jpg"), Fault.BLUR, 1) == "a-blur-1.jpg"
     assert copy_name(tmp_path, Fault.BLUR, 1) == f"{tmp_path.name}-blur-1"
 
 
-def test_what_cannot_be_sabotaged_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_source_that_cannot_be_sabotaged_is_refused_without_output(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "a.mp4", FRAMES[:5])
     (tmp_path / "notes.mp4").write_text("no video")
     with pytest.raises(BadSource, match=r"notes\.mp4"):

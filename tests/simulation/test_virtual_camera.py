@@ -1,4 +1,4 @@
-"""The virtual camera's footage moves, repeats itself by seed, and resembles itself across seeds."""
+"""The virtual camera's footage moves, is reproducible by its seed, and is alike across seeds."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from common.contracts.batches import SourceKind
+from common.errors import NoPhotographs
 from common.features import Image
 from common.modalities.video.decode import probe, sampled_frames
 from common.sources.local import Limits
-from simulation.virtual_camera import SCENES, NoPhotographs, film, load_photograph, record
+from simulation.virtual_camera import SCENES, film, load_photograph, record
 
 FPS = 10.0
 SIZE = {"width": 160, "height": 90}
@@ -35,22 +36,22 @@ def test_equal_seeds_record_equal_frames_and_others_do_not(tmp_path: Path) -> No
     assert not any(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-def test_every_frame_differs_from_the_one_before_and_mostly_by_little() -> None:
+def test_every_frame_differs_from_the_previous_one_and_mostly_by_little() -> None:
     images = [image.astype(float) for image in shots(3, 80)]
     steps = np.array([np.abs(b - a).mean() for a, b in pairwise(images)])
     assert steps.min() > 1.0
     ranked = np.sort(steps)
-    assert np.median(steps) < ranked[-5] / 2, "five cuts or more, and smooth motion between them"
+    assert np.median(steps) < ranked[-5] / 2, "at least five changes of scene, and smooth motion between them"
 
 
-def test_any_stretch_of_a_tour_resembles_any_other_across_seeds() -> None:
-    tour = 66  # frames
-    means = [np.mean([image.mean() for image in shots(seed, tour)]) for seed in range(4)]
-    spread = np.std([image.mean() for image in shots(0, tour)])
+def test_rounds_of_different_seeds_are_alike() -> None:
+    frames = 66  # one round
+    means = [np.mean([image.mean() for image in shots(seed, frames)]) for seed in range(4)]
+    spread = np.std([image.mean() for image in shots(0, frames)])
     assert np.std(means) < spread / 3
 
 
-def test_recordings_are_read_back_as_they_were_filmed(tmp_path: Path) -> None:
+def test_a_recording_decodes_to_the_frames_that_were_filmed(tmp_path: Path) -> None:
     record(tmp_path / "a.mp4", seconds=1, fps=FPS, seed=5, **SIZE)
     frames = sampled_frames(tmp_path / "a.mp4", SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=Limits())
     for frame, image in zip(frames, shots(5, 10), strict=True):

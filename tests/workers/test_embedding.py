@@ -49,7 +49,7 @@ def registered(path: Path, store: Store, extractor: Extractor, frames: int, chun
         id="b1", stream="dock", source=describe_source(path, Limits()), expected_frames=frames,
         starts=tuple(range(0, frames, chunk_frames)), feature_spec=extractor.feature_spec(None), received_at=0.0,
     )  # fmt: skip
-    store.streams.register(batch)
+    store.batches.register(batch)
     return list(batch.chunks())
 
 

@@ -10,23 +10,23 @@ import cv2
 import pytest
 
 from common import broker
-from common.contracts.batches import BatchReport, Submission
+from common.contracts.batches import Submission
 from common.contracts.dead_letters import DeadLetterKind, RawTask
 from common.contracts.events import EventType
 from common.errors import BadMessage, SettingsError
 from common.ingest.accept import Ingestor
+from common.ingest.retry import retry
 from common.settings import Settings
 from common.sources.identity import describe_source
 from common.store import Store, keys
 from common.store.ingest import offer
 from producers.camera_events import CameraEvents
-from sentinel.cli import streams
 from sentinel.stack.redis_server import RedisServer
 from tests.common.baselines.small import small_baseline
-from tests.common.builders import batch, block, verdict
+from tests.common.builders import batch, block
 from tests.footage import scene, write_clip
 from tests.producers.events import EVENT
-from workers import context, dead_letters, embedding, maintenance, reducer, retraining
+from workers import context, dead_letters, embedding, maintenance, reducer
 
 
 @pytest.fixture
@@ -83,9 +83,9 @@ def test_features_made_for_another_baseline_end_as_a_dead_letter_and_block_nothi
     baseline = ingestor.baselines.of_stream("dock").baseline
     work = batch(frames=60, chunk_frames=60)
     assert work.feature_spec != baseline.feature_spec
-    store.streams.register(work)
+    store.batches.register(work)
     (chunk,) = work.chunks()
-    store.streams.finish(chunk, block(60, embedding=baseline.embedding_size + 1, quality=baseline.quality_size))
+    store.chunks.finish(chunk, block(60, embedding=baseline.embedding_size + 1, quality=baseline.quality_size))
     reducer.reduce("dock")
     assert store.streams.pending("dock") == 0
     (letter,) = store.event_log.dead_letters()
@@ -93,7 +93,7 @@ def test_features_made_for_another_baseline_end_as_a_dead_letter_and_block_nothi
     assert "another baseline" in letter.reason
     (event,) = store.event_log.events()
     assert event.type is EventType.BATCH_COMPLETE
-    assert BatchReport.from_json(event.data).dead_chunks == 1
+    assert event.report.dead_chunks == 1
 
 
 def test_a_chunk_that_kills_its_workers_ends_and_the_rest_of_its_batch_is_judged(
@@ -102,20 +102,20 @@ def test_a_chunk_that_kills_its_workers_ends_and_the_rest_of_its_batch_is_judged
     monkeypatch.setattr(embedding, "get_settings", lambda: ingestor.settings)
     baseline = ingestor.baselines.of_stream("dock").baseline
     work = batch(frames=100, chunk_frames=40).model_copy(update={"feature_spec": baseline.feature_spec})
-    store.streams.register(work)
+    store.batches.register(work)
     deadly, *others = work.chunks()
     for _ in range(ingestor.settings.max_deliveries):
-        store.streams.count_delivery(deadly)  # and the process was gone
+        store.chunks.count_delivery(deadly)  # and the process was gone
     embedding.finish(embedding.embed, deadly)
     for chunk in others:
         count = (chunk.stop or 100) - chunk.start
         features = block(count, start=chunk.start, embedding=baseline.embedding_size, quality=baseline.quality_size)
-        store.streams.finish(chunk, features)
+        store.chunks.finish(chunk, features)
     reducer.reduce("dock")
     (letter,) = store.event_log.dead_letters()
     assert "workers died or hung on frames 0 to 40" in letter.reason
     reports = [event for event in store.event_log.events() if event.type is EventType.BATCH_COMPLETE]
-    report = BatchReport.from_json(reports[0].data)
+    report = reports[0].report
     assert (report.frames, report.dead_chunks) == (60, 1)
 
 
@@ -124,37 +124,12 @@ def test_the_first_chunk_of_a_stream_is_sent_again_behind_a_backlog(
 ) -> None:
     impatient = ingestor.settings.model_copy(update={"stuck_seconds": -1.0})
     monkeypatch.setattr(maintenance, "get_settings", lambda: impatient)
-    store.streams.register(batch())
-    store.streams.release("dock", 8)
+    store.batches.register(batch())
+    store.batches.release("dock", 8)
     store.client.lpush("embed", "another stream's backlog")
     assert maintenance.sweep() == 1
     store.client.delete("embed")
     assert maintenance.sweep() == 3
-
-
-def test_a_retraining_that_breaks_is_a_rejection(
-    ingestor: Ingestor, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def out_of_memory(*_: object) -> str:
-        raise MemoryError("no memory")
-
-    stored = ingestor.baselines.of_stream("dock")
-    model = stored.baseline.name
-    monkeypatch.setattr(retraining, "heal", out_of_memory)
-    store.champions.note_fail(model, "e", verdict(baseline_id=stored.id))
-    assert "no memory" in retraining.retrain(model)
-    assert store.champions.waiting(model) == {}
-    assert [event.type for event in store.event_log.events()][-1] is EventType.CHALLENGER_REJECTED
-
-
-def test_a_retraining_that_kills_its_worker_is_rejected_in_the_end(ingestor: Ingestor, store: Store) -> None:
-    stored = ingestor.baselines.of_stream("dock")
-    model = stored.baseline.name
-    store.champions.note_fail(model, "e", verdict(baseline_id=stored.id))
-    for _ in range(ingestor.settings.max_deliveries):
-        store.champions.begin(model)  # and the process was gone
-    assert "again and again" in retraining.retrain(model)
-    assert store.champions.waiting(model) == {}
 
 
 def test_a_retried_task_that_fails_at_once_is_a_dead_letter_again(
@@ -164,7 +139,7 @@ def test_a_retried_task_that_fails_at_once_is_a_dead_letter_again(
     dead_letters.bury(task, BadMessage("bad chunk"))
     (letter,) = store.event_log.dead_letters()
     monkeypatch.setattr(broker, "resend", lambda *_: dead_letters.bury(task, BadMessage("bad chunk")) or "sent")
-    streams.retry(letter, store, ingestor)
+    retry(letter, store, ingestor)
     assert [row.id for row in store.event_log.dead_letters()] == [letter.id]
 
 
@@ -174,7 +149,7 @@ def test_a_task_too_long_to_be_kept_whole_is_not_sent_again(ingestor: Ingestor, 
     )
     (letter,) = store.event_log.dead_letters()
     with pytest.raises(BadMessage, match="too long to be kept"):
-        streams.retry(letter, store, ingestor)
+        retry(letter, store, ingestor)
     assert len(list(store.event_log.dead_letters())) == 1
 
 
@@ -197,7 +172,7 @@ def test_one_letter_is_retried_once_however_often_it_is_asked(ingestor: Ingestor
     clip = write_clip(ingestor.settings.watch_dir / "clip.mp4", scene(12))
     source = describe_source(clip, ingestor.limits)
     work = batch().model_copy(update={"source": source})
-    store.streams.register(work)
+    store.batches.register(work)
     chunk = work.chunks()[0]
     assert ingestor.retry_chunk(chunk, "1-0") is Submission.ACCEPTED
     assert ingestor.retry_chunk(chunk, "1-0") is Submission.DUPLICATE

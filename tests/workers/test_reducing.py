@@ -46,15 +46,15 @@ def feed(ingestor: Ingestor, store: Store, name: str, frames: FeatureBlock) -> N
         feature_spec=ingestor.baselines.of_stream("cam").baseline.feature_spec,
         received_at=0.0,
     )
-    store.streams.register(batch)
-    (chunk,) = store.streams.release("cam", 8)
-    store.streams.finish(chunk, frames)
+    store.batches.register(batch)
+    (chunk,) = store.batches.release("cam", 8)
+    store.chunks.finish(chunk, frames)
     assert reducer.move_on("cam") is Committed.DONE
 
 
 def verdicts(store: Store) -> list[Verdict]:
     kinds = {EventType.VERDICT_PASS, EventType.VERDICT_FAIL}
-    return [Verdict.from_json(event.data) for event in store.event_log.events() if event.type in kinds]
+    return [event.verdict for event in store.event_log.events() if event.type in kinds]
 
 
 @pytest.mark.parametrize("size", [1, 3])

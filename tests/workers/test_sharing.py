@@ -69,7 +69,7 @@ def test_a_long_file_leaves_room_for_a_live_camera(
     done: Counter[str] = Counter()
     while store.client.llen(broker.EMBED_QUEUE):
         chunk = take(store)
-        store.streams.finish(chunk, features(ingestor, chunk))
+        store.chunks.finish(chunk, features(ingestor, chunk))
         reducer.reduce(chunk.stream)
         done[chunk.stream] += 1
         if chunk.stream == "live":
@@ -86,7 +86,7 @@ def test_the_sweep_sends_what_a_crash_left_unsent(
     drop(ingestor, "dock", 20)
     for _ in range(2):
         chunk = take(store)
-        store.streams.finish(chunk, features(ingestor, chunk))
+        store.chunks.finish(chunk, features(ingestor, chunk))
     monkeypatch.setattr(reducer, "dispatch_next", lambda *_: 0)  # killed between the commit and the send
     reducer.reduce("dock")
     assert queued(store) == []
@@ -102,10 +102,10 @@ def test_chunks_become_as_long_as_their_work_allows(ingestor: Ingestor, store: S
     ingestor.settings = ingestor.settings.model_copy(update={"chunk_seconds": 0.5})
     drop(ingestor, "dock", 120)
     first = take(store)
-    store.streams.finish(first, features(ingestor, first), seconds=0.05 * len(features(ingestor, first)))
+    store.chunks.finish(first, features(ingestor, first), seconds=0.05 * len(features(ingestor, first)))
     path = write_clip(ingestor.settings.watch_dir / "later.mp4", scene(100, seed=2), gop=5)
     ingestor.submit("dock", path)
-    sent = queued(store) + store.streams.release("dock", 100)
+    sent = queued(store) + store.batches.release("dock", 100)
     later = [chunk for chunk in sent if chunk.source.uri == str(path)]
     assert [chunk.start for chunk in later] == list(range(0, 100, 10)), "half a second of 0.05 s a frame"
 

@@ -70,7 +70,7 @@ def test_a_worker_killed_by_its_time_limit_leaves_no_letter_until_the_chunk_is_g
     worker: Path, store: Store, clients: Celery, settings: Settings
 ) -> None:
     work = batch("hangs", frames=40)
-    store.streams.register(work)
+    store.batches.register(work)
     (chunk,) = work.chunks()
 
     def send() -> None:

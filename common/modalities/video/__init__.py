@@ -1,1 +1,1 @@
-"""Decoding, sampling, the sandbox for foreign files, and the camera-quality sensors."""
+"""The video modality: decoding, sampling, chunking, and the camera-quality sensors."""

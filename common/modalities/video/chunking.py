@@ -1,4 +1,4 @@
-"""Where a source is cut into chunks."""
+"""Chunking: which sampled frames of a source each chunk starts with."""
 
 from __future__ import annotations
 
@@ -11,19 +11,27 @@ from common.modalities.video.sampling import TimestampArray
 from common.modalities.video.timeline import read_sampled, read_timeline
 from common.sources.local import Limits
 
-# How far a cut may move to meet a key frame, in chunks: further down the work is too uneven.
+# A chunk starts at a key frame if there is one within _SHORTEST to _LONGEST times the chunk size; one within _NORMAL is
+# preferred. Longer chunks would distribute the work too unevenly.
 _SHORTEST, _NORMAL, _LONGEST = 0.5, 2.0, 8.0
 
 
 def chunk_video(path: Path, sample_fps: float | None, size: int, limits: Limits) -> tuple[int, tuple[int, ...]]:
-    """Return the number of sampled frames of a video, and those at which chunks of about `size` frames start.
+    """Return the number of sampled frames of a video, and the indices of those at which a chunk starts.
 
-    Runs in the sandbox: must be importable, arguments must pickle.
+    It runs in the sandbox, so its arguments and its result must be picklable.
+
+    Parameters
+    ----------
+    path : a video file
+    sample_fps : sampled frames per second; None: every frame
+    size : frames per chunk, approximately
+    limits : what a source may measure
 
     Raises
     ------
     BadSource
-        If the file cannot be read, is longer than a source may be, or holds no frames.
+        If the file cannot be read, exceeds the limits, or holds no frames.
     """
     timeline, wanted = read_timeline(path, limits), read_sampled(path, sample_fps, limits)
     if not len(wanted):
@@ -33,21 +41,22 @@ def chunk_video(path: Path, sample_fps: float | None, size: int, limits: Limits)
 
 
 def chunk_evenly(count: int, size: int) -> tuple[int, ...]:
-    """Return where chunks of `size` of `count` frames start."""
+    """Return the indices of the first frames of chunks of `size` frames, of `count` frames in all."""
     return tuple(range(0, count, size))
 
 
 def chunk_at_keys(wanted: TimestampArray, keys: TimestampArray, size: int) -> tuple[int, ...]:
-    """Return where chunks of about `size` frames start: at the first sampled frame of a key frame's group if it can be.
+    """Return the indices of the sampled frames that start chunks of about `size` frames.
 
-    Decoding starts at a key frame. A chunk that starts elsewhere decodes again
-    what the chunk before it has decoded already.
+    Where possible a chunk starts at the first sampled frame at or after a key
+    frame. Decoding has to start at a key frame, so a chunk that starts between
+    two of them decodes frames that the previous chunk has decoded already.
 
     Parameters
     ----------
-    wanted : (n,) times of the sampled frames, ascending
-    keys : (k,) times of key frames, ascending
-    size : frames a chunk
+    wanted : (n,) presentation timestamps of the sampled frames, ascending
+    keys : (k,) presentation timestamps of the key frames, ascending
+    size : frames per chunk, approximately
 
     Examples
     --------
@@ -55,12 +64,12 @@ def chunk_at_keys(wanted: TimestampArray, keys: TimestampArray, size: int) -> tu
     (0, 8, 16)
     """
     group = np.searchsorted(keys, wanted, side="right")
-    good = np.flatnonzero(group[1:] > group[:-1]) + 1
+    at_key = np.flatnonzero(group[1:] > group[:-1]) + 1
     starts = [0]
     while starts[-1] + size < len(wanted):
         start = starts[-1]
         for shortest, longest in ((_SHORTEST, _NORMAL), (_NORMAL, _LONGEST)):
-            near = good[(good >= start + max(1, int(shortest * size))) & (good <= start + longest * size)]
+            near = at_key[(at_key >= start + max(1, int(shortest * size))) & (at_key <= start + longest * size)]
             if len(near):
                 starts.append(int(near[np.argmin(np.abs(near - start - size))]))
                 break

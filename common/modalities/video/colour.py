@@ -1,11 +1,11 @@
-"""Between a video's own colours (YUV) and RGB, both ways without a bias.
+"""Conversion between YUV and RGB in both directions, without a bias.
 
-libswscale's fast conversion rounds down: it takes about one grey level from every
-frame and, worse, another one from every copy of it, which a monitor of
-brightness sees. Its exact conversion takes as long as decoding. OpenCV's is
-unbiased, faster than either, and gives the same bits on every machine; it knows
-4:2:0 of 8 bits in the limited range, which nearly all cameras send. Everything
-else takes the exact one.
+libswscale's fast conversion rounds down. It darkens every frame by about one
+grey level, and a re-encoded copy by another one, which a brightness sensor
+detects. Its exact conversion takes as long as decoding. OpenCV's conversion is
+unbiased, faster than both, and gives identical results on every machine, but it
+supports only 8-bit 4:2:0 in the limited range, which nearly all cameras send.
+All other formats are converted by libswscale's exact conversion.
 """
 
 from __future__ import annotations
@@ -29,16 +29,17 @@ _TO_YUV = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXA
 
 
 def is_limited_420(frame: VideoFrame) -> bool:
-    """Return whether `frame` is 4:2:0 of 8 bits in the limited range, with even sides."""
+    """Return whether `frame` is 8-bit 4:2:0 in the limited range, with sides of even length."""
     limited = frame.format.name == "yuv420p" and frame.color_range != ColorRange.JPEG
     return limited and frame.width % 2 == 0 and frame.height % 2 == 0
 
 
 class ToRgb:
-    """Converts decoded frames to RGB, whatever their pixel format and size. One a reading.
+    """Converts decoded frames of any pixel format and size to RGB. Use one instance per video.
 
-    Usual frames are converted by BT.601 whatever their container says: the tag
-    is often missing, and a camera that starts to send it has not drifted.
+    8-bit 4:2:0 frames are converted by BT.601 whatever the container declares:
+    the declaration is often missing, and a camera that starts to send it has not
+    drifted.
     """
 
     def __init__(self) -> None:
@@ -53,12 +54,12 @@ class ToRgb:
 
 
 class FromRgb:
-    """Converts RGB images to 4:2:0 of 8 bits in the limited range. One a writing."""
+    """Converts RGB images to 8-bit 4:2:0 in the limited range. Use one instance per video."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
 
     def __call__(self, image: Image) -> VideoFrame:
-        """Return `image`, (height, width, 3) uint8 with even sides, as a frame to encode."""
+        """Return `image`, (height, width, 3) uint8 with sides of even length, as a frame to encode."""
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         return self._reformatter.reformat(frame, format="yuv420p", interpolation=_TO_YUV, threads=1)

@@ -1,7 +1,8 @@
-"""The decode route: from files or bytes to RGB frames.
+"""The decode pipeline: from files or bytes to frames.
 
-Frames that took two routes look like drift to each other, so the route is part
-of a baseline's identity (`DECODE_PIPELINE`), and everything that makes features decodes here.
+Frames decoded by two different pipelines differ enough to look like drift. The
+pipeline is therefore part of a baseline's identity (`DECODE_PIPELINE`), and
+everything that computes features decodes through this module.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from common.sources.local import Limits, images_in
 
 __all__ = ["DECODE_PIPELINE", "Frame", "SourceInfo", "decode_image", "probe", "probe_image", "sampled_frames"]
 
-_VERSION = 2  # raise it with any change here that changes pixels or which frames are sampled
+_VERSION = 2  # increase it with any change that affects pixels or the choice of sampled frames
 
 DECODE_PIPELINE = (
     f"rgb24-v{_VERSION} swscale-{av.library_versions['libswscale'][0]} opencv-{cv2.__version__.split('.')[0]}"
 )
-"""Names what decides about pixels: this code, and the libraries that convert colours, resize, and decode stills.
+"""Identifies what determines the pixels: this code, and the libraries that convert colours, resize and decode stills.
 
-Video codecs are exact by their standards, so that libavcodec's version does not matter.
+The standards of video codecs define their output exactly, so libavcodec's version does not matter.
 """
 
 
@@ -47,20 +48,21 @@ def sampled_frames(
 ) -> Iterator[Frame]:
     """Yield the sampled frames `start` to `stop` (exclusive; None: to the end) of a source, in order.
 
-    The parts [0, n), [n, 2n), ... give exactly the frames that the whole gives:
-    the same pixels, indices and times. A part beyond the end gives nothing. The
-    rule of sampling is `sampling.select`; stills are all sampled, and count as
-    one second each.
+    The parts [0, n), [n, 2n), ... together yield exactly the frames of the whole
+    source: the same pixels, indices and times. A part beyond the end yields
+    nothing. Frames of a video are sampled by `sampling.select`. Stills are all
+    sampled and count as one second each.
 
     Parameters
     ----------
     path : a file, or a folder of images
-    kind : from `sources.describe_kind`
-    sample_fps : frames a second; None: every frame
-    start, stop : counted in sampled frames from the start of the source
+    kind : as `sources.local.describe_kind` returns it
+    sample_fps : sampled frames per second; None: every frame
+    start, stop : indices among the sampled frames of the source
     limits : what a frame may measure
-    names : of a folder, the images of just this part, where its listing is known: one that came late shifts nothing
-    digests : of those images, or of the one image, where they are known: an image with another content is refused
+    names : file names of the images `start` to `stop` of a folder, if its listing was recorded; images that were added
+        to the folder later then change nothing
+    digests : of the contents of those images, or of the one image, if they were recorded: another content is refused
 
     Raises
     ------

@@ -1,10 +1,10 @@
-"""The sampled frames of a part of a video.
+"""Decodes the sampled frames of a part of a video.
 
-PyAV decodes on one thread. Frames come as they are stored: a turn that the
-container asks for is not made. What no sampled frame needs is not decoded: from
-the last sampled frame that leans on a key frame, reading goes on at the next
-key frame that one leans on, and on the way frames that no other refers to are
-left out.
+PyAV decodes on one thread. Frames are returned as stored: a rotation declared by
+the container is not applied. Frames that no sampled frame needs are not decoded.
+After the last sampled frame of a group of pictures, reading continues at the
+next key frame whose group contains a sampled frame. Within a group, frames that
+are neither sampled nor referenced by others are skipped.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from common.sources.local import Limits
 
 log = logging.getLogger(__name__)
 
-_WORTH_SKIPPING = 4  # frames: to leave a few more out costs as much as it saves
+_MIN_SKIP = 4  # frames; skipping only a few costs as much as it saves
 
 
 class _DecodeErrors:
-    """What went wrong in one reading."""
+    """Counts the packets that could not be decoded, and keeps the last error."""
 
     def __init__(self) -> None:
         self.packets = 0
@@ -49,7 +49,7 @@ class _DecodeErrors:
 
 
 class _UncleanEntry(Exception):
-    """Decoding that started at key frame `key` did not give it."""
+    """Decoding started at key frame `key` and did not return that frame."""
 
     def __init__(self, key: int) -> None:
         super().__init__(key)
@@ -58,7 +58,7 @@ class _UncleanEntry(Exception):
 
 @dataclass(frozen=True)
 class _Part:
-    """What is read: sampled frames `start` to `stop` of `wanted`, presentation times."""
+    """The part of a video to read: frames `start` to `stop` of `wanted`, the timestamps of all sampled frames."""
 
     path: Path
     timeline: Timeline
@@ -68,13 +68,13 @@ class _Part:
     limits: Limits
 
     def from_time(self, pts: int) -> _Part:
-        """Return the part from the first sampled frame at or after `pts` on."""
+        """Return the rest of this part from the first sampled frame at or after `pts`."""
         start = int(np.searchsorted(self.wanted, pts))
         return _Part(self.path, self.timeline, self.wanted, max(self.start, start), self.stop, self.limits)
 
     @property
     def needed(self) -> TimestampArray | None:
-        """Times of the frames that are asked for; None: all of them, or their times cannot be relied on."""
+        """Timestamps of the frames to decode; None: all frames, or the timestamps are unreliable."""
         everything = self.timeline.counted or len(self.wanted) == len(self.timeline.pts)
         return None if everything else self.wanted[self.start : self.stop]
 
@@ -84,32 +84,32 @@ def video_frames(
 ) -> Iterator[Frame]:
     """Yield sampled frames `start` to `stop` of the video at `path`; see `decode.sampled_frames`.
 
-    Which frames are sampled, and their indices, follow from the packets' times
-    alone. So a part is the same wherever its reading starts. Where a sampled
-    frame does not decode, the next that does before the next sampled one stands
-    in for it.
+    The sampled frames and their indices depend on the packets' timestamps alone,
+    so a part is the same wherever reading starts. A sampled frame that cannot be
+    decoded is replaced by the first decodable frame after it, if there is one
+    before the next sampled frame.
     """
     timeline = read_timeline(path, limits)
     wanted = read_sampled(path, sample_fps, limits)
     stop = len(wanted) if stop is None else min(stop, len(wanted))
     if start >= stop and start > 0:
-        return  # the header promised more than there is
-    errors, converter, given = _DecodeErrors(), FrameConverter(), 0
+        return  # the header declared more frames than there are
+    errors, converter, yielded = _DecodeErrors(), FrameConverter(), 0
     if len(wanted):
         part = _Part(path, timeline, wanted, start, stop, limits)
-        for index, pts, frame in _pick(_from(part, errors), part):
+        for index, pts, frame in _select(_read(part, errors), part):
             limits.check_size(f"{path}, frame at {timeline.seconds(pts):.2f} s,", frame.width, frame.height)
-            given += 1
+            yielded += 1
             yield Frame(converter.of_video(frame), index, timeline.seconds(pts))
     if errors.packets:
         log.warning("%s: %d packets do not decode (%s); the frames that do are used", path, errors.packets, errors.last)
-    if not given:
+    if not yielded:
         which = "no frame" if start == 0 and stop == len(wanted) else f"none of sampled frames {start} to {stop}"
         raise BadSource(f"{path}: {which} can be decoded; check that it plays, re-encode or replace it")
 
 
-def _pick(frames: Iterator[tuple[int, VideoFrame]], part: _Part) -> Iterator[tuple[int, int, VideoFrame]]:
-    """Yield (index, pts, frame) of the first frame at or after each wanted time, and before the next."""
+def _select(frames: Iterator[tuple[int, VideoFrame]], part: _Part) -> Iterator[tuple[int, int, VideoFrame]]:
+    """Yield (index, pts, frame) of the first frame at or after each wanted timestamp and before the next one."""
     last = part.start - 1
     for pts, frame in frames:
         index = int(np.searchsorted(part.wanted, pts, side="right")) - 1
@@ -122,24 +122,27 @@ def _pick(frames: Iterator[tuple[int, VideoFrame]], part: _Part) -> Iterator[tup
                 return
 
 
-def _from(part: _Part, errors: _DecodeErrors, *, tried: int = 0) -> Iterator[tuple[int, VideoFrame]]:
-    """Yield (pts, frame) in order of showing, from the first wanted one on; others may be left out.
+def _read(part: _Part, errors: _DecodeErrors, *, failed_entries: int = 0) -> Iterator[tuple[int, VideoFrame]]:
+    """Yield (pts, frame) in presentation order from the first wanted frame; frames that are not wanted may be missing.
 
-    Decoding starts at the last key frame before. If that one is not shown
-    itself, the entry was not clean: the seek was inexact, or the picture is
-    refreshed by and by (and then differs a little from what reading on gives).
-    If a packet fails on the way to the first, what follows may lean on it. In
-    both cases decoding starts at the key frame before that, then at the
-    beginning, and nothing is left out any more. The same holds for a key frame
-    at which reading went on after a part that nobody needs.
+    Decoding starts at the last key frame before the first wanted frame. This
+    entry fails in two cases. First, the key frame itself is not returned: the
+    seek was inexact, or the encoder refreshes the picture gradually, so that
+    frames decoded from here differ from those decoded from the beginning.
+    Second, a packet before the first wanted frame cannot be decoded, and later
+    frames may reference it. Decoding then restarts at the previous key frame,
+    and if that fails at the beginning of the video, without skipping any frame.
+    The same applies where reading continued at a later key frame after a skip.
 
-    `tried` says how many of these starts are known not to do.
+    Parameters
+    ----------
+    failed_entries : how many of the possible entries are known to fail
     """
     first = int(part.wanted[part.start])
-    for attempt, key in enumerate(_starts(part.timeline, first)[tried:], tried):
+    for attempt, key in enumerate(_entries(part.timeline, first)[failed_entries:], failed_entries):
         errors.packets, clean, arrived = 0, key is None, key is None
         try:
-            for pts, frame in _decoded(part, key, errors, skips=attempt == 0 and key is not None):
+            for pts, frame in _decode(part, key, errors, skip=attempt == 0 and key is not None):
                 clean = clean or (key is not None and pts <= key)
                 if not clean:
                     break
@@ -147,37 +150,37 @@ def _from(part: _Part, errors: _DecodeErrors, *, tried: int = 0) -> Iterator[tup
                     continue
                 if not arrived and errors.packets:
                     break
-                arrived = True  # what fails from here on fails wherever reading starts
+                arrived = True  # later errors would occur from any entry
                 yield pts, frame
         except _UncleanEntry as unclean:
             rest = part.from_time(unclean.key)
-            yield from _from(rest, errors, tried=1)
+            yield from _read(rest, errors, failed_entries=1)
             return
         if arrived:
             return
 
 
-def _starts(timeline: Timeline, first: int) -> list[int | None]:
-    """Where to start decoding for the frame at `first`, best first; None: at the beginning."""
+def _entries(timeline: Timeline, first: int) -> list[int | None]:
+    """Return the key frames at which decoding for the frame `first` may start, best first; None: at the beginning."""
     before = timeline.keys[: int(np.searchsorted(timeline.keys, first, side="right"))]
     return [int(key) for key in before[::-1][:2]] + [None]
 
 
-def _decoded(part: _Part, key: int | None, errors: _DecodeErrors, *, skips: bool) -> Iterator[tuple[int, VideoFrame]]:
-    """Yield (pts, frame) from a key frame on; with `skips`, what no wanted frame leans on is left out.
+def _decode(part: _Part, key: int | None, errors: _DecodeErrors, *, skip: bool) -> Iterator[tuple[int, VideoFrame]]:
+    """Yield (pts, frame) from key frame `key`; with `skip`, groups of pictures without a wanted frame are skipped.
 
     Raises
     ------
     _UncleanEntry
-        If reading went on at a key frame, and that one is not given.
+        If reading continued at a key frame after a skip, and that frame is not returned.
     """
     timeline, needed = part.timeline, part.needed
     times = frozenset(needed.tolist()) if needed is not None else None
-    plan = _Plan(timeline.keys, timeline.pts, needed) if needed is not None and skips else None
+    plan = _SkipPlan(timeline.keys, timeline.pts, needed) if needed is not None and skip else None
     with open_video(part.path, part.limits) as (container, stream):
         codec = stream.codec_context
-        codec.thread_count = 1  # one process a core does the work in parallel
-        codec.options = {"max_pixels": str(part.limits.max_pixels)}  # the size may change in mid-stream
+        codec.thread_count = 1  # the work is parallel already: there is one process per core
+        codec.options = {"max_pixels": str(part.limits.max_pixels)}  # the size may change within the stream
         if key is not None:
             try:
                 container.seek(key, stream=stream, backward=True)
@@ -185,83 +188,87 @@ def _decoded(part: _Part, key: int | None, errors: _DecodeErrors, *, skips: bool
                 errors.record(error)
                 return
         counter = count()
-        entry: int | None = None  # the key frame that is due, since reading went on at it
+        entry: int | None = None  # the key frame after a skip, until the decoder has returned it
         for packet in _with_flush(packets_of(container, stream)):
-            step = plan.see(packet) if plan is not None and packet is not None else _Step.FEED
-            if step is _Step.LEAVE_OUT:
+            step = plan.next_step(packet) if plan is not None and packet is not None else _Step.DECODE
+            if step is _Step.SKIP:
                 continue
-            if step is _Step.ENTER and packet is not None:
-                yield from _timed(_tried(codec, None, errors), timeline, counter)
+            if step is _Step.REENTER and packet is not None:
+                yield from _with_pts(_decode_packet(codec, None, errors), timeline, counter)
                 codec.flush_buffers()
                 entry = packet.pts
             if times is not None and packet is not None:
                 codec.skip_frame = "DEFAULT" if packet.pts in times else "NONREF"
-            for pts, frame in _timed(_tried(codec, packet, errors), timeline, counter):
+            for pts, frame in _with_pts(_decode_packet(codec, packet, errors), timeline, counter):
                 if entry is not None and pts >= entry:
                     if pts > entry:
                         raise _UncleanEntry(entry)
                     entry = None
                 yield pts, frame
             if plan is not None and plan.done:
-                yield from _timed(_tried(codec, None, errors), timeline, counter)
+                yield from _with_pts(_decode_packet(codec, None, errors), timeline, counter)
                 return
 
 
 class _Step(Enum):
     """What to do with a packet."""
 
-    FEED = auto()
-    LEAVE_OUT = auto()
-    ENTER = auto()
-    """Feed it after a gap: the decoder must forget what came before."""
+    DECODE = auto()
+    SKIP = auto()
+    REENTER = auto()
+    """Decode it after a skip: the decoder must be flushed first."""
 
 
-class _Plan:
-    """Which packets the wanted frames lean on, in the order of decoding.
+class _SkipPlan:
+    """Decides which packets have to be decoded to obtain the wanted frames.
 
-    Packets are fed from a key frame until every wanted frame that leans on it
-    has been; then they are left out up to the next key frame that one leans on.
+    Within a group of pictures, packets are decoded up to the last wanted frame.
+    The packets after it are skipped up to the next key frame whose group
+    contains a wanted frame.
 
     Parameters
     ----------
-    keys, pts : times of key frames and of all frames, ascending
-    needed : times of wanted frames, ascending, none before the first key frame
+    keys, pts : timestamps of the key frames and of all frames, ascending
+    needed : timestamps of the wanted frames, ascending, none before the first key frame
     """
 
     def __init__(self, keys: TimestampArray, pts: TimestampArray, needed: TimestampArray) -> None:
         self._pts = pts
         entries = keys[np.searchsorted(keys, needed, side="right") - 1]
-        self._ahead = deque((int(key), set(needed[entries == key].tolist())) for key in np.unique(entries))
-        self._left = self._ahead.popleft()[1]
-        self._asleep = False
+        self._groups = deque((int(key), set(needed[entries == key].tolist())) for key in np.unique(entries))
+        self._missing = self._groups.popleft()[1]
+        self._skipping = False
         self._earliest: int | None = None
         self.done = False
-        """Nothing that is wanted comes after the packet that was seen last."""
+        """Whether no wanted frame follows the last packet."""
 
-    def see(self, packet: Packet[VideoStream]) -> _Step:
+    def next_step(self, packet: Packet[VideoStream]) -> _Step:
+        """Return what to do with the next packet, in decoding order."""
         pts = packet.pts
-        arrives = pts is not None and packet.is_keyframe and bool(self._ahead) and pts == self._ahead[0][0]
-        if self._asleep and not arrives:
-            return _Step.LEAVE_OUT
+        opens = pts is not None and packet.is_keyframe and bool(self._groups) and pts == self._groups[0][0]
+        if self._skipping and not opens:
+            return _Step.SKIP
         if self._earliest is not None and pts is not None and pts < self._earliest:
-            return _Step.LEAVE_OUT  # shown before the key frame that reading went on at: it leans on what was left out
-        step = _Step.FEED
-        if arrives:
-            self._left |= self._ahead.popleft()[1]
-            if self._asleep:
-                self._asleep, self._earliest, step = False, pts, _Step.ENTER
-        self._left.discard(pts)
-        if self._left:
+            return _Step.SKIP  # presented before the key frame of the reentry, so it references skipped frames
+        step = _Step.DECODE
+        if opens:
+            self._missing |= self._groups.popleft()[1]
+            if self._skipping:
+                self._skipping, self._earliest, step = False, pts, _Step.REENTER
+        self._missing.discard(pts)
+        if self._missing:
             return step
-        self.done = not self._ahead
-        if self._ahead and pts is not None:
-            between = np.searchsorted(self._pts, [pts, self._ahead[0][0]])
-            self._asleep = int(between[1] - between[0]) > _WORTH_SKIPPING
+        self.done = not self._groups
+        if self._groups and pts is not None:
+            between = np.searchsorted(self._pts, [pts, self._groups[0][0]])
+            self._skipping = int(between[1] - between[0]) > _MIN_SKIP
         return step
 
 
-def _tried(codec: VideoCodecContext, packet: Packet[VideoStream] | None, errors: _DecodeErrors) -> list[VideoFrame]:
-    """Return the frames that `packet` brings out of the decoder; None: all that it still holds."""
+def _decode_packet(
+    codec: VideoCodecContext, packet: Packet[VideoStream] | None, errors: _DecodeErrors
+) -> list[VideoFrame]:
+    """Return the frames that the decoder outputs for `packet`; None flushes it. Errors are recorded, not raised."""
     try:
         frames = codec.decode(packet)
     except (av.error.FFmpegError, ValueError) as error:
@@ -273,8 +280,8 @@ def _tried(codec: VideoCodecContext, packet: Packet[VideoStream] | None, errors:
     return frames
 
 
-def _timed(frames: list[VideoFrame], timeline: Timeline, counter: Iterator[int]) -> Iterator[tuple[int, VideoFrame]]:
-    """Yield (pts, frame); where the packets' times cannot be relied on, frames are counted instead."""
+def _with_pts(frames: list[VideoFrame], timeline: Timeline, counter: Iterator[int]) -> Iterator[tuple[int, VideoFrame]]:
+    """Yield (pts, frame); if the timestamps are unreliable, the frame's number takes their place."""
     for frame in frames:
         number = next(counter)
         pts = number if timeline.counted else frame.pts
@@ -283,6 +290,6 @@ def _timed(frames: list[VideoFrame], timeline: Timeline, counter: Iterator[int])
 
 
 def _with_flush(packets: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStream] | None]:
-    """Yield packets, then the None that makes a decoder give out what it holds back."""
+    """Yield the packets, and then None, which flushes a decoder."""
     yield from packets
     yield None

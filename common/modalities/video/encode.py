@@ -1,4 +1,4 @@
-"""Writing frames to a video file, near losslessly."""
+"""Writes frames to a video file, nearly without loss."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from common.features import Image
 from common.modalities.video.colour import FromRgb
 from common.modalities.video.frame import Frame
 
-_CLOCK = 90_000  # ticks a second, as in MPEG: every usual rate is a whole number of ticks
+_CLOCK = 90_000  # ticks per second, as in MPEG: a frame of any common rate lasts a whole number of ticks
 _TICK = Fraction(1, _CLOCK)
-_FINEST_RATE = 1_000_000  # a rate is taken as a fraction of at most this denominator
+_MAX_DENOMINATOR = 1_000_000  # of a frame rate as a fraction
 
 
-# Re-encoding itself must not look like drift: at 12, the blockiness of footage that was compressed before moves by 3 of
-# its standard deviations within a window, at 4 by 1.3, at twice the size. Lossless would be 0, and few players show it.
+# Re-encoding must not look like drift. At crf 12 the blockiness of footage that was compressed before moves by 3 of its
+# standard deviations within a window; at crf 4 by 1.3, at twice the file size. Few players support crf 0 (lossless).
 _H264 = ("libx264", {"crf": "4", "preset": "veryfast"})
 _VP9 = ("libvpx-vp9", {"crf": "4", "b": "0", "deadline": "realtime", "cpu-used": "6"})
 _ENCODERS = {
@@ -31,40 +31,40 @@ _ENCODERS = {
 
 
 def writable_suffix(suffix: str) -> str:
-    """Return `suffix` if a video can be written under it, else that of a kind that can."""
+    """Return `suffix` if videos can be written in that format, else ".mp4"."""
     return suffix if suffix.lower() in _ENCODERS else ".mp4"
 
 
 def write_video(path: Path, images: Iterable[Image], fps: float, *, title: str | None = None) -> int:
-    """Write `images` at a constant rate; see `write_frames`.
+    """Write `images` at a constant rate and return their number; see `write_frames`.
 
     Parameters
     ----------
     images : each (height, width, 3) uint8, RGB
-    fps : frames a second
+    fps : frames per second
     """
     frames = (Frame.of(image, i, i / fps) for i, image in enumerate(images))
     return write_frames(path, frames, fps, title=title)
 
 
 def write_frames(path: Path, frames: Iterable[Frame], fps: float, *, title: str | None = None) -> int:
-    """Write `frames`, each at its time, to a video at `path`; return how many there were.
+    """Write `frames`, each at its time, to a video at `path` and return their number.
 
-    The video appears under its name when it is whole, replacing what was there.
-    A side of odd length loses its last row or column (4:2:0 has none). Frames
-    of another size than the first are refused.
+    The file appears at `path` when it is complete, and replaces an existing one.
+    Where a side of the frames has an odd length, the last row or column is
+    dropped, because 4:2:0 requires even lengths.
 
     Parameters
     ----------
-    path : its suffix names the container
+    path : its suffix determines the container
     frames : in order of time
-    fps : frames a second, nominally
-    title : metadata; two videos of the same frames differ in it
+    fps : nominal frames per second
+    title : written to the metadata; makes files with equal frames differ
 
     Raises
     ------
     BadSource
-        If there are no frames, or no video can be written under this suffix.
+        If there are no frames, frames of different sizes, or videos cannot be written under this suffix.
     """
     if path.suffix.lower() not in _ENCODERS:
         raise BadSource(f"{path}: videos can be written as {' '.join(_ENCODERS)}; choose one of these names")
@@ -103,8 +103,8 @@ def _encode(container: OutputContainer, frames: Iterable[Frame], fps: float, pat
 
 def _open_stream(container: OutputContainer, image: Image, fps: float, path: Path) -> VideoStream:
     encoder, options = _ENCODERS[path.suffix.lower()]
-    rate = Fraction(fps).limit_denominator(_FINEST_RATE)
-    # A key frame a second: whoever reads a part of it does not decode all that comes before.
+    rate = Fraction(fps).limit_denominator(_MAX_DENOMINATOR)
+    # One key frame per second, so that a part of the video can be read without decoding everything before it.
     stream = container.add_stream(encoder, rate=rate, options={**options, "g": str(max(1, round(fps)))})
     assert isinstance(stream, VideoStream)  # the encoders above are all of video
     stream.width, stream.height = image.shape[1] // 2 * 2, image.shape[0] // 2 * 2

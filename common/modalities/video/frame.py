@@ -1,4 +1,4 @@
-"""What decoding gives: frames, and what a header promises before any frame is decoded."""
+"""The results of decoding: frames, and what the header of a source declares."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from common.features import Image
 from common.modalities.video.frame_converter import Picture, StillPicture
 
 STILLS_FPS = 1.0
-"""Stills have no times of their own: in a folder each counts as one second, whatever the sampling asked for."""
+"""Stills have no timestamps: each image of a folder counts as one second, whatever sampling rate was requested."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +20,8 @@ class Frame:
     Attributes
     ----------
     picture : its pixels
-    index : place among the sampled frames of its source, from 0
-    time : seconds from the first frame of its source
+    index : index among the sampled frames of its source, from 0
+    time : seconds since the first frame of its source
     """
 
     picture: Picture
@@ -30,7 +30,7 @@ class Frame:
 
     @classmethod
     def of(cls, image: Image, index: int, time: float) -> Self:
-        """Return a frame of (height, width, 3) uint8 RGB."""
+        """Return a frame made from an image, (height, width, 3) uint8, RGB."""
         return cls(StillPicture(image), index, time)
 
     @property
@@ -41,15 +41,16 @@ class Frame:
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """What the header of a source promises; only decoding tells what is really there.
+    """What the header of a source declares; the frames that decoding finds may differ.
 
     Attributes
     ----------
     kind : what the source is
-    width, height : pixels, of the first image where there are several
-    fps : frames a second, at least nominally
+    width, height : pixels; of the first image if there are several
+    fps : nominal frames per second
     duration : seconds
-    frames : frames in all, at least 1
+    frames : number of frames, at least 1
+    created_at : recording time that the container declares, seconds since the epoch; None if it declares none
     """
 
     kind: SourceKind
@@ -58,3 +59,4 @@ class SourceInfo:
     fps: float
     duration: float
     frames: int
+    created_at: float | None = None

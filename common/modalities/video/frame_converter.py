@@ -1,8 +1,8 @@
-"""One decoded picture and three looks at it: all of it, a small one for the backbone, the sensors' planes.
+"""Converts a decoded frame to its three representations: full RGB, small RGB for the backbone, planes for the sensors.
 
-A video's frame is never converted to RGB as a whole unless somebody asks for
-that: the small look is scaled from its own planes (YUV), and the sensors pick
-what they need. At 1080p that takes a tenth of the time.
+A video frame is converted to full RGB only on request. The small image is scaled
+directly from the frame's YUV planes, and the sensors read the planes themselves.
+At 1080p this takes a tenth of the time of a full conversion.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from common.modalities.video.sensors.planes import Planes
 
 _Plane = npt.NDArray[np.uint8]
 
-# The mean of the area that a small pixel covers: it does not alias, and aliasing looks like drift (linear
-# interpolation: cosine .96 to this). Exact to half a level, and fifteen times as fast as OpenCV's INTER_AREA.
+# Each small pixel is the mean of the area that it covers, which prevents aliasing. Aliasing looks like drift: linear
+# interpolation gives embeddings with a cosine of 0.96 to these. Exact to half a grey level, fifteen times as fast as
+# OpenCV's INTER_AREA.
 _AREA_MEAN = (
     Interpolation.AREA
     | Interpolation.ACCURATE_RND
@@ -35,7 +36,7 @@ _AREA_MEAN = (
 
 
 class Picture(Protocol):
-    """A decoded picture."""
+    """The pixels of one frame."""
 
     @property
     def width(self) -> int: ...
@@ -44,30 +45,32 @@ class Picture(Protocol):
     def height(self) -> int: ...
 
     def rgb(self) -> Image:
-        """Return all of it, (height, width, 3) uint8."""
+        """Return the full picture, (height, width, 3) uint8, RGB."""
 
     def small(self, side: int) -> Image:
-        """Return it as (side, side, 3) uint8 RGB, each pixel the mean of the area that it covers.
+        """Return the picture scaled to (side, side, 3) uint8, RGB; each pixel is the mean of the area that it covers.
 
-        It is squeezed, not cropped: what happens at its edges counts too.
+        The aspect ratio is not kept and nothing is cropped, so that faults at the edges are seen.
         """
 
     def planes(self) -> Planes:
-        """Return what the camera-quality sensors look at, at native resolution."""
+        """Return the planes that the camera-quality sensors read, at native resolution."""
 
 
 class FrameConverter:
-    """Makes pictures. One a reading: it keeps what its conversions need from one frame to the next."""
+    """Makes pictures of decoded frames. Use one instance per video: it reuses its scalers from frame to frame."""
 
     def __init__(self) -> None:
         self.to_rgb = ToRgb()
         self._scaler = VideoReformatter()
 
     def of_video(self, frame: VideoFrame) -> Picture:
+        """Return the picture of a decoded frame; nothing is converted yet."""
         return VideoPicture(frame, self)
 
     def small(self, frame: VideoFrame, side: int) -> Image:
-        # BT.601 whatever the container says, as in `colour`.
+        """Return a decoded frame scaled to (side, side, 3) uint8, RGB; see `Picture.small`."""
+        # BT.601 whatever the container declares, as in `colour`.
         scaled = self._scaler.reformat(
             frame,
             width=side,
@@ -76,13 +79,13 @@ class FrameConverter:
             interpolation=_AREA_MEAN,
             src_colorspace=Colorspace.ITU601,
             dst_colorspace=Colorspace.ITU601,
-            threads=1,  # one process a core does the work in parallel
+            threads=1,  # the work is parallel already: there is one process per core
         )
         return np.asarray(scaled.to_ndarray(), np.uint8)
 
 
 class VideoPicture:
-    """A picture of a video, as its decoder gave it."""
+    """The picture of a decoded video frame, converted on request."""
 
     def __init__(self, frame: VideoFrame, converter: FrameConverter) -> None:
         self.frame = frame
@@ -114,7 +117,7 @@ class VideoPicture:
 
 
 class StillPicture:
-    """A picture that is RGB already. It is looked at as a video's would be, were it coded without loss."""
+    """A picture given as RGB. Small image and planes are made from its YUV conversion, as for a video frame."""
 
     def __init__(self, image: Image) -> None:
         self._image = image
@@ -145,7 +148,7 @@ class StillPicture:
 
 
 def _samples(frame: VideoFrame, number: int) -> _Plane:
-    """Return a plane of 8 bits as it lies in the decoder's memory, without a copy."""
+    """Return an 8-bit plane (height, width) of a frame, as a view of the decoder's memory."""
     plane = frame.planes[number]
     memory = np.frombuffer(memoryview(plane), np.uint8)
     return memory.reshape(-1, plane.line_size)[: plane.height, : plane.width]

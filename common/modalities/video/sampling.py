@@ -1,11 +1,11 @@
-"""Which frames are sampled: a pure rule on presentation times.
+"""Sampling: a pure function of presentation timestamps.
 
-A tick is k / sample_fps seconds after the first frame. Of the frames from one
-tick to the next the first key frame is sampled, or the first frame where there
-is no key frame: a key frame is decoded by itself, any other only after all that
-it refers to. A gap in the footage does not repeat a frame. The rule looks at
-times alone, so a part of a video is sampled as the whole is, wherever reading
-starts.
+Tick k lies k / sample_fps seconds after the first frame. Between each tick and
+the next, the first key frame is sampled, or the first frame if there is no key
+frame. Key frames are preferred because they are decoded by themselves, while any
+other frame requires all frames that it references. A gap in the footage does not
+repeat a frame. The rule depends on timestamps alone, so a part of a video is
+sampled like the whole, wherever reading starts.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from common.modalities.video.frame import SourceInfo
 TimestampArray = npt.NDArray[np.int64]
 """Presentation timestamps, in units of a time base."""
 
-# Containers round times (Matroska to a millisecond): a frame that comes this much before its tick is on time.
+# Seconds. Containers round timestamps (Matroska to a millisecond), so a frame may precede its tick by this much.
 _ROUNDING = Fraction(1, 1000)
-_FINEST_RATE = 100_000  # a rate is taken as a fraction of at most this denominator, so that 29.97 is 2997 / 100
-_SAME_RATE = Fraction(999, 1000)  # 29.97 asked of 30000 / 1001 means every frame
+_MAX_DENOMINATOR = 100_000  # of a rate as a fraction, so that 29.97 becomes 2997 / 100
+_SAME_RATE = Fraction(999, 1000)  # a request for 29.97 from a stream of 30000 / 1001 means every frame
 
 
 def select(pts: TimestampArray, keys: TimestampArray, time_base: Fraction, sample_fps: float | None) -> TimestampArray:
@@ -33,10 +33,10 @@ def select(pts: TimestampArray, keys: TimestampArray, time_base: Fraction, sampl
 
     Parameters
     ----------
-    pts : (n,) int64, ascending, presentation times of all frames in units of `time_base`
-    keys : (k,) int64, ascending, those of key frames
-    time_base : seconds a unit
-    sample_fps : frames a second; None, or the stream's own rate or more: every frame
+    pts : (n,) int64, ascending; presentation timestamps of all frames, in units of `time_base`
+    keys : (k,) int64, ascending; those of the key frames
+    time_base : seconds per unit
+    sample_fps : sampled frames per second; None, or at least the stream's own rate: every frame
 
     Examples
     --------
@@ -45,12 +45,12 @@ def select(pts: TimestampArray, keys: TimestampArray, time_base: Fraction, sampl
     """
     if sample_fps is None or len(pts) == 0:
         return pts
-    rate = Fraction(sample_fps).limit_denominator(_FINEST_RATE)
+    rate = Fraction(sample_fps).limit_denominator(_MAX_DENOMINATOR)
     if len(pts) > 1:
         interval = Fraction(float(np.median(np.diff(pts)))) * time_base
         if rate * interval >= _SAME_RATE:
             return pts
-    # Exact in whole numbers: with floats, rounding would decide about frames that lie on a tick.
+    # Integer arithmetic is exact; with floats, rounding would decide about frames that lie on a tick.
     scale, first = rate * time_base, int(pts[0])
     early = (_ROUNDING * rate).numerator, (_ROUNDING * rate).denominator
     up, down = scale.numerator * early[1], scale.denominator * early[1]
@@ -65,9 +65,9 @@ def select(pts: TimestampArray, keys: TimestampArray, time_base: Fraction, sampl
 
 
 def sampled_count(info: SourceInfo, sample_fps: float | None) -> int:
-    """Return how many sampled frames the header of a source promises, at least 1.
+    """Return the number of sampled frames to expect from the header of a source, at least 1.
 
-    Stills are all sampled, whatever the rate: whoever took them chose it.
+    Stills are all sampled, whatever the rate: their number was chosen when they were taken.
     """
     if sample_fps is None or info.kind is not SourceKind.VIDEO or sample_fps >= info.fps:
         return info.frames

@@ -1,11 +1,12 @@
-"""Still images, from files or from memory, to RGB.
+"""Decodes still images, from files or from memory, to RGB.
 
-OpenCV decodes them. Grey, palette, alpha (dropped) and 16-bit images (their
-upper eight bits) all become RGB of 8 bits, and a turn that EXIF asks for is made.
+OpenCV decodes them. Grey and palette images, images with alpha (which is
+dropped) and 16-bit images (of which the upper eight bits are used) all become
+8-bit RGB, rotated as their EXIF data demands.
 
-JPEG is decoded in full. Its decoder could halve the picture on the way, in half
-the time, but sensors have to see every pixel: a tenth of their readings would
-move by more than their floor, and the embedding would move too (`benchmarks.jpeg`).
+JPEG is decoded at full size. Its decoder could halve the image in half the time,
+but the sensors need every pixel: a tenth of their readings would change by more
+than their minimum effect, and so would the embedding (`benchmarks.jpeg`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from common.sources.local import Limits, check_file, unreadable
 
 
 def file_size(path: Path, limits: Limits) -> Size:
-    """Return (width, height) of the image at `path` from its header; raise `BadSource` if it may not be decoded."""
+    """Return (width, height) of the image at `path` from its header; raise `BadSource` if it exceeds the limits."""
     check_file(path, limits)
     try:
         with path.open("rb") as file:
@@ -34,7 +35,7 @@ def file_size(path: Path, limits: Limits) -> Size:
 
 
 def data_size(data: bytes, name: str, limits: Limits) -> Size:
-    """Return (width, height) of an encoded image from its header; raise `BadSource` if it may not be decoded."""
+    """Return (width, height) of an encoded image from its header; raise `BadSource` if it exceeds the limits."""
     if not data:
         raise BadSource(f"{name} is empty: send the image itself")
     return _checked(name, image_size(io.BytesIO(data)), limits)
@@ -57,13 +58,13 @@ def decode_image(data: bytes, name: str, limits: Limits) -> Image:
     Parameters
     ----------
     data : the bytes of an image file
-    name : what to call it in errors
-    limits : what it may measure
+    name : used in error messages
+    limits : what the image may measure
 
     Raises
     ------
     BadSource
-        If it is no image, too large, too small, damaged or cut short.
+        If it is no image, too large, too small, damaged or truncated.
     """
     data_size(data, name, limits)
     try:

@@ -1,4 +1,4 @@
-"""When the frames of a video are shown, read from its packets without decoding any."""
+"""The presentation timestamps of a video's frames, read from its packets without decoding them."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from common.modalities.video.sampling import TimestampArray, select
 from common.sources.identity import file_version
 from common.sources.local import Limits, check_file, unreadable
 
-# Playlists and scripts (HLS, ffconcat, image patterns) name other files and hosts to open, so a file of such a kind,
-# whatever it is called, must not be opened: only containers that hold their frames themselves.
+# Only containers that hold their frames themselves may be opened. Playlists and scripts (HLS, ffconcat, image patterns)
+# refer to other files and hosts, and may hide behind any suffix.
 _CONTAINERS = (
     "3gp,asf,avi,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp4,mpeg,mpegts,mpegvideo,mxf,obu,ogg,webm,yuv4mpegpipe"
 )
-# Containers in which a seek finds the key frame before a time, and the packets' times are the same after it.
+# Containers in which a seek finds the last key frame before a timestamp and does not change the packets' timestamps.
 _SEEKABLE = frozenset(("mov", "matroska", "mpegts", "avi", "flv", "asf"))
-_TIMELINES_KEPT = 32  # a worker meets the same few sources chunk after chunk; an hour at 30 fps takes 0.9 MB
-_FALLBACK_FPS = 25.0  # for a stream that says nothing about its rate
+_CACHED_TIMELINES = 32  # a worker reads chunk after chunk of the same few sources; an hour at 30 fps takes 0.9 MB
+_FALLBACK_FPS = 25.0  # for a stream that does not declare its rate
 
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """Presentation times of a video's frames.
+    """Presentation timestamps of a video's frames.
 
     Attributes
     ----------
     pts : (n,) int64, ascending and distinct, in units of `time_base`
-    keys : (k,) int64, those at which decoding may start, besides the beginning
-    time_base : seconds a unit
-    counted : the packets' own times cannot be relied on; `pts` just counts frames, and decoding starts at the beginning
+    keys : (k,) int64, those of the key frames at which decoding may start; it may always start at the beginning
+    time_base : seconds per unit
+    counted : True if the packets' timestamps are unreliable; `pts` then numbers the frames, and `keys` is empty
     """
 
     pts: TimestampArray
@@ -49,24 +49,24 @@ class Timeline:
     counted: bool
 
     def seconds(self, pts: int) -> float:
-        """Return seconds from the first frame."""
+        """Return the seconds between the first frame and `pts`."""
         return float((pts - int(self.pts[0])) * self.time_base)
 
     @property
     def duration(self) -> float:
-        """Seconds that all frames are shown, the last one as long as the average."""
+        """Seconds from the start of the first frame to the end of the last, which is given the average duration."""
         count = len(self.pts)
         return self.seconds(int(self.pts[-1])) * count / (count - 1) if count > 1 else float(count / _FALLBACK_FPS)
 
 
 @contextmanager
 def open_video(path: Path, limits: Limits) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a video file and yield its container and first video stream.
+    """Open a video file and yield its container and its first video stream.
 
     Raises
     ------
     BadSource
-        If it cannot be read or holds no video.
+        If the file cannot be read or holds no video.
     """
     check_file(path, limits)
     options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, "max_pixels": str(limits.max_pixels)}
@@ -79,7 +79,7 @@ def open_video(path: Path, limits: Limits) -> Iterator[tuple[InputContainer, Vid
             f"{path} is no video that can be read, or is cut short: check that it plays, send it again"
         ) from error
     with container:
-        # A cover picture is a video stream of one frame to the container.
+        # Containers present a cover picture as a video stream of one frame.
         streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
         if not streams:
             raise BadSource(f"{path} holds no video: check that it plays, send another")
@@ -87,9 +87,9 @@ def open_video(path: Path, limits: Limits) -> Iterator[tuple[InputContainer, Vid
 
 
 def _open(url: str, options: dict[str, str]) -> InputContainer:
-    """Open a container without decoding its first frame, where it says all of itself (MP4): at 4K that takes 30 ms.
+    """Open a container, in the case of MP4 without decoding the first frame, which takes 30 ms at 4K.
 
-    Matroska leaves some of its packets' times to be worked out from what the first frames say.
+    Other containers, such as Matroska, need it to derive some of their packets' timestamps.
     """
     container = av.open(url, options={**options, "skip_frame": "all"}, metadata_errors="replace")
     if container.format.name.startswith("mov"):
@@ -99,48 +99,48 @@ def _open(url: str, options: dict[str, str]) -> InputContainer:
 
 
 def stream_fps(stream: VideoStream) -> float:
-    """Return frames a second as the container says or implies."""
+    """Return the frames per second that the container declares or implies."""
     return float(stream.average_rate or stream.guessed_rate or stream.base_rate or _FALLBACK_FPS)
 
 
 def read_timeline(path: Path, limits: Limits) -> Timeline:
-    """Return the timeline of the video at `path`. Reads the whole file once; kept while the file does not change."""
+    """Return the timeline of the video at `path`. The whole file is read; the result is cached until it changes."""
     check_file(path, limits)
     return _read(path, file_version(path), limits)
 
 
 def key_seconds(path: Path, limits: Limits) -> float | None:
-    """Return how far apart the key frames of the video at `path` usually are, seconds; None if there are too few."""
+    """Return the median interval between key frames of the video at `path`, in seconds; None if there are too few."""
     timeline = read_timeline(path, limits)
     return float(np.median(np.diff(timeline.keys)) * timeline.time_base) if len(timeline.keys) > 2 else None
 
 
 def read_sampled(path: Path, sample_fps: float | None, limits: Limits) -> TimestampArray:
-    """Return the times of the frames of the video at `path` that are sampled; kept while the file does not change."""
+    """Return the timestamps of the sampled frames of the video at `path`; cached until the file changes."""
     check_file(path, limits)
     return _sampled(path, file_version(path), sample_fps, limits)
 
 
-@lru_cache(maxsize=_TIMELINES_KEPT)
+@lru_cache(maxsize=_CACHED_TIMELINES)
 def _sampled(path: Path, version: str, sample_fps: float | None, limits: Limits) -> TimestampArray:
     timeline = _read(path, version, limits)
     return select(timeline.pts, timeline.keys, timeline.time_base, sample_fps)
 
 
-@lru_cache(maxsize=_TIMELINES_KEPT)
+@lru_cache(maxsize=_CACHED_TIMELINES)
 def _read(path: Path, version: str, limits: Limits) -> Timeline:
     times: list[int] = []
     keys: list[int] = []
     packets, last_dts = 0, None
     with open_video(path, limits) as (container, stream):
-        # AVI stores no times of showing, so where frames are reordered a packet's time is not its frame's.
+        # AVI stores no presentation timestamps, so with reordered frames a packet's timestamp is not its frame's.
         reliable = not (container.format.name == "avi" and stream.codec_context.has_b_frames)
         for packet in packets_of(container, stream):
             if packet.is_discard:  # an edit list leaves it out
                 continue
             packets += 1
             if packet.pts is None or (packet.dts is not None and last_dts is not None and packet.dts < last_dts):
-                # Missing times, or a recording that jumps back: order by time is then not the order of showing.
+                # Timestamps are missing or jump back: sorted by them, the frames would not be in presentation order.
                 reliable = False
             else:
                 times.append(packet.pts)
@@ -158,7 +158,7 @@ def _read(path: Path, version: str, limits: Limits) -> Timeline:
 
 
 def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """Yield the stream's packets up to the end of the file, or to where it cannot be read on."""
+    """Yield the stream's packets up to the end of the file, or to the first unreadable place."""
     packets = container.demux(stream)
     while True:
         try:

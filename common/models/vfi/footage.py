@@ -1,4 +1,4 @@
-"""Frame triplets for training and replay, read from sources at their native rate."""
+"""Frame triplets for training and replay, read from sources at their full frame rate."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from common.contracts.batches import SourceKind
 from common.errors import BadSource
 from common.features import FeatureBlock, Image
 from common.modalities.video.decode import probe, sampled_frames
-from common.models.vfi.triplets import TRIPLET_SIZE, collect_triplets
+from common.models.vfi.triplets import TripletArray, collect_triplets
 from common.sources.local import Limits, describe_kind, local_path
 
-TripletArray = npt.NDArray[np.uint8]
-"""(n, 3, height, width, 3): previous, middle and next frame, RGB."""
-
-_REPLAY_TRIPLETS = 36  # of each golden clip; about 0.5 MB each dozen, and enough to hold the golden footage in mind
+_REPLAY_TRIPLETS = 36  # per golden clip; about 0.5 MB per dozen, and enough to keep a model from forgetting the footage
 
 
 def golden_replay(path: Path, kind: SourceKind, limits: Limits) -> TripletArray:
-    """Return triplets spread over a golden clip, to be kept with the baseline."""
+    """Return triplets (n, 3, h, w, 3) uint8 spread over a golden clip, to be stored with the baseline.
+
+    Raises
+    ------
+    BadSource
+        If the clip cannot be read.
+    """
     info = probe(path, kind, limits)
     count = max(1, int(info.frames))
     frames = (f.image for f in sampled_frames(path, kind, sample_fps=None, start=0, stop=None, limits=limits))
@@ -30,15 +32,26 @@ def golden_replay(path: Path, kind: SourceKind, limits: Limits) -> TripletArray:
 
 
 def source_triplets(clip: FeatureBlock, *, limits: Limits, roots: Sequence[Path], most: int) -> TripletArray:
-    """Return up to `most` triplets of the stretch of footage that `clip` was made of.
+    """Return up to `most` triplets of the footage that the features in `clip` were made from.
+
+    Parameters
+    ----------
+    clip : features of consecutive frames; only their sources and times are used
+    limits : what a source may measure
+    roots : folders in which the sources may lie
+    most : largest number of triplets
+
+    Returns
+    -------
+    (n, 3, h, w, 3) uint8, as `triplets.collect_triplets` returns it
 
     Raises
     ------
     BadSource
-        If a source is gone or cannot be read.
+        If a source no longer exists or cannot be read.
     """
     if all(describe_kind(local_path(uri, roots)) is SourceKind.IMAGE for uri in clip.sources):
-        # A camera that sends stills: consecutive stills are the triplets.
+        # A camera that sends stills: triplets are made of consecutive stills.
         return collect_triplets(_stills(clip, limits, roots), most, expected_frames=len(clip))
     parts = []
     for number, uri in enumerate(clip.sources):
@@ -50,8 +63,8 @@ def source_triplets(clip: FeatureBlock, *, limits: Limits, roots: Sequence[Path]
         frames = (f.image for f in sampled_frames(path, kind, sample_fps=None, start=start, stop=stop, limits=limits))
         parts.append(collect_triplets(frames, max(1, most // len(clip.sources)), expected_frames=stop - start))
     if not parts:
-        raise BadSource("the stretch names no source")
-    return np.concatenate(parts) if parts else np.zeros((0, 3, *TRIPLET_SIZE, 3), np.uint8)
+        raise BadSource("the footage names no source: it cannot be read again for training")
+    return np.concatenate(parts)
 
 
 def _stills(clip: FeatureBlock, limits: Limits, roots: Sequence[Path]) -> Iterator[Image]:

@@ -1,4 +1,4 @@
-"""The model that Sentinel heals: video frame interpolation, behind a protocol that others can take up."""
+"""The model that Sentinel heals: video frame interpolation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,20 +20,10 @@ from common.models.vfi.triplets import TripletArray
 WEIGHTS_FILE = "weights.npz"
 MODEL_FILE = "model.json"
 KIND = "blend-6"
-"""The architecture below; weights of another kind are refused."""
+"""Identifies the architecture in `network`; weights of another kind are refused."""
 
-_BATCH = 16  # frames predicted at a time; bounds memory, not speed
+_BATCH = 16  # frames predicted at a time; limits memory and hardly affects speed
 _FORMAT = 1
-
-
-class Model(Protocol):
-    """What can be healed: it predicts the middle frame of a triplet, and is kept in a folder."""
-
-    def predict(self, triplets: TripletArray) -> npt.NDArray[np.uint8]:
-        """Return the middle frames (n, h, w, 3) uint8 from the outer frames of (n, 3, h, w, 3) uint8."""
-
-    def save(self, folder: Path) -> None:
-        """Write the model to `folder`, whole or not at all."""
 
 
 class ModelFile(Message):
@@ -47,11 +36,11 @@ class ModelFile(Message):
 
 @dataclass(frozen=True, eq=False)
 class Interpolator:
-    """The blender of `common.models.vfi.network`, with its weights as plain arrays.
+    """The interpolation network of `common.models.vfi.network`, with its weights as NumPy arrays.
 
     Attributes
     ----------
-    weights : a kernel (3, 3, inputs, outputs) and a bias (outputs,) for each layer, float32
+    weights : kernel (3, 3, inputs, outputs) and bias (outputs,) of each layer in turn, float32
     """
 
     weights: tuple[FloatArray, ...]
@@ -61,7 +50,7 @@ class Interpolator:
         return content_id(*(f"{w.shape} {w.astype('<f4').tobytes().hex()}" for w in self.weights))
 
     def predict(self, triplets: TripletArray) -> npt.NDArray[np.uint8]:
-        """Return the middle frames (n, h, w, 3) uint8; the middle frames given are not looked at."""
+        """Return the middle frames (n, h, w, 3) uint8 of triplets; the middle frames in `triplets` are not used."""
         import tensorflow as tf
 
         from common.models.vfi.network import interpolate
@@ -75,14 +64,20 @@ class Interpolator:
         return frames
 
     def save(self, folder: Path) -> None:
-        """Write the model to `folder`, whole or not at all; an older one there is replaced."""
+        """Write the model to `folder` completely or not at all; an existing model there is replaced.
+
+        Raises
+        ------
+        BadModel
+            If it cannot be written.
+        """
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             np.savez(staging / WEIGHTS_FILE, **{f"w{i:02d}": w for i, w in enumerate(self.weights)})  # type: ignore[arg-type]
             stored = ModelFile(format=_FORMAT, kind=KIND, digest=self.digest)
             (staging / MODEL_FILE).write_text(stored.model_dump_json(indent=1), encoding="utf-8")
-            staging.chmod(0o755)  # mkdtemp keeps it to this user; a champion is read by others
+            staging.chmod(0o755)  # mkdtemp allows only this user; other users must be able to read a champion
             shutil.rmtree(folder, ignore_errors=True)
             staging.rename(folder)
         except OSError as error:
@@ -92,12 +87,12 @@ class Interpolator:
 
 
 def load_model(folder: Path) -> Interpolator:
-    """Read and verify the model in `folder`. Nothing in it is executed.
+    """Return the model in `folder` after verifying its digest. Nothing in the folder is executed.
 
     Raises
     ------
     BadModel
-        If a file is missing, damaged or of another kind; the message names it.
+        If a file is missing or damaged, or the model is of another kind; the message names the folder.
     """
     try:
         stored = ModelFile.from_json((folder / MODEL_FILE).read_bytes())

@@ -1,10 +1,10 @@
-"""The interpolation network: a softmax over candidates for each pixel. Imports TensorFlow.
+"""The interpolation network: for each pixel, a softmax over six candidates. Imports TensorFlow.
 
-The hidden middle frame is blended from six candidates that the two neighbours
-give: their average, each neighbour itself, the average blurred lightly and
-strongly, and the average sharpened. A small convolutional network looks at the
-neighbours at half resolution and says, for each pixel, how much of each to take.
-Every answer is thus a mixture of sane frames, whatever the footage.
+The candidates for the middle frame are made from its two neighbours: their
+average, each neighbour itself, the average blurred lightly and strongly, and the
+average sharpened. A small convolutional network sees the neighbours at half
+resolution and returns the weight of each candidate at each pixel. The output is
+therefore always a convex combination of plausible frames, for any footage.
 """
 
 from __future__ import annotations
@@ -19,47 +19,55 @@ from common.features import FloatArray
 CANDIDATES = 6
 _CHANNELS = 16
 _KERNEL = 3
-_LOOKS = 7  # channels that the network sees: both neighbours (3 + 3) and how far they differ (1)
-_LAYERS = ((_LOOKS, _CHANNELS), (_CHANNELS, _CHANNELS), (_CHANNELS, CANDIDATES))
-_AVERAGE_FIRST = 2.0  # logit of the average before any training: it starts as the plain average, more or less
+_INPUT_CHANNELS = 7  # both neighbours (3 + 3) and their absolute difference (1)
+_LAYERS = ((_INPUT_CHANNELS, _CHANNELS), (_CHANNELS, _CHANNELS), (_CHANNELS, CANDIDATES))
+_INITIAL_AVERAGE_LOGIT = 2.0  # an untrained network returns approximately the average of the neighbours
 _LIGHT, _STRONG = 3, 5  # box blurs, pixels
 _HALF = 2
 
 
 def weight_shapes() -> list[tuple[int, ...]]:
-    """Return the shapes of the network's weights: a kernel and a bias for each layer."""
+    """Return the shapes of the network's weights: kernel and bias of each layer in turn."""
     return [shape for i, o in _LAYERS for shape in ((_KERNEL, _KERNEL, i, o), (o,))]
 
 
 def new_weights(seed: int) -> tuple[FloatArray, ...]:
-    """Return seeded weights of a network that gives about the average of the neighbours."""
+    """Return initial weights, with which the network returns approximately the average of the neighbours.
+
+    Kernels are drawn from He's normal distribution (He et al., 2015), those of the last layer scaled by 0.1.
+    """
     numbers = np.random.Generator(np.random.PCG64(seed))
     weights: list[FloatArray] = []
     for inputs, outputs in _LAYERS:
         spread = np.sqrt(2.0 / (_KERNEL * _KERNEL * inputs))
         shape = (_KERNEL, _KERNEL, inputs, outputs)
         weights += [(numbers.standard_normal(shape) * spread).astype(np.float32), np.zeros(outputs, np.float32)]
-    weights[-2] *= np.float32(0.1)  # no firm opinion yet on which pixel needs which candidate
-    weights[-1][0] = _AVERAGE_FIRST
+    weights[-2] *= np.float32(0.1)  # so that the initial weights of the candidates hardly depend on the pixel
+    weights[-1][0] = _INITIAL_AVERAGE_LOGIT
     return tuple(weights)
 
 
 def interpolate(weights: Sequence[tf.Variable | tf.Tensor], previous: tf.Tensor, following: tf.Tensor) -> tf.Tensor:
-    """Return the middle frames (n, h, w, 3) of their neighbours (n, h, w, 3); float32 in 0..1, sides even."""
+    """Return the middle frames (n, h, w, 3) between neighbours (n, h, w, 3).
+
+    All are float32 in 0 to 1, with sides of even length.
+    """
     candidates = _candidates(previous, following)
     size = tf.shape(previous)[1:3]
-    logits = tf.image.resize(_look(weights, previous, following), size, method="bilinear")
+    logits = tf.image.resize(_logits(weights, previous, following), size, method="bilinear")
     shares = tf.nn.softmax(logits, axis=-1)
     return tf.add_n([shares[..., i : i + 1] * candidate for i, candidate in enumerate(candidates)])
 
 
 def _candidates(previous: tf.Tensor, following: tf.Tensor) -> list[tf.Tensor]:
+    """Return the `CANDIDATES` candidates, each (n, h, w, 3)."""
     average = (previous + following) / 2.0
     light, strong = _blur(average, _LIGHT), _blur(average, _STRONG)
     return [average, previous, following, light, strong, 2.0 * average - light]
 
 
-def _look(weights: Sequence[tf.Variable | tf.Tensor], previous: tf.Tensor, following: tf.Tensor) -> tf.Tensor:
+def _logits(weights: Sequence[tf.Variable | tf.Tensor], previous: tf.Tensor, following: tf.Tensor) -> tf.Tensor:
+    """Return the logits of the candidates at half resolution, (n, h / 2, w / 2, CANDIDATES)."""
     difference = tf.reduce_mean(tf.abs(previous - following), axis=-1, keepdims=True)
     x = tf.concat([previous, following, difference], axis=-1)
     x = tf.nn.avg_pool2d(x, _HALF, _HALF, "SAME") - 0.5

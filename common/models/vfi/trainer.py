@@ -1,6 +1,6 @@
-"""Fine-tuning: a challenger grows out of the champion on drifted footage, with golden replay beside it.
+"""Fine-tuning: makes a challenger from the champion, on drifted footage mixed with golden replay.
 
-TensorFlow is imported when a training starts, never with this module.
+TensorFlow is imported when training starts, not with this module.
 """
 
 from __future__ import annotations
@@ -8,75 +8,37 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from common.errors import BadSource
 from common.features import FloatArray
-from common.models.vfi.model import Interpolator, Model
-from common.models.vfi.scores import Scores, score, split_in_blocks
+from common.models.protocols import Challenger, TrainingProgress
+from common.models.vfi.model import Interpolator
+from common.models.vfi.scores import split_in_blocks
 from common.models.vfi.triplets import TripletArray
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-_BATCH = 8  # triplets a step
-_REPLAY_SHARE = 0.5  # of each batch: without golden frames beside it the model forgets them (about 1 dB)
+_BATCH = 8  # triplets per step
+_REPLAY_SHARE = 0.5  # of each batch; without golden frames the model forgets them, at a loss of about 1 dB
 _LEARNING_RATE = 2e-3
-_ROUNDING_ERROR = 1.0 / 12.0 / 255.0**2  # mean squared error of rounding to 8 bits: nothing to gain below it
-_AVERAGED_SHARE = 8  # weights are averaged over about the last 1 / (1 + this) of the steps: single steps are noisy
+_ROUNDING_ERROR = 1.0 / 12.0 / 255.0**2  # mean squared error of rounding to 8 bits; smaller errors count as equal
+_AVERAGING = 8  # weights are averaged over about the last 1 / (1 + this) of the steps, because single steps are noisy
 _REPORT_EVERY = 10  # steps
-_FIRST_FIT_STEPS = 200  # of the first champion; steps, not seconds, so that every machine gets the same model
-_MAX_STEPS = 2000  # by then it has learned what it can
-_FEWEST = 2  # triplets to train on, and to score on
-
-
-Model_contra = TypeVar("Model_contra", bound=Model, contravariant=True)
-
-
-@dataclass(frozen=True)
-class TrainingProgress:
-    """Where a training stands: steps taken, seconds spent, and the loss (minus PSNR, dB)."""
-
-    step: int
-    seconds: float
-    loss: float
-
-
-@dataclass(frozen=True, eq=False)
-class Challenger:
-    """A fine-tuned model beside the champion that it grew out of."""
-
-    model: Model
-    scores: Scores
-    steps: int
-    seconds: float
-
-
-class Trainer(Protocol[Model_contra]):
-    """How one kind of model is fine-tuned."""
-
-    def fine_tune(
-        self,
-        champion: Model_contra,
-        drifted: TripletArray,
-        replay: TripletArray,
-        *,
-        seconds: float,
-        seed: int,
-        progress: Callable[[TrainingProgress], None],
-    ) -> Challenger:
-        """Return a challenger, scored beside the champion on triplets that it was not trained on."""
+_FIRST_FIT_STEPS = 200  # of the first champion; steps and not seconds, so that every machine gets the same model
+_MAX_STEPS = 2000  # more steps improve nothing
+_MIN_TRIPLETS = 2  # of each kind, to train on
 
 
 class InterpolatorTrainer:
-    """Fine-tunes an `Interpolator` by gradient steps (Adam on the mean PSNR).
+    """Fine-tunes an `Interpolator` with Adam; the loss is minus the mean PSNR.
 
     Parameters
     ----------
-    max_steps : end after so many steps even if there is time left
+    max_steps : number of steps after which training ends even if there is time left
     """
 
     def __init__(self, max_steps: int = _MAX_STEPS) -> None:
@@ -91,45 +53,37 @@ class InterpolatorTrainer:
         seconds: float,
         seed: int,
         progress: Callable[[TrainingProgress], None],
-    ) -> Challenger:
-        """Fine-tune for at most `seconds`, then score champion and challenger on what was held out.
+    ) -> Challenger[Interpolator]:
+        """Fine-tune for at most `seconds`; all triplets are used for training.
 
         Parameters
         ----------
-        champion : where the challenger starts from; it is not changed
-        drifted : (n, 3, h, w, 3) uint8, footage to get better on
-        replay : (m, 3, h, w, 3) uint8, golden footage not to get worse on
-        seconds : how long to take steps
-        seed : of the order in which triplets are seen
+        champion : the model to start from; not modified
+        drifted : (n, 3, h, w, 3) uint8, drifted footage to improve on
+        replay : (m, 3, h, w, 3) uint8, golden footage on which the model must not get worse
+        seconds : time limit of the training steps
+        seed : determines the choice and order of triplets
         progress : called every few steps
 
         Raises
         ------
         BadSource
-            If there are too few triplets to train and to score on.
+            If there are too few triplets to train on.
         """
-        new, old = split_in_blocks(len(drifted)), split_in_blocks(len(replay))
-        if min(len(new.training), len(new.held_out), len(old.training), len(old.held_out)) < _FEWEST:
+        if min(len(drifted), len(replay)) < _MIN_TRIPLETS:
             raise BadSource(
-                f"{len(drifted)} drifted and {len(replay)} golden frame triplets are too few to train and score on: "
-                "at least 12 of each are needed"
+                f"{len(drifted)} drifted and {len(replay)} golden frame triplets are too few to train on: "
+                f"at least {_MIN_TRIPLETS} of each are needed"
             )
-        run = _Run(champion.weights, drifted[new.training], replay[old.training], seed)
+        run = _Run(champion.weights, drifted, replay, seed)
         run.take_steps(self.max_steps, seconds, progress)
-        challenger = Interpolator(run.averaged)
-        scores = Scores(
-            champion_drifted=score(champion, drifted[new.held_out]),
-            challenger_drifted=score(challenger, drifted[new.held_out]),
-            champion_golden=score(champion, replay[old.held_out]),
-            challenger_golden=score(challenger, replay[old.held_out]),
-        )
-        return Challenger(challenger, scores, run.steps, run.seconds)
+        return Challenger(Interpolator(run.averaged), run.steps, run.seconds)
 
 
 def initial_champion(replay: TripletArray, *, seed: int, steps: int = _FIRST_FIT_STEPS) -> Interpolator:
-    """Return the first champion of a line: the network, fitted to the golden footage (n, 3, h, w, 3) uint8.
+    """Return a first champion: the network fitted to golden footage (n, 3, h, w, 3) uint8.
 
-    Held-out golden triplets stay unseen here too, so that later comparisons on them are fair.
+    The triplets that `split_in_blocks` holds out are not used here either, so that later comparisons on them are fair.
     """
     from common.models.vfi.network import new_weights
 
@@ -140,7 +94,7 @@ def initial_champion(replay: TripletArray, *, seed: int, steps: int = _FIRST_FIT
 
 
 class _Run:
-    """One training: the weights as they move, and their running average."""
+    """The state of one training: current weights, and their running average."""
 
     def __init__(self, weights: Sequence[FloatArray], drifted: TripletArray, replay: TripletArray, seed: int) -> None:
         import keras
@@ -159,7 +113,7 @@ class _Run:
 
     def take_steps(self, most: int, seconds: float, progress: Callable[[TrainingProgress], None]) -> None:
         """Take up to `most` steps within `seconds`, at least one."""
-        # Tracing the graph takes a second or two and teaches nothing: its first call is not on the clock.
+        # The first step includes tracing the graph, which takes a second or two; that time is not counted.
         self._advance()
         started = time.monotonic()
         loss = self._advance() if most > 1 else 0.0
@@ -175,8 +129,8 @@ class _Run:
         batch = np.concatenate([self._pick(self.drifted, _BATCH - replayed), self._pick(self.replay, replayed)])
         loss = float(self._step(batch))
         self.steps += 1
-        # The average reaches back a fixed share of the way: what the first steps tried is forgotten.
-        keep = self.steps / (self.steps + 1.0 + _AVERAGED_SHARE)
+        # The average covers a fixed share of the latest steps, so the first ones lose their influence.
+        keep = self.steps / (self.steps + 1.0 + _AVERAGING)
         self.averaged = tuple(
             keep * old + (1.0 - keep) * now.numpy() for old, now in zip(self.averaged, self._variables, strict=True)
         )
@@ -184,7 +138,7 @@ class _Run:
 
     def _pick(self, triplets: TripletArray, count: int) -> TripletArray:
         picked = triplets[self._numbers.integers(len(triplets), size=count)]
-        # Motion has no preferred direction: mirrored in time and left to right is new footage for free.
+        # Augmentation: motion has no preferred direction, so triplets are mirrored in time and left to right at random.
         if self._numbers.random() < 0.5:
             picked = picked[:, ::-1]
         return picked[:, :, :, ::-1] if self._numbers.random() < 0.5 else picked
@@ -198,8 +152,8 @@ class _Run:
         with tf.GradientTape() as tape:
             middle = interpolate(self._variables, frames[:, 0], frames[:, 2])
             errors = tf.reduce_mean(tf.square(middle - frames[:, 1]), axis=(1, 2, 3))
-            # The mean PSNR itself, in dB: squared errors alone would give the noisiest footage all the say,
-            # and dark footage none.
+            # Minus the mean PSNR, in dB. The mean squared error would be dominated by the noisiest triplets, and dark
+            # ones would hardly count.
             loss = 10.0 / math.log(10.0) * tf.reduce_mean(tf.math.log(errors + _ROUNDING_ERROR))
         self._optimizer.apply_gradients(zip(tape.gradient(loss, self._variables), self._variables, strict=True))
         return loss

@@ -1,4 +1,4 @@
-"""Triplets of consecutive frames: what an interpolation model learns from and is scored on."""
+"""Triplets of consecutive frames, on which an interpolation model is trained and scored."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ TripletArray = npt.NDArray[np.uint8]
 """(n, 3, height, width, 3) uint8 RGB: previous, middle and next frame."""
 
 TRIPLET_SIZE = (96, 160)
-"""Height and width of a triplet's frames, pixels: small enough to fine-tune on two cores within seconds."""
+"""Height and width of a triplet's frames, pixels; small enough to fine-tune on two cores within seconds."""
 
 _FRAMES = 3
 
 
 def collect_triplets(frames: Iterable[Image], most: int, *, expected_frames: int) -> TripletArray:
-    """Return up to `most` triplets of consecutive frames, spread evenly over `expected_frames`.
+    """Return up to `most` triplets of consecutive frames, spread evenly over the footage.
 
-    Triplets overlap where the footage is short. Footage that ends early gives
-    fewer, footage that goes on is not read further than the last triplet.
+    If the footage is short, triplets overlap. If it ends before
+    `expected_frames`, there are fewer; if it is longer, it is not read beyond the
+    last triplet.
 
     Parameters
     ----------
-    frames : RGB frames of any size, in order; read once, never held
+    frames : RGB frames of any size, in order; read once, at most three are kept in memory
     most : largest number of triplets
-    expected_frames : how many frames the source promises
+    expected_frames : number of frames that the source declares
 
     Returns
     -------
@@ -43,7 +44,7 @@ def collect_triplets(frames: Iterable[Image], most: int, *, expected_frames: int
         if len(triplets) == len(starts):
             break
         start = starts[len(triplets)]
-        if index >= start:  # frames between two triplets are not even resized
+        if index >= start:  # frames between two triplets need not be resized
             last.append((index, shrink(frame)))
         if index == start + _FRAMES - 1:
             triplets.append(np.stack([image for _, image in last]))
@@ -52,12 +53,13 @@ def collect_triplets(frames: Iterable[Image], most: int, *, expected_frames: int
     return np.stack(triplets)
 
 
-def _spread(places: int, most: int) -> list[int]:
-    """Return up to `most` different numbers below `places`, evenly spread."""
-    count = min(places, most)
-    return [int((2 * i + 1) * places / (2 * count)) for i in range(count)]
+def _spread(total: int, most: int) -> list[int]:
+    """Return up to `most` different numbers below `total`, evenly spread."""
+    count = min(total, most)
+    return [int((2 * i + 1) * total / (2 * count)) for i in range(count)]
 
 
 def shrink(image: Image) -> Image:
+    """Return an image (h, w, 3) uint8 scaled to `TRIPLET_SIZE`."""
     height, width = TRIPLET_SIZE
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

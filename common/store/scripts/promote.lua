@@ -1,14 +1,19 @@
--- Make a challenger the champion, if the champion is still the one it was compared with.
+-- Make a record the champion, if the champion is still the one it was compared with.
 --
 -- KEYS[1] champion   string: ChampionRecord as JSON
 -- KEYS[2] history    list: every ChampionRecord there ever was, oldest first; only ever appended to
 -- KEYS[3] events     Stream of events
--- ARGV[1] version of the champion that was compared (0: there is none)  [2] new record
--- ARGV[3] most events kept  [4] 1 to announce it  [5..] fields of the event
+-- KEYS[4] held       hash: model -> Hold as JSON
+-- ARGV[1] version of the champion that was compared (0: there is none)  [2] new record  [3] model
+-- ARGV[4] Hold as JSON, '' to leave it as it is  [5] most events kept  [6..] fields of the event, none: not announced
 -- Result: 1 promoted, 0 the champion had changed.
 --
--- Promise: versions only grow, model and baseline switch together, and two retrainings cannot both win.
+-- Promise: versions only grow, model and baseline switch together, and two retrainings cannot both win. The same
+-- record again (a client whose answer was lost on the way asks twice) is promoted once.
 local now = redis.call('GET', KEYS[1])
+if now == ARGV[2] then
+    return 1
+end
 local version = 0
 if now then
     version = cjson.decode(now)['version']
@@ -18,7 +23,10 @@ if version ~= tonumber(ARGV[1]) then
 end
 redis.call('SET', KEYS[1], ARGV[2])
 redis.call('RPUSH', KEYS[2], ARGV[2])
-if ARGV[4] == '1' then
-    redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', unpack(ARGV, 5))
+if ARGV[4] ~= '' then
+    redis.call('HSET', KEYS[4], ARGV[3], ARGV[4])
+end
+if #ARGV > 5 then
+    redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', unpack(ARGV, 6))
 end
 return 1

@@ -3,12 +3,18 @@
 -- KEYS[1] fails      hash: event id -> verdict JSON
 -- KEYS[2] due        sorted set: model -> when its next retraining may start
 -- KEYS[3] rejections string: retrainings of this model in a row that were rejected
--- KEYS[4] attempts   string: retrainings begun since one last came to an end
+-- KEYS[4] order      sorted set: event id of a waiting FAIL -> when it joined
+-- KEYS[5] attempts   string: retrainings begun since one last came to an end
+-- KEYS[6] called     hash: model -> when its retraining was last asked for
 -- ARGV[1] model  [2] now  [3] cool-down, s  [4] 'promoted', 'rejected' or 'stale'  [5] longest cool-down, s
 -- ARGV[6..] event ids
 -- Result: FAILs that still wait.
+--
+-- Promise: after a retraining the cool-down holds for what still waits, even if the retraining had been asked for
+-- again while it ran.
 for i = 6, #ARGV do
     redis.call('HDEL', KEYS[1], ARGV[i])
+    redis.call('ZREM', KEYS[4], ARGV[i])
 end
 if ARGV[4] == 'promoted' then
     redis.call('DEL', KEYS[3])
@@ -16,7 +22,8 @@ elseif ARGV[4] == 'rejected' then
     redis.call('INCR', KEYS[3])
 end
 if ARGV[4] ~= 'stale' then
-    redis.call('DEL', KEYS[4])
+    redis.call('DEL', KEYS[5])
+    redis.call('HDEL', KEYS[6], ARGV[1])
 end
 local left = redis.call('HLEN', KEYS[1])
 if left == 0 then

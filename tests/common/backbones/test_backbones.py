@@ -34,7 +34,7 @@ import json, sys
 from pathlib import Path
 from common.backbones import load_backbone
 from common.settings import Settings
-backbone = load_backbone(Settings(_env_file=None, state_dir=Path(sys.argv[1]), weights=sys.argv[2], device="cpu"))
+backbone = load_backbone(Settings(_env_file=None, state_dir=Path(sys.argv[1]), weights=sys.argv[2], device="cpu"), None)
 heavy = [name for name in ("tensorflow", "keras", "openvino_telemetry") if sys.modules.get(name)]
 print(json.dumps([backbone.weights_digest, heavy]))
 """
@@ -110,7 +110,8 @@ def load(state: Path, weights: str = SEEDED, *, backbone: str = "mobilenet_v2", 
             backbone=backbone,
             device="cpu",
             threads=threads,
-        )
+        ),
+        None,
     )
 
 
@@ -271,4 +272,4 @@ def test_a_gpu_that_is_asked_for_and_not_there_is_an_error(tmp_path: Path, monke
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert not gpu_usable()
     with pytest.raises(BackboneError, match="SENTINEL_DEVICE=gpu"):
-        load_backbone(Settings(_env_file=None, state_dir=tmp_path, weights=SEEDED, device="gpu"))  # type: ignore[call-arg]
+        load_backbone(Settings(_env_file=None, state_dir=tmp_path, weights=SEEDED, device="gpu"), None)  # type: ignore[call-arg]

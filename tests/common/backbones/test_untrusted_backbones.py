@@ -22,6 +22,7 @@ from common.backbones.convert import cosines, random_images
 from common.backbones.models import PIXELS, find_model
 from common.backbones.openvino_engine import openvino
 from common.backbones.quantise import natural_pictures
+from common.contracts.batches import FeatureSpec
 from common.errors import BackboneError
 from common.settings import Settings
 
@@ -81,7 +82,8 @@ from common.backbones import load_backbone
 from common.errors import BackboneError
 from common.settings import Settings
 try:
-    backbone = load_backbone(Settings(_env_file=None, state_dir=Path(sys.argv[1]), backbone=sys.argv[2], device="cpu"))
+    settings = Settings(_env_file=None, state_dir=Path(sys.argv[1]), backbone=sys.argv[2], device="cpu")
+    backbone = load_backbone(settings, None)
     found = backbone.embed(np.full((1, 48, 48, 3), 100, np.uint8))[0].tolist()
     print(json.dumps([backbone.name, found, bool(sys.modules.get("tensorflow"))]))
 except BackboneError as error:
@@ -118,7 +120,8 @@ def keras_models(tmp_path_factory: pytest.TempPathFactory, images: Images) -> Pa
 
 def load(state: Path, backbone: str, **update: object) -> Backbone:
     return load_backbone(
-        Settings(_env_file=None, state_dir=state, backbone=backbone, device="cpu", **update)  # type: ignore[arg-type,call-arg]
+        Settings(_env_file=None, state_dir=state, backbone=backbone, device="cpu", **update),  # type: ignore[arg-type,call-arg]
+        None,
     )
 
 
@@ -328,7 +331,12 @@ def test_the_pictures_that_decide_about_int8_are_the_same_everywhere() -> None:
 
 def test_a_precision_that_does_not_exist_is_refused(state: Path, keras_models: Path) -> None:
     with pytest.raises(BackboneError, match="f32, bf16, int8"):
-        load_backbone(Settings(_env_file=None, state_dir=state, device="cpu"), "f8")  # type: ignore[call-arg]
+        load_backbone(
+            Settings(_env_file=None, state_dir=state, device="cpu"),  # type: ignore[call-arg]
+            FeatureSpec(
+                backbone="mobilenet_v2", weights="1", precision="f8", decode_pipeline="1", sensors="1", sample_fps=None
+            ),
+        )
 
 
 # --- the hub ----------------------------------------------------------------------------------------

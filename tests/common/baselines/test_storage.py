@@ -83,9 +83,11 @@ def test_a_baseline_is_found_by_name_or_by_folder(tmp_path: Path) -> None:
 
 
 def test_the_first_use_of_a_baseline_makes_it_champion_and_a_rebuilt_one_starts_a_new_line(
-    store: Store, settings: Settings
+    store: Store, settings: Settings, tmp_path: Path
 ) -> None:
-    own = settings.model_copy(update={"baseline": "test", "stream_baselines": {"night": "night"}})
+    config = tmp_path / "sentinel.toml"
+    config.write_text('[streams.night]\nbaseline = "night"\n', encoding="utf-8")
+    own = settings.model_copy(update={"baseline": "test", "config": config})
     first = small_baseline(own.baselines_dir / "test")
     current = BaselineBinding(own, store)
     assert current.of_stream("any").id == first.id

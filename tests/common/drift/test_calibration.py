@@ -1,4 +1,4 @@
-"""The null: contiguous windows, a guard gap, wide enough for short footage, and p-values that clean windows deserve."""
+"""The null distribution: contiguous windows, a guard gap, wider bounds for short footage, calibrated p-values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.stats import kstwobign
 
-from common.drift.calibration import Null, ks_p_value, novelty_p_value, null_of, null_starts, widening
+from common.drift.calibration import Null, fit_null, ks_p_value, novelty_p_value, null_starts, widening_factor
 from common.drift.judge import judge
 from tests.common.drift.footage import RULE, fitted, footage
 
@@ -18,10 +18,10 @@ Flags = npt.NDArray[np.bool_]
 
 
 def null(sample: npt.NDArray[np.float32], window: int = 24, minimum_effect: float = 1e-6) -> Null:
-    made = null_of(
+    made = fit_null(
         len(sample),
         window,
-        lambda rest, piece: (sample[rest], sample[piece]),
+        lambda rest, inside: (sample[rest], sample[inside]),
         minimum_effect=np.full(sample.shape[1], minimum_effect),
         pooled=False,
     )
@@ -29,34 +29,32 @@ def null(sample: npt.NDArray[np.float32], window: int = 24, minimum_effect: floa
     return made
 
 
-def series(frames: int, memory: float, seed: int = 0, columns: int = 4) -> npt.NDArray[np.float32]:
-    """AR(1) of unit spread."""
+def series(frames: int, correlation: float, seed: int = 0, columns: int = 4) -> npt.NDArray[np.float32]:
+    """Return AR(1) columns (frames, columns) with a standard deviation of 1."""
     rng = np.random.default_rng(seed)
     values = rng.standard_normal((frames, columns))
     for t in range(1, frames):
-        values[t] = memory * values[t - 1] + np.sqrt(1 - memory**2) * values[t]
+        values[t] = correlation * values[t - 1] + np.sqrt(1 - correlation**2) * values[t]
     return values.astype(np.float32)
 
 
 @given(st.integers(2, 300), st.integers(2, 48))
-def test_windows_of_the_null_are_contiguous_and_apart_from_what_they_are_compared_with(
-    frames: int, window: int
-) -> None:
+def test_windows_of_the_null_are_contiguous_and_separated_from_the_rest_by_a_gap(frames: int, window: int) -> None:
     seen = []
 
-    def compared(rest: Flags, piece: slice) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        seen.append((np.flatnonzero(rest), np.arange(frames)[piece]))
+    def comparison(rest: Flags, inside: slice) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        seen.append((np.flatnonzero(rest), np.arange(frames)[inside]))
         return np.zeros((int(rest.sum()), 1), np.float32), np.zeros((window, 1), np.float32)
 
-    null_of(frames, window, compared, minimum_effect=np.ones(1), pooled=False)
+    fit_null(frames, window, comparison, minimum_effect=np.ones(1), pooled=False)
     assert len(seen) == len(null_starts(frames, window))
-    for rest, piece in seen:
-        assert len(piece) == window
-        assert min(abs(int(r) - int(p)) for r in rest for p in (piece[0], piece[-1])) > window // 2
+    for rest, inside in seen:
+        assert len(inside) == window
+        assert min(abs(int(r) - int(p)) for r in rest for p in (inside[0], inside[-1])) > window // 2
 
 
-def test_what_remembers_longer_gets_a_wider_bound() -> None:
-    bounds = [float(null(series(800, memory)).bound.mean()) for memory in (0.0, 0.8, 0.97)]
+def test_longer_autocorrelation_gives_a_wider_bound() -> None:
+    bounds = [float(null(series(800, correlation)).bound.mean()) for correlation in (0.0, 0.8, 0.97)]
     assert bounds == sorted(bounds)
     assert bounds[2] > 2 * bounds[0]
 
@@ -67,25 +65,25 @@ def test_shuffled_frames_would_give_a_bound_far_too_narrow() -> None:
     assert null(shuffled).bound.mean() < null(sample).bound.mean() / 2
 
 
-def test_no_bound_falls_below_its_floor() -> None:
+def test_no_bound_is_smaller_than_the_minimum_effect() -> None:
     still = np.zeros((200, 3), np.float32)
     np.testing.assert_array_equal(null(still, minimum_effect=0.25).bound, np.full(3, 0.25))
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(2, 100))
 def test_shorter_footage_widens_more(short: int, more: int, window: int) -> None:
-    assert widening(short, window) > widening(short + more, window) > 1
+    assert widening_factor(short, window) > widening_factor(short + more, window) > 1
 
 
-def test_footage_shorter_than_a_window_and_its_surroundings_has_no_null() -> None:
+def test_footage_too_short_for_a_window_and_a_rest_has_no_null() -> None:
     sample = series(30, 0.0)
     assert (
-        null_of(30, 24, lambda rest, piece: (sample[rest], sample[piece]), minimum_effect=np.ones(4), pooled=False)
+        fit_null(30, 24, lambda rest, inside: (sample[rest], sample[inside]), minimum_effect=np.ones(4), pooled=False)
         is None
     )
 
 
-def test_where_a_column_never_changed_every_frame_counts() -> None:
+def test_every_frame_counts_in_a_constant_column() -> None:
     made = null(series(300, 0.8))
     sizes = made.effective_sizes(np.array([False, True, False, False]))
     assert sizes[1] == made.window
@@ -98,10 +96,10 @@ def test_p_values_follow_kolmogorovs_distribution(size: float) -> None:
     assert ks_p_value(np.array([1.0]), np.array([size]))[0] < kstwobign.sf(np.sqrt(size))
 
 
-@pytest.mark.parametrize("memory", [0.0, 0.7, 0.9])
-def test_few_clean_windows_have_small_p_values(memory: float) -> None:
-    baseline = fitted(footage(500, seed=1, memory=memory))
-    windows = [footage(RULE.frames, seed=1000 + i, memory=memory) for i in range(150)]
+@pytest.mark.parametrize("correlation", [0.0, 0.7, 0.9])
+def test_few_clean_windows_have_small_p_values(correlation: float) -> None:
+    baseline = fitted(footage(500, seed=1, correlation=correlation))
+    windows = [footage(RULE.frames, seed=1000 + i, correlation=correlation) for i in range(150)]
     p_values = np.array([judge(baseline, window).p_value for window in windows])
     assert (p_values < 0.05).mean() <= 0.07
     assert (p_values < 0.5).mean() <= 0.6
@@ -114,8 +112,8 @@ def test_the_effective_number_of_windows_is_reported() -> None:
     assert summary.null_windows >= 4
 
 
-def test_a_few_frames_of_what_never_happened_are_news() -> None:
-    """Fisher's exact test, by SciPy: all of k frames in the window, none in the reference."""
+def test_the_p_value_of_novel_frames_is_that_of_fishers_exact_test() -> None:
+    """The reference is SciPy's: all of k frames in the window, none in the baseline."""
     for k in (0, 1, 3, 10):
         by_hand = stats.fisher_exact([[k, 48 - k], [0, 200]], alternative="greater").pvalue
         assert novelty_p_value(np.array([k]), 48, 200)[0] == pytest.approx(by_hand)

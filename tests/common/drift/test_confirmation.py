@@ -1,4 +1,4 @@
-"""Runs of FAILs: independent of how they are cut into verdicts, ended by a PASS, rare where nothing is wrong."""
+"""Runs of FAILs: independent of the stride of the windows, ended by a PASS, rare on clean footage."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.drift.confirmation import Run, evidence_needed, follow
+from common.drift.confirmation import Run, evidence_needed, update_run
 from common.drift.windows import WindowState
 from common.errors import BadMessage
 
@@ -17,7 +17,7 @@ from common.errors import BadMessage
 def after(verdicts: list[tuple[bool, float, int]], frames: int = 48) -> Run | None:
     run: Run | None = None
     for failed, p_value, stop in verdicts:
-        run = follow(run, failed=failed, p_value=p_value, start=stop - frames, stop=stop)
+        run = update_run(run, failed=failed, p_value=p_value, start=stop - frames, stop=stop)
     return run
 
 
@@ -50,14 +50,14 @@ def test_windows_that_share_no_frame_multiply_their_p_values() -> None:
     assert run.evidence == pytest.approx(-math.log(0.02 * 0.03))
 
 
-def test_accidents_confirm_about_as_often_as_was_allowed() -> None:
-    """With p-values as they should be, uniform and independent, alarms come no more often than asked for."""
+def test_clean_footage_is_confirmed_about_as_often_as_allowed() -> None:
+    """Uniform and independent p-values give false alarms at the stated rate."""
     rng = np.random.default_rng(0)
     per_day, fps = 20.0, 5.0
     needed = evidence_needed(per_day, 0.05, 48, fps)
     days, alarms, run, confirmed = 40, 0, None, False
     for number, p_value in enumerate(rng.random(int(days * 86_400 * fps / 48))):
-        run = follow(run, failed=p_value < 0.05, p_value=p_value, start=number * 48, stop=number * 48 + 48)
+        run = update_run(run, failed=p_value < 0.05, p_value=p_value, start=number * 48, stop=number * 48 + 48)
         now = run is not None and run.evidence >= needed
         alarms += now and not confirmed
         confirmed = now

@@ -1,4 +1,4 @@
-"""The judge on features that behave like video's: right, monotone, indifferent to scale, and clear when it refuses."""
+"""The judge on synthetic features: correct, monotone in severity, independent of scale, clear when it refuses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from common.contracts.verdicts import Cause, Remedy, Status
 from common.drift.baseline import Baseline
 from common.drift.calibration import ks_p_value
 from common.drift.judge import judge
-from common.errors import BadBaseline, BadMessage, BaselineTooShort
+from common.errors import BadBaseline, BadMessage
 from common.features import FeatureBlock
 from tests.common.drift.footage import RULE, fitted, footage
 
@@ -68,8 +68,8 @@ def test_a_fail_says_when_the_change_began_and_what_it_calls_for(frame: int) -> 
     assert older.began is not None
     assert older.began.time == after.times[0], "it began before the window did"
     assert judge(BASELINE, footage(RULE.frames, seed=7, shift=3.0)).remedy is Remedy.TRAINING
-    reference_median = judge(BASELINE, before)
-    assert (reference_median.began, reference_median.remedy, reference_median.cause) == (None, None, None)
+    passed = judge(BASELINE, before)
+    assert (passed.began, passed.remedy, passed.cause) == (None, None, None)
 
 
 @settings(max_examples=15, deadline=None)
@@ -101,19 +101,10 @@ def test_a_window_is_judged_by_the_clip_it_resembles() -> None:
     assert judge(both, footage(RULE.frames, seed=9)).segment == "clip0"
     verdict = judge(both, footage(RULE.frames, seed=9, shift=6.0, noise=2.0))
     assert (verdict.segment, verdict.status) == ("clip1", Status.PASS)
-    assert judge(both, footage(RULE.frames, seed=9, noise=2.0)).status is Status.FAIL, "a noisy day is no night"
+    assert judge(both, footage(RULE.frames, seed=9, noise=2.0)).status is Status.FAIL, "noise is normal at night only"
 
 
-@pytest.mark.parametrize("frames", [RULE.frames, 3 * RULE.frames])
-def test_a_baseline_extended_by_drifted_footage_passes_it_and_still_fails_other_faults(frames: int) -> None:
-    accepted = footage(frames, seed=4, noise=1.5)
-    healed = BASELINE.extended([("accepted", accepted)])
-    assert judge(healed, accepted[: RULE.frames]).status is Status.PASS
-    assert judge(healed, footage(RULE.frames, seed=5)).status is Status.PASS
-    assert judge(healed, footage(RULE.frames, seed=6, shift=4.0)).status is Status.FAIL
-
-
-def test_a_baseline_survives_storage_and_knows_when_it_was_edited() -> None:
+def test_a_baseline_survives_storage_and_an_edit_changes_its_digest() -> None:
     again = Baseline.from_parts(BASELINE.to_manifest(), BASELINE.to_arrays())
     assert again.digest == BASELINE.digest
     window = footage(RULE.frames, seed=7, noise=1.5)
@@ -124,18 +115,6 @@ def test_a_baseline_survives_storage_and_knows_when_it_was_edited() -> None:
     del edited["0.embedding"]
     with pytest.raises(BadBaseline, match="lacks"):
         Baseline.from_parts(BASELINE.to_manifest(), edited)
-
-
-def test_too_short_golden_footage_is_refused_with_the_length_needed() -> None:
-    with pytest.raises(BaselineTooShort, match=r"has 10 sampled frames; .* needs \d+ frames \(about \d+ s"):
-        fitted(footage(10, seed=1))
-
-
-def test_golden_footage_of_one_repeated_picture_is_refused() -> None:
-    still = footage(200, seed=1)
-    still = replace(still, quality=np.tile(still.quality[:1], (200, 1)))
-    with pytest.raises(BadBaseline, match="same picture"):
-        fitted(still)
 
 
 def test_windows_that_do_not_fit_the_baseline_are_refused() -> None:

@@ -12,11 +12,11 @@ from common.errors import BadMessage
 RULE = WindowRule(frames=8, stride=3)
 
 
-def feed(batches: list[int], cuts: list[list[int]], rule: WindowRule = RULE) -> tuple[WindowState, list[range]]:
-    """Feed batches of these lengths, each cut into blocks at `cuts`."""
+def feed(batches: list[int], splits: list[list[int]], rule: WindowRule = RULE) -> tuple[WindowState, list[range]]:
+    """Feed batches of these lengths, each split into blocks at `splits`."""
     state, due = WindowState(), list[range]()
-    for length, places in zip(batches, cuts, strict=True):
-        edges = [0, *sorted(min(place, length) for place in places), length]
+    for length, points in zip(batches, splits, strict=True):
+        edges = [0, *sorted(min(point, length) for point in points), length]
         pieces = [b - a for a, b in pairwise(edges)]
         for i, piece in enumerate(pieces):
             state, windows = advance(
@@ -32,10 +32,10 @@ def feed(batches: list[int], cuts: list[list[int]], rule: WindowRule = RULE) -> 
 
 
 @given(st.data(), st.lists(st.integers(1, 30), min_size=1, max_size=6))
-def test_cutting_batches_differently_changes_neither_windows_nor_state(data: st.DataObject, batches: list[int]) -> None:
-    cuts = [data.draw(st.lists(st.integers(0, length), max_size=4)) for length in batches]
+def test_windows_and_state_do_not_depend_on_how_batches_are_split(data: st.DataObject, batches: list[int]) -> None:
+    splits = [data.draw(st.lists(st.integers(0, length), max_size=4)) for length in batches]
     whole_state, whole = feed(batches, [[] for _ in batches])
-    state, due = feed(batches, cuts)
+    state, due = feed(batches, splits)
     assert due == whole
     assert state.to_bytes() == whole_state.to_bytes()
 
@@ -50,11 +50,11 @@ def test_every_frame_is_counted_and_windows_are_whole_and_in_order(batches: list
 
 
 @given(st.data(), st.lists(st.integers(1, 30), min_size=1, max_size=8))
-def test_no_window_reaches_back_beyond_what_was_to_be_kept(data: st.DataObject, batches: list[int]) -> None:
-    cuts = [data.draw(st.lists(st.integers(0, length), max_size=4)) for length in batches]
+def test_no_window_reaches_back_beyond_the_frames_that_are_kept(data: st.DataObject, batches: list[int]) -> None:
+    splits = [data.draw(st.lists(st.integers(0, length), max_size=4)) for length in batches]
     state = WindowState()
-    for length, places in zip(batches, cuts, strict=True):
-        edges = [0, *sorted(places), length]
+    for length, points in zip(batches, splits, strict=True):
+        edges = [0, *sorted(points), length]
         for i, (a, b) in enumerate(pairwise(edges)):
             kept = state.latest(RULE)
             state, windows = advance(
@@ -70,7 +70,7 @@ def test_every_frame_of_a_long_batch_is_in_some_window(length: int) -> None:
     assert {position for window in due for position in window} == set(range(length))
 
 
-def test_single_frames_slide_on_across_batches() -> None:
+def test_batches_of_single_frames_share_windows() -> None:
     _, due = feed([1] * 14, [[]] * 14)
     assert [window.stop for window in due] == [8, 11, 14]
 
@@ -87,7 +87,7 @@ def test_a_state_survives_storage() -> None:
     assert WindowState.from_bytes(WindowState().to_bytes()) == WindowState()
 
 
-def test_features_of_another_recipe_start_a_new_window() -> None:
+def test_features_of_another_feature_spec_start_a_new_window() -> None:
     state = feed([7], [[]])[0].of_feature_spec(b"x" * 16)
     assert state.of_feature_spec(b"x" * 16) == state
     state, due = advance(state, RULE, 2, own_window=False, starts=True, ends=True)
@@ -95,7 +95,7 @@ def test_features_of_another_recipe_start_a_new_window() -> None:
 
 
 @given(st.binary(max_size=120))
-def test_foreign_bytes_are_no_state(data: bytes) -> None:
+def test_arbitrary_bytes_are_refused_as_state(data: bytes) -> None:
     if len(data) != len(WindowState().to_bytes()):
         with pytest.raises(BadMessage):
             WindowState.from_bytes(data)

@@ -7,15 +7,15 @@ import time
 import numpy as np
 import pytest
 
-from common.contracts.batches import BatchReport, SourceRequest
+from common.contracts.batches import SourceRequest
 from common.contracts.dead_letters import DeadLetterKind
-from common.contracts.events import EventType
+from common.contracts.events import WindowFailed
 from common.errors import BadSource
 from common.features import FeatureBlock
 from common.settings import Settings
 from common.store import Store, keys
-from common.store.event_log import dead_letter, event_of
-from common.store.streams import Committed, Judged
+from common.store.event_log import dead_letter
+from common.store.streams import Committed, JudgedEvent
 from sentinel.stack.redis_server import RedisServer
 from tests.common.builders import batch, block, verdict
 from tests.common.store.test_streams import chunk_features, commit
@@ -33,27 +33,27 @@ def short_lived(redis_server: RedisServer, settings: Settings) -> Store:
 def test_a_batch_that_is_not_done_outlives_retention(redis_server: RedisServer, settings: Settings) -> None:
     store = short_lived(redis_server, settings)
     work = batch()
-    store.streams.register(work)
-    store.streams.release("dock", 8)
+    store.batches.register(work)
+    store.batches.release("dock", 8)
     time.sleep(1.5)
-    assert len(store.streams.overdue("dock", 1.0, 256)) == 3
+    assert len(store.batches.overdue("dock", 1.0, 256)) == 3
     for chunk in work.chunks():
-        store.streams.finish(chunk, chunk_features(chunk))
+        store.chunks.finish(chunk, chunk_features(chunk))
     assert commit(store, "dock", store.streams.finished("dock", 10)) is Committed.DONE
     (event,) = store.event_log.events()
-    assert BatchReport.from_json(event.data).frames > 0
-    assert store.streams.known("dock", work.id)
+    assert event.report.frames > 0
+    assert store.batches.known("dock", work.id)
     time.sleep(1.5)
-    assert not store.streams.known("dock", work.id)
+    assert not store.batches.known("dock", work.id)
 
 
 def test_a_file_is_known_longer_than_a_frame(store: Store, settings: Settings) -> None:
     left = {}
     for name, lasting in (("file", True), ("frame", False)):
         work = batch(name=name, frames=12)
-        store.streams.register(work, lasting=lasting)
+        store.batches.register(work, lasting=lasting)
         (chunk,) = work.chunks()
-        store.streams.finish(chunk, chunk_features(chunk))
+        store.chunks.finish(chunk, chunk_features(chunk))
         commit(store, "dock", store.streams.finished("dock", 10))
         left[name] = store.client.ttl(keys.stream_key("dock", "batch", work.id))
     assert left["file"] == pytest.approx(settings.remember_days * 86_400, abs=60)
@@ -62,33 +62,33 @@ def test_a_file_is_known_longer_than_a_frame(store: Store, settings: Settings) -
 
 def test_a_folders_listing_is_known_exactly_when_its_batch_is(store: Store) -> None:
     work = batch(name="folder")
-    assert store.streams.listing("dock", work.source.uri) == {}
-    store.streams.register(work, listing={"a.png": "1", "b.png": "2"})
-    assert store.streams.listing("dock", work.source.uri) == {"a.png": "1", "b.png": "2"}
+    assert store.batches.listing("dock", work.source.uri) == {}
+    store.batches.register(work, listing={"a.png": "1", "b.png": "2"})
+    assert store.batches.listing("dock", work.source.uri) == {"a.png": "1", "b.png": "2"}
 
 
 def test_a_chunk_that_was_counted_leaves_nothing_behind(store: Store) -> None:
     work = batch()
-    store.streams.register(work)
+    store.batches.register(work)
     for chunk in work.chunks():
-        store.streams.finish(chunk, chunk_features(chunk))
+        store.chunks.finish(chunk, chunk_features(chunk))
     late = work.chunks()[0]
     commit(store, "dock", store.streams.finished("dock", 10))
-    store.streams.mark_sent(late)
-    assert store.streams.count_delivery(late) == 0
+    store.chunks.mark_sent(late)
+    assert store.chunks.count_delivery(late) == 0
     assert store.client.keys("*chunk:*") == []
 
 
 def test_the_image_of_a_chunk_that_was_given_up_stays_for_a_retry(store: Store, settings: Settings) -> None:
     work = batch(frames=1)
-    store.streams.keep_data("dock", work.id, b"an image")
-    store.streams.register(work)
-    store.streams.hold_data("dock", work.id)
+    store.batches.keep_data("dock", work.id, b"an image")
+    store.batches.register(work)
+    store.batches.hold_data("dock", work.id)
     key = keys.stream_key("dock", "data", work.id)
     assert store.client.ttl(key) == -1, "as long as it is not done"
     (chunk,) = work.chunks()
     letter = dead_letter(DeadLetterKind.CHUNK, "dock", "image", BadSource("torn"), chunk)
-    store.streams.give_up(chunk, letter)
+    store.chunks.give_up(chunk, letter)
     commit(store, "dock", store.streams.finished("dock", 10))
     assert store.client.ttl(key) > settings.data_retention_seconds + 60
 
@@ -102,12 +102,12 @@ def test_a_stream_that_fails_for_days_keeps_a_bounded_amount_of_evidence(store: 
     last = ""
     for number in range(100):
         work = batch(name=f"b{number}", frames=12)
-        store.streams.register(work)
+        store.batches.register(work)
         (chunk,) = work.chunks()
-        store.streams.finish(chunk, block(12))
+        store.chunks.finish(chunk, block(12))
         failed = verdict(stop=48 + 12 * number)
-        event = event_of(EventType.VERDICT_FAIL, model="m", message=failed, stream="dock", key=failed.id)
-        commit(store, "dock", store.streams.finished("dock", 10), judged=[Judged(failed, window, event)])
+        event = WindowFailed.about(failed, model="m", stream="dock", key=failed.id)
+        commit(store, "dock", store.streams.finished("dock", 10), judged=[JudgedEvent(event, window)])
         last = event.id
     assert 1 < len(store.client.keys("*evidence:*")) <= 64
     assert store.streams.evidence("dock", last) is not None, "the latest is kept"

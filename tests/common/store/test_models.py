@@ -7,28 +7,10 @@ import time
 
 import pytest
 
-from common.contracts.events import EventType
-from common.contracts.models import ChampionRecord
-from common.errors import NotPromoted
-from common.models.registry import promote, roll_back
-from common.store import Store
-from tests.common.builders import verdict
-
-
-def record(version: int, *, parent: int | None = None, baseline_id: str = "b1") -> ChampionRecord:
-    return ChampionRecord(
-        model="dock",
-        version=version,
-        baseline_path="/b",
-        baseline_id=baseline_id,
-        model_path=None,
-        origin_id="b1",
-        parent=parent,
-        reason="test",
-        gain_db=None,
-        loss_db=None,
-        created_at=0.0,
-    )
+from common.contracts.events import ChampionPromoted
+from common.contracts.models import Hold
+from common.store import Store, keys, models
+from tests.common.builders import record, verdict
 
 
 def wait_until_due(store: Store) -> list[str]:
@@ -43,11 +25,10 @@ def wait_until_due(store: Store) -> list[str]:
 def test_of_many_that_promote_over_one_version_one_wins(store: Store) -> None:
     assert store.champions.promote(record(1), over=0, announce=None)
     wins: list[bool] = []
+    challengers = [record(2, parent=1, model_path=f"/m{number}") for number in range(8)]
     threads = [
-        threading.Thread(
-            target=lambda: wins.append(store.champions.promote(record(2, parent=1), over=1, announce=None))
-        )
-        for _ in range(8)
+        threading.Thread(target=lambda mine=mine: wins.append(store.champions.promote(mine, over=1, announce=None)))
+        for mine in challengers
     ]
     for thread in threads:
         thread.start()
@@ -55,21 +36,6 @@ def test_of_many_that_promote_over_one_version_one_wins(store: Store) -> None:
         thread.join()
     assert sorted(wins) == [False] * 7 + [True]
     assert [row.version for row in store.champions.history("dock")] == [1, 2]
-
-
-def test_a_rollback_is_a_new_entry_with_the_old_model_and_baseline(store: Store) -> None:
-    store.champions.promote(record(1), over=0, announce=None)
-    store.champions.promote(record(2, parent=1, baseline_id="b2"), over=1, announce=None)
-    back = roll_back(store, "dock", 1, "rolled back")
-    assert (back.version, back.baseline_id, back.parent) == (3, "b1", 2)
-    assert [row.version for row in store.champions.history("dock")] == [1, 2, 3]
-    assert [event.type for event in store.event_log.events()] == [EventType.CHAMPION_PROMOTED]
-
-
-def test_an_unknown_version_is_refused_with_those_that_exist(store: Store) -> None:
-    store.champions.promote(record(1), over=0, announce=None)
-    with pytest.raises(NotPromoted, match=r"no version 7 \(there are: v1\)"):
-        roll_back(store, "dock", 7, "x")
 
 
 def test_a_burst_of_fails_is_due_once_and_after_its_cool_down(store: Store) -> None:
@@ -142,13 +108,80 @@ def test_one_holder_at_a_time_may_retrain_a_model(store: Store) -> None:
         assert again
 
 
-def test_promotion_over_a_champion_that_no_longer_reigns_is_refused(store: Store) -> None:
-    store.champions.promote(record(1), over=0, announce=None)
-    store.champions.promote(record(2, parent=1), over=1, announce=None)
+def test_a_promotion_whose_answer_was_lost_and_that_is_asked_for_again_happens_once(store: Store) -> None:
+    event = ChampionPromoted.about(record(1), model="dock")
+    assert store.champions.promote(record(1), over=0, announce=event)
+    assert store.champions.promote(record(1), over=0, announce=event)
+    assert [row.version for row in store.champions.history("dock")] == [1]
+    assert len(list(store.event_log.events())) == 1
 
-    class Stored:
-        folder = "/b"
-        id = "b3"
 
-    with pytest.raises(NotPromoted, match="somebody else"):
-        promote(store, record(1), baseline=Stored(), model_path="/m", reason="", gain_db=1, loss_db=0)  # type: ignore[arg-type]
+def test_a_call_can_be_accepted_once_and_only_after_the_cool_down(store: Store) -> None:
+    store.champions.note_fail("dock", "e1", verdict())
+    assert not store.champions.accept_call("dock"), "the cool-down has just begun"
+    assert wait_until_due(store) == ["dock"]
+    assert store.champions.accept_call("dock")
+    assert not store.champions.accept_call("dock")
+    assert not store.champions.accept_call("another")
+
+
+def test_a_call_that_came_while_its_retraining_ran_does_not_outlive_it(store: Store) -> None:
+    store.champions.note_fail("dock", "e1", verdict())
+    assert wait_until_due(store) == ["dock"]
+    assert store.champions.accept_call("dock")
+    store.client.zadd(keys.DUE, {"dock": 0.0})
+    assert store.champions.take_due(again_after=60) == ["dock"], "it takes longer than a lost task would"
+    store.champions.note_fail("dock", "e2", verdict(stop=60))
+    store.champions.settle("dock", ["e1"], "rejected")
+    assert not store.champions.accept_call("dock"), "e2 waits for a cool-down of its own"
+
+
+def test_of_more_fails_than_may_wait_the_latest_do(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "_MOST_WAITING_FAILS", 5)
+    for number in range(12):
+        assert store.champions.note_fail("dock", f"e{number:02d}", verdict(stop=48 + number))
+    assert sorted(store.champions.waiting("dock")) == [f"e{number:02d}" for number in range(7, 12)]
+    store.champions.settle("dock", list(store.champions.waiting("dock")), "promoted")
+    assert store.client.keys("sentinel:model:*") == []
+
+
+def test_fails_of_a_held_model_wait_and_are_due_once_it_is_released(store: Store) -> None:
+    hold = Hold(model="dock", version=1, reason="rolled back", since=0.0)
+    store.champions.promote(record(1), over=0, announce=None, hold=hold)
+    store.champions.note_fail("dock", "e1", verdict())
+    store.champions.note_fail("gate", "e1", verdict())
+    assert wait_until_due(store) == ["gate"]
+    assert store.champions.take_due(again_after=60) == []
+    assert store.champions.held("dock") == hold
+    assert store.champions.release("dock")
+    assert wait_until_due(store) == ["dock"]
+    assert list(store.champions.waiting("dock")) == ["e1"]
+    assert not store.champions.release("dock")
+
+
+def test_the_lease_of_a_killed_holder_runs_out_and_that_of_a_live_one_does_not(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "_LEASE_SECONDS", 0.5)
+    monkeypatch.setattr(models, "_RENEW_SECONDS", 0.1)
+    with store.champions.lease("dock") as held:
+        assert held
+        time.sleep(1.5)
+        with store.champions.lease("dock") as second:
+            assert not second, "it is renewed while it is held"
+        assert store.champions.is_leased("dock")
+    assert not store.champions.is_leased("dock")
+    store.client.lock(keys.model_key("dock", "lease"), timeout=0.3).acquire()  # and the process was gone
+    with store.champions.lease("dock") as early:
+        assert not early
+    time.sleep(0.4)
+    with store.champions.lease("dock") as late:
+        assert late
+
+
+def test_a_lease_that_ran_out_takes_nothing_from_the_next_holder(store: Store) -> None:
+    with store.champions.lease("dock"):
+        store.client.delete(keys.model_key("dock", "lease"))  # Redis was away for longer than the lease lasts
+        other = store.client.lock(keys.model_key("dock", "lease"), timeout=20)
+        assert other.acquire(blocking=False)
+    assert other.owned()

@@ -13,13 +13,14 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from common.contracts.batches import BatchReport, Chunk, FrameBatch
 from common.contracts.dead_letters import DeadLetterKind
-from common.contracts.events import EventType
+from common.contracts.events import BatchCompleted, EventType, WindowFailed
 from common.errors import BadSource
 from common.features import FeatureBlock
 from common.settings import Settings
 from common.store import Store
-from common.store.event_log import dead_letter, event_of
-from common.store.streams import Committed, Finished, FinishedChunk, Judged, WindowMoved
+from common.store.chunks import Finished
+from common.store.event_log import dead_letter
+from common.store.streams import Committed, FinishedChunk, JudgedEvent, WindowMoved
 from sentinel.stack.redis_server import RedisServer
 from tests.common.builders import batch, block, verdict
 
@@ -34,20 +35,19 @@ def commit(
     stream: str,
     ready: list[FinishedChunk],
     *,
-    judged: list[Judged] | None = None,
+    judged: list[JudgedEvent] | None = None,
     anew: FeatureBlock | None = None,
 ) -> Committed:
     """Commit `ready` as a reducer does. Nothing but `anew` replaces the frames that are kept: all that entered."""
     read = store.streams.window(stream)
     events = [
-        event_of(
-            EventType.BATCH_COMPLETE,
+        BatchCompleted.about(
+            BatchReport(
+                batch_id=done.chunk.batch_id, stream=stream, uri=done.chunk.source.uri, frames=0, dead_chunks=0
+            ),
             model="m",
             stream=stream,
             key=done.chunk.batch_id,
-            message=BatchReport(
-                batch_id=done.chunk.batch_id, stream=stream, uri=done.chunk.source.uri, frames=0, dead_chunks=0
-            ),
         )
         for done in ready
     ]
@@ -63,45 +63,45 @@ def kept(store: Store, stream: str) -> list[tuple[str, float]]:
 
 
 def test_a_batch_is_accepted_once(store: Store) -> None:
-    assert store.streams.register(batch())
-    assert not store.streams.register(batch())
+    assert store.batches.register(batch())
+    assert not store.batches.register(batch())
     assert store.streams.pending("dock") == 3
 
 
 def test_only_the_first_chunk_in_order_asks_for_the_reducer(store: Store) -> None:
     work = batch()
-    store.streams.register(work)
+    store.batches.register(work)
     first, second, last = work.chunks()
-    assert store.streams.finish(second, chunk_features(second)) is Finished.BLOCKED
-    assert store.streams.finish(first, chunk_features(first)) is Finished.READY
+    assert store.chunks.finish(second, chunk_features(second)) is Finished.BLOCKED
+    assert store.chunks.finish(first, chunk_features(first)) is Finished.READY
     assert [done.chunk.id for done in store.streams.finished("dock", 10)] == [first.id, second.id]
-    assert store.streams.finish(last, chunk_features(last)) is Finished.BLOCKED
+    assert store.chunks.finish(last, chunk_features(last)) is Finished.BLOCKED
 
 
 def test_a_chunk_delivered_again_changes_nothing_and_still_asks_for_the_reducer(store: Store) -> None:
     work = batch()
-    store.streams.register(work)
+    store.batches.register(work)
     first = work.chunks()[0]
-    store.streams.finish(first, chunk_features(first))
-    assert store.streams.finish(first, block(1)) is Finished.READY
+    store.chunks.finish(first, chunk_features(first))
+    assert store.chunks.finish(first, block(1)) is Finished.READY
     assert len(store.streams.finished("dock", 10)[0].features or ()) == 40
 
 
 def test_a_chunk_that_was_reduced_is_unknown_afterwards(store: Store) -> None:
     work = batch(frames=5)
-    store.streams.register(work)
+    store.batches.register(work)
     (only,) = work.chunks()
-    store.streams.finish(only, chunk_features(only))
+    store.chunks.finish(only, chunk_features(only))
     assert commit(store, "dock", store.streams.finished("dock", 10)) is Committed.DONE
-    assert store.streams.finish(only, chunk_features(only)) is Finished.UNKNOWN
-    assert store.streams.count_delivery(only) == 0
+    assert store.chunks.finish(only, chunk_features(only)) is Finished.UNKNOWN
+    assert store.chunks.count_delivery(only) == 0
 
 
 def test_of_two_reducers_that_read_the_same_one_commits(store: Store) -> None:
     work = batch()
-    store.streams.register(work)
+    store.batches.register(work)
     first = work.chunks()[0]
-    store.streams.finish(first, chunk_features(first))
+    store.chunks.finish(first, chunk_features(first))
     ready = store.streams.finished("dock", 10)
     read = store.streams.window("dock")
     assert commit(store, "dock", ready) is Committed.DONE
@@ -111,7 +111,9 @@ def test_of_two_reducers_that_read_the_same_one_commits(store: Store) -> None:
         state=b"",
         frames=None,
         chunks=ready,
-        batch_events=[event_of(EventType.BATCH_COMPLETE, model="m", message=ready[0].chunk)],
+        batch_events=[
+            BatchCompleted.about(BatchReport(batch_id="b", stream="dock", uri="u", frames=0, dead_chunks=0), model="m")
+        ],
         judged=[],
     )
     assert again is Committed.CONFLICT
@@ -119,29 +121,29 @@ def test_of_two_reducers_that_read_the_same_one_commits(store: Store) -> None:
 
 def test_a_given_up_chunk_leaves_a_letter_and_its_batch_ends_in_part(store: Store) -> None:
     work = batch()
-    store.streams.register(work)
+    store.batches.register(work)
     first, second, last = work.chunks()
     for chunk in (first, last):
-        store.streams.finish(chunk, chunk_features(chunk))
+        store.chunks.finish(chunk, chunk_features(chunk))
     error = BadSource("a.mp4 is broken: replace it")
     letter = dead_letter(DeadLetterKind.CHUNK, "dock", "/a.mp4", error, second)
-    store.streams.give_up(second, letter)
-    store.streams.give_up(second, letter)
+    store.chunks.give_up(second, letter)
+    store.chunks.give_up(second, letter)
     assert [row.reason for row in store.event_log.dead_letters()] == [str(error)]
     assert commit(store, "dock", store.streams.finished("dock", 10)) is Committed.DONE
     (event,) = store.event_log.events()
-    report = BatchReport.from_json(event.data)
+    report = event.report
     assert (report.frames, report.dead_chunks) == (40 + 7, 1)
 
 
 def test_a_fail_keeps_its_evidence(store: Store) -> None:
     work = batch(frames=5)
-    store.streams.register(work)
+    store.batches.register(work)
     (only,) = work.chunks()
-    store.streams.finish(only, chunk_features(only))
+    store.chunks.finish(only, chunk_features(only))
     fail = verdict()
-    event = event_of(EventType.VERDICT_FAIL, model="m", stream="dock", message=fail, key=fail.id)
-    commit(store, "dock", store.streams.finished("dock", 10), judged=[Judged(fail, block(48), event)])
+    event = WindowFailed.about(fail, model="m", stream="dock", key=fail.id)
+    commit(store, "dock", store.streams.finished("dock", 10), judged=[JudgedEvent(event, block(48))])
     evidence = store.streams.evidence("dock", event.id)
     assert evidence is not None
     assert len(evidence) == 48
@@ -152,11 +154,11 @@ def test_a_fail_keeps_its_evidence(store: Store) -> None:
 
 def test_the_latest_frames_are_replaced_as_a_whole_or_added_to(store: Store) -> None:
     work = batch(frames=9, chunk_frames=3)
-    store.streams.register(work)
+    store.batches.register(work)
     first, second, last = work.chunks()
     found = []
     for chunk, anew in ((first, None), (second, block(2, start=4)), (last, None)):
-        store.streams.finish(chunk, block(3, start=chunk.start))
+        store.chunks.finish(chunk, block(3, start=chunk.start))
         commit(store, "dock", store.streams.finished("dock", 1), anew=anew)
         found.append([time for _, time in kept(store, "dock")])
     assert found == [[0, 1, 2], [4, 5], [4, 5, 6, 7, 8]]
@@ -164,9 +166,9 @@ def test_the_latest_frames_are_replaced_as_a_whole_or_added_to(store: Store) -> 
 
 def test_frames_are_read_as_of_the_window_that_was_read_or_not_at_all(store: Store) -> None:
     work = batch()
-    store.streams.register(work)
+    store.batches.register(work)
     first = work.chunks()[0]
-    store.streams.finish(first, chunk_features(first))
+    store.chunks.finish(first, chunk_features(first))
     read = store.streams.window("dock")
     assert store.streams.frames("dock", read) == []
     commit(store, "dock", store.streams.finished("dock", 1))
@@ -176,11 +178,11 @@ def test_frames_are_read_as_of_the_window_that_was_read_or_not_at_all(store: Sto
 
 def test_a_given_up_chunk_adds_no_frames(store: Store) -> None:
     work = batch(frames=6, chunk_frames=3)
-    store.streams.register(work)
+    store.batches.register(work)
     first, second = work.chunks()
-    store.streams.finish(first, block(3))
+    store.chunks.finish(first, block(3))
     ready = store.streams.finished("dock", 1)
-    store.streams.finish(second, block(3, start=3))
+    store.chunks.finish(second, block(3, start=3))
     commit(store, "dock", [replace(done, features=None) for done in ready])
     assert kept(store, "dock") == [], "its features are there, and the reducer does not take them"
     commit(store, "dock", store.streams.finished("dock", 1))
@@ -189,41 +191,41 @@ def test_a_given_up_chunk_adds_no_frames(store: Store) -> None:
 
 def test_lost_chunks_are_found_again(store: Store) -> None:
     work = batch()
-    store.streams.register(work)
+    store.batches.register(work)
     first, second, last = work.chunks()
-    assert store.streams.overdue("dock", 0.0, 10) == [], "what was never sent is not late"
-    assert store.streams.release("dock", 8) == [first, second, last]
-    store.streams.finish(second, chunk_features(second))
-    assert store.streams.overdue("dock", 0.0, 10) == [first, last]
-    assert store.streams.overdue("dock", 60.0, 10) == []
+    assert store.batches.overdue("dock", 0.0, 10) == [], "what was never sent is not late"
+    assert store.batches.release("dock", 8) == [first, second, last]
+    store.chunks.finish(second, chunk_features(second))
+    assert store.batches.overdue("dock", 0.0, 10) == [first, last]
+    assert store.batches.overdue("dock", 60.0, 10) == []
 
 
 def test_a_long_batch_has_few_chunks_under_way_and_all_come_in_order(store: Store) -> None:
     work = batch(frames=100, chunk_frames=4)
-    store.streams.register(work)
-    sent = store.streams.release("dock", 3)
-    assert store.streams.release("dock", 3) == [], "released once"
+    store.batches.register(work)
+    sent = store.batches.release("dock", 3)
+    assert store.batches.release("dock", 3) == [], "released once"
     for number in range(25):
         assert sent[number:] and len(sent) - number <= 3
         chunk = sent[number]
-        store.streams.finish(chunk, chunk_features(chunk))
-        assert store.streams.release("dock", 3) == [], "finished is not yet in the window"
+        store.chunks.finish(chunk, chunk_features(chunk))
+        assert store.batches.release("dock", 3) == [], "finished is not yet in the window"
         commit(store, "dock", store.streams.finished("dock", 16))
-        sent += store.streams.release("dock", 3)
+        sent += store.batches.release("dock", 3)
     assert tuple(sent) == work.chunks()
 
 
 def test_what_a_frame_cost_is_remembered_as_a_running_mean(store: Store) -> None:
     work = batch(frames=40, chunk_frames=10)
-    store.streams.register(work)
-    assert store.streams.cost("dock") is None
+    store.batches.register(work)
+    assert store.chunks.cost("dock") is None
     costs = []
     for chunk, seconds in zip(work.chunks(), (1.0, 1.0, 0.1, 0.1), strict=True):
-        store.streams.finish(chunk, block(10, start=chunk.start), seconds=seconds)
-        costs.append(store.streams.cost("dock"))
+        store.chunks.finish(chunk, block(10, start=chunk.start), seconds=seconds)
+        costs.append(store.chunks.cost("dock"))
     assert costs[:2] == [0.1, 0.1]
     assert costs[3] is not None and 0.01 < costs[3] < costs[2] < 0.1
-    assert store.streams.cost("cam7") is None
+    assert store.chunks.cost("cam7") is None
 
 
 class Deliveries(RuleBasedStateMachine):
@@ -245,7 +247,7 @@ class Deliveries(RuleBasedStateMachine):
     def offer(self, name: str, frames: int, size: int) -> object:
         offered = batch(name=name, frames=frames, chunk_frames=size)
         known = {work.id: work for work in self.order}
-        assert self.store.streams.register(offered) == (offered.id not in known)
+        assert self.store.batches.register(offered) == (offered.id not in known)
         if offered.id in known:
             return multiple()
         self.order.append(offered)
@@ -254,14 +256,14 @@ class Deliveries(RuleBasedStateMachine):
     @rule(work=batches, pick=st.integers(0, 30), crash=st.booleans())
     def deliver(self, work: FrameBatch, pick: int, crash: bool) -> None:
         chunk = work.chunks()[pick % len(work.chunks())]
-        heads = self.store.streams.finish(chunk, chunk_features(chunk)) is Finished.READY
+        heads = self.store.chunks.finish(chunk, chunk_features(chunk)) is Finished.READY
         self.finished.add(chunk.id)
         # A worker killed before it sent `reduce` is redelivered: the next delivery sends it.
         self.asked = self.asked or (heads and not crash)
 
     @rule(most=st.integers(1, 4))
     def release(self, most: int) -> None:
-        self.released += [chunk.id for chunk in self.store.streams.release("dock", most)]
+        self.released += [chunk.id for chunk in self.store.batches.release("dock", most)]
         order = {chunk.id: place for place, chunk in enumerate(c for work in self.order for c in work.chunks())}
         places = [order[chunk_id] for chunk_id in self.released]
         assert all(before < after for before, after in pairwise(places)), "each chunk once, and in order"
@@ -286,7 +288,7 @@ class Deliveries(RuleBasedStateMachine):
     def teardown(self) -> None:
         for work in self.order:
             for chunk in work.chunks():
-                self.store.streams.finish(chunk, chunk_features(chunk))
+                self.store.chunks.finish(chunk, chunk_features(chunk))
         while ready := self.store.streams.finished("dock", 3):
             commit(self.store, "dock", ready)
         self.frames_have_entered_once_and_in_order()

@@ -1,10 +1,10 @@
-"""Camera-quality sensors: numbers a frame, at native resolution, that faults move more than content does.
+"""Camera-quality sensors: readings of each frame that respond to camera faults more than to content.
 
-A classifier that looks at 224 pixels is nearly blind to noise, blur and
-compression. These are not: they read the picture before it is scaled down.
+A backbone whose input is 224 pixels wide hardly responds to noise, blur and
+compression. Sensors read the frame at native resolution, before it is scaled.
 
-To add a sensor, write one small file with a `Sensor` in it and name it in
-`SENSORS` below.
+To add a sensor, write a module with a `Sensor` in this package and add it to
+`SENSORS` below. Baselines made before then have to be rebuilt.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ __all__ = ["MINIMUM_EFFECTS", "SENSORS", "SENSORS_VERSION", "SENSOR_NAMES", "Pla
 
 SENSORS: tuple[Sensor, ...] = (LIGHT, CONTRAST, COLOUR, NOISE, EDGES, BLOCKINESS, FLATNESS, LAYOUT)
 SENSOR_NAMES: tuple[str, ...] = tuple(name for sensor in SENSORS for name in sensor.names)
-"""One a reading. `family.07` is tile 7 of a family of readings, row by row."""
+"""Name of each reading. `family.07` is tile 7, counted row by row, of a family of readings."""
 MINIMUM_EFFECTS: tuple[float, ...] = tuple(
     minimum_effect for sensor in SENSORS for minimum_effect in sensor.minimum_effects
 )
-"""The smallest change of each reading, in its own unit, that anybody would call a fault of the camera."""
+"""The smallest change of each reading, in its own unit, that counts as a camera fault."""
 
-_ARITHMETIC = 3  # raise it when a sensor's arithmetic changes under the same name
+_ARITHMETIC = 3  # increase it when a sensor computes something else under the same name
 SENSORS_VERSION = f"v{_ARITHMETIC}:{content_id(*SENSOR_NAMES)[:12]}"
-"""Part of a baseline's identity: another set of sensors, or other arithmetic, gives another version."""
+"""Identifies the set of sensors and their arithmetic; part of a baseline's identity."""
 
 
 def measure(planes: Planes) -> FloatArray:
@@ -44,10 +44,10 @@ def measure(planes: Planes) -> FloatArray:
 
     Parameters
     ----------
-    planes : of a frame at native resolution, each side at least 32
+    planes : of a frame at native resolution, each side at least 32 pixels
 
     Returns
     -------
-    (q,) float32, in the order of `SENSOR_NAMES`; always finite
+    (q,) float32, finite, in the order of `SENSOR_NAMES`
     """
     return np.concatenate([sensor.read(planes) for sensor in SENSORS]).astype(np.float32)

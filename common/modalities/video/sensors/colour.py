@@ -1,4 +1,4 @@
-"""White balance and saturation, tile by tile."""
+"""White balance and saturation of each tile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from common.features import FloatArray
 from common.modalities.video.sensors.planes import GRID, Planes, area_means
 from common.modalities.video.sensors.sensor import tiled
 
-_OFFSET = 8.0  # grey levels: in the dark, ratios of channels are noise
+_OFFSET = 8.0  # grey levels; without it, ratios of dark channels would be noise
 
 
 def _read(planes: Planes) -> FloatArray:
@@ -21,5 +21,6 @@ def _read(planes: Planes) -> FloatArray:
     return np.concatenate([np.log(red / green).ravel(), np.log(blue / green).ravel(), area_means(vivid, GRID).ravel()])
 
 
-# Natural log of the channels' ratio, and saturation of 1: three parts in a hundred are hardly seen side by side.
+# Balances are natural logs of ratios of channels, saturation lies in 0 to 1. A ratio changed by 3% is hardly visible
+# even side by side.
 COLOUR = tiled(_read, GRID, red_balance=0.03, blue_balance=0.03, saturation=0.05)

@@ -1,4 +1,4 @@
-"""How far light and dark lie apart, tile by tile: fog and a dirty lens draw them together everywhere."""
+"""Contrast of each tile: the spread of its luma. Fog and a dirty lens reduce it in all tiles."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def _read(planes: Planes) -> FloatArray:
     return np.asarray(np.log(np.sqrt(np.maximum(square - mean * mean, 0)) + 1).ravel(), np.float32)
 
 
-# Natural log of the standard deviation in grey levels, plus one. What stands in the picture moves it too, so only a
-# contrast nearly halved or doubled counts by itself; a smaller change helps to tell fog from light.
+# Natural log of (standard deviation in grey levels + 1). It depends on the scene too, so only a contrast nearly halved
+# or doubled counts by itself. A smaller change helps the diagnosis to distinguish fog from a change of light.
 CONTRAST = tiled(_read, GRID, contrast=0.6)

@@ -1,4 +1,4 @@
-"""Parts of the picture in which nothing is seen: something hangs in front of the lens, or the signal is gone."""
+"""Flatness: the share of the picture without any structure, as when the lens is covered or the signal is lost."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from common.modalities.video.sensors.planes import BAND, Planes
 from common.modalities.video.sensors.sensor import sensor
 
 _TILE = 16  # pixels
-_FLAT = 0.7  # grey levels; a standard deviation below it is quantisation
-_DARK, _CALM = 40.0, 3.0  # grey levels: a dark cover shows no more than a sensor's noise
+_FLAT = 0.7  # grey levels; a smaller standard deviation is quantisation
+_DARK, _CALM = 40.0, 3.0  # grey levels, mean and standard deviation: a dark cover shows only the noise of the camera
 
 
 def _read(planes: Planes) -> FloatArray:

@@ -1,4 +1,4 @@
-"""How much light there is, and what is lost at both ends of the scale."""
+"""Light: luma of each tile, black and white levels, and the shares of pixels clipped at both ends of the scale."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from common.modalities.video.sensors.planes import GRID, Planes, area_means
 from common.modalities.video.sensors.sensor import Sensor, sensor, tiled
 
 _CRUSHED, _BLOWN = 8, 247  # grey levels
-_OFFSET = 4.0  # grey levels added before the logarithm: below them, readings are rounding
-_NOTHING = 16  # grey levels; a frame whose white lies below shows nothing
+_OFFSET = 4.0  # grey levels, added before the logarithm because smaller values are dominated by rounding
+_NO_SIGNAL = 16  # grey levels; a frame whose white level is lower shows nothing
 
 
 def _read_tiles(planes: Planes) -> FloatArray:
@@ -25,17 +25,17 @@ def _read_levels(planes: Planes) -> FloatArray:
     black = int(np.searchsorted(cumulative, 0.01))
     white = min(int(np.searchsorted(cumulative, 0.99)), 255)
     lost = histogram[: _CRUSHED + 1].sum(), histogram[_BLOWN:].sum()
-    return np.array([black / 255, white / 255, *lost, float(white < _NOTHING)], np.float32)
+    return np.array([black / 255, white / 255, *lost, float(white < _NO_SIGNAL)], np.float32)
 
 
-_TILES = tiled(_read_tiles, GRID, luma=0.08)  # natural log: a ninth of a stop
+_TILES = tiled(_read_tiles, GRID, luma=0.08)  # natural log; a ninth of a stop
 _LEVELS = sensor(
     _read_levels,
-    black_level=0.05,  # first percentile, of 1
-    white_level=0.06,  # 99th percentile, of 1
+    black_level=0.05,  # first percentile, 0 to 1
+    white_level=0.06,  # 99th percentile, 0 to 1
     clipped_dark=0.05,  # share of pixels
     clipped_bright=0.04,  # share of pixels
-    blackout=0.05,  # 1 where the frame shows nothing at all: one frame in twenty
+    blackout=0.05,  # 1 if the frame shows nothing, else 0; the minimum effect is one frame in twenty
 )
 LIGHT = Sensor(
     _TILES.names + _LEVELS.names,

@@ -1,9 +1,9 @@
-"""What sensors look at: computed once a frame, shared by all of them.
+"""The planes that sensors read: computed once per frame and shared by all sensors.
 
-Fine things (noise, edges, block borders) are read from bands of neighbouring
-rows at native resolution: all of a small frame, an even share of a large one.
-Coarse things (light, colour) are read from single pixels picked evenly.
-Nothing is ever scaled before fine things are read.
+Fine properties (noise, edges, block borders) are measured on bands of adjacent
+rows at native resolution, which cover a small frame completely and a large one
+in evenly spaced parts. Coarse properties (light, colour) are measured on single
+pixels on a regular grid. Fine properties are never measured on a scaled image.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import numpy.typing as npt
 from common.features import FloatArray, Image
 
 GRID = 4
-"""Tiles a side. Sixteen are enough for their median to ignore what moves through some of them."""
+"""Tiles per side. The median of sixteen tiles ignores an object that moves through a few of them."""
 BAND = 32
-"""Rows of a band: a multiple of 8, so that the blocks of an encoder lie in a band as they lie in the frame."""
+"""Rows per band: a multiple of 8, so that bands are aligned with the blocks of an encoder."""
 SEAM = 4
-"""Rows at a band's edges whose neighbourhood is another band's."""
-_FINE_PIXELS = 500_000  # read at native resolution: statistics of more change nothing, and cost time
-_COARSE_PIXELS = 60_000
+"""Rows at each edge of a band that are left out where a filter would mix in rows of the next band."""
+_FINE_PIXELS = 500_000  # in all bands; more pixels take time and do not change the readings
+_COARSE_PIXELS = 60_000  # in `points`
 
 _Grey = npt.NDArray[np.uint8]
 
@@ -42,13 +42,13 @@ _TO_RGB = np.array(
 
 @dataclass(frozen=True, eq=False)
 class Planes:
-    """A frame, as sensors see it.
+    """The planes of one frame.
 
     Attributes
     ----------
-    bands : (n * BAND, width) uint8, luma of n bands of rows, one below the other
-    count : n
-    points : (h, w, 3) uint8, pixels picked evenly from the frame
+    bands : (n * BAND, width) uint8, luma of n bands of rows, stacked vertically
+    count : n, the number of bands
+    points : (h, w, 3) uint8, RGB, every k-th pixel of every k-th row of the frame
     """
 
     bands: _Grey
@@ -57,57 +57,68 @@ class Planes:
 
     @classmethod
     def of_yuv(cls, y: _Grey, u: _Grey, v: _Grey) -> Planes:
-        """Prepare 4:2:0 of 8 bits in the limited range: `y` (height, width), `u` and `v` half as high and wide."""
+        """Return the planes of an 8-bit 4:2:0 frame in the limited range.
+
+        Parameters
+        ----------
+        y : (height, width)
+        u, v : (height / 2, width / 2)
+        """
         height, width = y.shape
         starts = _band_starts(height, width)
         down, across = _picks(height, width)
         rows, columns = np.arange(height)[down] // 2, np.arange(width)[across] // 2
         samples = [y[down, across], u[rows][:, columns], v[rows][:, columns]]
         points = np.asarray(cv2.transform(cv2.merge([np.ascontiguousarray(s) for s in samples]), _TO_RGB), np.uint8)
-        # Subtracted with saturation: below black is black.
+        # cv2.subtract saturates, so values below black become black.
         fine = _rows(y, starts)
         bands = cv2.convertScaleAbs(cv2.subtract(fine, np.full_like(fine, _BLACK)), alpha=_LUMA_GAIN)
         return cls(np.asarray(bands, np.uint8), len(starts), points)
 
     @cached_property
     def luma(self) -> _Grey:
-        """(h, w) uint8, luma of the points."""
+        """(h, w) uint8, luma of `points`."""
         return np.asarray(cv2.cvtColor(self.points, cv2.COLOR_RGB2GRAY), np.uint8)
 
     @cached_property
     def fine(self) -> FloatArray:
-        """(n * BAND, width) float32, the bands."""
+        """(n * BAND, width) float32, `bands` as floats."""
         return self.bands.astype(np.float32)
 
     def inside(self, plane: npt.NDArray[np.generic], seam: int = SEAM) -> npt.NDArray[np.generic]:
-        """Return (n, rows, width): a plane as large as `bands`, or a fraction of it, without the rows at the seams."""
+        """Return the inner rows of each band, (n, rows, width), of a plane of the shape of `bands` or scaled from it.
+
+        Parameters
+        ----------
+        seam : rows to leave out at the top and the bottom of each band
+        """
         rows = plane.shape[0] // self.count
         return plane.reshape(self.count, rows, plane.shape[1])[:, seam : rows - seam]
 
     def blocks(self, plane: npt.NDArray[np.number], side: int) -> FloatArray:
-        """Return (n, rows // side, width // side) means of side x side blocks of (n, rows, width).
+        """Return the means (n, rows // side, width // side) of side x side blocks of a plane (n, rows, width).
 
-        What is left over at the right is left out. `rows` must be a multiple of `side`, and `side` values must not add
-        up to more than their type holds. Of whole numbers the means are exact where `side` is a power of two.
+        Columns that fill no block are left out. `rows` must be a multiple of `side`, and the sum of `side` values must
+        not overflow the plane's type. For integers the means are exact if `side` is a power of two.
         """
         count, rows, width = plane.shape
         wide = width // side
         strips = plane[:, :, : wide * side].reshape(count, rows // side, side, wide * side)
-        # Down first, whole rows at a time: several times as fast as block by block.
+        # Summing whole rows first is several times as fast as summing block by block.
         sums = np.add.reduce(strips, axis=2, dtype=strips.dtype).astype(np.float32).reshape(-1, wide * side)
         across = cv2.resize(sums, (wide, len(sums)), interpolation=cv2.INTER_AREA)
         means = np.asarray(across, np.float32) / np.float32(side)
         return np.asarray(means, np.float32).reshape(count, rows // side, wide)
 
     def rows_of_tiles(self) -> list[slice]:
-        """Return which bands belong to each row of tiles; a low frame's tiles share bands."""
+        """Return the slice of bands of each row of tiles; if there are fewer bands than rows, rows share bands."""
         return [
             slice(r * self.count // GRID, max((r + 1) * self.count // GRID, r * self.count // GRID + 1))
             for r in range(GRID)
         ]
 
     def tile_means(self, plane: FloatArray, seam: int = SEAM) -> FloatArray:
-        """Return the (GRID, GRID) means of a plane like `bands`, seams left out."""
+        """Return the (GRID, GRID) means of the tiles of a plane of the shape of `bands`, without the seams."""
         columns = np.asarray(self.inside(plane, seam), np.float32).mean(axis=1)
         narrow = np.stack([part.mean(axis=1) for part in np.array_split(columns, GRID, axis=1)], axis=1)
         return np.stack([narrow[rows].mean(axis=0) for rows in self.rows_of_tiles()]).astype(np.float32)
@@ -119,7 +130,7 @@ def area_means(plane: npt.NDArray[np.generic], grid: int) -> FloatArray:
 
 
 def _picks(height: int, width: int) -> tuple[slice, slice]:
-    """Return which rows and columns the coarse points are picked from."""
+    """Return the rows and the columns of a frame that make up `points`."""
     step = max(1, int(np.ceil(np.sqrt(height * width / _COARSE_PIXELS))))
     return slice(step // 2, None, step), slice(step // 2, None, step)
 
@@ -129,10 +140,11 @@ def _rows(plane: npt.NDArray[np.uint8], starts: list[int]) -> npt.NDArray[np.uin
 
 
 def _band_starts(height: int, width: int) -> list[int]:
-    most = height // BAND
-    wanted = max(1, min(most, _FINE_PIXELS // (BAND * width)))
-    if wanted == most:
-        return [band * BAND for band in range(most)]
+    """Return the first row of each band."""
+    available = height // BAND
+    wanted = max(1, min(available, _FINE_PIXELS // (BAND * width)))
+    if wanted == available:
+        return [band * BAND for band in range(available)]
     if wanted > GRID:
-        wanted -= wanted % GRID  # every row of tiles gets its share
+        wanted -= wanted % GRID  # so that all rows of tiles get equally many bands
     return [int(start) // 8 * 8 for start in np.linspace(0, height - BAND, wanted + 2)[1:-1]]

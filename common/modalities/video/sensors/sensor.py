@@ -1,4 +1,4 @@
-"""What a sensor is: names, minimum effects, and a function from a frame's planes to readings."""
+"""The definition of a sensor: names and minimum effects of its readings, and the function that takes them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from common.modalities.video.sensors.planes import Planes
 
 @dataclass(frozen=True)
 class Sensor:
-    """A group of readings that are taken together.
+    """A group of readings that are computed together.
 
     Attributes
     ----------
-    names : one a reading
+    names : name of each reading
     minimum_effects : the smallest change of each reading that matters, in its own unit
-    read : from the planes of a frame to its readings; keeps no state
+    read : computes the readings from the planes of a frame, without keeping state
     """
 
     names: tuple[str, ...]
@@ -26,18 +26,16 @@ class Sensor:
 
 
 def tile_names(family: str, grid: int) -> tuple[str, ...]:
-    """Return the names of a family's grid x grid tiles, row by row."""
+    """Return the names of the grid x grid tiles of a family, row by row."""
     return tuple(f"{family}.{tile:02d}" for tile in range(grid * grid))
 
 
 def sensor(read: Callable[[Planes], FloatArray], **minimum_effects: float) -> Sensor:
-    """Return a sensor of single readings, named with their minimum effects in the order that `read` gives them."""
+    """Return a sensor of single readings; keywords give names and minimum effects in the order of `read`'s result."""
     return Sensor(tuple(minimum_effects), tuple(minimum_effects.values()), read)
 
 
 def tiled(read: Callable[[Planes], FloatArray], grid: int, **minimum_effects: float) -> Sensor:
-    """Return a sensor of families of tiles, named with their minimum effects in the order that `read` gives them."""
+    """Return a sensor of families of grid x grid tiles; keywords as in `sensor`, one per family."""
     names = tuple(name for family in minimum_effects for name in tile_names(family, grid))
-    return Sensor(
-        names, tuple(minimum_effect for minimum_effect in minimum_effects.values() for _ in range(grid * grid)), read
-    )
+    return Sensor(names, tuple(effect for effect in minimum_effects.values() for _ in range(grid * grid)), read)

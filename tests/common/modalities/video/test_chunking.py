@@ -1,4 +1,4 @@
-"""Cutting into chunks: all frames, in order, at key frames wherever they come often enough."""
+"""Chunking: all frames, in order, at key frames where these are frequent enough."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.footage import scene, write_clip
     step=st.integers(1, 9),
     size=st.integers(1, 80),
 )
-def test_cuts_are_ascending_and_no_chunk_is_much_too_long(frames: int, gaps: list[int], step: int, size: int) -> None:
+def test_starts_are_ascending_and_no_chunk_is_much_too_long(frames: int, gaps: list[int], step: int, size: int) -> None:
     wanted = np.arange(0, frames * step, step, dtype=np.int64)
     keys = np.cumsum([0, *gaps]).astype(np.int64)
     starts = chunk_at_keys(wanted, keys, size)
@@ -33,7 +33,7 @@ def test_cuts_are_ascending_and_no_chunk_is_much_too_long(frames: int, gaps: lis
 
 
 @given(gap=st.integers(1, 60), size=st.integers(30, 80))
-def test_chunks_start_at_key_frames_where_these_come_often(gap: int, size: int) -> None:
+def test_chunks_start_at_key_frames_where_these_are_frequent(gap: int, size: int) -> None:
     wanted = np.arange(2000, dtype=np.int64)
     keys = np.arange(0, 2000, gap, dtype=np.int64)
     starts = chunk_at_keys(wanted, keys, size)
@@ -41,11 +41,11 @@ def test_chunks_start_at_key_frames_where_these_come_often(gap: int, size: int) 
     assert abs(np.median(np.diff(starts)) - size) <= gap
 
 
-def test_footage_without_key_frames_is_cut_evenly() -> None:
-    assert chunk_at_keys(np.arange(100), np.array([0]), 30) == (0, 30, 60), "with what is left in the last one"
+def test_footage_without_key_frames_is_chunked_evenly() -> None:
+    assert chunk_at_keys(np.arange(100), np.array([0]), 30) == (0, 30, 60), "the last chunk takes the remainder"
 
 
-def test_a_video_is_cut_by_its_own_key_frames(tmp_path: Path) -> None:
+def test_a_video_is_chunked_at_its_own_key_frames(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", scene(120), gop=15)
     count, starts = chunk_video(path, None, 40, Limits())
     timeline = read_timeline(path, Limits())

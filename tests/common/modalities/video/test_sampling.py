@@ -1,4 +1,4 @@
-"""The sampling rule: laws on times alone."""
+"""The sampling rule: laws that hold for any timestamps."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_every_sampled_frame_is_the_first_at_or_after_some_tick(pts: TimestampAr
 
 
 @given(timestamps, rates, st.sets(st.integers(0, 79)))
-def test_a_key_frame_is_taken_for_the_first_frame_of_its_tick(
+def test_a_key_frame_is_sampled_instead_of_the_first_frame_of_its_tick(
     pts: TimestampArray, rate: float, which: set[int]
 ) -> None:
     keys = np.array([int(pts[i]) for i in sorted(which) if i < len(pts)], np.int64)
@@ -52,7 +52,7 @@ def test_a_key_frame_is_taken_for_the_first_frame_of_its_tick(
         assert at == (inside[0] if inside else first)
 
 
-def test_one_frame_a_second_of_a_camera_with_a_key_frame_a_second_is_its_key_frames() -> None:
+def test_one_frame_per_second_of_a_camera_with_one_key_frame_per_second_is_its_key_frames() -> None:
     pts = steady(300, 1001)
     for offset in (0, 7):
         keys = pts[offset::30]
@@ -61,12 +61,12 @@ def test_one_frame_a_second_of_a_camera_with_a_key_frame_a_second_is_its_key_fra
 
 
 @given(timestamps, rates, st.integers(0, 10**6))
-def test_the_choice_does_not_depend_on_where_time_starts(pts: TimestampArray, rate: float, shift: int) -> None:
+def test_sampling_does_not_depend_on_the_first_timestamp(pts: TimestampArray, rate: float, shift: int) -> None:
     assert (select(pts + shift, NONE, MILLISECOND, rate) == select(pts, NONE, MILLISECOND, rate) + shift).all()
 
 
 @given(timestamps, rates, st.integers(1, 100))
-def test_parts_of_the_choice_make_up_the_whole(pts: TimestampArray, rate: float, chunk: int) -> None:
+def test_parts_of_the_sampled_frames_make_up_the_whole(pts: TimestampArray, rate: float, chunk: int) -> None:
     whole = select(pts, NONE, MILLISECOND, rate).tolist()
     parts = [
         select(pts, NONE, MILLISECOND, rate)[start : start + chunk].tolist() for start in range(0, len(whole), chunk)
@@ -75,19 +75,19 @@ def test_parts_of_the_choice_make_up_the_whole(pts: TimestampArray, rate: float,
 
 
 @given(timestamps, rates, st.integers(1, 79))
-def test_what_comes_later_does_not_change_what_was_chosen(pts: TimestampArray, rate: float, cut: int) -> None:
+def test_later_frames_do_not_change_which_earlier_ones_are_sampled(pts: TimestampArray, rate: float, cut: int) -> None:
     head = pts[:cut]
     whole, part = select(pts, NONE, MILLISECOND, rate), select(head, NONE, MILLISECOND, rate)
-    if len(part) < len(head) and len(whole) < len(pts):  # neither is taken for slower than the rate
+    if len(part) < len(head) and len(whole) < len(pts):  # neither counts as slower than the rate
         assert part.tolist() == [t for t in whole.tolist() if t <= head[-1]]
 
 
-def test_half_the_rate_takes_every_other_frame() -> None:
+def test_half_the_rate_samples_every_other_frame() -> None:
     assert select(steady(9, 40), NONE, MILLISECOND, 12.5).tolist() == [0, 80, 160, 240, 320]
 
 
 @pytest.mark.parametrize("rate", [None, 25.0, 29.97, 30.0, 60.0])
-def test_a_rate_at_or_above_the_streams_own_takes_every_frame(rate: float | None) -> None:
+def test_a_rate_at_or_above_the_streams_own_samples_every_frame(rate: float | None) -> None:
     base, ticks = (Fraction(1, 25), 1) if rate == 25.0 else (Fraction(1, 30000), 1001)
     pts = steady(300_000, ticks)
     assert len(select(pts, NONE, base, rate)) == 300_000
@@ -104,11 +104,11 @@ def test_a_gap_does_not_repeat_a_frame() -> None:
     assert select(pts, NONE, MILLISECOND, 2.0).tolist() == [0, 10_000]
 
 
-def test_no_frames_give_none() -> None:
+def test_a_video_without_frames_has_no_sampled_frames() -> None:
     assert len(select(np.zeros(0, np.int64), NONE, MILLISECOND, 5.0)) == 0
 
 
-def test_the_promise_is_at_least_one_and_at_most_all_frames() -> None:
+def test_the_expected_number_is_at_least_one_and_at_most_all_frames() -> None:
     video = SourceInfo(SourceKind.VIDEO, 64, 64, 25.0, 10.0, 250)
     assert [sampled_count(video, fps) for fps in (None, 100.0, 25.0, 5.0, 0.01)] == [250, 250, 250, 50, 1]
     stills = SourceInfo(SourceKind.FOLDER, 64, 64, 1.0, 40.0, 40)

@@ -1,4 +1,4 @@
-"""The sensors: each answers to its fault, the others hold still, all are finite, whatever the picture."""
+"""The sensors: each responds to its own fault and not to others, and all readings are finite for any picture."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from common.modalities.video.frame_converter import StillPicture
 from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES, SENSORS, SENSORS_VERSION, measure
 from common.modalities.video.sensors.planes import BAND
 
-FAILING = 1 / (1 - 0.30)  # minimum_effects: from there on a change can fail a window at the usual threshold
+FAILING = 1 / (1 - 0.30)  # in minimum effects: a larger change can fail a window at the default threshold
 FAMILIES = {name.partition(".")[0] for name in SENSOR_NAMES}
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (320, 240)) -> Image:
-    """A picture with sharp edges, soft areas, colour and a little noise."""
+    """Return a picture with sharp edges, smooth areas, colour and a little noise."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(40, 170, (12, 16, 3), dtype=np.uint8)
     smooth = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC).astype(np.float32)
@@ -34,14 +34,14 @@ def as_image(values: np.ndarray) -> Image:
 
 
 def family(image: Image, name: str) -> FloatArray:
-    """The readings of a family of tiles, or of a single sensor."""
+    """Return the readings of a family of tiles, or a single reading."""
     return measure(StillPicture(image).planes())[
         [i for i, full in enumerate(SENSOR_NAMES) if full.partition(".")[0] == name]
     ]
 
 
 def change(name: str, image: Image, before: Image | None = None) -> float:
-    """How far the median tile moved from the clean picture, in its minimum_effects."""
+    """Return the median change of a family's tiles from the clean picture, in units of their minimum effect."""
     minimum_effect = next(
         minimum_effect
         for full, minimum_effect in zip(SENSOR_NAMES, MINIMUM_EFFECTS, strict=True)
@@ -66,14 +66,14 @@ def compressed(quality: int) -> Image:
 
 
 @pytest.mark.parametrize("sigma", [4, 8, 15])
-def test_noise_raises_noise_and_leaves_light_and_colour_alone(sigma: float) -> None:
+def test_noise_raises_noise_but_not_light_or_colour(sigma: float) -> None:
     assert change("noise", noisy(sigma)) > FAILING
     for other in ("luma", "red_balance", "blue_balance", "black_level"):
         assert abs(change(other, noisy(sigma))) < 1
 
 
 @pytest.mark.parametrize("sigma", [0.7, 1.2, 2.0])
-def test_blur_flattens_edges_and_leaves_light_and_noise_alone(sigma: float) -> None:
+def test_blur_flattens_edges_but_changes_no_light_or_colour(sigma: float) -> None:
     assert change("edge_peak", blurred(sigma)) < -FAILING
     assert change("edge_typical", blurred(sigma)) < -FAILING
     for other in ("luma", "red_balance", "white_level"):
@@ -96,7 +96,7 @@ def test_light_moves_luma(gain: float, sign: int) -> None:
     assert sign * change("luma", as_image(picture() * gain)) > FAILING
 
 
-def test_too_much_light_clips() -> None:
+def test_over_exposure_clips() -> None:
     assert change("clipped_bright", as_image(picture() * 2.5)) > FAILING
 
 
@@ -106,13 +106,13 @@ def test_a_colour_cast_moves_the_balance() -> None:
     assert change("blue_balance", cast) < -FAILING
 
 
-def test_fog_lifts_black_and_lowers_contrast() -> None:
+def test_fog_raises_the_black_level_and_lowers_contrast() -> None:
     fog = as_image(picture() * 0.5 + 100)
     assert change("black_level", fog) > FAILING
     assert change("contrast", fog) < -0.8
 
 
-def test_a_covered_half_goes_dark_and_flat() -> None:
+def test_a_covered_half_is_dark_and_flat() -> None:
     covered = picture()
     covered[:, :160] = 18
     assert change("dark_area", covered) > 4
@@ -146,7 +146,7 @@ def test_any_picture_gives_finite_readings(image: Image) -> None:
     assert np.isfinite(values).all()
 
 
-def test_the_frame_is_left_as_it_was_and_the_same_frame_reads_the_same() -> None:
+def test_measuring_does_not_change_the_frame_and_is_repeatable() -> None:
     image = picture()
     first = measure(StillPicture(image).planes())
     np.testing.assert_array_equal(image, picture())
@@ -155,7 +155,7 @@ def test_the_frame_is_left_as_it_was_and_the_same_frame_reads_the_same() -> None
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(32, 3000), st.integers(32, 5000))
-def test_bands_keep_the_rows_of_the_encoders_blocks_and_stay_inside_the_frame(height: int, width: int) -> None:
+def test_bands_are_aligned_with_the_encoders_blocks_and_stay_inside_the_frame(height: int, width: int) -> None:
     image = np.broadcast_to((np.arange(height) % 8 * 20).astype(np.uint8)[:, None, None], (height, width, 3))
     planes = StillPicture(image).planes()
     assert planes.bands.shape == (planes.count * BAND, width // 2 * 2)
@@ -165,7 +165,7 @@ def test_bands_keep_the_rows_of_the_encoders_blocks_and_stay_inside_the_frame(he
 
 
 @pytest.mark.parametrize("size", [(320, 240), (640, 360), (1920, 1080)])
-def test_planes_are_those_of_the_rgb_picture(size: tuple[int, int]) -> None:
+def test_planes_agree_with_the_rgb_picture(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
     image = cv2.resize(rng.integers(60, 200, (9, 12, 3), dtype=np.uint8), size, interpolation=cv2.INTER_LINEAR)
     planes = StillPicture(image).planes()
@@ -190,8 +190,8 @@ def test_names_are_unique_and_the_version_follows_from_them() -> None:
     assert SENSORS_VERSION.startswith("v")
 
 
-def by_the_book(image: Image) -> dict[str, float]:
-    """Noise, flatness and blockiness as their definitions say, in plain NumPy; the frame is read whole."""
+def by_definition(image: Image) -> dict[str, float]:
+    """Return noise, flatness and blockiness computed directly from their definitions, over the whole frame."""
     coded = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)[: image.shape[0]].astype(np.float64)
     luma = np.clip(np.rint((coded - 16) * 255 / 219), 0, 255).astype(np.float32)
     height, width = luma.shape
@@ -206,8 +206,8 @@ def by_the_book(image: Image) -> dict[str, float]:
     tiles = bands[:, :, : width // 16 * 16].reshape(len(bands), 2, 16, -1, 16)
     spread = tiles.std(axis=(2, 4))
     mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-    answer = np.abs(cv2.filter2D(bands.reshape(-1, width), cv2.CV_32F, mask)).reshape(bands.shape)[:, 4:-4]
-    blocks = answer[:, :, : width // 8 * 8].reshape(len(bands), 3, 8, -1, 8).mean(axis=(2, 4))
+    response = np.abs(cv2.filter2D(bands.reshape(-1, width), cv2.CV_32F, mask)).reshape(bands.shape)[:, 4:-4]
+    blocks = response[:, :, : width // 8 * 8].reshape(len(bands), 3, 8, -1, 8).mean(axis=(2, 4))
     calm = np.quantile(np.array_split(blocks[: len(bands) // 4], 4, axis=2)[0], 0.25)
     return {
         "blockiness": (excess(across.mean(axis=(0, 1))) + excess(down.mean(axis=(0, 2)))) / 2,
@@ -217,12 +217,12 @@ def by_the_book(image: Image) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_fast_arithmetic_gives_what_the_definitions_say(seed: int) -> None:
+def test_fast_arithmetic_agrees_with_the_definitions(seed: int) -> None:
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 255, (16, 24, 3), dtype=np.uint8)
     image = cv2.resize(coarse, (384, 256), interpolation=cv2.INTER_CUBIC).astype(np.int16)
     image = np.clip(image + rng.normal(0, seed, image.shape).astype(np.int16), 0, 255).astype(np.uint8)
     found = dict(zip(SENSOR_NAMES, measure(StillPicture(image).planes()).tolist(), strict=True))
-    for name, value in by_the_book(image).items():
+    for name, value in by_definition(image).items():
         minimum_effect = MINIMUM_EFFECTS[SENSOR_NAMES.index(name)]
         assert found[name] == pytest.approx(value, abs=1e-4 * minimum_effect), name

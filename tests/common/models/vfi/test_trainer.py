@@ -17,8 +17,11 @@ from hypothesis import strategies as st
 from common.errors import BadModel, BadSource
 from common.features import Image
 from common.models.gate import decide
+from common.models.protocols import Challenger, TrainingProgress
+from common.models.retraining import Footage, evaluate
 from common.models.vfi.model import MODEL_FILE, WEIGHTS_FILE, Interpolator, load_model
-from common.models.vfi.trainer import Challenger, InterpolatorTrainer, TrainingProgress, initial_champion
+from common.models.vfi.scores import Scores, split_in_blocks
+from common.models.vfi.trainer import InterpolatorTrainer, initial_champion
 from common.models.vfi.triplets import TRIPLET_SIZE, TripletArray, collect_triplets
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -56,10 +59,19 @@ def champion(golden: TripletArray) -> Interpolator:
 
 def fine_tune(
     champion: Interpolator, drifted: TripletArray, golden: TripletArray
-) -> tuple[Challenger, list[TrainingProgress]]:
+) -> tuple[Challenger[Interpolator], list[TrainingProgress]]:
+    """Train on what a retraining does not hold out."""
     heard: list[TrainingProgress] = []
+    drifted = drifted[split_in_blocks(len(drifted)).training]
+    golden = golden[split_in_blocks(len(golden)).training]
     trainer = InterpolatorTrainer(max_steps=STEPS)
     return trainer.fine_tune(champion, drifted, golden, seconds=NO_LIMIT, seed=0, progress=heard.append), heard
+
+
+def compare(
+    champion: Interpolator, challenger: Challenger[Interpolator], drifted: TripletArray, golden: TripletArray
+) -> Scores:
+    return evaluate(champion, challenger.model, Footage((), drifted), golden)
 
 
 def test_fine_tuning_gains_on_drifted_footage_and_keeps_golden_footage(
@@ -67,7 +79,8 @@ def test_fine_tuning_gains_on_drifted_footage_and_keeps_golden_footage(
 ) -> None:
     before = [w.copy() for w in champion.weights]
     challenger, heard = fine_tune(champion, drifted, golden)
-    decision = decide(challenger.scores, min_gain_db=0.05, max_loss_db=0.5)
+    scores = compare(champion, challenger, drifted, golden)
+    decision = decide(scores, min_gain_db=0.05, max_loss_db=0.5)
     assert decision.promote, decision.reason
     assert challenger.steps == STEPS
     assert [p.step for p in heard] == sorted(p.step for p in heard)
@@ -78,8 +91,10 @@ def test_fine_tuning_gains_on_drifted_footage_and_keeps_golden_footage(
 def test_equal_seeds_give_equal_challengers(
     champion: Interpolator, drifted: TripletArray, golden: TripletArray
 ) -> None:
-    one, other = (fine_tune(champion, drifted, golden)[0] for _ in range(2))
-    assert np.allclose(one.scores.challenger_drifted, other.scores.challenger_drifted, atol=0.02)
+    one, other = (
+        compare(champion, fine_tune(champion, drifted, golden)[0], drifted, golden).challenger_drifted for _ in range(2)
+    )
+    assert np.allclose(one, other, atol=0.02)
 
 
 def test_the_first_champion_is_no_worse_than_averaging_its_neighbours(
@@ -97,11 +112,22 @@ def test_a_prediction_looks_at_the_outer_frames_alone(champion: Interpolator, go
     assert champion.predict(golden[:0]).shape == (0, *TRIPLET_SIZE, 3)
 
 
-def test_footage_too_short_to_train_and_score_on_is_refused(
+def test_footage_too_short_to_train_on_is_refused(
     champion: Interpolator, drifted: TripletArray, golden: TripletArray
 ) -> None:
-    with pytest.raises(BadSource, match="3 drifted"):
-        fine_tune(champion, drifted[:3], golden)
+    with pytest.raises(BadSource, match="1 drifted"):
+        InterpolatorTrainer().fine_tune(
+            champion, drifted[:1], golden, seconds=NO_LIMIT, seed=0, progress=lambda step: None
+        )
+
+
+def test_champion_and_challenger_are_scored_on_what_neither_was_trained_on(
+    champion: Interpolator, drifted: TripletArray, golden: TripletArray
+) -> None:
+    scores = evaluate(champion, champion, Footage((), drifted), golden)
+    assert len(scores.gains_db) == len(split_in_blocks(len(drifted)).held_out)
+    assert len(scores.losses_db) == len(split_in_blocks(len(golden)).held_out)
+    assert not scores.gains_db.any() and not scores.losses_db.any()
 
 
 def test_a_model_reads_back_from_its_folder(tmp_path: Path, champion: Interpolator, golden: TripletArray) -> None:

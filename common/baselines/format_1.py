@@ -1,0 +1,107 @@
+"""Baselines as version 0.1 wrote them: read, verified by the digest that 0.1 computed, and given today's names."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from pydantic import Field
+
+from common.contracts.batches import FeatureSpec
+from common.contracts.ids import Message
+from common.drift.baseline import Arrays
+from common.drift.manifest import BaselineManifest, ClipSummary
+from common.drift.windows import WindowRule
+
+FORMAT = 1
+_RENAMED_ARRAYS = {"usual": "reference_median"}
+
+
+class Recipe(Message):
+    """The feature spec, by its name of then."""
+
+    backbone: str
+    weights: str
+    precision: str
+    route: str
+    sensors: str
+    sample_fps: float | None = Field(gt=0)
+
+    def feature_spec(self) -> FeatureSpec:
+        return FeatureSpec(
+            backbone=self.backbone,
+            weights=self.weights,
+            precision=self.precision,
+            decode_pipeline=self.route,
+            sensors=self.sensors,
+            sample_fps=self.sample_fps,
+        )
+
+
+class Manifest(Message):
+    """The manifest. The digest covers its JSON, so fields and their order must stay as they were."""
+
+    name: str
+    recipe: Recipe
+    rule: WindowRule
+    sensor_names: tuple[str, ...]
+    sensor_floors: tuple[float, ...]
+    embedding_size: int = Field(ge=1)
+    clips: tuple[Clip, ...]
+    null_false_alarms: float
+    false_alarm_rate_held: float
+    libraries: dict[str, str]
+    created_at: float
+
+    def manifest(self) -> BaselineManifest:
+        """Return the manifest with today's names."""
+        return BaselineManifest(
+            name=self.name,
+            feature_spec=self.recipe.feature_spec(),
+            rule=self.rule,
+            sensor_names=self.sensor_names,
+            minimum_effects=self.sensor_floors,
+            embedding_size=self.embedding_size,
+            clips=tuple(ClipSummary.model_validate(clip.model_dump()) for clip in self.clips),
+            null_false_alarms=self.null_false_alarms,
+            false_alarm_rate_held=self.false_alarm_rate_held,
+            libraries=self.libraries,
+            created_at=self.created_at,
+        )
+
+
+class Clip(Message):
+    """One clip of the manifest."""
+
+    name: str
+    frames: int
+    seconds: float
+    null_windows: int
+    effective_windows: float
+    golden: bool
+
+
+class File(Message):
+    """The content of `baseline.json`."""
+
+    format: int
+    digest: str
+    manifest: Manifest
+
+
+def digest_of(manifest: Manifest, arrays: Arrays) -> str:
+    """Return the digest that version 0.1 computed: over the manifest's JSON and the arrays under their old names."""
+    digest = hashlib.blake2b(manifest.to_json().encode(), digest_size=16)
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name}{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def renamed(arrays: Arrays) -> Arrays:
+    """Return the arrays under today's names."""
+    found: Arrays = {}
+    for name, array in arrays.items():
+        number, dot, column = name.partition(".")
+        found[f"{number}{dot}{_RENAMED_ARRAYS.get(column, column)}"] = array
+    return found

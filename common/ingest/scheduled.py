@@ -1,0 +1,97 @@
+"""Handing in a stream's scheduled source: each file below it once, and once more when its content is another.
+
+What is found is put on `sentinel:ingest`, where the process that accepts camera
+events accepts it by its content. A file of which size and times have not changed
+since the last run is not offered again, so a folder of old recordings costs a
+listing, not a reading.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+from common.contracts.events import SOURCE_EVENT
+from common.contracts.ids import content_id
+from common.settings import Settings
+from common.sources.find import find_sources
+from common.sources.local import is_media, local_path, unreadable
+from common.store import Store
+from common.store.handed_in import handed_in, note_handed_in
+from common.store.ingest import offer
+
+log = logging.getLogger(__name__)
+
+
+def hand_in(store: Store, settings: Settings, stream: str, source: str) -> int:
+    """Offer what is new at `source`, a path under an allowed root; return how many sources that are.
+
+    A crash in between may offer a source twice; it is counted once, because it
+    is accepted by its content.
+
+    Raises
+    ------
+    BadSource
+        If there is nothing at `source`, or it cannot be read.
+    Backlogged
+        While Redis is too full for more work.
+    """
+    store.require_room()
+    path = local_path(source, settings.roots)
+    found: dict[str, Path] = {}
+    for unit in find_sources(path):
+        files = _files_of(unit)
+        if not files:
+            continue  # it was removed in this very moment
+        if any(_is_being_written(seen, settings.settle_seconds) for _, seen in files):
+            log.warning("stream %s: %s is still being written, it is handed in the next time", stream, unit)
+            continue
+        version = content_id(
+            *(part for name, seen in files for part in (name, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns))
+        )
+        found[content_id(stream, str(unit), version)] = unit
+    before = handed_in(store.client, stream)
+    new = {event_id: unit for event_id, unit in found.items() if event_id not in before}
+    for event_id, unit in new.items():
+        offer(store.client, _event(stream, event_id, unit))
+    note_handed_in(store.client, stream, found.keys())
+    log.info("stream %s: %d of %d sources at %s are new", stream, len(new), len(found), path)
+    return len(new)
+
+
+def _files_of(unit: Path) -> list[tuple[str, os.stat_result]]:
+    """Return the name and state of the file `unit`, or of each image of the folder `unit`."""
+    try:
+        images = unit.is_dir()
+        paths = sorted(child for child in unit.iterdir() if is_media(child) and child.is_file()) if images else [unit]
+        return [(path.name, path.stat()) for path in paths]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise unreadable(unit, error) from error
+
+
+def _is_being_written(seen: os.stat_result, settle_seconds: float) -> bool:
+    return 0 <= time.time() - seen.st_mtime < settle_seconds
+
+
+def _event(stream: str, event_id: str, unit: Path) -> dict[str, str]:
+    return {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": f"/cameras/{quote(stream)}",
+        "type": SOURCE_EVENT,
+        "dataref": _uri(unit),
+    }
+
+
+def _uri(unit: Path) -> str:
+    """Return `unit` as text: its path, or where that is bytes that are no text a file URI, which quotes them."""
+    try:
+        str(unit).encode()
+    except UnicodeEncodeError:
+        return unit.as_uri()
+    return str(unit)

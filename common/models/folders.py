@@ -1,0 +1,83 @@
+"""Where the files of a model's versions are kept: `<state_dir>/champions/<model>/v<version>-<milliseconds>`."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import time
+from pathlib import Path
+
+from common.errors import BadModel
+from common.store.models import ChampionStore
+
+log = logging.getLogger(__name__)
+
+_SAFE_AGE_SECONDS = 86_400.0  # a retraining is bounded by about an hour: what is older belongs to none that runs
+_VERSION_FOLDER = re.compile(r"v\d+-\d+")
+
+
+def version_folder(state_dir: Path, model: str, version: int) -> Path:
+    """Return a new place for a version's model and baseline. A time stamp keeps two attempts at one version apart.
+
+    Raises
+    ------
+    BadModel
+        If the model's name is not the name of a folder.
+    """
+    if model in {"", ".", ".."} or Path(model).name != model:
+        raise BadModel(f"model {model!r} cannot be kept in a folder of its name: give its baseline another name")
+    return _root(state_dir) / model / f"v{version}-{int(time.time() * 1000)}"
+
+
+def discard(champions: ChampionStore, model: str, folder: Path) -> None:
+    """Remove the folder of an attempt that came to nothing.
+
+    It stays if the history names it: the promotion may have happened, and only its answer been lost.
+    """
+    if folder.name not in _named(champions, model):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_orphans(champions: ChampionStore, state_dir: Path) -> list[Path]:
+    """Remove the folders that no version in the history names: their retrainings were killed.
+
+    Left alone are folders younger than a day, models that are being retrained,
+    models without any history (this may be another Redis than the one that
+    they were promoted in), links, and whatever has another kind of name.
+
+    Returns
+    -------
+    The folders that were removed.
+    """
+    removed: list[Path] = []
+    root = _root(state_dir)
+    for models_folder in sorted(root.iterdir()) if root.is_dir() else []:
+        model = models_folder.name
+        if not _is_folder(models_folder) or champions.is_leased(model):
+            continue
+        named = _named(champions, model)
+        oldest_kept = time.time() - _SAFE_AGE_SECONDS
+        for folder in sorted(models_folder.iterdir()) if named else []:
+            orphaned = _is_folder(folder) and _VERSION_FOLDER.fullmatch(folder.name) and folder.name not in named
+            if orphaned and folder.stat().st_mtime < oldest_kept:
+                shutil.rmtree(folder, ignore_errors=True)
+                removed.append(folder)
+    for folder in removed:
+        log.info("removed %s: no version in the model's history names it", folder)
+    return removed
+
+
+def _root(state_dir: Path) -> Path:
+    return state_dir.resolve() / "champions"
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _named(champions: ChampionStore, model: str) -> set[str]:
+    """Return the names of the folders that hold a model or a baseline of any version of `model`."""
+    history = champions.history(model)
+    paths = [path for record in history for path in (record.baseline_path, record.model_path) if path]
+    return {Path(path).parent.name for path in paths}

@@ -1,0 +1,146 @@
+"""What producers leave in Redis: batches with their chunks, folder listings, and images from camera events.
+
+Everything that makes a batch count exactly once is in the Lua scripts beside
+this file; here they get names and types.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import redis
+
+from common.contracts.batches import Chunk, FrameBatch
+from common.contracts.ids import content_id
+from common.errors import BadMessage
+from common.store import keys
+from common.store.chunks import ChunkStore
+from common.store.client import binary, load_script, text
+from common.store.unreadable import stand_in, unreadable_chunk
+
+
+class BatchStore:
+    """Batches of single streams.
+
+    Parameters
+    ----------
+    chunks : where an unreadable chunk is given up
+    retention : seconds for which a finished batch stays known
+    remember : the same for a file that may still lie in its folder
+    """
+
+    def __init__(self, client: redis.Redis, chunks: ChunkStore, *, retention: int, remember: int) -> None:
+        self.client = client
+        self._given_up = chunks
+        self._retention = retention
+        self._remember = max(retention, remember)
+        self._register = load_script(client, "register_batch")
+        self._release = load_script(client, "release_chunks")
+
+    def register(self, batch: FrameBatch, *, listing: Mapping[str, str] | None = None, lasting: bool = False) -> bool:
+        """Accept `batch` with all its chunks; return False if the stream has had it before.
+
+        Parameters
+        ----------
+        listing : name -> digest of a folder's images
+        lasting : whether the source may lie in its folder for long; then it stays known for longer
+        """
+        images = [part for pair in (listing or {}).items() for part in pair]
+        accepted = self._register(
+            keys=[
+                keys.stream_key(batch.stream, "batch", batch.id),
+                keys.stream_key(batch.stream, "counter"),
+                keys.stream_key(batch.stream, "pending"),
+                keys.STREAMS,
+                self._folder_key(batch.stream, batch.source.uri),
+            ],
+            args=[
+                batch.stream,
+                batch.to_json(),
+                time.time(),
+                self._remember if lasting else self._retention,
+                keys.stream_key(batch.stream, "chunk", ""),
+                len(images) // 2,
+                *images,
+                *(f"{batch.id}-{start}" for start in batch.starts),
+            ],
+        )
+        return bool(accepted)
+
+    def release(self, stream: str, most: int) -> list[Chunk]:
+        """Return the next chunks to send to workers, so that at most `most` of the stream are under way.
+
+        A chunk is released once; `overdue` finds those that were lost on the way.
+        """
+        prefix = keys.stream_key(stream, "chunk", "")
+        stream_keys = [keys.stream_key(stream, "pending"), keys.stream_key(stream, "sent")]
+        ids = [text(row) for row in self._release(keys=stream_keys, args=[most, time.time(), prefix])]
+        return self._chunks(stream, ids)
+
+    def overdue(self, stream: str, seconds: float, limit: int) -> list[Chunk]:
+        """Return up to `limit` chunks that were sent, are not done, and that no worker has touched for `seconds`."""
+        oldest = time.time() - seconds
+        late = []
+        for raw in self.client.zrange(keys.stream_key(stream, "pending"), 0, limit - 1):
+            chunk_id = text(raw)
+            sent_at, message = self.client.hmget(keys.stream_key(stream, "chunk", chunk_id), "sent_at", "message")
+            if sent_at is not None and message is None and float(sent_at) <= oldest:
+                late.append(chunk_id)
+        return self._chunks(stream, late)
+
+    def _chunks(self, stream: str, ids: Sequence[str]) -> list[Chunk]:
+        """Return the chunks with these ids, as their batches define them; give up those that cannot be read."""
+        batches: dict[str, FrameBatch | BadMessage | None] = {}
+        stored: dict[str, bytes] = {}
+        found = []
+        for chunk_id in ids:
+            batch_id = chunk_id.rpartition("-")[0]
+            if batch_id not in batches:
+                message = self.client.hget(keys.stream_key(stream, "batch", batch_id), "message")
+                stored[batch_id] = binary(message) or b""
+                batches[batch_id] = _read(stored[batch_id]) if stored[batch_id] else None
+            batch = batches[batch_id]
+            if isinstance(batch, BadMessage):
+                letter = unreadable_chunk(stream, chunk_id, batch, stored[batch_id], time.time())
+                self._given_up.give_up(stand_in(stream, chunk_id), letter)
+                continue
+            chunk = batch.chunk_at(chunk_id) if batch is not None else None
+            if chunk is not None:
+                found.append(chunk)
+        return found
+
+    def listing(self, stream: str, folder: str) -> dict[str, str]:
+        """Return the images (name -> digest) of a folder as it was accepted; empty if it was not."""
+        rows = self.client.hgetall(self._folder_key(stream, folder))
+        return {text(name): text(digest) for name, digest in rows.items()}
+
+    def _folder_key(self, stream: str, folder: str) -> str:
+        return keys.stream_key(stream, "folder", content_id(folder))
+
+    def known(self, stream: str, batch_id: str) -> bool:
+        """Return whether the stream has had a batch. A source that is still offered stays known."""
+        key = keys.stream_key(stream, "batch", batch_id)
+        unreduced, keep = self.client.hmget(key, "unreduced", "keep")
+        if unreduced is not None and int(unreduced) == 0:
+            self.client.expire(key, int(keep or self._retention))
+        return unreduced is not None
+
+    def keep_data(self, stream: str, batch_id: str, data: bytes) -> None:
+        """Keep an image that came inside a camera event until it is judged, and a little longer for a retraining."""
+        self.client.set(keys.stream_key(stream, "data", batch_id), data, ex=self._retention)
+
+    def hold_data(self, stream: str, batch_id: str) -> None:
+        """Keep that image for as long as its batch, which is registered now, is not done."""
+        self.client.persist(keys.stream_key(stream, "data", batch_id))
+
+    def data(self, stream: str, batch_id: str) -> bytes | None:
+        """Return what `keep_data` kept, or None once it has expired."""
+        return binary(self.client.get(keys.stream_key(stream, "data", batch_id)))
+
+
+def _read(stored: bytes) -> FrameBatch | BadMessage:
+    try:
+        return FrameBatch.from_json(stored)
+    except BadMessage as error:
+        return error

@@ -1,0 +1,98 @@
+"""What embedding workers leave in Redis: deliveries counted, chunks finished or given up."""
+
+from __future__ import annotations
+
+import time
+from enum import IntEnum
+
+import redis
+
+from common.contracts.batches import Chunk
+from common.contracts.dead_letters import DeadLetter
+from common.features import FeatureBlock
+from common.store import keys
+from common.store.client import load_script, text
+
+
+class Finished(IntEnum):
+    """What `ChunkStore.finish` found."""
+
+    UNKNOWN = -1
+    """The chunk has been reduced already, or was never registered: there is nothing left to do."""
+    BLOCKED = 0
+    """Chunks before it are not done; whoever finishes them sends `reduce`."""
+    READY = 1
+    """It is the first in its stream's order: send `reduce`."""
+
+
+class ChunkStore:
+    """Chunks of single streams. `retention` is in seconds, `max_events` bounds the Stream of dead letters."""
+
+    def __init__(self, client: redis.Redis, *, retention: int, max_events: int) -> None:
+        self.client = client
+        self._retention = retention
+        self._max_events = max_events
+        self._touch = load_script(client, "touch_chunk")
+        self._finish = load_script(client, "finish_chunk")
+
+    def count_delivery(self, chunk: Chunk) -> int:
+        """Count that a worker has taken `chunk`; return how many have, 0 if it is no longer pending."""
+        return max(0, self._touch_chunk(chunk, taken=True))
+
+    def mark_sent(self, chunk: Chunk) -> None:
+        """Note that `chunk` was sent to the workers again."""
+        self._touch_chunk(chunk, taken=False)
+
+    def _touch_chunk(self, chunk: Chunk, *, taken: bool) -> int:
+        chunk_keys = [keys.stream_key(chunk.stream, "chunk", chunk.id), keys.stream_key(chunk.stream, "pending")]
+        return int(self._touch(keys=chunk_keys, args=[chunk.id, time.time(), int(taken)]))
+
+    def is_pending(self, chunk: Chunk) -> bool:
+        """Return whether `chunk` is registered and has not entered its stream's window yet."""
+        return self.client.zscore(keys.stream_key(chunk.stream, "pending"), chunk.id) is not None
+
+    def finish(self, chunk: Chunk, features: FeatureBlock, *, seconds: float | None = None) -> Finished:
+        """Store the features of `chunk` unless it is finished already; `seconds` is how long making them took."""
+        cost = seconds / len(features) if seconds is not None and len(features) else None
+        return self._finish_as(chunk, features.to_bytes(), None, cost)
+
+    def give_up(self, chunk: Chunk, letter: DeadLetter) -> Finished:
+        """Finish `chunk` without features, and write `letter` to the dead letters, as one step."""
+        return self._finish_as(chunk, b"", letter)
+
+    def _finish_as(
+        self, chunk: Chunk, features: bytes, letter: DeadLetter | None, cost: float | None = None
+    ) -> Finished:
+        fields = [item for pair in dead_letter_fields(letter).items() for item in pair] if letter else []
+        return Finished(
+            self._finish(
+                keys=[
+                    keys.stream_key(chunk.stream, "chunk", chunk.id),
+                    keys.stream_key(chunk.stream, "pending"),
+                    keys.DEAD,
+                    keys.DEAD_IDS,
+                    keys.stream_key(chunk.stream, "cost"),
+                ],
+                args=[
+                    chunk.id,
+                    chunk.to_json(),
+                    features,
+                    letter.id if letter else "",
+                    self._max_events,
+                    "" if cost is None else cost,
+                    self._retention,
+                    *fields,
+                ],
+            )
+        )
+
+    def cost(self, stream: str) -> float | None:
+        """Return the seconds of work that a sampled frame of the stream took lately; None where nothing is known."""
+        found = self.client.get(keys.stream_key(stream, "cost"))
+        return float(text(found)) if found is not None else None
+
+
+def dead_letter_fields(letter: DeadLetter) -> dict[str, str]:
+    """Return `letter` as the flat fields of a Stream entry."""
+    row = letter.model_dump(mode="json", exclude={"entry_id"})
+    return {name: str(value) for name, value in row.items()}

@@ -1,0 +1,63 @@
+"""Stored chunks that cannot be read: they are given up with a dead letter, so that their stream goes on."""
+
+from __future__ import annotations
+
+from common.contracts.batches import Chunk, FeatureSpec, Source, SourceKind
+from common.contracts.dead_letters import DeadLetter, DeadLetterKind
+from common.contracts.ids import content_id
+from common.errors import BadMessage
+
+_UNKNOWN = "unknown"
+_MOST_CHARACTERS = 100_000  # of what was stored, kept in the dead letter
+
+
+def stand_in(stream: str, chunk_id: str) -> Chunk:
+    """Return a chunk of no frames that takes the place of an unreadable one in its stream's order."""
+    batch_id, _, start = chunk_id.rpartition("-")
+    return Chunk(
+        id=chunk_id,
+        batch_id=batch_id,
+        stream=stream,
+        source=Source(uri=_UNKNOWN, kind=SourceKind.VIDEO, size=0, digest=""),
+        start=int(start) if start.isdecimal() else 0,
+        stop=None,
+        feature_spec=FeatureSpec(
+            backbone=_UNKNOWN,
+            weights=_UNKNOWN,
+            precision=_UNKNOWN,
+            decode_pipeline=_UNKNOWN,
+            sensors=_UNKNOWN,
+            sample_fps=None,
+        ),
+        batch_frames=1,
+        opens_batch=False,
+        closes_batch=False,
+    )
+
+
+def unreadable_chunk(stream: str, chunk_id: str, error: BadMessage, stored: bytes | str, now: float) -> DeadLetter:
+    """Return the dead letter about a chunk that cannot be read; `stored` is what was found in its place."""
+    original = stored if isinstance(stored, str) else stored.decode(errors="replace")
+    return DeadLetter(
+        id=content_id(DeadLetterKind.CHUNK, stream, chunk_id, str(error)),
+        kind=DeadLetterKind.CHUNK,
+        stream=stream,
+        subject=f"chunk {chunk_id}",
+        reason=str(error),
+        original=original[:_MOST_CHARACTERS],
+        time=now,
+    )
+
+
+def unreadable_window(stream: str, error: BadMessage, now: float) -> DeadLetter:
+    """Return the dead letter about a stream's window that cannot be read; the stream goes on with an empty one."""
+    reason = f"the window of stream {stream!r} starts anew, the frames in it are not judged with the next ones: {error}"
+    return DeadLetter(
+        id=content_id(DeadLetterKind.STATE, stream, reason),
+        kind=DeadLetterKind.STATE,
+        stream=stream,
+        subject=f"window of {stream}",
+        reason=reason,
+        original="{}",
+        time=now,
+    )

@@ -1,0 +1,187 @@
+"""The tables `[streams.NAME]` of `sentinel.toml`: their keys, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from common.contracts.ids import check_stream_name
+from common.errors import SettingsError
+from common.settings import Unit, check_cron_line
+
+_STREAMS = "streams"
+_OF_LATER_VERSIONS = frozenset({"url", "model", "ignore", "models"})
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_LINE = re.compile(r"at line (\d+)")
+
+
+def _check_text(text: str) -> str:
+    if not text or any(unicodedata.category(c) == "Cc" for c in text):
+        raise ValueError("it is empty or has a control character")
+    return text
+
+
+_Text = Annotated[str, AfterValidator(_check_text)]
+
+
+class StreamTable(BaseModel):
+    """One table: how a stream differs from the settings, and what beat hands in for it.
+
+    Validate with the context `{"folder": Path}`, the folder that relative paths start from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    baseline: _Text | None = Field(
+        None, description="name of the golden baseline, or its folder (anything with a slash), instead of "
+        "SENTINEL_BASELINE"
+    )  # fmt: skip
+    schedule: _Text | None = Field(None, description="when beat hands `source` in, as a cron line in UTC")
+    source: _Text | None = Field(None, description="the video, image or folder that beat hands in")
+    drift_threshold: Unit | None = Field(None, description="instead of SENTINEL_DRIFT_THRESHOLD")
+    p_value: Unit | None = Field(None, description="instead of SENTINEL_P_VALUE")
+    false_alarms_per_day: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="instead of SENTINEL_FALSE_ALARMS_PER_DAY"
+    )
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_a_cron_line(cls, line: str | None) -> str | None:
+        return line if line is None else check_cron_line(line)
+
+    @field_validator("baseline", "source")
+    @classmethod
+    def _starts_at_the_file(cls, text: str | None, info: ValidationInfo) -> str | None:
+        if text is None or (info.field_name == "baseline" and "/" not in text):
+            return text
+        if "://" in text:
+            raise ValueError(f"{text!r} is a URL: this version reads paths here")
+        try:
+            return str((info.context or {})["folder"] / Path(text).expanduser())
+        except RuntimeError as error:  # the home of a user that there is not
+            raise ValueError(f"{text!r} is no path that can be followed ({error})") from error
+
+    @model_validator(mode="after")
+    def _schedule_and_source_come_together(self) -> StreamTable:
+        if (self.schedule is None) != (self.source is None):
+            there, missing = ("schedule", "source") if self.source is None else ("source", "schedule")
+            raise ValueError(f"{there!r} needs {missing!r} beside it: beat hands a source in at its times")
+        return self
+
+    @property
+    def overrides(self) -> dict[str, object]:
+        """The settings that this stream has a value of its own for."""
+        return self.model_dump(exclude={"schedule", "source"}, exclude_none=True)
+
+
+def parse_streams(content: bytes, path: Path) -> dict[str, StreamTable]:
+    """Return the tables of the streams that `content`, the bytes of `path`, configures.
+
+    Raises
+    ------
+    SettingsError
+        Naming every line or table that is wrong.
+    """
+    data = _toml(content, path)
+    problems = [_unknown(key, [_STREAMS], "at the top", data[key]) for key in data if key != _STREAMS]
+    tables = data.get(_STREAMS, {})
+    if not isinstance(tables, dict):
+        raise _wrong(path, [*problems, f"'{_STREAMS}' is no table: write [streams.NAME] for each stream"])
+    found: dict[str, StreamTable] = {}
+    for written, row in tables.items():
+        table = f"[{_STREAMS}.{_key(written)}]"
+        try:
+            name = check_stream_name(written)
+            if name in found:
+                raise ValueError("this stream stands there twice, written in two Unicode forms: keep one of the tables")
+        except ValueError as error:
+            problems.append(f"{table}: {error}")
+            continue
+        found[name] = StreamTable()
+        if not isinstance(row, dict):
+            problems.append(f"{_key(written)!r} in [{_STREAMS}] is no table: write {table} with its keys below")
+            continue
+        problems += [_unknown(key, StreamTable.model_fields, f"in {table}", row[key])
+                     for key in row if key not in StreamTable.model_fields]  # fmt: skip
+        try:
+            known = {key: value for key, value in row.items() if key in StreamTable.model_fields}
+            found[name] = StreamTable.model_validate(known, context={"folder": path.absolute().parent})
+        except ValidationError as error:
+            problems += [_problem(row_of, table) for row_of in error.errors()]
+    if problems:
+        raise _wrong(path, problems)
+    return found
+
+
+def _toml(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        text = content.decode("utf-8-sig")  # editors on Windows put a mark in front
+        return tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{path}, line {line}: this is no UTF-8 text: save the file as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        number = _LINE.search(str(error))
+        lines = text.split("\n")
+        line_text = lines[int(number[1]) - 1].strip() if number and int(number[1]) <= len(lines) else ""
+        hint = (
+            '; names with a slash, space or other sign stand in quotes, as in [streams."site/dock 3"]'
+            if line_text.startswith("[")
+            else ""
+        )
+        where = f", line {number[1]}, {line_text!r}" if number else ""
+        raise SettingsError(f"{path}{where}: this is no TOML ({error}){hint}") from error
+    except RecursionError as error:
+        raise SettingsError(f"{path} is nested too deeply: it has tables [streams.NAME], and nothing below") from error
+
+
+def _unknown(key: str, known: Iterable[str], where: str, value: object) -> str:
+    """Return the message about a `key` that no table of this kind has, with what may be meant."""
+    if key in _OF_LATER_VERSIONS:
+        return f"{key!r} {where}: this version of Sentinel does not read it yet, take it out"
+    close = difflib.get_close_matches(key, known, n=1)
+    if close:
+        hint = f"is {close[0]!r} meant?"
+    elif where == "at the top":
+        hint = "keys of a stream stand below [streams.NAME]" if key in StreamTable.model_fields else _expected(known)
+    elif isinstance(value, dict):
+        hint = "a name with a dot or slash stands in quotes, as in [streams.\"site/dock 3\"]"  # fmt: skip
+    else:
+        hint = _expected(known)
+    return f"unknown key {key!r} {where}: {hint}"
+
+
+def _expected(known: Iterable[str]) -> str:
+    return "there may be " + ", ".join(known)
+
+
+def _problem(error: Any, table: str) -> str:
+    key = ".".join(str(step) for step in error["loc"])
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{key!r} in {table}: {message}" if key else f"{table}: {message}"
+
+
+def _key(name: str) -> str:
+    """Return `name` as TOML writes it in the head of a table."""
+    return name if _BARE_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=not name.isprintable())
+
+
+def _wrong(path: Path, problems: list[str]) -> SettingsError:
+    return SettingsError(f"{path}: " + "; ".join(problems))

@@ -1,0 +1,151 @@
+"""`sentinel check`: footage in, verdict out."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from common.contracts.verdicts import Verdict, worst
+from common.errors import SentinelError, SettingsError
+from common.settings import Settings, get_settings
+from sentinel.cli.console import (
+    EXIT_ERROR,
+    EXIT_FAIL,
+    JsonOption,
+    columns,
+    failure_json,
+    frame_progress,
+    out,
+    print_error,
+    print_json,
+)
+from sentinel.remedies import REMEDIES
+
+if TYPE_CHECKING:
+    from sentinel.check import CheckResult
+
+
+def check(
+    source: Annotated[Path, typer.Argument(help="A video, an image folder, or a folder of them.")],
+    baseline: Annotated[str, typer.Option(help="Name or folder of the golden baseline.")] = "",
+    as_json: JsonOption = False,
+    status_dir: Annotated[Path | None, typer.Option(help="Write status.json into this folder.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page with a picture of the scores to this file.")] = None,
+) -> None:
+    """Judge footage against a baseline, without Redis or Celery. Exit 0: PASS, 1: FAIL, 3: no verdict."""
+    settings = get_settings()
+    try:
+        # Before the work, not after it.
+        if status_dir is not None:
+            require_writable(status_dir, "status.json cannot be written to", "--status-dir")
+        if report is not None:
+            require_writable(report.parent, f"the report cannot be written to {report}:", "--report")
+        result = judge(source, baseline or settings.baseline or "", settings)
+    except (SentinelError, OSError) as error:
+        if status_dir is not None:
+            try:
+                write_status(status_dir, failure_json(type(error).__name__, str(error)))
+            except SentinelError as second:
+                print_error(second)
+        raise
+    if as_json:
+        print_json(result.to_json())
+    else:
+        show(result)
+    try:
+        write_files(result, settings, status_dir, report)
+    except SentinelError as error:  # the verdict has been printed, and stays the only JSON on standard output
+        print_error(error)
+        raise typer.Exit(EXIT_ERROR) from error
+    raise typer.Exit(0 if result.status == "PASS" else EXIT_FAIL)
+
+
+def judge(source: Path, baseline: str, settings: Settings) -> CheckResult:
+    """Judge `source` by the baseline of this name or folder, with a bar on standard error."""
+    from common.backbones import load_backbone
+    from common.baselines.storage import find_baseline, load_baseline
+    from common.extraction import Extractor
+    from common.sources.find import find_sources
+    from common.sources.local import Limits
+    from sentinel import check as checking
+
+    if not baseline:
+        raise SettingsError("no baseline: give --baseline NAME or set SENTINEL_BASELINE; see `sentinel baseline list`")
+    stored = load_baseline(find_baseline(baseline, settings.baselines_dir))
+    paths = find_sources(source)
+    backbone = load_backbone(settings, stored.baseline.feature_spec)
+    extractor = Extractor(backbone, Limits.from_settings(settings))
+    with frame_progress() as progress:
+        return checking.check(paths, stored, extractor, settings, progress)
+
+
+def require_writable(folder: Path, what: str, option: str) -> None:
+    """Make `folder` and raise `SentinelError` if nothing can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SentinelError(f"{what} {folder} ({error.strerror}): name another place with {option}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SentinelError(f"{what} {folder} (no permission): name another place with {option}")
+
+
+def write_files(result: CheckResult, settings: Settings, status_dir: Path | None, report: Path | None) -> None:
+    """Write the result where it is asked for."""
+    from sentinel.report import write_report
+
+    if status_dir is not None:
+        write_status(status_dir, result.to_json())
+    if report is not None:
+        write_report(result, report, threshold=settings.drift_threshold)
+
+
+def write_status(folder: Path, document: str) -> None:
+    """Write `status.json`, whole or not at all: whoever watches the volume never reads half of it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        staging = folder / ".status.json.tmp"
+        staging.write_text(document + "\n", encoding="utf-8")
+        staging.replace(folder / "status.json")
+    except OSError as error:
+        raise SentinelError(
+            f"status.json cannot be written to {folder} ({error.strerror}): name another place with --status-dir"
+        ) from error
+
+
+def show(result: CheckResult) -> None:
+    """Print the windows and the verdict."""
+    runs = [list(run) for _, run in itertools.groupby(result.windows, key=lambda window: window.cause)]
+    columns(
+        ["frames", "time", "windows", "status", "score", "p", "cause", "what moved (in its reference spreads)"],
+        [_run_row(run) for run in runs],
+        cut=(7,),
+    )
+    colour = "bold green" if result.status == "PASS" else "bold red"
+    why = f", cause {result.cause}" if result.cause else ""
+    out.styled(
+        (result.status, colour),
+        f"  drift score {result.drift_score:.2f}, p {result.p_value:.2g}{why} "
+        f"({result.frames} frames against baseline {result.baseline})",
+    )
+    if result.began:
+        advice = f"; {REMEDIES[result.remedy]}" if result.remedy else ""
+        out.print(f"began {result.began.source} at {result.began.time:.1f} s{advice}")
+
+
+def _run_row(run: list[Verdict]) -> list[str]:
+    """Return one row for consecutive windows of one cause, with the figures of the worst of them."""
+    window = worst(run)
+    return [
+        f"{run[0].start}-{run[-1].stop}",
+        f"{run[0].start_time:.1f}-{run[-1].stop_time:.1f} s",
+        str(len(run)),
+        window.status,
+        f"{window.drift_score:.2f}",
+        f"{window.p_value:.2g}",
+        window.cause or "",
+        ", ".join(f"{shift.feature} {shift.shift:+.1f}" for shift in window.leading_features[:3]),
+    ]

@@ -1,0 +1,181 @@
+"""`sentinel up | demo | doctor`, and the processes `bridge` and `watch` that `up` starts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.logging import RichHandler
+
+from common.settings import Settings, get_settings, given_variables, unknown_settings
+from common.store.client import without_password
+from sentinel.cli.console import EXIT_ERROR, JsonOption, Piece, SafeFormatter, columns, err, out, print_json
+
+if TYPE_CHECKING:
+    from sentinel.stack.stack import StackInfo
+
+_READY_SECONDS = 60.0  # workers that do not answer by then are named
+
+
+def up() -> None:
+    """Run the whole stack on this machine, until Ctrl-C."""
+    from sentinel.doctor import require_sound
+    from sentinel.stack.stack import LocalStack
+    from sentinel.stack.tail import LogTail
+
+    settings = get_settings()
+    for unknown in unknown_settings(given_variables()):
+        err.styled((unknown, "yellow"))
+    require_sound(settings)
+    stop = stop_on_signals()
+    stack = LocalStack(settings, lambda line: err.styled(("sentinel", "dim"), f" {line}"))
+    info = stack.start()
+    tail = LogTail(stack.state_dir / "logs", show_log_line)
+    try:
+        show_stack(settings, info)
+        threading.Thread(target=say_when_ready, args=(info.redis_url,), daemon=True).start()
+        tail.start()
+        stack.run(stop)
+        err.print("stopping: workers finish or hand back what they hold")
+    finally:
+        stack.stop()
+        tail.stop()
+    err.print("stopped; nothing is lost, `sentinel up` goes on from here")
+
+
+def say_when_ready(redis_url: str) -> None:
+    """Print whether all workers answer, once they do or have had their time."""
+    from sentinel.stack.stack import wait_for_workers
+
+    missing = wait_for_workers(redis_url, {"embed", "reduce", "retrain"}, _READY_SECONDS)
+    if missing:
+        err.styled((f"workers that do not answer: {', '.join(sorted(missing))}", "red"))
+    else:
+        err.print("ready")
+
+
+def show_log_line(name: str, line: str) -> None:
+    """Print a line of a process's log beside the process's name."""
+    err.print(f"{name:>8} {line}")
+
+
+def show_stack(settings: Settings, info: StackInfo) -> None:
+    """Print where everything of a running stack is."""
+    out.styled(("Sentinel is up (Ctrl-C stops it)", "bold"))
+    rows = [
+        ["drop footage into", f"{info.watch_dir}/<stream>/"],
+        ["Redis", without_password(info.redis_url)],
+        ["Flower", info.flower_url + (" (with password)" if settings.flower_password else "")],
+        ["logs", str(settings.state_dir.resolve() / "logs")],
+        ["baseline", settings.baseline or "none yet: make one, then set SENTINEL_BASELINE and start again"],
+    ]
+    columns(["what", "where"], rows)
+
+
+def demo(
+    video: Annotated[Path | None, typer.Option(help="Your own footage in place of the virtual camera's.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Keep footage, baseline and logs in this folder.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The story in two minutes: clean footage passes, sabotage fails, the model heals."""
+    from sentinel.demo.story import run_demo
+
+    stop_on_signals(raising=True)
+    result = run_demo(video, keep)
+    if as_json:
+        print_json(result.to_json())
+    else:
+        result.show()
+    raise typer.Exit(0 if result.as_told else 1)
+
+
+def doctor(as_json: JsonOption = False) -> None:
+    """Look for what would go wrong: Redis, folders, baseline, backbone. Exit 3 if anything is wrong."""
+    from sentinel.doctor import examine
+
+    findings = examine(get_settings())
+    if as_json:
+        print_json(json.dumps([finding.model_dump() for finding in findings]))
+    else:
+        rows: list[list[Piece]] = [
+            [("ok", "green") if f.ok else ("WRONG", "bold red"), f.what, f.detail] for f in findings
+        ]
+        columns(["state", "what", "detail"], rows)
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else EXIT_ERROR)
+
+
+def bridge() -> None:
+    """Accept what cameras write to sentinel:ingest. One of the processes of `sentinel up`."""
+    from common.ingest.accept import Ingestor
+    from producers.camera_events import CameraEvents
+    from sentinel.stack.local import open_store
+
+    settings = get_settings()
+    start_logging(settings)
+    stop = stop_on_signals()
+    store = open_store(settings)
+    ingestor = Ingestor(settings, store)
+    try:
+        logging.getLogger("sentinel").info("bridge: reading sentinel:ingest")
+        CameraEvents(store, ingestor).run(stop)
+    finally:
+        ingestor.close()
+
+
+def retrain_trigger() -> None:
+    """Ask for retrainings after FAILs. One of the processes of `sentinel up`."""
+    from consumers.retrain_trigger import RetrainTrigger
+    from sentinel.stack.local import open_store
+
+    settings = get_settings()
+    start_logging(settings)
+    stop = stop_on_signals()
+    store = open_store(settings)
+    logging.getLogger("sentinel").info("retrain trigger: reading sentinel:events")
+    RetrainTrigger(store).run(stop)
+
+
+def watch() -> None:
+    """Watch the folder and hand in what is dropped there. One of the processes of `sentinel up`."""
+    from common.ingest.accept import Ingestor
+    from sentinel.stack.local import open_store
+    from sentinel.stack.watch import watch_folder
+
+    settings = get_settings()
+    start_logging(settings)
+    stop = stop_on_signals()
+    store = open_store(settings)
+    ingestor = Ingestor(settings, store)
+    try:
+        watch_folder(settings, ingestor, stop)
+    finally:
+        ingestor.close()
+
+
+def start_logging(settings: Settings) -> None:
+    """Log to standard error: with colours on a terminal, with the time otherwise."""
+    terminal = sys.stderr.isatty()
+    handler: logging.Handler = RichHandler(console=err, show_path=False) if terminal else logging.StreamHandler()
+    handler.setFormatter(SafeFormatter("%(message)s" if terminal else "%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=settings.log_level, handlers=[handler])
+
+
+def stop_on_signals(*, raising: bool = False) -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set; with `raising` they also interrupt what runs."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: object) -> None:
+        if raising and not stop.is_set():
+            stop.set()
+            raise KeyboardInterrupt
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+    return stop

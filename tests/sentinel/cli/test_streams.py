@@ -1,0 +1,160 @@
+"""`sentinel status` and `sentinel events` with more streams than a screen has lines."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from common.contracts.batches import BatchReport
+from common.contracts.events import (
+    BatchCompleted,
+    RetrainProgressed,
+    RetrainStarted,
+    WindowFailed,
+    WindowPassed,
+)
+from common.contracts.models import ChampionRecord, RetrainReport
+from common.contracts.verdicts import Status, Verdict
+from common.store import Store, keys
+from tests.common.builders import batch, verdict
+from tests.sentinel.cli.conftest import CommandLine
+
+
+def stream(store: Store, name: str, status: Status | None, seconds_ago: float = 1.0) -> None:
+    """Make a stream whose latest verdict is `status`, None: it has none yet."""
+    store.batches.register(batch(name, name=f"of-{name}"))
+    if status is None:
+        return
+    fields: dict[str, str | float | int] = {"version": 1, "at": time.time() - seconds_ago}
+    fields["verdict"] = verdict(stream=name, status=status).to_json()
+    store.client.hset(keys.stream_key(name, "window"), mapping=fields)  # type: ignore[arg-type]
+
+
+def champion(store: Store, model: str = "dock") -> ChampionRecord:
+    record = ChampionRecord(
+        model=model, version=3, baseline_path="/b", baseline_id="b1", model_path=None, origin_id="o", parent=2,
+        reason="better", gain_db=None, loss_db=None, created_at=time.time(),
+    )  # fmt: skip
+    assert store.champions.promote(record, over=0, announce=None)
+    return record
+
+
+def announce(store: Store, judged: Verdict) -> None:
+    kind = WindowFailed if judged.status is Status.FAIL else WindowPassed
+    store.event_log.announce(kind.about(judged, model="dock", stream=judged.stream))
+
+
+def column(output: str, number: int) -> list[str]:
+    """Return the words of one column of what was printed, from the second line on, while lines have it."""
+    rows = [line.split() for line in output.splitlines()[1:]]
+    return [row[number] for row in rows if len(row) > number]
+
+
+def test_status_has_one_line_per_stream_and_those_that_fail_come_first(sentinel: CommandLine, store: Store) -> None:
+    stream(store, "passes-new", Status.PASS, 1)
+    stream(store, "fails-old", Status.FAIL, 50)
+    stream(store, "none-yet", None)
+    stream(store, "fails-new", Status.FAIL, 2)
+    stream(store, "passes-old", Status.PASS, 90)
+    lines = sentinel.run("status").stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:6]] == ["FAIL", "FAIL", "no", "PASS", "PASS"]
+    names = ("fails-new", "fails-old", "none-yet", "passes-new", "passes-old")
+    for line, name in zip(lines[1:6], names, strict=True):
+        assert name in line
+    assert [row["stream"] for row in json.loads(sentinel.run("status", "--json").stdout)["streams"]] == list(names)
+
+
+def test_a_pipe_gets_whole_names_in_plain_columns_and_a_terminal_lines_that_fit(
+    sentinel: CommandLine, store: Store
+) -> None:
+    long = "site/" + "x" * 190
+    for number in range(20):
+        stream(store, f"{long}{number}", Status.FAIL)
+    piped = sentinel.run("status").stdout
+    assert all(f"{long}{number}  " in piped for number in range(20))
+    assert not set(piped) & set("\t│┃─━")
+    assert len(piped.splitlines()) == 20 + 4, "the header, and queues, models, Redis"
+    assert len({line.index("0.60") for line in piped.splitlines()[1:21]}) == 1, "columns are aligned"
+    shown = sentinel.run("status", width=100).stdout
+    assert all(len(line) <= 100 for line in shown.splitlines())
+    assert all("…" in line and "noise" in line for line in shown.splitlines()[1:21]), "names are cut, nothing else"
+
+
+def test_streams_are_chosen_by_name_by_pattern_and_by_status(sentinel: CommandLine, store: Store) -> None:
+    for name, status in (("site/a", Status.FAIL), ("site/b", Status.PASS), ("cam[1]", Status.FAIL), ("cam1", None)):
+        stream(store, name, status)
+
+    def named(*options: str) -> set[str]:
+        rows = json.loads(sentinel.run("status", "--json", *options).stdout)["streams"]
+        return {row["stream"] for row in rows}
+
+    assert named("--stream", "site/*") == {"site/a", "site/b"}
+    assert named("--stream", "cam[1]") == {"cam[1]", "cam1"}, "the stream of that name is not hidden by its brackets"
+    assert named("--status", "FAIL") == named("--status", "fail") == {"site/a", "cam[1]"}
+    assert named("--stream", "site/*", "--status", "PASS") == {"site/b"}
+    assert "no stream fits" in sentinel.run("status", "--stream", "nothing").stdout
+
+
+def test_status_says_when_the_next_retraining_may_start_and_how_far_a_running_one_is(
+    sentinel: CommandLine, store: Store
+) -> None:
+    record = champion(store)
+    assert "next retraining" not in sentinel.run("status").stdout
+    store.champions.note_fail("dock", "e1", verdict(baseline_id=record.baseline_id))
+    due = store.champions.due_at("dock")
+    assert due is not None
+    clock = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(due))
+    assert f"next retraining from {clock}" in sentinel.run("status").stdout
+    (model,) = json.loads(sentinel.run("status", "--json").stdout)["models"]
+    assert (model["version"], model["waiting_fails"], model["due_at"]) == (3, 1, due)
+    assert model["retraining"] is None
+    with store.champions.lease("dock"):
+        assert "retraining now, starting" in sentinel.run("status").stdout
+        for kind, model_name, progress in (
+            (RetrainStarted, "dock", 0.0),
+            (RetrainProgressed, "dock", 0.4),
+            (RetrainProgressed, "other", 0.9),
+        ):
+            report = RetrainReport(
+                model=model_name, stage="training", progress=progress, detail="step 12", merged_fails=3
+            )
+            store.event_log.announce(kind.about(report, model=model_name))
+        said = sentinel.run("status").stdout
+        assert "retraining now, training 40%, step 12, for 3 FAILs" in said
+        assert "next retraining" not in said
+        (model,) = json.loads(sentinel.run("status", "--json").stdout)["models"]
+        assert (model["retraining"]["stage"], model["retraining"]["progress"]) == ("training", 0.4)
+    assert "retraining now" not in sentinel.run("status").stdout
+
+
+def test_events_have_a_line_each_with_time_stream_and_file(sentinel: CommandLine, store: Store) -> None:
+    announce(store, verdict(stream="site/dock 3"))
+    announce(store, verdict(stream="cam7", status=Status.PASS))
+    report = BatchReport(batch_id="b", stream="cam7", uri="/in/cam7/day one.mp4", frames=120, dead_chunks=2)
+    store.event_log.announce(BatchCompleted.about(report, model="dock", stream="cam7"))
+    header, first, second, third = sentinel.run("events").stdout.splitlines()
+    assert header.split() == ["time", "type", "stream", "what"]
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    assert first.startswith(today) and first[19] == "Z"
+    assert "verdict.fail" in first and "site/dock 3" in first and "noise, confirmed" in first and "a.mp4" in first
+    assert "verdict.pass" in second
+    assert "day one.mp4, 120 frames, 2 chunks given up" in third
+    assert all(len(line) <= 70 for line in sentinel.run("events", width=70).stdout.splitlines())
+
+
+def test_events_are_chosen_by_stream_and_type(sentinel: CommandLine, store: Store) -> None:
+    for name in ("site/a", "site/b", "cam7"):
+        announce(store, verdict(stream=name))
+        announce(store, verdict(stream=name, status=Status.PASS))
+
+    def found(*options: str) -> list[tuple[str, str]]:
+        rows = json.loads(sentinel.run("events", "--json", *options).stdout)
+        return [(row["stream"], row["type"].split(".")[3]) for row in rows]
+
+    assert found("--stream", "site/*", "--type", "verdict.fail") == [("site/a", "fail"), ("site/b", "fail")]
+    assert found("--type", "io.sentinel.verdict.pass.v1", "--stream", "cam7") == [("cam7", "pass")]
+    assert len(found("--type", "verdict")) == 6
+    assert found("--type", "verdict.fail", "--limit", "2") == [("site/b", "fail"), ("cam7", "fail")], "the latest"
+    wrong = sentinel.run("events", "--type", "verdict.fial")
+    assert wrong.code == 2
+    assert "verdict.fail" in wrong.stderr

@@ -1,0 +1,126 @@
+"""`sentinel check` and the queue judge the same windows of the same footage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from common.backbones import load_backbone
+from common.baselines.storage import StoredBaseline, save_baseline
+from common.contracts.batches import FrameBatch, Source, SourceKind
+from common.contracts.verdicts import Verdict
+from common.drift.baseline import Baseline
+from common.drift.frame_buffer import FrameBuffer
+from common.drift.windows import WindowRule, WindowState
+from common.errors import WindowNotFull
+from common.extraction import Extractor
+from common.judging import Thresholds, judge_block
+from common.modalities.video.chunking import chunk_video
+from common.modalities.video.decode import probe
+from common.modalities.video.sampling import sampled_count
+from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
+from common.modalities.video.timeline import read_sampled
+from common.settings import Settings
+from common.sources.local import Limits
+from sentinel.check import STREAM, check
+from tests.common.backbones.test_untrusted_backbones import write_onnx
+from tests.footage import scene, write_clip
+
+FPS, SAMPLE_FPS = 10.0, 5.0
+RULE = WindowRule(frames=12, stride=3)
+CHUNK_FRAMES = 5
+OWN = Settings(_env_file=None)  # type: ignore[call-arg]
+
+
+class Silent:
+    """Shows no progress."""
+
+    def source(self, name: str, frames: int) -> nullcontext[Silent]:
+        return nullcontext(self)
+
+    def advance(self, frames: int) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def extractor(tmp_path_factory: pytest.TempPathFactory) -> Extractor:
+    folder = tmp_path_factory.mktemp("model")
+    own = OWN.model_copy(
+        update={"state_dir": folder, "backbone": str(write_onnx(folder / "tiny.onnx")), "device": "cpu"}
+    )
+    return Extractor(load_backbone(own, None), Limits())
+
+
+@pytest.fixture(scope="module")
+def stored(extractor: Extractor, tmp_path_factory: pytest.TempPathFactory) -> StoredBaseline:
+    folder = tmp_path_factory.mktemp("baseline")
+    golden = write_clip(folder / "golden.mp4", scene(240), fps=FPS)
+    block = extractor.extract(golden, SourceKind.VIDEO, uri=str(golden), sample_fps=SAMPLE_FPS)
+    baseline = Baseline.fit(
+        [("golden.mp4", block)], name="tiny", feature_spec=extractor.feature_spec(SAMPLE_FPS), rule=RULE,
+        sensor_names=SENSOR_NAMES, minimum_effects=MINIMUM_EFFECTS, created_at=0.0, libraries={},
+    )  # fmt: skip
+    return save_baseline(baseline, folder / "tiny")
+
+
+def clip_with_a_gap(path: Path, frames: int, gap_at: int, gap_seconds: float) -> Path:
+    """Write a clip whose camera was away for a while: its header counts those seconds, its packets do not."""
+    times = [number / FPS + (gap_seconds if number >= gap_at else 0.0) for number in range(frames)]
+    return write_clip(path, scene(frames), fps=FPS, times=times)
+
+
+def judged_by_the_queue(paths: Sequence[Path], stored: StoredBaseline, extractor: Extractor) -> list[Verdict]:
+    """Judge as ingest, embedding workers and reducer do: cut into chunks, each embedded by itself, in order."""
+    state, frames, verdicts = WindowState(), FrameBuffer(), list[Verdict]()
+    for path in paths:
+        count, starts = chunk_video(path, SAMPLE_FPS, CHUNK_FRAMES, Limits())
+        batch = FrameBatch(
+            id=path.stem, stream=STREAM, expected_frames=count, starts=starts, received_at=0.0,
+            source=Source(uri=str(path), kind=SourceKind.VIDEO, size=1, digest=path.stem),
+            feature_spec=stored.baseline.feature_spec,
+        )  # fmt: skip
+        for chunk in batch.chunks():
+            block = extractor.extract(
+                path, SourceKind.VIDEO, uri=str(path), sample_fps=SAMPLE_FPS, start=chunk.start, stop=chunk.stop
+            )
+            state, judged = judge_block(
+                state, frames, block, stored=stored, thresholds=Thresholds.of(OWN), stream=STREAM,
+                batch_frames=chunk.batch_frames, opens_batch=chunk.opens_batch, closes_batch=chunk.closes_batch,
+            )  # fmt: skip
+            verdicts += [row.verdict for row in judged]
+    return verdicts
+
+
+def places(verdicts: Sequence[Verdict]) -> list[tuple[int, int, str, float, float]]:
+    return [(v.start, v.stop, v.status, round(v.drift_score, 6), round(v.p_value, 6)) for v in verdicts]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(frames=st.integers(16, 30), gap_at=st.integers(1, 14), gap_seconds=st.floats(0.0, 3.0))
+@example(frames=20, gap_at=9, gap_seconds=1.0)  # the header promises 15 frames, 10 or 11 can be sampled
+def test_a_batch_near_one_window_is_judged_in_the_same_windows_by_check_and_queue(
+    tmp_path: Path, stored: StoredBaseline, extractor: Extractor, frames: int, gap_at: int, gap_seconds: float
+) -> None:
+    before = write_clip(tmp_path / "before.mp4", scene(30), fps=FPS)
+    near = clip_with_a_gap(tmp_path / f"near-{frames}-{gap_at}-{gap_seconds}.mp4", frames, gap_at, gap_seconds)
+    paths = [before, near]
+    expected = judged_by_the_queue(paths, stored, extractor)
+    try:
+        found = check(paths, stored, extractor, OWN, Silent()).windows
+    except WindowNotFull:
+        found = ()
+    assert places(found) == places(expected)
+
+
+def test_a_gap_makes_a_header_promise_more_frames_than_there_are(tmp_path: Path) -> None:
+    """The example above is one: were both counts on one side of the window's length, nothing would be shown."""
+    clip = clip_with_a_gap(tmp_path / "near.mp4", 20, 9, 1.0)
+    promised = sampled_count(probe(clip, SourceKind.VIDEO, Limits()), SAMPLE_FPS)
+    there = len(read_sampled(clip, SAMPLE_FPS, Limits()))
+    assert there < RULE.frames <= promised

@@ -1,0 +1,97 @@
+"""Make the stored-state fixture of the version that this is run from.
+
+    python -m tests.upgrade.make_fixture --out tests/upgrade/fixtures/v0_1
+
+`fixtures/v0_1` was written so by version 0.1.0, commit 42cf351. To write it again, check that commit out, put this
+folder (`tests/upgrade`) into the checkout, and run the command there: the code reaches Sentinel only through
+`python -m sentinel`, settings in the environment and Redis Streams. For a later version, run it in its own checkout
+with another --out; the fixtures of older versions stay as they are.
+
+It takes a minute or two. What it runs is `scenario.live`: a baseline, clean footage that passes, noisy footage that
+fails, a retraining and a promotion, a rollback, cameras with half-filled and sliding windows, dead letters of every
+kind, a batch in the queue and an event unread when everything was stopped.
+
+Written are `state.tar.xz` (baselines, champions, the embedded Redis' append-only file, incoming and other footage) and
+`expected.json`: what the command line says of it, and what going on from there came to, on a copy in another folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.metadata
+import json
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.upgrade import scenario
+from tests.upgrade.world import World
+
+ARCHIVE, EXPECTED = "state.tar.xz", "expected.json"
+_LIBRARIES = ("numpy", "scipy", "opencv-python-headless", "av", "openvino", "keras", "redis", "celery")
+
+
+def processor() -> str:
+    """Return the processor's model and a digest of its instructions: last digits of features depend on them.
+
+    The name alone will not do: virtual machines call quite different processors by one name.
+    """
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    told = dict(reversed([[part.strip() for part in line.split(":", 1)] for line in lines if ":" in line]))
+    flags = hashlib.blake2b(told.get("flags", "").encode(), digest_size=8).hexdigest()
+    return " ".join([told.get("model name", ""), told.get("cpu family", ""), told.get("model", ""), flags])
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of the libraries that make the figures."""
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
+
+
+def commit() -> str:
+    """Return the commit that is checked out here, or nothing where this is no checkout."""
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def make(folder: Path, out: Path, version: str) -> dict[str, Any]:
+    """Write the fixture to `out`, working in `folder`; return what `expected.json` says."""
+    world = World(folder / "written")
+    world.folder.mkdir()
+    scenario.live(world)
+    scenario.store(world, out / ARCHIVE)
+    root = str(world.folder)
+    copy = scenario.restore(out / ARCHIVE, root, folder / "opened elsewhere")
+    stored = scenario.described(copy)
+    expected: dict[str, Any] = json.loads(json.dumps(stored).replace(str(copy.folder), root))
+    expected["continued"] = scenario.go_on(copy)
+    made = {"version": version, "commit": commit(), "root": root, "processor": processor(), "libraries": libraries()}
+    return {"made": made, **expected}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--version", default="0.1.0", help="what is captured, as pyproject.toml calls it")
+    parser.add_argument("--keep", action="store_true", help="keep the working folder with its logs")
+    chosen = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="sentinel-fixture-")).resolve()
+    try:
+        expected = make(folder, chosen.out, chosen.version)
+        text = json.dumps(expected, indent=1, sort_keys=True, ensure_ascii=False)
+        (chosen.out / EXPECTED).write_text(text + "\n", encoding="utf-8")
+    finally:
+        if chosen.keep:
+            print(f"kept: {folder}")  # noqa: T201, a script for people
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
