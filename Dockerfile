@@ -12,6 +12,8 @@ COPY README.md LICENSE ./
 COPY common common
 COPY producers producers
 COPY workers workers
+COPY consumers consumers
+COPY simulation simulation
 COPY sentinel sentinel
 RUN pip install --no-deps --no-build-isolation -e . \
  && useradd --system --uid 10001 --home-dir /app/state sentinel \

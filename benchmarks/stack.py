@@ -20,7 +20,8 @@ from common.contracts.batches import BatchReport
 from common.contracts.events import BatchCompleted
 from common.settings import Settings
 from common.store import Store
-from sentinel.stack.stack import read_info, wait_for_workers
+from sentinel.stack.info import read_info
+from sentinel.stack.stack import wait_for_workers
 
 _PATIENCE_SECONDS = 600.0
 _POLL_SECONDS = 0.02

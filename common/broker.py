@@ -9,12 +9,15 @@ import json
 import logging
 
 from celery import Celery
-from celery.signals import after_setup_logger
+from celery.signals import after_setup_logger, heartbeat_sent, worker_init, worker_shutdown
+from celery.worker import WorkController
 from kombu import Queue  # type: ignore[attr-defined]
 
 from common.contracts.batches import Chunk
 from common.errors import BadMessage
+from common.processes import process_of_queues
 from common.settings import Settings, get_settings
+from common.store.heartbeats import Heartbeat
 
 EMBED_QUEUE = "embed"
 REDUCE_QUEUE = "reduce"
@@ -46,7 +49,7 @@ _RESULT_SECONDS = 86_400
 
 
 def make_app(settings: Settings) -> Celery:
-    """Return the Celery application, configured so that a task is lost by nothing and may run twice."""
+    """Return the Celery application, configured so that no task is ever lost, though it may run twice."""
     url = settings.redis_url or "redis://127.0.0.1:6379/0"
     app = Celery("sentinel", broker=url, backend=url)
     app.conf.update(
@@ -86,9 +89,31 @@ def make_app(settings: Settings) -> Celery:
 
 @after_setup_logger.connect  # type: ignore[untyped-decorator]
 def say_less(**_: object) -> None:
-    """Leave out Celery's two lines a task: what a task found is said by the task."""
+    """Leave out the two lines that Celery logs per task: what a task found is logged by the task."""
     for name in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def start_heartbeat(sender: WorkController, **_: object) -> None:
+    """Let a Celery worker leave heartbeats, by the timer of its own event loop."""
+    name, url = process_of_queues(set(sender.app.amqp.queues.consume_from)), get_settings().redis_url
+    if name is None or url is None:
+        return
+    heartbeat = Heartbeat(url, name)
+    heartbeat.beat()
+
+    def beat(**_: object) -> None:
+        heartbeat.beat()
+
+    def end(sender: WorkController, **_: object) -> None:
+        if sender.exitcode:
+            heartbeat.fail(f"the worker stopped with exit code {sender.exitcode}: see its log")
+        else:
+            heartbeat.end()
+
+    heartbeat_sent.connect(beat, weak=False)
+    worker_shutdown.connect(end, weak=False)
 
 
 def _soft_shutdown(settings: Settings) -> float:

@@ -13,7 +13,9 @@ from common.contracts.dead_letters import DeadLetter, DeadLetterKind
 from common.contracts.events import Event, EventType, RetrainProgressed, RetrainStarted
 from common.contracts.ids import Message
 from common.contracts.models import Hold, RetrainReport
+from common.contracts.processes import ProcessHealth
 from common.contracts.verdicts import Remedy, Status, Verdict
+from common.process_health import process_health
 from common.store import Store
 from common.store.client import without_password
 
@@ -58,12 +60,13 @@ class ModelStatus(Message):
 
 
 class SystemStatus(Message):
-    """Where everything stands. What is known about the processes goes here too, as a field `processes`."""
+    """Where everything stands."""
 
     redis_url: str = Field(description="without its password")
     queues: dict[str, int] = Field(description="tasks that wait, by queue")
     dead_letters: int
     models: tuple[ModelStatus, ...]
+    processes: tuple[ProcessHealth, ...]
     streams: tuple[StreamStatus, ...] = Field(description="those that fail first")
 
 
@@ -98,6 +101,7 @@ def system_status(store: Store, redis_url: str, *, stream: str = "", status: Sta
         queues={queue: int(store.client.llen(queue)) for queue in QUEUES},
         dead_letters=store.event_log.dead_letter_count(),
         models=tuple(model_status(store, model) for model in store.champions.models()),
+        processes=process_health(store),
         streams=tuple(stream_statuses(store, stream=stream, status=status)),
     )
 

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, Sett
 
 from common.contracts.ids import describe
 from common.errors import SettingsError
+from common.redis_url import with_password
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -37,10 +38,20 @@ def check_cron_line(line: str) -> str:
 class Settings(BaseSettings):
     """Every knob of Sentinel. Field `x_y` is the environment variable `SENTINEL_X_Y`."""
 
-    model_config = SettingsConfigDict(env_prefix="SENTINEL_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SENTINEL_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # a traceback in a log must not show a password
+    )
 
     # Where things are
     redis_url: str | None = Field(None, description="Redis to use; unset: `sentinel up` starts a private one")
+    redis_password: str | None = Field(
+        None,
+        description="password for SENTINEL_REDIS_URL if the URL names none; any characters, nothing is percent-encoded",
+    )
     state_dir: Path = Field(Path(".sentinel"), description="embedded Redis, model caches, champions, spool")
     watch_dir: Path = Field(Path("incoming"), description="the watched folder: `<watch_dir>/<stream>/<file>`")
     baselines_dir: Path = Field(Path("baselines"), description="where baselines are kept by name")
@@ -172,6 +183,11 @@ class Settings(BaseSettings):
     flower_port: int = Field(5555, ge=0, le=65535, description="0: any free port")
     flower_user: str = Field("sentinel", description="user of Flower's basic auth")
     flower_password: str | None = Field(None, description="set: Flower asks for it")
+    flower_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="further names, separated by commas, by which browsers reach Flower; it refuses all others "
+        "but loopback and SENTINEL_FLOWER_HOST",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much processes say")
 
     @model_validator(mode="before")
@@ -181,6 +197,19 @@ class Settings(BaseSettings):
         if isinstance(roots, str):
             values = {**values, "allowed_roots": tuple(r for r in roots.split(os.pathsep) if r)}
         return values
+
+    @field_validator("flower_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, names: object) -> object:
+        return tuple(name.strip() for name in names.split(",") if name.strip()) if isinstance(names, str) else names
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_redis_password(cls, values: dict[str, object]) -> dict[str, object]:
+        url, password = values.get("redis_url"), values.get("redis_password")
+        if not isinstance(url, str) or not url:
+            return values
+        return {**values, "redis_url": with_password(url, password if isinstance(password, str) else None)}
 
     @model_validator(mode="after")
     def _stride_fits_window(self) -> Settings:

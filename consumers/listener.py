@@ -28,9 +28,10 @@ _CLAIM_AFTER_SECONDS = 30.0  # events that a consumer took before it died go to 
 _PAUSE_SECONDS = 1.0  # between attempts while Redis is away
 
 
-def keep_running(step: Callable[[], object], stop: threading.Event) -> None:
-    """Call `step` until `stop` is set; while Redis is away or full, wait and go on."""
+def keep_running(step: Callable[[], object], stop: threading.Event, beat: Callable[[], None]) -> None:
+    """Call `step` until `stop` is set, and `beat` before each; while Redis is away or full, wait and go on."""
     while not stop.is_set():
+        beat()
         try:
             step()
         except (redis.RedisError, OperationalError, BrokerUnavailable, OSError) as error:

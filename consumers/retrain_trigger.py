@@ -8,6 +8,7 @@ A process of its own: that producers wait while Redis is full must never hold a 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from common import broker
 from common.contracts.events import Event, WindowFailed
@@ -28,9 +29,9 @@ class RetrainTrigger:
         self._store = store
         self._listener = Listener(store, GROUP, self._note)
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set; while Redis is away, wait and go on."""
-        keep_running(self.step, stop)
+    def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
+        """Work until `stop` is set; while Redis is away, wait and go on. Each turn calls `beat`, for others to see."""
+        keep_running(self.step, stop, beat)
 
     def step(self) -> int:
         """Note the FAILs that are there, and call the models that are due; return the number of events read."""

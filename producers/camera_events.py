@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Literal, Self
 from urllib.parse import unquote, urlsplit
@@ -148,11 +148,16 @@ class CameraEvents:
         consumer = f"{socket.gethostname()}-{os.getpid()}"
         self._frames = IngestStreams(store.client, consumer, claim_after=_CLAIM_AFTER_SECONDS)
         self._stop = threading.Event()
+        self._beat: Callable[[], None] = lambda: None
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set; while Redis cannot work, wait and go on with what was not acknowledged."""
-        self._stop = stop
+    def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
+        """Work until `stop` is set; while Redis cannot work, wait and go on with what was not acknowledged.
+
+        Each turn calls `beat`, for others to see.
+        """
+        self._stop, self._beat = stop, beat
         while not stop.is_set():
+            beat()
             try:
                 self.step()
             except Exception as error:
@@ -191,6 +196,7 @@ class CameraEvents:
                 if not said:
                     log.warning("camera events wait: %s", error)
                 said = True
+            self._beat()
             if self._stop.wait(_PAUSE_SECONDS):
                 return False
 

@@ -6,6 +6,7 @@ celery -A producers.schedule beat
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 from celery import Celery
@@ -15,6 +16,7 @@ from celery.schedules import crontab, schedule
 from common.broker import DAILY_TASK, HAND_IN_TASK, RETENTION_TASK, SWEEP_TASK, app
 from common.errors import SettingsError
 from common.settings import Settings, get_settings
+from common.store.heartbeats import Heartbeat
 from common.stream_config import StreamConfig, stream_config
 
 log = logging.getLogger(__name__)
@@ -53,7 +55,7 @@ def stream_entries(config: StreamConfig) -> Entries:
 
 
 class StreamScheduler(Scheduler):
-    """Celery's scheduler in memory, whose entries for streams follow `sentinel.toml`.
+    """Celery's scheduler in memory, whose entries for streams follow `sentinel.toml` and whose loop leaves heartbeats.
 
     Without a readable file the fixed schedule still runs: it finds lost work,
     and that must not wait for a typo to be corrected.
@@ -63,6 +65,7 @@ class StreamScheduler(Scheduler):
         self._of_streams: Entries = {}
         self._logged = ""
         super().__init__(*args, **kwargs)
+        self._heartbeat = Heartbeat(self.app.conf.broker_url, "beat")
 
     def setup_schedule(self) -> None:
         """Start with the fixed entries and those of the streams."""
@@ -72,8 +75,14 @@ class StreamScheduler(Scheduler):
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send what is due; return the seconds until there may be something to do."""
+        self._heartbeat.beat()
         self.follow_config()
         return min(float(super().tick(*args, **kwargs)), _CONFIG_CHECK_SECONDS)
+
+    def close(self) -> None:
+        """End; Celery calls this also when an error ends the loop."""
+        self._heartbeat.__exit__(*sys.exc_info())
+        super().close()
 
     def follow_config(self) -> None:
         """Give the entries of streams the state that `sentinel.toml` has now. Unchanged ones keep their last run."""

@@ -24,6 +24,7 @@ HELD = "sentinel:retrain:held"
 """Hash: model -> `contracts.Hold`, while a person keeps it from being retrained."""
 STREAM_PREFIX = "sentinel:{%s}:"
 MODEL_PREFIX = "sentinel:model:{%s}:"
+PROCESS_PREFIX = "sentinel:process:%s:"
 
 
 def stream_key(stream: str, *parts: str) -> str:
@@ -41,3 +42,8 @@ def model_key(model: str, part: str) -> str:
     Parts: `champion`, `history`, `fails`, `order`, `run:ID`, `lease`, `rejections`, `attempts`.
     """
     return (MODEL_PREFIX % model) + part
+
+
+def process_key(process: str, part: str) -> str:
+    """Key of one process. Parts: `starts`, `instance:ID`, `exit`."""
+    return (PROCESS_PREFIX % process) + part

@@ -12,6 +12,7 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
@@ -92,8 +93,11 @@ class FolderProducer:
         """Whether changes become known by file system events; else by scanning every `poll_seconds`."""
         return self._observer is not None
 
-    def run(self, stop: threading.Event) -> None:
-        """Watch and submit until `stop` is set; raise `SettingsError` if there can be no such folder."""
+    def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
+        """Watch and submit until `stop` is set; raise `SettingsError` if there can be no such folder.
+
+        Each turn of the loop calls `beat`, so that others see that it runs.
+        """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -104,6 +108,7 @@ class FolderProducer:
         with self._observing:
             self._start_watching()
             while not stop.is_set():
+                beat()
                 if time.monotonic() >= self._next_scan:
                     self._scan_everything()
                 self._submitter.submit_due(stop)

@@ -25,8 +25,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    check.check, sabotage.sabotage, stack.up, stack.demo, stack.bridge, stack.retrain_trigger, stack.watch,
-    stack.doctor, streams.status, streams.events,
+    check.check, sabotage.sabotage, stack.up, stack.demo, stack.camera_events, stack.retrain_trigger,
+    stack.watch, stack.flower, stack.doctor, streams.status, streams.events,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(baselines.app, name="baseline")

@@ -1,4 +1,4 @@
-"""`sentinel up | demo | doctor`, and the processes `bridge` and `watch` that `up` starts."""
+"""`sentinel up | demo | doctor`, and the processes that `up` starts by commands of their own."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.logging import RichHandler
 
+from common.processes import WORKERS
 from common.settings import Settings, get_settings, given_variables, unknown_settings
 from common.store.client import without_password
+from common.store.heartbeats import Heartbeat
 from sentinel.cli.console import EXIT_ERROR, JsonOption, Piece, SafeFormatter, columns, err, out, print_json
 
 if TYPE_CHECKING:
-    from sentinel.stack.stack import StackInfo
+    from sentinel.stack.info import StackInfo
 
 _READY_SECONDS = 60.0  # workers that do not answer by then are named
 
@@ -53,7 +55,7 @@ def say_when_ready(redis_url: str) -> None:
     """Print whether all workers answer, once they do or have had their time."""
     from sentinel.stack.stack import wait_for_workers
 
-    missing = wait_for_workers(redis_url, {"embed", "reduce", "retrain"}, _READY_SECONDS)
+    missing = wait_for_workers(redis_url, set(WORKERS), _READY_SECONDS)
     if missing:
         err.styled((f"workers that do not answer: {', '.join(sorted(missing))}", "red"))
     else:
@@ -110,11 +112,11 @@ def doctor(as_json: JsonOption = False) -> None:
     raise typer.Exit(0 if all(finding.ok for finding in findings) else EXIT_ERROR)
 
 
-def bridge() -> None:
+def camera_events() -> None:
     """Accept what cameras write to sentinel:ingest. One of the processes of `sentinel up`."""
     from common.ingest.accept import Ingestor
     from producers.camera_events import CameraEvents
-    from sentinel.stack.local import open_store
+    from sentinel.stack.local import open_store, redis_url
 
     settings = get_settings()
     start_logging(settings)
@@ -122,29 +124,29 @@ def bridge() -> None:
     store = open_store(settings)
     ingestor = Ingestor(settings, store)
     try:
-        logging.getLogger("sentinel").info("bridge: reading sentinel:ingest")
-        CameraEvents(store, ingestor).run(stop)
+        logging.getLogger("sentinel").info("reading sentinel:ingest")
+        with Heartbeat(redis_url(settings), "camera-events") as heartbeat:
+            CameraEvents(store, ingestor).run(stop, heartbeat.beat)
     finally:
         ingestor.close()
 
 
 def retrain_trigger() -> None:
-    """Ask for retrainings after FAILs. One of the processes of `sentinel up`."""
+    """Ask for a retraining once FAILs call for one. One of the processes of `sentinel up`."""
     from consumers.retrain_trigger import RetrainTrigger
-    from sentinel.stack.local import open_store
+    from sentinel.stack.local import open_store, redis_url
 
     settings = get_settings()
     start_logging(settings)
     stop = stop_on_signals()
-    store = open_store(settings)
-    logging.getLogger("sentinel").info("retrain trigger: reading sentinel:events")
-    RetrainTrigger(store).run(stop)
+    with Heartbeat(redis_url(settings), "retrain-trigger") as heartbeat:
+        RetrainTrigger(open_store(settings)).run(stop, heartbeat.beat)
 
 
 def watch() -> None:
     """Watch the folder and hand in what is dropped there. One of the processes of `sentinel up`."""
     from common.ingest.accept import Ingestor
-    from sentinel.stack.local import open_store
+    from sentinel.stack.local import open_store, redis_url
     from sentinel.stack.watch import watch_folder
 
     settings = get_settings()
@@ -153,9 +155,19 @@ def watch() -> None:
     store = open_store(settings)
     ingestor = Ingestor(settings, store)
     try:
-        watch_folder(settings, ingestor, stop)
+        with Heartbeat(redis_url(settings), "watch") as heartbeat:
+            watch_folder(settings, ingestor, stop, heartbeat.beat)
     finally:
         ingestor.close()
+
+
+def flower() -> None:
+    """Show queues and workers in a browser. One of the processes of `sentinel up`."""
+    from sentinel.stack.flower import run_flower
+
+    settings = get_settings()
+    start_logging(settings)
+    run_flower(settings)
 
 
 def start_logging(settings: Settings) -> None:

@@ -41,7 +41,7 @@ def status(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every stream, those that fail first, then queues, models and dead letters."""
+    """Show every stream, those that fail first, then queues, models, processes and dead letters."""
     settings = get_settings()
     report = system_status(open_store(settings), redis_url(settings), stream=stream, status=only)
     if as_json:
@@ -60,6 +60,11 @@ def status(
         out.print(f"model {model.model}: {_model_text(model)}")
     if not report.models:
         out.print("models: none yet")
+    alive = [row.process for row in report.processes if row.ok]
+    out.print(f"processes: {len(alive)} of {len(report.processes)} alive")
+    for row in report.processes:
+        if not row.ok:
+            out.styled((f"  {row.process} is {row.state}", "red"), f": {row.why}" if row.why else "")
     if report.dead_letters:
         out.styled((f"{report.dead_letters} dead letters", "red"), ": see `sentinel dead list`")
     out.print(f"Redis: {report.redis_url}")

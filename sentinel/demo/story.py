@@ -28,6 +28,7 @@ from common.contracts.events import (
 )
 from common.contracts.verdicts import Cause, Status, Verdict, worst
 from common.errors import SentinelError
+from common.processes import WORKERS
 from common.settings import Settings, get_settings
 from common.store import Store
 from common.store.client import without_password
@@ -255,7 +256,7 @@ def _stack(settings: Settings, steps: list[Step]) -> Iterator[Store]:
             info = stack.start()
             supervision = threading.Thread(target=stack.run, args=(stop,), daemon=True)
             supervision.start()
-            if missing := wait_for_workers(info.redis_url, {"embed", "reduce", "retrain"}, _STEP_SECONDS):
+            if missing := wait_for_workers(info.redis_url, set(WORKERS), _STEP_SECONDS):
                 raise StoryWentOtherwise(f"workers that did not start: {', '.join(sorted(missing))}")
             done(f"Redis {without_password(info.redis_url)}, {len(stack.pids())} processes, Flower {info.flower_url}")
         yield Store(info.redis_url, settings)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from common.errors import BrokerUnavailable
 from common.settings import Settings
 from common.store import Store
-from sentinel.stack.stack import read_info
+from sentinel.stack.info import read_info, with_settings_of
 
 
 def redis_url(settings: Settings) -> str:
@@ -26,18 +24,7 @@ def redis_url(settings: Settings) -> str:
 def settings_of_stack(settings: Settings) -> Settings:
     """Return `settings` with what the stack that runs here was started with, where they leave it open."""
     info = read_info(settings.state_dir)
-    if info is None:
-        return settings
-    given = settings.model_fields_set
-    theirs: dict[str, object] = {
-        "redis_url": info.redis_url,
-        "baseline": info.baseline,
-        "config": Path(info.config) if info.config else None,
-        "watch_dir": Path(info.watch_dir),
-        "baselines_dir": Path(info.baselines_dir or settings.baselines_dir),
-        "allowed_roots": tuple(Path(root) for root in info.allowed_roots),
-    }
-    return settings.model_copy(update={name: value for name, value in theirs.items() if name not in given})
+    return settings if info is None else with_settings_of(info, settings)
 
 
 def open_store(settings: Settings) -> Store:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import importlib.util
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -12,10 +15,22 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from common.errors import BrokerUnavailable
+from common.store import keys
 from common.store.client import OLDEST_VERSION
+from sentinel.stack.private_files import UMASK, append_private, write_private
+
+WORKER_RULES = "~* &* +@all -@admin +client -migrate"
+"""What Sentinel's own processes may do (a Redis ACL): everything but administering the server. Whoever can change its
+configuration, load modules or copy from other servers can write files as the user that it runs as."""
+
+CAMERA_RULES = f"~{keys.INGEST} -@all +xadd"
+"""What a camera may do: write events."""
 
 _START_SECONDS = 30.0  # an append-only file of some hundred MB is read back within this
 _STOP_SECONDS = 15.0
@@ -57,6 +72,11 @@ def free_port() -> int:
 class RedisServer:
     """One redis-server process on a loopback port, its data in `folder` (append-only, survives a kill).
 
+    It asks for a password, made anew for each object and told to the server by
+    its standard input: it is on no command line and in no file. A second user,
+    `camera`, may write camera events and nothing else. Nobody may change its
+    configuration.
+
     `max_mb` bounds its memory; with `noeviction` a full Redis refuses writes
     instead of forgetting frames.
     """
@@ -65,11 +85,19 @@ class RedisServer:
         self.folder = folder
         self.max_mb = max_mb
         self.port = port or free_port()
+        self._password = secrets.token_urlsafe(32)
+        self._camera_password = secrets.token_urlsafe(32)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        """For Sentinel's own processes; holds the password."""
+        return f"redis://:{self._password}@127.0.0.1:{self.port}/0"
+
+    @property
+    def camera_url(self) -> str:
+        """For cameras on this machine; holds their password."""
+        return f"redis://camera:{self._camera_password}@127.0.0.1:{self.port}/0"
 
     @property
     def pid(self) -> int:
@@ -78,32 +106,46 @@ class RedisServer:
         return self._process.pid
 
     def start(self) -> None:
-        """Start and wait until it answers; raise `BrokerUnavailable` with the end of its log if it does not."""
+        """Start and wait until it answers; raise `BrokerUnavailable` if it does not, or lets strangers in."""
         binary = find_redis_server()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         log = self.folder / "redis.log"
-        options = {
-            "bind": "127.0.0.1",
-            "port": str(self.port),
-            "dir": str(self.folder.resolve()),
-            "appendonly": "yes",
-            "appendfsync": "everysec",
-            "save": "",
-            "maxmemory": f"{self.max_mb}mb",
-            "maxmemory-policy": "noeviction",
-            "daemonize": "no",
-        }
-        arguments = [item for name, value in options.items() for item in (f"--{name}", value)]
-        with log.open("ab") as out:
+        with append_private(log) as out:
             # A session of its own: Ctrl-C in the terminal must reach the workers first, Redis last.
             self._process = subprocess.Popen(
-                [binary, *arguments], stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                start_new_session=True, env={**os.environ, "LC_ALL": "C"},
+                [binary, "-"], stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.PIPE,
+                start_new_session=True, umask=UMASK, env={**os.environ, "LC_ALL": "C"},
             )  # fmt: skip
+        assert self._process.stdin is not None
+        with (
+            contextlib.suppress(BrokenPipeError),
+            self._process.stdin as stdin,
+        ):  # if it ended at once, the log says why
+            stdin.write(self._configuration().encode())
+        write_private(self.folder / "redis.pid", str(self._process.pid))  # for `end_orphan` of a later stack
         self._wait(log)
+        self._require_password(binary)
+
+    def _configuration(self) -> str:
+        return "\n".join(
+            [
+                "bind 127.0.0.1",
+                f"port {self.port}",
+                f"dir {_quoted(str(self.folder.resolve()))}",
+                "appendonly yes",
+                "appendfsync everysec",
+                'save ""',
+                f"maxmemory {self.max_mb}mb",
+                "maxmemory-policy noeviction",
+                "daemonize no",
+                f"user default on #{_sha256(self._password)} {WORKER_RULES}",
+                f"user camera on #{_sha256(self._camera_password)} {CAMERA_RULES}",
+                "",
+            ]
+        )
 
     def _wait(self, log: Path) -> None:
-        client = redis.Redis(port=self.port, socket_connect_timeout=1)
+        client = redis.Redis.from_url(self.url, socket_connect_timeout=1)
         deadline = time.monotonic() + _START_SECONDS
         try:
             while time.monotonic() < deadline:
@@ -112,6 +154,8 @@ class RedisServer:
                 try:
                     client.ping()
                     return
+                except redis.AuthenticationError:
+                    break  # it does not know the password that it was just told
                 except (redis.ConnectionError, redis.BusyLoadingError, redis.TimeoutError):
                     time.sleep(0.05)
         finally:
@@ -119,6 +163,22 @@ class RedisServer:
         tail = log.read_text(errors="replace").splitlines()[-5:]
         self.stop()
         raise BrokerUnavailable(f"the embedded Redis did not start, see {log}: {' | '.join(tail)}")
+
+    def _require_password(self, binary: Path) -> None:
+        """Raise `BrokerUnavailable`, and stop, if the server answers without its password."""
+        with redis.Redis(port=self.port, socket_timeout=_START_SECONDS, retry=Retry(NoBackoff(), 0)) as stranger:
+            try:
+                stranger.ping()
+            except redis.AuthenticationError:
+                return
+            except redis.RedisError as error:
+                self.stop()
+                raise BrokerUnavailable(f"the embedded Redis ended as it started ({error})") from error
+        self.stop()
+        raise BrokerUnavailable(
+            f"{binary} does not know users and their rights (ACL), so anybody on this machine could use it: "
+            "install redis-server 6.2 or newer, or set SENTINEL_REDIS_URL to a Redis that has a password"
+        )
 
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
@@ -135,3 +195,38 @@ class RedisServer:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+
+def end_orphan(folder: Path) -> int | None:
+    """End the server that a killed stack left behind; return its process id, or None if there is none.
+
+    Two servers on one append-only file would ruin it.
+
+    Raises
+    ------
+    BrokerUnavailable
+        It does not end, or belongs to another user.
+    """
+    try:
+        orphan = psutil.Process(int((folder / "redis.pid").read_text()))
+        if "redis-server" not in " ".join(orphan.cmdline()):
+            return None  # the number now belongs to another program
+        orphan.terminate()
+        orphan.wait(_STOP_SECONDS)
+    except (OSError, ValueError, psutil.NoSuchProcess, psutil.ZombieProcess):
+        return None
+    except (psutil.TimeoutExpired, psutil.AccessDenied) as error:
+        raise BrokerUnavailable(
+            f"an earlier stack was killed and left its Redis running in {folder}, which does not end ({error}): "
+            "end that process, then start again"
+        ) from error
+    return int(orphan.pid)
+
+
+def _quoted(value: str) -> str:
+    """Return `value` as Redis' configuration reads a string with spaces or quotes in it."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _sha256(password: str) -> str:
+    return hashlib.sha256(password.encode()).hexdigest()

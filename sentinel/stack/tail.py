@@ -1,4 +1,4 @@
-"""Shows what the processes of the stack write to their logs, as they write it."""
+"""Shows what the processes of the stack write to their logs, while they write it."""
 
 from __future__ import annotations
 

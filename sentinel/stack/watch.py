@@ -1,9 +1,10 @@
-"""Wires the folder producer to the ingestor: what `sentinel watch` runs."""
+"""Connects the folder producer with the ingestor: what `sentinel watch` runs."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from common.contracts.batches import SourceRequest
@@ -16,8 +17,8 @@ from producers.folder.producer import FolderProducer
 log = logging.getLogger(__name__)
 
 
-def watch_folder(settings: Settings, ingestor: Ingestor, stop: threading.Event) -> None:
-    """Hand in what is dropped into the watched folder until `stop` is set."""
+def watch_folder(settings: Settings, ingestor: Ingestor, stop: threading.Event, beat: Callable[[], None]) -> None:
+    """Hand in what is dropped into the watched folder until `stop` is set; the loop calls `beat` at each turn."""
 
     def reject(stream: str, path: Path, error: SentinelError) -> None:
         request = SourceRequest(stream=stream, uri=str(path))
@@ -32,4 +33,4 @@ def watch_folder(settings: Settings, ingestor: Ingestor, stop: threading.Event) 
         settle_seconds=settings.settle_seconds,
         poll_seconds=settings.poll_seconds,
         watch=settings.watch,
-    ).run(stop)
+    ).run(stop, beat)

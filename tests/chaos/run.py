@@ -1,7 +1,7 @@
 """Kill, double, poison, and count: `python -m tests.chaos.run --minutes 10 --seed 1`, or `make chaos`.
 
 The real stack runs as `sentinel up` in a process of its own, with a second
-watcher, bridge, retrain trigger and beat beside it. While footage is fed in, processes of the
+watcher, camera-events, retrain trigger and beat. While footage is fed in, processes of the
 stack are killed with SIGKILL, Redis among them. When the feeding ends, the
 killing ends, and what Redis says must equal what was fed.
 """
@@ -27,10 +27,10 @@ from common.contracts.events import EventType
 from common.drift.windows import WindowRule, WindowState
 from common.settings import Settings
 from common.store import Store, keys
-from sentinel.stack.stack import StackInfo, read_info
+from sentinel.stack.info import StackInfo, read_info
 from tests.chaos.world import CAMERA_STREAMS, FILE_STREAMS, SETTINGS, Feeder, Pool
 
-_ROLES = ("embed", "reduce", "retrain", "bridge", "retrain-trigger", "watch", "beat", "redis")
+_ROLES = ("embed", "reduce", "retrain", "camera-events", "retrain-trigger", "watch", "beat", "redis")
 _WEIGHTS = (6, 3, 1, 3, 2, 3, 1, 0)  # Redis has a schedule of its own
 _DRAIN_SECONDS = 300.0
 _RETRY_SECONDS = 0.2
@@ -86,11 +86,11 @@ class Chaos:
             self.stack.wait(120)
 
     def _start_seconds(self, redis_url: str) -> None:
-        """Start a second watcher, bridge, retrain trigger and beat, on the same folder and the same Streams."""
+        """Start a second watcher, camera-events, retrain trigger and beat, on the same folder and the same Streams."""
         environment = {**self.environment, "SENTINEL_REDIS_URL": redis_url}
         beat = ["-m", "celery", "-A", "producers.schedule", "beat"]
         with (self.folder / "seconds.log").open("ab") as log:
-            commands = [["-m", "sentinel", name] for name in ("watch", "bridge", "retrain-trigger")]
+            commands = [["-m", "sentinel", name] for name in ("watch", "camera-events", "retrain-trigger")]
             for command in (*commands, beat):
                 process = subprocess.Popen([sys.executable, *command], env=environment, stdout=log, stderr=log)
                 self.seconds_in_line.append(process)

@@ -137,7 +137,7 @@ def test_a_consumer_waits_for_a_redis_that_went_away_and_goes_on(
     heard: list[str] = []
     stop = threading.Event()
     one = Listener(store, "alerts", lambda event: heard.append(event.id))
-    at_work = threading.Thread(target=keep_running, args=(one.step, stop))
+    at_work = threading.Thread(target=keep_running, args=(one.step, stop, lambda: None))
     at_work.start()
     try:
         first = announce(store, 48)

@@ -37,8 +37,8 @@ from common.sources.media_types import is_ignored
 from common.store import Store, keys
 from common.store.ingest import RawEntry
 from producers.camera_events import CameraEvents
+from sentinel.stack.info import read_info
 from sentinel.stack.redis_server import RedisServer
-from sentinel.stack.stack import read_info
 from simulation.virtual_camera import record
 from tests.chaos.run import say
 from tests.common.baselines.small import small_baseline

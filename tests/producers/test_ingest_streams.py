@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -10,11 +12,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from common.ingest.accept import Ingestor
+from common.settings import Settings
 from common.store import Store, ingest_streams, keys
 from common.store.ingest import offer
 from common.store.ingest_streams import IngestStreams, ingest_repairs, ingest_troubles
 from producers.camera_events import CameraEvents
+from sentinel.stack.redis_server import find_redis_server
 from tests.producers.events import EVENT
 
 LAST = 2**64 - 1
@@ -107,28 +110,55 @@ def test_a_camera_whose_clock_is_an_hour_ahead_is_no_trouble(
     assert ingest_repairs(store.client) == []
 
 
-def test_each_camera_may_have_a_stream_of_its_own_by_access_control(
-    bridge: CameraEvents,
-    store: Store,
-    still: Path,
-) -> None:
-    store.client.acl_setuser("cam7", enabled=True, nopass=True, keys=["sentinel:ingest:cam7"], commands=["+xadd"])
-    address = store.client.connection_pool.connection_kwargs
-    camera = redis.Redis(
-        host=address["host"], port=address["port"], username="cam7", password="x", protocol=2, lib_name=None,
-        lib_version=None,
-    )  # fmt: skip
-    try:
-        camera.xadd(OWN, frame(still, "1"))  # type: ignore[arg-type]
-        with pytest.raises(redis.exceptions.NoPermissionError):
-            camera.xadd(keys.INGEST, frame(still, "2"))  # type: ignore[arg-type]
-        offer(store.client, frame(still, "1", "cam8"))
-        drain(bridge)
-    finally:
-        camera.close()
-        store.client.acl_deluser("cam7")
-    assert sorted(store.streams.names()) == ["cam7", "cam8"]
-    assert store.client.exists(OWN), "it stays for the camera"
+@pytest.fixture
+def unguarded(tmp_path: Path) -> Iterator[redis.Redis]:
+    """A Redis of somebody else's, whose users and bounds may be changed."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        str(find_redis_server()),
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--dir",
+        str(tmp_path),
+    ]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    client = redis.Redis(port=port)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            client.ping()
+            break
+        except redis.ConnectionError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    yield client
+    client.close()
+    server.kill()
+    server.wait()
+
+
+def test_each_camera_may_have_a_stream_of_its_own_by_access_control(unguarded: redis.Redis) -> None:
+    port = unguarded.connection_pool.connection_kwargs["port"]
+    rules = ["SETUSER", "cam7", "on", "nopass", "~sentinel:ingest:cam7", "-@all", "+xadd"]
+    unguarded.execute_command("ACL", *rules)
+    with redis.Redis(port=port, username="cam7", password="x", protocol=2, lib_name=None, lib_version=None) as camera:
+        camera.xadd(OWN, {"a": "b"})
+        for other in (keys.INGEST, f"{keys.INGEST_OF}cam8"):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                camera.xadd(other, {"a": "b"})
+    streams = IngestStreams(unguarded, "me", claim_after=30.0)
+    page = streams.read(count=10, block_ms=10)
+    assert page is not None
+    assert page.stream == OWN
+    streams.acknowledge(OWN, page.entries[0][0])
+    assert streams.read(count=10, block_ms=10) is None
+    assert unguarded.exists(OWN), "it stays for the camera"
 
 
 def test_a_camera_that_floods_its_stream_does_not_hold_up_another(
@@ -190,12 +220,12 @@ def test_events_wait_unacknowledged_while_redis_is_full_and_are_accepted_in_thei
     full = threading.Event()
     order = []
 
-    def accept(stream: str, uri: str, *, event_key: str) -> object:
+    def accept(stream: str, uri: str, *, event_key: str, **others: object) -> object:
         if not full.is_set():
             full.set()
             raise redis.ResponseError("MISCONF Redis is configured to save RDB snapshots, but it is unable to persist")
         order.append(event_key.rpartition("\n")[2])
-        return accept_file(stream, uri, event_key=event_key)
+        return accept_file(stream, uri, event_key=event_key, **others)
 
     monkeypatch.setattr(bridge.ingestor, "accept_file", accept)
     for number in "123":
@@ -213,33 +243,33 @@ def test_events_wait_unacknowledged_while_redis_is_full_and_are_accepted_in_thei
 
 
 def test_a_dead_letter_waits_for_room_like_the_event_itself(
-    bridge: CameraEvents,
-    store: Store,
-    monkeypatch: pytest.MonkeyPatch,
+    bridge: CameraEvents, unguarded: redis.Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("producers.camera_events._PAUSE_SECONDS", 0.05)
-    offer(store.client, {"no": "event"})
-    while not bridge._frames._readers:
-        bridge._frames._look()
-    used = store.client.info("memory")["used_memory"]
-    before = store.client.config_get("maxmemory")["maxmemory"]
-    stop = threading.Event()
-    thread = threading.Thread(target=bridge.run, args=[stop])
+    port = unguarded.connection_pool.connection_kwargs["port"]
+    store = Store(f"redis://127.0.0.1:{port}/0", settings)
     monkeypatch.setattr(store, "require_room", lambda: None)
-    store.client.config_set("maxmemory", int(used) // 2)
+    bridge.ingestor.store = store
+    cameras = CameraEvents(store, bridge.ingestor)
+    offer(store.client, {"no": "event"})
+    cameras._frames._look()
+    unguarded.config_set("maxmemory", int(unguarded.info("memory")["used_memory"]) // 2)
+    stop = threading.Event()
+    thread = threading.Thread(target=cameras.run, args=[stop])
+    thread.start()
     try:
-        thread.start()
         time.sleep(0.7)
         assert store.client.xlen(keys.INGEST) == 1, "it is still there"
+        assert list(store.event_log.dead_letters()) == []
+        unguarded.config_set("maxmemory", 0)
+        deadline = time.monotonic() + 60
+        while store.client.xlen(keys.INGEST) and time.monotonic() < deadline:
+            time.sleep(0.05)
     finally:
-        store.client.config_set("maxmemory", before)
-    deadline = time.monotonic() + 60
-    while store.client.xlen(keys.INGEST) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    stop.set()
-    thread.join(60)
+        stop.set()
+        thread.join(60)
     assert len(list(store.event_log.dead_letters())) == 1
-    assert isinstance(bridge.ingestor, Ingestor)
+    store.client.close()
 
 
 def test_two_bad_entries_of_one_id_are_two_dead_letters(bridge: CameraEvents, store: Store) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from common.settings import Settings, get_settings
 from common.store import Store
-from sentinel.stack.stack import StackInfo, read_info
+from sentinel.stack.info import StackInfo, read_info
 from simulation.virtual_camera import record
 
 PATIENCE_SECONDS = 120.0  # generous: two slow cores run seven processes

@@ -14,7 +14,7 @@ from common.backbones import load_backbone
 from common.baselines.storage import StoredBaseline, save_baseline
 from common.contracts.batches import FrameBatch, Source, SourceKind
 from common.contracts.verdicts import Verdict
-from common.drift.baseline import Baseline
+from common.drift.fitting import fit_baseline
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowRule, WindowState
 from common.errors import WindowNotFull
@@ -62,7 +62,7 @@ def stored(extractor: Extractor, tmp_path_factory: pytest.TempPathFactory) -> St
     folder = tmp_path_factory.mktemp("baseline")
     golden = write_clip(folder / "golden.mp4", scene(240), fps=FPS)
     block = extractor.extract(golden, SourceKind.VIDEO, uri=str(golden), sample_fps=SAMPLE_FPS)
-    baseline = Baseline.fit(
+    baseline = fit_baseline(
         [("golden.mp4", block)], name="tiny", feature_spec=extractor.feature_spec(SAMPLE_FPS), rule=RULE,
         sensor_names=SENSOR_NAMES, minimum_effects=MINIMUM_EFFECTS, created_at=0.0, libraries={},
     )  # fmt: skip

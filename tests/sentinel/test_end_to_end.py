@@ -23,6 +23,7 @@ from common.contracts.verdicts import Verdict
 from common.modalities.video.decode import sampled_frames
 from common.settings import Settings
 from common.sources.local import Limits
+from common.store.client import without_password
 from sentinel.demo.footage import drop
 from simulation.saboteur import Fault, sabotage
 from tests.sentinel.conftest import PATIENCE_SECONDS, Running, wait_until
@@ -198,7 +199,8 @@ def test_a_second_start_says_that_one_is_running_and_where(stack: Running) -> No
     second = stack.world.run("up")
     assert second.returncode == 3
     assert str(stack.info.pid) in second.stderr
-    assert stack.info.redis_url in second.stderr
+    assert without_password(stack.info.redis_url) in second.stderr
+    assert stack.info.redis_url not in second.stderr
 
 
 def test_status_and_events_show_what_happened(stack: Running) -> None:

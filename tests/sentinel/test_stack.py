@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import stat
+import subprocess
+import sys
 
 import psutil
+import pytest
+import redis
 
 from common.contracts.batches import BatchReport
 from common.contracts.events import EventType
+from common.contracts.processes import ProcessState
+from common.process_health import process_health
+from common.processes import PROCESSES
+from common.store.ingest import offer
 from sentinel.demo.footage import drop
-from tests.sentinel.conftest import World, start, wait_until
+from tests.sentinel.conftest import Running, World, start, wait_until
 
 
 def test_ctrl_c_ends_every_process_and_the_next_start_loses_nothing(world: World) -> None:
@@ -66,3 +76,71 @@ def test_a_killed_worker_and_a_killed_redis_come_back_and_the_batch_is_whole(wor
         assert frames() == [300]
     finally:
         running.interrupt()
+
+
+def states(running: Running) -> dict[str, ProcessState]:
+    return {one.process: one.state for one in process_health(running.store)}
+
+
+def test_every_process_is_alive_and_doctor_says_so_with_nothing_set_but_the_folder(world: World) -> None:
+    running = start(world)
+    try:
+        everyone = dict.fromkeys((process.name for process in PROCESSES), ProcessState.ALIVE)
+        wait_until("all processes to be alive", lambda: states(running) == everyone)
+        bare = {name: value for name, value in world.environment.items() if not name.startswith("SENTINEL_")}
+        looked = subprocess.run(
+            [sys.executable, "-m", "sentinel", "doctor", "--json"], cwd=world.folder,
+            env={**bare, "SENTINEL_STATE_DIR": str(world.state_dir)}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        rows = {row["what"]: row for row in json.loads(looked.stdout)}
+        assert {what.removeprefix("process ") for what in rows if what.startswith("process ")} == set(everyone)
+        assert all(row["ok"] for row in rows.values()), rows
+        assert "golden" in rows["baseline"]["detail"]
+
+        hung = next(p for p in running.family() if p.cmdline()[-1] == "watch")
+        hung.suspend()
+        wait_until("the watcher to be late", lambda: states(running)["watch"] is ProcessState.LATE, seconds=200)
+        assert {**everyone, "watch": ProcessState.LATE} == states(running)
+        hung.resume()
+        wait_until("the watcher to be alive again", lambda: states(running) == everyone)
+    finally:
+        running.interrupt()
+
+
+def test_only_this_user_reads_what_the_stack_leaves_and_cameras_have_a_password_of_their_own(world: World) -> None:
+    world.state_dir.mkdir(exist_ok=True)
+    world.state_dir.chmod(0o755)  # as the version before made it
+    running = start(world)
+    try:
+        assert stat.S_IMODE(world.state_dir.stat().st_mode) == 0o700
+        for name in ("stack.json", "camera-url", "redis", "logs"):
+            found = [world.state_dir / name, *(world.state_dir / name).rglob("*")]
+            assert not any(path.stat().st_mode & 0o077 for path in found), name
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis(port=running.store.client.connection_pool.connection_kwargs["port"]).ping()
+        camera = redis.Redis.from_url((world.state_dir / "camera-url").read_text().strip())
+        offer(camera, {"specversion": "1.0"})
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            camera.xrange("sentinel:ingest")
+        secret = running.info.redis_url.split(":")[2].partition("@")[0]
+        assert not any(secret in " ".join(process.cmdline()) for process in running.family())
+        assert secret not in (world.folder / "up.log").read_text()
+        assert not any(secret in log.read_text(errors="replace") for log in (world.state_dir / "logs").iterdir())
+    finally:
+        running.interrupt()
+    assert not (world.state_dir / "camera-url").exists()
+
+
+def test_a_stack_goes_on_where_a_killed_one_left_its_redis_running(world: World) -> None:
+    first = start(world)
+    first.store.client.set("kept", "yes")
+    orphan = next(p for p in first.family() if "redis-server" in " ".join(p.cmdline()))
+    first.process.kill()
+    first.process.wait()
+    second = start(world)
+    try:
+        wait_until("the orphan to be gone", lambda: not orphan.is_running())
+        assert second.info.redis_url != first.info.redis_url
+        assert second.store.client.get("kept") == b"yes"
+    finally:
+        second.interrupt()

@@ -6,12 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from common.errors import SettingsError
 from common.settings import Settings
-from sentinel.doctor import Finding, examine, require_sound
+from sentinel.doctor import examine, require_sound
+from sentinel.findings import Finding
+from sentinel.stack.info import StackInfo
 from sentinel.stack.local import settings_of_stack
-from sentinel.stack.stack import StackInfo
 
 
 def found(settings: Settings) -> Finding:
@@ -49,8 +51,10 @@ def test_doctor_looks_for_scheduled_sources(settings: Settings, tmp_path: Path) 
 @pytest.mark.parametrize("named", ["/elsewhere/sentinel.toml", None])
 def test_another_terminal_reads_the_file_that_the_running_stack_reads(settings: Settings, named: str | None) -> None:
     settings.state_dir.mkdir()
-    info = StackInfo(pid=os.getpid(), redis_url="redis://x", flower_url="", watch_dir="/w", config=named)
-    (settings.state_dir / "stack.json").write_text(info.to_json(), encoding="utf-8")
+    told: dict[str, JsonValue] = {"config": named} if named else {}
+    StackInfo(pid=os.getpid(), redis_url="redis://x", flower_url="", watch_dir="/w", settings=told).write(
+        settings.state_dir
+    )
     assert settings_of_stack(settings).config == (Path(named) if named else None)
     own = settings.model_copy(update={"config": Path("/own.toml")})
     assert settings_of_stack(own).config == Path("/own.toml"), "what this terminal sets comes first"

@@ -31,7 +31,7 @@ CHANGES = [rewrite_in_place, rewrite_and_put_the_time_back, replace_by_rename]
 def extractor(tmp_path_factory: pytest.TempPathFactory) -> Extractor:
     folder = tmp_path_factory.mktemp("model")
     settings = Settings(_env_file=None, state_dir=folder, backbone=write_onnx(folder / "tiny.onnx"), device="cpu")  # type: ignore[call-arg]
-    return Extractor(load_backbone(settings), Limits())
+    return Extractor(load_backbone(settings, None), Limits())
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_video_rewritten_while_it_is_decoded_is_refused(
     clip = write_clip(own.watch_dir / "clip.mp4", scene(40))
     other = write_clip(own.watch_dir / "other.mp4", scene(60)[20:]).read_bytes()
     (chunk,) = registered(clip, store, extractor, 40, 40)
-    real, seen = decoder._tried, []
+    real, seen = decoder._decode_packet, []
 
     def rewriting(*arguments: object) -> object:
         seen.append(1)
@@ -91,7 +91,7 @@ def test_a_video_rewritten_while_it_is_decoded_is_refused(
             clip.write_bytes(other)
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(decoder, "_tried", rewriting)
+    monkeypatch.setattr(decoder, "_decode_packet", rewriting)
     embedding.finish(embedding.embed, chunk)
     (done,) = store.streams.finished("dock", 1)
     assert done.features is None

@@ -13,10 +13,10 @@ import pytest
 
 from common.broker import HAND_IN_TASK
 from common.contracts.dead_letters import DeadLetterKind, RawTask
+from common.ingest.retry import retry
 from common.settings import Settings
 from common.store import Store, keys
 from producers.camera_events import CameraEvents
-from sentinel.cli import streams
 from tests.producers.scheduled_streams import batches, bridge, configure_streams, own, run_schedule, still, video
 from workers import scheduled
 
@@ -79,7 +79,7 @@ def test_a_source_that_is_not_there_is_one_dead_letter_a_day_that_a_retry_hands_
     scheduled.hand_in_scheduled("dock")
     assert len(list(store.event_log.dead_letters())) == 2
 
-    streams.retry(letter, store, bridge.ingestor)
+    retry(letter, store, bridge.ingestor)
     sent = json.loads(store.client.lindex("reduce", 0) or b"{}")
     assert sent["headers"]["task"] == HAND_IN_TASK
     configure_streams(own, "[streams.dock]\nsource = 'rec/dock'\nschedule = '0 * * * *'\n", age=30.0)

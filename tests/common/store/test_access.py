@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,22 +17,18 @@ from common.settings import Settings
 from common.store import Store, keys
 from common.store.client import connect
 from common.store.ingest import offer
-from sentinel.stack.redis_server import find_redis_server, free_port
+from sentinel.stack.redis_server import CAMERA_RULES, WORKER_RULES, find_redis_server, free_port
 
 COMPOSE = Path(__file__).parents[3] / "docker-compose.yml"
-WORKERS, CAMERA = "secret-of-the-workers", "secret-of-the-cameras"
+WORKERS, CAMERA = "secret/of+the=workers", "secret-of-the-cameras"
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Redis started with the compose file's own arguments; yields host and port."""
     command = yaml.safe_load(COMPOSE.read_text())["services"]["redis"]["command"][1:]
-    arguments = [
-        word.replace("${REDIS_PASSWORD:?set a password for Redis}", WORKERS).replace(
-            "${CAMERA_PASSWORD:?set a password for the cameras}", CAMERA
-        )
-        for word in command
-    ]
+    values = {"REDIS_PASSWORD": WORKERS, "CAMERA_PASSWORD": CAMERA}
+    arguments = [re.sub(r"\$\{(\w+):[?-]([^}]*)\}", lambda m: values.get(m[1], m[2]), word) for word in command]
     port = free_port()
     own = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path_factory.mktemp("redis"))]
     server = subprocess.Popen([str(find_redis_server()), *arguments, *own], stdout=subprocess.DEVNULL)
@@ -39,7 +36,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     deadline = time.monotonic() + 20
     while True:
         try:
-            redis.Redis.from_url(f"redis://:{WORKERS}@{address}").ping()
+            redis.Redis.from_url(f"redis://{address}", password=WORKERS).ping()
             break
         except redis.ConnectionError:
             assert time.monotonic() < deadline
@@ -50,9 +47,20 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_the_workers_password_opens_everything(guarded: str) -> None:
-    store = Store(f"redis://:{WORKERS}@{guarded}", Settings(_env_file=None))  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, redis_url=f"redis://{guarded}", redis_password=WORKERS)  # type: ignore[call-arg]
+    store = Store(settings.redis_url or "", settings)
     assert store.streams.names() == []
-    assert store.client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    assert store.client.info("memory")["maxmemory_policy"] == "noeviction"
+
+
+def test_the_containers_redis_lets_nobody_administer_it_just_as_the_embedded_one(guarded: str) -> None:
+    client = redis.Redis.from_url(f"redis://{guarded}", password=WORKERS)
+    for command in (("CONFIG", "SET", "dir", "/tmp"), ("ACL", "LIST"), ("REPLICAOF", "NO", "ONE"), ("SHUTDOWN",)):
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            client.execute_command(*command)
+    words = " ".join(yaml.safe_load(COMPOSE.read_text())["services"]["redis"]["command"])
+    assert WORKER_RULES in words
+    assert CAMERA_RULES in words
 
 
 def test_a_camera_may_write_events_and_nothing_else(guarded: str) -> None:

@@ -127,6 +127,17 @@ def test_status_says_when_the_next_retraining_may_start_and_how_far_a_running_on
     assert "retraining now" not in sentinel.run("status").stdout
 
 
+def test_status_says_that_a_model_is_held(sentinel: CommandLine, store: Store) -> None:
+    champion(store)
+    assert sentinel.run("champions", "promote", "dock", "3").code == 0
+    store.champions.note_fail("dock", "e1", verdict(baseline_id="b1"))
+    said = sentinel.run("status").stdout
+    assert "held since" in said and "sentinel champions release" in said
+    assert "next retraining" not in said
+    assert json.loads(sentinel.run("champions", "release", "dock", "--json").stdout)["waiting_fails"] == 1
+    assert "next retraining" in sentinel.run("status").stdout
+
+
 def test_events_have_a_line_each_with_time_stream_and_file(sentinel: CommandLine, store: Store) -> None:
     announce(store, verdict(stream="site/dock 3"))
     announce(store, verdict(stream="cam7", status=Status.PASS))

@@ -1,0 +1,106 @@
+"""The one list of Sentinel's processes.
+
+`sentinel up`, the Procfile, docker-compose.yml, `sentinel status` and `sentinel
+doctor` follow it. A new process is added here and in those two files; a test
+compares them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from common.settings import Settings
+
+HEARTBEAT_SECONDS = 5.0
+"""How often a process leaves a heartbeat in Redis."""
+
+_LATE_SECONDS = 30.0  # six heartbeats, so that a busy machine or a restart of Redis is not an alarm
+_LATE_READING_SECONDS = 120.0  # one step of this loop reads whole files, and a slow disk takes its time
+_STOP_SECONDS = 5.0
+_WORKER_MARGIN_SECONDS = 5.0
+
+FEEDS_WORK = 0
+WORKS_IT_OFF = 1
+
+
+@dataclass(frozen=True)
+class Celery:
+    """Started by the `celery` program with these arguments."""
+
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A Celery worker of one queue; `processes` is the setting that says how many tasks it runs at a time, or one."""
+
+    module: str
+    queue: str
+    processes: str | None = None
+
+
+@dataclass(frozen=True)
+class Command:
+    """Started as `sentinel NAME`."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process.
+
+    Attributes
+    ----------
+    name : name in the Procfile, in compose, in logs and in heartbeats
+    does : what it is for, in a few words
+    start : how it is started
+    stop_rank : those that feed work in stop first (0), then those that work it off (1)
+    late_after : seconds without a heartbeat after which it is reported as late
+    """
+
+    name: str
+    does: str
+    start: Worker | Celery | Command
+    stop_rank: int = FEEDS_WORK
+    late_after: float = _LATE_SECONDS
+
+    def command(self, settings: Settings) -> list[str]:
+        """Return the words of its command line; the first is `celery` or `sentinel`."""
+        if isinstance(self.start, Command):
+            return ["sentinel", self.name]
+        if isinstance(self.start, Celery):
+            return ["celery", *self.start.arguments.split(), f"--loglevel={settings.log_level}"]
+        queue = self.start.queue
+        processes = getattr(settings, self.start.processes) if self.start.processes else 1
+        options = f"-Q {queue} -n {queue}@%h -c {processes} -O fair --without-mingle --without-gossip"
+        return ["celery", "-A", self.start.module, "worker", *options.split(), f"--loglevel={settings.log_level}"]
+
+    def patience(self, settings: Settings) -> float:
+        """Return how many seconds it may take to stop before it is killed."""
+        if isinstance(self.start, Worker):
+            return settings.visibility_seconds + _WORKER_MARGIN_SECONDS
+        return _STOP_SECONDS
+
+
+PROCESSES = (
+    Process("embed", "makes features of frames", Worker("workers.embedding", "embed", "embed_processes"), WORKS_IT_OFF),
+    Process("reduce", "judges windows", Worker("workers.reducer", "reduce"), WORKS_IT_OFF),
+    Process("retrain", "fine-tunes and promotes models", Worker("workers.retraining", "retrain"), WORKS_IT_OFF),
+    Process("beat", "sends what is scheduled", Celery("-A producers.schedule beat")),
+    Process(
+        "camera-events", "accepts what cameras write to sentinel:ingest", Command(), late_after=_LATE_READING_SECONDS
+    ),
+    Process("watch", "accepts files from the watched folder", Command(), late_after=_LATE_READING_SECONDS),
+    Process("retrain-trigger", "asks for retrainings after FAILs", Command()),
+    Process("flower", "shows queues and workers in a browser", Command()),
+)
+
+WORKERS = tuple(process.name for process in PROCESSES if isinstance(process.start, Worker))
+"""Names of those that are Celery workers."""
+
+
+def process_of_queues(queues: set[str]) -> str | None:
+    """Return the name of the worker that serves one of `queues`; None where none does."""
+    for process in PROCESSES:
+        if isinstance(process.start, Worker) and process.start.queue in queues:
+            return process.name
+    return None

@@ -1,0 +1,117 @@
+"""What `sentinel doctor` finds in Redis: its configuration, the queues, the camera events, the processes."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import redis
+
+from common.broker import EMBED_QUEUE, REDUCE_QUEUE, RETRAIN_QUEUE
+from common.contracts.processes import ProcessHealth, ProcessState
+from common.errors import SentinelError
+from common.process_health import process_health
+from common.settings import Settings
+from common.store import Store
+from common.store.client import connect, without_password
+from common.store.ingest_streams import ingest_repairs, ingest_streams, ingest_troubles
+from sentinel.findings import Finding, look
+from sentinel.stack.info import read_info
+
+QUEUES = (EMBED_QUEUE, REDUCE_QUEUE, RETRAIN_QUEUE)
+ADVICE = "only Celery clients may write there, cameras write to the Stream sentinel:ingest"
+
+_LOOKED_AT = 200  # entries of a queue
+_CLOCK_SECONDS = 5.0  # a clock that is further off is mentioned
+
+
+def check_redis(url: str) -> str:
+    """Return what is known of the Redis at `url`; raise if Sentinel cannot run on it."""
+    client = connect(url)
+    # INFO, not CONFIG GET: Sentinel's user may not read the configuration.
+    policy = client.info("memory").get("maxmemory_policy", "?")
+    if policy != "noeviction":
+        raise SentinelError(
+            f"{without_password(url)} has maxmemory-policy {policy} and may forget frames when full: set noeviction"
+        )
+    persistent = bool(client.info("persistence").get("aof_enabled"))
+    return f"{without_password(url)}, " + (
+        "append-only file" if persistent else "WITHOUT append-only file: a crash loses work"
+    )
+
+
+def examine_redis(settings: Settings) -> list[Finding]:
+    """Look at everything that is in Redis. `settings` are those of the stack, if one runs."""
+    url = settings.redis_url
+    if url is None:
+        return [Finding(what="Redis", ok=True, detail="none runs; `sentinel up` starts one")]
+    found = look("Redis", partial(check_redis, url))
+    if not found.ok:
+        return [found]
+    store = Store(url, settings)
+    return [
+        found,
+        look("queues", lambda: _queues(store.client)),
+        look("camera events", lambda: _camera_events(store.client)),
+        *_processes(store, settings),
+    ]
+
+
+def _queues(client: redis.Redis) -> str:
+    """Look for what no Celery client wrote: it ends the worker that receives it."""
+    lengths = []
+    for queue in QUEUES:
+        lengths.append(f"{queue} {client.llen(queue)}")
+        foreign = sum(not _is_envelope(entry) for entry in client.lrange(queue, 0, _LOOKED_AT))
+        if foreign:
+            raise SentinelError(
+                f"{foreign} entries on the list {queue!r} are no Celery messages: {ADVICE}; workers throw them away, "
+                "and start again, as they meet them"
+            )
+    return ", ".join(lengths)
+
+
+def _is_envelope(entry: bytes | str) -> bool:
+    try:
+        envelope = json.loads(entry)
+        return bool(envelope["properties"]["delivery_info"]["exchange"] is not None) and "body" in envelope
+    except (ValueError, TypeError, KeyError):
+        return False
+
+
+def _camera_events(client: redis.Redis) -> str:
+    """Look for Streams that were ended, and for a consumer group that would never be given a new entry."""
+    troubles = ingest_troubles(client)
+    if troubles:
+        said = "; ".join(f"{stream}: {trouble}" for stream, trouble in troubles.items())
+        raise SentinelError(
+            f"{said}. A camera did that; camera-events mends it while it runs. Give each camera a Stream of its own"
+        )
+    streams = ingest_streams(client)
+    waiting = sum(client.xlen(stream) for stream in streams)
+    repairs = "".join(
+        f"; {repair.stream_key} was mended {repair.times} times, lately because {repair.why}: find out who writes to it"
+        for repair in ingest_repairs(client)
+    )
+    return f"{waiting} waiting in {len(streams)} Streams{repairs}"
+
+
+def _processes(store: Store, settings: Settings) -> list[Finding]:
+    """Look at each process; where none ever ran there is nothing to find."""
+    known = process_health(store)
+    runs_here = read_info(settings.state_dir) is not None
+    if not runs_here and all(one.state is ProcessState.MISSING for one in known):
+        return [Finding(what="processes", ok=True, detail="none runs; `sentinel up` starts them")]
+    return [Finding(what=f"process {one.process}", ok=one.ok, detail=_describe(one)) for one in known]
+
+
+def _describe(health: ProcessHealth) -> str:
+    parts = [str(health.state)]
+    if health.instances > 1:
+        parts.append(f"{health.instances} of them")
+    if health.why:
+        parts.append(health.why)
+    if abs(health.clock_offset) > _CLOCK_SECONDS:
+        side = "ahead of" if health.clock_offset > 0 else "behind"
+        parts.append(f"the clock of {health.host} is {abs(health.clock_offset):.0f} s {side} Redis' clock")
+    return ", ".join(parts)

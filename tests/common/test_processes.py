@@ -1,0 +1,99 @@
+"""Procfile, compose file and image follow the one list of processes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from common.processes import PROCESSES, Worker, process_of_queues
+from common.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+NAMES = [process.name for process in PROCESSES]
+# What the compose file itself determines: where Redis, the volumes and Flower's port are inside its network.
+DETERMINED = {
+    "SENTINEL_REDIS_URL", "SENTINEL_REDIS_PASSWORD", "SENTINEL_STATE_DIR", "SENTINEL_WATCH_DIR",
+    "SENTINEL_BASELINES_DIR", "SENTINEL_FLOWER_HOST", "SENTINEL_FLOWER_PORT",
+}  # fmt: skip
+
+
+def with_defaults(text: str) -> str:
+    """Return `text` as a shell or compose reads it where no variable is set."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+
+
+@pytest.fixture
+def services() -> dict[str, dict]:
+    found = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    return {name: service for name, service in found.items() if name != "redis"}
+
+
+@pytest.fixture
+def defaults() -> Settings:
+    return Settings(_env_file=None)  # type: ignore[call-arg]
+
+
+def test_the_procfile_starts_the_processes_of_the_list_with_their_commands(defaults: Settings) -> None:
+    lines = [line.partition(": ") for line in (ROOT / "Procfile").read_text().splitlines()]
+    commands = {name: shlex.split(with_defaults(command)) for name, _, command in lines}
+    assert list(commands) == NAMES
+    for process in PROCESSES:
+        assert commands[process.name] == process.command(defaults)
+
+
+def test_compose_starts_the_processes_of_the_list_with_their_commands(
+    services: dict[str, dict], defaults: Settings
+) -> None:
+    assert list(services) == NAMES
+    for process in PROCESSES:
+        service = services[process.name]
+        words = [*service.get("entrypoint", ["sentinel"]), *service["command"]]
+        assert [with_defaults(word) for word in words] == process.command(defaults)
+
+
+@pytest.mark.parametrize("setting", sorted(Settings.model_fields))
+def test_a_setting_reaches_every_service_of_compose(services: dict[str, dict], setting: str) -> None:
+    variable = f"SENTINEL_{setting.upper()}"
+    for name, service in services.items():
+        environment = service["environment"]
+        assert variable in environment, f"{name} is not given {variable}"
+        value = environment[variable]
+        # Without a value compose passes on what is set outside.
+        assert value is None or variable in DETERMINED or value.startswith(f"${{{variable}:"), f"{name}: {variable}"
+
+
+def test_compose_names_no_setting_that_there_is_not(services: dict[str, dict]) -> None:
+    known = {f"SENTINEL_{name.upper()}" for name in Settings.model_fields}
+    named = {name for service in services.values() for name in service["environment"] if name.startswith("SENTINEL_")}
+    assert named == known
+
+
+def test_compose_gives_a_worker_as_long_to_stop_as_its_tasks_may_take(services: dict[str, dict]) -> None:
+    for process in PROCESSES:
+        if isinstance(process.start, Worker):
+            assert services[process.name]["stop_grace_period"] == "${SENTINEL_VISIBILITY_SECONDS:-45}s"
+
+
+def test_the_image_is_built_once_and_holds_every_room(services: dict[str, dict]) -> None:
+    assert sum("build" in service for service in services.values()) == 1
+    rooms = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+    copied = re.findall(r"^COPY (\w+) \1$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert sorted(copied) == sorted(room.rstrip("*") for room in rooms)
+
+
+def test_a_worker_is_known_by_its_queue() -> None:
+    assert process_of_queues({"embed"}) == "embed"
+    assert process_of_queues({"something else"}) is None
+
+
+def test_the_number_of_embedding_processes_and_the_patience_follow_the_settings(defaults: Settings) -> None:
+    embed = next(process for process in PROCESSES if process.name == "embed")
+    chosen = defaults.model_copy(update={"embed_processes": 7, "visibility_seconds": 100, "log_level": "DEBUG"})
+    assert "-c 7" in " ".join(embed.command(chosen))
+    assert embed.command(chosen)[-1] == "--loglevel=DEBUG"
+    assert embed.patience(chosen) > 100

@@ -1,0 +1,136 @@
+"""What `sentinel doctor` sees, and that looking changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from common.broker import make_app
+from common.contracts.processes import ProcessState
+from common.processes import PROCESSES
+from common.settings import Settings, get_settings
+from common.store import Store, keys
+from common.store.heartbeats import Heartbeat, new_start_id, note_exit
+from sentinel import doctor
+from sentinel.doctor import examine
+from sentinel.findings import Finding
+from sentinel.stack.redis_server import RedisServer
+
+GREATEST_ID = "18446744073709551615-18446744073709551615"
+
+
+@pytest.fixture
+def connected(settings: Settings, redis_server: RedisServer, store: Store) -> Settings:
+    """Settings that name the test's Redis, which is empty."""
+    return settings.model_copy(update={"redis_url": redis_server.url})
+
+
+def found(settings: Settings) -> dict[str, Finding]:
+    return {finding.what: finding for finding in examine(settings)}
+
+
+def test_with_nothing_set_it_makes_no_folder_and_fetches_no_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(*_: object) -> None:
+        raise AssertionError("a backbone was loaded without need")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctor, "load_backbone", fetch)
+    findings = {finding.what: finding for finding in examine(get_settings())}
+    assert all(finding.ok for finding in findings.values()), findings
+    assert list(tmp_path.iterdir()) == []
+    assert "baseline build" in findings["baseline"].detail
+    assert "no baseline" in findings["backbone"].detail
+    assert "sentinel up" in findings["Redis"].detail
+    assert "does not exist yet" in findings["state folder"].detail
+
+
+def test_a_folder_that_cannot_be_is_named_with_its_setting(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for name in ("state_dir", "watch_dir"):
+        for path in (tmp_path / "file", tmp_path / "file" / "below"):
+            findings = examine(settings.model_copy(update={name: path}))
+            wrong = [finding for finding in findings if not finding.ok]
+            assert len(wrong) == 1
+            assert f"SENTINEL_{name.upper()}" in wrong[0].detail
+
+
+def test_it_reads_what_redis_allows_and_needs_no_config_command(connected: Settings) -> None:
+    finding = found(connected)["Redis"]
+    assert finding.ok
+    assert "append-only file" in finding.detail
+    assert connected.redis_url is not None
+    assert connected.redis_url.split("@")[0] not in finding.detail
+
+
+def test_a_redis_that_does_not_answer_is_one_finding(settings: Settings) -> None:
+    findings = found(settings.model_copy(update={"redis_url": "redis://:secret@127.0.0.1:1/0"}))
+    assert not findings["Redis"].ok
+    assert "secret" not in findings["Redis"].detail
+    assert "queues" not in findings
+
+
+def test_garbage_on_a_queue_is_named_and_a_task_is_not(connected: Settings, store: Store) -> None:
+    make_app(connected).send_task("sentinel.reduce", kwargs={"stream": "a"}, queue="reduce")
+    assert found(connected)["queues"].ok
+    store.client.lpush("reduce", b"\xff\xfe")
+    assert "1 entries on the list 'reduce' are no Celery messages" in found(connected)["queues"].detail
+    store.client.delete("reduce")
+    store.client.set("reduce", "no list at all")
+    assert not found(connected)["queues"].ok
+
+
+def test_camera_events_that_were_ended_by_the_greatest_id_are_seen(connected: Settings, store: Store) -> None:
+    assert found(connected)["camera events"].ok
+    store.client.xadd(keys.INGEST, {"a": "b"})
+    store.client.xgroup_create(keys.INGEST, "bridge", id="0")
+    assert found(connected)["camera events"].ok
+    store.client.xadd(keys.INGEST, {"a": "b"}, id=GREATEST_ID)
+    finding = found(connected)["camera events"]
+    assert not finding.ok
+    assert "far in the future" in finding.detail
+
+
+def test_a_group_that_stands_beyond_its_stream_is_seen(connected: Settings, store: Store) -> None:
+    store.client.xadd(keys.INGEST, {"a": "b"}, id="5-0")
+    store.client.xgroup_create(keys.INGEST, "bridge", id="7-0")
+    finding = found(connected)["camera events"]
+    assert not finding.ok
+    assert "beyond" in finding.detail
+
+
+def test_where_no_process_ever_ran_none_is_missed(connected: Settings) -> None:
+    finding = found(connected)["processes"]
+    assert finding.ok
+    assert "sentinel up" in finding.detail
+
+
+def test_each_process_has_a_row_and_one_that_ended_says_why(
+    connected: Settings, store: Store, redis_server: RedisServer
+) -> None:
+    note_exit(store.client, "embed", new_start_id(), pid=1, code=-9, reason="out of memory")
+    with Heartbeat(redis_server.url, "watch"):
+        findings = found(connected)
+    rows = {what: row for what, row in findings.items() if what.startswith("process ")}
+    assert list(rows) == [f"process {process.name}" for process in PROCESSES]
+    assert rows["process watch"].ok
+    assert ProcessState.ALIVE in rows["process watch"].detail
+    assert not rows["process embed"].ok
+    assert "-9: out of memory" in rows["process embed"].detail
+    assert ProcessState.MISSING in rows["process reduce"].detail
+
+
+def test_a_clock_that_is_off_is_mentioned_and_nobody_is_late(
+    connected: Settings, redis_server: RedisServer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from common.store import heartbeats
+
+    now = heartbeats.time.time
+    monkeypatch.setattr(heartbeats.time, "time", lambda: now() - 3600)
+    with Heartbeat(redis_server.url, "watch"):
+        monkeypatch.undo()
+        row = found(connected)["process watch"]
+    assert row.ok
+    assert "3600 s behind" in row.detail
