@@ -1,7 +1,28 @@
-"""Every error that Sentinel raises on purpose.
+"""Every error that Sentinel raises on purpose, in one tree.
 
-They are few, and each message says what is wrong and what to do about it. The
-class decides what happens to the work that met the error: see `Refused`.
+    SentinelError
+    ├── SettingsError              a setting cannot work
+    ├── Refused                    work that can never succeed: a dead letter at once
+    │   ├── BadMessage             a message, event or name breaks its contract
+    │   ├── BadSource              frames of a source are unavailable
+    │   │   └── PathNotAllowed     outside the allowed roots
+    │   ├── NothingToLearnFrom     too little of the failed footage can be read
+    │   └── BaselineMismatch       features cannot be made as the baseline asks
+    ├── BadBaseline                a baseline is missing, damaged or of another format
+    │   └── BaselineTooShort       golden footage is too short
+    ├── BackboneError              a backbone or its weights cannot be loaded
+    ├── BadModel                   a champion's files are missing, damaged or of another kind
+    ├── NoPhotographs              the virtual camera has nothing to look at
+    ├── WindowNotFull              fewer frames than one window
+    ├── NotPromoted                a promotion or rollback that cannot be
+    ├── AlreadyRunning             a second stack in one state folder
+    ├── StoryWentOtherwise         a step of the demo ended as it should not
+    └── BrokerUnavailable          Redis does not answer, or cannot be used
+        └── Backlogged             Redis is full: producers wait
+
+Each message says what is wrong and what to do about it. The class decides what
+happens to the work that met the error, see `Refused`. An exception that only
+steers the code within one module stays in that module.
 """
 
 
@@ -26,7 +47,7 @@ class BadMessage(Refused):
 
 
 class BadSource(Refused):
-    """A file, folder or URI whose frames cannot be had: unreadable, empty, too large, no video."""
+    """A file, folder or URI whose frames are unavailable: it is unreadable, empty, too large, or no video."""
 
 
 class PathNotAllowed(BadSource):
@@ -67,6 +88,14 @@ class WindowNotFull(SentinelError):
 
 class NotPromoted(SentinelError):
     """A promotion or rollback lost its compare-and-set, or names a version that does not exist."""
+
+
+class AlreadyRunning(SentinelError):
+    """A stack with the same state folder is running."""
+
+
+class StoryWentOtherwise(SentinelError):
+    """A step of the demo did not end as it should."""
 
 
 class BrokerUnavailable(SentinelError):

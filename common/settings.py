@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="SENTINEL_",
         env_file=".env",
+        env_ignore_empty=True,  # a variable that compose passes on although nobody set it is empty
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,  # a traceback in a log must not show a password

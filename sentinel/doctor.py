@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from common.backbones import load_backbone
-from common.baselines.storage import StoredBaseline, find_baseline, load_baseline
+from common.baselines.storage import find_baseline, load_baseline, read_manifest
 from common.errors import BadSource, SentinelError
 from common.settings import Settings, given_variables, unknown_settings
 from common.sources.local import local_path
@@ -135,14 +135,14 @@ def _streams(settings: Settings) -> str:
     return f"{path}: {len(streams)} configured, {len(sources)} with a schedule"
 
 
-def _stored_baselines(settings: Settings) -> list[StoredBaseline]:
-    names = [settings.baseline] if settings.baseline else []
-    names += [table.baseline for table in stream_config(settings).streams.values() if table.baseline]
-    return [load_baseline(find_baseline(name, settings.baselines_dir)) for name in dict.fromkeys(names)]
+def _baselines_set(settings: Settings) -> list[str]:
+    """Return the names of the baselines that the settings and sentinel.toml give to streams, each once."""
+    names = [settings.baseline, *(table.baseline for table in stream_config(settings).streams.values())]
+    return list(dict.fromkeys(name for name in names if name))
 
 
 def _baseline(settings: Settings) -> str:
-    found = _stored_baselines(settings)
+    found = [load_baseline(find_baseline(name, settings.baselines_dir)) for name in _baselines_set(settings)]
     if not found:
         return "none set: `sentinel baseline build FILES --name NAME`, then SENTINEL_BASELINE=NAME"
     return ", ".join(f"{stored.baseline.name} {stored.id[:12]}" for stored in found)
@@ -150,13 +150,13 @@ def _baseline(settings: Settings) -> str:
 
 def _backbone(settings: Settings) -> str:
     """Load what the baselines need. Without one nothing is loaded, for that may mean a download of weights."""
-    found = _stored_baselines(settings)
-    if not found:
+    folders = [find_baseline(name, settings.baselines_dir) for name in _baselines_set(settings)]
+    if not folders:
         return (
             f"not loaded, because no baseline asks for it: {settings.backbone} with weights {settings.weights}; "
             "`sentinel baseline build` loads it, and downloads it if need be"
         )
-    specs = [stored.baseline.feature_spec for stored in found]
+    specs = [read_manifest(folder).manifest.feature_spec for folder in folders]
     distinct = {(spec.backbone, spec.weights, spec.precision): spec for spec in specs}
     loaded = [load_backbone(settings, spec) for spec in distinct.values()]
     return "; ".join(f"{b.name}, weights {b.weights_digest[:12]}, {b.precision}" for b in loaded)

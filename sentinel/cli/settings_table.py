@@ -1,4 +1,4 @@
-"""Prints the README's table of settings from the settings class: `make settings-table`."""
+"""Keeps the table of settings in the docs as the settings class has it: `make settings-table`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 from common.settings import Settings
+
+_BEGIN, _END = "<!-- settings: made by `make settings-table` -->\n", "<!-- end of settings -->"
 
 
 def rows() -> list[str]:
@@ -18,5 +20,16 @@ def rows() -> list[str]:
     return lines
 
 
+def replace_table(page: str) -> str:
+    """Return a page of the docs with its table, which stands between two comments, brought up to date."""
+    before, begin, rest = page.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError(f"the page has no table of settings between {_BEGIN.strip()} and {_END}")
+    table = "\n".join(rows())
+    return f"{before}{begin}{table}\n{end}{after}"
+
+
 if __name__ == "__main__":
-    sys.stdout.write("\n".join(rows()) + "\n")
+    docs = Path(sys.argv[1])
+    docs.write_text(replace_table(docs.read_text(encoding="utf-8")), encoding="utf-8")

@@ -27,7 +27,7 @@ from common.contracts.events import (
     WindowPassed,
 )
 from common.contracts.verdicts import Cause, Status, Verdict, worst
-from common.errors import SentinelError
+from common.errors import SentinelError, StoryWentOtherwise
 from common.processes import WORKERS
 from common.settings import Settings, get_settings
 from common.store import Store
@@ -44,10 +44,6 @@ _IMAGENET_PATIENCE_SECONDS = 4.0
 _SEEDED_WEIGHTS = "random:0"
 _COOLDOWN_SECONDS = 15.0  # long enough for three batches to fail on two slow cores
 _RETRAIN_SECONDS = 8.0
-
-
-class StoryWentOtherwise(SentinelError):
-    """A step of the demo did not end as it should."""
 
 
 @dataclass

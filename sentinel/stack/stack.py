@@ -15,7 +15,7 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from common.errors import SentinelError
+from common.errors import AlreadyRunning
 from common.processes import PROCESSES
 from common.settings import Settings
 from common.store.client import without_password
@@ -28,10 +28,6 @@ from sentinel.stack.supervisor import ProcessSpec, Supervisor
 
 _RESTART_CHECK_SECONDS = 0.5
 _CAMERA_URL = "camera-url"  # in the state folder: where cameras on this machine write their events
-
-
-class AlreadyRunning(SentinelError):
-    """A stack with the same state folder runs already."""
 
 
 class LocalStack:
