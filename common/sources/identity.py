@@ -231,7 +231,7 @@ def _read_digest(path: Path) -> tuple[str, str]:
 
 
 def _settled_version(file: BinaryIO) -> str:
-    """Return the version of a file, once a write from now on is sure to show in it.
+    """Return the version of a file, waiting until a later write is sure to change it.
 
     Two writes within one tick of the clock have the same times. The clock may be another machine's.
     """
