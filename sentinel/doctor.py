@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from common.backbones import load_backbone
-from common.baselines.storage import find_baseline, load_baseline, read_manifest
+from common.baselines.storage import find_baseline, list_baselines, load_baseline, read_manifest
+from common.contracts.batches import FeatureSpec
 from common.errors import BadSource, SentinelError
 from common.settings import Settings, given_variables, unknown_settings
 from common.sources.local import local_path
@@ -135,28 +136,35 @@ def _streams(settings: Settings) -> str:
     return f"{path}: {len(streams)} configured, {len(sources)} with a schedule"
 
 
+def _baseline(settings: Settings) -> str:
+    names = _baselines_set(settings)
+    if not names:
+        return "none set: `sentinel baseline build FILES --name NAME`, then SENTINEL_BASELINE=NAME"
+    found = [load_baseline(find_baseline(name, settings.baselines_dir)) for name in names]
+    return ", ".join(f"{stored.baseline.name} {stored.id[:12]}" for stored in found)
+
+
 def _baselines_set(settings: Settings) -> list[str]:
     """Return the names of the baselines that the settings and sentinel.toml give to streams, each once."""
     names = [settings.baseline, *(table.baseline for table in stream_config(settings).streams.values())]
     return list(dict.fromkeys(name for name in names if name))
 
 
-def _baseline(settings: Settings) -> str:
-    found = [load_baseline(find_baseline(name, settings.baselines_dir)) for name in _baselines_set(settings)]
-    if not found:
-        return "none set: `sentinel baseline build FILES --name NAME`, then SENTINEL_BASELINE=NAME"
-    return ", ".join(f"{stored.baseline.name} {stored.id[:12]}" for stored in found)
-
-
 def _backbone(settings: Settings) -> str:
     """Load what the baselines need. Without one nothing is loaded, for that may mean a download of weights."""
-    folders = [find_baseline(name, settings.baselines_dir) for name in _baselines_set(settings)]
-    if not folders:
+    specs = _feature_specs(settings)
+    if not specs:
         return (
-            f"not loaded, because no baseline asks for it: {settings.backbone} with weights {settings.weights}; "
+            f"not loaded, because there is no baseline yet: {settings.backbone} with weights {settings.weights}; "
             "`sentinel baseline build` loads it, and downloads it if need be"
         )
-    specs = [read_manifest(folder).manifest.feature_spec for folder in folders]
-    distinct = {(spec.backbone, spec.weights, spec.precision): spec for spec in specs}
-    loaded = [load_backbone(settings, spec) for spec in distinct.values()]
+    loaded = [load_backbone(settings, spec) for spec in specs]
     return "; ".join(f"{b.name}, weights {b.weights_digest[:12]}, {b.precision}" for b in loaded)
+
+
+def _feature_specs(settings: Settings) -> list[FeatureSpec]:
+    """Return the feature specs of the baselines that are set, else of all that are kept."""
+    folders = [find_baseline(name, settings.baselines_dir) for name in _baselines_set(settings)]
+    folders = folders or list_baselines(settings.baselines_dir)
+    specs = [read_manifest(folder).manifest.feature_spec for folder in folders]
+    return list({(spec.backbone, spec.weights, spec.precision): spec for spec in specs}.values())

@@ -22,6 +22,7 @@ from common.contracts.events import (
     WindowPassed,
 )
 from common.contracts.models import RetrainReport
+from common.contracts.processes import ProcessHealth, ProcessState
 from common.contracts.verdicts import Status, Verdict
 from common.queries import ModelStatus, StreamStatus, latest_events, system_status
 from common.settings import get_settings
@@ -62,12 +63,21 @@ def status(
         out.print("models: none yet")
     alive = [row.process for row in report.processes if row.ok]
     out.print(f"processes: {len(alive)} of {len(report.processes)} alive")
-    for row in report.processes:
-        if not row.ok:
-            out.styled((f"  {row.process} is {row.state}", "red"), f": {row.why}" if row.why else "")
+    for (state, why), names in _unwell(report.processes).items():
+        who = "all" if len(names) == len(report.processes) else ", ".join(names)
+        out.styled((f"  {who}: {state}", "red"), f": {why}" if why else "")
     if report.dead_letters:
         out.styled((f"{report.dead_letters} dead letters", "red"), ": see `sentinel dead list`")
     out.print(f"Redis: {report.redis_url}")
+
+
+def _unwell(processes: tuple[ProcessHealth, ...]) -> dict[tuple[ProcessState, str], list[str]]:
+    """Return the names of processes that somebody has to look after, those with the same trouble together."""
+    found: dict[tuple[ProcessState, str], list[str]] = {}
+    for row in processes:
+        if not row.ok:
+            found.setdefault((row.state, row.why), []).append(row.process)
+    return found
 
 
 def _stream_row(row: StreamStatus) -> list[Piece]:

@@ -15,6 +15,7 @@ from sentinel.stack.private_files import write_private
 
 _FILE = "stack.json"
 _NOT_TOLD = {"redis_url", "redis_password", "state_dir", "flower_password"}
+_FOLDERS = {"watch_dir", "baselines_dir"}  # their defaults too depend on the working directory
 _MAY_BE_PATHS = ("baseline", "weights", "backbone")
 
 
@@ -50,7 +51,7 @@ def forget_info(state_dir: Path) -> None:
 
 def told_settings(settings: Settings) -> dict[str, JsonValue]:
     """Return the settings that were set, in a form that means the same in every working directory."""
-    given = settings.model_fields_set - _NOT_TOLD
+    given = (settings.model_fields_set - _NOT_TOLD) | _FOLDERS
     told: dict[str, JsonValue] = settings.model_dump(mode="json", include=given)
     for name in given:
         value = getattr(settings, name)

@@ -15,7 +15,10 @@ from common.contracts.events import (
 )
 from common.contracts.models import ChampionRecord, RetrainReport
 from common.contracts.verdicts import Status, Verdict
+from common.processes import PROCESSES
 from common.store import Store, keys
+from common.store.heartbeats import Heartbeat, new_start_id, note_exit
+from sentinel.stack.redis_server import RedisServer
 from tests.common.builders import batch, verdict
 from tests.sentinel.cli.conftest import CommandLine
 
@@ -170,3 +173,16 @@ def test_events_are_chosen_by_stream_and_type(sentinel: CommandLine, store: Stor
     wrong = sentinel.run("events", "--type", "verdict.fial")
     assert wrong.code == 2
     assert "verdict.fail" in wrong.stderr
+
+
+def test_status_names_the_processes_that_need_a_look_and_why(
+    sentinel: CommandLine, store: Store, redis_server: RedisServer
+) -> None:
+    note_exit(store.client, "embed", new_start_id(), pid=7, code=-9, reason="[red]out of memory[/red]")
+    with Heartbeat(redis_server.url, "watch"):
+        shown = sentinel.run("status").stdout
+        told = {row["process"]: row for row in json.loads(sentinel.run("status", "--json").stdout)["processes"]}
+    assert f"processes: 1 of {len(PROCESSES)} alive" in shown
+    assert "embed: missing: ended with exit code -9: [red]out of memory[/red]" in shown
+    assert sum("missing" in line for line in shown.splitlines()) == 2, "those with the same trouble share a line"
+    assert (told["watch"]["state"], told["embed"]["last_exit"]["code"]) == ("alive", -9)

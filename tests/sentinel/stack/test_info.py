@@ -43,6 +43,16 @@ def test_what_is_left_open_here_comes_from_the_stack(tmp_path: Path, monkeypatch
     assert here.flower_password is None
 
 
+def test_folders_that_nobody_set_are_those_of_the_stacks_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    of_stack(tmp_path)
+    monkeypatch.chdir("/")
+    here = settings_of_stack(Settings(_env_file=None, state_dir=tmp_path))  # type: ignore[call-arg]
+    assert (here.watch_dir, here.baselines_dir) == (tmp_path / "incoming", tmp_path / "baselines")
+
+
 def test_the_file_is_this_users_alone_and_tells_no_more_secrets_than_it_must(tmp_path: Path) -> None:
     of_stack(tmp_path, flower_password="hidden", redis_url="redis://h", redis_password="hidden")
     assert stat.S_IMODE((tmp_path / "stack.json").stat().st_mode) == 0o600
