@@ -74,7 +74,7 @@ def make_app(settings: Settings) -> Celery:
         broker_connection_max_retries=None,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_soft_shutdown_timeout=_soft_shutdown(settings),
-        # Results are for the progress of a retraining only.
+        # Results are for the progress of a retraining, and for Celery clients that hand a source in by name.
         task_ignore_result=True,
         result_expires=_RESULT_SECONDS,
         # Flower shows what these report.
@@ -131,7 +131,7 @@ def connect_to(url: str) -> None:
 
 def send_embed(chunk: Chunk) -> None:
     """Ask any embedding worker for the features of `chunk`."""
-    app.send_task(EMBED_TASK, kwargs={"chunk": chunk.to_json()}, queue=EMBED_QUEUE)
+    app.send_task(EMBED_TASK, kwargs={"chunk": chunk.to_json()}, queue=EMBED_QUEUE, ignore_result=True)
 
 
 def send_reduce(stream: str) -> None:

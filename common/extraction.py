@@ -89,6 +89,7 @@ class Extractor:
         start: int = 0,
         stop: int | None = None,
         names: Sequence[str] = (),
+        digests: Sequence[str] = (),
         taken: CaptureTimes = UNKNOWN_TIMES,
     ) -> FeatureBlock:
         """Return the features of sampled frames `start` to `stop` (None: the end) of a source.
@@ -96,6 +97,7 @@ class Extractor:
         Parameters
         ----------
         names : the images of the range, for a folder whose listing is known
+        digests : of the contents of those images, or of the one image: one with another content is refused
         taken : when the frames of the range were taken
 
         Raises
@@ -104,8 +106,9 @@ class Extractor:
             If no frame can be had, or its features are not finite.
         """
         frames = sampled_frames(
-            path, kind, sample_fps=sample_fps, start=start, stop=stop, limits=self.limits, names=names
-        )
+            path, kind, sample_fps=sample_fps, start=start, stop=stop, limits=self.limits,
+            names=names, digests=digests,
+        )  # fmt: skip
         blocks = list(self.features(frames, uri, self.backbone.batch, taken, first=start))
         return FeatureBlock.concatenate(blocks) if blocks else self.empty()
 

@@ -1,4 +1,4 @@
-"""A bound on the memory of a process that meets foreign files."""
+"""A bound on the memory of a process that opens untrusted files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A child process that meets foreign files first.
+"""A child process that opens untrusted files first.
 
 Some files end the process that reads them, inside a native library where no
 `except` reaches (one public AVI aborts OpenCV's reader). In the sandbox such a file

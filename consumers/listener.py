@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import redis
@@ -16,6 +16,7 @@ from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import Event
 from common.errors import BrokerUnavailable
 from common.store import Store, keys
+from common.store.client import is_unavailable
 from common.store.event_log import dead_letter, read_event
 from common.store.ingest import GroupReader, RawEntry
 
@@ -25,7 +26,6 @@ _BLOCK_MS = 500  # how long one read waits for an event; also how soon a stop is
 _COUNT = 100  # events per read
 _CLAIM_AFTER_SECONDS = 30.0  # events that a consumer took before it died go to another one after this
 _PAUSE_SECONDS = 1.0  # between attempts while Redis is away
-_OUT_OF_MEMORY = "OOM"  # part of Redis' message; inside a script it comes as an error without a class of its own
 
 
 def keep_running(step: Callable[[], object], stop: threading.Event, beat: Callable[[], None]) -> None:
@@ -78,7 +78,7 @@ class Listener:
             handled += 1
         return handled
 
-    def _bury(self, entry_id: str, fields: dict[str, bytes], error: Exception) -> None:
+    def _bury(self, entry_id: str, fields: Mapping[bytes, bytes], error: Exception) -> None:
         log.warning("entry %s of %s becomes a dead letter: %s", entry_id, keys.EVENTS, error)
         letter = dead_letter(
             DeadLetterKind.EVENT, "", f"entry {entry_id}", error, RawEntry.of(fields, keys.EVENTS), version=entry_id
@@ -88,6 +88,4 @@ class Listener:
 
 def _will_pass(error: Exception) -> bool:
     """Return whether the event is not to blame: Redis or the broker is away, or full."""
-    if isinstance(error, redis.ResponseError):
-        return isinstance(error, redis.OutOfMemoryError | redis.ReadOnlyError) or _OUT_OF_MEMORY in str(error)
-    return isinstance(error, redis.RedisError | OperationalError | BrokerUnavailable | OSError)
+    return isinstance(error, BrokerUnavailable | OSError) or is_unavailable(error)

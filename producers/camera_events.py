@@ -1,9 +1,10 @@
 """Turns camera events into Celery tasks, by consumer group, acknowledging after the send.
 
-    sentinel:ingest  --CloudEvent-->  embed
+    sentinel:ingest, sentinel:ingest:NAME  --CloudEvent-->  embed
 
 Cameras and other programs that are not Celery clients write to `sentinel:ingest`
-and never to a broker list: one malformed message there ends a Celery worker.
+(or each to a Stream `sentinel:ingest:NAME` of its own) and never to a broker
+list: one malformed message there ends a Celery worker.
 """
 
 from __future__ import annotations
@@ -12,32 +13,36 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
+import time
+import unicodedata
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import PurePosixPath
 from typing import Literal, Self
 from urllib.parse import unquote, urlsplit
 
-import redis
-from kombu.exceptions import OperationalError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from common.contracts.batches import Submission
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import FRAME_EVENT, SOURCE_EVENT
-from common.contracts.ids import describe
-from common.errors import Backlogged, BadMessage, BrokerUnavailable, Refused, SentinelError
+from common.contracts.ids import check_stream_name, content_id, describe
+from common.errors import Backlogged, BadMessage, BrokerUnavailable, SentinelError
 from common.ingest.accept import Ingestor
 from common.settings import Settings
 from common.sources.capture_time import parse_time
 from common.store import Store, keys, open_store
-from common.store.ingest import GroupReader, RawEntry
+from common.store.client import is_unavailable
+from common.store.ingest import RawEntry
+from common.store.ingest_streams import IngestStreams
 
 log = logging.getLogger(__name__)
 
 _BLOCK_MS = 500  # how long one read waits; also how soon a stop is noticed
-_COUNT = 100  # entries a read
-_CLAIM_AFTER_SECONDS = 30.0  # entries of a bridge that died are taken over after this
+_COUNT = 20  # entries per read: after so many, another camera's Stream has its turn
+_CLAIM_AFTER_SECONDS = 30.0  # entries of a process that died are taken over after this
+_MOST_TRIES = 3  # an event that fails for an unknown reason becomes a dead letter after this
+_TRY_AGAIN_SECONDS = 0.5
 _PAUSE_SECONDS = 1.0  # between attempts while Redis is away
 _STREAM_OF_SOURCE = "cameras"  # `/cameras/cam7` is stream cam7: the collection's name is not part of it
 
@@ -49,7 +54,7 @@ class CameraEvent(BaseModel):
 
     specversion: Literal["1.0"]
     id: str = Field(min_length=1, max_length=512)
-    source: str = Field(min_length=1, max_length=512)
+    source: str = Field(min_length=1, max_length=4096)
     type: str
     time: str | None = None
     datacontenttype: str | None = None
@@ -60,7 +65,7 @@ class CameraEvent(BaseModel):
     @classmethod
     def _known_type(cls, value: str) -> str:
         if value not in {FRAME_EVENT, SOURCE_EVENT}:
-            raise ValueError(f"only {FRAME_EVENT} and {SOURCE_EVENT} are taken here")
+            raise ValueError(f"the type of an event here is {FRAME_EVENT} or {SOURCE_EVENT}")
         return value
 
     @field_validator("time")
@@ -68,6 +73,12 @@ class CameraEvent(BaseModel):
     def _a_time(cls, value: str | None) -> str | None:
         if value is not None and parse_time(value) is None:
             raise ValueError(f"{value!r:.40} is no RFC 3339 time, like 2026-11-24T06:15:00Z; leave it out if unknown")
+        return value
+
+    @field_validator("source")
+    @classmethod
+    def _names_a_stream(cls, value: str) -> str:
+        stream_of(value)
         return value
 
     @model_validator(mode="after")
@@ -80,12 +91,8 @@ class CameraEvent(BaseModel):
 
     @property
     def stream(self) -> str:
-        """The stream that the event belongs to: the path of its source, less a leading `cameras`."""
-        path = PurePosixPath(unquote(urlsplit(self.source).path))
-        parts = [part for part in path.parts if part != "/"]
-        if len(parts) > 1 and parts[0] == _STREAM_OF_SOURCE:
-            parts = parts[1:]
-        return "/".join(parts)
+        """The stream that the event belongs to."""
+        return stream_of(self.source)
 
     @property
     def taken_at(self) -> float | None:
@@ -98,57 +105,90 @@ class CameraEvent(BaseModel):
         return f"{self.source}\n{self.id}"
 
     @classmethod
-    def parse(cls, fields: dict[str, bytes]) -> CameraEvent:
+    def parse(cls, fields: Mapping[bytes, bytes]) -> CameraEvent:
         """Validate the fields of an entry; raise `BadMessage` naming those that are wrong."""
         try:
-            texts = {name: value if name == "data" else value.decode() for name, value in fields.items()}
-            return cls.model_validate(texts)
+            named = {name.decode(): value for name, value in fields.items()}
+            texts = {name: value if name == "data" else value.decode() for name, value in named.items()}
         except UnicodeDecodeError as error:
-            raise BadMessage(f"a field of the event is not UTF-8 text: {error}") from error
+            raise BadMessage(f"a name or value in the event is not UTF-8 text: {error}") from error
+        try:
+            return cls.model_validate(texts)
         except ValidationError as error:
             raise BadMessage(f"not a CloudEvent 1.0 with a frame: {describe(error)}") from error
 
 
+def stream_of(source: str) -> str:
+    """Return the stream that the `source` of a camera event names: its path, less a leading `cameras`.
+
+    Examples
+    --------
+    >>> stream_of("https://site.example/cameras/dock%203/left")
+    'dock 3/left'
+
+    Raises
+    ------
+    ValueError
+        If it names none, or one that no stream may be called.
+    """
+    # urlsplit leaves out control characters without a word, and two streams would be one.
+    if any(unicodedata.category(character).startswith("C") for character in source):
+        raise ValueError(f"{source!r} has a control character")
+    path = PurePosixPath(unquote(urlsplit(source).path, errors="strict"))
+    parts = [part for part in path.parts if part.strip("/")]
+    if len(parts) > 1 and parts[0] == _STREAM_OF_SOURCE:
+        parts = parts[1:]
+    return check_stream_name("/".join(parts))
+
+
 class CameraEvents:
-    """One bridge process. Any number may run: the consumer group shares the entries out."""
+    """One process that takes camera events in. Any number may run: the consumer groups share the entries out."""
 
     def __init__(self, store: Store, ingestor: Ingestor) -> None:
         self.store = store
         self.ingestor = ingestor
         consumer = f"{socket.gethostname()}-{os.getpid()}"
-        self._frames = GroupReader(
-            store.client, keys.INGEST, "bridge", consumer, claim_after=_CLAIM_AFTER_SECONDS, consume=True
-        )
+        self._frames = IngestStreams(store.client, consumer, claim_after=_CLAIM_AFTER_SECONDS)
         self._stop = threading.Event()
         self._beat: Callable[[], None] = lambda: None
 
     def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
-        """Work until `stop` is set; while Redis is away, wait and go on. Each turn calls `beat`, for others to see."""
+        """Work until `stop` is set; while Redis cannot work, wait and go on with what was not acknowledged.
+
+        Each turn calls `beat`, for others to see.
+        """
         self._stop, self._beat = stop, beat
         while not stop.is_set():
             beat()
             try:
                 self.step()
-            except (redis.RedisError, OperationalError, BrokerUnavailable, OSError) as error:
-                log.warning("Redis does not answer (%s), trying again", error)
+            except Exception as error:
+                if not _will_pass(error):
+                    raise
+                log.warning("Redis cannot work now (%s), trying again", error)
+                self._frames.resume()
                 stop.wait(_PAUSE_SECONDS)
 
     def step(self) -> int:
-        """Take in what cameras sent, waiting briefly for more; return the number of entries handled.
+        """Accept what one camera's Stream holds, waiting briefly for it; return the number of entries handled.
 
         While Redis holds too much, what was sent stays where it is, in its order.
         """
-        handled = 0
-        for entry_id, fields in self._frames.read(count=_COUNT, block_ms=_BLOCK_MS):
+        page = self._frames.read(count=_COUNT, block_ms=_BLOCK_MS)
+        if page is None:
+            return 0
+        began, handled = time.monotonic(), 0
+        for entry_id, fields in page.entries:
             if not self._wait_for_room():
                 break
-            self._take_frame(entry_id, fields)
-            self._frames.acknowledge(entry_id)
+            self._accept_frame(page.stream, entry_id, fields)
+            self._frames.acknowledge(page.stream, entry_id)
             handled += 1
+        self._frames.charge(page.stream, time.monotonic() - began)
         return handled
 
     def _wait_for_room(self) -> bool:
-        """Return once Redis has room for more work; False if the bridge is to stop."""
+        """Return once Redis has room for more work; False if the process is to stop."""
         said = False
         while True:
             try:
@@ -162,30 +202,53 @@ class CameraEvents:
             if self._stop.wait(_PAUSE_SECONDS):
                 return False
 
-    def _take_frame(self, entry_id: str, fields: dict[str, bytes]) -> Submission:
+    def _accept_frame(self, stream_key: str, entry_id: str, fields: Mapping[bytes, bytes]) -> Submission:
+        """Accept the frame that an entry brings; whatever is wrong with the entry ends as a dead letter."""
         stream = ""
-        try:
-            event = CameraEvent.parse(fields)
-            stream = event.stream
-            if event.data is not None:
-                return self.ingestor.accept_data(stream, event.data, event_key=event.key, taken_at=event.taken_at)
-            key = event.key if event.type == FRAME_EVENT else None
-            became = self.ingestor.accept_file(stream, event.dataref or "", event_key=key, taken_at=event.taken_at)
-            if became is Submission.CHANGED:
-                return self.ingestor.accept_one_by_one(stream, event.dataref or "", event_key=key)
-            return became
-        except (Refused, SentinelError) as error:
-            if isinstance(error, BrokerUnavailable):
-                raise
-            subject = fields.get("id", entry_id.encode()).decode(errors="replace")
-            self.ingestor.bury(
-                DeadLetterKind.EVENT, stream, f"event {subject}", error, RawEntry.of(fields), version=entry_id
-            )
-            return Submission.REJECTED
+        tries = 0
+        while True:
+            try:
+                event = CameraEvent.parse(fields)
+                stream = event.stream
+                return self._accept(event)
+            except Exception as error:
+                if _will_pass(error):
+                    raise
+                tries += 1
+                if isinstance(error, SentinelError) or tries >= _MOST_TRIES:
+                    self._bury(stream_key, stream, entry_id, fields, error)
+                    return Submission.REJECTED
+                log.warning(
+                    "entry %s of %s failed, try %d of %d", entry_id, stream_key, tries, _MOST_TRIES, exc_info=True
+                )
+                self._stop.wait(_TRY_AGAIN_SECONDS)
+
+    def _accept(self, event: CameraEvent) -> Submission:
+        if event.data is not None:
+            return self.ingestor.accept_data(event.stream, event.data, event_key=event.key, taken_at=event.taken_at)
+        uri, key = event.dataref or "", event.key if event.type == FRAME_EVENT else None
+        became = self.ingestor.accept_file(event.stream, uri, event_key=key, taken_at=event.taken_at)
+        if became is Submission.CHANGED:
+            return self.ingestor.accept_one_by_one(event.stream, uri, event_key=key)
+        return became
+
+    def _bury(
+        self, stream_key: str, stream: str, entry_id: str, fields: Mapping[bytes, bytes], error: Exception
+    ) -> None:
+        subject = f"event {fields.get(b'id', entry_id.encode()).decode(errors='replace')}"
+        original = RawEntry.of(fields, stream_key)
+        # Two Streams may give two entries one id, and so may one Stream that was begun anew.
+        version = content_id(entry_id, original.to_json())
+        self.ingestor.bury(DeadLetterKind.EVENT, stream, subject, error, original, version=version)
+
+
+def _will_pass(error: Exception) -> bool:
+    """Return whether nothing is wrong with the entry that met `error`: Redis or the broker cannot work now."""
+    return isinstance(error, BrokerUnavailable) or is_unavailable(error)
 
 
 def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) -> None:
-    """Accept what cameras write to `sentinel:ingest` until `stop` is set."""
+    """Accept what cameras write to `sentinel:ingest` and its siblings until `stop` is set."""
     store = open_store(settings)
     with closing(Ingestor(settings, store)) as ingestor:
         log.info("reading %s", keys.INGEST)

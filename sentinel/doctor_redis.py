@@ -12,8 +12,9 @@ from common.contracts.processes import ProcessHealth, ProcessState
 from common.errors import SentinelError
 from common.process_health import process_health
 from common.settings import Settings
-from common.store import Store, keys
-from common.store.client import connect, text, without_password
+from common.store import Store
+from common.store.client import connect, without_password
+from common.store.ingest_streams import ingest_repairs, ingest_streams, ingest_troubles
 from sentinel.findings import Finding, look
 from sentinel.stack.info import read_info
 
@@ -21,7 +22,6 @@ QUEUES = (EMBED_QUEUE, REDUCE_QUEUE, RETRAIN_QUEUE)
 ADVICE = "only Celery clients may write there, cameras write to the Stream sentinel:ingest"
 
 _LOOKED_AT = 200  # entries of a queue
-_FUTURE_MS = 86_400_000  # how far the clock of a camera that sets ids itself may be ahead of Redis' clock
 _CLOCK_SECONDS = 5.0  # a clock that is further off is mentioned
 
 
@@ -80,29 +80,20 @@ def _is_envelope(entry: bytes | str) -> bool:
 
 
 def _camera_events(client: redis.Redis) -> str:
-    """Look for a Stream that was ended, and for a consumer group that would never be given a new entry."""
-    if not client.exists(keys.INGEST):
-        return f"no camera has written to {keys.INGEST} yet"
-    last = text(client.xinfo_stream(keys.INGEST)["last-generated-id"])
-    seconds, _ = client.time()
-    if _position(last)[0] > seconds * 1000 + _FUTURE_MS:
+    """Look for Streams that were ended, and for a consumer group that would never be given a new entry."""
+    troubles = ingest_troubles(client)
+    if troubles:
+        said = "; ".join(f"{stream}: {trouble}" for stream, trouble in troubles.items())
         raise SentinelError(
-            f"{keys.INGEST} ends with id {last}, far in the future: a camera wrote it, and what others write now is "
-            "refused or lost; camera-events mends this while it runs. Give that camera a new password"
+            f"{said}. A camera did that; camera-events mends it while it runs. Give each camera a Stream of its own"
         )
-    for group in client.xinfo_groups(keys.INGEST):
-        delivered = text(group["last-delivered-id"])
-        if _position(delivered) > _position(last):
-            raise SentinelError(
-                f"the group {text(group['name'])} stands at {delivered}, beyond the last id of {keys.INGEST}, {last}: "
-                "new camera events are never read; camera-events mends this while it runs"
-            )
-    return f"{client.xlen(keys.INGEST)} waiting"
-
-
-def _position(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, number = entry_id.partition("-")
-    return int(milliseconds), int(number or 0)
+    streams = ingest_streams(client)
+    waiting = sum(client.xlen(stream) for stream in streams)
+    repairs = "".join(
+        f"; {repair.stream_key} was mended {repair.times} times, lately because {repair.why}: find out who writes to it"
+        for repair in ingest_repairs(client)
+    )
+    return f"{waiting} waiting in {len(streams)} Streams{repairs}"
 
 
 def _processes(store: Store, settings: Settings) -> list[Finding]:

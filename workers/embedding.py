@@ -15,16 +15,17 @@ from celery.signals import worker_process_init
 
 from common import broker
 from common.broker import EMBED_TASK, app
-from common.contracts.batches import Chunk
+from common.contracts.batches import Chunk, SourceKind, SourceRequest
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import FRAME_EVENT
-from common.contracts.ids import content_id
+from common.contracts.ids import check_stream_name, content_id
 from common.errors import BadMessage, BadSource, Refused
 from common.features import FeatureBlock
 from common.ingest.accept import data_batch
 from common.resource_limits import limit_memory
 from common.settings import get_settings
 from common.sources.capture_time import CaptureTimes
+from common.sources.identity import accepted, digest_of, file_version, no_longer_accepted
 from common.sources.local import local_path
 from common.store.chunks import Finished
 from common.store.event_log import dead_letter
@@ -36,7 +37,7 @@ from workers import (
 
 log = logging.getLogger(__name__)
 
-_RETRY_SECONDS = 1.0  # a passing trouble (a file system that hiccups) gets a moment to pass
+_RETRY_SECONDS = 1.0  # what may pass (a file system that is away for a moment) gets a moment to pass
 
 
 @worker_process_init.connect
@@ -51,44 +52,55 @@ def warm_up(**_: object) -> None:
         log.exception("the backbone does not load; chunks will be refused until it does")
 
 
-@app.task(name=EMBED_TASK, bind=True)
-def embed(self: Task, chunk: str | None = None, stream: str | None = None, uri: str | None = None) -> None:
-    """Embed one chunk; or, called by name with `stream` and `uri`, take a whole source in.
+@app.task(name=EMBED_TASK, bind=True, ignore_result=False)
+def embed(
+    self: Task, chunk: str | None = None, stream: str | None = None, uri: str | None = None
+) -> dict[str, str] | None:
+    """Embed one chunk; or, called by name with `stream` and `uri`, offer a whole source.
 
-    Producers send `chunk`, a `contracts.Chunk` as JSON. Any Celery client may
-    send `stream` and `uri` instead.
+    Producers send `chunk`, a `contracts.Chunk` as JSON, and ignore the result.
+    Any Celery client may send `stream` and `uri` instead; its result says under
+    which id the source was offered. A source that cannot be accepted fails the task.
     """
     if chunk is None:
-        offer_source(stream or "", uri or "")
-        return
+        return offer_source(stream, uri)
     try:
         work = Chunk.from_json(chunk)
     except BadMessage as error:
         raise BadMessage(f"sentinel.embed was sent a bad chunk, send stream and uri instead: {error}") from error
     if finish(self, work) is Finished.READY:
         broker.send_reduce(work.stream)
+    return None
 
 
-def offer_source(stream: str, uri: str) -> None:
-    """Put a source that was named to this worker on `sentinel:ingest`: taking sources in is the bridge's work.
+def offer_source(stream: object, uri: object) -> dict[str, str]:
+    """Put a source that was named to this worker on `sentinel:ingest`: accepting sources is a producer's work.
 
     The event's id follows from the file, so that a task that runs twice offers it once.
+
+    Raises
+    ------
+    Refused
+        If the stream's name cannot be one, or there is no such source that may be read.
     """
     try:
-        seen = local_path(uri, get_settings().roots).stat()
-        version = f"{seen.st_size}-{seen.st_mtime_ns}"
-    except (Refused, OSError, ValueError):
-        version = ""  # the bridge will say what is wrong with it
+        name = check_stream_name(str(stream or ""))
+        asked = SourceRequest(stream=name, uri=str(uri or ""))
+    except ValueError as error:
+        raise BadMessage(f"sentinel.embed wants a stream and a uri (a path or file URI): {error}") from error
+    version = file_version(local_path(asked.uri, get_settings().roots))
+    event_id = content_id(name, asked.uri, version)
     offer(
         context.store().client,
         {
             "specversion": "1.0",
-            "id": content_id(stream, uri, version),
-            "source": f"/cameras/{quote(stream)}",
+            "id": event_id,
+            "source": f"/cameras/{quote(name)}",
             "type": FRAME_EVENT,
-            "dataref": uri,
+            "dataref": asked.uri,
         },
     )
+    return {"state": "offered", "stream": name, "event": event_id}
 
 
 def finish(task: Task, chunk: Chunk) -> Finished:
@@ -136,17 +148,21 @@ def extract(chunk: Chunk) -> FeatureBlock:
         data = context.store().batches.data(chunk.stream, batch_id)
         if data is None:
             raise BadSource(f"{source.uri}: the image of this camera event is no longer kept: send it again")
+        if digest_of(data) != source.digest:
+            raise no_longer_accepted(source.uri)
         return extractor.extract_bytes(data, uri=source.uri, taken=taken)
-    return extractor.extract(
-        local_path(source.uri, get_settings().roots),
-        source.kind,
-        uri=source.uri,
-        sample_fps=chunk.feature_spec.sample_fps,
-        start=chunk.start,
-        stop=chunk.stop,
-        names=source.names,
-        taken=taken,
-    )
+    with accepted(source, get_settings().roots) as path:
+        return extractor.extract(
+            path,
+            source.kind,
+            uri=source.uri,
+            sample_fps=chunk.feature_spec.sample_fps,
+            start=chunk.start,
+            stop=chunk.stop,
+            names=source.names,
+            digests=(source.digest,) if source.kind is SourceKind.IMAGE else source.digests,
+            taken=taken,
+        )
 
 
 def give_up(chunk: Chunk, error: Exception) -> Finished:

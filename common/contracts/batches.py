@@ -23,13 +23,18 @@ class SourceKind(StrEnum):
 
 
 class Source(Message):
-    """Where frames come from. `uri` is a path or URL that fsspec understands."""
+    """Where frames come from, and which content was accepted.
 
-    uri: str = Field(min_length=1, max_length=4096)
+    Whoever reads it compares: a file that was rewritten since is refused, see `common.sources.identity`.
+    """
+
+    uri: str = Field(min_length=1, max_length=4096, description="a path or file URI")
     kind: SourceKind
     size: int = Field(ge=0, description="bytes")
-    digest: str = Field(description="of the content, see `content_id`")
+    digest: str = Field(description="of the content; of a folder, of its images' names, sizes and contents")
     names: tuple[str, ...] = Field((), description="of a folder's images, in their order; in a chunk just its own")
+    digests: tuple[str, ...] = Field((), description="of those images' contents; version 0.1 kept none")
+    version: str = Field("", description="of a video, what the file system said of it; saves reading it for its digest")
     taken_at: float | None = Field(None, description="capture time of its first frame, seconds since the epoch")
     still_times: tuple[float, ...] = Field((), description="of a folder, the capture time of each of `names`")
     time_source: TimeSource = Field(TimeSource.UNKNOWN, description="how the capture times are known")
@@ -120,12 +125,16 @@ class FrameBatch(StoredMessage):
         # A chunk of a folder names its images, so that one that arrives late cannot shift the others.
         first = self.starts[0]
         own = slice(start - first, None if stop is None else stop - first)
-        images = {"names": self.source.names[own], "still_times": self.source.still_times[own]}
+        parts = {
+            "names": self.source.names[own],
+            "digests": self.source.digests[own],
+            "still_times": self.source.still_times[own],
+        }
         return Chunk(
             id=f"{self.id}-{start}",
             batch_id=self.id,
             stream=self.stream,
-            source=self.source.model_copy(update=images),
+            source=self.source.model_copy(update=parts),
             start=start,
             stop=stop,
             feature_spec=self.feature_spec,

@@ -34,6 +34,16 @@ class RawTask(Message):
     kwargs: str = Field(description="JSON")
 
 
+class StreamRepair(Message):
+    """What was done to make a Stream of camera events readable again."""
+
+    stream_key: str
+    why: str = Field(description="what was wrong with it")
+    what: str = Field(description="what was done")
+    time: float = Field(description="seconds since the epoch, of the latest repair")
+    times: int = Field(ge=1, description="repairs so far")
+
+
 class DeadLetter(StoredMessage):
     """Work that was given up, with its reason and everything needed to try it again."""
 

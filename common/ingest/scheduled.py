@@ -1,7 +1,7 @@
 """Handing in a stream's scheduled source: each file below it once, and once more when its content is another.
 
 What is found is put on `sentinel:ingest`, where the process that accepts camera
-events accepts it by its content. A file of which size and time have not changed
+events accepts it by its content. A file of which size and times have not changed
 since the last run is not offered again, so a folder of old recordings costs a
 listing, not a reading.
 """
@@ -49,7 +49,9 @@ def hand_in(store: Store, settings: Settings, stream: str, source: str) -> int:
         if any(_is_being_written(seen, settings.settle_seconds) for _, seen in files):
             log.warning("stream %s: %s is still being written, it is handed in the next time", stream, unit)
             continue
-        version = content_id(*(part for name, seen in files for part in (name, seen.st_size, seen.st_mtime_ns)))
+        version = content_id(
+            *(part for name, seen in files for part in (name, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns))
+        )
         found[content_id(stream, str(unit), version)] = unit
     before = handed_in(store.client, stream)
     new = {event_id: unit for event_id, unit in found.items() if event_id not in before}

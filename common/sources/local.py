@@ -1,25 +1,22 @@
-"""Which files are sources: where they may lie, what kind they are, and what identifies their content."""
+"""Which paths and file URIs are sources: where they may lie, what kind they are, what they may measure."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 import stat
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-from common.contracts.batches import Source, SourceKind
-from common.contracts.ids import content_id
+from common.contracts.batches import SourceKind
 from common.errors import BadSource, PathNotAllowed
 from common.settings import Settings
-from common.sources.media_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_passed_over, kind_of, natural_order
+from common.sources.media_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_ignored, kind_of, natural_order
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: `C:` is a drive
-_DIGEST_BYTES = 16
-_HASH_STEP_BYTES = 1 << 20  # read in pieces, so that a file's size does not matter
 
 
 @dataclass(frozen=True)
@@ -102,22 +99,24 @@ def _path_part(uri: str) -> str:
     if match is None:
         return uri
     if match[1].lower() != "file":
-        # Room for fsspec: another scheme would be opened here, by the store that it names.
         raise BadSource(
             f"{uri!r}: sources at {match[1]}:// are not read yet; mount the storage and send a path or file:// URI"
         )
+    # urlsplit leaves out control characters without a word, and the URI would name another file.
+    if any(unicodedata.category(character) == "Cc" for character in uri):
+        raise BadSource(f"{uri!r} has a control character: write it as %XX in a file URI")
     parts = urlsplit(uri, allow_fragments=False)
     if parts.netloc not in {"", "localhost"}:
         raise BadSource(
             f"{uri!r} names a file on host {parts.netloc!r}: a file URI has three slashes, file:///folder/file"
         )
     # A question mark may stand in a file's name; in a file URI it separates nothing.
-    return unquote(parts.path + (f"?{parts.query}" if parts.query else ""))
+    return unquote(parts.path + (f"?{parts.query}" if parts.query else ""), errors="strict")
 
 
 def is_media(path: Path) -> bool:
-    """Say whether the name of `path` is that of a video or image, and not a hidden or temporary one."""
-    return kind_of(path.name) is not None and not is_passed_over(path.name)
+    """Return whether the name of `path` is that of a video or image, and not a hidden or temporary one."""
+    return kind_of(path.name) is not None and not is_ignored(path.name)
 
 
 def describe_kind(path: Path) -> SourceKind:
@@ -133,55 +132,6 @@ def describe_kind(path: Path) -> SourceKind:
     )
 
 
-def describe_source(path: Path, limits: Limits) -> Source:
-    """Return kind, size and digest of the file or folder at `path`. Reads every byte, decodes nothing.
-
-    The digest of a file depends on its content alone; that of a folder on
-    names, sizes and contents of its images.
-
-    Raises
-    ------
-    BadSource
-        If it is missing, empty, unreadable, too large, or no video, image or folder of images.
-    """
-    uri = _printable(path)
-    kind = describe_kind(path)
-    if kind is not SourceKind.FOLDER:
-        size, digest = _size_and_digest(path, limits)
-        return Source(uri=uri, kind=kind, size=size, digest=digest)
-    return source_of(path, describe_listing(path, limits))
-
-
-@dataclass(frozen=True)
-class ListedImage:
-    """One image of a folder: its name, its size in bytes, and the digest of its content."""
-
-    name: str
-    size: int
-    digest: str
-
-
-def source_of(folder: Path, listing: Sequence[ListedImage]) -> Source:
-    """Return the source that a folder with these images is. Its digest depends on their names, sizes and contents."""
-    digest = content_id(*(part for image in listing for part in (image.name, image.size, image.digest)))
-    return Source(
-        uri=_printable(folder),
-        kind=SourceKind.FOLDER,
-        size=sum(image.size for image in listing),
-        digest=digest,
-        names=tuple(image.name for image in listing),
-    )
-
-
-def describe_listing(folder: Path, limits: Limits) -> list[ListedImage]:
-    """Return the images right in `folder`, in natural order; raise `BadSource` as `describe_source` does."""
-    listing = []
-    for image in images_in(folder, limits):
-        _printable(image)
-        listing.append(ListedImage(image.name, *_size_and_digest(image, limits)))
-    return listing
-
-
 def images_in(folder: Path, limits: Limits) -> list[Path]:
     """Return the images right in `folder`, in natural order of their names (`2.jpg` before `10.jpg`).
 
@@ -191,7 +141,7 @@ def images_in(folder: Path, limits: Limits) -> list[Path]:
         If there is none, there are too many, the folder cannot be read, or one is a link that leaves the folder.
     """
     try:
-        found = [p for p in folder.iterdir() if not is_passed_over(p.name) and kind_of(p.name) is SourceKind.IMAGE]
+        found = [p for p in folder.iterdir() if not is_ignored(p.name) and kind_of(p.name) is SourceKind.IMAGE]
         names = [p for p in found if not p.is_dir()]
         home = folder.resolve()
         strays = [p for p in names if p.is_symlink() and not p.resolve().is_relative_to(home)]
@@ -233,20 +183,7 @@ def unreadable(path: Path, error: OSError) -> BadSource:
     return BadSource(f"{path} cannot be read ({error.strerror or error}): check that it exists and its permissions")
 
 
-def _size_and_digest(path: Path, limits: Limits) -> tuple[int, str]:
-    check_file(path, limits)
-    digest, size = hashlib.blake2b(digest_size=_DIGEST_BYTES), 0
-    try:
-        with path.open("rb") as file:
-            while piece := file.read(_HASH_STEP_BYTES):
-                digest.update(piece)
-                size += len(piece)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    return size, digest.hexdigest()
-
-
-def _printable(path: Path) -> str:
+def printable(path: Path) -> str:
     """Return `path` as text that can be sent; a name on disk may be bytes that are no text."""
     try:
         str(path).encode()

@@ -26,8 +26,8 @@ _TEMPORARY_SUFFIXES = (
 _DIGITS = re.compile(r"(\d+)")
 
 
-def is_passed_over(name: str) -> bool:
-    """Say whether a file or folder of this name is hidden or not finished yet.
+def is_ignored(name: str) -> bool:
+    """Return whether a file or folder of this name is hidden or not finished yet.
 
     The hidden ones include rsync's `.name.XXXXXX` and an editor's `.name.swp`.
     """

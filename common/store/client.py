@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from typing import cast
 
 import redis
+from kombu.exceptions import OperationalError
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.commands.core import Script
 from redis.retry import Retry
@@ -20,6 +23,18 @@ _RETRIES = 6
 _LONGEST_PAUSE_SECONDS = 2.0
 _SOCKET_TIMEOUT_SECONDS = 10.0
 _PATH = re.compile(r"([^/?#]*)(.*)", re.DOTALL)  # of a URL: what names user and host, and the rest
+
+# Error replies of a Redis that cannot work now, whatever it is asked: memory or disk is full, it is starting, a script
+# runs too long, it is a replica. Inside a script they come as the text of a plain ResponseError.
+_PASSING_REPLIES = ("OOM ", "MISCONF", "LOADING", "BUSY ", "READONLY", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN")
+_PASSING_ERRORS = (
+    OperationalError,  # kombu's: the broker is away
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.NoPermissionError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.TryAgainError,
+)
 
 
 def connect(url: str) -> redis.Redis:
@@ -97,6 +112,31 @@ def binary(value: object) -> bytes | None:
     return value if isinstance(value, bytes) else None
 
 
-def fields_of(entry: object) -> dict[str, bytes]:
-    """Return the fields of a Stream entry by name, values as the writer sent them."""
-    return {text(name): value for name, value in cast("dict[bytes, bytes]", entry).items()}
+def fields_of(entry: object) -> dict[bytes, bytes]:
+    """Return the fields of a Stream entry, names and values as the writer sent them: either may be any bytes."""
+    return cast("dict[bytes, bytes]", entry)
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Return whether `error` says that Redis cannot work now, rather than that something is wrong with the request.
+
+    Work that meets such an error must wait and be tried again; nothing about it may be acknowledged or given up.
+    """
+    if isinstance(error, _PASSING_ERRORS):
+        return True
+    if isinstance(error, redis.ResponseError):
+        return any(reply in str(error) for reply in _PASSING_REPLIES)
+    return isinstance(error, redis.ConnectionError | redis.TimeoutError)
+
+
+@contextmanager
+def unavailability() -> Iterator[None]:
+    """Raise `BrokerUnavailable` in place of any error that says that Redis cannot work now."""
+    try:
+        yield
+    except (redis.RedisError, OperationalError) as error:
+        if not is_unavailable(error):
+            raise
+        raise BrokerUnavailable(
+            f"Redis cannot take this now ({error}); it is tried again: see that Redis runs and has memory and disk left"
+        ) from error

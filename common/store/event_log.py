@@ -94,7 +94,7 @@ class EventLog:
 
     def _entries(
         self, key: str, *, after: str, newest_first: bool, limit: int | None
-    ) -> Iterator[tuple[str, dict[str, bytes]]]:
+    ) -> Iterator[tuple[str, dict[bytes, bytes]]]:
         at, given = after, 0
         edge = "+" if newest_first else after
         while limit is None or given < limit:
@@ -113,18 +113,18 @@ class EventLog:
             edge = f"({at}"
 
 
-def read_event(entry_id: str, fields: Mapping[str, bytes]) -> Event:
+def read_event(entry_id: str, fields: Mapping[bytes, bytes]) -> Event:
     """Return the event that an entry of `sentinel:events` holds; raise `BadMessage` if somebody else wrote it."""
     try:
-        return read(entry_id, {name: value.decode() for name, value in fields.items()})
+        return read(entry_id, {name.decode(): value.decode() for name, value in fields.items()})
     except UnicodeDecodeError as error:
         raise BadMessage(f"entry {entry_id} of {keys.EVENTS} is not an event: {error}") from error
 
 
-def read_dead_letter(entry_id: str, fields: Mapping[str, bytes]) -> DeadLetter:
+def read_dead_letter(entry_id: str, fields: Mapping[bytes, bytes]) -> DeadLetter:
     """Return the dead letter that an entry of `sentinel:dead` holds, or one that says that it cannot be read."""
     try:
-        values: dict[str, object] = {name: value.decode() for name, value in fields.items()}
+        values: dict[str, object] = {name.decode(): value.decode() for name, value in fields.items()}
         stored = int(str(values.pop("format", 1)))
         return DeadLetter.from_json(json.dumps({**values, "format": max(stored, FORMAT), "entry_id": entry_id}))
     except (BadMessage, ValueError) as error:

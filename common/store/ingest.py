@@ -6,30 +6,48 @@ from collections.abc import Iterator, Mapping
 from typing import Self
 
 import redis
+from pydantic import field_validator
 
 from common.contracts.ids import Message
 from common.store import keys
 from common.store.client import fields_of, text
 
+Entry = tuple[str, dict[bytes, bytes]]
+"""Id and fields of a Stream entry; names and values are whatever bytes the writer sent."""
+
+_BEGINNING = "0"
+
 
 class RawEntry(Message):
-    """The fields of a Stream entry as they were, latin-1 so that every byte survives JSON."""
+    """A Stream entry byte for byte: the original of an EVENT dead letter.
 
-    fields: dict[str, str]
+    Names and values are written as latin-1, which has a character for every byte, so that they survive JSON.
+    """
+
+    fields: tuple[tuple[str, str], ...]
     stream_key: str = keys.INGEST
 
+    @field_validator("fields", mode="before")
     @classmethod
-    def of(cls, fields: dict[str, bytes], stream_key: str = keys.INGEST) -> Self:
-        return cls(fields={name: value.decode("latin-1") for name, value in fields.items()}, stream_key=stream_key)
+    def _open_version_0_1(cls, fields: object) -> object:
+        """Version 0.1 wrote an object whose names were text and whose values were latin-1."""
+        if isinstance(fields, dict):
+            return tuple((str(name).encode().decode("latin-1"), value) for name, value in fields.items())
+        return fields
+
+    @classmethod
+    def of(cls, fields: Mapping[bytes, bytes], stream_key: str) -> Self:
+        pairs = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields.items())
+        return cls(fields=pairs, stream_key=stream_key)
 
     def send(self, client: redis.Redis) -> str:
         """Put the entry on its Stream again; return what was done."""
-        restored: dict[str, bytes] = {name: value.encode("latin-1") for name, value in self.fields.items()}
-        client.xadd(self.stream_key, dict(restored.items()))
+        restored = {name.encode("latin-1"): value.encode("latin-1") for name, value in self.fields}
+        client.xadd(self.stream_key, restored)  # type: ignore[arg-type]
         return f"put on {self.stream_key} again"
 
 
-def offer(client: redis.Redis, fields: Mapping[str, str | bytes]) -> None:
+def offer(client: redis.Redis, fields: Mapping[str, str | bytes] | Mapping[bytes, bytes]) -> None:
     """Put an event on `sentinel:ingest`, as a camera does."""
     client.xadd(keys.INGEST, dict(fields.items()))
 
@@ -37,32 +55,58 @@ def offer(client: redis.Redis, fields: Mapping[str, str | bytes]) -> None:
 class GroupReader:
     """One consumer of one group on one Stream.
 
-    Entries that another consumer took and never acknowledged (it was killed)
-    come to this one after `claim_after` seconds. With `consume`, entries are
-    deleted once acknowledged, so the Stream holds just what is still to be done.
+    Entries that this consumer has read and not acknowledged (it was restarted,
+    or Redis went away in between) come first. Entries that another consumer
+    left so come after `claim_after` seconds.
+
+    Parameters
+    ----------
+    claim_after : seconds after which another consumer's entries are taken over
+    consume : delete an entry once it is acknowledged, so that the Stream holds just what is still to be done
+    make_stream : make the Stream where there is none; else reading one that is gone raises `redis.ResponseError`
     """
 
     def __init__(
-        self, client: redis.Redis, stream: str, group: str, consumer: str, *, claim_after: float, consume: bool = False
+        self,
+        client: redis.Redis,
+        stream: str,
+        group: str,
+        consumer: str,
+        *,
+        claim_after: float,
+        consume: bool = False,
+        make_stream: bool = True,
     ) -> None:
         self.client = client
         self.stream = stream
         self.group = group
         self.consumer = consumer
         self._consume = consume
+        self._make_stream = make_stream
         self._claim_after_ms = int(claim_after * 1000)
+        self._own_after: str | None = _BEGINNING
         self._create()
 
     def _create(self) -> None:
         try:
-            self.client.xgroup_create(self.stream, self.group, id="0", mkstream=True)
+            self.client.xgroup_create(self.stream, self.group, id=_BEGINNING, mkstream=self._make_stream)
         except redis.ResponseError as error:
             if "BUSYGROUP" not in str(error):  # the group exists: that is what we want
                 raise
 
-    def read(self, *, count: int, block_ms: int) -> Iterator[tuple[str, dict[str, bytes]]]:
-        """Yield abandoned entries first, then new ones; wait up to `block_ms` for the latter."""
+    def resume(self) -> None:
+        """Let the next read begin with what was read before and not acknowledged."""
+        self._own_after = _BEGINNING
+
+    def read(self, *, count: int, block_ms: int | None) -> Iterator[Entry]:
+        """Yield entries that were left unacknowledged, then new ones; wait up to `block_ms` for the latter.
+
+        None does not wait.
+        """
         try:
+            if own := self._own(count):
+                yield from own
+                return
             yield from self._abandoned(count)
             answer = self.client.xreadgroup(self.group, self.consumer, {self.stream: ">"}, count=count, block=block_ms)
         except redis.ResponseError as error:
@@ -70,11 +114,22 @@ class GroupReader:
                 raise
             self._create()
             return
-        for _, entries in _pairs(answer):
-            for entry_id, fields in entries:
-                yield text(entry_id), fields_of(fields)
+        for _, entries in pages(answer):
+            yield from entries
 
-    def _abandoned(self, count: int) -> Iterator[tuple[str, dict[str, bytes]]]:
+    def _own(self, count: int) -> list[Entry]:
+        """Return the next of the entries that this consumer read earlier and has not acknowledged."""
+        while self._own_after is not None:
+            answer = self.client.xreadgroup(self.group, self.consumer, {self.stream: self._own_after}, count=count)
+            entries = [entry for _, page in pages(answer) for entry in page]
+            self._own_after = entries[-1][0] if entries else None
+            for entry_id in [entry_id for entry_id, fields in entries if not fields]:
+                self.acknowledge(entry_id)  # deleted while it was pending
+            if left := [entry for entry in entries if entry[1]]:
+                return left
+        return []
+
+    def _abandoned(self, count: int) -> Iterator[Entry]:
         claimed = self.client.xautoclaim(
             self.stream, self.group, self.consumer, min_idle_time=self._claim_after_ms, count=count
         )
@@ -90,10 +145,12 @@ class GroupReader:
         pipe.execute()
 
 
-def _pairs(answer: object) -> list[tuple[bytes, list[tuple[bytes, object]]]]:
-    """XREADGROUP answers a list of pairs, or with RESP3 a map: give both the same shape."""
+def pages(answer: object) -> list[tuple[str, list[Entry]]]:
+    """Return what XREADGROUP answered, by Stream: a list of pairs, or with RESP3 a map."""
     if not answer:
         return []
     if isinstance(answer, dict):
-        return [(stream, [row for page in pages for row in page]) for stream, pages in answer.items()]
-    return list(answer)  # type: ignore[call-overload,no-any-return]
+        rows = [(stream, [row for page in found for row in page]) for stream, found in answer.items()]
+    else:
+        rows = list(answer)  # type: ignore[call-overload]
+    return [(text(stream), [(text(at), fields_of(fields)) for at, fields in found]) for stream, found in rows]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 INGEST = "sentinel:ingest"
-"""Stream of camera events, written by cameras, read by the process camera-events."""
+"""Stream of camera events that any camera may write to."""
+INGEST_OF = "sentinel:ingest:"
+"""Prefix of Streams of camera events that have one writer each, as Redis' access control allows it."""
+INGEST_REPAIRS = "sentinel:ingest-repairs"
+"""Hash: ingest Stream -> `contracts.dead_letters.StreamRepair`, what was last done to make it readable again."""
 EVENTS = "sentinel:events"
 """Stream of `contracts.Event`."""
 DEAD = "sentinel:dead"

@@ -203,8 +203,8 @@ class StreamStore:
         return [text(name) for name in self.client.zrevrange(keys.STREAMS, 0, -1)]
 
     def is_known(self, stream: str) -> bool:
-        """Return whether a batch of this stream was ever accepted."""
-        return self.client.zscore(keys.STREAMS, stream) is not None
+        """Return whether a batch of this stream was ever accepted; names of known streams are valid."""
+        return self.client.zscore(keys.STREAMS, stream.encode(errors="replace")) is not None
 
     def latest_capture_times(self) -> dict[str, float]:
         """Return, for each stream that has one, the latest capture time that was judged, seconds since the epoch."""

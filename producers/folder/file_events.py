@@ -1,7 +1,7 @@
-"""How changes below a folder become known: file system events where there are any, else looking again.
+"""How changes below a folder become known: file system events where there are any, else scanning again.
 
-There is no polling observer here. The folder producer looks at the whole tree
-now and then anyway, so polling is the same look more often. watchdog's own
+There is no polling observer here. The folder producer scans the whole tree now
+and then anyway, so polling is the same scan more often. watchdog's own
 follows links to folders, and two of them that point upwards make it walk for ever.
 """
 
@@ -42,7 +42,7 @@ _UNINTERESTING = frozenset({"opened", "closed_no_write"})
 
 @dataclass(frozen=True)
 class Hint:
-    """Something happened at `path`; what, is seen by looking."""
+    """Something happened at `path`; inspecting it shows what."""
 
     path: Path
     is_folder: bool
@@ -73,7 +73,7 @@ def events_of(root: Path, hints: queue.Queue[Hint]) -> Iterator[BaseObserver]:
     OSError
         If the system has no more watches to give (inotify limits), or `root` is no folder.
     """
-    # A folder made while its parent is being looked into is watched twice over, to no harm (watchdog 7.1).
+    # A folder made while its parent is being scanned is watched twice, to no harm (watchdog 7.1).
     warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
     observer = Observer()
     observer.schedule(_Handler(hints), str(root), recursive=True)
@@ -86,7 +86,7 @@ def events_of(root: Path, hints: queue.Queue[Hint]) -> Iterator[BaseObserver]:
 
 
 def is_alive(observer: BaseObserver) -> bool:
-    """Say whether all threads of `observer` still run."""
+    """Return whether all threads of `observer` still run."""
     return observer.is_alive() and all(emitter.is_alive() for emitter in observer.emitters)
 
 

@@ -1,8 +1,8 @@
-"""The folder producer: what is dropped into a watched folder is handed on, once it is complete.
+"""The folder producer: what is dropped into a watched folder is submitted, once it is complete.
 
-`places` says where a file goes, `settling` when it is complete, `watching` how
-changes become known, `looking` and `taking` do the work. This module is the
-loop that holds them together. watchdog's threads only put hints on a queue; one
+`routing` decides where a file goes, `stability` when it is complete, `file_events`
+how changes become known; `scanner` and `submitter` do the work. This module is
+the loop that holds them together. watchdog's threads only put hints on a queue; one
 thread, which calls `FolderProducer.run`, does everything else, so there are no locks.
 """
 
@@ -20,7 +20,7 @@ from typing import Literal
 from watchdog.observers.api import BaseObserver
 
 from common.errors import SettingsError
-from common.sources.media_types import is_passed_over
+from common.sources.media_types import is_ignored
 from producers.folder.file_events import Hint, events_of, file_system_without_events, is_alive
 from producers.folder.routing import STREAM_MARKER
 from producers.folder.scanner import Scanner
@@ -32,7 +32,7 @@ __all__ = ["FolderProducer", "Reject", "Submit"]
 log = logging.getLogger(__name__)
 
 _STOP_CHECK_SECONDS = 0.2  # how late a stop may be noticed
-_SCAN_SHARE = 0.1  # of the time may go into looking at the tree, however large it is
+_SCAN_SHARE = 0.1  # of the time may go into scanning the tree, however large it is
 _PATIENCE_SECONDS = 60.0  # a folder of images that still changes after this may be meant as a stream: say so
 _EVENT_SECONDS = 5.0  # an event that has not come by then was missed
 
@@ -42,23 +42,23 @@ class FolderProducer:
 
     Nothing is submitted before it was quiet for `settle_seconds`. What arrived
     while no producer ran is found at the start. What was submitted is remembered
-    by name, size and time, so that looking again costs no reading; that memory
+    by name, size and times, so that scanning again costs no reading; that memory
     is lost with the process, so `submit` must know content it has seen.
 
-    Images that come late into a folder that was taken are submitted one by one,
+    Images that come late into a folder that was accepted are submitted one by one,
     as is every image of a folder for which `submit` answers CHANGED. So nothing
     is lost, and nothing is counted twice as long as `submit` answers DUPLICATE
-    for an image that it took with its folder.
+    for an image that it accepted with its folder.
 
     Parameters
     ----------
     root : the watched folder; it is made where it is missing
     submit, reject : see `Submit` and `Reject`; called in the thread of `run`
     settle_seconds : how long a file must be unchanged
-    poll_seconds : how often to look where the file system has no events
+    poll_seconds : how often to scan where the file system has no events
     watch : `events`, `polling`, or `auto`: events, unless the file system has
         none or they turn out to be missing
-    rescan_seconds : how often to look for missed events where there are events
+    rescan_seconds : how often to scan for missed events where there are events
     """
 
     def __init__(
@@ -77,20 +77,20 @@ class FolderProducer:
         self.watch = watch
         self.rescan_seconds = rescan_seconds
         self._tracker = StabilityTracker(settle_seconds)
-        self._tree = Scanner(self.root, self._tracker)
-        self._taker = Submitter(self._tree, submit, reject)
+        self._scanner = Scanner(self.root, self._tracker)
+        self._submitter = Submitter(self._scanner, submit, reject)
         self._hints: queue.Queue[Hint] = queue.Queue()
         self._observing = ExitStack()
         self._observer: BaseObserver | None = None
         self._root_identity = (0, 0)
         self._root_is_lost = False
-        self._next_look = 0.0
-        self._unannounced: set[Path] | None = None  # found by looking, no event yet; None: none is expected
+        self._next_scan = 0.0
+        self._unannounced: set[Path] | None = None  # found by scanning, no event yet; None: none is expected
         self._unannounced_since = 0.0
 
     @property
     def has_events(self) -> bool:
-        """Whether changes become known by file system events; else by looking every `poll_seconds`."""
+        """Whether changes become known by file system events; else by scanning every `poll_seconds`."""
         return self._observer is not None
 
     def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
@@ -109,17 +109,17 @@ class FolderProducer:
             self._start_watching()
             while not stop.is_set():
                 beat()
-                if time.monotonic() >= self._next_look:
-                    self._look_at_everything()
-                self._taker.take_due(stop)
+                if time.monotonic() >= self._next_scan:
+                    self._scan_everything()
+                self._submitter.submit_due(stop)
                 for hint in self._wait_for_hints():
                     self._follow(hint)
 
     def _wait_for_hints(self) -> list[Hint]:
         """Wait until something happens or is to be done; return each hint once."""
         now = time.monotonic()
-        wake = min(now + _STOP_CHECK_SECONDS, self._next_look)
-        due = self._taker.next_due()
+        wake = min(now + _STOP_CHECK_SECONDS, self._next_scan)
+        due = self._submitter.next_due()
         if due is not None:
             wake = min(wake, due)
         hints: dict[Hint, None] = {}
@@ -138,20 +138,20 @@ class FolderProducer:
         kind = file_system_without_events(self.root) if self.watch == "auto" else None
         if self.watch == "polling" or kind is not None:
             why = f"the file system is {kind}, which has no events" if kind else "SENTINEL_WATCH is polling"
-            log.info("looking at %s every %g s: %s", self.root, self.poll_seconds, why)
+            log.info("scanning %s every %g s: %s", self.root, self.poll_seconds, why)
             return
         try:
             self._observer = self._observing.enter_context(events_of(self.root, self._hints))
         except OSError as error:
             self._poll_because(
-                f"file system events cannot be had ({error}); "
+                f"file system events are unavailable ({error}); "
                 "raise fs.inotify.max_user_watches and fs.inotify.max_user_instances if they are the limit"
             )
         else:
             log.info("watching %s", self.root)
 
     def _poll_because(self, why: str) -> None:
-        log.warning("looking at %s every %g s from now on: %s", self.root, self.poll_seconds, why)
+        log.warning("scanning %s every %g s from now on: %s", self.root, self.poll_seconds, why)
         self._stop_watching()
 
     def _stop_watching(self) -> None:
@@ -175,69 +175,71 @@ class FolderProducer:
         info = self.root.stat()
         return info.st_dev, info.st_ino
 
-    # --- looking ------------------------------------------------------------------------------
+    # --- scanning -----------------------------------------------------------------------------
 
-    def _look_at_everything(self) -> None:
+    def _scan_everything(self) -> None:
         started = time.monotonic()
         try:
             self._check_watching()
-            look = self._tree.look_into(self.root)
+            found = self._scanner.scan(self.root)
         except OSError as error:
             if not self._root_is_lost:
                 log.error("the watched folder %s cannot be read (%s): waiting for it to return", self.root, error)
             self._root_is_lost = True
         else:
             self._root_is_lost = False
-            self._note_unannounced(look.fresh)
-            for path in self._tracker.known() - look.seen:
-                if not any(path.is_relative_to(folder) for folder in look.unread):
-                    self._tree.forget(path)
-            self._warn_of_restless_folders()
+            self._note_unannounced(found.fresh)
+            for path in self._tracker.known() - found.seen:
+                if not any(path.is_relative_to(folder) for folder in found.unread):
+                    self._scanner.forget(path)
+            self._warn_of_unstable_folders()
         ended = time.monotonic()
         pause = self.poll_seconds if self._observer is None or self._root_is_lost else self.rescan_seconds
-        self._next_look = ended + max(pause, (ended - started) / _SCAN_SHARE)
+        self._next_scan = ended + max(pause, (ended - started) / _SCAN_SHARE)
 
     def _note_unannounced(self, fresh: set[Path]) -> None:
-        """Expect an event of each file that looking found, unless it was the first look."""
+        """Expect an event of each file that a scan found, unless it was the first scan."""
         if self._unannounced is None:
             self._unannounced = set()
         elif not self._unannounced:
             self._unannounced = fresh
             self._unannounced_since = time.monotonic()
 
-    def _warn_of_restless_folders(self) -> None:
-        for unit in self._tracker.restless(time.monotonic(), _PATIENCE_SECONDS):
+    def _warn_of_unstable_folders(self) -> None:
+        for unit in self._tracker.unstable(time.monotonic(), _PATIENCE_SECONDS):
             if unit.is_dir():
-                self._tree.say_once(
+                self._scanner.log_once(
                     logging.WARNING,
                     unit,
-                    "is a folder of images, taken as one batch once nothing changes in it; it changes all the time. "
+                    "is a folder of images, submitted as one batch once it no longer changes; it changes all the time. "
                     f"If it is a stream of single images, put an empty file {STREAM_MARKER!r} in it",
                 )
 
     def _follow(self, hint: Hint) -> None:
-        """Look at what a file system event points to."""
+        """Inspect what a file system event points to. What lies below a link is known where it really is."""
         if hint.path == self.root or not hint.path.is_relative_to(self.root):
             return
+        if self._scanner.is_below_link(hint.path.parent):
+            return
         *folders, name = hint.path.relative_to(self.root).parts
-        if any(is_passed_over(folder) for folder in folders):
+        if any(is_ignored(folder) for folder in folders):
             return
         if name == STREAM_MARKER:
-            self._look_into(hint.path.parent, deep=False)
-        elif is_passed_over(name):
+            self._scan(hint.path.parent, deep=False)
+        elif is_ignored(name):
             return
-        elif hint.is_folder:
-            self._look_into(hint.path, deep=True)
+        elif hint.is_folder and not hint.path.is_symlink():
+            self._scan(hint.path, deep=True)
         else:
             if self._unannounced:
                 self._unannounced.discard(hint.path)
-            self._tree.look_at(hint.path, marked=(hint.path.parent / STREAM_MARKER).exists(), happened=True)
+            self._scanner.inspect(hint.path, marked=(hint.path.parent / STREAM_MARKER).exists(), happened=True)
 
-    def _look_into(self, folder: Path, *, deep: bool) -> None:
+    def _scan(self, folder: Path, *, deep: bool) -> None:
         if self._unannounced:
             self._unannounced = {path for path in self._unannounced if not path.is_relative_to(folder)}
         try:
-            self._tree.look_into(folder, deep=deep)
-        except OSError:  # gone, or not readable: then the next look at everything says so
+            self._scanner.scan(folder, deep=deep)
+        except OSError:  # gone, or not readable: then the next scan of everything says so
             if not folder.exists():
-                self._tree.forget_below(folder)
+                self._scanner.forget_below(folder)

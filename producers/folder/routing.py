@@ -5,7 +5,7 @@ came or what lies beside it. So a restart, a slow copy or a late image cannot
 change it. With `incoming/` as the watched folder:
 
 ==================================  ===============  =====================================
-path                                stream           taken as
+path                                stream           submitted as
 ==================================  ===============  =====================================
 ``dock/clip.mp4``                   ``dock``         one video
 ``site/dock 3/clip.mp4``            ``site/dock 3``  one video
@@ -20,10 +20,9 @@ path                                stream           taken as
 In words: a video belongs to the folder it lies in. A folder right below the
 watched one is a stream, so an image in it is a batch of its own. Any deeper
 folder is one batch of images of the folder above it, unless it holds a file
-called `.stream` (empty will do), which makes it a stream that takes images one
-by one. Put the marker there before the first image.
+called `.stream` (empty will do), which makes it a stream of single images. Put the marker there before the first image.
 
-Hidden and temporary names are passed over, files and whole folders alike, until
+Hidden and temporary names are ignored, files and whole folders alike, until
 they are renamed.
 """
 
@@ -39,7 +38,7 @@ STREAM_MARKER = ".stream"
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a file goes: the stream's name as found (not yet checked), and the unit that is taken with it."""
+    """Where a file goes: the stream's name as found (not yet checked), and the unit that it is submitted with."""
 
     stream: str
     unit: PurePath

@@ -1,4 +1,4 @@
-"""Looking at the files of a watched tree, and telling a `StabilityTracker` what is there."""
+"""Scanning the files of a watched tree, and telling a `StabilityTracker` what is there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from common.contracts.batches import SourceKind
 from common.errors import BadSource, PathNotAllowed
-from common.sources.media_types import is_passed_over, kind_of
+from common.sources.media_types import is_ignored, kind_of
 from producers.folder.routing import STREAM_MARKER, Destination, destination_of
 from producers.folder.stability import StabilityTracker, Version
 
@@ -23,11 +23,11 @@ _MOST_SAID = 10_000  # messages remembered so as not to repeat them: a bound for
 
 @dataclass
 class ScanResult:
-    """What one look at a tree found."""
+    """What one scan of a tree found."""
 
     seen: set[Path] = field(default_factory=set)
     fresh: set[Path] = field(default_factory=set)
-    """Those that nobody had told of."""
+    """Those of which no event had told."""
     unread: list[Path] = field(default_factory=list)
     """Folders that could not be read: what is known below them is not gone."""
 
@@ -38,20 +38,30 @@ class Scanner:
     Parameters
     ----------
     root : an absolute path without links
-    tracker : is told of every video and image that was looked at
+    tracker : is told of every video and image that is found
     """
 
     def __init__(self, root: Path, tracker: StabilityTracker) -> None:
         self.root = root
         self.tracker = tracker
-        self._name_of: dict[tuple[int, int], Path] = {}  # (device, inode) -> name of a file that was taken
+        self._name_of: dict[tuple[int, int], Path] = {}  # (device, inode) -> name of a file that was accepted
         self._identity_of: dict[Path, tuple[int, int]] = {}  # and back
         self._unreadable: set[Path] = set()
         self._said: set[tuple[Path, str]] = set()
 
-    def look_into(self, top: Path, *, deep: bool = True) -> ScanResult:
-        """Look at every file in `top`, and `deep` below it; raise `OSError` if `top` cannot be read."""
-        look = ScanResult()
+    def scan(self, top: Path, *, deep: bool = True) -> ScanResult:
+        """Inspect every file in `top`, and with `deep` every file below it.
+
+        A `top` that is a link, or lies below one, is left alone: what it holds is found where it is.
+
+        Raises
+        ------
+        OSError
+            If `top` cannot be read.
+        """
+        found = ScanResult()
+        if self.is_below_link(top):
+            return found
         folders = [top]
         while folders:
             folder = folders.pop()
@@ -61,28 +71,28 @@ class Scanner:
             except OSError as error:
                 if folder == top:
                     raise
-                look.unread.append(folder)
+                found.unread.append(folder)
                 if not isinstance(error, FileNotFoundError):
-                    self.say_once(logging.ERROR, folder, f"cannot be read ({error.strerror}): give this process access")
+                    self.log_once(logging.ERROR, folder, f"cannot be read ({error.strerror}): give this process access")
                 continue
             marked = any(entry.name == STREAM_MARKER for entry in entries)
-            self._warn_of_mixture(folder, {kind_of(entry.name) for entry in entries}, marked=marked)
+            self._warn_of_mixed_folder(folder, {kind_of(entry.name) for entry in entries}, marked=marked)
             for entry in entries:
                 path = Path(entry.path)
-                if is_passed_over(entry.name):
+                if is_ignored(entry.name):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     folders += [path] * deep
-                elif self.look_at(path, marked=marked, into=look):
-                    look.seen.add(path)
-        return look
+                elif self.inspect(path, marked=marked, into=found):
+                    found.seen.add(path)
+        return found
 
-    def look_at(self, path: Path, *, marked: bool, happened: bool = False, into: ScanResult | None = None) -> bool:
-        """Tell the tracker how `path` is now; return whether there is anything to take.
+    def inspect(self, path: Path, *, marked: bool, happened: bool = False, into: ScanResult | None = None) -> bool:
+        """Tell the tracker how `path` is now; return whether there is anything to submit.
 
         Parameters
         ----------
-        path : below the root, in a folder that is no link
+        path : below the root, in a folder that is no link and not below one
         marked : whether its folder holds a `STREAM_MARKER`
         happened : whether an event told of it, which starts its quiet time anew
         into : where a file that was not known is noted
@@ -91,7 +101,7 @@ class Scanner:
             info = path.stat()  # of a link, what it points to: that is what must be complete
         except OSError as error:
             if path.is_symlink():
-                self.say_once(logging.WARNING, path, f"is a link that leads nowhere ({error.strerror}): passed over")
+                self.log_once(logging.WARNING, path, f"is a link that leads nowhere ({error.strerror}): ignored")
             self.forget(path)
             return False
         is_folder = stat.S_ISDIR(info.st_mode)
@@ -99,7 +109,7 @@ class Scanner:
             return False
         kind = kind_of(path.name)
         if kind is None and not is_folder:
-            self.say_once(logging.INFO, path, "is neither a video nor an image by its name: passed over")
+            self.log_once(logging.INFO, path, "is neither a video nor an image by its name: ignored")
             return False
         unit = path
         if kind is not None and not is_folder:
@@ -109,7 +119,7 @@ class Scanner:
 
     def _tell(self, path: Path, unit: Path, info: os.stat_result, *, happened: bool, into: ScanResult | None) -> None:
         now = time.monotonic()
-        version = Version(info.st_size, info.st_mtime_ns)
+        version = Version(info.st_size, info.st_mtime_ns, info.st_ctime_ns)
         if path in self._unreadable and self._is_readable(path):
             self._retry_unreadable(path, unit)
         released = self.tracker.released_version(path)
@@ -117,13 +127,18 @@ class Scanner:
         if released != version and before is not None and before != path and not os.path.lexists(before):
             self.tracker.moved(before, path, version, now, unit)
             self._forget_identity(before)
-            if self.tracker.was_taken(path):
+            if self.tracker.was_accepted(path):
                 self._set_identity(path, info)
             return
         if into is not None and released is None and not self.tracker.waits(path):
             into.fresh.add(path)
-        tell = self.tracker.touch if happened else self.tracker.look
-        tell(path, version, now, unit)
+        note = self.tracker.touch if happened else self.tracker.observe
+        note(path, version, now, unit)
+
+    def is_below_link(self, path: Path) -> bool:
+        """Return whether `path` or a folder between it and the root is a link."""
+        between = path.relative_to(self.root).parts
+        return any(self.root.joinpath(*between[: depth + 1]).is_symlink() for depth in range(len(between)))
 
     def forget(self, path: Path) -> None:
         """Note that `path` is no more."""
@@ -137,18 +152,18 @@ class Scanner:
             if path.is_relative_to(folder):
                 self.forget(path)
 
-    def _warn_of_mixture(self, folder: Path, kinds: set[SourceKind | None], *, marked: bool) -> None:
+    def _warn_of_mixed_folder(self, folder: Path, kinds: set[SourceKind | None], *, marked: bool) -> None:
         """Say what becomes of videos and images in one nested folder, for not everybody expects it."""
         if {SourceKind.VIDEO, SourceKind.IMAGE} <= kinds and not marked and folder.parent != self.root != folder:
             name = folder.relative_to(self.root)
-            self.say_once(
+            self.log_once(
                 logging.WARNING,
                 folder,
                 f"holds videos, which go to stream '{name}', and images, which go to stream '{name.parent}' as one "
                 f"batch. If its images belong to stream '{name}', put an empty file {STREAM_MARKER!r} in it",
             )
 
-    # --- before something is taken ------------------------------------------------------------
+    # --- before something is submitted --------------------------------------------------------
 
     def place(self, path: Path, *, unit: Path) -> Destination:
         """Return where `path`, which waits as part of `unit`, goes."""
@@ -170,7 +185,7 @@ class Scanner:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             raise BadSource(
-                f"{path} is a link to a folder, and those are not followed: what it holds is taken where it is"
+                f"{path} is a link to a folder, and those are not followed: what it holds is submitted where it is"
             )
         if not stat.S_ISREG(mode):
             raise BadSource(f"{path} is not a regular file: put the video or image itself there")
@@ -179,7 +194,7 @@ class Scanner:
             raise BadSource(f"{path} may not be read by this process: give it read access; it is then tried again")
 
     def remember(self, path: Path) -> None:
-        """Note that `path` was taken, so that it is known again under another name."""
+        """Note that `path` was accepted, so that it is known again under another name."""
         try:
             self._set_identity(path, path.lstat())
         except OSError:  # deleted since: then it cannot come back under another name either
@@ -210,7 +225,7 @@ class Scanner:
         for refused in [path] if unit == path else self.tracker.refused_in(unit):
             self.tracker.forget_release(refused)
 
-    def say_once(self, level: int, path: Path, what: str) -> None:
+    def log_once(self, level: int, path: Path, what: str) -> None:
         """Log that `path` is `what`, unless that was said before."""
         if len(self._said) >= _MOST_SAID:
             self._said.clear()

@@ -9,15 +9,24 @@ from typing import NamedTuple
 
 
 class Version(NamedTuple):
-    """What tells one content of a file from the next without reading it."""
+    """What tells one content of a file from the next without reading it.
+
+    A program that rewrites a file may put its time of writing back (`cp -p`);
+    the time of the last change, which renaming moves too, it cannot.
+    """
 
     size: int
     mtime_ns: int
+    ctime_ns: int = 0
+
+    def is_but_renamed(self, later: Version) -> bool:
+        """Return whether `later` is this content under another name."""
+        return (self.size, self.mtime_ns) == (later.size, later.mtime_ns)
 
 
 @dataclass
 class _Unit:
-    """What is taken as a whole: the files of it that wait, and since when nothing happened to them."""
+    """What is submitted as a whole: the files of it that wait, and since when nothing happened to them."""
 
     waits_since: float
     quiet_since: float
@@ -27,7 +36,7 @@ class _Unit:
 @dataclass(frozen=True)
 class _Release:
     version: Version
-    taken: bool
+    accepted: bool
 
 
 class StabilityTracker:
@@ -43,10 +52,10 @@ class StabilityTracker:
       content is never due again.
     - A file written to again after its release: a new content, due once more.
     - A file renamed while it waits: the new name waits, the old one is forgotten.
-    - A file renamed after it was taken: it stays taken under its new name. One
+    - A file renamed after it was accepted: it stays accepted under its new name. One
       that was refused is judged anew there, because its place may have been the reason.
     - A file deleted before it settled: forgotten. Its folder's quiet time starts anew.
-    - Images added to a folder that was taken: only the new ones wait.
+    - Images added to a folder that was accepted: only the new ones wait.
 
     Times are seconds of any clock that never runs backwards.
 
@@ -61,7 +70,7 @@ class StabilityTracker:
     >>> tracker.due(now=13.5) == [clip]
     True
     >>> tracker.release(clip)
-    >>> tracker.look(clip, Version(900, 2), now=60.0)
+    >>> tracker.observe(clip, Version(900, 2), now=60.0)
     >>> tracker.next_due() is None
     True
     """
@@ -71,7 +80,7 @@ class StabilityTracker:
         self._units: dict[Path, _Unit] = {}  # in order of quiet_since: who restarts goes to the end
         self._unit_of: dict[Path, Path] = {}  # waiting file -> its unit
         self._released: dict[Path, _Release] = {}
-        self._taken_in: Counter[Path] = Counter()  # folder -> files directly in it that were taken
+        self._accepted_in: Counter[Path] = Counter()  # folder -> files directly in it that were accepted
 
     # --- what happened ------------------------------------------------------------------------
 
@@ -79,17 +88,17 @@ class StabilityTracker:
         """Note that something happened to `path`: its quiet time starts anew."""
         self._note(path, version, now, unit or path, happened=True)
 
-    def look(self, path: Path, version: Version, now: float, unit: Path | None = None) -> None:
+    def observe(self, path: Path, version: Version, now: float, unit: Path | None = None) -> None:
         """Note how `path` was found: its quiet time starts anew only if it is not as last seen."""
         self._note(path, version, now, unit or path, happened=False)
 
     def moved(self, old: Path, new: Path, version: Version, now: float, unit: Path | None = None) -> None:
-        """Note that `old` is now called `new`; what was taken stays taken."""
+        """Note that `old` is now called `new`; what was accepted stays accepted."""
         release = self._released.get(old)
         self.gone(old, now)
-        if release is not None and release.taken and release.version == version:
+        if release is not None and release.accepted and release.version.is_but_renamed(version):
             self._stop_waiting(new, now)
-            self._set_release(new, release)
+            self._set_release(new, _Release(version, accepted=True))
         else:
             self.touch(new, version, now, unit)
 
@@ -129,13 +138,13 @@ class StabilityTracker:
 
     def _set_release(self, path: Path, release: _Release | None) -> None:
         before = self._released.pop(path, None)
-        if before is not None and before.taken:
-            self._taken_in[path.parent] -= 1
-            if not self._taken_in[path.parent]:
-                del self._taken_in[path.parent]
+        if before is not None and before.accepted:
+            self._accepted_in[path.parent] -= 1
+            if not self._accepted_in[path.parent]:
+                del self._accepted_in[path.parent]
         if release is not None:
             self._released[path] = release
-            self._taken_in[path.parent] += release.taken
+            self._accepted_in[path.parent] += release.accepted
 
     # --- what follows -------------------------------------------------------------------------
 
@@ -149,7 +158,7 @@ class StabilityTracker:
         return found
 
     def is_due(self, unit: Path, now: float) -> bool:
-        """Say whether `unit` waits and has been quiet for `settle_seconds`."""
+        """Return whether `unit` waits and has been quiet for `settle_seconds`."""
         waiting = self._units.get(unit)
         return waiting is not None and waiting.quiet_since + self.settle_seconds <= now
 
@@ -163,7 +172,7 @@ class StabilityTracker:
         waiting = self._units.get(unit)
         return () if waiting is None else tuple(waiting.files)
 
-    def restless(self, now: float, patience: float) -> list[Path]:
+    def unstable(self, now: float, patience: float) -> list[Path]:
         """Return the units that have waited for longer than `patience` seconds."""
         return [name for name, unit in self._units.items() if now - unit.waits_since > patience]
 
@@ -172,16 +181,16 @@ class StabilityTracker:
         if unit in self._units:
             self._restart(unit, self._units[unit], now)
 
-    def release(self, unit: Path, *, taken: bool = True) -> None:
-        """Note that all waiting files of `unit` are done with: taken, or refused."""
+    def release(self, unit: Path, *, accepted: bool = True) -> None:
+        """Note that all waiting files of `unit` are done with: accepted, or refused."""
         for path in self.files(unit):
-            self.release_file(path, taken=taken)
+            self.release_file(path, accepted=accepted)
 
-    def release_file(self, path: Path, *, taken: bool = True) -> None:
+    def release_file(self, path: Path, *, accepted: bool = True) -> None:
         """Note that the waiting file `path` is done with; its unit keeps its quiet time."""
         name = self._unit_of.pop(path)
         unit = self._units[name]
-        self._set_release(path, _Release(unit.files.pop(path), taken))
+        self._set_release(path, _Release(unit.files.pop(path), accepted))
         if not unit.files:
             del self._units[name]
 
@@ -196,7 +205,7 @@ class StabilityTracker:
         return set(self._unit_of) | set(self._released)
 
     def waits(self, path: Path) -> bool:
-        """Say whether `path` waits."""
+        """Return whether `path` waits."""
         return path in self._unit_of
 
     def released_version(self, path: Path) -> Version | None:
@@ -204,15 +213,15 @@ class StabilityTracker:
         release = self._released.get(path)
         return None if release is None else release.version
 
-    def was_taken(self, path: Path) -> bool:
-        """Say whether the last release of `path` was a taking, not a refusal."""
+    def was_accepted(self, path: Path) -> bool:
+        """Return whether `path` was accepted when it was last released, not refused."""
         release = self._released.get(path)
-        return release is not None and release.taken
+        return release is not None and release.accepted
 
-    def has_taken_files(self, folder: Path) -> bool:
-        """Say whether any file directly in `folder` was taken."""
-        return self._taken_in[folder] > 0
+    def has_accepted_files(self, folder: Path) -> bool:
+        """Return whether any file directly in `folder` was accepted."""
+        return self._accepted_in[folder] > 0
 
     def refused_in(self, folder: Path) -> list[Path]:
         """Return the files directly in `folder` that were refused."""
-        return [path for path, release in self._released.items() if not release.taken and path.parent == folder]
+        return [path for path, release in self._released.items() if not release.accepted and path.parent == folder]

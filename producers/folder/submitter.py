@@ -25,22 +25,27 @@ Submit = Callable[[str, Path], Submission]
 """Hand on a path (a video, an image, or a folder of images) of a stream. May raise `Refused` or `BrokerUnavailable`."""
 
 Reject = Callable[[str, Path, Refused], None]
-"""Report a path of a stream (as named by its folder, maybe empty) that can never be taken as it is.
+"""Report a path of a stream (as named by its folder, maybe empty) that can never be accepted as it is.
 
-May raise `BrokerUnavailable`. Names that are no valid UTF-8 come with backslashes in place of what is not.
+May raise `BrokerUnavailable`: the report is stored once it returns. Names that are no valid UTF-8 come with
+backslashes in place of what is not.
 """
 
 
+class _Unreported(Exception):
+    """A refusal that could not be reported, for another reason than a broker that does not answer."""
+
+
 class Submitter:
-    """Submit the units of `tree` that are due.
+    """Submit the units that `scanner` found and that are due.
 
     A unit is released only after `submit` or `reject` has returned, so a broker
     that does not answer delays everything and loses nothing.
     """
 
-    def __init__(self, tree: Scanner, submit: Submit, reject: Reject) -> None:
-        self._tree = tree
-        self._tracker = tree.tracker
+    def __init__(self, scanner: Scanner, submit: Submit, reject: Reject) -> None:
+        self._scanner = scanner
+        self._tracker = scanner.tracker
         self._submit = submit
         self._reject = reject
         self._tries: dict[Path, int] = {}
@@ -49,12 +54,12 @@ class Submitter:
         self._retry_at = 0.0
 
     def next_due(self) -> float | None:
-        """Return when there is something to take, on the monotonic clock; None: nothing waits."""
+        """Return when there is something to submit, on the monotonic clock; None: nothing waits."""
         due = self._tracker.next_due()
         return None if due is None else max(due, self._retry_at)
 
-    def take_due(self, stop: threading.Event) -> None:
-        """Take every unit that is due, in natural order of their names, until `stop` is set."""
+    def submit_due(self, stop: threading.Event) -> None:
+        """Submit every unit that is due, in natural order of their names, until `stop` is set."""
         now = time.monotonic()
         if now < self._retry_at:
             return
@@ -62,51 +67,54 @@ class Submitter:
             if stop.is_set():
                 return
             try:
-                self._take(unit)
+                self._submit_unit(unit)
             except BrokerUnavailable as error:
                 self._back_off(error)
                 return
             except SettingsError as error:
                 self._wait_for_setting(unit, error)
+            except _Unreported as error:
+                log.error("%s; it waits in the folder", error, exc_info=error.__cause__)
+                self._tracker.postpone(unit, time.monotonic())
             except Exception as error:
                 self._try_later(unit, error)
             else:
                 self._tries.pop(unit, None)
 
-    def _take(self, unit: Path) -> None:
-        self._look_again(unit)
+    def _submit_unit(self, unit: Path) -> None:
+        self._inspect_again(unit)
         if not self._tracker.is_due(unit, time.monotonic()):
             return  # it has changed, or gone, since its last event
         files = sorted(self._tracker.files(unit), key=natural_order)
         if files == [unit]:
-            self._take_file(unit, unit)
-        elif self._tracker.has_taken_files(unit):
-            self._take_one_by_one(unit, files)
+            self._submit_file(unit, unit)
+        elif self._tracker.has_accepted_files(unit):
+            self._submit_one_by_one(unit, files)
         else:
-            self._take_folder(unit, files)
+            self._submit_folder(unit, files)
 
-    def _look_again(self, unit: Path) -> None:
+    def _inspect_again(self, unit: Path) -> None:
         """See whether anything about `unit` has changed that no event has told of yet."""
         files = self._tracker.files(unit)
         if files == (unit,):
-            self._tree.look_at(unit, marked=True)  # it waits by itself, however that was decided
+            self._scanner.inspect(unit, marked=True)  # it waits by itself, however that was decided
             return
-        seen = self._tree.look_into(unit, deep=False).seen
+        seen = self._scanner.scan(unit, deep=False).seen
         for path in set(files) - seen:
-            self._tree.forget(path)
+            self._scanner.forget(path)
 
-    def _take_file(self, path: Path, unit: Path) -> None:
-        result = self._deliver(path, [path], self._tree.place(path, unit=unit).stream)
+    def _submit_file(self, path: Path, unit: Path) -> None:
+        result = self._deliver(path, [path], self._scanner.place(path, unit=unit).stream)
         self._release(path, result)
 
-    def _take_one_by_one(self, unit: Path, files: list[Path]) -> None:
+    def _submit_one_by_one(self, unit: Path, files: list[Path]) -> None:
         for path in files:
-            self._take_file(path, unit)
+            self._submit_file(path, unit)
 
-    def _take_folder(self, unit: Path, files: list[Path]) -> None:
-        result = self._deliver(unit, files, self._tree.place(files[0], unit=unit).stream)
+    def _submit_folder(self, unit: Path, files: list[Path]) -> None:
+        result = self._deliver(unit, files, self._scanner.place(files[0], unit=unit).stream)
         if result is Submission.CHANGED:
-            self._take_one_by_one(unit, files)
+            self._submit_one_by_one(unit, files)
             return
         for path in files:
             self._release(path, result)
@@ -114,7 +122,7 @@ class Submitter:
     def _deliver(self, path: Path, files: list[Path], stream: str) -> Submission:
         try:
             for file in files:
-                self._tree.check(file)
+                self._scanner.check(file)
             result = self._submit(self._stream(path, stream), path)
         except Refused as error:
             self._refuse(stream, path, error)
@@ -128,7 +136,8 @@ class Submitter:
     def _stream(self, path: Path, name: str) -> str:
         if not name:
             raise BadSource(
-                f"{path} lies in no stream: put it in a folder below {self._tree.root}, whose name is then the stream's"
+                f"{path} lies in no stream: put it in a folder below {self._scanner.root}, "
+                "whose name is then the stream's"
             )
         try:
             return check_stream_name(name)
@@ -136,22 +145,22 @@ class Submitter:
             raise BadSource(f"{path} lies in a folder that cannot be a stream: {error}; rename the folder") from error
 
     def _release(self, path: Path, result: Submission) -> None:
-        taken = result is not Submission.REJECTED
-        self._tracker.release_file(path, taken=taken)
-        if taken:
-            self._tree.remember(path)
+        accepted = result is not Submission.REJECTED
+        self._tracker.release_file(path, accepted=accepted)
+        if accepted:
+            self._scanner.remember(path)
 
     # --- trouble ------------------------------------------------------------------------------
 
     def _refuse(self, stream: str, path: Path, error: Refused) -> None:
+        """Report a refusal; raise if the report is not stored, so that the unit stays and is tried again."""
         try:
             self._reject(_printable(stream), Path(_printable(str(path))), error)
         except BrokerUnavailable:
             raise
-        except Exception:  # a report that cannot be made must not end the watching
-            log.exception("%r was refused, but that could not be reported: %s", str(path), error)
-        else:
-            log.warning("stream %r: refused: %s", stream, error)
+        except Exception as trouble:
+            raise _Unreported(f"{str(path)!r} was refused ({error}), but that could not be reported") from trouble
+        log.warning("stream %r: refused: %s", stream, error)
 
     def _back_off(self, error: BrokerUnavailable) -> None:
         if not self._backoff:
@@ -169,22 +178,25 @@ class Submitter:
     def _try_later(self, unit: Path, error: Exception) -> None:
         """Let a unit wait that failed for a reason we do not know; refuse it at the last try."""
         if not unit.exists():  # deleted or renamed in this very moment, which is no trouble
-            self._tree.forget_below(unit)
+            self._scanner.forget_below(unit)
             self._tries.pop(unit, None)
             return
         tries = self._tries[unit] = self._tries.get(unit, 0) + 1
-        log.warning("%s could not be taken (try %d of %d)", unit, tries, _MAX_TRIES, exc_info=error)
+        log.warning("%s could not be submitted (try %d of %d)", unit, tries, _MAX_TRIES, exc_info=error)
         if tries < _MAX_TRIES:
             self._tracker.postpone(unit, time.monotonic())
             return
-        stream = self._tree.place(unit, unit=unit).stream
+        stream = self._scanner.place(unit, unit=unit).stream
         try:
-            self._refuse(stream, unit, BadSource(f"{unit} could not be taken in {tries} tries: {error}"))
+            self._refuse(stream, unit, BadSource(f"{unit} could not be submitted in {tries} tries: {error}"))
         except BrokerUnavailable as unavailable:
             self._back_off(unavailable)
+        except _Unreported as unreported:
+            log.error("%s; it waits in the folder", unreported, exc_info=unreported.__cause__)
+            self._tracker.postpone(unit, time.monotonic())
         else:
             self._tries.pop(unit)
-            self._tracker.release(unit, taken=False)
+            self._tracker.release(unit, accepted=False)
 
 
 def _printable(name: str) -> str:

@@ -8,12 +8,9 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-import redis
-from kombu.exceptions import OperationalError
-
-from common.contracts.batches import SourceRequest, Submission
+from common.contracts.batches import SourceRequest
 from common.contracts.dead_letters import DeadLetterKind
-from common.errors import BrokerUnavailable, SentinelError
+from common.errors import SentinelError
 from common.ingest.accept import Ingestor
 from common.settings import Settings
 from common.store import open_store
@@ -25,14 +22,6 @@ log = logging.getLogger(__name__)
 def watch_folder(settings: Settings, ingestor: Ingestor, stop: threading.Event, beat: Callable[[], None]) -> None:
     """Hand in what is dropped into the watched folder until `stop` is set; the loop calls `beat` at each turn."""
 
-    def submit(stream: str, path: Path) -> Submission:
-        try:
-            return ingestor.submit(stream, path)
-        except (redis.RedisError, OperationalError) as error:
-            raise BrokerUnavailable(
-                f"Redis does not answer ({error}); {path} stays in the folder until it does"
-            ) from error
-
     def reject(stream: str, path: Path, error: SentinelError) -> None:
         request = SourceRequest(stream=stream, uri=str(path))
         ingestor.bury(DeadLetterKind.SOURCE, stream, str(path), error, request)
@@ -41,7 +30,7 @@ def watch_folder(settings: Settings, ingestor: Ingestor, stop: threading.Event, 
     log.info("watching %s", settings.watch_dir.resolve())
     FolderProducer(
         settings.watch_dir,
-        submit=submit,
+        submit=ingestor.submit,
         reject=reject,
         settle_seconds=settings.settle_seconds,
         poll_seconds=settings.poll_seconds,

@@ -148,6 +148,7 @@ def test_fails_wake_a_retraining_while_redis_is_full_and_camera_events_wait(
         full.fill(0.9)
         with pytest.raises(Backlogged):
             store.require_room()
+        store.client.xgroup_create(keys.INGEST, "bridge", id="0", mkstream=True)
         for process in processes:
             process.start()
         offer(store.client, {**EVENT, "dataref": "/a.png"})

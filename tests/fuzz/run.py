@@ -1,7 +1,8 @@
 """`python -m tests.fuzz.run --events 10000 --files 10000 --seed 1`, or `make fuzz`: mutate, feed, account.
 
-Events go through a real bridge in this process, so that an exception ends the
-run. Files go into the watched folder of a real stack: each must end as a
+Names of fields, streams and files, and paths, are mutated as contents are. Events
+go through a real `CameraEvents` in this process, so that an exception ends the run.
+Files go into the watched folder of a real stack: each must end as a
 complete batch or as a dead letter.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import random
 import signal
 import subprocess
@@ -16,41 +18,45 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
+import redis
 
 from common import broker
 from common.contracts.batches import Submission
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import EventType
+from common.contracts.ids import check_stream_name
 from common.ingest.accept import Ingestor
 from common.modalities.video.encode import write_video
 from common.settings import Settings
-from common.store import Store
-from common.store.ingest import offer
+from common.sources.media_types import is_ignored
+from common.store import Store, keys
+from common.store.ingest import RawEntry
 from producers.camera_events import CameraEvents
 from sentinel.stack.info import read_info
 from sentinel.stack.redis_server import RedisServer
 from simulation.virtual_camera import record
 from tests.chaos.run import say
 from tests.common.baselines.small import small_baseline
-from tests.fuzz.mutation import mutated_bytes, mutated_event
+from tests.fuzz.mutation import file_name, mutated_bytes, mutated_event
 
 _WAVE = 400  # files that lie in the folder at a time
 _PATIENCE_SECONDS = 600.0
 
 
-class CountingBridge(CameraEvents):
-    """A bridge that counts what became of the events."""
+class CountingCameraEvents(CameraEvents):
+    """Counts what became of the events."""
 
     def __init__(self, store: Store, ingestor: Ingestor) -> None:
         super().__init__(store, ingestor)
         self.became: Counter[Submission] = Counter()
 
-    def _take_frame(self, entry_id: str, fields: dict[str, bytes]) -> Submission:
-        submission = super()._take_frame(entry_id, fields)
+    def _accept_frame(self, stream_key: str, entry_id: str, fields: Mapping[bytes, bytes]) -> Submission:
+        submission = super()._accept_frame(stream_key, entry_id, fields)
         self.became[submission] += 1
         return submission
 
@@ -60,27 +66,60 @@ def fuzz_events(folder: Path, count: int, seed: int, store: Store, settings: Set
     rng = random.Random(seed)
     image = folder / "frame.jpg"
     assert cv2.imwrite(str(image), picture(rng))
+    (folder / "link.jpg").symlink_to("/etc/passwd")
+    (folder / "loop.jpg").symlink_to("loop.jpg")
+    (folder / "out").symlink_to("/etc")
     encoded = image.read_bytes()
     ingestor = Ingestor(settings, store)
-    bridge = CountingBridge(store, ingestor)
+    cameras = CountingCameraEvents(store, ingestor)
     try:
         for number in range(count):
             good = {
-                "specversion": b"1.0", "id": f"e{number}".encode(), "source": b"/cameras/cam7",
-                "type": b"io.sentinel.frame.v1", "datacontenttype": b"image/jpeg",
+                b"specversion": b"1.0", b"id": b"e%d" % number, b"source": b"/cameras/cam7",
+                b"type": b"io.sentinel.frame.v1", b"datacontenttype": b"image/jpeg",
             }  # fmt: skip
-            body = {"data": encoded} if rng.random() < 0.5 else {"dataref": f"file://{image}".encode()}
-            offer(store.client, dict(mutated_event({**good, **body}, rng)))
+            body = {b"data": encoded} if rng.random() < 0.4 else {b"dataref": b"file://" + str(image).encode()}
+            key = rng.choice([keys.INGEST, f"{keys.INGEST_OF}cam7", f"{keys.INGEST_OF}[/red]"])
+            feed(cameras, store, key, mutated_event({**good, **body}, rng), rng)
             if number % 200 == 199 or number == count - 1:
-                while bridge.step():
-                    pass
-                store.client.delete("embed")  # nobody embeds here; the queue must not fill Redis
+                drain(cameras, store)
     finally:
         ingestor.close()
-    letters = sum(1 for letter in store.event_log.dead_letters() if letter.kind is DeadLetterKind.EVENT)
-    assert sum(bridge.became.values()) == count, f"{count} events fed, {bridge.became} handled"
-    assert letters == bridge.became[Submission.REJECTED], f"{letters} letters, {bridge.became}"
-    return ", ".join(f"{kind.value} {number}" for kind, number in bridge.became.most_common())
+    return account(cameras, store, count)
+
+
+def feed(cameras: CameraEvents, store: Store, key: str, event: dict[bytes, bytes], rng: random.Random) -> None:
+    """Write `event` as a camera does; now and then with an id that leaves no room for another."""
+    last = f"{2**64 - 1}-{2**64 - 1}"
+    try:
+        store.client.xadd(key, event, id=last if rng.random() < 0.002 else "*")  # type: ignore[arg-type]
+    except redis.ResponseError:  # no room: the camera tries again, as cameras do
+        time.sleep(5.1)  # the Stream is mended by then
+        drain(cameras, store)
+        store.client.xadd(key, event)  # type: ignore[arg-type]
+
+
+def drain(cameras: CameraEvents, store: Store) -> None:
+    quiet = 0
+    while quiet < 2:
+        quiet = 0 if cameras.step() else quiet + 1
+    store.client.delete("embed")  # nobody embeds here; the queue must not fill Redis
+
+
+def account(cameras: CountingCameraEvents, store: Store, count: int) -> str:
+    """Check that each event was counted, and each refusal is a dead letter that can be sent again byte for byte."""
+    letters = [letter for letter in store.event_log.dead_letters() if letter.kind is DeadLetterKind.EVENT]
+    assert sum(cameras.became.values()) == count, f"{count} events fed, {cameras.became} handled"
+    assert len(letters) == cameras.became[Submission.REJECTED], f"{len(letters)} letters, {cameras.became}"
+    surprises = Counter(
+        letter.reason[:120] for letter in letters if letter.traceback and "baseline" not in letter.reason
+    )
+    assert not surprises, surprises.most_common(5)
+    for letter in letters:
+        RawEntry.from_json(letter.original)
+    for stream in store.streams.names():
+        assert check_stream_name(stream) == stream
+    return ", ".join(f"{kind.value} {number}" for kind, number in cameras.became.most_common())
 
 
 def fuzz_files(folder: Path, count: int, seed: int) -> str:
@@ -104,17 +143,17 @@ def fuzz_files(folder: Path, count: int, seed: int) -> str:
             assert time.monotonic() < deadline, (folder / "up.log").read_text()
             time.sleep(0.2)
         store = Store(info.redis_url, Settings(_env_file=None))  # type: ignore[call-arg]
-        incoming = folder / "incoming" / "fuzz"
-        incoming.mkdir(parents=True, exist_ok=True)
         fed = 0
         while fed < count:
             for number in range(fed, min(fed + _WAVE, count)):
                 good = rng.choice(seeds)
                 # A number at the end keeps contents apart: the same content twice is one.
                 data = mutated_bytes(good.read_bytes(), rng) + f"#{number}".encode()
+                incoming = hostile_folder(folder / "incoming", rng)
                 staging = incoming / f".{number}.part"
                 staging.write_bytes(data)
-                staging.rename(incoming / f"{number:06d}{good.suffix}")
+                name = os.fsdecode(file_name(rng)) if rng.random() < 0.3 else ""
+                staging.rename(incoming / f"{number:06d}{name}{good.suffix}")
             fed = min(fed + _WAVE, count)
             ended = wait_for(store, fed)
             say(f"{fed} files fed, {sum(ended.values())} accounted for: {dict(ended)}")
@@ -124,6 +163,14 @@ def fuzz_files(folder: Path, count: int, seed: int) -> str:
     finally:
         stack.send_signal(signal.SIGINT)
         stack.wait(120)
+
+
+def hostile_folder(watched: Path, rng: random.Random) -> Path:
+    """Make a folder right in the watched one, of any name that a file system allows, and return it."""
+    name = os.fsdecode(file_name(rng)) if rng.random() < 0.3 else "fuzz"
+    folder = watched / (name + "_" if is_ignored(name) else name)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def wait_for(store: Store, count: int) -> Counter[str]:
@@ -163,7 +210,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
-    logging.disable(logging.WARNING)  # a warning for each refusal would hide the figures
+    logging.disable(logging.ERROR)  # a warning for each refusal would hide the figures
     with tempfile.TemporaryDirectory(prefix="sentinel-fuzz-") as name:
         folder = Path(name)
         if chosen.events:

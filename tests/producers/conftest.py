@@ -1,12 +1,21 @@
-"""Fixtures of the folder producer's tests."""
+"""Fixtures of the producers' tests."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import pytest
 
+from common import broker
+from common.ingest.accept import Ingestor
+from common.settings import Settings
+from common.store import Store
+from producers.camera_events import CameraEvents
+from sentinel.stack.redis_server import RedisServer
+from tests.common.baselines.small import small_baseline
+from tests.footage import scene
 from tests.producers.folder.watched_folder import Mode, Watched
 
 
@@ -30,3 +39,26 @@ def polled(tmp_path: Path) -> Iterator[Watched]:
     watched.start()
     yield watched
     watched.stop()
+
+
+@pytest.fixture
+def bridge(
+    store: Store, settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[CameraEvents]:
+    """A bridge with a real ingestor; tasks go to the queues of the test's own Redis, where nobody takes them."""
+    small_baseline(settings.baselines_dir / "test")
+    own = settings.model_copy(update={"baseline": "test", "redis_url": redis_server.url})
+    own.watch_dir.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(broker, "app", broker.make_app(own))
+    ingestor = Ingestor(own, store)
+    yield CameraEvents(store, ingestor)
+    ingestor.close()
+
+
+@pytest.fixture
+def still(settings: Settings) -> Path:
+    path = settings.watch_dir / "still frame.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (frame,) = scene(1)
+    assert cv2.imwrite(str(path), frame)
+    return path

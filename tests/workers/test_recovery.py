@@ -17,14 +17,15 @@ from common.errors import BadMessage, SettingsError
 from common.ingest.accept import Ingestor
 from common.ingest.retry import retry
 from common.settings import Settings
+from common.sources.identity import describe_source
 from common.store import Store, keys
 from common.store.ingest import offer
 from producers.camera_events import CameraEvents
 from sentinel.stack.redis_server import RedisServer
 from tests.common.baselines.small import small_baseline
 from tests.common.builders import batch, block
-from tests.footage import scene
-from tests.producers.test_camera_events import EVENT
+from tests.footage import scene, write_clip
+from tests.producers.events import EVENT
 from workers import context, dead_letters, embedding, maintenance, reducer
 
 
@@ -168,7 +169,9 @@ def test_a_celery_clients_file_counts_again_once_its_content_is_another(
 
 
 def test_one_letter_is_retried_once_however_often_it_is_asked(ingestor: Ingestor, store: Store) -> None:
-    work = batch()
+    clip = write_clip(ingestor.settings.watch_dir / "clip.mp4", scene(12))
+    source = describe_source(clip, ingestor.limits)
+    work = batch().model_copy(update={"source": source})
     store.batches.register(work)
     chunk = work.chunks()[0]
     assert ingestor.retry_chunk(chunk, "1-0") is Submission.ACCEPTED

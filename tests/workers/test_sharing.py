@@ -20,7 +20,7 @@ from common.store.ingest import offer
 from producers.camera_events import CameraEvents
 from tests.common.builders import block
 from tests.footage import scene, write_clip
-from tests.producers.test_camera_events import EVENT
+from tests.producers.events import EVENT
 from tests.workers.test_recovery import ingestor, stills
 from workers import maintenance, reducer
 

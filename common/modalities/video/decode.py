@@ -8,7 +8,7 @@ everything that computes features decodes through this module.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 
 import av
@@ -44,6 +44,7 @@ def sampled_frames(
     stop: int | None,
     limits: Limits,
     names: Sequence[str] = (),
+    digests: Sequence[str] = (),
 ) -> Iterator[Frame]:
     """Yield the sampled frames `start` to `stop` (exclusive; None: to the end) of a source, in order.
 
@@ -61,6 +62,7 @@ def sampled_frames(
     limits : what a frame may measure
     names : file names of the images `start` to `stop` of a folder, if its listing was recorded; images that were added
         to the folder later then change nothing
+    digests : of the contents of those images, or of the one image, if they were recorded: another content is refused
 
     Raises
     ------
@@ -70,18 +72,23 @@ def sampled_frames(
     if kind is SourceKind.VIDEO:
         return video_frames(path, sample_fps=sample_fps, start=start, stop=stop, limits=limits)
     if names:
-        return _named_frames(path, names, start, limits)
-    return _still_frames(path, kind, start, stop, limits)
+        return _named_frames(path, names, digests, start, limits)
+    return _still_frames(path, kind, digests, start, stop, limits)
 
 
-def _named_frames(folder: Path, names: Sequence[str], start: int, limits: Limits) -> Iterator[Frame]:
-    for index, name in enumerate(names, start):
+def _named_frames(
+    folder: Path, names: Sequence[str], digests: Sequence[str], start: int, limits: Limits
+) -> Iterator[Frame]:
+    for index, (name, digest) in enumerate(zip(names, digests or repeat(""), strict=False), start):
         if Path(name).name != name:
             raise BadSource(f"{folder} is said to hold {name!r}, which is no file's name: hand the folder in again")
-        yield Frame.of(decode_file(folder / name, limits), index, index / STILLS_FPS)
+        yield Frame.of(decode_file(folder / name, limits, digest), index, index / STILLS_FPS)
 
 
-def _still_frames(path: Path, kind: SourceKind, start: int, stop: int | None, limits: Limits) -> Iterator[Frame]:
+def _still_frames(
+    path: Path, kind: SourceKind, digests: Sequence[str], start: int, stop: int | None, limits: Limits
+) -> Iterator[Frame]:
     images = images_in(path, limits) if kind is SourceKind.FOLDER else [path]
-    for index, image in islice(enumerate(images), start, stop):
-        yield Frame.of(decode_file(image, limits), index, index / STILLS_FPS)
+    known = zip(images, digests or repeat(""), strict=False)
+    for index, (image, digest) in islice(enumerate(known), start, stop):
+        yield Frame.of(decode_file(image, limits, digest), index, index / STILLS_FPS)

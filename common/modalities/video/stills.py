@@ -20,6 +20,7 @@ import numpy as np
 from common.errors import BadSource
 from common.features import Image
 from common.sources.headers import Size, image_size
+from common.sources.identity import read_accepted
 from common.sources.local import Limits, check_file, unreadable
 
 
@@ -40,14 +41,15 @@ def data_size(data: bytes, name: str, limits: Limits) -> Size:
     return _checked(name, image_size(io.BytesIO(data)), limits)
 
 
-def decode_file(path: Path, limits: Limits) -> Image:
-    """Return the image at `path` as (height, width, 3) uint8, RGB; raise `BadSource` if it cannot be decoded."""
-    check_file(path, limits)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise unreadable(path, error) from error
-    return decode_image(data, str(path), limits)
+def decode_file(path: Path, limits: Limits, digest: str = "") -> Image:
+    """Return the image at `path` as (height, width, 3) uint8, RGB.
+
+    Raises
+    ------
+    BadSource
+        If it cannot be read or decoded, or has not the content of this `digest` (empty: any content will do).
+    """
+    return decode_image(read_accepted(path, limits, digest), str(path), limits)
 
 
 def decode_image(data: bytes, name: str, limits: Limits) -> Image:
@@ -77,7 +79,8 @@ def decode_image(data: bytes, name: str, limits: Limits) -> Image:
 def _checked(name: str, size: Size | None, limits: Limits) -> Size:
     if size is None:
         raise BadSource(
-            f"{name} is no image that can be read, or its start is damaged: send JPEG, PNG, BMP, WebP or TIFF"
+            f"{name} is no image that can be read, or its start is damaged: send JPEG, PNG, BMP, WebP, TIFF, PPM, "
+            "JPEG 2000 or AVIF (OpenEXR, GIF and others are not read as images)"
         )
     limits.check_size(name, *size)
     return size

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from common.errors import BadSource
 from common.modalities.video.sampling import TimestampArray, select
+from common.sources.identity import file_version
 from common.sources.local import Limits, check_file, unreadable
 
 # Only containers that hold their frames themselves may be opened. Playlists and scripts (HLS, ffconcat, image patterns)
@@ -104,8 +105,8 @@ def stream_fps(stream: VideoStream) -> float:
 
 def read_timeline(path: Path, limits: Limits) -> Timeline:
     """Return the timeline of the video at `path`. The whole file is read; the result is cached until it changes."""
-    size = check_file(path, limits)
-    return _read(path, size, path.stat().st_mtime_ns, limits)
+    check_file(path, limits)
+    return _read(path, file_version(path), limits)
 
 
 def key_seconds(path: Path, limits: Limits) -> float | None:
@@ -116,18 +117,18 @@ def key_seconds(path: Path, limits: Limits) -> float | None:
 
 def read_sampled(path: Path, sample_fps: float | None, limits: Limits) -> TimestampArray:
     """Return the timestamps of the sampled frames of the video at `path`; cached until the file changes."""
-    size = check_file(path, limits)
-    return _sampled(path, size, path.stat().st_mtime_ns, sample_fps, limits)
+    check_file(path, limits)
+    return _sampled(path, file_version(path), sample_fps, limits)
 
 
 @lru_cache(maxsize=_CACHED_TIMELINES)
-def _sampled(path: Path, size: int, mtime_ns: int, sample_fps: float | None, limits: Limits) -> TimestampArray:
-    timeline = _read(path, size, mtime_ns, limits)
+def _sampled(path: Path, version: str, sample_fps: float | None, limits: Limits) -> TimestampArray:
+    timeline = _read(path, version, limits)
     return select(timeline.pts, timeline.keys, timeline.time_base, sample_fps)
 
 
 @lru_cache(maxsize=_CACHED_TIMELINES)
-def _read(path: Path, size: int, mtime_ns: int, limits: Limits) -> Timeline:
+def _read(path: Path, version: str, limits: Limits) -> Timeline:
     times: list[int] = []
     keys: list[int] = []
     packets, last_dts = 0, None

@@ -10,7 +10,8 @@ import pytest
 from common.contracts.batches import SourceKind
 from common.errors import BadSource, PathNotAllowed
 from common.settings import Settings
-from common.sources.local import Limits, describe_kind, describe_source, images_in, is_media, local_path
+from common.sources.identity import describe_source
+from common.sources.local import Limits, describe_kind, images_in, is_media, local_path
 from tests.footage import scene, write_images
 
 

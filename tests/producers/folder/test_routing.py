@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.contracts.batches import SourceKind
-from common.sources.media_types import is_passed_over, kind_of, natural_order
+from common.sources.media_types import is_ignored, kind_of, natural_order
 from producers.folder.routing import destination_of
 
 
@@ -49,12 +49,12 @@ def test_the_marker_makes_a_nested_folder_a_stream_of_single_images() -> None:
     ),
 )
 def test_hidden_and_temporary_names_are_passed_over(name: str) -> None:
-    assert is_passed_over(name)
+    assert is_ignored(name)
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "template.mp4", "part.jpg", "Über.MOV", "a.tmp.mp4"])
 def test_names_that_only_look_temporary_are_not_passed_over(name: str) -> None:
-    assert not is_passed_over(name)
+    assert not is_ignored(name)
 
 
 def test_a_name_claims_what_its_suffix_says_in_any_case() -> None:

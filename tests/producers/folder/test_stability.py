@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from common.sources.media_types import is_passed_over
+from common.sources.media_types import is_ignored
 from producers.folder.stability import StabilityTracker, Version
 
 SETTLE = 2.0
@@ -36,7 +36,7 @@ def test_every_change_starts_the_quiet_time_anew() -> None:
 def test_looking_at_an_unchanged_file_does_not_start_its_quiet_time_anew() -> None:
     tracker = StabilityTracker(SETTLE)
     tracker.touch(CLIP, FIRST, 10.0)
-    tracker.look(CLIP, FIRST, 11.0)
+    tracker.observe(CLIP, FIRST, 11.0)
     assert tracker.due(12.0) == [CLIP]
 
 
@@ -68,7 +68,7 @@ def test_new_content_is_due_again() -> None:
     tracker = StabilityTracker(SETTLE)
     tracker.touch(CLIP, FIRST, 10.0)
     tracker.release(CLIP)
-    tracker.look(CLIP, SECOND, 15.0)
+    tracker.observe(CLIP, SECOND, 15.0)
     assert tracker.due(17.0) == [CLIP]
 
 
@@ -86,13 +86,13 @@ def test_a_taken_file_stays_taken_under_a_new_name() -> None:
     tracker.release(CLIP)
     tracker.moved(CLIP, Path("dock/renamed.mp4"), FIRST, 20.0)
     assert tracker.due(99.0) == []
-    assert tracker.was_taken(Path("dock/renamed.mp4"))
+    assert tracker.was_accepted(Path("dock/renamed.mp4"))
 
 
 def test_a_refused_file_is_judged_anew_under_a_new_name() -> None:
     tracker = StabilityTracker(SETTLE)
     tracker.touch(Path("clip.mp4"), FIRST, 10.0)
-    tracker.release(Path("clip.mp4"), taken=False)
+    tracker.release(Path("clip.mp4"), accepted=False)
     tracker.moved(Path("clip.mp4"), CLIP, FIRST, 20.0)
     assert tracker.due(22.0) == [CLIP]
 
@@ -112,10 +112,10 @@ def test_only_late_images_of_a_taken_folder_wait() -> None:
     folder = Path("dock/monday")
     tracker.touch(folder / "1.jpg", FIRST, 10.0, folder)
     tracker.release(folder)
-    tracker.look(folder / "1.jpg", FIRST, 20.0, folder)
-    tracker.look(folder / "2.jpg", FIRST, 20.0, folder)
+    tracker.observe(folder / "1.jpg", FIRST, 20.0, folder)
+    tracker.observe(folder / "2.jpg", FIRST, 20.0, folder)
     assert tracker.files(folder) == (folder / "2.jpg",)
-    assert tracker.has_taken_files(folder)
+    assert tracker.has_accepted_files(folder)
 
 
 def test_a_deleted_folder_that_is_filled_again_is_a_new_folder() -> None:
@@ -124,25 +124,25 @@ def test_a_deleted_folder_that_is_filled_again_is_a_new_folder() -> None:
     tracker.touch(folder / "1.jpg", FIRST, 10.0, folder)
     tracker.release(folder)
     tracker.gone(folder / "1.jpg", 20.0)
-    assert not tracker.has_taken_files(folder)
+    assert not tracker.has_accepted_files(folder)
 
 
 def test_a_file_may_change_the_unit_it_waits_in() -> None:
     tracker = StabilityTracker(SETTLE)
     folder = Path("dock/3")
     tracker.touch(folder / "1.jpg", FIRST, 10.0, folder)
-    tracker.look(folder / "1.jpg", FIRST, 11.0, folder / "1.jpg")
+    tracker.observe(folder / "1.jpg", FIRST, 11.0, folder / "1.jpg")
     assert tracker.files(folder) == ()
     assert tracker.due(13.0) == [folder / "1.jpg"]
 
 
-def test_a_restless_folder_is_known_by_how_long_it_waits() -> None:
+def test_a_unstable_folder_is_known_by_how_long_it_waits() -> None:
     tracker = StabilityTracker(SETTLE)
     folder = Path("dock/3")
     for second in range(100):
         tracker.touch(folder / f"{second}.jpg", FIRST, float(second), folder)
-    assert tracker.restless(99.0, patience=60.0) == [folder]
-    assert tracker.restless(99.0, patience=100.0) == []
+    assert tracker.unstable(99.0, patience=60.0) == [folder]
+    assert tracker.unstable(99.0, patience=100.0) == []
 
 
 # --- any order of events ---------------------------------------------------------------------------
@@ -180,7 +180,7 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
         return Version(self.files[path], self.files[path])
 
     def tell(self, path: Path) -> None:
-        if not is_passed_over(path.name):
+        if not is_ignored(path.name):
             self.tracker.touch(path, self.version(path), self.now, self.unit(path))
 
     @rule(path=_paths)
@@ -197,8 +197,8 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
 
     @rule(path=_paths)
     def look(self, path: Path) -> None:
-        if path in self.files and not is_passed_over(path.name):
-            self.tracker.look(path, self.version(path), self.now, self.unit(path))
+        if path in self.files and not is_ignored(path.name):
+            self.tracker.observe(path, self.version(path), self.now, self.unit(path))
 
     @rule(path=_paths)
     def delete(self, path: Path) -> None:
@@ -211,10 +211,10 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
             return
         self.files[new] = self.files.pop(old)
         self.quiet_since[self.unit(new)] = self.now
-        if is_passed_over(new.name):
+        if is_ignored(new.name):
             self.was_hidden.add(self.files[new])
             self.tracker.gone(old, self.now)
-        elif is_passed_over(old.name):
+        elif is_ignored(old.name):
             self.tell(new)
         else:
             self.tracker.moved(old, new, self.version(new), self.now, self.unit(new))
@@ -228,7 +228,7 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
         for unit in self.tracker.due(self.now):
             assert self.quiet_since[unit] + SETTLE <= self.now, "taken before it was quiet"
             for path in self.tracker.files(unit):
-                assert not is_passed_over(path.name)
+                assert not is_ignored(path.name)
                 assert path in self.files, "taken though it is gone"
                 self.taken[self.files[path]] += 1
             self.tracker.release(unit)
@@ -243,7 +243,7 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
         self.take()
         assert self.tracker.next_due() is None
         for path, content in self.files.items():
-            if not is_passed_over(path.name):
+            if not is_ignored(path.name):
                 assert self.taken[content] == 1 or (self.taken[content] > 1 and content in self.was_hidden)
 
 

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import redis
 
 from common.errors import BadSource, BrokerUnavailable, PathNotAllowed, SettingsError
 from producers.folder.producer import FolderProducer
@@ -124,6 +125,32 @@ def test_nothing_is_lost_while_the_broker_is_away(watched: Watched, caplog: pyte
     assert sum("until the broker answers" in record.getMessage() for record in caplog.records) == 1
 
 
+@pytest.mark.parametrize(
+    "trouble", [redis.ResponseError("MISCONF disk is full"), OSError("no space left"), ValueError()]
+)
+def test_a_refusal_that_cannot_be_reported_is_reported_later_and_holds_nothing_up(
+    polled: Watched, trouble: Exception
+) -> None:
+    polled.ingestor.report_trouble = trouble
+    polled.drop("stray.mp4")
+    polled.drop("dock/1.mp4")
+    polled.wait_for(("dock", "dock/1.mp4"))
+    assert polled.ingestor.rejected == []
+    polled.ingestor.report_trouble = None
+    wait_until(lambda: polled.ingestor.rejected)
+    polled.let_pass()
+    assert [path.name for path, _ in polled.ingestor.rejected] == ["stray.mp4"], "once"
+
+
+def test_a_file_given_up_is_reported_once_the_report_can_be_stored(polled: Watched) -> None:
+    polled.ingestor.trouble = RuntimeError("a surprise")
+    polled.ingestor.report_trouble = redis.ResponseError("OOM command not allowed when used memory > 'maxmemory'")
+    polled.drop("dock/1.mp4")
+    wait_until(lambda: polled.ingestor.asked >= 5)
+    polled.ingestor.report_trouble = None
+    wait_until(lambda: polled.ingestor.rejected)
+
+
 def test_files_wait_for_a_setting_that_is_missing_and_are_no_trouble(
     polled: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -223,7 +250,7 @@ def test_memory_of_files_that_are_gone_is_given_back(watched: Watched) -> None:
     watched.wait_for(("dock", "dock/clip.mp4"))
     clip.unlink()
     wait_until(lambda: clip not in watched.producer._tracker.known())
-    wait_until(lambda: clip not in watched.producer._tree._identity_of)
+    wait_until(lambda: clip not in watched.producer._scanner._identity_of)
 
 
 def test_a_folder_of_images_that_never_rests_is_told_of(

@@ -35,6 +35,7 @@ class Ingestor:
         self.rejected: list[tuple[Path, Refused]] = []
         self.answers: dict[Path, Submission] = {}
         self.trouble: Exception | None = None
+        self.report_trouble: Exception | None = None
         self.asked = 0
 
     def submit(self, stream: str, path: Path) -> Submission:
@@ -48,6 +49,8 @@ class Ingestor:
     def reject(self, stream: str, path: Path, error: Refused) -> None:
         if isinstance(self.trouble, BrokerUnavailable):
             raise self.trouble
+        if self.report_trouble is not None:
+            raise self.report_trouble
         f"{stream}{path}{error}".encode()  # what is refused is sent on as text, whatever its name
         self.rejected.append((path, error))
 

@@ -1,0 +1,273 @@
+"""All Streams that cameras write to, read by one consumer, and kept readable whatever is written there.
+
+`sentinel:ingest` is shared by every camera that may write to it. A Stream
+`sentinel:ingest:NAME` has one writer, where Redis' access control says so: what
+that writer does to it (ids without end, `MAXLEN 0`) touches no other camera.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import cast
+
+import redis
+
+from common.contracts.dead_letters import StreamRepair
+from common.store import keys
+from common.store.client import load_script, text
+from common.store.ingest import Entry, GroupReader, pages
+
+log = logging.getLogger(__name__)
+
+INGEST_GROUP = "bridge"
+"""The consumer group of all processes that read camera events. Version 0.1 had it too."""
+
+_FUTURE_MS = (
+    86_400_000  # an id may be a day ahead of Redis' clock: a camera that sets its own ids has a clock of its own
+)
+_LOOK_SECONDS = 5.0  # how often new Streams and troubles are looked for
+_LOOK_SHARE = 0.05  # of the time may go into that, however many keys Redis holds
+_SCAN_COUNT = 1000  # keys per step of SCAN
+_CREDIT_SECONDS = 30.0  # that a Stream which was quiet may be ahead of the busiest
+_ASIDE = ":set-aside-"
+
+
+@dataclass(frozen=True)
+class StreamPosition:
+    """Where a Stream and the group that reads it stand; `delivered` is None where the group is missing."""
+
+    last: tuple[int, int]
+    delivered: tuple[int, int] | None
+    clock_ms: int
+    entries: int
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps entries from being written or read; None: nothing."""
+        if self.last[0] > self.clock_ms + _FUTURE_MS:
+            return f"its last id is {self.last[0]}-{self.last[1]}, far in the future, which leaves no room after it"
+        if self.delivered is not None and self.delivered > self.last:
+            return (
+                f"its group stands at {self.delivered[0]}-{self.delivered[1]}, beyond its last id "
+                f"{self.last[0]}-{self.last[1]}, so that new entries would never be read"
+            )
+        return None
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some entries of one Stream."""
+
+    stream: str
+    entries: list[Entry]
+
+
+class IngestStreams:
+    """One consumer of the group on `sentinel:ingest` and on every `sentinel:ingest:NAME`.
+
+    Time is shared out fairly: the next page comes from the Stream that cost
+    least time lately, so one whose every entry is slow to refuse delays itself.
+
+    A Stream that no more can be written to (its last id is the greatest there
+    is, or far ahead of Redis' clock) is set aside under another name, where it
+    is read to its end, and begun anew. A group that stands beyond its Stream's
+    last id, and so would never be given a new entry, is set back.
+
+    Parameters
+    ----------
+    consumer : the name of this process in the group
+    claim_after : seconds after which the entries of a process that died are taken over
+    """
+
+    def __init__(self, client: redis.Redis, consumer: str, *, claim_after: float) -> None:
+        self.client = client
+        self._consumer = consumer
+        self._claim_after = claim_after
+        self._position = load_script(client, "inspect_ingest")
+        self._set_aside = load_script(client, "set_ingest_aside")
+        self._readers: dict[str, GroupReader] = {}
+        self._spent: dict[str, float] = {}
+        self._held: dict[str, list[Entry]] = {}  # read while waiting, not yet handed out
+        self._next_look = 0.0
+
+    def read(self, *, count: int, block_ms: int) -> Page | None:
+        """Return up to `count` entries of one Stream; None if none came within `block_ms`."""
+        if time.monotonic() >= self._next_look:
+            self._look()
+        page = self._next_page(count)
+        if page is None:
+            self._wait(count, block_ms)
+            page = self._next_page(count)
+        return page
+
+    def acknowledge(self, stream: str, entry_id: str) -> None:
+        """Note that an entry is done with, and delete it."""
+        self._readers[stream].acknowledge(entry_id)
+
+    def charge(self, stream: str, seconds: float) -> None:
+        """Note that handling entries of `stream` took so long."""
+        self._spent[stream] = self._spent.get(stream, 0.0) + seconds
+        most = max(self._spent.values())
+        self._spent = {name: max(spent, most - _CREDIT_SECONDS) for name, spent in self._spent.items()}
+
+    def resume(self) -> None:
+        """Begin again with what was read and not acknowledged: handling it was interrupted."""
+        self._held.clear()
+        for reader in self._readers.values():
+            reader.resume()
+
+    def _next_page(self, count: int) -> Page | None:
+        for stream in sorted(self._readers, key=lambda name: self._spent.get(name, 0.0)):
+            entries = self._held.pop(stream, None) or self._read_one(stream, count)
+            if entries:
+                return Page(stream, entries)
+        return None
+
+    def _read_one(self, stream: str, count: int) -> list[Entry]:
+        try:
+            return list(self._readers[stream].read(count=count, block_ms=None))
+        except redis.ResponseError as error:
+            if not _is_gone(error):
+                raise
+            self._drop(stream)
+            return []
+
+    def _wait(self, count: int, block_ms: int) -> None:
+        """Wait until there is something to read on any Stream."""
+        streams = dict.fromkeys(self._readers, ">")
+        if not streams:
+            time.sleep(block_ms / 1000)
+            return
+        try:
+            answer = self.client.xreadgroup(INGEST_GROUP, self._consumer, streams, count=count, block=block_ms)  # type: ignore[arg-type]
+        except redis.ResponseError as error:
+            if not _is_gone(error):
+                raise
+            self._next_look = 0.0  # a Stream went away: see which
+            return
+        self._held.update(pages(answer))
+
+    # --- keeping them readable ------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Find the Streams that there are, and mend those that cannot be written to or read."""
+        began = time.monotonic()
+        found = ingest_streams(self.client)
+        for stream in self._readers.keys() - set(found):
+            self._drop(stream)
+        for stream in found:
+            try:
+                self._join(stream)
+                self._mend(stream)
+            except redis.ResponseError as error:
+                if not _is_gone(error):
+                    raise
+                if stream != keys.INGEST:  # that one is made by reading it
+                    self._drop(stream)
+        took = time.monotonic() - began
+        self._next_look = began + max(_LOOK_SECONDS, took / _LOOK_SHARE)
+
+    def _join(self, stream: str) -> None:
+        if stream not in self._readers:
+            self._readers[stream] = GroupReader(
+                self.client,
+                stream,
+                INGEST_GROUP,
+                self._consumer,
+                claim_after=self._claim_after,
+                consume=True,
+                make_stream=stream == keys.INGEST,
+            )
+
+    def _drop(self, stream: str) -> None:
+        self._readers.pop(stream, None)
+        self._spent.pop(stream, None)
+        self._held.pop(stream, None)
+        if stream == keys.INGEST:
+            self._next_look = 0.0  # it is made anew
+
+    def _mend(self, stream: str) -> None:
+        position = self._position_of(stream)
+        if _ASIDE in stream:
+            if not position.entries:
+                self.client.delete(stream)
+                self._drop(stream)
+                return
+        elif position.last[0] > position.clock_ms + _FUTURE_MS:
+            aside = f"{keys.INGEST_OF}{stream.removeprefix(keys.INGEST).lstrip(':')}{_ASIDE}{time.time_ns()}"
+            last = f"{position.last[0]}-{position.last[1]}"
+            if self._set_aside(keys=[stream, aside], args=[INGEST_GROUP, last]):
+                self._note(stream, position, f"it was begun anew; what it held is read from {aside}")
+                self._held.pop(stream, None)
+                self._join(aside)
+            return
+        if position.delivered is not None and position.delivered > position.last:
+            # What was handled is deleted, so everything that is there is still to be done.
+            self.client.xgroup_setid(stream, INGEST_GROUP, "0")
+            self._note(stream, position, "its group was set back to its beginning")
+
+    def _position_of(self, stream: str) -> StreamPosition:
+        return position_of(self._position(keys=[stream], args=[INGEST_GROUP]))
+
+    def _note(self, stream: str, position: StreamPosition, what: str) -> None:
+        earlier = self.client.hget(keys.INGEST_REPAIRS, stream)
+        times = StreamRepair.from_json(earlier).times if earlier else 0
+        repair = StreamRepair(
+            stream_key=stream, why=position.trouble or "", what=what, time=time.time(), times=times + 1
+        )
+        self.client.hset(keys.INGEST_REPAIRS, stream, repair.to_json())
+        log.error(
+            "%s: %s. Whoever may write to it did that: give each camera a Stream of its own. Mended: %s",
+            stream, repair.why, what,
+        )  # fmt: skip
+
+
+def ingest_streams(client: redis.Redis) -> list[str]:
+    """Return the keys of the Streams that cameras write to; `sentinel:ingest` is named even where there is none yet."""
+    found = []
+    for key in client.scan_iter(match=f"{keys.INGEST_OF}*", count=_SCAN_COUNT, _type="stream"):
+        try:
+            found.append(text(key))
+        except UnicodeDecodeError:
+            log.error("the Stream %r has a name that is not UTF-8, and is not read: rename it", key)
+    return [keys.INGEST, *sorted(found)]
+
+
+def ingest_troubles(client: redis.Redis) -> dict[str, str]:
+    """Return what is wrong with Streams that cameras write to, by key: what `doctor` shows."""
+    script = load_script(client, "inspect_ingest")
+    troubles = {}
+    for stream in ingest_streams(client):
+        try:
+            trouble = position_of(script(keys=[stream], args=[INGEST_GROUP])).trouble
+        except redis.ResponseError as error:
+            if not _is_gone(error):
+                raise
+            continue
+        if trouble is not None and _ASIDE not in stream:
+            troubles[stream] = trouble
+    return troubles
+
+
+def ingest_repairs(client: redis.Redis) -> list[StreamRepair]:
+    """Return what had to be mended, the latest for each Stream."""
+    return [StreamRepair.from_json(text(row)) for row in client.hvals(keys.INGEST_REPAIRS)]
+
+
+def position_of(answer: object) -> StreamPosition:
+    """Parse what `inspect_ingest.lua` answered."""
+    last, delivered, clock, entries = (text(part) for part in cast("list[object]", answer))
+    return StreamPosition(_id(last), _id(delivered) if delivered else None, int(clock), int(entries))
+
+
+def _id(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), int(number or 0)
+
+
+def _is_gone(error: redis.ResponseError) -> bool:
+    """Return whether `error` says that a Stream, or the group on it, is not there, or that the key holds no Stream."""
+    said = str(error)
+    return any(reply in said for reply in ("NOGROUP", "no such key", "requires the key to exist", "WRONGTYPE"))
