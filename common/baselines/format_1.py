@@ -17,7 +17,7 @@ FORMAT = 1
 _RENAMED_ARRAYS = {"usual": "reference_median"}
 
 
-class Recipe(Message):
+class FeatureSpec1(Message):
     """The feature spec, by its name of then."""
 
     backbone: str
@@ -42,7 +42,7 @@ class Manifest(Message):
     """The manifest. The digest covers its JSON, so fields and their order must stay as they were."""
 
     name: str
-    recipe: Recipe
+    recipe: FeatureSpec1
     rule: WindowRule
     sensor_names: tuple[str, ...]
     sensor_floors: tuple[float, ...]

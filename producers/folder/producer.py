@@ -106,7 +106,7 @@ class FolderProducer:
                 "set SENTINEL_WATCH_DIR to a folder that this process may read"
             ) from error
         with self._observing:
-            self._start_watching()
+            self._start_observing()
             while not stop.is_set():
                 beat()
                 if time.monotonic() >= self._next_scan:
@@ -132,7 +132,7 @@ class FolderProducer:
 
     # --- watching -----------------------------------------------------------------------------
 
-    def _start_watching(self) -> None:
+    def _start_observing(self) -> None:
         self._root_identity = self._identity()
         self._unannounced = None
         kind = file_system_without_events(self.root) if self.watch == "auto" else None
@@ -152,18 +152,18 @@ class FolderProducer:
 
     def _poll_because(self, why: str) -> None:
         log.warning("scanning %s every %g s from now on: %s", self.root, self.poll_seconds, why)
-        self._stop_watching()
+        self._stop_observing()
 
-    def _stop_watching(self) -> None:
+    def _stop_observing(self) -> None:
         self._observer = None
         self._observing.close()
 
-    def _check_watching(self) -> None:
+    def _check_observer(self) -> None:
         """Watch anew if the root is another folder now; poll if events stay away."""
         if self._identity() != self._root_identity:
             log.warning("%s is not the folder it was (mounted, or made again): watching it anew", self.root)
-            self._stop_watching()
-            self._start_watching()
+            self._stop_observing()
+            self._start_observing()
         elif self._observer is None:
             return
         elif not is_alive(self._observer):
@@ -180,7 +180,7 @@ class FolderProducer:
     def _scan_everything(self) -> None:
         started = time.monotonic()
         try:
-            self._check_watching()
+            self._check_observer()
             found = self._scanner.scan(self.root)
         except OSError as error:
             if not self._root_is_lost:

@@ -179,7 +179,7 @@ class Chaos:
                 if (
                     counted == feeder.expected.batches
                     and not self._waiting()
-                    and self._letters() >= feeder.expected.poison
+                    and self._dead_letter_count() >= feeder.expected.poison
                 ):
                     time.sleep(5.0)  # whatever would count twice would do so now
                     return
@@ -192,8 +192,8 @@ class Chaos:
         reports = [event for event in self.store.event_log.events() if event.type is EventType.BATCH_COMPLETE]
         return dict(Counter(event.stream for event in reports))
 
-    def _letters(self) -> int:
-        return sum(1 for _ in self.store.event_log.dead_letters())
+    def _dead_letter_count(self) -> int:
+        return sum(1 for _ in self.store.event_log.dead_dead_letter_count())
 
     def _check(self, feeder: Feeder, rule: WindowRule) -> None:
         expected, events = feeder.expected, list(self.store.event_log.events())
@@ -207,7 +207,7 @@ class Chaos:
         places = Counter((verdict.stream, verdict.stop) for verdict in verdicts)
         windows = Counter(verdict.stream for verdict in verdicts)
         history = [record.version for record in self.store.champions.history("golden")]
-        letters = list(self.store.event_log.dead_letters())
+        letters = list(self.store.event_log.dead_dead_letter_count())
         table: list[tuple[str, object, object]] = []
         for stream in (*FILE_STREAMS, *CAMERA_STREAMS):
             state = self.store.streams.window(stream).state

@@ -97,7 +97,7 @@ def judged_by_the_queue(paths: Sequence[Path], stored: StoredBaseline, extractor
     return verdicts
 
 
-def places(verdicts: Sequence[Verdict]) -> list[tuple[int, int, str, float, float]]:
+def positions(verdicts: Sequence[Verdict]) -> list[tuple[int, int, str, float, float]]:
     return [(v.start, v.stop, v.status, round(v.drift_score, 6), round(v.p_value, 6)) for v in verdicts]
 
 
@@ -115,7 +115,7 @@ def test_a_batch_near_one_window_is_judged_in_the_same_windows_by_check_and_queu
         found = check(paths, stored, extractor, OWN, Silent()).windows
     except WindowNotFull:
         found = ()
-    assert places(found) == places(expected)
+    assert positions(found) == positions(expected)
 
 
 def test_a_gap_makes_a_header_promise_more_frames_than_there_are(tmp_path: Path) -> None:

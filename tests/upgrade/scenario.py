@@ -242,7 +242,7 @@ def go_on(world: World) -> dict[str, Any]:
         return {
             "verdicts": {name: verdicts_of(client, name)[known.get(name, 0) :] for name in names},
             "retried": {kind: became.replace("duplicate", "accepted") for kind, became in retried.items()},
-            "left": _letters_left(world),
+            "left": _dead_letters_left(world),
         }
 
 
@@ -254,7 +254,7 @@ def _retry(world: World, letter: dict[str, Any]) -> str:
     return world.run("dead", "retry", letter["id"], codes=(0, 3)).strip().rpartition(": ")[2]
 
 
-def _letters_left(world: World) -> list[str]:
+def _dead_letters_left(world: World) -> list[str]:
     """Return the kinds of the letters once those that fail again are back."""
     wait_until("letters to come back", lambda: len(_kinds(world)) >= 3)
     return _kinds(world)

@@ -168,7 +168,7 @@ def test_a_celery_clients_file_counts_again_once_its_content_is_another(
     assert int(store.client.get(keys.stream_key("cameras/cam9", "counter")) or 0) >= 2
 
 
-def test_one_letter_is_retried_once_however_often_it_is_asked(ingestor: Ingestor, store: Store) -> None:
+def test_one_dead_letter_is_retried_once_however_often_it_is_asked(ingestor: Ingestor, store: Store) -> None:
     clip = write_clip(ingestor.settings.watch_dir / "clip.mp4", scene(12))
     source = describe_source(clip, ingestor.limits)
     work = batch().model_copy(update={"source": source})

@@ -66,7 +66,7 @@ def wait_until(true: Callable[[], object], log: Path) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_a_worker_killed_by_its_time_limit_leaves_no_letter_until_the_chunk_is_given_up(
+def test_a_worker_killed_by_its_time_limit_leaves_no_dead_letter_until_the_chunk_is_given_up(
     worker: Path, store: Store, clients: Celery, settings: Settings
 ) -> None:
     work = batch("hangs", frames=40)

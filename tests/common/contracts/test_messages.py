@@ -58,7 +58,7 @@ def test_streams_may_be_nested_and_in_any_script(name: str) -> None:
     assert check_stream_name(name) == name
 
 
-def test_two_ways_of_writing_a_letter_are_one_stream() -> None:
+def test_two_ways_of_writing_a_character_are_one_stream() -> None:
     assert check_stream_name("cafe\u0301") == check_stream_name("caf\u00e9")
 
 
@@ -90,7 +90,7 @@ def test_stored_features_that_carry_a_pickle_are_refused() -> None:
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.data())
-def test_cutting_and_joining_features_changes_nothing(sizes: list[int], data: st.DataObject) -> None:
+def test_slicing_and_joining_features_changes_nothing(sizes: list[int], data: st.DataObject) -> None:
     parts = [block(size, uri=f"/{i}.mp4") for i, size in enumerate(sizes)]
     whole = FeatureBlock.concatenate(parts)
     cut = data.draw(st.integers(0, len(whole)))

@@ -119,7 +119,7 @@ def test_of_two_reducers_that_read_the_same_one_commits(store: Store) -> None:
     assert again is Committed.CONFLICT
 
 
-def test_a_given_up_chunk_leaves_a_letter_and_its_batch_ends_in_part(store: Store) -> None:
+def test_a_given_up_chunk_leaves_a_dead_letter_and_its_batch_ends_in_part(store: Store) -> None:
     work = batch()
     store.batches.register(work)
     first, second, last = work.chunks()

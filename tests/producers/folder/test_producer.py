@@ -74,7 +74,7 @@ def test_images_that_come_late_into_a_taken_folder_follow_one_by_one(watched: Wa
     watched.wait_for(("dock", "dock/monday"), ("dock", "dock/monday/2.jpg"))
 
 
-def test_a_folder_that_the_intake_knows_with_other_images_is_submitted_image_by_image(tmp_path: Path) -> None:
+def test_a_folder_that_is_known_with_other_images_is_submitted_image_by_image(tmp_path: Path) -> None:
     watched = Watched(tmp_path / "incoming", "polling")
     for number in (10, 2, 1):
         watched.drop(f"dock/monday/{number}.jpg")

@@ -33,7 +33,7 @@ def test_every_change_starts_the_quiet_time_anew() -> None:
     assert tracker.next_due() == 99.0 + SETTLE
 
 
-def test_looking_at_an_unchanged_file_does_not_start_its_quiet_time_anew() -> None:
+def test_observing_an_unchanged_file_does_not_start_its_quiet_time_anew() -> None:
     tracker = StabilityTracker(SETTLE)
     tracker.touch(CLIP, FIRST, 10.0)
     tracker.observe(CLIP, FIRST, 11.0)

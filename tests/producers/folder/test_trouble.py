@@ -151,7 +151,7 @@ def test_a_file_given_up_is_reported_once_the_report_can_be_stored(polled: Watch
     wait_until(lambda: polled.ingestor.rejected)
 
 
-def test_files_wait_for_a_setting_that_is_missing_and_are_no_trouble(
+def test_files_wait_for_a_setting_that_is_missing(
     polled: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     polled.ingestor.trouble = SettingsError("stream 'dock' has no baseline: set SENTINEL_BASELINE")
@@ -163,7 +163,7 @@ def test_files_wait_for_a_setting_that_is_missing_and_are_no_trouble(
     polled.wait_for(("dock", "dock/1.mp4"))
 
 
-def test_a_refusal_by_the_intake_is_reported_and_the_rest_goes_on(polled: Watched) -> None:
+def test_a_refusal_by_the_ingestor_is_reported_and_the_rest_goes_on(polled: Watched) -> None:
     polled.ingestor.trouble = BadSource("no video in it")
     polled.drop("dock/1.mp4")
     wait_until(lambda: polled.ingestor.rejected)
@@ -192,7 +192,7 @@ def test_a_watched_folder_that_goes_and_returns_is_watched_again(watched: Watche
     watched.wait_for(("dock", "dock/1.mp4"), ("dock", "dock/2.mp4"))
 
 
-def test_events_that_stay_away_turn_watching_into_polling(
+def test_events_that_stay_away_turn_file_events_into_polling(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("producers.folder.producer._EVENT_SECONDS", 0.2)

@@ -54,7 +54,7 @@ def test_they_are_chosen_by_stream_and_counted_as_json(sentinel: CommandLine, st
     assert json.loads(sentinel.run("status", "--json").stdout)["dead_letters"] == 34
 
 
-def test_an_event_is_put_back_and_its_letter_dropped(sentinel: CommandLine, store: Store) -> None:
+def test_an_event_is_put_back_and_its_dead_letter_dropped(sentinel: CommandLine, store: Store) -> None:
     letter = dead_letter(DeadLetterKind.EVENT, "", "event x", BadMessage("bad"), RawEntry.of({"id": b"\xff"}))
     store.event_log.bury(letter)
     done = sentinel.run("dead", "retry", letter.id[:6], "--json")
