@@ -18,11 +18,11 @@ _BACKLOG_SHARE = 0.75  # of Redis' own bound: the rest is for finishing what was
 
 
 class Store:
-    """The parts of what Sentinel keeps in Redis, over one connection pool."""
+    """The parts of what Sentinel keeps in Redis, over one connection pool; `settings` are those of this process."""
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.client = connect(url)
-        self._backlog_bytes = settings.backlog_mb * _BYTES_PER_MB if settings.backlog_mb is not None else None
+        self.settings = settings
         retention = max(1, int(settings.retention_days * _SECONDS_PER_DAY))
         self.chunks = ChunkStore(self.client, retention=retention, max_events=settings.max_events)
         self.batches = BatchStore(
@@ -42,7 +42,8 @@ class Store:
         """Raise `Backlogged` while Redis holds more than producers may fill it to (`SENTINEL_BACKLOG_MB`)."""
         memory = self.client.info("memory")
         used, bound = int(memory["used_memory"]), int(memory["maxmemory"])
-        most = self._backlog_bytes if self._backlog_bytes is not None else int(bound * _BACKLOG_SHARE)
+        backlog_mb = self.settings.backlog_mb
+        most = backlog_mb * _BYTES_PER_MB if backlog_mb is not None else int(bound * _BACKLOG_SHARE)
         if 0 < most < used:
             raise Backlogged(
                 f"Redis holds {used // _BYTES_PER_MB} MB, new sources wait until it is below "
