@@ -53,9 +53,7 @@ class ModelStatus(Message):
         description="end of the cool-down, when the next retraining may start, seconds since the epoch; "
         "None: no FAIL waits"
     )
-    held: Hold | None = Field(
-        description="set while a person's choice of version suspends retraining"
-    )
+    held: Hold | None = Field(description="set while a person's choice of version suspends retraining")
     retraining: RetrainReport | None = Field(description="last report of the running retraining; None: none is running")
 
 

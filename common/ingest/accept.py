@@ -215,8 +215,7 @@ class Ingestor:
         )
 
     def _chunk_frames(self, stream: str) -> int:
-        """Return sampled frames per chunk: SENTINEL_CHUNK_FRAMES, or SENTINEL_CHUNK_SECONDS divided by the stream's cost
-        per frame."""
+        """Return sampled frames per chunk: SENTINEL_CHUNK_FRAMES, or SENTINEL_CHUNK_SECONDS by the cost per frame."""
         if self.settings.chunk_frames is not None:
             return self.settings.chunk_frames
         cost = self.store.chunks.cost(stream) or _DEFAULT_COST_SECONDS

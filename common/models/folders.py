@@ -13,7 +13,7 @@ from common.store.models import ChampionStore
 
 log = logging.getLogger(__name__)
 
-_SAFE_AGE_SECONDS = 86_400.0  # a retraining takes about an hour at most, so an older folder belongs to none that is running
+_SAFE_AGE_SECONDS = 86_400.0  # far longer than any retraining
 _VERSION_FOLDER = re.compile(r"v\d+-\d+")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 
 from common.features import TimeSource
 
-_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # no digital camera is older; an earlier time is an unset clock
+_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # an earlier time is that of an unset clock
 _CLOCK_MARGIN_SECONDS = 86_400.0  # a camera in another zone, or whose clock is off, may be this far ahead
 
 # 2026-11-24T06-15-00Z, 20261124_061500, 2026.11.24 06h15m00.25+0100, ...
@@ -115,7 +115,7 @@ def times_of_file(path: Path, seconds: float, in_container: float | None) -> Cap
 
 
 def times_of_images(paths: Sequence[Path], exif: Sequence[float | None]) -> CaptureTimes:
-    """Return the capture times of a folder's images, all from one source: EXIF if all have it, else names, else files.
+    """Return the capture times of a folder's images, all by EXIF, else all by name, else all by modification.
 
     Parameters
     ----------

@@ -65,13 +65,13 @@ def describe_source(path: Path, limits: Limits) -> Source:
     Raises
     ------
     BadSource
-        If it is missing, empty, unreadable, too large, not a video, image or folder of images, or being written to.
+        If it is missing, empty, unreadable, too large, no video, image or folder of images, or being written to.
     """
     kind = describe_kind(path)
     if kind is SourceKind.FOLDER:
         return source_of(path, describe_listing(path, limits))
     identity = identify(path, limits)
-    version = identity.version if kind is SourceKind.VIDEO else ""  # an image is compared by its digest whenever it is read
+    version = identity.version if kind is SourceKind.VIDEO else ""  # an image is always compared by its digest
     return Source(uri=printable(path), kind=kind, size=identity.size, digest=identity.digest, version=version)
 
 

@@ -22,7 +22,7 @@ OLDEST_VERSION = (6, 2)  # XAUTOCLAIM and the GET options that the scripts use c
 _RETRIES = 6
 _LONGEST_PAUSE_SECONDS = 2.0
 _SOCKET_TIMEOUT_SECONDS = 10.0
-_PATH = re.compile(r"([^/?#]*)(.*)", re.DOTALL)  # of a URL after the scheme: user, password, host and port; then the rest
+_PATH = re.compile(r"([^/?#]*)(.*)", re.DOTALL)  # after the scheme: user, password, host and port; then the rest
 
 # Error replies of a Redis that cannot work for now, whatever the command: memory or disk is full, it is starting, a
 # script runs too long, it is a replica. Inside a script they are the text of a plain ResponseError.
