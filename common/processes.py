@@ -94,19 +94,19 @@ class Process:
 PROCESSES = (
     Process(
         "embed",
-        "makes features of frames; as many as you like, on as many machines as you like",
+        "computes features of frames; run as many as you need, on any number of machines",
         Worker("workers.embedding", "embed", "embed_processes"),
         WORKS_IT_OFF,
     ),
     Process(
         "reduce",
-        "moves each stream's window, judges it, and announces the verdict",
+        "appends frames to each stream's window, judges it, and publishes the verdict",
         Worker("workers.reducer", "reduce"),
         WORKS_IT_OFF,
     ),
     Process(
         "retrain",
-        "fine-tunes a challenger, compares it with the champion, promotes it if it earns it",
+        "fine-tunes a challenger, compares it with the champion, and promotes it if it passes the gate",
         Worker("workers.retraining", "retrain"),
         WORKS_IT_OFF,
     ),
@@ -129,7 +129,7 @@ PROCESSES = (
     ),
     Process(
         "retrain-trigger",
-        "asks for a retraining after confirmed FAILs, once the model's cool-down is over",
+        "sends a retraining task after confirmed FAILs, once the model's cool-down is over",
         Command("consumers.retrain_trigger:main"),
     ),
     Process(

@@ -1,4 +1,4 @@
-"""Every Redis key and every Lua script of Sentinel. No other room speaks to Redis about Sentinel's data."""
+"""Everything that Sentinel keeps in Redis. No other package reads or writes Sentinel's keys."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from common.store.streams import StreamStore
 
 _SECONDS_PER_DAY = 86_400
 _BYTES_PER_MB = 1_000_000
-_BACKLOG_SHARE = 0.75  # of Redis' own bound: the rest is for finishing what was taken in
+_BACKLOG_SHARE = 0.75  # of Redis' memory bound: the rest is for finishing what was accepted
 
 
 class Store:
-    """The parts of what Sentinel keeps in Redis, over one connection pool; `settings` are those of this process."""
+    """All parts of the store, over one connection pool; `settings` are those of this process.
+
+    Raises `BrokerUnavailable` if Redis does not answer, refuses the user, or is too old.
+    """
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.client = connect(url)
@@ -39,7 +42,7 @@ class Store:
         self.champions = ChampionStore(self.client, cooldown=settings.cooldown_seconds, max_events=settings.max_events)
 
     def require_room(self) -> None:
-        """Raise `Backlogged` while Redis holds more than producers may fill it to (`SENTINEL_BACKLOG_MB`)."""
+        """Raise `Backlogged` while Redis uses more memory than producers may fill (`SENTINEL_BACKLOG_MB`)."""
         memory = self.client.info("memory")
         used, bound = int(memory["used_memory"]), int(memory["maxmemory"])
         backlog_mb = self.settings.backlog_mb
