@@ -193,7 +193,7 @@ class Chaos:
         return dict(Counter(event.stream for event in reports))
 
     def _dead_letter_count(self) -> int:
-        return sum(1 for _ in self.store.event_log.dead_dead_letter_count())
+        return sum(1 for _ in self.store.event_log.dead_letters())
 
     def _check(self, feeder: Feeder, rule: WindowRule) -> None:
         expected, events = feeder.expected, list(self.store.event_log.events())
@@ -207,7 +207,7 @@ class Chaos:
         places = Counter((verdict.stream, verdict.stop) for verdict in verdicts)
         windows = Counter(verdict.stream for verdict in verdicts)
         history = [record.version for record in self.store.champions.history("golden")]
-        letters = list(self.store.event_log.dead_dead_letter_count())
+        letters = list(self.store.event_log.dead_letters())
         table: list[tuple[str, object, object]] = []
         for stream in (*FILE_STREAMS, *CAMERA_STREAMS):
             state = self.store.streams.window(stream).state

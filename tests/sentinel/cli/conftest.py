@@ -12,6 +12,7 @@ import pytest
 
 from common.settings import get_settings
 from common.store import Store
+from sentinel.cli import console
 from sentinel.cli.main import main
 from sentinel.stack.redis_server import RedisServer
 
@@ -56,6 +57,8 @@ class CommandLine:
         """Run a command through a pipe, or on a terminal of `width` columns."""
         with self.patch.context() as patch:
             patch.setattr(sys, "argv", ["sentinel", *arguments])
+            for screen in (console.out, console.err):
+                patch.setattr(screen, "_width", None)  # what runs the tests may have set a width before it was made
             if width is not None:
                 patch.setenv("COLUMNS", str(width))
             return captured(patch, main, terminal=width is not None)
