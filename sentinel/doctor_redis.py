@@ -75,7 +75,7 @@ def _is_envelope(entry: bytes | str) -> bool:
     try:
         envelope = json.loads(entry)
         return bool(envelope["properties"]["delivery_info"]["exchange"] is not None) and "body" in envelope
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return False
 
 
@@ -85,7 +85,8 @@ def _camera_events(client: redis.Redis) -> str:
     if troubles:
         said = "; ".join(f"{stream}: {trouble}" for stream, trouble in troubles.items())
         raise SentinelError(
-            f"{said}. A camera did that; camera-events mends it while it runs. Give each camera a Stream of its own"
+            f"{said}. Whoever may write to it did that. camera-events mends a Stream while it runs; a key that holds none "
+            "has to be deleted. Give each camera a Stream of its own"
         )
     streams = ingest_streams(client)
     waiting = sum(client.xlen(stream) for stream in streams)
