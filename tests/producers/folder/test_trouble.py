@@ -151,9 +151,7 @@ def test_a_file_given_up_is_reported_once_the_report_can_be_stored(polled: Watch
     wait_until(lambda: polled.ingestor.rejected)
 
 
-def test_files_wait_for_a_setting_that_is_missing(
-    polled: Watched, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_files_wait_for_a_setting_that_is_missing(polled: Watched, caplog: pytest.LogCaptureFixture) -> None:
     polled.ingestor.trouble = SettingsError("stream 'dock' has no baseline: set SENTINEL_BASELINE")
     polled.drop("dock/1.mp4")
     wait_until(lambda: polled.ingestor.asked >= 5)
