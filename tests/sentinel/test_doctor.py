@@ -72,6 +72,15 @@ def test_a_redis_that_does_not_answer_is_one_finding(settings: Settings) -> None
     assert "queues" not in findings
 
 
+def test_a_full_redis_for_which_producers_wait_is_named_with_what_to_do(connected: Settings, store: Store) -> None:
+    assert found(connected)["room in Redis"].ok
+    store.client.set("much", b"x" * 3_000_000)
+    finding = found(connected.model_copy(update={"backlog_mb": 2}))["room in Redis"]
+    assert not finding.ok
+    assert "new sources wait" in finding.detail
+    assert "SENTINEL_BACKLOG_MB" in finding.detail
+
+
 def test_garbage_on_a_queue_is_named_and_a_task_is_not(connected: Settings, store: Store) -> None:
     make_app(connected).send_task("sentinel.reduce", kwargs={"stream": "a"}, queue="reduce")
     assert found(connected)["queues"].ok
