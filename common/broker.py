@@ -1,6 +1,6 @@
-"""The message queue: queue and task names, and the Celery application that all processes share.
+"""The message queue: names of queues and tasks, and the Celery application that all processes share.
 
-Producers and workers meet only through the names in this module.
+Producers and workers know each other only by the names in this module.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _QUEUE_OF = {
     RETRAIN_TASK: RETRAIN_QUEUE,
 }
 
-# Tasks end well before their message would be delivered to somebody else.
+# Shares of the visibility timeout: a task is ended well before its message is delivered to another worker.
 _SOFT_LIMIT_SHARE = 0.7
 _HARD_LIMIT_SHARE = 0.85
 _KEEPALIVE_SECONDS = 15
@@ -49,17 +49,17 @@ _RESULT_SECONDS = 86_400
 
 
 def make_app(settings: Settings) -> Celery:
-    """Return the Celery application, configured so that no task is ever lost, though it may run twice."""
+    """Return the Celery application, configured for at-least-once delivery: no task is lost, but one may run twice."""
     url = settings.redis_url or "redis://127.0.0.1:6379/0"
     app = Celery("sentinel", broker=url, backend=url)
     app.conf.update(
         task_queues=[Queue(name) for name in (EMBED_QUEUE, REDUCE_QUEUE, RETRAIN_QUEUE)],  # type: ignore[no-untyped-call]
         task_routes={task: {"queue": queue} for task, queue in _QUEUE_OF.items()},
-        # JSON only: a pickle message is refused, not run.
+        # JSON only: a message in pickle is refused, and never deserialised.
         task_serializer="json",
         result_serializer="json",
         accept_content=["json"],
-        # Acknowledge after the work, and hand back what a killed process held.
+        # Acknowledge after the work, and return the task of a killed process to the queue.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
@@ -74,10 +74,10 @@ def make_app(settings: Settings) -> Celery:
         broker_connection_max_retries=None,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_soft_shutdown_timeout=_soft_shutdown(settings),
-        # Results are for the progress of a retraining, and for Celery clients that hand a source in by name.
+        # Only retrainings (progress) and tasks of Celery clients that submit a source keep a result.
         task_ignore_result=True,
         result_expires=_RESULT_SECONDS,
-        # Flower shows what these report.
+        # Flower shows these events.
         worker_send_task_events=True,
         task_send_sent_event=True,
         worker_hijack_root_logger=False,
@@ -89,14 +89,14 @@ def make_app(settings: Settings) -> Celery:
 
 @after_setup_logger.connect  # type: ignore[untyped-decorator]
 def say_less(**_: object) -> None:
-    """Leave out the two lines that Celery logs per task: what a task found is logged by the task."""
+    """Suppress the two lines that Celery logs per task; tasks log their own results."""
     for name in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @worker_init.connect  # type: ignore[untyped-decorator]
 def start_heartbeat(sender: WorkController, **_: object) -> None:
-    """Let a Celery worker leave heartbeats, by the timer of its own event loop."""
+    """Make a Celery worker send heartbeats, driven by the timer of its own event loop."""
     name, url = process_of_queues(set(sender.app.amqp.queues.consume_from)), get_settings().redis_url
     if name is None or url is None:
         return
@@ -117,7 +117,7 @@ def start_heartbeat(sender: WorkController, **_: object) -> None:
 
 
 def _soft_shutdown(settings: Settings) -> float:
-    """Seconds that a stopping worker gives its running tasks: as long as they may take."""
+    """Return how many seconds a stopping worker waits for its running tasks: the soft time limit of a task."""
     return float(int(settings.visibility_seconds * _SOFT_LIMIT_SHARE))
 
 
@@ -125,27 +125,38 @@ app = make_app(get_settings())
 
 
 def connect_to(url: str) -> None:
-    """Let this process send its tasks to the Redis at `url`, before the first of them."""
+    """Make this process send its tasks to the Redis at `url`. Call it before the first task is sent."""
     app.conf.update(broker_url=url, result_backend=url)
 
 
 def send_embed(chunk: Chunk) -> None:
-    """Ask any embedding worker for the features of `chunk`."""
+    """Send a task to the embedding workers: compute the features of `chunk`."""
     app.send_task(EMBED_TASK, kwargs={"chunk": chunk.to_json()}, queue=EMBED_QUEUE, ignore_result=True)
 
 
 def send_reduce(stream: str) -> None:
-    """Ask the reducer to move `stream` on."""
+    """Send a task to the reducers: process the finished chunks of `stream`."""
     app.send_task(REDUCE_TASK, kwargs={"stream": stream}, queue=REDUCE_QUEUE)
 
 
 def send_retrain(model: str) -> None:
-    """Ask the retrain worker to look at the FAILs that wait for `model`."""
+    """Send a task to the retrain worker: process the FAILs that wait for `model`."""
     app.send_task(RETRAIN_TASK, kwargs={"model": model}, queue=RETRAIN_QUEUE)
 
 
 def resend(name: str, queue: str, args: str, kwargs: str) -> str:
-    """Send a task again whose arguments are kept as JSON; return what was done."""
+    """Send a task again; return a sentence that describes what was done.
+
+    Parameters
+    ----------
+    queue : where it was sent; empty: queue `embed`
+    args, kwargs : its arguments as JSON
+
+    Raises
+    ------
+    BadMessage
+        If the arguments were cut off when the task was stored.
+    """
     try:
         positional, named = json.loads(args), json.loads(kwargs)
     except ValueError as error:

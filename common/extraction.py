@@ -1,8 +1,7 @@
-"""From a range of a source to its features: one decode, both views.
+"""Feature extraction: a range of a source is decoded once, and both feature groups are computed from it.
 
-The one place where pixels become features. The embedding workers, `sentinel
-check`, `baseline build` and the retrain worker all come through here, so the
-same frames always give the same numbers.
+The embedding workers, `sentinel check` and `sentinel baseline build` all use this
+module, so the same frames always give the same features.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from common.sources.local import Limits
 
 @dataclass
 class _Batch:
-    """Some frames on their way to a block: small images, sensor readings, times, positions in their source."""
+    """Frames that will form one block: scaled images, sensor readings, times in s, indices in their source."""
 
     small: list[Image] = field(default_factory=list)
     quality: list[FloatArray] = field(default_factory=list)
@@ -37,22 +36,22 @@ class _Batch:
 
 
 class Extractor:
-    """Makes features with one loaded backbone. Load it after a fork, one a process.
+    """Computes features with one loaded backbone. Create it after a fork, one per process.
 
     Parameters
     ----------
     backbone : the loaded embedding model
-    limits : what a frame or file may measure
+    limits : largest frames and sources that are accepted
     """
 
     def __init__(self, backbone: Backbone, limits: Limits) -> None:
         self.backbone = backbone
         self.limits = limits
-        # One process a core does the work in parallel; OpenCV's own threads would only compete with it.
+        # Work is parallel by processes, one per core; OpenCV's own threads would only compete with them.
         cv2.setNumThreads(1)
 
     def feature_spec(self, sample_fps: float | None) -> FeatureSpec:
-        """How this extractor makes features; baselines and chunks carry it."""
+        """Return the feature spec of this extractor at `sample_fps` frames per second (None: every frame)."""
         return FeatureSpec(
             backbone=self.backbone.name,
             weights=self.backbone.weights_digest,
@@ -63,7 +62,7 @@ class Extractor:
         )
 
     def require(self, wanted: FeatureSpec) -> None:
-        """Raise `BaselineMismatch` if this extractor cannot make features by `wanted`."""
+        """Raise `BaselineMismatch` if this extractor cannot reproduce the feature spec `wanted`."""
         mine = self.feature_spec(wanted.sample_fps)
         advice = {
             "backbone": "set SENTINEL_BACKBONE",
@@ -92,18 +91,18 @@ class Extractor:
         digests: Sequence[str] = (),
         taken: CaptureTimes = UNKNOWN_TIMES,
     ) -> FeatureBlock:
-        """Return the features of sampled frames `start` to `stop` (None: the end) of a source.
+        """Return the features of the sampled frames [`start`, `stop`) of a source; a `stop` of None means its end.
 
         Parameters
         ----------
-        names : the images of the range, for a folder whose listing is known
-        digests : of the contents of those images, or of the one image: one with another content is refused
-        taken : when the frames of the range were taken
+        names : for a folder whose listing is known, the images of the range
+        digests : of those images, or of the single image; an image with other content is refused
+        taken : capture times of the frames of the range
 
         Raises
         ------
         BadSource
-            If no frame can be had, or its features are not finite.
+            If the source cannot be decoded, or a frame's features are not finite.
         """
         frames = sampled_frames(
             path, kind, sample_fps=sample_fps, start=start, stop=stop, limits=self.limits,
@@ -115,7 +114,7 @@ class Extractor:
     def blocks(
         self, path: Path, kind: SourceKind, *, uri: str, sample_fps: float | None, size: int
     ) -> Iterator[FeatureBlock]:
-        """Yield the features of a whole source, `size` frames at a time, so that its length does not matter."""
+        """Yield the features of a whole source in blocks of `size` frames, so that its length costs no memory."""
         frames = sampled_frames(path, kind, sample_fps=sample_fps, start=0, stop=None, limits=self.limits)
         taken = capture_times(path, probe(path, kind, self.limits), self.limits)
         return self.features(frames, uri, size, taken)
@@ -126,20 +125,20 @@ class Extractor:
         return next(self.features(iter([Frame.of(image, 0, 0.0)]), uri, 1, taken))
 
     def empty(self) -> FeatureBlock:
-        """The features of no frames, of this extractor's widths."""
+        """Return a block of no frames, as wide as this extractor's features."""
         return FeatureBlock.empty(self.backbone.output_size, len(SENSOR_NAMES))
 
     def features(
         self, frames: Iterator[Frame], uri: str, size: int, taken: CaptureTimes = UNKNOWN_TIMES, *, first: int = 0
     ) -> Iterator[FeatureBlock]:
-        """Yield the features of decoded frames, `size` at a time.
+        """Yield the features of decoded frames in blocks of `size`.
 
-        A backbone on another device embeds one batch while the next is decoded.
+        A backbone on another device embeds one block while the next is decoded.
 
         Parameters
         ----------
-        taken : when the frames were taken
-        first : index in the source of the first frame that `taken` knows
+        taken : capture times of the frames
+        first : index in the source of the first frame that `taken` covers
         """
 
         def join(batch: _Batch) -> FeatureBlock:
@@ -159,7 +158,7 @@ class Extractor:
                 yield waiting.result()
 
     def _batches(self, frames: Iterator[Frame], size: int) -> Iterator[_Batch]:
-        # Native frames are large: each is reduced to its features at once, none is kept.
+        # Native frames are large, so each is reduced to readings and a small image at once, and none is kept.
         batch = _Batch()
         for frame in frames:
             batch.quality.append(measure(frame.picture.planes()))
@@ -193,5 +192,5 @@ class Extractor:
 
 
 def _short(value: str) -> str:
-    """Digests are long, and their first letters are enough to tell two apart."""
+    """Return `value`, digests cut to their first 12 characters."""
     return value if len(value) <= 40 else value[:12] + "…"

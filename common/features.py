@@ -1,9 +1,9 @@
 """Arrays of features, one row per frame, and how they are stored.
 
-Stored blocks carry a format number. Format 2 is the safetensors format (a JSON
-header of names, shapes and types, then the raw arrays: it loads in a tenth of
-the time of an npz file and holds no code). Format 1, an npz file, is what
-version 0.1 wrote; it is still read.
+Stored blocks carry a format number. Format 2 is safetensors: a JSON header of
+names, shapes and types, then the raw arrays. It loads in a tenth of the time of
+an npz file and cannot contain code. Format 1 is the npz file that version 0.1
+wrote; it is still read.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _NPZ_SIGNATURE = b"PK"  # format 1 is a zip file
 
 
 class TimeSource(StrEnum):
-    """How it is known when a frame was taken, the most reliable first."""
+    """Where the capture time of a frame comes from, the most reliable first."""
 
     EVENT = "event"
-    """The camera's event said so."""
+    """The `time` of the camera's event."""
     CONTAINER = "container"
     """The video container's creation time."""
     EXIF = "exif"
@@ -44,26 +44,28 @@ class TimeSource(StrEnum):
     NAME = "name"
     """The date and time in the file's name."""
     FILE = "file"
-    """When the file was last modified."""
+    """The time at which the file was last modified."""
     RECEIVED = "received"
-    """When Sentinel received it."""
+    """The time at which Sentinel received the frame."""
     UNKNOWN = "unknown"
     """The features were stored by version 0.1, which did not keep capture times."""
 
 
 _TIME_SOURCES = tuple(TimeSource)
-"""A block stores a source's position in this tuple: append to it, never reorder it."""
+"""A block stores the position of a time source in this tuple: append to it, never reorder it."""
 _UNKNOWN = _TIME_SOURCES.index(TimeSource.UNKNOWN)
 
 
 def time_source_code(source: TimeSource) -> int:
-    """Return the number under which a block stores `source`."""
+    """Return the code by which a block stores `source`."""
     return _TIME_SOURCES.index(source)
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureBlock:
-    """Features of n consecutive sampled frames, with where and when each frame was taken.
+    """Features of n consecutive sampled frames, with the source and the capture time of each frame.
+
+    Raises `BadMessage` if the shapes do not agree, or if a source or a time source does not exist.
 
     Attributes
     ----------
@@ -71,9 +73,9 @@ class FeatureBlock:
     quality : (n, q) float32, the readings of the camera-quality sensors at native resolution
     times : (n,) float64, seconds from the start of the frame's source
     sources : URIs of the sources that the frames came from
-    source_index : (n,) int32, which of `sources` each frame came from
-    taken_at : (n,) float64, capture time in seconds since the epoch; NaN where it is unknown
-    time_source : (n,) uint8, how each capture time is known, see `time_source_code`
+    source_index : (n,) int32, index into `sources` of each frame
+    taken_at : (n,) float64, capture times in seconds since the epoch; NaN where unknown
+    time_source : (n,) uint8, where each capture time comes from, see `time_source_code`
     """
 
     embedding: FloatArray
@@ -118,17 +120,17 @@ class FeatureBlock:
         return self.sources[int(self.source_index[frame])]
 
     def capture_time(self, frame: int) -> float | None:
-        """Return when `frame` was taken, in seconds since the epoch, or None where that is unknown."""
+        """Return the capture time of `frame` in seconds since the epoch; None if it is unknown."""
         at = float(self.taken_at[frame])
         return at if np.isfinite(at) else None
 
     @property
     def least_reliable_time_source(self) -> TimeSource:
-        """How the least reliable of the capture times is known."""
+        """The least reliable of the frames' time sources; UNKNOWN if there are no frames."""
         return _TIME_SOURCES[int(self.time_source.max())] if len(self) else TimeSource.UNKNOWN
 
     def _compact(self) -> FeatureBlock:
-        """Drop sources that no frame names, so that a long-lived window does not collect them."""
+        """Return the block without unused sources, so that they do not accumulate in a long-lived window."""
         used = sorted({int(i) for i in self.source_index})
         if len(used) == len(self.sources):
             return self
@@ -138,7 +140,7 @@ class FeatureBlock:
 
     @classmethod
     def empty(cls, embedding_size: int, quality_size: int) -> FeatureBlock:
-        """Return the features of no frames, of the given widths."""
+        """Return a block of no frames: arrays of shape (0, embedding_size) and (0, quality_size)."""
         return cls(
             np.zeros((0, embedding_size), np.float32),
             np.zeros((0, quality_size), np.float32),
@@ -149,7 +151,7 @@ class FeatureBlock:
 
     @classmethod
     def concatenate(cls, blocks: Sequence[FeatureBlock]) -> FeatureBlock:
-        """Join blocks in order; raise `BadMessage` where their widths differ."""
+        """Join blocks in order; raise `BadMessage` if there are none, or if their widths differ."""
         if not blocks:
             raise BadMessage("no features to join")
         widths = {(b.embedding.shape[1], b.quality.shape[1]) for b in blocks}
@@ -171,7 +173,7 @@ class FeatureBlock:
         )
 
     def to_bytes(self) -> bytes:
-        """Encode for storage. Embeddings are stored as float16, which changes no verdict that was measured."""
+        """Encode for storage, with embeddings as float16, which changed no verdict in our measurements."""
         return save(
             {
                 "format": np.array([BLOCK_FORMAT], np.uint8),
@@ -187,7 +189,7 @@ class FeatureBlock:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> FeatureBlock:
-        """Decode what `to_bytes` of this version or of 0.1 made; raise `BadMessage` for anything else."""
+        """Decode a block that this version or 0.1 stored; raise `BadMessage` for anything else."""
         if data.startswith(_NPZ_SIGNATURE):
             return _from_npz(data)
         try:
@@ -211,7 +213,8 @@ class FeatureBlock:
             raise BadMessage(f"stored features cannot be read: {error}") from error
 
     def as_stored(self) -> FeatureBlock:
-        """Return the block as it reads back from storage, so that `check` and the queues judge equal numbers."""
+        """Return the block with embeddings rounded to float16, so that `sentinel check` and the reducer judge equal
+        numbers."""
         return replace(self, embedding=self.embedding.astype(np.float16).astype(np.float32))
 
 
@@ -222,7 +225,7 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def _from_npz(data: bytes) -> FeatureBlock:
-    """Decode format 1; nothing is unpickled."""
+    """Decode format 1 without pickle."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return FeatureBlock(
@@ -232,6 +235,6 @@ def _from_npz(data: bytes) -> FeatureBlock:
                 tuple(str(uri) for uri in arrays["sources"]),
                 arrays["source_index"].astype(np.int32),
             )
-    # zipfile raises NotImplementedError for a compression that it does not know, and its own BadZipFile.
+    # zipfile raises BadZipFile, and NotImplementedError for a compression method that it does not know.
     except Exception as error:
         raise BadMessage(f"stored features cannot be read: {error}") from error

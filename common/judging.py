@@ -16,7 +16,10 @@ from common.settings import Settings
 
 @dataclass(frozen=True)
 class Thresholds:
-    """When a window fails: score above `score` and p below `p_value`; and how often a camera may cry wolf."""
+    """A window fails if its drift score is above `score` and its p-value below `p_value`.
+
+    `false_alarms_per_day` bounds the confirmed false alarms per camera-day.
+    """
 
     score: float
     p_value: float
@@ -29,7 +32,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class JudgedWindow:
-    """A verdict with the features that it was made from."""
+    """A verdict with the features of its window."""
 
     verdict: Verdict
     features: FeatureBlock
@@ -47,17 +50,23 @@ def judge_block(
     opens_batch: bool,
     closes_batch: bool,
 ) -> tuple[WindowState, list[JudgedWindow]]:
-    """Let the next frames of `stream` into its window, and judge each window that falls due.
+    """Append the next frames of `stream` to its window, and judge each window that is complete.
 
     Parameters
     ----------
+    state : where the stream's window stands
     buffer : the stream's latest frames; `block` is appended to it
     block : features of consecutive frames of one batch
-    batch_frames : frames that the whole batch promises; one that fills a window is judged by itself
+    stored : the baseline that the stream is judged by
+    batch_frames : frames expected in the whole batch; a batch that fills a window is judged without earlier frames
     opens_batch, closes_batch : whether `block` starts or ends its batch
+
+    Returns
+    -------
+    The new state of the window, and the windows that were judged, in order.
     """
     rule = stored.baseline.rule
-    # With another rule, too, a window starts anew: the frames that a longer one would reach back to are not kept.
+    # The window also restarts if the window rule changed: the frames that a longer window needs are not kept.
     state = state.of_feature_spec(stored.baseline.feature_spec.digest(rule.to_json()))
     enough = evidence_needed(
         thresholds.false_alarms_per_day, thresholds.p_value, rule.frames, stored.baseline.frames_per_second

@@ -1,8 +1,8 @@
 """The one list of Sentinel's processes.
 
 `sentinel up`, the command line, `sentinel status` and `sentinel doctor` follow it
-by themselves; the Procfile and docker-compose.yml are brought up to date by
-`make generated`. So a new process is a line here and a module.
+by themselves; the Procfile, docker-compose.yml and the table in docs/operating.md
+are brought up to date by `make generated`. So a new process is a line here and a module.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Process:
     Attributes
     ----------
     name : name in the Procfile, in compose, in logs and in heartbeats
-    does : what it is for, in a few words
+    does : what it is for; the command's help and docs/operating.md say it
     start : how it is started
     stop_rank : those that feed work in stop first (0), then those that work it off (1)
     late_after : seconds without a heartbeat after which it is reported as late
@@ -92,10 +92,29 @@ class Process:
 
 
 PROCESSES = (
-    Process("embed", "makes features of frames", Worker("workers.embedding", "embed", "embed_processes"), WORKS_IT_OFF),
-    Process("reduce", "judges windows", Worker("workers.reducer", "reduce"), WORKS_IT_OFF),
-    Process("retrain", "fine-tunes and promotes models", Worker("workers.retraining", "retrain"), WORKS_IT_OFF),
-    Process("beat", "sends what is scheduled", Celery("-A producers.schedule beat")),
+    Process(
+        "embed",
+        "computes features of frames; run as many as you need, on any number of machines",
+        Worker("workers.embedding", "embed", "embed_processes"),
+        WORKS_IT_OFF,
+    ),
+    Process(
+        "reduce",
+        "appends frames to each stream's window, judges it, and publishes the verdict",
+        Worker("workers.reducer", "reduce"),
+        WORKS_IT_OFF,
+    ),
+    Process(
+        "retrain",
+        "fine-tunes a challenger, compares it with the champion, and promotes it if it passes the gate",
+        Worker("workers.retraining", "retrain"),
+        WORKS_IT_OFF,
+    ),
+    Process(
+        "beat",
+        "sends what is scheduled: sources of sentinel.toml, the daily check, the sweep for lost work, retention",
+        Celery("-A producers.schedule beat"),
+    ),
     Process(
         "camera-events",
         "accepts what cameras write to sentinel:ingest",
@@ -108,7 +127,11 @@ PROCESSES = (
         Command("sentinel.stack.watch:main"),
         late_after=_LATE_READING_SECONDS,
     ),
-    Process("retrain-trigger", "asks for retrainings after FAILs", Command("consumers.retrain_trigger:main")),
+    Process(
+        "retrain-trigger",
+        "sends a retraining task after confirmed FAILs, once the model's cool-down is over",
+        Command("consumers.retrain_trigger:main"),
+    ),
     Process(
         "flower",
         "shows queues and workers in a browser",

@@ -1,4 +1,4 @@
-"""What the command line, the page and the metrics show: one answer for all of them, and no way of showing it."""
+"""Read-only queries about streams, models, processes, events and dead letters, without any presentation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"\d+")
 
 
 class StreamStatus(Message):
-    """Where one stream stands."""
+    """State of one stream."""
 
     stream: str
     status: Status | None = Field(description="of the latest verdict; None before the first window is full")
@@ -44,37 +44,35 @@ class StreamStatus(Message):
 
 
 class ModelStatus(Message):
-    """Where one model stands: its champion, and the retraining that runs or is to come."""
+    """State of one model: its champion, and its running or next retraining."""
 
     model: str
     version: int = Field(description="of the champion")
     waiting_fails: int = Field(description="FAILs that wait for the next retraining")
     due_at: float | None = Field(
-        description="end of the cool-down: when the next retraining may start, seconds since the epoch; None: no FAIL "
-        "waits"
+        description="end of the cool-down, when the next retraining may start, seconds since the epoch; "
+        "None: no FAIL waits"
     )
-    held: Hold | None = Field(
-        description="a person's choice of version, which no retraining changes before its release"
-    )
-    retraining: RetrainReport | None = Field(description="the last report of the retraining that runs; None: none runs")
+    held: Hold | None = Field(description="set while a person's choice of version suspends retraining")
+    retraining: RetrainReport | None = Field(description="last report of the running retraining; None: none is running")
 
 
 class SystemStatus(Message):
-    """Where everything stands."""
+    """State of the whole system."""
 
     redis_url: str = Field(description="without its password")
-    queues: dict[str, int] = Field(description="tasks that wait, by queue")
+    queues: dict[str, int] = Field(description="number of waiting tasks, by queue")
     dead_letters: int
     models: tuple[ModelStatus, ...]
     processes: tuple[ProcessHealth, ...]
-    streams: tuple[StreamStatus, ...] = Field(description="those that fail first")
+    streams: tuple[StreamStatus, ...] = Field(description="streams that fail come first")
 
 
 class DeadLetterGroup(Message):
     """Dead letters of one kind whose reasons differ only in names and numbers."""
 
     kind: DeadLetterKind
-    reason: str = Field(description="of the latest, with what it is about left out")
+    reason: str = Field(description="reason of the latest, without the name of its subject")
     count: int
     streams: tuple[str, ...]
     first: float = Field(description="time of the oldest, seconds since the epoch")
@@ -83,12 +81,12 @@ class DeadLetterGroup(Message):
 
 
 def matches(stream: str, pattern: str) -> bool:
-    """Return whether `pattern` is the name of `stream`, or a pattern (`site/*`) that it fits; an empty one fits all."""
+    """Return whether `stream` matches `pattern`: a name, a pattern like `site/*`, or an empty string (all match)."""
     return not pattern or stream == pattern or fnmatchcase(stream, pattern)
 
 
 def system_status(store: Store, redis_url: str, *, stream: str = "", status: Status | None = None) -> SystemStatus:
-    """Return where everything stands; `stream` and `status` choose among the streams.
+    """Return the state of the whole system; `stream` and `status` select the streams.
 
     Parameters
     ----------
@@ -107,8 +105,8 @@ def system_status(store: Store, redis_url: str, *, stream: str = "", status: Sta
 
 
 def stream_statuses(store: Store, *, stream: str = "", status: Status | None = None) -> list[StreamStatus]:
-    """Return the streams in the order in which they want attention: FAIL, no verdict yet, PASS; in each the most
-    recently fed first."""
+    """Return the states of the streams, ordered by status (FAIL, no verdict yet, PASS), then by their latest frame,
+    the most recent first."""
     now = time.time()
     found = [stream_status(store, name, now) for name in store.streams.names() if matches(name, stream)]
     chosen = [row for row in found if status is None or row.status is status]
@@ -120,7 +118,7 @@ def _age(row: StreamStatus) -> float:
 
 
 def stream_status(store: Store, stream: str, now: float) -> StreamStatus:
-    """Return where `stream` stands at `now`, seconds since the epoch."""
+    """Return the state of `stream` at the time `now`, seconds since the epoch."""
     window = store.streams.window(stream)
     verdict: Verdict | None = window.verdict
     return StreamStatus(
@@ -138,7 +136,7 @@ def stream_status(store: Store, stream: str, now: float) -> StreamStatus:
 
 
 def model_status(store: Store, model: str) -> ModelStatus:
-    """Return where `model` stands."""
+    """Return the state of `model`."""
     champion = store.champions.champion(model)
     return ModelStatus(
         model=model,
@@ -151,7 +149,7 @@ def model_status(store: Store, model: str) -> ModelStatus:
 
 
 def _running(store: Store, model: str) -> RetrainReport:
-    """Return the last report of the retraining of `model` that runs now."""
+    """Return the last report of the running retraining of `model`."""
     for event in store.event_log.events(newest_first=True, limit=_MOST_EVENTS_READ):
         if event.model == model and isinstance(event, RetrainStarted | RetrainProgressed):
             return event.report
@@ -164,7 +162,7 @@ def latest_events(store: Store, limit: int, *, stream: str = "", types: Iterable
     Parameters
     ----------
     stream : name or pattern, see `matches`
-    types : those that are wanted; none: all
+    types : types to return; if there are none, all types
     """
     wanted = frozenset(types)
     found: list[Event] = []
@@ -177,12 +175,12 @@ def latest_events(store: Store, limit: int, *, stream: str = "", types: Iterable
 
 
 def dead_letters(store: Store, *, stream: str = "") -> list[DeadLetter]:
-    """Return the dead letters of the streams that fit `stream`, oldest first."""
+    """Return the dead letters of the streams that match `stream` (see `matches`), oldest first."""
     return [letter for letter in store.event_log.dead_letters() if matches(letter.stream, stream)]
 
 
 def dead_letter_groups(letters: Iterable[DeadLetter]) -> list[DeadLetterGroup]:
-    """Sum `letters` up by kind and reason, the most frequent first."""
+    """Group `letters` by kind and reason, the most frequent group first."""
     grouped: dict[tuple[DeadLetterKind, str], list[DeadLetter]] = {}
     for letter in letters:
         grouped.setdefault((letter.kind, _NUMBER.sub("0", _without_names(letter))), []).append(letter)
@@ -202,6 +200,6 @@ def dead_letter_groups(letters: Iterable[DeadLetter]) -> list[DeadLetterGroup]:
 
 
 def _without_names(letter: DeadLetter) -> str:
-    """Return the reason of `letter` without the file or event that it is about."""
+    """Return the reason of `letter` without its subject and without paths."""
     reason = letter.reason.replace(letter.subject, "…") if letter.subject else letter.reason
     return _PATH.sub("…", reason)

@@ -1,7 +1,7 @@
 """All settings, in one typed class, read from `SENTINEL_*` variables or a `.env` file.
 
-The table in docs/settings.md is made from this class (`make generated`), so the
-descriptions below are what users read.
+The table in docs/settings.md is generated from this class (`make generated`), so
+users read the descriptions below.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Seconds = Annotated[float, Field(gt=0)]
 
 
 def check_cron_line(line: str) -> str:
-    """Return `line`; raise `ValueError` if it is no cron line, or names a day that never comes."""
+    """Return `line`; raise `ValueError` if it is no valid cron line, or its day never occurs (the 30th of February)."""
     from celery.schedules import crontab
 
     try:
@@ -36,34 +36,38 @@ def check_cron_line(line: str) -> str:
 
 
 class Settings(BaseSettings):
-    """Every knob of Sentinel. Field `x_y` is the environment variable `SENTINEL_X_Y`."""
+    """All settings of Sentinel. Field `x_y` is the environment variable `SENTINEL_X_Y`."""
 
     model_config = SettingsConfigDict(
         env_prefix="SENTINEL_",
         env_file=".env",
-        env_ignore_empty=True,  # a variable that compose passes on although nobody set it is empty
+        env_ignore_empty=True,  # compose passes unset variables on as empty ones
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,  # a traceback in a log must not show a password
     )
 
     # Where things are
-    redis_url: str | None = Field(None, description="Redis to use; unset: `sentinel up` starts a private one")
+    redis_url: str | None = Field(
+        None, description="URL of the Redis to use; unset: `sentinel up` starts a private one"
+    )
     redis_password: str | None = Field(
         None,
-        description="password for SENTINEL_REDIS_URL if the URL names none; any characters, nothing is percent-encoded",
+        description="password for SENTINEL_REDIS_URL if the URL has none; any characters, without percent-encoding",
     )
-    state_dir: Path = Field(Path(".sentinel"), description="embedded Redis, model caches, champions, spool")
+    state_dir: Path = Field(
+        Path(".sentinel"), description="folder of the embedded Redis, converted backbones, champions and logs"
+    )
     watch_dir: Path = Field(Path("incoming"), description="the watched folder: `<watch_dir>/<stream>/<file>`")
-    baselines_dir: Path = Field(Path("baselines"), description="where baselines are kept by name")
+    baselines_dir: Path = Field(Path("baselines"), description="folder in which baselines are stored by name")
     allowed_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         (),
-        description="folders (separated like PATH) that sources may lie in, beside the watched one",
+        description="further folders that sources may be in, besides the watched one; separated like PATH",
     )
     config: Path | None = Field(
         None,
-        description="file with what is set for single streams; unset: `sentinel.toml` in the working directory, if "
-        "there is one",
+        description="file with settings of single streams; unset: `sentinel.toml` in the working "
+        "directory, if there is one",
     )
 
     # What is judged
@@ -73,123 +77,147 @@ class Settings(BaseSettings):
     false_alarms_per_day: float = Field(
         1.0,
         gt=0,
-        description="false alarms that a camera may give a day; FAILs wake the retraining once they are surer",
+        description="confirmed false alarms allowed per camera and day; only confirmed FAILs lead to a retraining",
     )
-    window_frames: int = Field(48, ge=8, description="sampled frames a window; part of a baseline")
+    window_frames: int = Field(
+        48, ge=8, description="sampled frames per window; `baseline build` stores it in the baseline"
+    )
     window_stride: int | None = Field(
-        None, ge=1, description="sampled frames between two verdicts; unset: a quarter of the window"
+        None, ge=1, description="sampled frames between two verdicts, stored likewise; unset: a quarter of the window"
     )
     sample_fps: float | None = Field(
         None,
         gt=0,
-        description="frames sampled a second; unset: `baseline build` chooses, everything else follows the baseline",
+        description="frames sampled per second; unset: `baseline build` chooses, everything else follows the baseline",
     )
 
     # Model and device
     backbone: str = Field(
         "mobilenet_v2",
         description="embedding model of `baseline build`: a keras.applications name, .keras or .onnx file, SavedModel, "
-        "hf:owner/name; elsewhere unset: the baseline's",
+        "hf:owner/name; elsewhere, if unset: that of the baseline",
     )
     weights: str = Field(
         "imagenet",
-        description="weights of `baseline build`: `imagenet` (Keras downloads), a file, or `random:SEED`; elsewhere "
-        "unset: the baseline's, by their digest from the cache",
+        description="weights of `baseline build`: `imagenet` (Keras downloads), a file, or `random:SEED`; elsewhere, "
+        "if unset: those of the baseline, found in the cache by their digest",
     )
     pixels: Literal["0..255", "0..1", "-1..1", "imagenet"] | None = Field(
-        None, description="how a model file wants its pixels; unset: ONNX imagenet, Keras 0..255, a hub model says it"
+        None,
+        description="pixel scaling that a model file expects; unset: ONNX imagenet, Keras 0..255, hub models their own",
     )
     precision: Literal["f32", "bf16", "int8"] = Field(
-        "f32", description="what `baseline build` computes embeddings in; everything else follows the baseline"
+        "f32",
+        description="precision in which `baseline build` computes embeddings; everything else follows the baseline",
     )
-    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="where the backbone runs")
-    threads: int = Field(1, ge=1, description="threads of one embedding process")
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="device that the backbone runs on")
+    threads: int = Field(1, ge=1, description="threads per embedding process")
 
-    # Taking frames in
-    settle_seconds: Seconds = Field(2.0, description="a file is taken once it has been unchanged for this long")
-    poll_seconds: Seconds = Field(
-        1.0, description="how often a folder is looked at where the file system has no events"
+    # Ingest
+    settle_seconds: Seconds = Field(
+        2.0, description="a file is accepted once it has been unchanged for this many seconds"
     )
-    watch: Literal["auto", "events", "polling"] = Field("auto", description="how the folder is watched")
+    poll_seconds: Seconds = Field(
+        1.0, description="seconds between two scans of a folder whose file system has no events"
+    )
+    watch: Literal["auto", "events", "polling"] = Field(
+        "auto", description="how the folder is watched: by file system events, or by polling"
+    )
     chunk_frames: int | None = Field(
         None,
         ge=1,
-        description="sampled frames a chunk, the unit of work; unset: as SENTINEL_CHUNK_SECONDS allow",
+        description="sampled frames per chunk, the unit of work; unset: by SENTINEL_CHUNK_SECONDS",
     )
-    chunk_seconds: Seconds = Field(0.5, description="work that a chunk should be, going by what its stream cost lately")
+    chunk_seconds: Seconds = Field(
+        0.5, description="seconds of work per chunk, estimated from the recent cost of its stream"
+    )
     stream_chunks: int = Field(
         8,
         ge=1,
-        description="chunks of one stream under way at a time; twice the embedding processes or more",
+        description="most chunks of one stream in flight; at least twice the embedding processes",
     )
     backlog_mb: int | None = Field(
         None,
         ge=1,
-        description="producers wait while Redis holds more, MB; unset: three quarters of its bound",
+        description="producers wait while Redis uses more memory, MB; unset: three quarters of its bound",
     )
     max_pixels: int = Field(50_000_000, ge=1, description="largest frame, in pixels")
     min_side: int = Field(32, ge=1, description="smallest frame side, in pixels")
-    max_file_bytes: int = Field(20_000_000_000, ge=1, description="largest source file")
+    max_file_bytes: int = Field(20_000_000_000, ge=1, description="largest source file, in bytes")
     max_folder_files: int = Field(100_000, ge=1, description="most images in one folder batch")
     max_frames: int = Field(5_000_000, ge=1, description="most frames of one source")
     max_seconds: float = Field(200_000.0, gt=0, description="longest source, in seconds")
     max_memory_mb: int = Field(
-        4_000, ge=500, description="memory that a process which opens foreign files may take, MB (Linux)"
+        4_000, ge=500, description="memory bound of a process that opens untrusted files, MB (Linux)"
     )
-    max_data_bytes: int = Field(16_000_000, ge=1, description="largest image inside a camera event")
+    max_data_bytes: int = Field(16_000_000, ge=1, description="largest image inside a camera event, in bytes")
 
     # Tasks
     embed_processes: int = Field(2, ge=1, description="embedding processes that `sentinel up` starts")
     restart_seconds: float = Field(
-        30.0, ge=1, description="longest pause before `sentinel up` starts a process again that keeps dying"
+        30.0, ge=1, description="longest pause before `sentinel up` restarts a process that keeps dying, in seconds"
     )
-    max_deliveries: int = Field(3, ge=1, description="times a task may be tried before it is a dead letter")
+    max_deliveries: int = Field(
+        3, ge=1, description="deliveries of a chunk, or starts of a retraining, before it is given up"
+    )
     visibility_seconds: int = Field(
-        45, ge=10, description="after this an unacknowledged task is delivered again; every task is bounded below it"
+        45,
+        ge=10,
+        description="an unacknowledged task is delivered again after this many seconds; the time "
+        "limit of all tasks but "
+        "retrainings is 85% of it",
     )
-    sweep_seconds: Seconds = Field(10.0, description="how often beat looks for chunks whose task was lost")
-    stuck_seconds: Seconds = Field(40.0, description="a chunk not done after this is sent again")
+    sweep_seconds: Seconds = Field(10.0, description="seconds between two sweeps for chunks whose task was lost")
+    stuck_seconds: Seconds = Field(40.0, description="an unfinished chunk is sent again after this many seconds")
     daily_check: str = Field(
         "0 6 * * *", description="when beat checks that every stream is alive, as a cron line in UTC"
     )
     silent_hours: float = Field(
-        24.0, gt=0, description="the daily check reports a stream that gave no frame for this long"
+        24.0, gt=0, description="the daily check reports a stream without frames for this many hours as SILENT"
     )
     retention_days: float = Field(
-        7.0, gt=0, description="how long verdicts (by capture time), other events and batch records are kept"
+        7.0, gt=0, description="days for which verdicts (by capture time), other events and batch records are kept"
     )
     remember_days: float = Field(
-        90.0, gt=0, description="how long a file that was counted is known, should it still lie in its folder"
+        90.0, gt=0, description="days for which an accepted file is remembered, in case it stays in its folder"
     )
     data_retention_seconds: Seconds = Field(
-        900.0, description="how long an image from inside a camera event is kept once it is judged, for a retraining"
+        900.0,
+        description="seconds for which an image from inside a camera event is kept for a retraining "
+        "after it was judged",
     )
-    max_events: int = Field(100_000, ge=100, description="most entries kept in a Stream")
+    max_events: int = Field(
+        100_000, ge=100, description="most entries kept in the Stream of events, and in that of dead letters"
+    )
     redis_max_mb: int = Field(512, ge=16, description="memory bound of the embedded Redis, MB")
 
     # Healing
-    cooldown_seconds: Seconds = Field(60.0, description="FAILs of one model within this time lead to one retraining")
-    retrain_seconds: Seconds = Field(10.0, description="how long one fine-tuning takes steps")
+    cooldown_seconds: Seconds = Field(
+        60.0, description="FAILs of one model within this many seconds lead to one retraining"
+    )
+    retrain_seconds: Seconds = Field(10.0, description="duration of one fine-tuning, in seconds")
     retrain_max_triplets: int = Field(240, ge=12, description="most drifted triplets that one fine-tuning uses")
     promote_min_gain_db: float = Field(
-        0.05, ge=0, description="gain on the drifted footage that a promotion needs, dB PSNR"
+        0.05, ge=0, description="least gain on the drifted footage for a promotion, dB PSNR"
     )
     promote_max_loss_db: float = Field(
-        0.5, ge=0, description="loss on the golden footage that a promotion may cost, dB PSNR"
+        0.5, ge=0, description="largest loss on the golden footage for a promotion, dB PSNR"
     )
     retrain_seed: int = Field(0, description="seed of the fine-tuning")
 
     # Monitoring
-    flower_host: str = Field("127.0.0.1", description="where Flower listens")
-    flower_port: int = Field(5555, ge=0, le=65535, description="0: any free port")
-    flower_user: str = Field("sentinel", description="user of Flower's basic auth")
-    flower_password: str | None = Field(None, description="set: Flower asks for it")
+    flower_host: str = Field("127.0.0.1", description="address that Flower listens on")
+    flower_port: int = Field(5555, ge=0, le=65535, description="port that Flower listens on; 0: any free port")
+    flower_user: str = Field("sentinel", description="user name for Flower's basic authentication")
+    flower_password: str | None = Field(
+        None, description="password for Flower's basic authentication; unset: none, and Flower listens on loopback only"
+    )
     flower_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="further names, separated by commas, by which browsers reach Flower; it refuses all others "
-        "but loopback and SENTINEL_FLOWER_HOST",
+        description="further host names by which browsers may reach Flower, separated by commas; loopback and "
+        "SENTINEL_FLOWER_HOST are always allowed, all others refused",
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much processes say")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level of log messages")
 
     @model_validator(mode="before")
     @classmethod
@@ -227,7 +255,7 @@ class Settings(BaseSettings):
 
     @property
     def roots(self) -> tuple[Path, ...]:
-        """All folders that a source may lie in, resolved."""
+        """All folders that a source may be in, resolved."""
         return tuple(p.expanduser().resolve() for p in (self.watch_dir, *self.allowed_roots))
 
 
@@ -238,7 +266,7 @@ _GONE = {
 
 
 def unknown_settings(environment: Mapping[str, str]) -> list[str]:
-    """Name the variables that look like settings of ours and are none, each with what may be meant."""
+    """Return a message for each variable that starts with `SENTINEL_` and is no setting, with the nearest name."""
     known = {f"SENTINEL_{name.upper()}" for name in Settings.model_fields}
     found = []
     for name in sorted(set(environment) - known):
@@ -251,14 +279,14 @@ def unknown_settings(environment: Mapping[str, str]) -> list[str]:
 
 
 def given_variables() -> dict[str, str]:
-    """Return the variables that settings are read from: those in `.env`, and those of the environment before them."""
+    """Return the variables that settings are read from: `.env`, overridden by the environment."""
     from_file = DotEnvSettingsSource(Settings).env_vars  # in lower case, as settings are matched
     return {**{name.upper(): value or "" for name, value in from_file.items()}, **os.environ}
 
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """Return this process's settings, read once; raise `SettingsError` naming each wrong variable."""
+    """Return this process's settings, read once; raise `SettingsError`, which names each invalid variable."""
     try:
         return Settings()
     except ValidationError as error:

@@ -42,7 +42,7 @@ _Text = Annotated[str, AfterValidator(_check_text)]
 
 
 class StreamTable(BaseModel):
-    """One table: how a stream differs from the settings, and what beat hands in for it.
+    """One table: how a stream differs from the settings, and the source that beat submits for it.
 
     Validate with the context `{"folder": Path}`, the folder that relative paths start from.
     """
@@ -54,7 +54,7 @@ class StreamTable(BaseModel):
         "SENTINEL_BASELINE"
     )  # fmt: skip
     schedule: _Text | None = Field(None, description="when beat hands `source` in, as a cron line in UTC")
-    source: _Text | None = Field(None, description="the video, image or folder that beat hands in")
+    source: _Text | None = Field(None, description="the video, image or folder that beat submits")
     drift_threshold: Unit | None = Field(None, description="instead of SENTINEL_DRIFT_THRESHOLD")
     p_value: Unit | None = Field(None, description="instead of SENTINEL_P_VALUE")
     false_alarms_per_day: Annotated[float, Field(gt=0)] | None = Field(

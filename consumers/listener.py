@@ -29,13 +29,17 @@ _PAUSE_SECONDS = 1.0  # between attempts while Redis is away
 
 
 def keep_running(step: Callable[[], object], stop: threading.Event, beat: Callable[[], None]) -> None:
-    """Call `step` until `stop` is set, and `beat` before each; while Redis is away or full, wait and go on."""
+    """Call `step` until `stop` is set, and `beat` before each call.
+
+    After an error of Redis, of the broker or of the operating system (a full disk, a file that may not be written)
+    it waits and goes on.
+    """
     while not stop.is_set():
         beat()
         try:
             step()
         except (redis.RedisError, OperationalError, BrokerUnavailable, OSError) as error:
-            log.warning("Redis does not answer (%s), trying again", error)
+            log.warning("trying again after %s: %s", type(error).__name__, error)
             stop.wait(_PAUSE_SECONDS)
 
 
@@ -43,8 +47,10 @@ class Listener:
     """Hands every event to `handle`, at least once, and acknowledges it afterwards.
 
     An event that cannot be handled becomes a dead letter and is acknowledged
-    too: it stops neither this process nor the events behind it. Processes of
-    one group share the events out; each group gets all of them.
+    too: it stops neither this process nor the events behind it. An error that
+    will pass (Redis or the broker is away or full, any `OSError`) is raised, and
+    the event comes again later. Processes of one group share the events out;
+    each group gets all of them. A new group begins with the oldest that is kept.
 
     Parameters
     ----------
@@ -87,5 +93,5 @@ class Listener:
 
 
 def _will_pass(error: Exception) -> bool:
-    """Return whether the event is not to blame: Redis or the broker is away, or full."""
+    """Return whether the event is not to blame: Redis, the broker or a disk is away, or full."""
     return isinstance(error, BrokerUnavailable | OSError) or is_unavailable(error)

@@ -1,4 +1,4 @@
-"""The Celery beat schedule: what Sentinel does at fixed times, and the sources that streams hand in at theirs.
+"""The Celery beat schedule: Sentinel's periodic tasks, and the scheduled sources of streams.
 
 celery -A producers.schedule beat
 """

@@ -99,7 +99,10 @@ class _Stream:
         self._frames = 0
 
     def enter(self, block: FeatureBlock, promised: int, *, opens: bool, closes: bool) -> None:
-        """Let the next frames of a source of `promised` frames into the window."""
+        """Append the next frames of a source to the window, and judge each window that is complete.
+
+        `promised` is the number of sampled frames expected in the whole source.
+        """
         self._frames += len(block)
         self._state, judged = judge_block(
             self._state,

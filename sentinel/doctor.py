@@ -119,7 +119,7 @@ def _disk(settings: Settings) -> str:
 
 
 def _streams(settings: Settings) -> str:
-    """Look at the file that configures streams, and for the sources that beat hands in."""
+    """Check the file that configures streams, and that its sources exist."""
     path = config_path(settings)
     if path is None:
         return "all as the settings say: there is no sentinel.toml"

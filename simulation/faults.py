@@ -4,8 +4,10 @@ Severity ranges from 1 (hardly visible) to 5 (gross). Sizes are in pixels of the
 frame, light levels in grey levels of 8 bits.
 
 To add a fault, add a member to `Fault`, its row to `SEVERITIES`, and its function
-to `_FUNCTIONS`. If verdicts should name it as a cause of its own, it also needs a
-`Cause` with the same value, and a rule in `common.drift.diagnosis`.
+to `_FUNCTIONS`. The function is given the image, the amount of the severity, the
+seed, and the index of the frame; it returns a new image and modifies nothing.
+If verdicts should name the fault as a cause of its own, it also needs a `Cause`
+with the same value, and a rule in `common.drift.diagnosis`.
 """
 
 from __future__ import annotations
@@ -125,16 +127,7 @@ def sabotage_frame(image: Image, fault: Fault, severity: int, seed: int = 0, ind
         If the severity is not 1 to 5.
     """
     amount = amount_of(fault, severity)
-    if fault is Fault.FROZEN:
-        return image
-    if fault is Fault.NOISE:
-        return _noise(image, amount, np.random.default_rng((_SEED_PREFIX, seed, index)))
-    if fault is Fault.BLACK:
-        # The seed shifts the black frames in time, so that a clip does not always start with them.
-        black = (index + seed) % _BLACK_CYCLE < amount * _BLACK_CYCLE
-        return np.zeros_like(image) if black else image
-    # Random properties that stay constant over a clip (an angle, a side) depend on the seed, not on the frame.
-    return _FUNCTIONS[fault](image, amount, np.random.default_rng((_SEED_PREFIX, seed)))
+    return image if fault is Fault.FROZEN else _FUNCTIONS[fault](image, amount, seed, index)
 
 
 def amount_of(fault: Fault, severity: int) -> float:
@@ -150,22 +143,33 @@ def amount_of(fault: Fault, severity: int) -> float:
     return SEVERITIES[fault][severity - 1]
 
 
-def _noise(image: Image, sigma: float, rng: np.random.Generator) -> Image:
-    noisy = rng.standard_normal(image.shape, np.float32)
+def _random(*seeds: int) -> np.random.Generator:
+    """Return random numbers; what stays the same over a clip (an angle, a side) is drawn from the seed alone."""
+    return np.random.default_rng((_SEED_PREFIX, *seeds))
+
+
+def _noise(image: Image, sigma: float, seed: int, index: int) -> Image:
+    noisy = _random(seed, index).standard_normal(image.shape, np.float32)
     noisy *= sigma
     noisy += image
     return _to_image(noisy)
 
 
-def _blur(image: Image, sigma: float, _: np.random.Generator) -> Image:
+def _blur(image: Image, sigma: float, _seed: int, _index: int) -> Image:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
 
 
-def _gain(image: Image, gain: float, _: np.random.Generator) -> Image:
+def _gain(image: Image, gain: float, _seed: int, _index: int) -> Image:
     return _through_table(image, [_LEVELS * gain] * 3)
 
 
-def _compress(image: Image, quality: float, _: np.random.Generator) -> Image:
+def _black(image: Image, share: float, seed: int, index: int) -> Image:
+    # The seed shifts the black frames in time, so that a clip does not always start with them.
+    black = (index + seed) % _BLACK_CYCLE < share * _BLACK_CYCLE
+    return np.zeros_like(image) if black else image
+
+
+def _compress(image: Image, quality: float, _seed: int, _index: int) -> Image:
     # JPEG stores luma and chroma, so the order of the channels matters.
     done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
     if not done:
@@ -174,20 +178,20 @@ def _compress(image: Image, quality: float, _: np.random.Generator) -> Image:
     return np.asarray(cv2.cvtColor(compressed, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _colour_cast(image: Image, strength: float, rng: np.random.Generator) -> Image:
+def _colour_cast(image: Image, strength: float, seed: int, _index: int) -> Image:
     gains = np.ones(3)
-    up, down = rng.permutation(3)[:2]
+    up, down = _random(seed).permutation(3)[:2]
     gains[up], gains[down] = 1 + strength, 1 - strength
     return _through_table(image, [_LEVELS * float(gain) for gain in gains])
 
 
-def _fog(image: Image, share: float, _: np.random.Generator) -> Image:
+def _fog(image: Image, share: float, _seed: int, _index: int) -> Image:
     return _through_table(image, [_LEVELS * (1 - share) + _FOG_LEVEL * share] * 3)
 
 
-def _motion_blur(image: Image, length: float, rng: np.random.Generator) -> Image:
+def _motion_blur(image: Image, length: float, seed: int, _index: int) -> Image:
     side = int(length)
-    angle = rng.uniform(0, math.pi)
+    angle = _random(seed).uniform(0, math.pi)
     reach = np.array([math.cos(angle), math.sin(angle)]) * (side - 1) / 2
     kernel = np.zeros((side, side), np.float32)
     steps = 8 * side  # so many that a line of any angle has no gaps
@@ -197,17 +201,18 @@ def _motion_blur(image: Image, length: float, rng: np.random.Generator) -> Image
     return np.asarray(cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101), np.uint8)
 
 
-def _cover(image: Image, share: float, rng: np.random.Generator) -> Image:
+def _cover(image: Image, share: float, seed: int, _index: int) -> Image:
     covered = image.copy()
     # Array views of the same pixels, flipped or transposed so that the side to cover comes first.
-    from_side = (covered, covered[::-1], covered.swapaxes(0, 1), covered.swapaxes(0, 1)[::-1])[int(rng.integers(4))]
+    sides = (covered, covered[::-1], covered.swapaxes(0, 1), covered.swapaxes(0, 1)[::-1])
+    from_side = sides[int(_random(seed).integers(4))]
     from_side[: round(len(from_side) * share)] = _COVER_LEVEL
     return covered
 
 
-def _move(image: Image, share: float, rng: np.random.Generator) -> Image:
+def _move(image: Image, share: float, seed: int, _index: int) -> Image:
     height, width = image.shape[:2]
-    angle = rng.uniform(0, 2 * math.pi)
+    angle = _random(seed).uniform(0, 2 * math.pi)
     # By at most half the frame, so that the mirror image does not fill more than half of it.
     limit = np.array([width, height]) / 2
     shift = np.clip(share * max(height, width) * np.array([math.cos(angle), math.sin(angle)]), -limit, limit)
@@ -229,7 +234,9 @@ def _to_image(values: FloatArray | _Levels) -> Image:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-_FUNCTIONS: dict[Fault, Callable[[Image, float, np.random.Generator], Image]] = {
+# All but FROZEN, which needs the frames before: `sabotage_frames` repeats them.
+_FUNCTIONS: dict[Fault, Callable[[Image, float, int, int], Image]] = {
+    Fault.NOISE: _noise,
     Fault.BLUR: _blur,
     Fault.LOW_LIGHT: _gain,
     Fault.OVER_EXPOSURE: _gain,
@@ -237,6 +244,7 @@ _FUNCTIONS: dict[Fault, Callable[[Image, float, np.random.Generator], Image]] = 
     Fault.COLOUR_CAST: _colour_cast,
     Fault.LOW_CONTRAST: _fog,
     Fault.MOTION_BLUR: _motion_blur,
+    Fault.BLACK: _black,
     Fault.COVERED: _cover,
     Fault.CAMERA_MOVED: _move,
 }

@@ -1,4 +1,4 @@
-"""What a worker process loads once, after the fork: settings, Redis, baselines, backbones."""
+"""Objects that a worker process creates once, after the fork: store, baselines, extractors."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from common.settings import get_settings
 from common.sources.local import Limits
 from common.store import Store, open_store
 
-_MAX_BACKBONES = 8  # loaded at a time per process; the least recently used one makes room
+_MAX_BACKBONES = 8  # loaded at a time per process; the least recently used one is dropped
 
 
 @cache
 def store() -> Store:
-    """Return this process's connection to Redis."""
+    """Return this process's store."""
     return open_store(get_settings())
 
 
 @cache
 def baselines() -> BaselineBinding:
-    """Return the lookup of the baseline that each stream is judged by."""
+    """Return the object that finds the baseline of each stream."""
     return BaselineBinding(get_settings(), store())
 
 
 def extractor(spec: FeatureSpec) -> Extractor:
-    """Return the extractor with the backbone that `spec` asks for; each is loaded once per process.
+    """Return an extractor with the backbone of `spec`; each backbone is loaded once per process.
 
     Raises
     ------
     BaselineMismatch
         If this worker cannot load the backbone, weights and precision of `spec`.
     BackboneError
-        If it should, and fails to.
+        If loading fails for any other reason.
     """
-    # Specs that differ in anything else share a backbone.
+    # Specs that differ only in these fields share a backbone.
     return _extractor(spec.model_copy(update={"sample_fps": None, "decode_pipeline": "", "sensors": ""}))
 
 
@@ -49,9 +49,9 @@ def _extractor(spec: FeatureSpec) -> Extractor:
 
 
 def default_feature_spec() -> FeatureSpec | None:
-    """Return the feature spec of SENTINEL_BASELINE, None if it is not set.
+    """Return the feature spec of SENTINEL_BASELINE; None if it is not set.
 
-    Streams with other baselines get their backbone loaded when their first chunk arrives.
+    Backbones of other baselines are loaded when their first chunk arrives.
     """
     settings = get_settings()
     if not settings.baseline:

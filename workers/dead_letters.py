@@ -1,8 +1,8 @@
-"""Tasks that make no sense end as dead letters: unknown names, untrusted formats, arguments that fit nothing.
+"""Invalid tasks become dead letters: tasks with unknown names, in refused formats, or with invalid arguments.
 
-Celery acknowledges such a task and forgets it. Work that Sentinel has accepted
-is on record in Redis and comes again by itself (the sweep sends it, whatever
-became of its task); what somebody else sends is on record nowhere, so it is kept here.
+Celery acknowledges such a task and drops it. Work that Sentinel has accepted is
+recorded in Redis, and the sweep sends its task again; a task that somebody else
+sent is recorded nowhere, so it is stored as a dead letter.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from workers import context
 
 log = logging.getLogger(__name__)
 
-_MOST_CHARACTERS = 10_000  # of an untrusted message are kept
+_MOST_CHARACTERS = 10_000  # kept of an untrusted message
 _PAUSE_SECONDS = 1.0  # between attempts while Redis cannot store a dead letter
 
 
@@ -37,15 +37,15 @@ _PAUSE_SECONDS = 1.0  # between attempts while Redis cannot store a dead letter
 def dead_letter_failed(
     sender: Task, exception: Exception, args: object = (), kwargs: object = None, **_: object
 ) -> None:
-    """Keep a task that failed because its message is bad.
+    """Write a dead letter for a failed task if its message is invalid.
 
-    A task about work that is on record is not: its worker was killed, by a time
-    limit perhaps, and the work comes again by itself or was done by another.
+    None is written for a task whose chunk is recorded in Redis: such a task fails
+    when its worker is killed or exceeds a time limit, and the sweep sends it again.
     """
     named = kwargs if isinstance(kwargs, Mapping) else {}
     if sender.name == EMBED_TASK:
         bad = not is_on_record(named.get("chunk"))
-    else:  # a wrong set of arguments is a TypeError; anything else is a passing trouble
+    else:  # wrong arguments are a TypeError; any other error is temporary
         bad = sender.name in {REDUCE_TASK, RETRAIN_TASK} and isinstance(exception, BadMessage | TypeError)
     if bad:
         queue = (sender.request.delivery_info or {}).get("routing_key", "")
@@ -64,7 +64,7 @@ def dead_letter_rejected(message: Any, exc: Exception | None = None, **_: object
 
 
 def is_on_record(chunk: object) -> bool:
-    """Return whether `chunk`, JSON of a `Chunk`, belongs to a batch that was accepted."""
+    """Return whether `chunk`, a `Chunk` as JSON, belongs to an accepted batch; True while Redis is unavailable."""
     if not isinstance(chunk, str | bytes):
         return False
     try:
@@ -76,14 +76,14 @@ def is_on_record(chunk: object) -> bool:
     except Exception as error:
         if not is_unavailable(error):
             raise
-        return True  # only work that is on record gets as far as failing for another reason than its message
+        return True  # recorded work must not become a dead letter because Redis is unavailable
 
 
 def bury(task: RawTask, error: Exception) -> None:
-    """Write the dead letter; while Redis cannot store it, wait, unless the worker is to stop.
+    """Write the dead letter about `task`. While Redis cannot store it, retry, until the worker is stopped.
 
-    The message is acknowledged once this returns, so until then it is not lost.
-    A time limit must not cut the waiting short either.
+    The message is acknowledged only when this returns, so it is not lost before.
+    A soft time limit does not end the retries.
     """
     letter = dead_letter(DeadLetterKind.TASK, "", f"task {task.name}", error, task, version=task.to_json())
     said = False
@@ -101,7 +101,7 @@ def bury(task: RawTask, error: Exception) -> None:
 
 
 def _stored(letter: DeadLetter, task: RawTask) -> bool:
-    """Store `letter` and return True; False if Redis cannot do it now. Any other trouble is only logged."""
+    """Store `letter`; return False if Redis cannot store it for now. Any other error is logged, and returns True."""
     try:
         context.store().event_log.bury(letter)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The worker of queue `embed`: a chunk of a source becomes features.
+"""The worker of queue `embed`: computes the features of chunks.
 
 celery -A workers.embedding worker -Q embed
 """
@@ -37,12 +37,12 @@ from workers import (
 
 log = logging.getLogger(__name__)
 
-_RETRY_SECONDS = 1.0  # what may pass (a file system that is away for a moment) gets a moment to pass
+_RETRY_SECONDS = 1.0  # a temporary failure, such as an unavailable file system, gets time to pass
 
 
 @worker_process_init.connect
 def warm_up(**_: object) -> None:
-    """Load the backbone when the process starts, not with its first chunk; if that fails, each chunk will say why."""
+    """Load the default backbone at the start of the process. If that fails, each chunk fails with the reason."""
     limit_memory(get_settings().max_memory_mb)
     try:
         spec = context.default_feature_spec()
@@ -58,9 +58,11 @@ def embed(
 ) -> dict[str, str] | None:
     """Embed one chunk; or, called by name with `stream` and `uri`, offer a whole source.
 
-    Producers send `chunk`, a `contracts.Chunk` as JSON, and ignore the result.
-    Any Celery client may send `stream` and `uri` instead; its result says under
-    which id the source was offered. A source that cannot be accepted fails the task.
+    Producers send `chunk`, a `contracts.batches.Chunk` as JSON, and ignore the result.
+    Any Celery client may send `stream` and `uri` instead. The result then holds the
+    `state`, the `stream` and the id of the `event` by which the source was offered.
+    The task fails if the source does not exist or may not be read; if it is refused
+    later, that is a dead letter.
     """
     if chunk is None:
         return offer_source(stream, uri)
@@ -74,14 +76,15 @@ def embed(
 
 
 def offer_source(stream: object, uri: object) -> dict[str, str]:
-    """Put a source that was named to this worker on `sentinel:ingest`: accepting sources is a producer's work.
+    """Write an event about a source to `sentinel:ingest`, where a producer accepts it.
 
-    The event's id follows from the file, so that a task that runs twice offers it once.
+    The event's id is derived from stream, URI, and the file's size and times, so that a task that runs twice
+    counts once.
 
     Raises
     ------
     Refused
-        If the stream's name cannot be one, or there is no such source that may be read.
+        If the stream's name is not valid, or the source does not exist or may not be read.
     """
     try:
         if not isinstance(stream, str) or not isinstance(uri, str) or not uri:
@@ -105,7 +108,11 @@ def offer_source(stream: object, uri: object) -> dict[str, str]:
 
 
 def finish(task: Task, chunk: Chunk) -> Finished:
-    """Make the features of `chunk` and store them, or give it up with its reason."""
+    """Compute and store the features of `chunk`, or give it up with a reason.
+
+    A refusal gives it up at once; any other error, after `SENTINEL_MAX_DELIVERIES` deliveries. Until then the task
+    is retried.
+    """
     chunks, most = context.store().chunks, get_settings().max_deliveries
     deliveries = chunks.count_delivery(chunk)
     if deliveries == 0:
@@ -139,7 +146,15 @@ def too_slow(chunk: Chunk) -> BadSource:
 
 
 def extract(chunk: Chunk) -> FeatureBlock:
-    """Return the features of `chunk`, made by its feature spec or not at all."""
+    """Return the features of `chunk`.
+
+    Raises
+    ------
+    BaselineMismatch
+        If this worker cannot reproduce the chunk's feature spec.
+    BadSource
+        If the source cannot be read, or no longer has the content that was accepted.
+    """
     extractor = context.extractor(chunk.feature_spec)
     extractor.require(chunk.feature_spec)
     source = chunk.source
@@ -167,7 +182,7 @@ def extract(chunk: Chunk) -> FeatureBlock:
 
 
 def give_up(chunk: Chunk, error: Exception) -> Finished:
-    """Write the chunk to the dead letters; its batch goes on without it."""
+    """Write a dead letter about `chunk`; its batch continues without it."""
     log.warning("stream %s: gave up frames %d to %s: %s", chunk.stream, chunk.start, chunk.stop or "the end", error)
     letter = dead_letter(DeadLetterKind.CHUNK, chunk.stream, chunk.source.uri, error, chunk, version=chunk.id)
     return context.store().chunks.give_up(chunk, letter)

@@ -1,4 +1,4 @@
-"""What beat asks for now and then: mend what was lost, look at every stream, forget what is old."""
+"""Periodic tasks sent by beat: resend lost work, check every stream, delete old data."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from workers import context
 
 log = logging.getLogger(__name__)
 
-_CHUNKS_PER_SWEEP = 256  # of one stream; the next sweep takes the next ones
+_CHUNKS_PER_SWEEP = 256  # of one stream; the next sweep continues
 _SECONDS_PER_HOUR = 3600.0
 _SECONDS_PER_DAY = 86_400.0
 
 
 @app.task(name=SWEEP_TASK)
 def sweep() -> int:
-    """Send again what was registered and lost on the way; return how many tasks that were.
+    """Send tasks again that were lost, and chunks that there is room for; return the number of tasks sent.
 
-    While tasks still wait in the queue a late chunk is just late, and sending
-    it again would only make the queue longer.
+    While tasks wait in queue `embed`, an overdue chunk is probably among them, so
+    only the first chunk of each stream is sent again.
     """
     store, settings = context.store(), get_settings()
     streams = store.streams
@@ -35,7 +35,7 @@ def sweep() -> int:
         if streams.head_is_finished(stream):
             broker.send_reduce(stream)
             sent += 1
-        # The first in order holds up all others of its stream, so it is sent again in any case.
+        # The first chunk in order blocks all others of its stream, so it is sent again in any case.
         for chunk in store.batches.overdue(stream, settings.stuck_seconds, _CHUNKS_PER_SWEEP if idle else 1):
             broker.send_embed(chunk)
             store.chunks.mark_sent(chunk)
@@ -48,7 +48,7 @@ def sweep() -> int:
 
 @app.task(name=DAILY_TASK)
 def daily_check() -> None:
-    """Announce of every stream whether it lives, and what was last said of it."""
+    """Write one event per stream: SILENT if it had no frame for `SENTINEL_SILENT_HOURS`, else its latest status."""
     store, settings = context.store(), get_settings()
     for stream in store.streams.names():
         window = store.streams.window(stream)
@@ -68,9 +68,9 @@ def daily_check() -> None:
 
 @app.task(name=RETENTION_TASK)
 def retention() -> None:
-    """Forget events older than `SENTINEL_RETENTION_DAYS`, and what killed retrainings left behind.
+    """Delete events older than `SENTINEL_RETENTION_DAYS`, and the folders of killed retrainings.
 
-    Features and batch records expire by themselves.
+    Features and batch records expire in Redis.
     """
     store, settings = context.store(), get_settings()
     store.event_log.trim(settings.retention_days * _SECONDS_PER_DAY, store.streams.latest_capture_times())

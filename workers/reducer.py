@@ -37,17 +37,17 @@ from workers import (
 
 log = logging.getLogger(__name__)
 
-_CHUNKS_PER_COMMIT = 16  # bounds what one commit moves, and with it how long Redis is busy
+_CHUNKS_PER_COMMIT = 16  # bounds the size of one commit, and thus how long it blocks Redis
 
 
 @app.task(name=REDUCE_TASK)
 def reduce(stream: str) -> None:
-    """Move `stream` on as far as its finished chunks reach, and send the chunks that there is room for now.
+    """Process the finished chunks of `stream` in order, and send the next chunks to the embedding workers.
 
     Raises
     ------
     BadMessage
-        If no batch of a stream of this name was ever accepted: somebody else sent the task.
+        If no batch of this stream was ever accepted, so that the task cannot be one of Sentinel's own.
     """
     require_known(stream)
     moved = Committed.MORE
@@ -57,7 +57,7 @@ def reduce(stream: str) -> None:
 
 
 def require_known(stream: object) -> None:
-    """Raise `BadMessage` unless `stream` is the name of a stream that has had a batch."""
+    """Raise `BadMessage` unless `stream` is a stream of which a batch was accepted."""
     try:
         if not isinstance(stream, str) or check_stream_name(stream) != stream:
             raise ValueError(f"{stream!r:.300} is no stream's name")
@@ -70,7 +70,10 @@ def require_known(stream: object) -> None:
 
 
 def move_on(stream: str) -> Committed:
-    """Read, judge, commit: one step. After a conflict (another reducer was quicker) the caller tries again."""
+    """Read the window, judge up to `_CHUNKS_PER_COMMIT` finished chunks, and commit.
+
+    After CONFLICT (another reducer committed first) or MORE, the caller calls again.
+    """
     streams = context.store().streams
     read = streams.window(stream)
     ready = streams.finished(stream, _CHUNKS_PER_COMMIT)
@@ -89,14 +92,14 @@ def move_on(stream: str) -> Committed:
     except WindowMoved:
         return Committed.CONFLICT
     except BadMessage as error:
-        # What a newer version left behind must not hold the stream up: it goes on with an empty window.
+        # State written by a newer version must not block the stream: it continues with an empty window.
         context.store().event_log.bury(unreadable_window(stream, error, time.time()))
         log.warning("stream %s: its window starts anew: %s", stream, error)
         return commit(stream, stored, read, restarted(read), FrameBuffer(restarted(read).position), ready)
 
 
 def report_waiting(stream: str, error: SentinelError) -> None:
-    """Say once, as a dead letter, that `stream` waits for its baseline; it goes on by itself once that is put right."""
+    """Write one dead letter: `stream` waits because its baseline cannot be loaded. The sweep resumes it later."""
     task = RawTask(name=REDUCE_TASK, queue=REDUCE_QUEUE, args="[]", kwargs=json.dumps({"stream": stream}))
     reason = BadMessage(f"stream {stream!r} waits, its finished frames are kept: {error}")
     letter = dead_letter(DeadLetterKind.TASK, stream, f"baseline of {stream}", reason, task)
@@ -105,7 +108,7 @@ def report_waiting(stream: str, error: SentinelError) -> None:
 
 
 def restarted(read: Window) -> WindowState:
-    """Return the state of an empty window that stands where the latest verdict ended."""
+    """Return the state of an empty window, positioned at the end of the latest verdict."""
     position = read.verdict.stop if read.verdict else 0
     return WindowState(position=position, opened=position)
 
@@ -118,10 +121,10 @@ def commit(
     frames: FrameBuffer,
     ready: list[FinishedChunk],
 ) -> Committed:
-    """Judge what falls due with the features of `ready`, and commit it together with the window's new state."""
+    """Append the features of `ready`, judge the windows that become complete, and commit both with the new state."""
     state, judged = fold(stored, stream, before, frames, ready)
     latest = state.latest(stored.baseline.rule)
-    # Between verdicts frames are only appended: writing the whole window each time would cost more than all else.
+    # Between verdicts frames are only appended: writing the whole window each time would dominate the cost.
     rewrite = bool(judged) or state.opened != before.opened
     committed = context.store().streams.commit(
         stream,
@@ -139,11 +142,11 @@ def commit(
 
 
 def admit(done: FinishedChunk, stored: StoredBaseline) -> FinishedChunk:
-    """Return the chunk, without its features if they cannot be used; a dead letter then says why.
+    """Return the chunk, without its features if they cannot be used; a dead letter then gives the reason.
 
-    They cannot if they are unreadable, or if they were made by another feature
-    spec than the baseline's, which was changed while the chunk was on its way. A
-    retry makes them anew.
+    Features cannot be used if they are unreadable, or if the stream's baseline was
+    changed to one with another feature spec after the chunk was sent. In that case
+    a retry of the dead letter computes them again.
     """
     event_log = context.store().event_log
     if done.unreadable is not None:
@@ -166,7 +169,10 @@ def admit(done: FinishedChunk, stored: StoredBaseline) -> FinishedChunk:
 def fold(
     stored: StoredBaseline, stream: str, state: WindowState, frames: FrameBuffer, ready: list[FinishedChunk]
 ) -> tuple[WindowState, list[JudgedWindow]]:
-    """Append the features of `ready` to the window and judge what falls due. Given-up chunks bring no frames."""
+    """Append the features of `ready` to the window and judge each window that becomes complete.
+
+    Chunks that were given up have no frames.
+    """
     thresholds = Thresholds.of(settings_of_stream(get_settings(), stream))
     judged: list[JudgedWindow] = []
     for done in ready:
@@ -187,12 +193,12 @@ def fold(
 
 
 def empty_like(stored: StoredBaseline) -> FeatureBlock:
-    """Return the features of no frames, of the widths that the baseline has."""
+    """Return a block of no frames, as wide as the baseline's features."""
     return FeatureBlock.empty(stored.baseline.embedding_size, stored.baseline.quality_size)
 
 
 def batch_event(done: FinishedChunk, model: str) -> BatchCompleted:
-    """Return the event that is announced if `done` is the last chunk of its batch; the commit fills in the counts."""
+    """Return the event that is written if `done` is the last chunk of its batch; the commit fills in the counts."""
     chunk = done.chunk
     report = BatchReport(batch_id=chunk.batch_id, stream=chunk.stream, uri=chunk.source.uri, frames=0, dead_chunks=0)
     return BatchCompleted.about(report, model=model, stream=chunk.stream, key=chunk.batch_id)

@@ -1,11 +1,11 @@
-"""The worker of queue `retrain`: FAILs become a challenger, and perhaps a new champion.
+"""The worker of queue `retrain`: trains a challenger on the footage that failed, and may promote it.
 
     celery -A workers.retraining worker -Q retrain -c 1
 
-A task is a request, and anybody who reaches the queue can send one. Whether a
-model is due is decided by the retrain trigger, which leaves a mark in Redis.
-One retraining per model runs at a time, by a lease that is renewed while it
-runs; a task that is delivered again meanwhile finds the lease taken and ends.
+Every client of the queue can send a task, so a task alone starts no retraining:
+the retrain trigger decides when a model is due, and marks it in Redis. A lease,
+renewed while a retraining runs, keeps it to one per model; a task that is
+delivered again meanwhile finds the lease held and ends.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ log = logging.getLogger(__name__)
 
 PROGRESS = "PROGRESS"
 """Custom Celery state of a running retraining; its meta is a `RetrainReport`."""
-_ANNOUNCE_EVERY_SECONDS = 2.0  # progress events; the task state moves with every report
-_TASK_SECONDS = 3600  # bounds a retraining that hangs; the lease, not the broker, keeps it single
+_ANNOUNCE_EVERY_SECONDS = 2.0  # between progress events; the task state is updated by every report
+_TASK_SECONDS = 3600  # ends a retraining that hangs
 _LONGEST_NAME = 200  # characters of a model's name, as of a stream's
-_MOST_CHARACTERS = 10_000  # of an untrusted message are kept
+_MOST_CHARACTERS = 10_000  # kept of an untrusted message
 
 
 class Progress:
-    """Reports where a retraining stands: as task state at once, as event every few seconds."""
+    """Reports the progress of a retraining: as task state at each call, as event every few seconds."""
 
     def __init__(self, task: Task, model: str, merged: int) -> None:
         self._task = task
@@ -75,7 +75,7 @@ class Progress:
     name=RETRAIN_TASK, bind=True, ignore_result=False, soft_time_limit=_TASK_SECONDS, time_limit=_TASK_SECONDS + 60
 )
 def retrain(self: Task, model: str) -> str:
-    """Retrain `model` if the retrain trigger has called it. Returns what came of it."""
+    """Retrain `model` if the retrain trigger has called it; return a sentence about the outcome."""
     require_known(model)
     champions = context.store().champions
     with champions.lease(model) as held:
@@ -89,7 +89,7 @@ def retrain(self: Task, model: str) -> str:
 
 
 def require_known(model: object) -> None:
-    """Make a dead letter of a task that names no model that there is, and end it without a result."""
+    """Write a dead letter about a task for an unknown model, and end it without a result (raises `Ignore`)."""
     if isinstance(model, str) and is_name(model) and context.store().champions.champion(model):
         return
     error = BadMessage(
@@ -102,18 +102,18 @@ def require_known(model: object) -> None:
 
 
 def is_name(text: str) -> bool:
-    """Return whether a model can be called so; what cannot be one is not even asked for in Redis."""
+    """Return whether `text` can be the name of a model. Redis is queried only for such names."""
     return len(text) <= _LONGEST_NAME and text.isprintable()
 
 
 def answer(task: Task, model: str) -> str:
-    """Deal with the FAILs that wait for `model`, holding its lease."""
+    """Process the FAILs that wait for `model`, whose lease is held; return a sentence about the outcome."""
     champions = context.store().champions
     champion, stored = context.baselines().of_model(model)
     waiting = champions.waiting(model)
     fails = {i: verdict for i, verdict in waiting.items() if verdict.baseline_id == champion.baseline_id}
     if stale := sorted(set(waiting) - set(fails)):
-        champions.settle(model, stale, "stale")  # judged by a baseline that no longer holds
+        champions.settle(model, stale, "stale")  # judged by a baseline that has been replaced
     if not fails:
         return "nothing waits"
     progress = Progress(task, model, len(fails))
@@ -124,7 +124,7 @@ def answer(task: Task, model: str) -> str:
     try:
         return heal(champion, stored, fails, progress)
     except redis.RedisError:
-        raise  # Redis is away: the model is due again when it is back
+        raise  # Redis is unavailable: the model becomes due again
     except SentinelError as error:
         return reject(champion, fails, progress, str(error))
     except (Exception, SoftTimeLimitExceeded) as error:
@@ -133,7 +133,7 @@ def answer(task: Task, model: str) -> str:
 
 
 def heal(champion: ChampionRecord, stored: StoredBaseline, fails: dict[str, Verdict], progress: Progress) -> str:
-    """Collect, train, evaluate, decide, promote."""
+    """Collect footage, train a challenger, compare it with the champion, and promote or reject it."""
     store, settings = context.store(), get_settings()
     progress("collecting", 0.0)
     footage = retraining.collect(fails, store.streams, settings)
@@ -155,7 +155,7 @@ def heal(champion: ChampionRecord, stored: StoredBaseline, fails: dict[str, Verd
 
 
 def reject(champion: ChampionRecord, fails: dict[str, Verdict], progress: Progress, reason: str) -> str:
-    """Keep the champion, say why, and let the next retraining of this model wait longer."""
+    """Keep the champion, publish `reason`, and double the wait before this model's next retraining."""
     progress.announce(ChallengerRejected, progress.report("rejected", 1.0, reason))
     context.store().champions.settle(champion.model, list(fails), "rejected")
     log.warning("model %s: challenger rejected, v%d stays: %s", champion.model, champion.version, reason)

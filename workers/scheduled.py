@@ -1,4 +1,4 @@
-"""What beat asks for at the times of a stream's schedule: handing its source in."""
+"""The task that beat sends at the times of a stream's schedule: submit the stream's source."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from workers import context
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 30.0
-_RETRIES = 120  # an hour: then the next time of the schedule is soon enough
+_RETRIES = 120  # one hour in all; after that the next scheduled time comes
 
 
 @app.task(name=HAND_IN_TASK, bind=True, max_retries=_RETRIES)
 def hand_in_scheduled(self: Task, stream: str) -> None:
-    """Hand in what is new at the source that `sentinel.toml` names for `stream`.
+    """Submit the new files at the source that `sentinel.toml` names for `stream`.
 
-    Trouble with the source is a dead letter, the same trouble one per day; a
-    retry of it sends this task again.
+    An error with the source becomes a dead letter, the same error once per day. A
+    retry of the dead letter sends this task again.
     """
     store, settings = context.store(), get_settings()
     source = ""
@@ -49,8 +49,8 @@ def hand_in_scheduled(self: Task, stream: str) -> None:
 
 
 def bury(store: Store, stream: str, source: str, trouble: Exception) -> None:
-    """Write a dead letter about a source that could not be handed in, unless today has one about the same trouble."""
-    said = str(trouble).encode(errors="backslashreplace").decode()  # a name on disk may be bytes that are no text
+    """Write a dead letter about a source that could not be submitted, unless one with the same error exists today."""
+    said = str(trouble).encode(errors="backslashreplace").decode()  # a file name may not be valid UTF-8
     reason = BadSource(f"scheduled source not handed in: {said}; then `sentinel dead retry`, or wait for its time")
     task = RawTask(name=HAND_IN_TASK, queue=REDUCE_QUEUE, args="[]", kwargs=json.dumps({"stream": stream}))
     day = datetime.now(UTC).date().isoformat()

@@ -1,4 +1,4 @@
-"""Which baseline a stream is judged by at this moment."""
+"""Finding the baseline by which a stream is judged now."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from common.settings import Settings
 from common.store import Store
 from common.stream_config import baseline_of
 
-_ATTEMPTS = 3  # two processes may register the same golden baseline at once; the loser reads the winner's
+_ATTEMPTS = 3  # two processes may register a golden baseline at once; the second reads the record of the first
 
 
 class BaselineBinding:
-    """Looks up champions, and keeps the baselines it has loaded.
+    """Looks up champions, and caches the baselines that it loads.
 
-    A stream is bound to a model by its golden baseline's name. The model's
-    champion says which baseline holds now: the golden one at first, after a
-    promotion the one that was promoted. A golden baseline that was rebuilt by
-    hand starts a new line of champions.
+    A stream belongs to the model that has the name of its golden baseline. The
+    model's champion names the current baseline: at first the golden one, after a
+    promotion the one that was promoted with the model. A rebuilt golden baseline
+    starts a new line of champions.
     """
 
     def __init__(self, settings: Settings, store: Store) -> None:
@@ -31,19 +31,27 @@ class BaselineBinding:
         self._golden: dict[Path, tuple[int, StoredBaseline]] = {}
 
     def of_stream(self, stream: str) -> StoredBaseline:
-        """Return the baseline that `stream` is judged by now."""
+        """Return the baseline that `stream` is judged by now.
+
+        Raises
+        ------
+        SettingsError
+            If no baseline is set for the stream.
+        BadBaseline
+            If it is missing or damaged.
+        """
         golden = self._load_golden(baseline_of(self.settings, stream))
         return self._load(self.champion(golden))
 
     def of_model(self, model: str) -> tuple[ChampionRecord, StoredBaseline]:
-        """Return the champion of `model` and its baseline."""
+        """Return the champion of `model` and its baseline; raise `BadBaseline` if there is none."""
         record = self.store.champions.champion(model)
         if record is None:
             raise BadBaseline(f"model {model!r} has no champion: it gets one with its first frame")
         return record, self._load(record)
 
     def champion(self, golden: StoredBaseline) -> ChampionRecord:
-        """Return the champion of the line that `golden` started, starting it if need be."""
+        """Return the champion of the line that `golden` started; register `golden` as champion if there is none."""
         champions = self.store.champions
         for _ in range(_ATTEMPTS):
             record = champions.champion(golden.baseline.name)
@@ -73,7 +81,7 @@ class BaselineBinding:
         try:
             changed = (folder / MANIFEST_FILE).stat().st_mtime_ns
         except OSError:
-            changed = -1  # let the loader say what is wrong
+            changed = -1  # `load_baseline` raises the error
         if folder not in self._golden or self._golden[folder][0] != changed:
             self._golden[folder] = (changed, load_baseline(folder))
         return self._golden[folder][1]
@@ -90,6 +98,6 @@ class BaselineBinding:
         return self._loaded[record.baseline_id]
 
     def _recent(self) -> dict[str, StoredBaseline]:
-        """Keep a bounded number of baselines in memory: those last loaded."""
+        """Return the 15 baselines that were loaded last, so that 16 are kept in memory."""
         most = 16
         return dict(list(self._loaded.items())[-most + 1 :])

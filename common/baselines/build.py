@@ -1,4 +1,4 @@
-"""From golden footage to a baseline folder."""
+"""Building a baseline folder from golden footage."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from common.sources.local import describe_kind
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _BLOCK_FRAMES = 64
 
-# Sampling when none is set: one frame a second sees a fault within a minute, and where a camera sends a key frame
-# every second or so, only those are decoded: that is what lets a core serve dozens of cameras. Footage too short to
-# give enough windows at that rate is sampled faster, up to every frame.
+# Sampling when none is set: one frame per second finds a fault within a minute. If a camera sends about one key frame
+# per second, only key frames are decoded, so that one core serves dozens of cameras. Footage too short to give enough
+# windows at that rate is sampled faster, up to every frame.
 _DEFAULT_FPS = 1.0
-_KEY_SECONDS = (0.5, 2.0)  # key frames that come as often as this set the rate
-_EVERY_KEY_FRAME = 1.01  # sampled frames a key frame; times are rounded
+_KEY_SECONDS = (0.5, 2.0)  # key frames at intervals in this range, s, set the sampling rate
+_EVERY_KEY_FRAME = 1.01  # sampled frames per key frame; a little above 1, as times are rounded
 _WINDOWS_WANTED = 8
-# Four windows' worth of a clip is the least that shows what it does by itself. A window shorter than a second or so
-# of video holds little more than one independent frame.
+# A clip must hold at least four windows to show its normal variation. Frames of a very short window are so alike that
+# they are little more than one independent frame.
 _WINDOWS_NEEDED = 4
 _SHORTEST_WINDOW = 12
 _STRIDES_PER_WINDOW = 4
@@ -54,17 +54,17 @@ class FrameCounter(Protocol):
 
 
 class BuildProgress(Protocol):
-    """Shows a user how far the build is."""
+    """Shows the progress of a build."""
 
     def source(self, name: str, frames: int) -> AbstractContextManager[FrameCounter]:
-        """Return a context in which the frames of one source, about `frames`, are counted."""
+        """Return a context that counts the frames of one source; `frames` is the expected number."""
 
     def say(self, text: str) -> None:
         """Show one line."""
 
 
 def check_name(name: str) -> None:
-    """Raise `BadBaseline` unless `name` can be a folder's name everywhere."""
+    """Raise `BadBaseline` unless `name` is a valid folder name on every system."""
     if not _NAME.fullmatch(name):
         raise BadBaseline(f"a baseline cannot be called {name!r}: use letters, digits, '.', '_' and '-', at most 100")
 
@@ -72,14 +72,14 @@ def check_name(name: str) -> None:
 def choose_sampling(
     infos: Sequence[SourceInfo], window: int, asked: float | None, key_seconds: Sequence[float | None] = ()
 ) -> float | None:
-    """Return frames a second to sample at (None: every frame), fast enough for the shortest clip.
+    """Return the sampling rate in frames per second (None: every frame) that suits the shortest clip.
 
     Parameters
     ----------
     infos : of the golden clips
-    window : frames a window
-    asked : the user's choice, which stands
-    key_seconds : how far apart each clip's key frames are, None where that is not known
+    window : frames per window
+    asked : the user's choice, which is returned unchanged; None: choose
+    key_seconds : interval between key frames of each clip, s; None: unknown
     """
     if asked is not None:
         return asked
@@ -91,7 +91,7 @@ def choose_sampling(
 
 
 def _default_fps(key_seconds: Sequence[float | None]) -> float:
-    """Return the rate of the clips' key frames, if all have them about as often as frames are wanted."""
+    """Return the lowest key-frame rate of the clips if all have a key frame every 0.5 to 2 s, else 1 per second."""
     shortest, longest = _KEY_SECONDS
     known = [seconds for seconds in key_seconds if seconds is not None and shortest <= seconds <= longest]
     if not known or len(known) < len(key_seconds):
@@ -100,10 +100,10 @@ def _default_fps(key_seconds: Sequence[float | None]) -> float:
 
 
 def sampling_advice(key_seconds: Sequence[float | None], fps: float | None, window: int) -> str | None:
-    """Return what would make sampling videos at `fps` cheaper; None if nothing would, or footage is just too short.
+    """Return advice for cheaper sampling of the videos; None if there is none, or if short footage requires the rate.
 
-    A frame between two key frames is decoded only after all that it refers to, so sampling more often than key
-    frames come costs nearly as much as decoding everything.
+    Decoding a frame between two key frames requires the frames that it references, so sampling more often than
+    there are key frames costs nearly as much as decoding every frame.
     """
     longest = max((seconds for seconds in key_seconds if seconds is not None), default=0.0)
     if fps is None or fps > 1 / _KEY_SECONDS[0] or longest <= _KEY_SECONDS[1] or fps * longest <= _EVERY_KEY_FRAME:
@@ -118,9 +118,10 @@ def sampling_advice(key_seconds: Sequence[float | None], fps: float | None, wind
 
 
 def choose_rule(infos: Sequence[SourceInfo], fps: float | None, settings: Settings) -> WindowRule:
-    """Return the window: as set, or, if it was not set, a shorter one where the shortest clip asks for it.
+    """Return the window rule: as set, or, if it is not set and the shortest clip is too short, a shorter window.
 
-    The stride follows the window: a verdict costs in proportion to it, and so a frame's share is always the same.
+    Unless it is set, the stride is a quarter of the window. The cost of a verdict is proportional to the window, so
+    the cost per frame stays constant.
     """
     frames = settings.window_frames
     shortest = min(sampled_count(info, fps) for info in infos)
@@ -138,7 +139,7 @@ def build_baseline(
     Raises
     ------
     BaselineTooShort
-        If the footage is too short to calibrate on; the message says how much is needed.
+        If the footage is too short to calibrate on; the message gives the length that is needed.
     BadSource
         If a source cannot be read.
     """

@@ -1,4 +1,4 @@
-"""Baselines as version 0.1 wrote them: read, verified by the digest that 0.1 computed, and given today's names."""
+"""Baselines of version 0.1: verified by the digest that 0.1 computed, and converted to the names of this version."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RENAMED_ARRAYS = {"usual": "reference_median"}
 
 
 class FeatureSpec1(Message):
-    """The feature spec, by its name of then."""
+    """The feature spec, which 0.1 called `recipe`."""
 
     backbone: str
     weights: str
@@ -39,7 +39,7 @@ class FeatureSpec1(Message):
 
 
 class Manifest(Message):
-    """The manifest. The digest covers its JSON, so fields and their order must stay as they were."""
+    """The manifest. The digest is computed over its JSON, so fields and their order must not change."""
 
     name: str
     recipe: FeatureSpec1
@@ -54,7 +54,7 @@ class Manifest(Message):
     created_at: float
 
     def manifest(self) -> BaselineManifest:
-        """Return the manifest with today's names."""
+        """Return the manifest as this version has it."""
         return BaselineManifest(
             name=self.name,
             feature_spec=self.recipe.feature_spec(),
@@ -90,7 +90,7 @@ class File(Message):
 
 
 def digest_of(manifest: Manifest, arrays: Arrays) -> str:
-    """Return the digest that version 0.1 computed: over the manifest's JSON and the arrays under their old names."""
+    """Return the digest as version 0.1 computed it: over the manifest's JSON and the arrays under their old names."""
     digest = hashlib.blake2b(manifest.to_json().encode(), digest_size=16)
     for name, array in sorted(arrays.items()):
         digest.update(f"{name}{array.dtype}{array.shape}".encode())
@@ -99,7 +99,7 @@ def digest_of(manifest: Manifest, arrays: Arrays) -> str:
 
 
 def renamed(arrays: Arrays) -> Arrays:
-    """Return the arrays under today's names."""
+    """Return the arrays under the names of this version."""
     found: Arrays = {}
     for name, array in arrays.items():
         number, dot, column = name.partition(".")

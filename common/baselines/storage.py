@@ -1,7 +1,7 @@
-"""Golden baselines on disk: each a folder with `baseline.json` and `arrays.npz`.
+"""Baselines on disk: each is a folder with `baseline.json` and `arrays.npz`.
 
-`baseline.json` carries the digest of everything in the folder, so that a file
-that was edited or cut short is noticed before anything is judged by it.
+`baseline.json` carries the digest of manifest and arrays, so that an edited or
+truncated file is detected when the baseline is loaded.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _FORMAT = 2
 class BaselineFile(Message):
     """The content of `baseline.json`."""
 
-    format: int = Field(description="layout of the folder, raised when it changes")
+    format: int = Field(description="version of the folder's layout")
     digest: str = Field(description="digest of manifest and arrays: the baseline's id")
     manifest: BaselineManifest
 
 
 @dataclass(frozen=True)
 class StoredBaseline:
-    """A baseline and the folder that it came from."""
+    """A baseline with its id and its folder."""
 
     baseline: Baseline
     id: str
@@ -47,7 +47,15 @@ class StoredBaseline:
 
 
 def save_baseline(baseline: Baseline, folder: Path) -> StoredBaseline:
-    """Write `baseline` to `folder`, whole or not at all; an older one there is replaced."""
+    """Write `baseline` to `folder`, and replace an older one there.
+
+    The files are written to a temporary folder, which is renamed when it is complete.
+
+    Raises
+    ------
+    BadBaseline
+        If it cannot be written.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -74,8 +82,8 @@ def load_baseline(folder: Path) -> StoredBaseline:
     Raises
     ------
     BadBaseline
-        If a file is missing, was edited, or is of another format; the message
-        names it and says what to do.
+        If a file is missing, was edited, or has an unknown format; the message
+        names it and what to do.
     """
     text = _read(folder / MANIFEST_FILE)
     arrays = _read_arrays(folder / ARRAYS_FILE)
@@ -123,7 +131,7 @@ def _read_arrays(path: Path) -> Arrays:
 
 
 def _format_of(text: bytes, folder: Path) -> int:
-    """Return the format of a `baseline.json`; raise `BadBaseline` for one that this version does not read."""
+    """Return the format of a `baseline.json`; raise `BadBaseline` if this version cannot read it."""
     try:
         stored = json.loads(text).get("format")
     except (ValueError, AttributeError, RecursionError) as error:
@@ -151,7 +159,10 @@ def _unreadable(folder: Path, error: Exception) -> BadBaseline:
 
 
 def find_baseline(name_or_folder: str, baselines_dir: Path) -> Path:
-    """Return the folder of a baseline given by name, or by its folder (anything with a separator, or that exists)."""
+    """Return the folder of a baseline.
+
+    `name_or_folder` is taken as a folder if it has a separator or holds a baseline, otherwise as a name.
+    """
     direct = Path(name_or_folder)
     if direct.is_absolute() or len(direct.parts) > 1 or _holds_baseline(direct):
         return direct

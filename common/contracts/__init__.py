@@ -1,1 +1,1 @@
-"""What travels between processes and machines: frozen, typed and validated messages, by subject."""
+"""Messages that are sent between processes and machines, or stored: frozen, typed and validated, by subject."""

@@ -1,4 +1,4 @@
-"""Sources, batches and chunks: how frames come in."""
+"""Sources, batches and chunks: what is submitted, and how it is split into work."""
 
 from __future__ import annotations
 
@@ -25,26 +25,27 @@ class SourceKind(StrEnum):
 class Source(Message):
     """Where frames come from, and which content was accepted.
 
-    Whoever reads it compares: a file that was rewritten since is refused, see `common.sources.identity`.
+    Readers compare the content with it: a file that was rewritten since is refused (`common.sources.identity`).
     """
 
     uri: str = Field(min_length=1, max_length=4096, description="a path or file URI")
     kind: SourceKind
     size: int = Field(ge=0, description="bytes")
-    digest: str = Field(description="of the content; of a folder, of its images' names, sizes and contents")
-    names: tuple[str, ...] = Field((), description="of a folder's images, in their order; in a chunk just its own")
-    digests: tuple[str, ...] = Field((), description="of those images' contents; version 0.1 kept none")
-    version: str = Field("", description="of a video, what the file system said of it; saves reading it for its digest")
+    digest: str = Field(description="digest of the content; for a folder, of its images' names, sizes and contents")
+    names: tuple[str, ...] = Field((), description="names of a folder's images, in order; in a chunk only its own")
+    digests: tuple[str, ...] = Field((), description="digests of those images' contents; version 0.1 kept none")
+    version: str = Field("", description="for a video, size, times and inode; while equal, it is not read again")
     taken_at: float | None = Field(None, description="capture time of its first frame, seconds since the epoch")
-    still_times: tuple[float, ...] = Field((), description="of a folder, the capture time of each of `names`")
+    still_times: tuple[float, ...] = Field((), description="for a folder, the capture time of each of `names`")
     time_source: TimeSource = Field(TimeSource.UNKNOWN, description="how the capture times are known")
 
 
 class FeatureSpec(Message):
-    """How features are made. Features of different feature specs must never be compared.
+    """How features are made. Features made by different feature specs must never be compared.
 
-    A baseline carries the feature spec it was made with, a chunk carries that of the
-    baseline it will be judged by, and a worker refuses what it cannot reproduce.
+    A baseline carries the feature spec that it was made with. A chunk carries the
+    feature spec of the baseline that it will be judged by. A worker refuses chunks
+    whose feature spec it cannot reproduce.
     """
 
     backbone: str
@@ -55,10 +56,10 @@ class FeatureSpec(Message):
     sample_fps: float | None = Field(gt=0, description="frames per second; None: every frame")
 
     def digest(self, *beside: str) -> bytes:
-        """Return 16 bytes that are equal for equal specs and equal texts `beside` them.
+        """Return a digest of 16 bytes over the feature spec and the texts `beside`.
 
-        Stored windows carry this digest, so it is computed over the JSON of
-        version 0.1, whatever the fields are called now.
+        Stored windows carry this digest, so it is computed over the field names
+        of version 0.1 and does not change when a field is renamed.
         """
         fields = self.model_dump()
         fields["route"] = fields.pop("decode_pipeline")
@@ -73,9 +74,9 @@ _SPEC_ORDER = ("backbone", "weights", "precision", "route", "sensors", "sample_f
 class Chunk(StoredMessage):
     """A range of one batch: the unit of work of an embedding worker.
 
-    `start` and `stop` count sampled frames from the start of the source.
-    `stop` of None means to the end, because a container's header is only a
-    promise of how long the video is.
+    `start` and `stop` count sampled frames from the start of the source. A
+    `stop` of None means the end of the source: the length in a container's
+    header is not reliable.
     """
 
     id: str
@@ -85,7 +86,7 @@ class Chunk(StoredMessage):
     start: int = Field(ge=0)
     stop: int | None = Field(gt=0)
     feature_spec: FeatureSpec
-    batch_frames: int = Field(ge=1, description="sampled frames that the whole batch promises")
+    batch_frames: int = Field(ge=1, description="sampled frames expected in the whole batch")
     opens_batch: bool
     closes_batch: bool
 
@@ -97,14 +98,14 @@ class Chunk(StoredMessage):
 class FrameBatch(StoredMessage):
     """What a producer accepted: one source of one stream, and how it is sampled and split.
 
-    A whole source starts at frame 0 and is read to its end (`stop` of None); a
-    batch may also be a part of one.
+    For a whole source, `starts` begins with 0 and `stop` is None (read to the
+    end). A retry of a chunk is a batch that covers only a part of a source.
     """
 
     id: str
     stream: StreamName
     source: Source
-    expected_frames: int = Field(ge=1, description="sampled frames that its packets or its listing promise")
+    expected_frames: int = Field(ge=1, description="sampled frames expected from its packets or its listing")
     starts: tuple[int, ...] = Field(min_length=1, description="sampled frames at which chunks start, ascending")
     feature_spec: FeatureSpec
     received_at: float = Field(description="seconds since the epoch")
@@ -115,14 +116,14 @@ class FrameBatch(StoredMessage):
         return _with_feature_spec(fields)
 
     def chunks(self) -> tuple[Chunk, ...]:
-        """Return all chunks in order; the last one ends where the batch does."""
+        """Return all chunks in order; the last one has the `stop` of the batch."""
         return tuple(self.chunk(number) for number in range(len(self.starts)))
 
     def chunk(self, number: int) -> Chunk:
         """Return chunk `number`, from 0."""
         last = number == len(self.starts) - 1
         start, stop = self.starts[number], self.stop if last else self.starts[number + 1]
-        # A chunk of a folder names its images, so that one that arrives late cannot shift the others.
+        # A chunk of a folder names its images, so that an image added later does not shift the others.
         first = self.starts[0]
         own = slice(start - first, None if stop is None else stop - first)
         parts = {
@@ -152,36 +153,36 @@ class FrameBatch(StoredMessage):
 
 
 def _with_feature_spec(fields: Fields) -> Fields:
-    """Return the fields of a batch or chunk of format 1, whose feature spec was called its recipe."""
+    """Return the fields of a batch or chunk of format 1, in which the feature spec was called `recipe`."""
     recipe = dict(fields["recipe"])
     recipe["decode_pipeline"] = recipe.pop("route")
     return {**{name: value for name, value in fields.items() if name != "recipe"}, "feature_spec": recipe}
 
 
 class Submission(StrEnum):
-    """What became of a source that a producer handed in."""
+    """What became of a source that a producer submitted."""
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
     """The stream has had this content before; nothing was counted again."""
     REJECTED = "rejected"
-    """It can never be judged as it is; the dead letters say why."""
+    """It cannot be judged as it is; a dead letter gives the reason."""
     CHANGED = "changed"
-    """A folder that was accepted before with other images: hand in its images one by one, the known ones too."""
+    """A folder that was accepted before with other images: submit each of its images, including the known ones."""
 
 
 class SourceRequest(Message):
-    """A source that somebody asks to have judged: the original of a SOURCE dead letter."""
+    """A request to judge a source. It is stored in dead letters of kind SOURCE, so that they can be retried."""
 
     stream: str
     uri: str
 
 
 class BatchReport(Message):
-    """How a batch ended: the data of a BATCH_COMPLETE event."""
+    """How a batch ended: the message of a BATCH_COMPLETE event."""
 
     batch_id: str
     stream: str
     uri: str
     frames: int = Field(ge=0, description="sampled frames that entered the stream's windows")
-    dead_chunks: int = Field(ge=0, description="chunks given up; more than 0: the batch was judged in part")
+    dead_chunks: int = Field(ge=0, description="chunks given up; if more than 0, the batch was judged in part only")

@@ -1,4 +1,4 @@
-"""Work that was given up."""
+"""Dead letters: work that was given up."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from common.contracts.stored import StoredMessage
 
 
 class DeadLetterKind(StrEnum):
-    """What kind of work ended as a dead letter; it decides how a retry is made."""
+    """What kind of work was given up. It determines how a retry is made."""
 
     SOURCE = "source"
-    """A file or folder that a producer could not accept. Retry: hand it in again."""
+    """A file or folder that a producer could not accept. Retry: submit it again."""
     EVENT = "event"
-    """A camera event that broke its contract. Retry: put it on `sentinel:ingest` again."""
+    """A camera event that was not valid or not acceptable. Retry: write it to its Stream again."""
     CHUNK = "chunk"
-    """A chunk that a worker could not embed. Retry: a new batch of just its frames."""
+    """A chunk that a worker could not embed. Retry: a new batch of only its frames."""
     TASK = "task"
-    """A Celery task that no worker could make sense of. Retry: send it again."""
+    """A Celery task that is not valid, or a source of a schedule that failed. Retry: send the task again."""
     STATE = "state"
-    """Stored state that this version cannot read. There is nothing to retry: drop the letter once it is understood."""
+    """Stored state that this version cannot read. There is nothing to retry: drop the dead letter."""
 
 
 class RawTask(Message):
@@ -35,7 +35,7 @@ class RawTask(Message):
 
 
 class StreamRepair(Message):
-    """What was done to make a Stream of camera events readable again."""
+    """A repair of a Stream of camera events that could no longer be written to or read."""
 
     stream_key: str
     why: str = Field(description="what was wrong with it")
@@ -47,7 +47,7 @@ class StreamRepair(Message):
 class DeadLetter(StoredMessage):
     """Work that was given up, with its reason and everything needed to try it again."""
 
-    id: str = Field(description="content id: the same trouble with the same content is one letter")
+    id: str = Field(description="content id: the same failure of the same content is one dead letter")
     kind: DeadLetterKind
     stream: str
     subject: str = Field(description="the file, URI or event that it is about")

@@ -1,8 +1,8 @@
-"""What is announced on `sentinel:events`: one class per event, with its own fields.
+"""Events on the Stream `sentinel:events`: one class per type of event, with its own fields.
 
-On the Stream an event is flat: `id`, `type`, `time`, `stream`, `model`, and
-`data`, the JSON of the one message that the event is about. `read` turns an
-entry into its class, `to_fields` turns it back.
+An entry of the Stream has the fields `id`, `type`, `time`, `stream`, `model`, and
+`data`, which is the JSON of the one message that the event is about. `read`
+converts an entry to its class, `to_fields` converts it back.
 
 To add an event, name its type in `EventType`, write its class, and add the class
 to `_CLASSES`.
@@ -24,9 +24,9 @@ from common.contracts.verdicts import Verdict
 from common.errors import BadMessage
 
 FRAME_EVENT = "io.sentinel.frame.v1"
-"""Type of the events that cameras write to `sentinel:ingest`: one named twice by two events is two frames."""
+"""Type of the events that cameras write to `sentinel:ingest`. A file named by two such events counts as two frames."""
 SOURCE_EVENT = "io.sentinel.source.v1"
-"""Type of the events that name a whole source by `dataref`: whoever names it, the same content is counted once."""
+"""Type of the events that name a whole source by `dataref`. Equal content counts once, however many events name it."""
 
 
 class EventType(StrEnum):
@@ -43,7 +43,7 @@ class EventType(StrEnum):
 
 
 class StreamCheck(Message):
-    """What the daily check found of one stream."""
+    """What the daily check found for one stream."""
 
     stream: str
     state: str = Field(description="PASS, FAIL, SILENT or NO_WINDOW")
@@ -53,17 +53,17 @@ class StreamCheck(Message):
 
 
 class Event(Message):
-    """What every event has. `entry_id` is the Stream's own id, set when it is read."""
+    """Base of all events. `entry_id` is the id of the Stream's entry, set when the event is read."""
 
     id: str
     type: EventType
     time: float = Field(description="when it was announced, seconds since the epoch")
-    stream: str = Field(description="the stream that it is about; empty where it is about a model")
+    stream: str = Field(description="the stream that it is about; empty if it is about a model")
     model: str
     entry_id: str = ""
 
     subject: ClassVar[str]
-    """Name of the field that holds the message that the event is about."""
+    """Name of the field with the message that the event is about."""
 
     @property
     def message(self) -> Message:
@@ -73,10 +73,11 @@ class Event(Message):
 
     @classmethod
     def about(cls, message: Message, *, model: str, stream: str = "", key: str | None = None) -> Self:
-        """Return the event about `message`, announced now.
+        """Return an event about `message`, with the current time.
 
-        With a `key` the id is a function of the content, so that an event that is
-        announced again is recognised; without one every event is another.
+        With a `key` the id is derived from type, key, stream and model, so that an
+        event that is announced again has the same id. Without a `key` every event
+        has an id of its own.
         """
         now = time.time()
         kind = EventType(cls.model_fields["type"].default)
@@ -108,7 +109,7 @@ class WindowFailed(Event):
 
 
 class BatchCompleted(Event):
-    """All frames of a batch have entered their stream's windows, or were given up."""
+    """Every chunk of a batch has entered its stream's window, or was given up."""
 
     type: Literal[EventType.BATCH_COMPLETE] = EventType.BATCH_COMPLETE
     report: BatchReport
@@ -116,7 +117,7 @@ class BatchCompleted(Event):
 
 
 class StreamChecked(Event):
-    """The daily check looked at a stream."""
+    """Result of the daily check of a stream."""
 
     type: Literal[EventType.STREAM_CHECKED] = EventType.STREAM_CHECKED
     check: StreamCheck
@@ -136,7 +137,7 @@ class RetrainProgressed(Event):
 
 
 class ChallengerRejected(Event):
-    """A retraining ended without a new champion; the report says why."""
+    """A retraining ended without a new champion; `report.detail` gives the reason."""
 
     type: Literal[EventType.CHALLENGER_REJECTED] = EventType.CHALLENGER_REJECTED
     report: RetrainReport
@@ -144,7 +145,7 @@ class ChallengerRejected(Event):
 
 
 class ChampionPromoted(Event):
-    """A model has another champion: by a retraining, by hand, or by a rollback."""
+    """A model has a new champion: by a retraining, by hand, or by a rollback."""
 
     type: Literal[EventType.CHAMPION_PROMOTED] = EventType.CHAMPION_PROMOTED
     champion: ChampionRecord
@@ -167,12 +168,12 @@ _CLASSES: dict[EventType, type[Event]] = {
 
 
 def read(entry_id: str, fields: Mapping[str, str]) -> Event:
-    """Return the event that an entry of the Stream holds.
+    """Return the event in an entry of the Stream.
 
     Raises
     ------
     BadMessage
-        If the entry is not one that a process of Sentinel writes.
+        If the entry is not a valid event.
     """
     try:
         event = _CLASSES[EventType(fields["type"])]

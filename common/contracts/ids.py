@@ -1,4 +1,4 @@
-"""Names and ids that travel, and the base of every message."""
+"""Stream names, ids that are derived from content, and the base class of every message."""
 
 from __future__ import annotations
 
@@ -10,15 +10,21 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from common.errors import BadMessage
 
-_MAX_STREAM_NAME = 200  # leaves room for prefix and suffix in a Redis key one can still read
-_ID_HEX_DIGITS = 32  # 128 bits: no two contents meet by accident
+_MAX_STREAM_NAME = 200  # keeps Redis keys, which add a prefix and a suffix, readable
+_ID_HEX_DIGITS = 32  # 128 bits: collisions are negligible
 
 
 def check_stream_name(name: str) -> str:
-    """Return `name` in NFC form, or raise `ValueError` saying what a stream may be called.
+    """Return `name` in Unicode NFC form.
 
-    A stream may be nested (`site/dock 3`) and in any script. Braces are Redis
-    hash tags, and control characters break terminals and logs.
+    A name may be nested (`site/dock 3`) and in any script. Braces are refused
+    because they delimit hash tags in Redis keys, control characters because they
+    break terminals and logs.
+
+    Raises
+    ------
+    ValueError
+        If it is not a valid stream name; the message gives the rule that it breaks.
     """
     name = unicodedata.normalize("NFC", name)
     parts = name.split("/")
@@ -35,7 +41,7 @@ StreamName = Annotated[str, AfterValidator(check_stream_name)]
 
 
 def content_id(*parts: str | int | float | None) -> str:
-    """Return an id derived from `parts`: equal parts give an equal id, on every machine."""
+    """Return an id derived from `parts`, as 32 hexadecimal digits; equal parts give equal ids on every machine."""
     digest = hashlib.blake2b(digest_size=_ID_HEX_DIGITS // 2)
     for part in parts:
         encoded = repr(part).encode()
@@ -44,7 +50,7 @@ def content_id(*parts: str | int | float | None) -> str:
 
 
 class Message(BaseModel):
-    """Base of everything that is sent: immutable, and unknown fields are refused."""
+    """Base class of everything that is sent or stored: immutable, and unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,7 +59,7 @@ class Message(BaseModel):
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Parse and validate; raise `BadMessage` naming the fields that are wrong."""
+        """Parse and validate `text`; raise `BadMessage`, which names the invalid fields."""
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
@@ -61,7 +67,7 @@ class Message(BaseModel):
 
 
 def describe(error: ValidationError) -> str:
-    """Name each wrong field with what is wrong with it, on one line."""
+    """Return each invalid field with what is wrong with it, on one line."""
     return "; ".join(
         f"{'.'.join(str(step) for step in row['loc']) or 'message'}: {row['msg']}" for row in error.errors()
     )

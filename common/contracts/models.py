@@ -1,4 +1,4 @@
-"""Versions of a model, and how a retraining goes."""
+"""Versions of a model, holds, and reports of retrainings."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from common.contracts.stored import StoredMessage
 
 
 class ChampionRecord(StoredMessage):
-    """One version in a model's append-only history. Model and baseline are switched together."""
+    """One version in a model's append-only history. A promotion switches model and baseline together."""
 
     model: str
     version: int = Field(ge=1)
     baseline_path: str = Field(description="folder of the baseline that its streams are judged by")
     baseline_id: str
-    model_path: str | None = Field(description="folder of the model's weights; None: as it was built")
+    model_path: str | None = Field(description="folder of the model's weights; None: not retrained yet")
     origin_id: str = Field(description="digest of the golden baseline that this line of champions started from")
     parent: int | None = Field(description="version that it replaced")
     reason: str
@@ -25,16 +25,16 @@ class ChampionRecord(StoredMessage):
 
 
 class Hold(StoredMessage):
-    """Retraining of a model is stopped: a person chose the champion, and has not released it yet."""
+    """Retraining of a model is suspended: a person chose the champion, and has not released the model yet."""
 
     model: str
-    version: int = Field(ge=1, description="the version that the person's choice became")
+    version: int = Field(ge=1, description="the version that was made for the person's choice")
     reason: str
     since: float = Field(description="seconds since the epoch")
 
 
 class RetrainReport(Message):
-    """Where a retraining stands or how it ended."""
+    """Progress or outcome of a retraining."""
 
     model: str
     stage: str

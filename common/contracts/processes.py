@@ -1,4 +1,4 @@
-"""What is known of a running process: whether it is alive, and why not."""
+"""State of a running process: whether it is alive, and if not, why."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from common.contracts.ids import Message
 
 
 class ProcessState(StrEnum):
-    """Whether a process does its work."""
+    """State of a process, as its heartbeats and recorded exits show it."""
 
     ALIVE = "alive"
-    """Its main loop sent a heartbeat lately."""
+    """Its main loop sent a heartbeat recently."""
     STARTING = "starting"
     """It was started a moment ago and has not sent a heartbeat yet."""
     LATE = "late"
-    """It sent heartbeats and stopped: its main loop hangs, or it was killed and nobody recorded it."""
+    """Its heartbeats stopped: the main loop hangs, or the process was killed and no exit was recorded."""
     MISSING = "missing"
     """It has not sent a heartbeat, or it ended."""
     CRASH_LOOPING = "crash-looping"
@@ -37,21 +37,21 @@ class ProcessExit(Message):
 class ProcessHealth(Message):
     """How one process of `common.processes.PROCESSES` is doing, over all machines that run it.
 
-    All times are Redis' own, so a machine whose clock is wrong is neither late nor early.
+    All times are those of Redis' clock, so a wrong clock on a machine does not make its processes look late.
     """
 
     process: str
     state: ProcessState
-    why: str = Field("", description="what is wrong, in a sentence; empty if nothing is")
-    since: float | None = Field(None, description="when it was started, or if it is late its last heartbeat")
-    instances: int = Field(0, description="how many of it are alive")
+    why: str = Field("", description="what is wrong, as a sentence; empty if nothing is wrong")
+    since: float | None = Field(None, description="time of its start; if it is late, of its last heartbeat")
+    instances: int = Field(0, description="number of instances that are alive")
     host: str = Field("", description="machine of the instance that `state` is about")
     pid: int | None = Field(None, description="process id of that instance")
-    clock_offset: float = Field(0.0, description="seconds that the clock of that machine is ahead of Redis' clock")
-    starts: int = Field(0, description="how often it was started in the last five minutes")
+    clock_offset: float = Field(0.0, description="seconds by which that machine's clock is ahead of Redis' clock")
+    starts: int = Field(0, description="number of starts in the last five minutes")
     last_exit: ProcessExit | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether nobody has to look after it."""
+        """Whether the process needs no attention."""
         return self.state in {ProcessState.ALIVE, ProcessState.STARTING}

@@ -1,8 +1,8 @@
-"""Messages that are kept in Redis or on disk, and outlive the version that wrote them.
+"""Messages that are stored in Redis or on disk, where a later version of Sentinel may read them.
 
 Each carries a format number. A message without one was written by version 0.1
 and has format 1; a class whose fields have changed since overrides
-`from_format_1`. A message of a later format is refused, never guessed at.
+`from_format_1`. A message of a later format is refused.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from common.errors import BadMessage
 FORMAT: Final = 2
 
 Fields = dict[str, Any]
-"""A message as JSON gives it, before validation."""
+"""The fields of a message as parsed from JSON, before validation."""
 
 
 class StoredMessage(Message):
-    """Base of messages that are stored."""
+    """Base class of messages that are stored."""
 
     format: Literal[2] = FORMAT
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Parse and validate what this version or 0.1 wrote; raise `BadMessage` for anything else."""
+        """Parse and validate a message of this version or of 0.1; raise `BadMessage` for anything else."""
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            # The usual case is one fast pass; only a message that fails it is looked at more closely.
+            # Most messages have the current format and are parsed in one pass; only others need a second look.
             return cls._from_other_format(text, error)
 
     @classmethod
     def from_format_1(cls, fields: Fields) -> Fields:
-        """Return the fields of format 1 as this version names them."""
+        """Return the fields of a message of format 1 under the names of this version."""
         return fields
 
     @classmethod
@@ -53,7 +53,7 @@ class StoredMessage(Message):
             try:
                 return cls.model_validate(cls.from_format_1(fields))
             except (ValidationError, AttributeError, KeyError, TypeError, ValueError):
-                pass  # the first error names the fields as users of this version know them
+                pass  # the first error names the fields as this version does
         raise BadMessage(f"not a {cls.__name__}: {describe(error)}") from error
 
 

@@ -18,7 +18,7 @@ class Status(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why a window failed, as far as the features tell."""
+    """The most likely reason why a window failed, derived from its features."""
 
     NOISE = "noise"
     BLUR = "blur"
@@ -32,26 +32,26 @@ class Cause(StrEnum):
     COVERED = "covered"
     CAMERA_MOVED = "camera_moved"
     NEW_CONTENT = "new_content"
-    """The picture is technically sound; what it shows is new to the baseline."""
+    """The quality readings are normal; the content differs from that of the baseline."""
     UNKNOWN = "unknown"
 
     @property
     def remedy(self) -> Remedy:
-        """What helps: a hand at the camera where the data went bad, training where the world changed."""
+        """CAMERA where the data became bad; TRAINING where the content changed or the cause is unknown."""
         return Remedy.TRAINING if self in {Cause.NEW_CONTENT, Cause.UNKNOWN} else Remedy.CAMERA
 
 
 class Remedy(StrEnum):
-    """What a failed window calls for."""
+    """What has to be done about a failed window."""
 
     CAMERA = "camera"
-    """The data went bad: somebody has to look at the camera, its light, lens, mount or encoder."""
+    """The data became bad: somebody has to check the camera, its light, lens, mount or encoder."""
     TRAINING = "training"
-    """The world changed: the model has to learn it."""
+    """The scene changed: the model has to learn it."""
 
 
 class FeatureShift(Message):
-    """One feature that moved: its name, its shift in units of the baseline's spread, and its share of the score."""
+    """A feature that differs from the baseline: its shift, and its value in the baseline and in the window."""
 
     feature: str
     shift: float = Field(description="signed, in the baseline's robust standard deviations")
@@ -60,13 +60,13 @@ class FeatureShift(Message):
 
 
 class GroupScore(Message):
-    """What one group (embedding, quality, later others) says of a window."""
+    """Result of one feature group (embedding or quality) for a window."""
 
     group: str
     drift_score: float = Field(ge=0, le=1)
     p_value: float = Field(ge=0, le=1)
     distance: float = Field(ge=0, description="Wasserstein distance in units of the baseline's spread")
-    bound: float = Field(ge=0, description="the distance that the baseline's own variation explains")
+    bound: float = Field(ge=0, description="the distance that the baseline's own variation explains, in the same units")
 
 
 class WorstFrame(Message):
@@ -78,14 +78,14 @@ class WorstFrame(Message):
 
 
 class FrameTime(Message):
-    """A frame, by its source and its time."""
+    """A frame, identified by its source and its time in that source."""
 
     source: str
     time: float = Field(description="seconds from the start of the source")
 
 
 class Judgement(Message):
-    """What the judge says of one window of features, before it is placed in a stream."""
+    """Result of judging one window of features, without its position in a stream."""
 
     status: Status
     drift_score: float = Field(ge=0, le=1)
@@ -93,16 +93,16 @@ class Judgement(Message):
     cause: Cause | None = Field(description="None on PASS")
     remedy: Remedy | None = Field(None, description="None on PASS")
     began: FrameTime | None = Field(
-        None, description="first frame of the change; the window's first if it began before; None on PASS"
+        None, description="first frame of the change; the first frame of the window if it began earlier; None on PASS"
     )
-    segment: str = Field(description="the part of the baseline that the window resembles most")
+    segment: str = Field(description="the segment of the baseline that the window resembles most")
     feature_groups: tuple[GroupScore, ...]
     leading_features: tuple[FeatureShift, ...]
     worst_frames: tuple[WorstFrame, ...]
 
 
 class Verdict(Judgement, StoredMessage):
-    """A judgement with its place: which stream, which frames, against which baseline."""
+    """A judgement with its context: the stream, the frames, and the baseline that they were compared with."""
 
     id: str
     stream: StreamName
@@ -124,7 +124,7 @@ class Verdict(Judgement, StoredMessage):
         None, description="position of the first frame of the first FAIL since the last PASS; None on PASS"
     )
     confirmed: bool = Field(
-        False, description="the FAILs since then are more than SENTINEL_FALSE_ALARMS_PER_DAY accidents would be"
+        False, description="whether such a run of FAILs comes by chance at most SENTINEL_FALSE_ALARMS_PER_DAY times"
     )
 
     @classmethod
@@ -149,7 +149,7 @@ class Verdict(Judgement, StoredMessage):
         failing_since: int | None,
         confirmed: bool,
     ) -> Verdict:
-        """Place `judgement` of `window` in its stream; the id follows from the place and the baseline."""
+        """Return the verdict for `judgement` of `window`; its id is derived from stream, baseline, start and stop."""
         start = stop - len(window)
         return cls(
             **dict(judgement),
@@ -171,5 +171,5 @@ class Verdict(Judgement, StoredMessage):
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """Return the verdict that speaks for all: the highest-scoring FAIL, else the highest-scoring PASS."""
+    """Return the FAIL with the highest drift score; if there is none, the PASS with the highest."""
     return max(verdicts, key=lambda v: (v.status is Status.FAIL, v.drift_score, -v.p_value))

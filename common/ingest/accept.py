@@ -1,12 +1,12 @@
-"""Accepting a source: the one way in, whoever offers it.
+"""Accepting a source. Every producer uses this module.
 
 A source is described in a sandbox (untrusted bytes may crash a decoder), given
-an id that follows from its content, registered once with all its chunks, and
-only then sent to the embedding workers. A crash between the two is mended by the
-sweep, which sends again what was registered and never done.
+an id that is derived from its content, registered once with all its chunks, and
+only then sent to the embedding workers. If a process dies in between, the sweep
+sends what was registered.
 
-While Redis cannot work (away, or its memory or disk full) every method raises
-`BrokerUnavailable`: whoever called keeps the source and tries again.
+While Redis cannot work (unavailable, or memory or disk full) every method raises
+`BrokerUnavailable`; the caller keeps the source and tries again.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from common.store.event_log import dead_letter
 
 log = logging.getLogger(__name__)
 
-_DEFAULT_COST_SECONDS = 0.01  # per sampled frame of a stream of which nothing is known yet
+_DEFAULT_COST_SECONDS = 0.01  # per sampled frame, for a stream without measurements
 _FEWEST_FRAMES, _MOST_FRAMES = 4, 1000  # per chunk
 _DATA_SCHEME = "sentinel-data:"
-"""Scheme of the URI of an image that came inside a camera event: the data key of the batch holds it."""
+"""Scheme of the URI of an image from inside a camera event; the image is stored under the batch's `data` key."""
 
 
 class Ingestor:
-    """Accepts sources for any stream. One per process; `close` it to end its sandbox."""
+    """Accepts sources for any stream. Create one per process; `close` ends its sandbox."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self.settings = settings
@@ -60,7 +60,7 @@ class Ingestor:
 
     @unavailability()
     def submit(self, stream: str, path: Path) -> Submission:
-        """Accept what a producer found at `path`. Bad content raises nothing: it becomes a dead letter."""
+        """Accept the source at `path`; if it is refused, write a dead letter and return REJECTED."""
         request = SourceRequest(stream=stream, uri=str(path))
         try:
             return self.accept_file(stream, str(path))
@@ -74,9 +74,17 @@ class Ingestor:
     ) -> Submission:
         """Accept the source at `uri` (a path or file URI under an allowed root).
 
-        `event_key` identifies the camera event that named it, if one did: the
-        same file named by two events is two frames, named twice by one event it
-        is one. `taken_at` is when the event says that the first frame was taken, seconds since the epoch.
+        Parameters
+        ----------
+        event_key : id of the camera event that named the source, if one did. The same file counts once per event
+        taken_at : capture time of the first frame by that event, seconds since the epoch
+
+        Raises
+        ------
+        Refused
+            If the source, the stream's name or the stream's baseline cannot be used.
+        Backlogged
+            While Redis is too full for more work.
         """
         stream = _checked(stream)
         self.store.require_room()
@@ -92,16 +100,16 @@ class Ingestor:
         if event_key is not None:
             identity = content_id(stream, event_key, source.uri)
         elif source.kind is SourceKind.IMAGE:
-            # Two equal stills under two names are two frames: that is what a frozen camera looks like.
+            # Equal images under two names are two frames: a frozen camera produces them.
             identity = content_id(stream, source.digest, source.uri)
         else:
-            # A video or a folder of stills under two names is one that was copied.
+            # An equal video or folder under another name is a copy.
             identity = content_id(stream, source.digest)
         return self._register(stream, identity, described, lasting=event_key is None)
 
     @unavailability()
     def accept_one_by_one(self, stream: str, uri: str, *, event_key: str | None = None) -> Submission:
-        """Accept what is new in a folder of which a part was counted: the answer to `Submission.CHANGED`."""
+        """Accept the images of a folder one by one, after `Submission.CHANGED`; those counted before are duplicates."""
         folder = local_path(uri, self.settings.roots)
         became = [
             self.accept_file(stream, str(image), event_key=event_key and f"{event_key}/{image.name}")
@@ -110,10 +118,8 @@ class Ingestor:
         return Submission.ACCEPTED if Submission.ACCEPTED in became else Submission.DUPLICATE
 
     def _known_from_folder(self, stream: str, path: Path, described: Described) -> Submission | None:
-        """Return CHANGED for a folder whose listing is not what was accepted, DUPLICATE for an image counted with one.
-
-        None: neither is the case.
-        """
+        """Return CHANGED for a folder that was accepted with another listing, DUPLICATE for an image that was counted
+        with its folder, None for any other source."""
         batches = self.store.batches
         if described.source.kind is SourceKind.IMAGE:
             accepted = batches.listing(stream, str(path.parent))
@@ -126,7 +132,7 @@ class Ingestor:
 
     @unavailability()
     def accept_data(self, stream: str, data: bytes, *, event_key: str, taken_at: float | None = None) -> Submission:
-        """Accept one encoded image (raw or base64) that came inside a camera event."""
+        """Accept one encoded image (raw or base64) from inside a camera event; see `accept_file` for the errors."""
         stream = _checked(stream)
         self.store.require_room()
         image = _decoded(data)
@@ -148,12 +154,12 @@ class Ingestor:
 
     @unavailability()
     def retry_chunk(self, chunk: Chunk, attempt: str) -> Submission:
-        """Accept a chunk that was given up again, as a batch of just its frames; once per `attempt`.
+        """Accept a given-up chunk again, as a batch of only its frames, once per `attempt`.
 
         Raises
         ------
         BadSource
-            If its source is gone, or no longer the file that was accepted.
+            If its source is missing, or no longer has the content that was accepted.
         """
         if data_batch(chunk.source.uri) is None:
             check_accepted(chunk.source, self.settings.roots, self.limits)
@@ -173,7 +179,7 @@ class Ingestor:
 
     def _register(self, stream: str, batch_id: str, described: Described, *, lasting: bool = False) -> Submission:
         if not described.listing and self.store.batches.known(stream, batch_id):
-            return Submission.DUPLICATE  # whatever baseline is set now
+            return Submission.DUPLICATE  # even if the stream's baseline has changed since
         feature_spec = self._feature_spec(stream)
         count, starts = self._chunk_starts(stream, described, feature_spec)
         return self._send(
@@ -193,7 +199,7 @@ class Ingestor:
     def _chunk_starts(
         self, stream: str, described: Described, feature_spec: FeatureSpec
     ) -> tuple[int, tuple[int, ...]]:
-        """Return how many sampled frames a source has, and where its chunks start."""
+        """Return the number of sampled frames of a source, and the index of the first frame of each chunk."""
         size = self._chunk_frames(stream)
         if described.source.kind is not SourceKind.VIDEO:
             return described.info.frames, chunk_evenly(described.info.frames, size)
@@ -209,7 +215,7 @@ class Ingestor:
         )
 
     def _chunk_frames(self, stream: str) -> int:
-        """Return sampled frames per chunk: as set, or as many as make a chunk's work, going by what the stream cost."""
+        """Return sampled frames per chunk: SENTINEL_CHUNK_FRAMES, or SENTINEL_CHUNK_SECONDS by the cost per frame."""
         if self.settings.chunk_frames is not None:
             return self.settings.chunk_frames
         cost = self.store.chunks.cost(stream) or _DEFAULT_COST_SECONDS
@@ -238,7 +244,7 @@ class Ingestor:
     def bury(
         self, kind: DeadLetterKind, stream: str, subject: str, error: Exception, original: Message, *, version: str = ""
     ) -> None:
-        """Write a dead letter. Equal trouble with an equal `version` of the subject is written once."""
+        """Write a dead letter; the same error with the same `version` of the subject is written once."""
         letter = dead_letter(kind, stream, subject, error, original, version=version)
         if self.store.event_log.bury(letter):
             log.warning("stream %s: %s", stream or "?", error)
@@ -250,9 +256,9 @@ def data_batch(uri: str) -> str | None:
 
 
 def _as_told(described: Described, taken_at: float | None) -> Described:
-    """Return a source with the capture time that its event gave, if it gave one that can be true.
+    """Return `described` with the capture time of its event, if that is plausible.
 
-    A folder's images keep their own times: one event cannot know them all.
+    A folder's images keep their own times, because one event cannot give them all.
     """
     if taken_at is None or not is_plausible(taken_at) or described.listing:
         return described
@@ -267,7 +273,7 @@ def _checked(stream: str) -> str:
 
 
 def _decoded(data: bytes) -> bytes:
-    """Return the image bytes of an event's `data`: binary as it is, text as base64 (CloudEvents' `data_base64`)."""
+    """Return the bytes of the image in an event: base64 (CloudEvents' `data_base64`) is decoded, else `data` itself."""
     try:
         return base64.b64decode(data, validate=True)
     except binascii.Error:
@@ -275,7 +281,7 @@ def _decoded(data: bytes) -> bytes:
 
 
 def _version_of(path: Path) -> str:
-    """Tell contents of one path apart without reading it: a corrected file must not pass for the bad one."""
+    """Return the file's version, so that a corrected file that fails again gets a dead letter of its own."""
     try:
         return file_version(path)
     except BadSource:

@@ -1,4 +1,4 @@
-"""What a source is, found out before anything of it is accepted. Runs in the sandbox: untrusted bytes are parsed."""
+"""Describing a source before it is accepted. It parses untrusted bytes, so it runs in the sandbox."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SLOW_DISK_BYTES_PER_SECOND = 20_000_000
 
 @dataclass(frozen=True)
 class Described:
-    """A source, what its header says, and the images of a folder."""
+    """A source, the facts in its header, and for a folder its images."""
 
     source: Source
     info: SourceInfo
@@ -29,7 +29,7 @@ class Described:
 
     @property
     def digests(self) -> dict[str, str]:
-        """The images of a folder, by name."""
+        """Name -> digest of the images of a folder."""
         return {image.name: image.digest for image in self.listing}
 
 
@@ -63,7 +63,7 @@ def timed(source: Source, times: CaptureTimes) -> Source:
 
 
 def time_to_describe(path: Path) -> float:
-    """Return seconds that describing `path` may take: its whole content is read for the digest."""
+    """Return how many seconds describing `path` may take; its whole content is read for the digest."""
     try:
         size = path.stat().st_size
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Fan-out: a stream's chunks go to the queue a few at a time, in order.
+"""Dispatch: each stream's chunks are sent to the queue a few at a time, in order.
 
-Every stream has the same number of chunks under way, be it a live camera's next
-second or a file of ten hours. The queue itself is first come, first served, so
-streams take turns.
+Every stream has at most `SENTINEL_STREAM_CHUNKS` chunks in flight, whether it is a
+live camera or a file of ten hours. The queue is first in, first out, so long files
+do not delay live cameras.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from common.store import Store
 
 
 def dispatch_next(store: Store, settings: Settings, stream: str) -> int:
-    """Send the next chunks of `stream` that may be under way; return how many.
+    """Send the next chunks of `stream` that may be in flight; return how many.
 
-    Called whenever there may be room: a batch was accepted, a window moved on,
-    the sweep came by. A crash between taking chunks and sending them is mended
-    by the sweep.
+    It is called when a batch was accepted, when a window was committed, and by the
+    sweep. Chunks that were released but not sent because of a crash are sent by the
+    sweep.
     """
     chunks = store.batches.release(stream, settings.stream_chunks)
     for chunk in chunks:

@@ -1,4 +1,4 @@
-"""Trying given-up work again: by the door through which it came."""
+"""Retrying dead letters: the work is submitted again in the way in which it first came."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from common.store.ingest import RawEntry
 
 
 def retry(letter: DeadLetter, store: Store, ingestor: Ingestor) -> str:
-    """Hand in the original of `letter` again and drop the letter, unless the work is refused again.
+    """Submit the original of `letter` again, and drop the dead letter unless the work is refused again.
 
     Returns
     -------
     str
-        What became of it, for a person to read.
+        The outcome, as text for a person.
 
     Raises
     ------
     SentinelError
-        If it cannot be tried again; the letter stays.
+        If it cannot be retried; the dead letter stays.
     """
     if letter.kind is DeadLetterKind.TASK:
         return _send_task(letter, store)
@@ -36,7 +36,7 @@ def retry(letter: DeadLetter, store: Store, ingestor: Ingestor) -> str:
         became = ingestor.retry_chunk(Chunk.from_json(letter.original), letter.entry_id).value
     else:
         became = _submit(SourceRequest.from_json(letter.original), ingestor).value
-    # Dropped last, so that nothing is lost in between. What was refused again has the same id: it is the same letter.
+    # Dropped last, so that a crash loses nothing. Work that is refused again has the same dead letter.
     if became != Submission.REJECTED.value:
         store.event_log.drop(letter)
     return became
@@ -49,7 +49,7 @@ def _submit(request: SourceRequest, ingestor: Ingestor) -> Submission:
 
 def _send_task(letter: DeadLetter, store: Store) -> str:
     task = RawTask.from_json(letter.original)
-    # Dropped first: should the task fail again at once, the new letter must not be the one that is dropped.
+    # Dropped first: if the task fails again at once, its new dead letter has the same id and must stay.
     store.event_log.drop(letter)
     try:
         return broker.resend(task.name, task.queue, task.args, task.kwargs)

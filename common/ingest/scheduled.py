@@ -1,9 +1,9 @@
-"""Handing in a stream's scheduled source: each file below it once, and once more when its content is another.
+"""Submitting a stream's scheduled source: each file below it once, and again when its content has changed.
 
-What is found is put on `sentinel:ingest`, where the process that accepts camera
-events accepts it by its content. A file of which size and times have not changed
-since the last run is not offered again, so a folder of old recordings costs a
-listing, not a reading.
+Sources are written to `sentinel:ingest` as events; the process `camera-events`
+accepts them by their content. A file whose size and times have not changed since
+the last run is not submitted again, so a folder of old recordings is only listed,
+not read.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ log = logging.getLogger(__name__)
 
 
 def hand_in(store: Store, settings: Settings, stream: str, source: str) -> int:
-    """Offer what is new at `source`, a path under an allowed root; return how many sources that are.
+    """Submit the new sources at `source`, a path under an allowed root; return how many there were.
 
-    A crash in between may offer a source twice; it is counted once, because it
-    is accepted by its content.
+    After a crash a source may be submitted twice; it still counts once, because it
+    is identified by its content. Files that changed less than
+    `SENTINEL_SETTLE_SECONDS` ago are left for the next run.
 
     Raises
     ------
     BadSource
-        If there is nothing at `source`, or it cannot be read.
+        If there is no source at `source`, or it cannot be read.
     Backlogged
         While Redis is too full for more work.
     """
@@ -45,7 +46,7 @@ def hand_in(store: Store, settings: Settings, stream: str, source: str) -> int:
     for unit in find_sources(path):
         files = _files_of(unit)
         if not files:
-            continue  # it was removed in this very moment
+            continue  # it was removed meanwhile
         if any(_is_being_written(seen, settings.settle_seconds) for _, seen in files):
             log.warning("stream %s: %s is still being written, it is handed in the next time", stream, unit)
             continue
@@ -63,7 +64,7 @@ def hand_in(store: Store, settings: Settings, stream: str, source: str) -> int:
 
 
 def _files_of(unit: Path) -> list[tuple[str, os.stat_result]]:
-    """Return the name and state of the file `unit`, or of each image of the folder `unit`."""
+    """Return name and `stat` of the file `unit`, or of each media file in the folder `unit`."""
     try:
         images = unit.is_dir()
         paths = sorted(child for child in unit.iterdir() if is_media(child) and child.is_file()) if images else [unit]
@@ -89,7 +90,7 @@ def _event(stream: str, event_id: str, unit: Path) -> dict[str, str]:
 
 
 def _uri(unit: Path) -> str:
-    """Return `unit` as text: its path, or where that is bytes that are no text a file URI, which quotes them."""
+    """Return the path of `unit`, or a file URI if the path is not valid UTF-8."""
     try:
         str(unit).encode()
     except UnicodeEncodeError:

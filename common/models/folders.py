@@ -13,12 +13,12 @@ from common.store.models import ChampionStore
 
 log = logging.getLogger(__name__)
 
-_SAFE_AGE_SECONDS = 86_400.0  # a retraining is bounded by about an hour: what is older belongs to none that runs
+_SAFE_AGE_SECONDS = 86_400.0  # far longer than any retraining
 _VERSION_FOLDER = re.compile(r"v\d+-\d+")
 
 
 def version_folder(state_dir: Path, model: str, version: int) -> Path:
-    """Return a new place for a version's model and baseline. A time stamp keeps two attempts at one version apart.
+    """Return a new folder for a version's model and baseline; a time stamp makes it unique per attempt.
 
     Raises
     ------
@@ -31,9 +31,9 @@ def version_folder(state_dir: Path, model: str, version: int) -> Path:
 
 
 def discard(champions: ChampionStore, model: str, folder: Path) -> None:
-    """Remove the folder of an attempt that came to nothing.
+    """Remove the folder of a failed attempt.
 
-    It stays if the history names it: the promotion may have happened, and only its answer been lost.
+    It stays if the history names it: the promotion may have succeeded although its reply was lost.
     """
     if folder.name not in _named(champions, model):
         shutil.rmtree(folder, ignore_errors=True)
@@ -42,9 +42,9 @@ def discard(champions: ChampionStore, model: str, folder: Path) -> None:
 def remove_orphans(champions: ChampionStore, state_dir: Path) -> list[Path]:
     """Remove the folders that no version in the history names: their retrainings were killed.
 
-    Left alone are folders younger than a day, models that are being retrained,
-    models without any history (this may be another Redis than the one that
-    they were promoted in), links, and whatever has another kind of name.
+    Not touched are folders younger than a day, models that are being retrained,
+    models without history (Redis may be another one than that of the promotion),
+    links, and folders whose names are not those of versions.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The gate between challenger and champion: a promotion must be worth it, sure of it, and harmless."""
+"""The promotion gate: the gain must be large enough and significant, and the loss on golden footage bounded."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from common.features import FloatArray
 from common.models.vfi.scores import Scores
 
 _CONFIDENCE = 0.95  # of each one-sided bound
-_BLOCKS = 8  # neighbouring triplets err alike: their means over blocks count as samples, not each triplet
-_FEWEST = 4  # held-out triplets of each kind; fewer say nothing
+_BLOCKS = 8  # errors of neighbouring triplets are correlated, so block means are the samples
+_FEWEST = 4  # held-out triplets of each kind; fewer are not enough for a decision
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate decided.
+    """The gate's decision.
 
     Attributes
     ----------
     promote : whether the challenger becomes champion
     reason : why, with the figures
     gain_db : mean gain on drifted footage, dB PSNR
-    loss_db : mean loss on golden footage, dB PSNR; negative: it got better there too
+    loss_db : mean loss on golden footage, dB PSNR; negative: a gain
     """
 
     promote: bool
@@ -36,13 +36,13 @@ class Decision:
 def decide(scores: Scores, *, min_gain_db: float, max_loss_db: float) -> Decision:
     """Decide whether a challenger replaces the champion.
 
-    Promoted if, over held-out triplets, paired triplet by triplet,
+    It is promoted if, over paired held-out triplets,
 
-    - the mean gain on drifted footage is at least `min_gain_db`: with enough
-      triplets the smallest gain is significant, and not worth a new version;
-    - the gain's lower confidence bound is above 0, so that it is no accident;
-    - the loss on golden footage is below `max_loss_db` at its upper bound, so
-      that the champion never gets worse unseen.
+    - the mean gain on drifted footage is at least `min_gain_db`, because with
+      many triplets even a negligible gain is significant;
+    - the gain's lower confidence bound is above 0;
+    - the upper confidence bound of the loss on golden footage is at most
+      `max_loss_db`.
 
     The bounds are Student's t, one-sided, 95%, over the means of up to eight
     contiguous blocks (method of batch means: neighbouring triplets are
@@ -50,8 +50,8 @@ def decide(scores: Scores, *, min_gain_db: float, max_loss_db: float) -> Decisio
 
     Parameters
     ----------
-    scores : PSNR of both on the same triplets
-    min_gain_db, max_loss_db : dB
+    scores : PSNR of both models on the same triplets, dB
+    min_gain_db, max_loss_db : dB PSNR
     """
     gains, losses = scores.gains_db, scores.losses_db
     if len(gains) < _FEWEST or len(losses) < _FEWEST:

@@ -1,7 +1,7 @@
-"""What a model has to be for Sentinel to retrain it, and what its trainer has to do.
+"""Protocols of a model that Sentinel can retrain, and of its trainer.
 
-A retraining (`common.models.retraining`) knows models by these protocols. How
-examples look inside is the business of the model and its trainer.
+`common.models.retraining` uses models through these protocols. The content of an
+example is known only to the model and its trainer.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 Examples = npt.NDArray[np.uint8]
-"""(n, ...) uint8: n examples to learn from and to be scored on, in the order of the footage."""
+"""(n, ...) uint8: n examples for training or scoring, in the order of the footage."""
 
 
 class Model(Protocol):
-    """What can be retrained: it predicts the hidden part of an example, and is kept in a folder."""
+    """A model that can be retrained: it predicts the hidden part of an example, and can be saved to a folder."""
 
     def predict(self, examples: Examples) -> npt.NDArray[np.uint8]:
         """Return the prediction for each of n examples.
@@ -28,7 +28,7 @@ class Model(Protocol):
         """
 
     def save(self, folder: Path) -> None:
-        """Write the model to `folder`, whole or not at all."""
+        """Write the model to `folder`; on an error leave no partial model behind."""
 
 
 ModelT = TypeVar("ModelT", bound=Model)
@@ -37,7 +37,7 @@ ModelT_co = TypeVar("ModelT_co", bound=Model, covariant=True)
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """Where a training stands: steps taken, seconds spent, and the loss (minus PSNR, dB)."""
+    """Progress of a training: steps, seconds, and the loss (minus PSNR, dB)."""
 
     step: int
     seconds: float
@@ -46,7 +46,7 @@ class TrainingProgress:
 
 @dataclass(frozen=True, eq=False)
 class Challenger(Generic[ModelT_co]):
-    """A fine-tuned model, and what it took."""
+    """A fine-tuned model, and the steps and seconds of its training."""
 
     model: ModelT_co
     steps: int
@@ -56,8 +56,8 @@ class Challenger(Generic[ModelT_co]):
 class Trainer(Protocol[ModelT]):
     """How one kind of model is fine-tuned.
 
-    It is given training examples only. The comparison with the champion is made
-    outside, on examples that the trainer never sees.
+    It gets training examples only. `common.models.retraining` compares the result
+    with the champion, on examples that the trainer never sees.
     """
 
     def fine_tune(
@@ -70,14 +70,14 @@ class Trainer(Protocol[ModelT]):
         seed: int,
         progress: Callable[[TrainingProgress], None],
     ) -> Challenger[ModelT]:
-        """Return a challenger that grew out of `champion`, which stays as it is.
+        """Return a challenger that was fine-tuned from `champion`, which is not modified.
 
         Parameters
         ----------
-        champion : where the challenger starts from
-        drifted : (n, ...) uint8, examples to get better on
-        replay : (m, ...) uint8, golden examples not to get worse on
-        seconds : how long to train
+        champion : the model to start from
+        drifted : (n, ...) uint8, examples of the footage that failed
+        replay : (m, ...) uint8, golden examples, so that the model does not forget them
+        seconds : time to train
         seed : equal seeds and steps give equal challengers
         progress : called every few steps
 

@@ -1,4 +1,4 @@
-"""What becomes champion: by the gate, or because a person chose it, which holds until that person releases it."""
+"""Changing the champion: by the gate, or by a person. A person's choice holds until the model is released."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from common.store import Store
 def promote(
     store: Store, over: ChampionRecord, challenger: Model, baseline: Baseline, decision: Decision, state_dir: Path
 ) -> ChampionRecord:
-    """Save a challenger with the baseline that goes with it, and switch both at once.
+    """Save a challenger with its baseline, and make both current in one step.
 
     Parameters
     ----------
     store : where champions are kept
     over : the champion that the challenger was compared with
     challenger : the new model
-    baseline : what its streams are judged by from now on
-    decision : the gate's, with the evidence that is kept in the record
-    state_dir : below it the files are kept
+    baseline : the baseline that its streams are judged by from now on
+    decision : of the gate; its reason and figures are stored in the record
+    state_dir : SENTINEL_STATE_DIR, below which the files are stored
 
     Raises
     ------
     NotPromoted
-        If `over` is no longer champion. Nothing of the challenger is kept then.
+        If `over` is no longer champion. The challenger's files are then removed.
     """
     folder = folders.version_folder(state_dir, over.model, over.version + 1)
     try:
@@ -57,7 +57,7 @@ def promote(
         )
         return _publish(store, record, over, hold=None)
     except redis.RedisError:
-        raise  # whether it became champion is not known: maintenance removes the folder if it did not
+        raise  # the promotion may have succeeded; if it did not, `remove_orphans` removes the folder
     except BaseException:
         folders.discard(store.champions, over.model, folder)
         raise
@@ -82,7 +82,7 @@ def roll_back(store: Store, model: str) -> ChampionRecord:
 
 
 def promote_by_hand(store: Store, model: str, version: int) -> ChampionRecord:
-    """Make any version that there ever was champion again, and hold the model there.
+    """Make any earlier version the champion again, and hold the model there.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def promote_by_hand(store: Store, model: str, version: int) -> ChampionRecord:
 
 
 def release(store: Store, model: str) -> None:
-    """Let FAILs retrain `model` again; those that came during the hold are waiting.
+    """Release `model`, so that FAILs lead to retrainings again, including those that came during the hold.
 
     Raises
     ------
@@ -105,13 +105,13 @@ def release(store: Store, model: str) -> None:
 
 
 def version_before(history: Sequence[ChampionRecord]) -> int | None:
-    """Return the version that a rollback goes to, None if there is none before.
+    """Return the version that a rollback makes champion; None if there is no earlier one.
 
-    A person's choice is a new version that points at the model and baseline of
-    an older one. So the champion is traced to the first version that had its
-    model and baseline; the version which that one replaced, traced likewise, is
-    the target. Each rollback therefore leads to an older origin than the one
-    before, and never to a version that was rolled back from.
+    A rollback or a promotion by hand adds a new version with the model and
+    baseline of an older one. Call the first version with the same model and
+    baseline its origin. The target is the origin of the version that the
+    champion's origin replaced. So repeated rollbacks go back one step each, and
+    never return to a version that was rolled back from.
 
     Parameters
     ----------

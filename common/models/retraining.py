@@ -1,6 +1,6 @@
-"""The steps of a retraining: collect the footage that failed, train a challenger on it, compare it with the champion.
+"""The steps of a retraining: collect the footage that failed, train a challenger, compare it with the champion.
 
-The last steps, deciding and promoting, are in `gate` and `registry`.
+The last two steps, the decision and the promotion, are in `gate` and `registry`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from common.store.streams import StreamStore
 
 log = logging.getLogger(__name__)
 
-_FEWEST_TRIPLETS = 12  # below this, held-out scores are noise
+_FEWEST_TRIPLETS = 12  # with fewer, held-out scores are too noisy
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Footage:
 
     Attributes
     ----------
-    clips : features of each stretch that failed, by name, for the new baseline to cover
+    clips : name and features of each stretch that failed; a promotion extends the baseline by them
     triplets : (n, 3, height, width, 3) uint8, consecutive frames to train on
     """
 
@@ -51,7 +51,7 @@ def collect(fails: Mapping[str, Verdict], streams: StreamStore, settings: Settin
     Raises
     ------
     NothingToLearnFrom
-        If the evidence has run out, or the frames cannot be read any more.
+        If the evidence has expired, or too few frames can still be read.
     """
     windows = {event_id: streams.evidence(verdict.stream, event_id) for event_id, verdict in fails.items()}
     known = [(fails[event_id], window) for event_id, window in windows.items() if window is not None]
@@ -75,10 +75,10 @@ def collect(fails: Mapping[str, Verdict], streams: StreamStore, settings: Settin
 
 
 def stretches(known: Iterable[tuple[Verdict, FeatureBlock]]) -> list[tuple[str, FeatureBlock]]:
-    """Join overlapping windows of a stream into clips of consecutive frames, each frame once.
+    """Join the overlapping windows of each stream into clips of consecutive frames, each frame once.
 
-    A clip ends where the windows leave a gap, and where a source begins that
-    has frames enough to have been judged by itself.
+    A new clip starts where a window does not overlap the one before, or shares no
+    source with it. Returns (name, features) per clip.
     """
     clips: list[tuple[str, FeatureBlock]] = []
     by_stream: dict[str, list[tuple[Verdict, FeatureBlock]]] = {}
@@ -90,7 +90,7 @@ def stretches(known: Iterable[tuple[Verdict, FeatureBlock]]) -> list[tuple[str, 
         end = -1
         first = 0
         for verdict, window in rows:
-            # A window that was emptied at the start of a batch shares no source with the one before it.
+            # A window that was emptied at the start of a batch has no source in common with the one before.
             fresh = verdict.start >= end or not joined or not set(window.sources) & set(joined[-1].sources)
             if fresh and joined:
                 clips.append((f"{stream}@{first}", FeatureBlock.concatenate(joined)))
@@ -106,7 +106,7 @@ def stretches(known: Iterable[tuple[Verdict, FeatureBlock]]) -> list[tuple[str, 
 
 
 def golden_replay(stored: StoredBaseline) -> Examples:
-    """Return the golden examples that are trained on beside the footage that failed.
+    """Return the golden examples (n, 3, height, width, 3) uint8 that are used in training against forgetting.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def golden_replay(stored: StoredBaseline) -> Examples:
 
 
 def champion_model(champion: ChampionRecord, replay: Examples, settings: Settings) -> Interpolator:
-    """Return the champion's model; the first of a line is fitted to the golden footage here."""
+    """Return the champion's model. If the champion has no stored model yet, one is fitted to the golden examples."""
     if champion.model_path is not None:
         return load_model(Path(champion.model_path))
     return initial_champion(replay, seed=settings.retrain_seed)
@@ -135,9 +135,9 @@ def train(
     settings: Settings,
     progress: Callable[[float, str], None],
 ) -> Interpolator:
-    """Fine-tune a challenger on `footage` with golden replay, leaving out what `evaluate` scores on.
+    """Fine-tune a challenger on `footage` and golden replay, without the examples that `evaluate` scores on.
 
-    `progress` is given the share of the time that is spent, and where the training stands.
+    `progress` is called with the share of the training time that has passed (0 to 1), and a description.
     """
 
     def report(step: TrainingProgress) -> None:
@@ -156,7 +156,7 @@ def train(
 
 
 def evaluate(champion: Model, challenger: Model, footage: Footage, replay: Examples) -> Scores:
-    """Score champion and challenger on the same examples, which neither was trained on."""
+    """Score champion and challenger on the same held-out examples, which the challenger was not trained on."""
     drifted = footage.triplets[split_in_blocks(len(footage.triplets)).held_out]
     golden = replay[split_in_blocks(len(replay)).held_out]
     return Scores(

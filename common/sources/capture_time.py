@@ -1,7 +1,6 @@
-"""When frames were taken, as far as names and files tell.
+"""Capture times of frames, from containers, EXIF data, file names, or times of modification.
 
-Times without a zone are taken for this machine's local time, as cameras and
-file systems write them.
+Times without a time zone are taken as this machine's local time.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pathlib import Path, PurePath
 
 from common.features import TimeSource
 
-_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # before that there were no digital cameras to speak of
+_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # an earlier time is that of an unset clock
 _CLOCK_MARGIN_SECONDS = 86_400.0  # a camera in another zone, or whose clock is off, may be this far ahead
 
 # 2026-11-24T06-15-00Z, 20261124_061500, 2026.11.24 06h15m00.25+0100, ...
@@ -29,13 +28,13 @@ _EPOCH = re.compile(r"(?<![\d.])(?P<seconds>1\d{9})(?:\.(?P<fraction>\d{1,6})|(?
 
 @dataclass(frozen=True)
 class CaptureTimes:
-    """When the frames of a source were taken.
+    """The capture times of a source's frames.
 
     Attributes
     ----------
     first : capture time of the first frame, seconds since the epoch; None: unknown
-    known_by : how the times are known
-    stills : of a folder of images, the capture time of each in their order
+    known_by : where the times come from
+    stills : for a folder of images, the capture time of each, in their order
     """
 
     first: float | None
@@ -47,8 +46,8 @@ class CaptureTimes:
 
         Parameters
         ----------
-        position : of the frame among `stills`
-        seconds : from the start of the source, for a video
+        position : index of the frame among `stills`
+        seconds : for a video, time from the start of the source
         """
         if self.first is None:
             return float("nan")
@@ -61,15 +60,16 @@ UNKNOWN_TIMES = CaptureTimes(None, TimeSource.UNKNOWN)
 
 
 def is_plausible(seconds: float, now: float | None = None) -> bool:
-    """Return whether a frame can have been taken at `seconds` since the epoch, going by this machine's clock."""
+    """Return whether `seconds` since the epoch is after 1990 and at most a day ahead of `now` (None: this machine's
+    clock)."""
     latest = (time.time() if now is None else now) + _CLOCK_MARGIN_SECONDS
     return _EARLIEST <= seconds <= latest
 
 
 def time_in_name(path: PurePath) -> float | None:
-    """Return the capture time that a file's name carries, in seconds since the epoch, or None.
+    """Return the capture time in a file's name, in seconds since the epoch; None if there is no plausible one.
 
-    The date may stand in the name of the folder and the time in the file's own.
+    The date may be in the name of the folder and the time in that of the file.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def time_in_name(path: PurePath) -> float | None:
 
 
 def parse_time(text: str) -> float | None:
-    """Return an ISO 8601 or RFC 3339 time in seconds since the epoch, or None if `text` is none."""
+    """Return an ISO 8601 or RFC 3339 time in seconds since the epoch, or None if `text` is not one."""
     try:
         return datetime.fromisoformat(text.strip()).timestamp()
     except (ValueError, OverflowError, OSError):
@@ -102,8 +102,9 @@ def times_of_file(path: Path, seconds: float, in_container: float | None) -> Cap
 
     Parameters
     ----------
-    seconds : that the source lasts: a file is finished when the recording ends
-    in_container : what the file itself says, see `probe`; None: nothing
+    path : of the file
+    seconds : duration of the source, subtracted from the time of modification, which is the end of the recording
+    in_container : creation time in the container, seconds since the epoch, see `probe`; None: unknown
     """
     if in_container is not None and is_plausible(in_container):
         return CaptureTimes(in_container, TimeSource.CONTAINER)
@@ -114,12 +115,12 @@ def times_of_file(path: Path, seconds: float, in_container: float | None) -> Cap
 
 
 def times_of_images(paths: Sequence[Path], exif: Sequence[float | None]) -> CaptureTimes:
-    """Return the capture times of images: by what all of them have, so that one clock holds for the whole folder.
+    """Return the capture times of a folder's images, all by EXIF, else all by name, else all by modification.
 
     Parameters
     ----------
     paths : the images, in their order; at least one
-    exif : what each image's EXIF data says, None where it says nothing
+    exif : capture time in each image's EXIF data, seconds since the epoch; None: it has none
     """
     said = [at for at in exif if at is not None and is_plausible(at)]
     if len(said) == len(paths):
@@ -136,7 +137,7 @@ def _from_date(match: re.Match[str]) -> float | None:
     numbers = [int(match[part] or 0) for part in ("year", "month", "day", "hour", "minute", "second")]
     try:
         return datetime(*numbers, int(fraction), tzinfo=_zone(match["zone"])).timestamp()  # type: ignore[arg-type, misc]
-    except (ValueError, OverflowError, OSError):  # the 31st of February
+    except (ValueError, OverflowError, OSError):  # such as the 31st of February
         return None
 
 

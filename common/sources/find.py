@@ -1,4 +1,4 @@
-"""Finding the sources that a path holds."""
+"""Finding the sources at a path."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from common.sources.local import describe_kind, is_media, unreadable
 
 
 def find_sources(path: Path) -> list[Path]:
-    """Return what `path` holds, in order: itself, or the videos and folders of images below it.
+    """Return the sources at `path`: a file itself, or the videos and folders of images in and below a folder.
 
-    Images that lie beside videos are posters and thumbnails, not footage.
+    Images beside videos are left out, because they are usually posters or thumbnails.
 
     Raises
     ------
     BadSource
-        If there is no video or image, or a folder cannot be read.
+        If there is nothing at `path`, no video or image in or below it, or a folder cannot be read.
     """
     if path.is_file():
         return [path]
@@ -33,7 +33,7 @@ def _found_in(folder: Path, above: tuple[Path, ...]) -> list[Path]:
     """Return the sources in and below `folder`; `above` are the folders that lead to it, with links resolved."""
     try:
         here = folder.resolve()
-        if here in above:  # a link back to where it lies
+        if here in above:  # a link to a folder that contains it
             return []
         children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
         media = [child for child in children if child.is_file() and is_media(child)]

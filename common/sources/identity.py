@@ -1,11 +1,10 @@
-"""Which content a source has, and whether it still has the content that was accepted.
+"""The identity of a source's content, and the check that it is still the content that was accepted.
 
-A file is identified by a digest of its content. Reading a long video for its
-digest takes long, so beside it stands a *version*: what the file system says of
-the file (size, time of the last write, time of the last change, number). No
-program can rewrite a file and keep all of them. An equal version therefore means
-equal content; another one means that the digest has to be compared, because the
-file may just have been touched, or lie on another machine.
+A file is identified by a digest of its content. Computing the digest of a long
+video takes long, so a *version* is stored with it: size, mtime, ctime and inode.
+A program that rewrites a file cannot keep all of them, so an equal version means
+equal content. With another version the digests are compared, because the file may
+only have been touched, or be a copy on another machine.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ from common.sources.local import Limits, check_file, describe_kind, images_in, l
 _DIGEST_BYTES = 16
 _STEP_BYTES = 1 << 20  # read in pieces, so that a file's size does not matter
 _CHECKPOINT_BYTES = 64 << 20
-_TICK_SECONDS = 0.02  # file systems tell times apart by the kernel's clock tick, 1 to 10 ms
-_MOST_TICKS = 5  # waited for, of a file that is being written to
+_TICK_SECONDS = 0.02  # file times have the resolution of the kernel's clock tick, 1 to 10 ms
+_MOST_TICKS = 5  # longest wait for a file that is being written to
 _DIGESTS_KEPT = 64
 
 _Key: TypeAlias = tuple[str, str]
 _digests: OrderedDict[_Key, str] = OrderedDict()
-"""(path, version) -> digest, of files that were read for it; the latest ones."""
+"""(path, version) -> digest of the files that were read last."""
 _begun: dict[_Key, tuple[hashlib.blake2b, int]] = {}
-"""(path, version) -> digest so far and how many bytes are in it, of the file whose reading was interrupted last."""
+"""(path, version) -> unfinished digest and the bytes in it, of the file whose reading was interrupted last."""
 
 
 @dataclass(frozen=True)
@@ -58,26 +57,26 @@ class ListedImage:
 
 
 def describe_source(path: Path, limits: Limits) -> Source:
-    """Return kind, size and identity of the file or folder at `path`. Reads every byte, decodes nothing.
+    """Return kind, size and identity of the file or folder at `path`. It reads every byte and decodes nothing.
 
-    The digest of a file depends on its content alone; that of a folder on
+    The digest of a file depends only on its content; that of a folder, on the
     names, sizes and contents of its images.
 
     Raises
     ------
     BadSource
-        If it is missing, empty, unreadable, too large, no video, image or folder of images, or written to meanwhile.
+        If it is missing, empty, unreadable, too large, no video, image or folder of images, or being written to.
     """
     kind = describe_kind(path)
     if kind is SourceKind.FOLDER:
         return source_of(path, describe_listing(path, limits))
     identity = identify(path, limits)
-    version = identity.version if kind is SourceKind.VIDEO else ""  # an image is read whole anyway
+    version = identity.version if kind is SourceKind.VIDEO else ""  # an image is always compared by its digest
     return Source(uri=printable(path), kind=kind, size=identity.size, digest=identity.digest, version=version)
 
 
 def source_of(folder: Path, listing: Sequence[ListedImage]) -> Source:
-    """Return the source that a folder with these images is. Its digest depends on their names, sizes and contents."""
+    """Return the source for a folder with these images."""
     digest = content_id(*(part for image in listing for part in (image.name, image.size, image.digest)))
     return Source(
         uri=printable(folder),
@@ -90,7 +89,7 @@ def source_of(folder: Path, listing: Sequence[ListedImage]) -> Source:
 
 
 def describe_listing(folder: Path, limits: Limits) -> list[ListedImage]:
-    """Return the images right in `folder`, in natural order; raise `BadSource` as `describe_source` does."""
+    """Return the images directly in `folder`, in natural order; raise `BadSource` as `describe_source` does."""
     listing = []
     for image in images_in(folder, limits):
         printable(image)
@@ -105,7 +104,7 @@ def identify(path: Path, limits: Limits) -> FileIdentity:
     Raises
     ------
     BadSource
-        If it cannot be a source, or is written to while it is read.
+        If it is no valid source file, or is written to while it is read.
     """
     check_file(path, limits)
     try:
@@ -116,7 +115,7 @@ def identify(path: Path, limits: Limits) -> FileIdentity:
 
 
 def file_version(path: Path) -> str:
-    """Return what the file system says of the content of `path`; raise `BadSource` if it is not to be read."""
+    """Return the version of the file at `path` (size, mtime, ctime, inode); raise `BadSource` if it has no `stat`."""
     try:
         return _version(path.stat())
     except OSError as error:
@@ -124,23 +123,23 @@ def file_version(path: Path) -> str:
 
 
 def digest_of(data: bytes) -> str:
-    """Return the digest of a content held in memory, equal to that of a file which holds it."""
+    """Return the digest of `data`, which equals that of a file with this content."""
     return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 @contextmanager
 def accepted(source: Source, roots: Sequence[Path]) -> Iterator[Path]:
-    """Yield the path of `source` to be read, and refuse what was read if it is no longer what was accepted.
+    """Yield the path of `source` for reading, and raise if its content is not the content that was accepted.
 
-    A video is compared before and after. Images are compared as they are read,
-    by whoever reads them, with `Source.digests` (see `read_accepted`).
+    A video is checked before and after the block. Images are checked by their
+    reader, with `read_accepted`.
 
     Raises
     ------
     PathNotAllowed
-        If it lies outside of `roots`.
+        If it is outside of `roots`.
     BadSource
-        If it cannot be read, or its content is another than the one that was accepted.
+        If it cannot be read, or does not have the content that was accepted.
     """
     path = local_path(source.uri, roots)
     if source.kind is not SourceKind.VIDEO:
@@ -150,13 +149,13 @@ def accepted(source: Source, roots: Sequence[Path]) -> Iterator[Path]:
     try:
         yield path
     except Refused:
-        _check_video(path, source)  # a file that was rewritten meanwhile explains whatever was met in it
+        _check_video(path, source)  # that the file was rewritten meanwhile explains the error better
         raise
     _check_video(path, source)
 
 
 def check_accepted(source: Source, roots: Sequence[Path], limits: Limits) -> None:
-    """Raise `BadSource` if `source` no longer has the content that was accepted. May read all of it."""
+    """Raise `BadSource` if `source` no longer has the content that was accepted. It may read the whole source."""
     path = local_path(source.uri, roots)
     if source.kind is SourceKind.VIDEO:
         _check_video(path, source)
@@ -168,7 +167,7 @@ def check_accepted(source: Source, roots: Sequence[Path], limits: Limits) -> Non
 
 
 def read_accepted(path: Path, limits: Limits, digest: str) -> bytes:
-    """Return the content of a file; raise `BadSource` if it has not this `digest` (empty: any will do)."""
+    """Return the content of a file; raise `BadSource` if its digest is not `digest` (empty: not checked)."""
     check_file(path, limits)
     try:
         data = path.read_bytes()
@@ -211,7 +210,7 @@ def _known_digest(path: Path) -> str:
 
 
 def _read_digest(path: Path) -> tuple[str, str]:
-    """Return version and digest of a file. A reading that is interrupted by a time limit goes on where it was."""
+    """Return version and digest of a file. A call after an interrupted one, such as by a time limit, resumes it."""
     with path.open("rb") as file:
         version = _settled_version(file)
         key = (str(path), version)
@@ -231,9 +230,9 @@ def _read_digest(path: Path) -> tuple[str, str]:
 
 
 def _settled_version(file: BinaryIO) -> str:
-    """Return the version of a file, waiting until a later write is sure to change it.
+    """Return the version of a file, after waiting until any later write would change it.
 
-    Two writes within one tick of the clock have the same times. The clock may be another machine's.
+    Two writes within one clock tick get the same times. The clock may be that of a file server.
     """
     for _ in range(_MOST_TICKS):
         seen = os.fstat(file.fileno())

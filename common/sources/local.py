@@ -1,4 +1,4 @@
-"""Which paths and file URIs are sources: where they may lie, what kind they are, what they may measure."""
+"""Checks of paths and file URIs: whether they are allowed, what kind of source they are, and the limits on it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from common.errors import BadSource, PathNotAllowed
 from common.settings import Settings
 from common.sources.media_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_ignored, kind_of, natural_order
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: `C:` is a drive
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: `C:` is a drive letter
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a source may measure. The defaults are those of the settings of the same names."""
+    """Limits on sources and frames. The defaults are those of the settings of the same names."""
 
     max_pixels: int = 50_000_000
     min_side: int = 32
@@ -55,7 +55,7 @@ class Limits:
             )
 
     def check_length(self, name: str, frames: int, seconds: float) -> None:
-        """Raise `BadSource` if a source of so many frames and seconds may not be taken."""
+        """Raise `BadSource` if a source with this number of frames or seconds is too long."""
         if frames > self.max_frames:
             raise BadSource(f"{name} has {frames} frames, more than SENTINEL_MAX_FRAMES ({self.max_frames}): cut it")
         if seconds > self.max_seconds:
@@ -65,7 +65,7 @@ class Limits:
 
 
 def local_path(uri: str, roots: Sequence[Path]) -> Path:
-    """Return the file or folder that `uri` names, with every link resolved.
+    """Return the path of the file or folder at `uri`, with all links resolved.
 
     Parameters
     ----------
@@ -75,14 +75,14 @@ def local_path(uri: str, roots: Sequence[Path]) -> Path:
     Raises
     ------
     PathNotAllowed
-        If it lies under none of `roots`, be it by `..` or by a link.
+        If the resolved path is under none of `roots`.
     BadSource
-        If `uri` is no path, or a URL of another scheme.
+        If `uri` is not a valid path, or a URL of another scheme.
     """
     try:
         path = Path(_path_part(uri)).resolve()
         allowed = [root.resolve() for root in roots]
-    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name too long, a NUL in it
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name that is too long, a NUL character
         raise BadSource(
             f"{uri!r} is no path that can be followed ({error}): send the path of a file or folder"
         ) from error
@@ -102,7 +102,7 @@ def _path_part(uri: str) -> str:
         raise BadSource(
             f"{uri!r}: sources at {match[1]}:// are not read yet; mount the storage and send a path or file:// URI"
         )
-    # urlsplit leaves out control characters without a word, and the URI would name another file.
+    # urlsplit removes control characters silently, and the URI would name another file.
     if any(unicodedata.category(character) == "Cc" for character in uri):
         raise BadSource(f"{uri!r} has a control character: write it as %XX in a file URI")
     parts = urlsplit(uri, allow_fragments=False)
@@ -110,17 +110,17 @@ def _path_part(uri: str) -> str:
         raise BadSource(
             f"{uri!r} names a file on host {parts.netloc!r}: a file URI has three slashes, file:///folder/file"
         )
-    # A question mark may stand in a file's name; in a file URI it separates nothing.
+    # A question mark is part of the file name: a file URI has no query.
     return unquote(parts.path + (f"?{parts.query}" if parts.query else ""), errors="strict")
 
 
 def is_media(path: Path) -> bool:
-    """Return whether the name of `path` is that of a video or image, and not a hidden or temporary one."""
+    """Return whether the name of `path` is that of a video or image, and not hidden or temporary."""
     return kind_of(path.name) is not None and not is_ignored(path.name)
 
 
 def describe_kind(path: Path) -> SourceKind:
-    """Return what kind of source `path` is, by its name; raise `BadSource` if it is none."""
+    """Return what kind of source `path` is: a folder, or by its suffix; raise `BadSource` if it is none."""
     if path.is_dir():
         return SourceKind.FOLDER
     kind = kind_of(path.name)
@@ -133,12 +133,14 @@ def describe_kind(path: Path) -> SourceKind:
 
 
 def images_in(folder: Path, limits: Limits) -> list[Path]:
-    """Return the images right in `folder`, in natural order of their names (`2.jpg` before `10.jpg`).
+    """Return the images directly in `folder`, in natural order of their names (`2.jpg` before `10.jpg`).
 
     Raises
     ------
     BadSource
-        If there is none, there are too many, the folder cannot be read, or one is a link that leaves the folder.
+        If there are none or too many, or the folder cannot be read.
+    PathNotAllowed
+        If an image is a link to a file outside of the folder.
     """
     try:
         found = [p for p in folder.iterdir() if not is_ignored(p.name) and kind_of(p.name) is SourceKind.IMAGE]
@@ -156,17 +158,17 @@ def images_in(folder: Path, limits: Limits) -> list[Path]:
             f"{folder} holds {len(names)} images, more than SENTINEL_MAX_FOLDER_FILES "
             f"({limits.max_folder_files}): split it"
         )
-    # The name itself decides between `1.jpg` and `01.jpg`.
+    # `1.jpg` and `01.jpg` are equal in natural order; the names break the tie.
     return sorted(names, key=lambda path: (natural_order(Path(path.name)), path.name))
 
 
 def check_file(path: Path, limits: Limits) -> int:
-    """Return the size of a regular file in bytes; raise `BadSource` if it cannot be a source."""
+    """Return the size of a file in bytes; raise `BadSource` if it is not a regular file, empty, or too large."""
     try:
         seen = path.stat()
     except OSError as error:
         raise unreadable(path, error) from error
-    if not stat.S_ISREG(seen.st_mode):  # opening a pipe would wait for ever
+    if not stat.S_ISREG(seen.st_mode):  # opening a pipe would block forever
         raise BadSource(f"{path} is no regular file: send a video or image file")
     if seen.st_size == 0:
         raise BadSource(f"{path} is empty: send it again, whole")
@@ -179,12 +181,12 @@ def check_file(path: Path, limits: Limits) -> int:
 
 
 def unreadable(path: Path, error: OSError) -> BadSource:
-    """Return the error that says why the system does not let `path` be read."""
+    """Return a `BadSource` with the reason why `path` cannot be read."""
     return BadSource(f"{path} cannot be read ({error.strerror or error}): check that it exists and its permissions")
 
 
 def printable(path: Path) -> str:
-    """Return `path` as text that can be sent; a name on disk may be bytes that are no text."""
+    """Return `path` as text; raise `BadSource` if it is not valid UTF-8."""
     try:
         str(path).encode()
     except UnicodeEncodeError as error:

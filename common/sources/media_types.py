@@ -1,4 +1,4 @@
-"""What a file's name says of it: media or not, finished or not, and in which order."""
+"""Classification of files by name: kind of media, hidden or temporary, and natural order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ IMAGE_SUFFIXES = frozenset((
     ".avif", ".bmp", ".exr", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
 ))
 
-# What editors, browsers, copy and upload programs call a file that they have not finished.
+# Suffixes of unfinished files of editors, browsers, and programs that copy or upload.
 _TEMPORARY_SUFFIXES = (
     ".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".opdownload", ".swp", ".swo",
     ".swx", ".upload", ".uploading", ".incomplete", ".inprogress", ".!ut", ".aria2", "~",
@@ -27,15 +27,15 @@ _DIGITS = re.compile(r"(\d+)")
 
 
 def is_ignored(name: str) -> bool:
-    """Return whether a file or folder of this name is hidden or not finished yet.
+    """Return whether a file or folder of this name is hidden or temporary.
 
-    The hidden ones include rsync's `.name.XXXXXX` and an editor's `.name.swp`.
+    Hidden names include rsync's `.name.XXXXXX` and an editor's `.name.swp`.
     """
     return name.startswith((".", "~$")) or name.lower().endswith(_TEMPORARY_SUFFIXES)
 
 
 def kind_of(name: str) -> SourceKind | None:
-    """Return what a file of this name claims to be: VIDEO, IMAGE, or None for anything else."""
+    """Return VIDEO or IMAGE by the suffix of `name`; None for any other suffix."""
     suffix = PurePath(name).suffix.lower()
     if suffix in VIDEO_SUFFIXES:
         return SourceKind.VIDEO

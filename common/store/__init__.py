@@ -1,4 +1,4 @@
-"""Every Redis key and every Lua script of Sentinel. No other room speaks to Redis about Sentinel's data."""
+"""Everything that Sentinel keeps in Redis. No other package reads or writes Sentinel's keys."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from common.store.streams import StreamStore
 
 _SECONDS_PER_DAY = 86_400
 _BYTES_PER_MB = 1_000_000
-_BACKLOG_SHARE = 0.75  # of Redis' own bound: the rest is for finishing what was taken in
+_BACKLOG_SHARE = 0.75  # of Redis' memory bound: the rest is for finishing what was accepted
 
 
 class Store:
-    """The parts of what Sentinel keeps in Redis, over one connection pool."""
+    """All parts of the store, over one connection pool; `settings` are those of this process.
+
+    Raises `BrokerUnavailable` if Redis does not answer, refuses the user, or is too old.
+    """
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.client = connect(url)
-        self._backlog_bytes = settings.backlog_mb * _BYTES_PER_MB if settings.backlog_mb is not None else None
+        self.settings = settings
         retention = max(1, int(settings.retention_days * _SECONDS_PER_DAY))
         self.chunks = ChunkStore(self.client, retention=retention, max_events=settings.max_events)
         self.batches = BatchStore(
@@ -39,10 +42,11 @@ class Store:
         self.champions = ChampionStore(self.client, cooldown=settings.cooldown_seconds, max_events=settings.max_events)
 
     def require_room(self) -> None:
-        """Raise `Backlogged` while Redis holds more than producers may fill it to (`SENTINEL_BACKLOG_MB`)."""
+        """Raise `Backlogged` while Redis uses more memory than producers may fill (`SENTINEL_BACKLOG_MB`)."""
         memory = self.client.info("memory")
         used, bound = int(memory["used_memory"]), int(memory["maxmemory"])
-        most = self._backlog_bytes if self._backlog_bytes is not None else int(bound * _BACKLOG_SHARE)
+        backlog_mb = self.settings.backlog_mb
+        most = backlog_mb * _BYTES_PER_MB if backlog_mb is not None else int(bound * _BACKLOG_SHARE)
         if 0 < most < used:
             raise Backlogged(
                 f"Redis holds {used // _BYTES_PER_MB} MB, new sources wait until it is below "

@@ -1,7 +1,7 @@
-"""What producers leave in Redis: batches with their chunks, folder listings, and images from camera events.
+"""What producers store in Redis: batches with their chunks, folder listings, and images from camera events.
 
-Everything that makes a batch count exactly once is in the Lua scripts beside
-this file; here they get names and types.
+The Lua scripts in `scripts/` make a batch count exactly once; this module gives
+them names and types.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from common.store.unreadable import stand_in, unreadable_chunk
 
 
 class BatchStore:
-    """Batches of single streams.
+    """The batches of each stream.
 
     Parameters
     ----------
-    chunks : where an unreadable chunk is given up
+    chunks : used to give up unreadable chunks
     retention : seconds for which a finished batch stays known
-    remember : the same for a file that may still lie in its folder
+    remember : the same for a batch whose file may still be in its folder
     """
 
     def __init__(self, client: redis.Redis, chunks: ChunkStore, *, retention: int, remember: int) -> None:
@@ -39,12 +39,12 @@ class BatchStore:
         self._release = load_script(client, "release_chunks")
 
     def register(self, batch: FrameBatch, *, listing: Mapping[str, str] | None = None, lasting: bool = False) -> bool:
-        """Accept `batch` with all its chunks; return False if the stream has had it before.
+        """Register `batch` with all its chunks; return False if the stream had it before.
 
         Parameters
         ----------
         listing : name -> digest of a folder's images
-        lasting : whether the source may lie in its folder for long; then it stays known for longer
+        lasting : whether the source may stay in its folder for long; it then stays known for `remember` seconds
         """
         images = [part for pair in (listing or {}).items() for part in pair]
         accepted = self._register(
@@ -69,9 +69,9 @@ class BatchStore:
         return bool(accepted)
 
     def release(self, stream: str, most: int) -> list[Chunk]:
-        """Return the next chunks to send to workers, so that at most `most` of the stream are under way.
+        """Return the next chunks to send to workers, so that at most `most` chunks of the stream are in flight.
 
-        A chunk is released once; `overdue` finds those that were lost on the way.
+        A chunk is released once; `overdue` finds those whose task was lost.
         """
         prefix = keys.stream_key(stream, "chunk", "")
         stream_keys = [keys.stream_key(stream, "pending"), keys.stream_key(stream, "sent")]
@@ -79,7 +79,10 @@ class BatchStore:
         return self._chunks(stream, ids)
 
     def overdue(self, stream: str, seconds: float, limit: int) -> list[Chunk]:
-        """Return up to `limit` chunks that were sent, are not done, and that no worker has touched for `seconds`."""
+        """Return unfinished chunks that were last sent, or taken by a worker, more than `seconds` ago.
+
+        Only the first `limit` chunks of the stream are examined.
+        """
         oldest = time.time() - seconds
         late = []
         for raw in self.client.zrange(keys.stream_key(stream, "pending"), 0, limit - 1):
@@ -90,7 +93,7 @@ class BatchStore:
         return self._chunks(stream, late)
 
     def _chunks(self, stream: str, ids: Sequence[str]) -> list[Chunk]:
-        """Return the chunks with these ids, as their batches define them; give up those that cannot be read."""
+        """Return the chunks with these ids, as their batches define them; give up those whose batch is unreadable."""
         batches: dict[str, FrameBatch | BadMessage | None] = {}
         stored: dict[str, bytes] = {}
         found = []
@@ -111,7 +114,7 @@ class BatchStore:
         return found
 
     def listing(self, stream: str, folder: str) -> dict[str, str]:
-        """Return the images (name -> digest) of a folder as it was accepted; empty if it was not."""
+        """Return the images (name -> digest) of an accepted folder; an empty dict if it was not accepted."""
         rows = self.client.hgetall(self._folder_key(stream, folder))
         return {text(name): text(digest) for name, digest in rows.items()}
 
@@ -119,7 +122,7 @@ class BatchStore:
         return keys.stream_key(stream, "folder", content_id(folder))
 
     def known(self, stream: str, batch_id: str) -> bool:
-        """Return whether the stream has had a batch. A source that is still offered stays known."""
+        """Return whether the stream had this batch. A call renews the time for which a finished batch stays known."""
         key = keys.stream_key(stream, "batch", batch_id)
         unreduced, keep = self.client.hmget(key, "unreduced", "keep")
         if unreduced is not None and int(unreduced) == 0:
@@ -127,15 +130,15 @@ class BatchStore:
         return unreduced is not None
 
     def keep_data(self, stream: str, batch_id: str, data: bytes) -> None:
-        """Keep an image that came inside a camera event until it is judged, and a little longer for a retraining."""
+        """Store an image from inside a camera event, for `retention` seconds unless `hold_data` prolongs that."""
         self.client.set(keys.stream_key(stream, "data", batch_id), data, ex=self._retention)
 
     def hold_data(self, stream: str, batch_id: str) -> None:
-        """Keep that image for as long as its batch, which is registered now, is not done."""
+        """Keep that image until its batch, which is registered now, is finished."""
         self.client.persist(keys.stream_key(stream, "data", batch_id))
 
     def data(self, stream: str, batch_id: str) -> bytes | None:
-        """Return what `keep_data` kept, or None once it has expired."""
+        """Return the image that `keep_data` stored; None once it has expired."""
         return binary(self.client.get(keys.stream_key(stream, "data", batch_id)))
 
 

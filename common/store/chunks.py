@@ -1,4 +1,4 @@
-"""What embedding workers leave in Redis: deliveries counted, chunks finished or given up."""
+"""What embedding workers store in Redis: the number of deliveries, and chunks finished or given up."""
 
 from __future__ import annotations
 
@@ -15,18 +15,24 @@ from common.store.client import load_script, text
 
 
 class Finished(IntEnum):
-    """What `ChunkStore.finish` found."""
+    """Result of `ChunkStore.finish` and `give_up`."""
 
     UNKNOWN = -1
-    """The chunk has been reduced already, or was never registered: there is nothing left to do."""
+    """The chunk has been reduced already, or was never registered: nothing is left to do."""
     BLOCKED = 0
-    """Chunks before it are not done; whoever finishes them sends `reduce`."""
+    """Earlier chunks of the stream are unfinished; the worker that finishes them sends `reduce`."""
     READY = 1
-    """It is the first in its stream's order: send `reduce`."""
+    """It is the first in its stream's order: the caller has to send `reduce`."""
 
 
 class ChunkStore:
-    """Chunks of single streams. `retention` is in seconds, `max_events` bounds the Stream of dead letters."""
+    """The chunks of each stream.
+
+    Parameters
+    ----------
+    retention : seconds for which the cost per frame of a stream is remembered
+    max_events : most entries in the Stream of dead letters
+    """
 
     def __init__(self, client: redis.Redis, *, retention: int, max_events: int) -> None:
         self.client = client
@@ -36,11 +42,11 @@ class ChunkStore:
         self._finish = load_script(client, "finish_chunk")
 
     def count_delivery(self, chunk: Chunk) -> int:
-        """Count that a worker has taken `chunk`; return how many have, 0 if it is no longer pending."""
+        """Count a delivery of `chunk` to a worker; return the number of deliveries, 0 if it is no longer pending."""
         return max(0, self._touch_chunk(chunk, taken=True))
 
     def mark_sent(self, chunk: Chunk) -> None:
-        """Note that `chunk` was sent to the workers again."""
+        """Record that `chunk` was sent to the workers again."""
         self._touch_chunk(chunk, taken=False)
 
     def _touch_chunk(self, chunk: Chunk, *, taken: bool) -> int:
@@ -52,12 +58,15 @@ class ChunkStore:
         return self.client.zscore(keys.stream_key(chunk.stream, "pending"), chunk.id) is not None
 
     def finish(self, chunk: Chunk, features: FeatureBlock, *, seconds: float | None = None) -> Finished:
-        """Store the features of `chunk` unless it is finished already; `seconds` is how long making them took."""
+        """Store the features of `chunk` unless it is finished already.
+
+        `seconds` is the time that computing them took; it updates the stream's cost per frame.
+        """
         cost = seconds / len(features) if seconds is not None and len(features) else None
         return self._finish_as(chunk, features.to_bytes(), None, cost)
 
     def give_up(self, chunk: Chunk, letter: DeadLetter) -> Finished:
-        """Finish `chunk` without features, and write `letter` to the dead letters, as one step."""
+        """Finish `chunk` without features, and write `letter` to the dead letters, in one step."""
         return self._finish_as(chunk, b"", letter)
 
     def _finish_as(
@@ -87,7 +96,7 @@ class ChunkStore:
         )
 
     def cost(self, stream: str) -> float | None:
-        """Return the seconds of work that a sampled frame of the stream took lately; None where nothing is known."""
+        """Return the recent mean of seconds of work per sampled frame of the stream; None if it is unknown."""
         found = self.client.get(keys.stream_key(stream, "cost"))
         return float(text(found)) if found is not None else None
 

@@ -1,4 +1,4 @@
-"""Connecting to Redis, and finding out whether it is one that Sentinel can run on."""
+"""Connecting to Redis, telling its errors apart, and decoding its replies."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from common.errors import BrokerUnavailable
 
 OLDEST_VERSION = (6, 2)  # XAUTOCLAIM and the GET options that the scripts use came with 6.2
 
-# A short outage (a restart of Redis takes a second or two) is ridden out inside the call.
+# The client retries during a short outage: a restart of Redis takes a second or two.
 _RETRIES = 6
 _LONGEST_PAUSE_SECONDS = 2.0
 _SOCKET_TIMEOUT_SECONDS = 10.0
-_PATH = re.compile(r"([^/?#]*)(.*)", re.DOTALL)  # of a URL: what names user and host, and the rest
+_PATH = re.compile(r"([^/?#]*)(.*)", re.DOTALL)  # after the scheme: user, password, host and port; then the rest
 
-# Error replies of a Redis that cannot work now, whatever it is asked: memory or disk is full, it is starting, a script
-# runs too long, it is a replica. Inside a script they come as the text of a plain ResponseError.
+# Error replies of a Redis that cannot work for now, whatever the command: memory or disk is full, it is starting, a
+# script runs too long, it is a replica. Inside a script they are the text of a plain ResponseError.
 _PASSING_REPLIES = ("OOM ", "MISCONF", "LOADING", "BUSY ", "READONLY", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN")
 _PASSING_ERRORS = (
-    OperationalError,  # kombu's: the broker is away
+    OperationalError,  # kombu's: the broker is unavailable
     redis.exceptions.OutOfMemoryError,
     redis.exceptions.ReadOnlyError,
     redis.exceptions.NoPermissionError,
@@ -38,7 +38,13 @@ _PASSING_ERRORS = (
 
 
 def connect(url: str) -> redis.Redis:
-    """Return a client for binary values that reconnects by itself; raise `BrokerUnavailable` if Redis is not there."""
+    """Return a client that returns bytes and reconnects automatically.
+
+    Raises
+    ------
+    BrokerUnavailable
+        If the URL is invalid, Redis does not answer or refuses the user, or its version is too old.
+    """
     try:
         _require_admission(url)
         client = redis.Redis.from_url(
@@ -51,7 +57,7 @@ def connect(url: str) -> redis.Redis:
         )
         version = str(client.info("server")["redis_version"])
     except ValueError as error:
-        # What Python says of a URL that it cannot read may quote the password.
+        # Python's message about an invalid URL may quote the password.
         raise BrokerUnavailable(
             f"SENTINEL_REDIS_URL ({without_password(url)}) is not the URL of a Redis: write "
             "redis://user:password@host:port, with %40 for @, %2F for /, %3F for ? and %23 for # in the password"
@@ -66,8 +72,8 @@ def connect(url: str) -> redis.Redis:
 
 
 def _require_admission(url: str) -> None:
-    """Raise `BrokerUnavailable` at once where Redis refuses the user: to the client that is a lost connection like
-    any other, to be tried again and again."""
+    """Raise `BrokerUnavailable` at once if Redis refuses the user. The client itself would treat that as a lost
+    connection and retry."""
     with redis.Redis.from_url(url, socket_timeout=_SOCKET_TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0)) as client:
         try:
             client.ping()
@@ -77,11 +83,11 @@ def _require_admission(url: str) -> None:
                 "SENTINEL_REDIS_URL, as redis://user:password@host"
             ) from error
         except redis.RedisError:
-            return  # it may be on its way back: whoever asks next waits for it
+            return  # it may be restarting: the next command waits for it
 
 
 def without_password(url: str) -> str:
-    """Return `url` fit to be shown: scheme, host, port and database or path, and nothing that may be secret.
+    """Return `url` for display: scheme, host, port and database or path, without user, password and options.
 
     Examples
     --------
@@ -93,35 +99,35 @@ def without_password(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     login, path = _PATH.match(rest).groups()  # type: ignore[union-attr]  # it matches everything
     if not separator or "@" in path:
-        return f"{scheme if separator else 'redis'}://…"  # a password with / ? or # in it: who can say where it ends
+        return f"{scheme if separator else 'redis'}://…"  # a password with / ? or # in it: its end cannot be told
     return f"{scheme}://{login.rpartition('@')[2]}{path.partition('?')[0].partition('#')[0]}"
 
 
 def load_script(client: redis.Redis, name: str) -> Script:
-    """Return the Lua script `scripts/NAME.lua`, ready to be called."""
+    """Return the Lua script `scripts/<name>.lua` as a callable."""
     text = resources.files("common.store").joinpath("scripts", f"{name}.lua").read_text(encoding="utf-8")
     return client.register_script(text)
 
 
 def text(value: object) -> str:
-    """Decode what Redis returned for a key that holds text."""
+    """Decode a reply of Redis that is text."""
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def binary(value: object) -> bytes | None:
-    """Return what Redis holds for a binary value; None where there is none."""
+    """Return a reply of Redis that is binary; None if the value does not exist."""
     return value if isinstance(value, bytes) else None
 
 
 def fields_of(entry: object) -> dict[bytes, bytes]:
-    """Return the fields of a Stream entry, names and values as the writer sent them: either may be any bytes."""
+    """Return the fields of a Stream entry. Names and values are the writer's bytes and may be anything."""
     return cast("dict[bytes, bytes]", entry)
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Return whether `error` says that Redis cannot work now, rather than that something is wrong with the request.
+    """Return whether `error` means that Redis cannot work for now, not that the request is wrong.
 
-    Work that meets such an error must wait and be tried again; nothing about it may be acknowledged or given up.
+    Work that fails with such an error must be tried again later; it must not be acknowledged or given up.
     """
     if isinstance(error, _PASSING_ERRORS):
         return True
@@ -132,7 +138,7 @@ def is_unavailable(error: BaseException) -> bool:
 
 @contextmanager
 def unavailability() -> Iterator[None]:
-    """Raise `BrokerUnavailable` in place of any error that says that Redis cannot work now."""
+    """Raise `BrokerUnavailable` in place of every error for which `is_unavailable` holds."""
     try:
         yield
     except (redis.RedisError, OperationalError) as error:

@@ -1,4 +1,4 @@
-"""The Streams that people and programs read: events and dead letters."""
+"""The Streams of events and of dead letters."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ class EventLog:
         self.client.xadd(keys.EVENTS, event.to_fields(), maxlen=self._max_events, approximate=True)  # type: ignore[arg-type]
 
     def events(self, *, after: str = "-", limit: int | None = None, newest_first: bool = False) -> Iterator[Event]:
-        """Yield events, oldest first from `after` on (exclusive), or newest first; what is no event is skipped."""
+        """Yield events, either oldest first after the entry id `after` (exclusive), or newest first.
+
+        Entries that are no events are logged and skipped. `limit` bounds the number of entries that are read.
+        """
         for entry_id, fields in self._entries(keys.EVENTS, after=after, newest_first=newest_first, limit=limit):
             try:
                 yield read_event(entry_id, fields)
@@ -45,33 +48,33 @@ class EventLog:
                 log.warning("skipped: %s", error)
 
     def bury(self, letter: DeadLetter) -> bool:
-        """Write `letter` unless the same trouble with the same content is there already."""
+        """Write `letter`; return False if a dead letter with its id exists already."""
         fields = [item for pair in dead_letter_fields(letter).items() for item in pair]
         return bool(self._bury(keys=[keys.DEAD, keys.DEAD_IDS], args=[letter.id, self._max_events, *fields]))
 
     def dead_letters(self) -> Iterator[DeadLetter]:
-        """Yield the dead letters, oldest first; one that cannot be read is of kind STATE and says so."""
+        """Yield the dead letters, oldest first; an unreadable one is replaced by one of kind STATE with the reason."""
         for entry_id, fields in self._entries(keys.DEAD, after="-", newest_first=False, limit=None):
             yield read_dead_letter(entry_id, fields)
 
     def dead_letter_count(self) -> int:
-        """Return how many dead letters there are."""
+        """Return the number of dead letters."""
         return int(self.client.xlen(keys.DEAD))
 
     def drop(self, letter: DeadLetter) -> None:
-        """Forget `letter`; the same trouble may be reported again."""
+        """Delete `letter`; the same failure may then be written again."""
         pipe = self.client.pipeline()
         pipe.xdel(keys.DEAD, letter.entry_id)
         pipe.hdel(keys.DEAD_IDS, letter.id)
         pipe.execute()
 
     def trim(self, seconds: float, latest: Mapping[str, float]) -> int:
-        """Forget events older than `seconds`; return how many. Dead letters stay until somebody drops them.
+        """Delete events older than `seconds`; return how many. Dead letters stay until somebody drops them.
 
         Parameters
         ----------
-        latest : stream -> its latest capture time, seconds since the epoch: verdicts on the stream age by it, all
-            other events by the wall clock
+        latest : stream -> its latest capture time, seconds since the epoch. The age of a verdict is measured from
+            it; that of all other events, from the current time
         """
         at, forgotten = "-", 0
         clocks = json.dumps(dict(latest))
@@ -81,7 +84,7 @@ class EventLog:
         return forgotten
 
     def forget_trimmed(self) -> None:
-        """Forget the ids of dead letters that are no longer kept, because there were too many after them."""
+        """Delete the ids of dead letters that were trimmed from the Stream by newer ones."""
         first = self.client.xrange(keys.DEAD, count=1)
         oldest = _position(text(first[0][0])) if first and first[0] else None
         gone = [
@@ -114,7 +117,7 @@ class EventLog:
 
 
 def read_event(entry_id: str, fields: Mapping[bytes, bytes]) -> Event:
-    """Return the event that an entry of `sentinel:events` holds; raise `BadMessage` if somebody else wrote it."""
+    """Return the event in an entry of `sentinel:events`; raise `BadMessage` if it is not valid."""
     try:
         return read(entry_id, {name.decode(): value.decode() for name, value in fields.items()})
     except UnicodeDecodeError as error:
@@ -122,7 +125,7 @@ def read_event(entry_id: str, fields: Mapping[bytes, bytes]) -> Event:
 
 
 def read_dead_letter(entry_id: str, fields: Mapping[bytes, bytes]) -> DeadLetter:
-    """Return the dead letter that an entry of `sentinel:dead` holds, or one that says that it cannot be read."""
+    """Return the dead letter in an entry of `sentinel:dead`; if it is unreadable, one of kind STATE with the reason."""
     try:
         values: dict[str, object] = {name.decode(): value.decode() for name, value in fields.items()}
         stored = int(str(values.pop("format", 1)))
@@ -148,7 +151,11 @@ def _position(entry_id: str) -> tuple[int, int]:
 def dead_letter(
     kind: DeadLetterKind, stream: str, subject: str, error: Exception, original: Message, *, version: str = ""
 ) -> DeadLetter:
-    """Make a dead letter of `error`. A refusal explains itself; anything else brings its traceback."""
+    """Return a dead letter about `error`, with a traceback unless the error is a `Refused`.
+
+    Its id is derived from kind, stream, subject, reason and `version`, so that the same failure of the same
+    version of the subject gives the same id.
+    """
     trace = "" if isinstance(error, Refused) else "".join(traceback.format_exception(error))
     reason = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
     return DeadLetter(

@@ -1,4 +1,4 @@
-"""What beat has handed in for a stream, so that an unchanged file is not offered, and read, again each time."""
+"""Sources already submitted by a stream's schedule, so that unchanged files are not read again each time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def handed_in(client: redis.Redis, stream: str) -> set[str]:
 
 
 def note_handed_in(client: redis.Redis, stream: str, ids: Collection[str]) -> None:
-    """Put `ids` in the place of those that were noted before."""
+    """Replace the stored ids by `ids`."""
     rows = list(ids)
     pipe = client.pipeline(transaction=True)
     pipe.delete(_key(stream))

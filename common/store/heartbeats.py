@@ -1,15 +1,15 @@
-"""Heartbeats: how a process shows that its main loop runs, and how others see it.
+"""Heartbeats: how a process shows that its main loop runs, and how others read that.
 
 Keys of the process NAME, all of which expire:
 
-- `sentinel:process:NAME:starts`       sorted set: id of an instance -> Redis' time of its start
+- `sentinel:process:NAME:starts`       sorted set: id of an instance -> time of its start by Redis' clock
 - `sentinel:process:NAME:instance:ID`  hash: host, pid, clock_offset
 - `sentinel:process:NAME:exit`         string: the latest `ProcessExit` as JSON
 
-A heartbeat sets the lifetime of the instance's hash to a day again, so what is
-left of it says how long ago that was. Only Redis' clock is involved. And a full
-Redis, which refuses every write that takes memory, accepts this one: processes
-that wait for room are not reported as late.
+A heartbeat resets the expiry of the instance's hash to one day, so the remaining
+time to live gives the age of the last heartbeat by Redis' clock alone. A Redis
+whose memory is full still accepts EXPIRE, so processes that wait for room are
+not reported as late.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from common.store.client import binary, text
 log = logging.getLogger(__name__)
 
 START_ID_VARIABLE = "PROCESS_START_ID"
-"""A supervisor names the instance in this variable, so that both record the same start."""
+"""A supervisor sets this variable to the id of the instance, so that both record the same start."""
 
 _FORGET_SECONDS = 86_400
-_COUNT_SECONDS = 3600.0  # starts are counted over less; older ones are kept only while their instance is alive
+_COUNT_SECONDS = 3600.0  # older starts are kept only while their instance is alive
 _MOST_STARTS = 1000  # of one process kept at a time
 _REFRESH_SECONDS = 3600.0  # everything is written again this often, so that it outlives `_FORGET_SECONDS`
 _REASON_CHARACTERS = 300
-_CLOCK_STEP_SECONDS = 0.5  # a smaller change of the clock's offset is not written down
-_TIMEOUT_SECONDS = 2.0  # how long a main loop may be held up by its own heartbeat
+_CLOCK_STEP_SECONDS = 0.5  # a smaller change of the clock's offset is not stored
+_TIMEOUT_SECONDS = 2.0  # a heartbeat may delay its main loop by this much
 
 
 class Heartbeat:
@@ -54,12 +54,12 @@ class Heartbeat:
     between, and never raises: while Redis is unavailable the process is late,
     which is what others should see.
 
-    As a context manager it records the end: an orderly one is forgotten, an
-    error is kept as the reason.
+    As a context manager it records the end: after an orderly end the start is
+    deleted, after an error the error is stored as the reason.
     """
 
     def __init__(self, url: str, process: str) -> None:
-        # A client of its own: that of the store waits for Redis to return, and the loop must not wait for this.
+        # A client of its own: that of the store retries while Redis is down, and a heartbeat must not block the loop.
         self._client = redis.Redis.from_url(url, socket_timeout=_TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0))
         self._process = process
         self._id = os.environ.get(START_ID_VARIABLE) or new_start_id()
@@ -68,7 +68,7 @@ class Heartbeat:
         self._offset: float | None = None
 
     def beat(self) -> None:
-        """Say that the main loop runs; most calls do nothing."""
+        """Send a heartbeat if `HEARTBEAT_SECONDS` have passed since the last one; otherwise do nothing."""
         now = time.monotonic()
         if now < self._next:
             return
@@ -97,14 +97,14 @@ class Heartbeat:
         self._refresh = time.monotonic() + _REFRESH_SECONDS
 
     def end(self) -> None:
-        """Record an orderly end: this start is not counted as a crash, and nobody misses the heartbeats."""
+        """Record an orderly end: the start no longer counts, and the process is not reported as late."""
         with contextlib.suppress(redis.RedisError):
             self._client.delete(_instance_key(self._process, self._id))
             self._client.zrem(keys.process_key(self._process, "starts"), self._id)
         self._client.close()
 
     def fail(self, reason: str) -> None:
-        """Record that something went wrong that ends this process."""
+        """Record the error that ends this process."""
         with contextlib.suppress(redis.RedisError):
             note_exit(self._client, self._process, self._id, pid=os.getpid(), code=None, reason=reason)
         self._client.close()
@@ -122,7 +122,7 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class Instance:
-    """One running copy of a process, as its last heartbeat left it. Times are Redis' own, in seconds since 1970."""
+    """One running instance of a process as of its last heartbeat. Times are Redis' own, in seconds since the epoch."""
 
     started_at: float
     beat_at: float
@@ -138,8 +138,8 @@ class Signs:
     Attributes
     ----------
     now : Redis' time when this was read
-    starts : by machine, when it was started there, oldest first
-    instances : those that left a heartbeat within a day and did not end since
+    starts : machine -> times of its starts there, oldest first
+    instances : those that sent a heartbeat within a day and have not ended since
     """
 
     now: float
@@ -149,13 +149,13 @@ class Signs:
 
 
 class Heartbeats:
-    """Reads what processes and their supervisors left."""
+    """Reads what processes and their supervisors recorded."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
     def signs(self, process: str) -> Signs:
-        """Return everything that is known of `process`."""
+        """Return everything that is known about `process`."""
         known = self._client.zrange(keys.process_key(process, "starts"), 0, -1, withscores=True)
         started = {text(start_id): at for start_id, at in cast("list[tuple[bytes, float]]", known)}
         by_machine: dict[str, list[float]] = {}
@@ -181,12 +181,12 @@ class Heartbeats:
 
 
 def new_start_id() -> str:
-    """Return the id of a start on this machine: its name, and something that no other start has."""
+    """Return a unique id for a start on this machine; it begins with the machine's name."""
     return f"{socket.gethostname()}:{uuid.uuid4().hex[:16]}"
 
 
 def note_start(client: redis.Redis, process: str, start_id: str) -> None:
-    """Record a start, once whoever records it; forget old starts that nothing is left of."""
+    """Record a start, once even if process and supervisor both do; delete old starts without a live instance."""
     key, now = keys.process_key(process, "starts"), _seconds(client.time())
     client.expire(key, _FORGET_SECONDS)
     client.zadd(key, {start_id: now}, nx=True)
@@ -198,7 +198,7 @@ def note_start(client: redis.Redis, process: str, start_id: str) -> None:
 
 
 def note_exit(client: redis.Redis, process: str, start_id: str, *, pid: int, code: int | None, reason: str) -> None:
-    """Record how the instance `start_id` ended. Its start stays counted, also if it took its end for an orderly one."""
+    """Record how the instance `start_id` ended. Its start counts, even if the process recorded an orderly end."""
     now = _seconds(client.time())
     ended = ProcessExit(host=socket.gethostname(), pid=pid, code=code, reason=reason[:_REASON_CHARACTERS], at=now)
     pipe = client.pipeline(transaction=False)
@@ -209,7 +209,7 @@ def note_exit(client: redis.Redis, process: str, start_id: str, *, pid: int, cod
 
 
 def _seconds(redis_time: tuple[int, int]) -> float:
-    """Return what TIME answered, seconds and microseconds, as seconds."""
+    """Convert the reply of TIME, seconds and microseconds, to seconds."""
     return redis_time[0] + redis_time[1] / 1e6
 
 

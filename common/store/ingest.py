@@ -1,4 +1,4 @@
-"""Reading a Redis Stream by consumer group, so that an entry is handled at least once and then acknowledged."""
+"""Reading a Redis Stream by a consumer group: each entry is delivered at least once until it is acknowledged."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from common.store import keys
 from common.store.client import fields_of, text
 
 Entry = tuple[str, dict[bytes, bytes]]
-"""Id and fields of a Stream entry; names and values are whatever bytes the writer sent."""
+"""Id and fields of a Stream entry; names and values are the writer's bytes."""
 
 _BEGINNING = "0"
 
 
 class RawEntry(Message):
-    """A Stream entry byte for byte: the original of an EVENT dead letter.
+    """A Stream entry, byte for byte. It is stored in dead letters of kind EVENT, so that they can be retried.
 
-    Names and values are written as latin-1, which has a character for every byte, so that they survive JSON.
+    Names and values are decoded as latin-1, which has a character for every byte, to be stored as JSON.
     """
 
     fields: tuple[tuple[str, str], ...]
@@ -30,7 +30,7 @@ class RawEntry(Message):
     @field_validator("fields", mode="before")
     @classmethod
     def _open_version_0_1(cls, fields: object) -> object:
-        """Version 0.1 wrote an object whose names were text and whose values were latin-1."""
+        """Convert the object that version 0.1 wrote: names were text, values latin-1."""
         if isinstance(fields, dict):
             return tuple((str(name).encode().decode("latin-1"), value) for name, value in fields.items())
         return fields
@@ -41,29 +41,29 @@ class RawEntry(Message):
         return cls(fields=pairs, stream_key=stream_key)
 
     def send(self, client: redis.Redis) -> str:
-        """Put the entry on its Stream again; return what was done."""
+        """Write the entry to its Stream again; return a sentence that describes what was done."""
         restored = {name.encode("latin-1"): value.encode("latin-1") for name, value in self.fields}
         client.xadd(self.stream_key, restored)  # type: ignore[arg-type]
         return f"put on {self.stream_key} again"
 
 
 def offer(client: redis.Redis, fields: Mapping[str, str | bytes] | Mapping[bytes, bytes]) -> None:
-    """Put an event on `sentinel:ingest`, as a camera does."""
+    """Write an event to `sentinel:ingest`, as a camera does."""
     client.xadd(keys.INGEST, dict(fields.items()))
 
 
 class GroupReader:
     """One consumer of one group on one Stream.
 
-    Entries that this consumer has read and not acknowledged (it was restarted,
-    or Redis went away in between) come first. Entries that another consumer
-    left so come after `claim_after` seconds.
+    Entries are read in this order: those that this consumer read earlier and did
+    not acknowledge (after a restart, or when Redis was unavailable), those that
+    another consumer has left unacknowledged for `claim_after` seconds, new ones.
 
     Parameters
     ----------
-    claim_after : seconds after which another consumer's entries are taken over
-    consume : delete an entry once it is acknowledged, so that the Stream holds just what is still to be done
-    make_stream : make the Stream where there is none; else reading one that is gone raises `redis.ResponseError`
+    claim_after : seconds after which another consumer's unacknowledged entries are claimed
+    consume : delete an entry when it is acknowledged, so that the Stream holds only unfinished work
+    make_stream : create the Stream if it does not exist; if False, reading a missing one raises `redis.ResponseError`
     """
 
     def __init__(
@@ -91,17 +91,17 @@ class GroupReader:
         try:
             self.client.xgroup_create(self.stream, self.group, id=_BEGINNING, mkstream=self._make_stream)
         except redis.ResponseError as error:
-            if "BUSYGROUP" not in str(error):  # the group exists: that is what we want
+            if "BUSYGROUP" not in str(error):  # the group exists already
                 raise
 
     def resume(self) -> None:
-        """Let the next read begin with what was read before and not acknowledged."""
+        """Make the next read start with the entries that were read and not acknowledged."""
         self._own_after = _BEGINNING
 
     def read(self, *, count: int, block_ms: int | None) -> Iterator[Entry]:
-        """Yield entries that were left unacknowledged, then new ones; wait up to `block_ms` for the latter.
+        """Yield up to `count` unacknowledged entries, then new ones.
 
-        None does not wait.
+        `block_ms` is how long to wait for new entries, in milliseconds; None: do not wait.
         """
         try:
             if own := self._own(count):
@@ -110,7 +110,7 @@ class GroupReader:
             yield from self._abandoned(count)
             answer = self.client.xreadgroup(self.group, self.consumer, {self.stream: ">"}, count=count, block=block_ms)
         except redis.ResponseError as error:
-            if "NOGROUP" not in str(error):  # Redis came back empty: begin anew
+            if "NOGROUP" not in str(error):  # Redis lost its data: create the group again
                 raise
             self._create()
             return
@@ -118,7 +118,7 @@ class GroupReader:
             yield from entries
 
     def _own(self, count: int) -> list[Entry]:
-        """Return the next of the entries that this consumer read earlier and has not acknowledged."""
+        """Return the next entries that this consumer read earlier and has not acknowledged."""
         while self._own_after is not None:
             answer = self.client.xreadgroup(self.group, self.consumer, {self.stream: self._own_after}, count=count)
             entries = [entry for _, page in pages(answer) for entry in page]
@@ -146,7 +146,7 @@ class GroupReader:
 
 
 def pages(answer: object) -> list[tuple[str, list[Entry]]]:
-    """Return what XREADGROUP answered, by Stream: a list of pairs, or with RESP3 a map."""
+    """Return the entries in a reply of XREADGROUP, by Stream. The reply is a list of pairs, or with RESP3 a map."""
     if not answer:
         return []
     if isinstance(answer, dict):

@@ -1,8 +1,9 @@
-"""All Streams that cameras write to, read by one consumer, and kept readable whatever is written there.
+"""All Streams that cameras write to: read by one consumer, and repaired if a writer has made them unusable.
 
 `sentinel:ingest` is shared by every camera that may write to it. A Stream
-`sentinel:ingest:NAME` has one writer, where Redis' access control says so: what
-that writer does to it (ids without end, `MAXLEN 0`) touches no other camera.
+`sentinel:ingest:NAME` has a single writer if Redis' access control is set up so:
+whatever that writer does to it (the greatest possible id, `MAXLEN 0`) affects no
+other camera.
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ from common.store.ingest import Entry, GroupReader, pages
 log = logging.getLogger(__name__)
 
 INGEST_GROUP = "bridge"
-"""The consumer group of all processes that read camera events. Version 0.1 had it too."""
+"""The consumer group of all processes that read camera events. The name is that of version 0.1."""
 
 _FUTURE_MS = (
     86_400_000  # an id may be a day ahead of Redis' clock: a camera that sets its own ids has a clock of its own
 )
-_LOOK_SECONDS = 5.0  # how often new Streams and troubles are looked for
-_LOOK_SHARE = 0.05  # of the time may go into that, however many keys Redis holds
+_LOOK_SECONDS = 5.0  # how often Streams are listed and checked
+_LOOK_SHARE = 0.05  # largest share of the time spent on that, however many keys Redis holds
 _SCAN_COUNT = 1000  # keys per step of SCAN
-_CREDIT_SECONDS = 30.0  # that a Stream which was quiet may be ahead of the busiest
+_CREDIT_SECONDS = 30.0  # most time that a quiet Stream may lag behind the busiest in what it was charged
 _ASIDE = ":set-aside-"
 
 
 @dataclass(frozen=True)
 class StreamPosition:
-    """Where a Stream and the group that reads it stand; `delivered` is None where the group is missing."""
+    """Last id of a Stream, and the last id delivered to its group; `delivered` is None if the group is missing."""
 
     last: tuple[int, int]
     delivered: tuple[int, int] | None
@@ -45,7 +46,7 @@ class StreamPosition:
 
     @property
     def trouble(self) -> str | None:
-        """What keeps entries from being written or read; None: nothing."""
+        """What prevents entries from being written or read; None if nothing does."""
         if self.last[0] > self.clock_ms + _FUTURE_MS:
             return f"its last id is {self.last[0]}-{self.last[1]}, far in the future, which leaves no room after it"
         if self.delivered is not None and self.delivered > self.last:
@@ -67,18 +68,18 @@ class Page:
 class IngestStreams:
     """One consumer of the group on `sentinel:ingest` and on every `sentinel:ingest:NAME`.
 
-    Time is shared out fairly: the next page comes from the Stream that cost
-    least time lately, so one whose every entry is slow to refuse delays itself.
+    Time is shared fairly: the next page is read from the Stream that was charged
+    the least time recently, so a Stream with costly entries delays only itself.
 
-    A Stream that no more can be written to (its last id is the greatest there
-    is, or far ahead of Redis' clock) is set aside under another name, where it
-    is read to its end, and begun anew. A group that stands beyond its Stream's
-    last id, and so would never be given a new entry, is set back.
+    A Stream whose last id is far ahead of Redis' clock cannot be written to any
+    more. It is renamed, read to its end under the new name, and started again.
+    A group whose last delivered id is beyond the Stream's last id would never get
+    a new entry; it is reset to the beginning.
 
     Parameters
     ----------
-    consumer : the name of this process in the group
-    claim_after : seconds after which the entries of a process that died are taken over
+    consumer : name of this process in the group
+    claim_after : seconds after which the unacknowledged entries of another process are claimed
     """
 
     def __init__(self, client: redis.Redis, consumer: str, *, claim_after: float) -> None:
@@ -89,11 +90,11 @@ class IngestStreams:
         self._set_aside = load_script(client, "set_ingest_aside")
         self._readers: dict[str, GroupReader] = {}
         self._spent: dict[str, float] = {}
-        self._held: dict[str, list[Entry]] = {}  # read while waiting, not yet handed out
+        self._held: dict[str, list[Entry]] = {}  # read by `_wait`, not yet returned
         self._next_look = 0.0
 
     def read(self, *, count: int, block_ms: int) -> Page | None:
-        """Return up to `count` entries of one Stream; None if none came within `block_ms`."""
+        """Return up to `count` entries of one Stream; None if there were none within `block_ms` milliseconds."""
         if time.monotonic() >= self._next_look:
             self._look()
         page = self._next_page(count)
@@ -103,17 +104,17 @@ class IngestStreams:
         return page
 
     def acknowledge(self, stream: str, entry_id: str) -> None:
-        """Note that an entry is done with, and delete it."""
+        """Acknowledge and delete an entry."""
         self._readers[stream].acknowledge(entry_id)
 
     def charge(self, stream: str, seconds: float) -> None:
-        """Note that handling entries of `stream` took so long."""
+        """Add the seconds that handling entries of `stream` took to what it was charged."""
         self._spent[stream] = self._spent.get(stream, 0.0) + seconds
         most = max(self._spent.values())
         self._spent = {name: max(spent, most - _CREDIT_SECONDS) for name, spent in self._spent.items()}
 
     def resume(self) -> None:
-        """Begin again with what was read and not acknowledged: handling it was interrupted."""
+        """Read the unacknowledged entries again, because handling them was interrupted."""
         self._held.clear()
         for reader in self._readers.values():
             reader.resume()
@@ -135,7 +136,7 @@ class IngestStreams:
             return []
 
     def _wait(self, count: int, block_ms: int) -> None:
-        """Wait until there is something to read on any Stream."""
+        """Wait up to `block_ms` milliseconds for new entries on any Stream."""
         streams = dict.fromkeys(self._readers, ">")
         if not streams:
             time.sleep(block_ms / 1000)
@@ -145,14 +146,14 @@ class IngestStreams:
         except redis.ResponseError as error:
             if not _is_gone(error):
                 raise
-            self._next_look = 0.0  # a Stream went away: see which
+            self._next_look = 0.0  # a Stream was deleted: list them again
             return
         self._held.update(pages(answer))
 
     # --- keeping them readable ------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Find the Streams that there are, and mend those that cannot be written to or read."""
+        """List the Streams, and repair those that cannot be written to or read."""
         began = time.monotonic()
         found = ingest_streams(self.client)
         for stream in self._readers.keys() - set(found):
@@ -164,7 +165,7 @@ class IngestStreams:
             except redis.ResponseError as error:
                 if not _is_gone(error):
                     raise
-                if stream != keys.INGEST:  # that one is made by reading it
+                if stream != keys.INGEST:  # reading it creates it
                     self._drop(stream)
         took = time.monotonic() - began
         self._next_look = began + max(_LOOK_SECONDS, took / _LOOK_SHARE)
@@ -186,7 +187,7 @@ class IngestStreams:
         self._spent.pop(stream, None)
         self._held.pop(stream, None)
         if stream == keys.INGEST:
-            self._next_look = 0.0  # it is made anew
+            self._next_look = 0.0  # create it again at the next read
 
     def _mend(self, stream: str) -> None:
         position = self._position_of(stream)
@@ -204,7 +205,7 @@ class IngestStreams:
                 self._join(aside)
             return
         if position.delivered is not None and position.delivered > position.last:
-            # What was handled is deleted, so everything that is there is still to be done.
+            # Handled entries are deleted, so every entry that exists is still to be handled.
             self.client.xgroup_setid(stream, INGEST_GROUP, "0")
             self._note(stream, position, "its group was set back to its beginning")
 
@@ -225,7 +226,7 @@ class IngestStreams:
 
 
 def ingest_streams(client: redis.Redis) -> list[str]:
-    """Return the keys of the Streams that cameras write to; `sentinel:ingest` is named even where there is none yet."""
+    """Return the keys of the Streams that cameras write to; `sentinel:ingest` is included even if it does not exist."""
     found = []
     for key in client.scan_iter(match=f"{keys.INGEST_OF}*", count=_SCAN_COUNT, _type="stream"):
         try:
@@ -236,7 +237,7 @@ def ingest_streams(client: redis.Redis) -> list[str]:
 
 
 def ingest_troubles(client: redis.Redis) -> dict[str, str]:
-    """Return what is wrong with Streams that cameras write to, by key: what `doctor` shows."""
+    """Return key -> what is wrong, for the Streams that cannot be written to or read; `sentinel doctor` shows it."""
     script = load_script(client, "inspect_ingest")
     troubles = {}
     for stream in ingest_streams(client):
@@ -254,12 +255,12 @@ def ingest_troubles(client: redis.Redis) -> dict[str, str]:
 
 
 def ingest_repairs(client: redis.Redis) -> list[StreamRepair]:
-    """Return what had to be mended, the latest for each Stream."""
+    """Return the latest repair of each Stream that was repaired."""
     return [StreamRepair.from_json(text(row)) for row in client.hvals(keys.INGEST_REPAIRS)]
 
 
 def position_of(answer: object) -> StreamPosition:
-    """Parse what `inspect_ingest.lua` answered."""
+    """Parse the reply of `inspect_ingest.lua`."""
     last, delivered, clock, entries = (text(part) for part in cast("list[object]", answer))
     return StreamPosition(_id(last), _id(delivered) if delivered else None, int(clock), int(entries))
 
@@ -270,6 +271,6 @@ def _id(entry_id: str) -> tuple[int, int]:
 
 
 def _is_gone(error: redis.ResponseError) -> bool:
-    """Return whether `error` says that a Stream, or the group on it, is not there, or that the key holds no Stream."""
+    """Return whether `error` means that a Stream or its group does not exist, or that the key is not a Stream."""
     said = str(error)
     return any(reply in said for reply in ("NOGROUP", "no such key", "requires the key to exist", "WRONGTYPE"))

@@ -5,39 +5,39 @@ from __future__ import annotations
 INGEST = "sentinel:ingest"
 """Stream of camera events that any camera may write to."""
 INGEST_OF = "sentinel:ingest:"
-"""Prefix of Streams of camera events that have one writer each, as Redis' access control allows it."""
+"""Prefix of Streams of camera events that have one writer each, if Redis' access control is set up so."""
 INGEST_REPAIRS = "sentinel:ingest-repairs"
-"""Hash: ingest Stream -> `contracts.dead_letters.StreamRepair`, what was last done to make it readable again."""
+"""Hash: ingest Stream -> its latest `contracts.dead_letters.StreamRepair`."""
 EVENTS = "sentinel:events"
-"""Stream of `contracts.Event`."""
+"""Stream of `contracts.events.Event`."""
 DEAD = "sentinel:dead"
-"""Stream of `contracts.DeadLetter`."""
+"""Stream of `contracts.dead_letters.DeadLetter`."""
 DEAD_IDS = "sentinel:dead:ids"
-"""Hash: letter id -> its entry on DEAD, so that one trouble is one letter."""
+"""Hash: dead letter id -> its entry on DEAD, so that the same failure is written once."""
 STREAMS = "sentinel:streams"
 """Sorted set: stream name -> time of its last accepted batch."""
 DUE = "sentinel:retrain:due"
 """Sorted set: model -> when its next retraining may start."""
 CALLED = "sentinel:retrain:called"
-"""Hash: model -> when the trigger last asked for its retraining; gone once a worker has begun it."""
+"""Hash: model -> when the trigger last requested its retraining; deleted when a worker begins it."""
 HELD = "sentinel:retrain:held"
-"""Hash: model -> `contracts.Hold`, while a person keeps it from being retrained."""
+"""Hash: model -> `contracts.models.Hold`, while a person's choice suspends its retraining."""
 STREAM_PREFIX = "sentinel:{%s}:"
 MODEL_PREFIX = "sentinel:model:{%s}:"
 PROCESS_PREFIX = "sentinel:process:%s:"
 
 
 def stream_key(stream: str, *parts: str) -> str:
-    """Key of one stream.
+    """Return a key of one stream.
 
     Parts: `counter`, `pending`, `sent`, `cost`, `window`, `frames`, `batch:ID`, `chunk:ID`, `data:ID`,
-    `evidence:ID`, `folder:ID`, `handed-in`.
+    `evidence:ID`, `evidence-list`, `folder:ID`, `handed-in`.
     """
     return (STREAM_PREFIX % stream) + ":".join(parts)
 
 
 def model_key(model: str, part: str) -> str:
-    """Key of one model.
+    """Return a key of one model.
 
     Parts: `champion`, `history`, `fails`, `order`, `run:ID`, `lease`, `rejections`, `attempts`.
     """
@@ -45,5 +45,5 @@ def model_key(model: str, part: str) -> str:
 
 
 def process_key(process: str, part: str) -> str:
-    """Key of one process. Parts: `starts`, `instance:ID`, `exit`."""
+    """Return a key of one process. Parts: `starts`, `instance:ID`, `exit`."""
     return (PROCESS_PREFIX % process) + part

@@ -1,4 +1,4 @@
-"""Who is champion, who was, which FAILs wait for a retraining, and who may retrain."""
+"""Champions and their history, holds, FAILs that wait for a retraining, and the lease to retrain a model."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from common.store import keys
 from common.store.client import load_script, text
 
 _LEASE_SECONDS = 20.0
-_RENEW_SECONDS = 5.0  # three renewals may fail before somebody else may take over
+_RENEW_SECONDS = 5.0  # three renewals may fail before the lease expires
 _LONGEST_COOLDOWN_SECONDS = 86_400.0
-_MOST_WAITING_FAILS = 2_000  # of one model; more of one burst would add nothing new
+_MOST_WAITING_FAILS = 2_000  # of one model; more from the same burst add nothing new
 
 Outcome = Literal["promoted", "rejected", "stale"]
 
 
 class ChampionStore:
-    """Champions, their history, and the retrainings that are asked for.
+    """Champions, their history, and the retrainings that are due.
 
     Parameters
     ----------
     client : Redis
     cooldown : seconds from the first FAIL of a burst to the retraining
-    max_events : bound of `sentinel:events`, on which promotions are announced
+    max_events : most entries of `sentinel:events`, to which promotions are written
     """
 
     def __init__(self, client: redis.Redis, *, cooldown: float, max_events: int) -> None:
@@ -54,7 +54,7 @@ class ChampionStore:
         return ChampionRecord.from_json(data) if data else None
 
     def history(self, model: str) -> list[ChampionRecord]:
-        """Return every version there ever was, oldest first; the last one is the champion."""
+        """Return all versions, oldest first; the last one is the champion."""
         return [ChampionRecord.from_json(row) for row in self.client.lrange(keys.model_key(model, "history"), 0, -1)]
 
     def models(self) -> list[str]:
@@ -63,18 +63,18 @@ class ChampionStore:
         return sorted(text(key)[len(prefix) : -len(suffix)] for key in found)
 
     def promote(self, record: ChampionRecord, *, over: int, announce: Event | None, hold: Hold | None = None) -> bool:
-        """Make `record` the champion if version `over` still is.
+        """Make `record` the champion if the champion still has version `over` (compare-and-set).
 
         Parameters
         ----------
         record : the new champion
-        over : version that it was compared with; 0: there is none
-        announce : the event that tells of it, written in the same step
-        hold : set where a person chose the record, written in the same step
+        over : version that `record` was compared with; 0: there is no champion
+        announce : event written in the same step; None: no event
+        hold : hold written in the same step, if a person chose the record
 
         Returns
         -------
-        Whether it became champion; if not, another promotion came first.
+        Whether it became the champion; False if another promotion came first.
         """
         fields = [item for pair in announce.to_fields().items() for item in pair] if announce else []
         model = record.model
@@ -88,21 +88,21 @@ class ChampionStore:
     # --- holds
 
     def held(self, model: str) -> Hold | None:
-        """Return what keeps `model` from being retrained, or None."""
+        """Return the hold that suspends retraining of `model`, or None."""
         data = self.client.hget(keys.HELD, model)
         return Hold.from_json(data) if data else None
 
     def release(self, model: str) -> bool:
-        """Let FAILs retrain `model` again; False if it was not held."""
+        """Remove the hold of `model`; return False if there was none."""
         return bool(self.client.hdel(keys.HELD, model))
 
     # --- FAILs that wait
 
     def note_fail(self, model: str, event_id: str, verdict: Verdict) -> bool:
-        """Let a FAIL wait for the model's next retraining; False if it waits already.
+        """Add a FAIL to those that wait for the model's next retraining; return False if it waits already.
 
-        One that is not confirmed waits aside, with the others of its run, until one of them is. Of more than
-        `_MOST_WAITING_FAILS` the latest wait.
+        An unconfirmed FAIL is stored with the others of its run until one of them is confirmed. At most
+        `_MOST_WAITING_FAILS` are kept, the latest ones.
         """
         args: list[str | float] = [model, event_id, verdict.to_json(), time.time(), self._cooldown]
         args += [_LONGEST_COOLDOWN_SECONDS, _MOST_WAITING_FAILS, int(verdict.confirmed)]
@@ -111,42 +111,43 @@ class ChampionStore:
         return bool(self._note(keys=[*self._fail_keys(model), run], args=args))
 
     def take_due(self, *, again_after: float) -> list[str]:
-        """Return the models whose cool-down is over and that are not held, each marked as called.
+        """Return the models whose cool-down is over and that are not held, and mark each as called.
 
-        A model is returned again after `again_after` seconds unless its FAILs are settled by then.
+        A model is returned again after `again_after` seconds unless its FAILs have been settled.
         """
         due_keys = [keys.DUE, keys.CALLED, keys.HELD]
         return [text(model) for model in self._take(keys=due_keys, args=[time.time(), again_after])]
 
     def accept_call(self, model: str) -> bool:
-        """Return whether `take_due` has called `model` since a worker last accepted; call it holding the lease.
+        """Consume the mark that `take_due` set for `model`; return whether there was one.
 
-        A task proves nothing, for anybody may send one. The mark of a call can be used once.
+        Call it while holding the lease. A task alone does not prove that a model is due, because every client of
+        the queue can send one; the mark does, and can be used once.
         """
         return bool(self.client.hdel(keys.CALLED, model))
 
     def due_at(self, model: str) -> float | None:
-        """Return when the model's next retraining may start, in seconds since the epoch."""
+        """Return when the model's next retraining may start, seconds since the epoch; None if no FAIL waits."""
         score: float | None = self.client.zscore(keys.DUE, model)
         return score
 
     def waiting(self, model: str) -> dict[str, Verdict]:
-        """Return the FAILs that wait, by event id."""
+        """Return event id -> verdict of the FAILs that wait."""
         rows = self.client.hgetall(keys.model_key(model, "fails"))
         return {text(event_id): Verdict.from_json(data) for event_id, data in rows.items()}
 
     def waiting_count(self, model: str) -> int:
-        """Return how many FAILs wait."""
+        """Return the number of FAILs that wait."""
         return int(self.client.hlen(keys.model_key(model, "fails")))
 
     def settle(self, model: str, event_ids: Sequence[str], outcome: Outcome) -> int:
-        """Strike FAILs off the waiting list; return how many still wait."""
+        """Remove FAILs that a retraining has processed; return how many still wait."""
         args: list[str | float] = [model, time.time(), self._cooldown, outcome, _LONGEST_COOLDOWN_SECONDS, *event_ids]
         settle_keys = [*self._fail_keys(model), keys.model_key(model, "attempts"), keys.CALLED]
         return int(self._settle(keys=settle_keys, args=args))
 
     def begin(self, model: str) -> int:
-        """Count that a retraining begins; return how many have since one last came to an end."""
+        """Count the start of a retraining; return the number of starts since a retraining last ended."""
         pipe = self.client.pipeline()
         pipe.incr(keys.model_key(model, "attempts"))
         pipe.expire(keys.model_key(model, "attempts"), int(_LONGEST_COOLDOWN_SECONDS))
@@ -160,11 +161,11 @@ class ChampionStore:
 
     @contextmanager
     def lease(self, model: str) -> Iterator[bool]:
-        """Hold the right to retrain `model`, renewed while the block runs; yields False if another holds it.
+        """Hold the lease to retrain `model` while the block runs; yields False if another process holds it.
 
-        The holder's process may be killed: the lease then runs out after `_LEASE_SECONDS`.
+        The lease is renewed in a thread. If the process is killed, it expires after `_LEASE_SECONDS`.
         """
-        # The renewal runs in a thread of its own, so the token must not be local to this one.
+        # Another thread renews the lock, so its token must not be thread-local.
         lock = self.client.lock(self._lease_key(model), timeout=_LEASE_SECONDS, blocking=False, thread_local=False)
         if not lock.acquire():
             yield False
@@ -177,11 +178,11 @@ class ChampionStore:
         finally:
             done.set()
             renewal.join()
-            with suppress(LockNotOwnedError):  # it ran out while Redis was away, and may be another's by now
+            with suppress(LockNotOwnedError):  # it expired while Redis was unavailable, and another may hold it
                 lock.release()
 
     def is_leased(self, model: str) -> bool:
-        """Return whether a retraining of `model` runs."""
+        """Return whether a retraining of `model` is running."""
         return bool(self.client.exists(self._lease_key(model)))
 
     def _lease_key(self, model: str) -> str:
@@ -193,4 +194,4 @@ def _renew(lock: Lock, done: Flag) -> None:
         try:
             lock.reacquire()
         except redis.RedisError:
-            continue  # the next renewal may get through; promotion is a compare-and-set in any case
+            continue  # the next renewal may succeed; promotion is a compare-and-set in any case

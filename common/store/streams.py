@@ -1,7 +1,7 @@
-"""A stream's window in Redis: what the reducer reads, and the one step in which it moves the window on.
+"""A stream's window in Redis: what the reducer reads, and the single step in which it commits a new window.
 
-Everything that makes a frame count exactly once is in `commit_window.lua`; here
-it gets names and types.
+`scripts/commit_window.lua` makes every frame count exactly once; this module
+gives it names and types.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WindowEvent = WindowPassed | WindowFailed
 
 
 class Committed(IntEnum):
-    """What `StreamStore.commit` found."""
+    """Result of `StreamStore.commit`."""
 
     CONFLICT = 0
     """Another reducer has committed since the window was read: nothing was changed."""
@@ -37,17 +37,17 @@ class Committed(IntEnum):
 
 
 class WindowMoved(Exception):
-    """Another reducer has moved the window on since it was read."""
+    """Another reducer has committed a new window since this one was read."""
 
 
 @dataclass(frozen=True)
 class FinishedChunk:
-    """A chunk that waits for the reducer.
+    """A finished chunk that waits for the reducer.
 
     Attributes
     ----------
-    features : None where the chunk was given up
-    unreadable : why what was stored cannot be read, and what it is; `chunk` is then a stand-in
+    features : None if the chunk was given up or is unreadable
+    unreadable : if what is stored cannot be read, the error and the stored bytes; `chunk` is then a placeholder
     """
 
     chunk: Chunk
@@ -57,7 +57,7 @@ class FinishedChunk:
 
 @dataclass(frozen=True)
 class Window:
-    """A stream's window as it was read: commit against `version`."""
+    """A stream's window as it was read. A commit succeeds only if `version` is still current."""
 
     version: int
     state: bytes | None
@@ -67,20 +67,20 @@ class Window:
 
 @dataclass(frozen=True)
 class JudgedEvent:
-    """The event about a verdict, and the features that the verdict was made from: evidence, if it is a FAIL."""
+    """The event about a verdict, and the features of its window, which are stored as evidence if it is a FAIL."""
 
     event: WindowEvent
     window: FeatureBlock
 
 
 class StreamStore:
-    """Windows of single streams.
+    """The window of each stream.
 
     Parameters
     ----------
-    retention : seconds for which verdicts' evidence and finished batches are kept
-    data_retention : seconds for which an image from a camera event is kept once it is judged
-    max_events : bounds the Stream of events
+    retention : seconds for which evidence of FAILs and finished batches are kept
+    data_retention : seconds for which an image from a camera event is kept after it was judged
+    max_events : most entries in the Stream of events
     """
 
     def __init__(self, client: redis.Redis, *, retention: int, data_retention: int, max_events: int) -> None:
@@ -93,7 +93,7 @@ class StreamStore:
     # --- what a reducer reads
 
     def finished(self, stream: str, limit: int) -> list[FinishedChunk]:
-        """Return up to `limit` chunks from the head of the stream's order, up to the first unfinished one."""
+        """Return up to `limit` chunks from the head of the stream's order that precede the first unfinished one."""
         ids = [text(i) for i in self.client.zrange(keys.stream_key(stream, "pending"), 0, limit - 1)]
         pipe = self.client.pipeline(transaction=False)
         for chunk_id in ids:
@@ -106,21 +106,21 @@ class StreamStore:
         return ready
 
     def window(self, stream: str) -> Window:
-        """Return the stream's window; its latest verdict is None where it cannot be read."""
+        """Return the stream's window; its verdict is None if there is none or it is unreadable."""
         version, state, at, verdict = self.client.hmget(
             keys.stream_key(stream, "window"), "version", "state", "at", "verdict"
         )
         return Window(int(version or 0), binary(state), float(at) if at else None, _verdict(binary(verdict)))
 
     def frames(self, stream: str, read: Window) -> list[FeatureBlock]:
-        """Return the stream's latest frames, up to where the window stood when it was read.
+        """Return the stream's latest frames as of the window `read`.
 
         Raises
         ------
         WindowMoved
-            If it has moved on since.
+            If another reducer has committed since.
         BadMessage
-            If they cannot be read.
+            If they are unreadable.
         """
         pipe = self.client.pipeline(transaction=True)
         pipe.hget(keys.stream_key(stream, "window"), "version")
@@ -131,7 +131,7 @@ class StreamStore:
         return [FeatureBlock.from_bytes(block) for block in blocks]
 
     def evidence(self, stream: str, event_id: str) -> FeatureBlock | None:
-        """Return the features behind a FAIL, or None once they have expired."""
+        """Return the features of a failed window; None once they have expired."""
         data = binary(self.client.get(keys.stream_key(stream, "evidence", event_id)))
         return FeatureBlock.from_bytes(data) if data else None
 
@@ -148,12 +148,15 @@ class StreamStore:
         batch_events: Sequence[BatchCompleted],
         judged: Sequence[JudgedEvent],
     ) -> Committed:
-        """Move `chunks` into the window, with the verdicts that follow, unless another reducer has since `read`.
+        """Move `chunks` into the window and write the verdicts, unless another reducer has committed since `read`.
 
         Parameters
         ----------
-        frames : the latest frames from now on; None: those that are kept, and the chunks'
-        batch_events : one per chunk, announced if the chunk's batch ends with it
+        read : the window that the new state was computed from
+        state : the new state of the window
+        frames : replaces the stored frames; None: the chunks' features are appended to them
+        batch_events : one per chunk, written if it is the last chunk of its batch
+        judged : the verdicts, with the features of their windows
         """
         evidence = [row.window.to_bytes() for row in judged if isinstance(row.event, WindowFailed)]
         plan = {
@@ -203,11 +206,11 @@ class StreamStore:
         return [text(name) for name in self.client.zrevrange(keys.STREAMS, 0, -1)]
 
     def is_known(self, stream: str) -> bool:
-        """Return whether a batch of this stream was ever accepted; names of known streams are valid."""
+        """Return whether a batch of this stream was ever accepted."""
         return self.client.zscore(keys.STREAMS, stream.encode(errors="replace")) is not None
 
     def latest_capture_times(self) -> dict[str, float]:
-        """Return, for each stream that has one, the latest capture time that was judged, seconds since the epoch."""
+        """Return stream -> latest capture time that was judged, seconds since the epoch, for streams that have one."""
         names = self.names()
         pipe = self.client.pipeline(transaction=False)
         for name in names:
@@ -215,11 +218,11 @@ class StreamStore:
         return {name: float(at) for name, at in zip(names, pipe.execute(), strict=True) if at is not None}
 
     def pending(self, stream: str) -> int:
-        """Return how many chunks of the stream have not entered its window yet."""
+        """Return the number of chunks of the stream that have not entered its window yet."""
         return int(self.client.zcard(keys.stream_key(stream, "pending")))
 
     def head_is_finished(self, stream: str) -> bool:
-        """Return whether the first chunk in the stream's order waits for the reducer."""
+        """Return whether the first chunk in the stream's order is finished and waits for the reducer."""
         head = self.client.zrange(keys.stream_key(stream, "pending"), 0, 0)
         return bool(head) and bool(self.client.hexists(keys.stream_key(stream, "chunk", text(head[0])), "message"))
 
@@ -239,5 +242,5 @@ def _finished(stream: str, chunk_id: str, message: bytes, features: bytes | None
 def _verdict(stored: bytes | None) -> Verdict | None:
     try:
         return Verdict.from_json(stored) if stored else None
-    except BadMessage:  # by a newer version: the next verdict replaces it
+    except BadMessage:  # written by a newer version: the next verdict replaces it
         return None

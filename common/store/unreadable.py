@@ -1,4 +1,4 @@
-"""Stored chunks that cannot be read: they are given up with a dead letter, so that their stream goes on."""
+"""Stored chunks and windows that cannot be read: they are given up with a dead letter, so that streams continue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_CHARACTERS = 100_000  # of what was stored, kept in the dead letter
 
 
 def stand_in(stream: str, chunk_id: str) -> Chunk:
-    """Return a chunk of no frames that takes the place of an unreadable one in its stream's order."""
+    """Return a placeholder without frames for an unreadable chunk in its stream's order."""
     batch_id, _, start = chunk_id.rpartition("-")
     return Chunk(
         id=chunk_id,
@@ -36,7 +36,7 @@ def stand_in(stream: str, chunk_id: str) -> Chunk:
 
 
 def unreadable_chunk(stream: str, chunk_id: str, error: BadMessage, stored: bytes | str, now: float) -> DeadLetter:
-    """Return the dead letter about a chunk that cannot be read; `stored` is what was found in its place."""
+    """Return the dead letter about an unreadable chunk; `stored` is what Redis holds for it."""
     original = stored if isinstance(stored, str) else stored.decode(errors="replace")
     return DeadLetter(
         id=content_id(DeadLetterKind.CHUNK, stream, chunk_id, str(error)),
@@ -50,7 +50,7 @@ def unreadable_chunk(stream: str, chunk_id: str, error: BadMessage, stored: byte
 
 
 def unreadable_window(stream: str, error: BadMessage, now: float) -> DeadLetter:
-    """Return the dead letter about a stream's window that cannot be read; the stream goes on with an empty one."""
+    """Return the dead letter about an unreadable window; the stream continues with an empty one."""
     reason = f"the window of stream {stream!r} starts anew, the frames in it are not judged with the next ones: {error}"
     return DeadLetter(
         id=content_id(DeadLetterKind.STATE, stream, reason),

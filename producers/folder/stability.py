@@ -182,12 +182,12 @@ class StabilityTracker:
             self._restart(unit, self._units[unit], now)
 
     def release(self, unit: Path, *, accepted: bool = True) -> None:
-        """Note that all waiting files of `unit` are done with: accepted, or refused."""
+        """Record that all waiting files of `unit` were submitted, and whether they were accepted."""
         for path in self.files(unit):
             self.release_file(path, accepted=accepted)
 
     def release_file(self, path: Path, *, accepted: bool = True) -> None:
-        """Note that the waiting file `path` is done with; its unit keeps its quiet time."""
+        """Record that the waiting file `path` was submitted. The unit's quiet time does not restart."""
         name = self._unit_of.pop(path)
         unit = self._units[name]
         self._set_release(path, _Release(unit.files.pop(path), accepted))

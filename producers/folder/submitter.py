@@ -94,7 +94,7 @@ class Submitter:
             self._submit_folder(unit, files)
 
     def _inspect_again(self, unit: Path) -> None:
-        """See whether anything about `unit` has changed that no event has told of yet."""
+        """Scan `unit` again, to find changes for which no event has arrived yet."""
         files = self._tracker.files(unit)
         if files == (unit,):
             self._scanner.inspect(unit, marked=True)  # it waits by itself, however that was decided

@@ -182,7 +182,7 @@ class FrameProgress:
         self._progress.update(task, completed=frames, total=frames)
 
     def say(self, text: str) -> None:
-        """Print a line beside the bar."""
+        """Print a line above the progress bar."""
         self._progress.console.print(text)
 
 

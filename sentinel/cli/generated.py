@@ -3,6 +3,7 @@
     docs/settings.md      the table of settings, from the settings class
     Procfile              from the list of processes
     docker-compose.yml    its settings and its services, from both
+    docs/operating.md     the table of processes, from their list
 
 What is made stands between two comments, or is the whole file.
 """
@@ -33,6 +34,12 @@ def settings_table() -> list[str]:
         shown = f"`{default}`" if isinstance(default, str | Path | int | float) and str(default) else "unset"
         lines.append(f"| `SENTINEL_{name.upper()}` | {shown} | {field.description} |")
     return lines
+
+
+def process_table() -> list[str]:
+    """Return the table of processes as lines of Markdown."""
+    rows = [f"| `{process.name}` | {process.does} |" for process in PROCESSES]
+    return ["| process | what it does |", "|---|---|", *rows]
 
 
 def procfile() -> list[str]:
@@ -91,6 +98,7 @@ def _compose(page: str) -> str:
 
 FILES: dict[str, Callable[[str], str]] = {
     "docs/settings.md": lambda page: between(page, "settings:", settings_table()),
+    "docs/operating.md": lambda page: between(page, "processes:", process_table()),
     "Procfile": lambda _: "\n".join(procfile()) + "\n",
     "docker-compose.yml": _compose,
 }

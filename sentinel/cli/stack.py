@@ -70,7 +70,7 @@ def show_log_line(name: str, line: str) -> None:
 
 
 def show_stack(settings: Settings, info: StackInfo) -> None:
-    """Print where everything of a running stack is."""
+    """Print the folders and addresses of a running stack."""
     out.styled(("Sentinel is up (Ctrl-C stops it)", "bold"))
     rows = [
         ["drop footage into", f"{info.watch_dir}/<stream>/"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Annotated
@@ -49,11 +50,8 @@ def status(
         print_json(report.to_json())
         return
     if report.streams:
-        columns(
-            ["status", "stream", "score", "p", "cause", "needs", "confirmed", "waiting", "last frame"],
-            [_stream_row(row) for row in report.streams],
-            cut=(1,),
-        )
+        rows = [[cell(row) for cell in _COLUMNS.values()] for row in report.streams]
+        columns(list(_COLUMNS), rows, cut=(list(_COLUMNS).index("stream"),))
     else:
         out.print("no stream fits" if stream or only else "no streams yet")
     out.print("queues: " + ", ".join(f"{queue} {length}" for queue, length in report.queues.items()))
@@ -78,20 +76,6 @@ def _unwell(processes: tuple[ProcessHealth, ...]) -> dict[tuple[ProcessState, st
         if not row.ok:
             found.setdefault((row.state, row.why), []).append(row.process)
     return found
-
-
-def _stream_row(row: StreamStatus) -> list[Piece]:
-    return [
-        (row.status or "no window", _COLOURS[row.status]),
-        row.stream,
-        number(row.drift_score),
-        "" if row.p_value is None else f"{row.p_value:.2g}",
-        row.cause or "",
-        row.remedy or "",
-        "yes" if row.confirmed else "",
-        f"{row.pending_chunks} chunks" if row.pending_chunks else "",
-        _ago(row.seconds_since_last_frame),
-    ]
 
 
 def _model_text(model: ModelStatus) -> str:
@@ -190,3 +174,17 @@ def clock(seconds: float) -> str:
 
 def _ago(seconds: float | None) -> str:
     return "never" if seconds is None else f"{seconds:.0f} s ago"
+
+
+_COLUMNS: dict[str, Callable[[StreamStatus], Piece]] = {
+    "status": lambda row: (row.status or "no window", _COLOURS[row.status]),
+    "stream": lambda row: row.stream,
+    "score": lambda row: number(row.drift_score),
+    "p": lambda row: "" if row.p_value is None else f"{row.p_value:.2g}",
+    "cause": lambda row: row.cause or "",
+    "needs": lambda row: row.remedy or "",
+    "confirmed": lambda row: "yes" if row.confirmed else "",
+    "waiting": lambda row: f"{row.pending_chunks} chunks" if row.pending_chunks else "",
+    "last frame": lambda row: _ago(row.seconds_since_last_frame),
+}
+"""Columns of `sentinel status`, a line per stream: heading -> what it shows of a stream."""

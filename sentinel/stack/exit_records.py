@@ -31,7 +31,7 @@ class ExitRecords:
         self._waiting.append(lambda: note_exit(self._client, process, start_id, pid=pid, code=code, reason=reason))
 
     def flush(self) -> None:
-        """Write what waits, in its order, as far as Redis accepts it."""
+        """Write the waiting records in order, until one cannot be written."""
         try:
             while self._waiting:
                 self._waiting[0]()

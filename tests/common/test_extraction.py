@@ -18,7 +18,7 @@ from common.modalities.video.decode import sampled_frames
 from common.modalities.video.frame import Frame
 from common.settings import Settings
 from common.sources.local import Limits
-from tests.common.backbones.test_untrusted_backbones import write_onnx
+from tests.common.backbones.builders import write_onnx
 from tests.footage import scene, write_clip
 
 

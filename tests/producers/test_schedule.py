@@ -42,7 +42,7 @@ def test_the_schedule_follows_the_settings(settings: Settings) -> None:
     assert (entries[DAILY_TASK].hour, entries[DAILY_TASK].minute) == ({4}, {30})
 
 
-@pytest.mark.parametrize("line", ["", "daily", "61 * * * *", "* * * *", "0 6 31 2 *"])
+@pytest.mark.parametrize("line", ["daily", "61 * * * *", "* * * *", "0 6 31 2 *"])
 def test_a_line_that_is_no_cron_line_names_the_setting(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENTINEL_DAILY_CHECK", line)
     get_settings.cache_clear()

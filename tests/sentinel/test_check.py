@@ -28,7 +28,7 @@ from common.modalities.video.timeline import read_sampled
 from common.settings import Settings
 from common.sources.local import Limits
 from sentinel.check import STREAM, check
-from tests.common.backbones.test_untrusted_backbones import write_onnx
+from tests.common.backbones.builders import write_onnx
 from tests.footage import scene, write_clip
 
 FPS, SAMPLE_FPS = 10.0, 5.0

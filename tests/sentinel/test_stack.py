@@ -97,12 +97,12 @@ def test_every_process_is_alive_and_doctor_says_so_with_nothing_set_but_the_fold
         assert all(row["ok"] for row in rows.values()), rows
         assert "golden" in rows["baseline"]["detail"]
 
-        hung = next(p for p in running.family() if p.cmdline()[-1] == "watch")
+        hung = next(p for p in running.family() if p.cmdline()[-1] == "retrain-trigger")
         hung.suspend()
-        wait_until("the watcher to be late", lambda: states(running)["watch"] is ProcessState.LATE, seconds=200)
-        assert {**everyone, "watch": ProcessState.LATE} == states(running)
+        wait_until("it to be late", lambda: states(running)["retrain-trigger"] is ProcessState.LATE)
+        assert {**everyone, "retrain-trigger": ProcessState.LATE} == states(running)
         hung.resume()
-        wait_until("the watcher to be alive again", lambda: states(running) == everyone)
+        wait_until("it to be alive again", lambda: states(running) == everyone)
     finally:
         running.interrupt()
 

@@ -13,7 +13,7 @@ from common.errors import BaselineMismatch
 from common.extraction import Extractor
 from common.settings import Settings, get_settings
 from common.sources.local import Limits
-from tests.common.backbones.test_untrusted_backbones import write_onnx
+from tests.common.backbones.builders import write_onnx
 from workers import context
 
 

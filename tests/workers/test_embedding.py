@@ -19,7 +19,7 @@ from common.settings import Settings
 from common.sources.identity import describe_source
 from common.sources.local import Limits
 from common.store import Store
-from tests.common.backbones.test_untrusted_backbones import write_onnx
+from tests.common.backbones.builders import write_onnx
 from tests.common.sources.test_identity import replace_by_rename, rewrite_and_put_the_time_back, rewrite_in_place
 from tests.footage import scene, write_clip, write_images
 from workers import context, embedding

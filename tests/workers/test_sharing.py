@@ -115,7 +115,7 @@ def test_while_redis_is_full_sources_wait_and_then_all_are_taken(
 ) -> None:
     folder = ingestor.settings.watch_dir / "burst"
     stills(folder, ["a.png", "b.png"])
-    monkeypatch.setattr(store, "_backlog_bytes", 1)
+    monkeypatch.setattr(store, "settings", store.settings.model_copy(update={"backlog_mb": 1e-6}))
     with pytest.raises(Backlogged, match="SENTINEL_BACKLOG_MB"):
         ingestor.submit("dock", folder / "a.png")
     assert store.streams.names() == [] and list(store.event_log.dead_letters()) == [], "it is not refused, it waits"
@@ -127,7 +127,7 @@ def test_while_redis_is_full_sources_wait_and_then_all_are_taken(
     at_work.start()
     time.sleep(1.0)
     assert store.client.xlen(keys.INGEST) == 2, "events stay where cameras put them"
-    monkeypatch.setattr(store, "_backlog_bytes", 10**12)
+    monkeypatch.setattr(store, "settings", store.settings.model_copy(update={"backlog_mb": 10**6}))
     deadline = time.monotonic() + 30
     while store.streams.pending("cam7") < 2 and time.monotonic() < deadline:
         time.sleep(0.1)

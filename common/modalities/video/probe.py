@@ -28,7 +28,7 @@ def probe(path: Path, kind: SourceKind, limits: Limits) -> SourceInfo:
     ----------
     path : a file, or a folder of images
     kind : as `sources.local.describe_kind` returns it
-    limits : what a source and its frames may measure
+    limits : largest sources and frames that are accepted
 
     Raises
     ------

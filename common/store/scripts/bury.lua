@@ -2,10 +2,10 @@
 --
 -- KEYS[1] dead    Stream of dead letters
 -- KEYS[2] ids     hash: letter id -> its entry on the Stream
--- ARGV[1] letter id  [2] most letters kept  [3..] fields of the entry, name and value by turns
--- Result: 1 written, 0 the same trouble with the same content is there already.
+-- ARGV[1] letter id  [2] most entries kept  [3..] fields of the entry: name, value, name, value, ...
+-- Result: 1 written, 0 a dead letter with this id exists already.
 --
--- Promise: a letter is on the Stream once; one that was trimmed away is written again.
+-- Promise: a dead letter is on the Stream once; one that was trimmed is written again.
 local known = redis.call('HGET', KEYS[2], ARGV[1])
 if known and #redis.call('XRANGE', KEYS[1], known, known) > 0 then
     return 0

@@ -16,7 +16,7 @@
 --   chunks           id, batch, frames, dead (1 if given up), and the event to announce should the batch end with it
 --   verdicts         event, verdict (JSON), failed, taken_to (capture time of the last frame, or null)
 -- ARGV[2] new state  [3] latest frames, or ''  [4..] evidence of the failed verdicts, in their order
--- Result: 0 somebody else committed first; 1 committed; 2 committed, and the next chunk in order is finished too.
+-- Result: 0 another reducer committed first; 1 committed; 2 committed, and the next chunk in order is finished too.
 --
 -- Promise: a chunk's frames enter the window exactly once, in order; window, verdicts and events agree.
 local MOST_EVIDENCE = 64 -- windows per stream

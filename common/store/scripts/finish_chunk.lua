@@ -1,17 +1,17 @@
--- Record what became of a chunk: its features, or that it was given up. The first word stands.
+-- Record the outcome of a chunk: its features, or that it was given up. The first outcome recorded is kept.
 --
 -- KEYS[1] chunk      hash: sent_at, deliveries, and once finished: message, and features or dead
 -- KEYS[2] pending    sorted set: chunk id -> order
 -- KEYS[3] dead       Stream of dead letters
 -- KEYS[4] dead ids   hash: letter id -> entry
--- KEYS[5] cost       string: seconds of work a frame of this stream takes, a running mean
+-- KEYS[5] cost       string: seconds of work per frame of this stream, a running mean
 -- ARGV[1] chunk id  [2] chunk message  [3] features, or '' for a chunk given up
--- ARGV[4] letter id, for a chunk given up  [5] most letters kept  [6] seconds of work a frame took, or ''
+-- ARGV[4] letter id, for a chunk given up  [5] most dead letters kept  [6] seconds of work per frame, or ''
 -- ARGV[7] how long the cost is known, s  [8..] fields of the letter
 -- Result: 1 the chunk heads its stream's order, so a reducer can go on; 0 it does not; -1 it is not pending.
 --
--- Promise: whatever is delivered again, a chunk is finished once, and the answer is the same each time
--- until it is reduced, so that a task that died before sending `reduce` sends it when it is run again.
+-- Promise: a chunk is finished once, however often its task is delivered, and until it is reduced the result is the
+-- same each time, so that a task that died before sending `reduce` sends it when it runs again.
 if not redis.call('ZSCORE', KEYS[2], ARGV[1]) then
     return -1
 end

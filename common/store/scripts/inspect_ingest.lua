@@ -1,4 +1,4 @@
--- Say where a Stream and the group that reads it stand, without moving its entries to the client.
+-- Return the positions of a Stream and of the group that reads it, without sending its entries to the client.
 --
 -- KEYS[1] stream  Stream of camera events
 -- ARGV[1] name of the group

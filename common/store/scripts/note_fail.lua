@@ -1,10 +1,10 @@
--- Put a FAIL with those that wait for its model's next retraining.
+-- Add a FAIL to those that wait for its model's next retraining.
 --
 -- KEYS[1] fails      hash: event id -> verdict JSON
 -- KEYS[2] due        sorted set: model -> when its next retraining may start
 -- KEYS[3] rejections string: retrainings of this model in a row that were rejected
 -- KEYS[4] order      sorted set: event id of a waiting FAIL -> when it joined
--- KEYS[5] run        hash: the stream's FAILs that nothing has confirmed yet, and which run they belong to
+-- KEYS[5] run        hash: the stream's unconfirmed FAILs, and the run that they belong to
 -- ARGV[1] model  [2] event id  [3] verdict JSON  [4] now  [5] cool-down, s  [6] longest cool-down, s  [7] most FAILs kept
 -- ARGV[8] 1 if confirmed  [9] name of the run  [10] how long an unconfirmed run is kept, s
 -- Result: 1 new, 0 known.

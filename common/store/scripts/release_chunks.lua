@@ -1,8 +1,8 @@
--- Take the next chunks of a stream that may be sent to workers.
+-- Return the next chunks of a stream to send to workers.
 --
 -- KEYS[1] pending  sorted set: chunk id -> order
 -- KEYS[2] sent     string: order up to which the stream's chunks have been sent
--- ARGV[1] most chunks of a stream that are under way  [2] now  [3] prefix of chunk keys
+-- ARGV[1] most chunks of a stream in flight  [2] now  [3] prefix of chunk keys
 -- Result: chunk ids, in order.
 --
 -- Promise: of a stream no more than so many chunks are between the queue and its window, however long the batch, so a

@@ -1,11 +1,11 @@
--- Give a Stream of camera events that no more can be written to a new start, keeping what is still to be read.
+-- Rename a Stream of camera events that can no longer be written to, keeping its unread entries, and start it again.
 --
 -- KEYS[1] stream  Stream of camera events
 -- KEYS[2] aside   a name that is not in use
--- ARGV[1] name of the group  [2] the Stream's last id, as it was when the trouble was found
--- Result: 1 done, 0 somebody else was quicker.
+-- ARGV[1] name of the group  [2] the Stream's last id when the problem was found
+-- Result: 1 done, 0 another process was first.
 --
--- Promise: entries and who has them stay together under the new name, and the old name can be written to at once.
+-- Promise: entries and their pending state are kept under the new name, and the old name can be written to at once.
 local info = redis.call('XINFO', 'STREAM', KEYS[1])
 for i = 1, #info, 2 do
     if info[i] == 'last-generated-id' and info[i + 1] ~= ARGV[2] then

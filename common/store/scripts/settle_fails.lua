@@ -1,16 +1,16 @@
--- Strike FAILs that a retraining has dealt with; keep the model due only while others wait.
+-- Remove FAILs that a retraining has processed; keep the model due only while others wait.
 --
 -- KEYS[1] fails      hash: event id -> verdict JSON
 -- KEYS[2] due        sorted set: model -> when its next retraining may start
 -- KEYS[3] rejections string: retrainings of this model in a row that were rejected
 -- KEYS[4] order      sorted set: event id of a waiting FAIL -> when it joined
 -- KEYS[5] attempts   string: retrainings begun since one last came to an end
--- KEYS[6] called     hash: model -> when its retraining was last asked for
+-- KEYS[6] called     hash: model -> when its retraining was last requested
 -- ARGV[1] model  [2] now  [3] cool-down, s  [4] 'promoted', 'rejected' or 'stale'  [5] longest cool-down, s
 -- ARGV[6..] event ids
 -- Result: FAILs that still wait.
 --
--- Promise: after a retraining the cool-down holds for what still waits, even if the retraining had been asked for
+-- Promise: after a retraining the cool-down holds for what still waits, even if a retraining was requested
 -- again while it ran.
 for i = 6, #ARGV do
     redis.call('HDEL', KEYS[1], ARGV[i])

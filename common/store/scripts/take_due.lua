@@ -1,14 +1,14 @@
--- Name the models whose retraining is due, note that it was asked for, and put each off so that it is named again
--- should its task be lost.
+-- Return the models whose retraining is due, record that it was requested, and postpone each, so that it is returned
+-- again if its task is lost.
 --
 -- KEYS[1] due     sorted set: model -> when its next retraining may start
--- KEYS[2] called  hash: model -> when its retraining was last asked for
+-- KEYS[2] called  hash: model -> when its retraining was last requested
 -- KEYS[3] held    hash: model -> Hold as JSON
 -- ARGV[1] now  [2] seconds after which a lost task is sent again
 -- Result: list of models.
 --
--- Promise: a worker finds its model called only if the cool-down is over, whoever sent the task. A held model keeps
--- its place and is named once it is released.
+-- Promise: a worker finds its model called only if the cool-down is over, whoever sent the task. A held model stays
+-- due and is returned once it is released.
 local taken = {}
 for _, model in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])) do
     if redis.call('HEXISTS', KEYS[3], model) == 0 then

@@ -1,8 +1,8 @@
--- Note that a chunk was sent to a worker, or that one has taken it.
+-- Record that a chunk was sent to the workers, or delivered to one.
 --
 -- KEYS[1] chunk    hash: sent_at, deliveries
 -- KEYS[2] pending  sorted set: chunk id -> order
--- ARGV[1] chunk id  [2] now  [3] 1 if a worker has taken it
+-- ARGV[1] chunk id  [2] now  [3] 1 if it was delivered to a worker
 -- Result: deliveries so far, -1 if the chunk is not pending.
 --
 -- Promise: a chunk that has entered its window leaves no key behind.

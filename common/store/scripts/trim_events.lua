@@ -1,12 +1,12 @@
--- Forget events that are older than the retention, a page of the Stream at a time.
+-- Delete events that are older than the retention, one page of the Stream per call.
 --
 -- KEYS[1] events     Stream of events
--- ARGV[1] entry id to go on after ('-' at first)  [2] entries per page  [3] now, s  [4] retention, s
+-- ARGV[1] entry id to continue after ('-' at first)  [2] entries per page  [3] now, s  [4] retention, s
 -- ARGV[5] JSON: stream -> its latest capture time, for streams that have one
--- Result: the last entry id of the page, or '' at the end; how many events were forgotten.
+-- Result: the last entry id of the page, or '' at the end; how many events were deleted.
 --
--- Promise: a verdict ages on its stream's own clock, which is capture time, so that a fortnight of footage that was
--- judged in an hour is kept and forgotten as if it had taken a fortnight. Every other event ages by the wall clock.
+-- Promise: the age of a verdict is measured in capture time, so that a fortnight of footage that was judged in an hour
+-- is kept as long as if it had taken a fortnight. The age of every other event is measured by the wall clock.
 local from = ARGV[1] == '-' and '-' or '(' .. ARGV[1]
 local page = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', ARGV[2])
 local latest, now, retention = cjson.decode(ARGV[5]), tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -27,7 +27,9 @@ def fill(store: Store) -> None:
     for number in range(3):
         refuse(store, "site/a", f"/in/{number}.png", "is empty")
     store.event_log.bury(
-        dead_letter(DeadLetterKind.EVENT, "", "event x", BadMessage("no specversion"), RawEntry.of({"id": b"x"}))
+        dead_letter(
+            DeadLetterKind.EVENT, "", "event x", BadMessage("no specversion"), RawEntry.of({b"id": b"x"}, keys.INGEST)
+        )
     )
 
 
@@ -55,7 +57,9 @@ def test_they_are_chosen_by_stream_and_counted_as_json(sentinel: CommandLine, st
 
 
 def test_an_event_is_put_back_and_its_dead_letter_dropped(sentinel: CommandLine, store: Store) -> None:
-    letter = dead_letter(DeadLetterKind.EVENT, "", "event x", BadMessage("bad"), RawEntry.of({"id": b"\xff"}))
+    letter = dead_letter(
+        DeadLetterKind.EVENT, "", "event x", BadMessage("bad"), RawEntry.of({b"id": b"\xff"}, keys.INGEST)
+    )
     store.event_log.bury(letter)
     done = sentinel.run("dead", "retry", letter.id[:6], "--json")
     assert done.code == 0, done.stderr

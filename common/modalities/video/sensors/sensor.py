@@ -36,6 +36,7 @@ def sensor(read: Callable[[Planes], FloatArray], **minimum_effects: float) -> Se
 
 
 def tiled(read: Callable[[Planes], FloatArray], grid: int, **minimum_effects: float) -> Sensor:
-    """Return a sensor of families of grid x grid tiles; keywords as in `sensor`, one per family."""
+    """Return a sensor with grid x grid readings, one per tile, for each family; a keyword per family gives its name and
+    minimum effect."""
     names = tuple(name for family in minimum_effects for name in tile_names(family, grid))
     return Sensor(names, tuple(effect for effect in minimum_effects.values() for _ in range(grid * grid)), read)
