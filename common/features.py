@@ -209,7 +209,7 @@ class FeatureBlock:
                 arrays["taken_at"].astype(np.float64, copy=False),
                 arrays["time_source"].astype(np.uint8, copy=False),
             )
-        except (SafetensorError, ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
+        except (SafetensorError, ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError) as error:
             raise BadMessage(f"stored features cannot be read: {error}") from error
 
     def as_stored(self) -> FeatureBlock:

@@ -51,10 +51,17 @@ def examine_redis(settings: Settings) -> list[Finding]:
     store = Store(url, settings)
     return [
         found,
+        look("room in Redis", lambda: _room(store)),
         look("queues", lambda: _queues(store.client)),
         look("camera events", lambda: _camera_events(store.client)),
         *_processes(store, settings),
     ]
+
+
+def _room(store: Store) -> str:
+    """Say whether producers hand in what comes, or wait because Redis is full."""
+    store.require_room()
+    return "enough, producers do not wait"
 
 
 def _queues(client: redis.Redis) -> str:
@@ -75,7 +82,7 @@ def _is_envelope(entry: bytes | str) -> bool:
     try:
         envelope = json.loads(entry)
         return bool(envelope["properties"]["delivery_info"]["exchange"] is not None) and "body" in envelope
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return False
 
 
@@ -85,7 +92,8 @@ def _camera_events(client: redis.Redis) -> str:
     if troubles:
         said = "; ".join(f"{stream}: {trouble}" for stream, trouble in troubles.items())
         raise SentinelError(
-            f"{said}. A camera did that; camera-events mends it while it runs. Give each camera a Stream of its own"
+            f"{said}. Whoever may write to it did that. camera-events mends a Stream while it runs; a key that holds "
+            "none has to be deleted. Give each camera a Stream of its own"
         )
     streams = ingest_streams(client)
     waiting = sum(client.xlen(stream) for stream in streams)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import reprlib
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -121,4 +122,7 @@ def _raw(message: Any, name: str) -> RawTask:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, default=repr)[:_MOST_CHARACTERS]
+    try:
+        return json.dumps(value, default=repr)[:_MOST_CHARACTERS]
+    except RecursionError:
+        return json.dumps(reprlib.repr(value))

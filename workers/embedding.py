@@ -15,7 +15,7 @@ from celery.signals import worker_process_init
 
 from common import broker
 from common.broker import EMBED_TASK, app
-from common.contracts.batches import Chunk, SourceKind, SourceRequest
+from common.contracts.batches import Chunk, SourceKind
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import FRAME_EVENT
 from common.contracts.ids import check_stream_name, content_id
@@ -87,12 +87,13 @@ def offer_source(stream: object, uri: object) -> dict[str, str]:
         If the stream's name is not valid, or the source does not exist or may not be read.
     """
     try:
-        name = check_stream_name(str(stream or ""))
-        asked = SourceRequest(stream=name, uri=str(uri or ""))
+        if not isinstance(stream, str) or not isinstance(uri, str) or not uri:
+            raise ValueError(f"it was sent stream={stream!r:.100} and uri={uri!r:.100}")
+        name = check_stream_name(stream)
     except ValueError as error:
         raise BadMessage(f"sentinel.embed wants a stream and a uri (a path or file URI): {error}") from error
-    version = file_version(local_path(asked.uri, get_settings().roots))
-    event_id = content_id(name, asked.uri, version)
+    version = file_version(local_path(uri, get_settings().roots))
+    event_id = content_id(name, uri, version)
     offer(
         context.store().client,
         {
@@ -100,7 +101,7 @@ def offer_source(stream: object, uri: object) -> dict[str, str]:
             "id": event_id,
             "source": f"/cameras/{quote(name)}",
             "type": FRAME_EVENT,
-            "dataref": asked.uri,
+            "dataref": uri,
         },
     )
     return {"state": "offered", "stream": name, "event": event_id}

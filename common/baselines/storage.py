@@ -134,7 +134,7 @@ def _format_of(text: bytes, folder: Path) -> int:
     """Return the format of a `baseline.json`; raise `BadBaseline` if this version cannot read it."""
     try:
         stored = json.loads(text).get("format")
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise _unreadable(folder, error) from error
     if stored not in {format_1.FORMAT, _FORMAT}:
         raise BadBaseline(
@@ -164,9 +164,16 @@ def find_baseline(name_or_folder: str, baselines_dir: Path) -> Path:
     `name_or_folder` is taken as a folder if it has a separator or holds a baseline, otherwise as a name.
     """
     direct = Path(name_or_folder)
-    if direct.is_absolute() or len(direct.parts) > 1 or (direct / MANIFEST_FILE).is_file():
+    if direct.is_absolute() or len(direct.parts) > 1 or _holds_baseline(direct):
         return direct
     return baselines_dir / name_or_folder
+
+
+def _holds_baseline(folder: Path) -> bool:
+    try:
+        return (folder / MANIFEST_FILE).is_file()
+    except OSError:  # the name is too long for a file: loading it says so
+        return False
 
 
 def list_baselines(baselines_dir: Path) -> list[Path]:

@@ -60,6 +60,6 @@ class StoredMessage(Message):
 def _fields(text: str | bytes) -> Fields:
     try:
         fields = json.loads(text)
-    except ValueError:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+    except (ValueError, RecursionError):  # no UTF-8, no JSON, or nested without end
         return {"format": 0}
     return fields if isinstance(fields, dict) else {"format": 0}

@@ -49,6 +49,7 @@ def connect(url: str) -> redis.Redis:
         _require_admission(url)
         client = redis.Redis.from_url(
             url,
+            encoding_errors="surrogatepass",  # bytes of a command line that are no text: no such name is known
             retry=Retry(ExponentialBackoff(cap=_LONGEST_PAUSE_SECONDS, base=0.1), _RETRIES),
             retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
             socket_timeout=_SOCKET_TIMEOUT_SECONDS,

@@ -246,6 +246,8 @@ def ingest_troubles(client: redis.Redis) -> dict[str, str]:
         except redis.ResponseError as error:
             if not _is_gone(error):
                 raise
+            if client.type(stream) not in {b"none", b"stream"}:
+                troubles[stream] = "the key holds something that is no Stream, so that nothing can be written to it"
             continue
         if trouble is not None and _ASIDE not in stream:
             troubles[stream] = trouble

@@ -72,10 +72,22 @@ def test_a_redis_that_does_not_answer_is_one_finding(settings: Settings) -> None
     assert "queues" not in findings
 
 
+def test_a_full_redis_for_which_producers_wait_is_named_with_what_to_do(connected: Settings, store: Store) -> None:
+    assert found(connected)["room in Redis"].ok
+    store.client.set("much", b"x" * 3_000_000)
+    finding = found(connected.model_copy(update={"backlog_mb": 2}))["room in Redis"]
+    assert not finding.ok
+    assert "new sources wait" in finding.detail
+    assert "SENTINEL_BACKLOG_MB" in finding.detail
+
+
 def test_garbage_on_a_queue_is_named_and_a_task_is_not(connected: Settings, store: Store) -> None:
     make_app(connected).send_task("sentinel.reduce", kwargs={"stream": "a"}, queue="reduce")
     assert found(connected)["queues"].ok
     store.client.lpush("reduce", b"\xff\xfe")
+    assert "1 entries on the list 'reduce' are no Celery messages" in found(connected)["queues"].detail
+    store.client.delete("reduce")
+    store.client.lpush("reduce", "[" * 100_000)
     assert "1 entries on the list 'reduce' are no Celery messages" in found(connected)["queues"].detail
     store.client.delete("reduce")
     store.client.set("reduce", "no list at all")
@@ -91,6 +103,16 @@ def test_camera_events_that_were_ended_by_the_greatest_id_are_seen(connected: Se
     finding = found(connected)["camera events"]
     assert not finding.ok
     assert "far in the future" in finding.detail
+
+
+def test_a_key_of_camera_events_that_holds_no_stream_is_named_with_what_to_do(
+    connected: Settings, store: Store
+) -> None:
+    store.client.set(keys.INGEST, "no Stream")
+    finding = found(connected)["camera events"]
+    assert not finding.ok
+    assert f"{keys.INGEST}: the key holds something that is no Stream" in finding.detail
+    assert "deleted" in finding.detail
 
 
 def test_a_group_that_stands_beyond_its_stream_is_seen(connected: Settings, store: Store) -> None:

@@ -109,6 +109,11 @@ def test_what_strangers_send_ends_as_dead_letters_and_what_clients_send_by_name_
         {"stream": "dock", "uri": str(clip.with_name("gone.mp4"))},
         {"stream": "\ud800", "uri": str(clip)},
         {"stream": {"a": 1}, "uri": ["b"]},
+        {"stream": 5, "uri": str(clip)},
+        {"stream": ["dock"], "uri": str(clip)},
+        {"stream": "dock", "uri": ""},
+        {"stream": "dock"},
+        {"chunk": "[" * 50_000 + "]" * 50_000},
         {"chunk": "no chunk"},
         {"what": "is this"},
     ]

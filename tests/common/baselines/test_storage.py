@@ -103,3 +103,8 @@ def test_the_first_use_of_a_baseline_makes_it_champion_and_a_rebuilt_one_starts_
         current.of_stream("night")
     with pytest.raises(SettingsError, match="SENTINEL_BASELINE"):
         BaselineBinding(settings, store).of_stream("any")
+
+
+def test_a_name_that_is_too_long_for_a_file_names_no_baseline_and_says_so(tmp_path: Path) -> None:
+    with pytest.raises(BadBaseline, match=r"too long.*sentinel baseline list"):
+        load_baseline(find_baseline("n" * 300, tmp_path))

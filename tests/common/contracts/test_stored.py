@@ -52,6 +52,12 @@ def test_a_verdict_of_format_1_is_read_under_todays_names() -> None:
     assert read.time_source is TimeSource.UNKNOWN
 
 
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_a_message_that_is_nested_without_end_is_refused(opening: str) -> None:
+    with pytest.raises(BadMessage, match="not a Chunk"):
+        Chunk.from_json(opening * 100_000)
+
+
 @given(
     st.binary(max_size=80)
     | st.text(max_size=40)

@@ -110,6 +110,17 @@ def test_dead_work_with_such_names_is_retried_and_dropped(sentinel: CommandLine,
     assert sentinel.run("dead", "list").stdout == "no dead letters\n"
 
 
+@pytest.mark.parametrize("name", ["cam\udcff", "\ud800", WORST, "n" * 255, "a\nb", "[/red]"])
+@pytest.mark.parametrize("command", [("rollback",), ("release",), ("promote",)])
+def test_a_model_that_does_not_exist_is_an_error_whatever_it_is_called(
+    sentinel: CommandLine, store: Store, command: tuple[str, ...], name: str
+) -> None:
+    done = sentinel.run("champions", *command, "--", name, *["1"][: command == ("promote",)])
+    shown_safely(done)
+    assert done.code == 3
+    assert "see `sentinel champions list`" in done.stderr
+
+
 @hostile
 @given(name=file_names.filter(lambda name: name[0] not in "-." and name != "test"))
 def test_files_and_folders_of_such_names_are_named_in_errors(sentinel: CommandLine, tmp_path: Path, name: str) -> None:
