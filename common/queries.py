@@ -15,6 +15,7 @@ from common.contracts.ids import Message
 from common.contracts.models import Hold, RetrainReport
 from common.contracts.processes import ProcessHealth
 from common.contracts.verdicts import Remedy, Status, Verdict
+from common.errors import BadMessage
 from common.process_health import process_health
 from common.store import Store
 from common.store.client import without_password
@@ -47,7 +48,8 @@ class ModelStatus(Message):
     """State of one model: its champion, and its running or next retraining."""
 
     model: str
-    version: int = Field(description="of the champion")
+    version: int = Field(description="of the champion; 0 where its record cannot be read")
+    unreadable: str = Field("", description="why the champion's record cannot be read; empty: it can")
     waiting_fails: int = Field(description="FAILs that wait for the next retraining")
     due_at: float | None = Field(
         description="end of the cool-down, when the next retraining may start, seconds since the epoch; "
@@ -137,10 +139,15 @@ def stream_status(store: Store, stream: str, now: float) -> StreamStatus:
 
 def model_status(store: Store, model: str) -> ModelStatus:
     """Return the state of `model`."""
-    champion = store.champions.champion(model)
+    champion, unreadable = None, ""
+    try:
+        champion = store.champions.champion(model)
+    except BadMessage as error:  # a newer version wrote it; the other models can still be shown
+        unreadable = str(error)
     return ModelStatus(
         model=model,
         version=champion.version if champion else 0,
+        unreadable=unreadable,
         waiting_fails=store.champions.waiting_count(model),
         due_at=store.champions.due_at(model),
         held=store.champions.held(model),

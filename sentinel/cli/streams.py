@@ -79,7 +79,7 @@ def _unwell(processes: tuple[ProcessHealth, ...]) -> dict[tuple[ProcessState, st
 
 
 def _model_text(model: ModelStatus) -> str:
-    parts = [f"v{model.version}"]
+    parts = [f"v{model.version}" if not model.unreadable else f"cannot be read: {model.unreadable}"]
     if model.retraining is not None:
         parts.append(f"retraining now, {_report_text(model.retraining)}")
     if model.waiting_fails:

@@ -80,3 +80,11 @@ def test_every_dead_letter_is_counted_under_its_reason(letters: list[DeadLetter]
     for group in groups:
         assert "/in/" not in group.reason
         assert group.first <= group.last
+
+
+def test_a_champion_that_a_newer_version_wrote_is_named_and_hides_no_other_model(store: Store) -> None:
+    key = keys.model_key("dock", "champion")
+    store.client.set(key, '{"format": 9, "model": "dock"}')
+    (shown,) = system_status(store, "redis://127.0.0.1:1/0").models
+    assert (shown.model, shown.version) == ("dock", 0)
+    assert "format 9" in shown.unreadable
