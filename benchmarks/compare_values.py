@@ -65,7 +65,7 @@ def compare_values(base: Any, new: Any) -> Comparison:
 def _pairs(base: Any, new: Any, place: str, found: Comparison) -> Iterator[tuple[str, Any, Any]]:
     """Yield the leaves of `base` with what `new` has there; note what only `new` has."""
     if isinstance(base, dict) and isinstance(new, dict):
-        names = {name: RENAMED.get(name, name) for name in base}
+        names = {name: name if name in new else RENAMED.get(name, name) for name in base}
         found.added |= set(new) - set(names.values())
         for name, now in names.items():
             at = f"{place}.{name}".lstrip(".")
