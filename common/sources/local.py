@@ -147,7 +147,7 @@ def images_in(folder: Path, limits: Limits) -> list[Path]:
         names = [p for p in found if not p.is_dir()]
         home = folder.resolve()
         strays = [p for p in names if p.is_symlink() and not p.resolve().is_relative_to(home)]
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # Python before 3.13 calls a loop of links a RuntimeError
         raise unreadable(folder, error) from error
     if strays:
         raise PathNotAllowed(f"{strays[0]} is a link that leaves its folder: put the image itself there")
@@ -180,9 +180,10 @@ def check_file(path: Path, limits: Limits) -> int:
     return seen.st_size
 
 
-def unreadable(path: Path, error: OSError) -> BadSource:
+def unreadable(path: Path, error: OSError | RuntimeError) -> BadSource:
     """Return a `BadSource` with the reason why `path` cannot be read."""
-    return BadSource(f"{path} cannot be read ({error.strerror or error}): check that it exists and its permissions")
+    reason = error.strerror if isinstance(error, OSError) else None
+    return BadSource(f"{path} cannot be read ({reason or error}): check that it exists and its permissions")
 
 
 def printable(path: Path) -> str:

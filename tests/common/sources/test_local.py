@@ -81,6 +81,12 @@ def test_a_link_in_a_folder_that_leaves_it_is_refused(tmp_path: Path) -> None:
         images_in(folder, Limits())
 
 
+def test_a_loop_of_links_in_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "1.png").symlink_to("1.png")
+    with pytest.raises(BadSource, match=r"loop|links"):
+        images_in(tmp_path, Limits())
+
+
 def test_what_cannot_be_a_source_says_why_and_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "large.mp4").write_bytes(b"x" * 100)
