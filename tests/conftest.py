@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from common import stream_config
+from common import broker, stream_config
 from common.settings import Settings, get_settings
 from common.store import Store
 from sentinel.stack.redis_server import RedisServer
+from tests.common.baselines.small import small_baseline
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +44,15 @@ def settings(tmp_path: Path) -> Settings:
         weights="random:0",
         cooldown_seconds=0.2,
     )
+
+
+@pytest.fixture
+def with_baseline(settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings with a baseline; tasks go to the queues of the test's own Redis, where nobody takes them."""
+    small_baseline(settings.baselines_dir / "test")
+    own = settings.model_copy(update={"baseline": "test", "redis_url": redis_server.url})
+    monkeypatch.setattr(broker, "app", broker.make_app(own))
+    return own
 
 
 @pytest.fixture

@@ -8,13 +8,10 @@ from pathlib import Path
 import cv2
 import pytest
 
-from common import broker
 from common.ingest.accept import Ingestor
 from common.settings import Settings
 from common.store import Store
 from producers.camera_events import CameraEvents
-from sentinel.stack.redis_server import RedisServer
-from tests.common.baselines.small import small_baseline
 from tests.footage import scene
 from tests.producers.folder.watched_folder import Mode, Watched
 
@@ -42,15 +39,10 @@ def polled(tmp_path: Path) -> Iterator[Watched]:
 
 
 @pytest.fixture
-def bridge(
-    store: Store, settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[CameraEvents]:
-    """A bridge with a real ingestor; tasks go to the queues of the test's own Redis, where nobody takes them."""
-    small_baseline(settings.baselines_dir / "test")
-    own = settings.model_copy(update={"baseline": "test", "redis_url": redis_server.url})
-    own.watch_dir.mkdir(parents=True, exist_ok=True)
-    monkeypatch.setattr(broker, "app", broker.make_app(own))
-    ingestor = Ingestor(own, store)
+def bridge(store: Store, with_baseline: Settings) -> Iterator[CameraEvents]:
+    """A bridge with a real ingestor."""
+    with_baseline.watch_dir.mkdir(parents=True, exist_ok=True)
+    ingestor = Ingestor(with_baseline, store)
     yield CameraEvents(store, ingestor)
     ingestor.close()
 

@@ -10,15 +10,12 @@ from pathlib import Path
 import cv2
 import pytest
 
-from common import broker
 from common.ingest.accept import Ingestor
 from common.settings import Settings
 from common.store import Store, keys
 from producers import schedule
 from producers.camera_events import CameraEvents
-from sentinel.stack.redis_server import RedisServer
 from simulation.virtual_camera import record
-from tests.common.baselines.small import small_baseline
 from tests.footage import scene
 from workers import context, scheduled
 
@@ -26,21 +23,12 @@ LONG_AGO = 60.0  # seconds since a file was written, so that it is not taken for
 
 
 @pytest.fixture
-def own(settings: Settings, tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def own(with_baseline: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings with a `sentinel.toml` and a Redis, as beat and the workers of this process see them."""
-    small_baseline(settings.baselines_dir / "test")
-    own = settings.model_copy(
-        update={
-            "baseline": "test",
-            "redis_url": redis_server.url,
-            "config": tmp_path / "sentinel.toml",
-            "allowed_roots": (tmp_path / "rec",),
-        }
-    )
+    own = with_baseline.model_copy(update={"config": tmp_path / "sentinel.toml", "allowed_roots": (tmp_path / "rec",)})
     configure_streams(own, "")
     monkeypatch.setattr(schedule, "get_settings", lambda: own)
     monkeypatch.setattr(scheduled, "get_settings", lambda: own)
-    monkeypatch.setattr(broker, "app", broker.make_app(own))
     return own
 
 

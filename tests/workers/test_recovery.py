@@ -21,8 +21,6 @@ from common.sources.identity import describe_source
 from common.store import Store, keys
 from common.store.ingest import offer
 from producers.camera_events import CameraEvents
-from sentinel.stack.redis_server import RedisServer
-from tests.common.baselines.small import small_baseline
 from tests.common.builders import batch, block
 from tests.footage import scene, write_clip
 from tests.producers.events import EVENT
@@ -30,14 +28,9 @@ from workers import context, dead_letters, embedding, maintenance, reducer
 
 
 @pytest.fixture
-def ingestor(
-    store: Store, settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Ingestor]:
-    small_baseline(settings.baselines_dir / "test")
-    own = settings.model_copy(update={"baseline": "test", "redis_url": redis_server.url})
-    own.watch_dir.mkdir(parents=True, exist_ok=True)
-    monkeypatch.setattr(broker, "app", broker.make_app(own))
-    with_store = Ingestor(own, store)
+def ingestor(store: Store, with_baseline: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ingestor]:
+    with_baseline.watch_dir.mkdir(parents=True, exist_ok=True)
+    with_store = Ingestor(with_baseline, store)
     monkeypatch.setattr(context, "store", lambda: store)
     monkeypatch.setattr(context, "baselines", lambda: with_store.baselines)
     yield with_store

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from celery.exceptions import Ignore
 
-from common import broker
 from common.baselines.binding import BaselineBinding
 from common.contracts.dead_letters import DeadLetterKind, RawTask
 from common.contracts.events import ChallengerRejected, RetrainStarted
 from common.models.registry import promote_by_hand, release
 from common.settings import Settings
 from common.store import Store, keys
-from sentinel.stack.redis_server import RedisServer
-from tests.common.baselines.small import small_baseline
 from tests.common.builders import verdict
 from tests.common.store.test_models import wait_until_due
 from workers import context, retraining
 
 
 @pytest.fixture
-def model(
-    store: Store, settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
+def model(store: Store, with_baseline: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
     """A model for which one FAIL waits. Its retraining ends at once: the footage is nowhere."""
-    small_baseline(settings.baselines_dir / "test")
-    own = settings.model_copy(update={"baseline": "test", "redis_url": redis_server.url})
-    monkeypatch.setattr(broker, "app", broker.make_app(own))
     monkeypatch.setattr(context, "store", lambda: store)
     monkeypatch.setattr(context, "baselines", lambda: binding)
-    binding = BaselineBinding(own, store)
+    binding = BaselineBinding(with_baseline, store)
     stored = binding.of_stream("dock")
     store.champions.note_fail(stored.baseline.name, "e", verdict(baseline_id=stored.id))
     return stored.baseline.name
