@@ -49,7 +49,7 @@ def dead_letter_failed(
         bad = sender.name in {REDUCE_TASK, RETRAIN_TASK} and isinstance(exception, BadMessage | TypeError)
     if bad:
         queue = (sender.request.delivery_info or {}).get("routing_key", "")
-        bury(RawTask(name=sender.name, queue=str(queue), args=_json(args), kwargs=_json(kwargs or {})), exception)
+        bury(RawTask(name=sender.name, queue=str(queue), args=as_json(args), kwargs=as_json(kwargs or {})), exception)
 
 
 @task_unknown.connect
@@ -118,10 +118,11 @@ def _raw(message: Any, name: str) -> RawTask:
     except Exception:
         args, kwargs = [], {"body": repr(message.body)[:_MOST_CHARACTERS]}
     queue = str((message.delivery_info or {}).get("routing_key", ""))
-    return RawTask(name=name, queue=queue, args=_json(args), kwargs=_json(kwargs))
+    return RawTask(name=name, queue=queue, args=as_json(args), kwargs=as_json(kwargs))
 
 
-def _json(value: object) -> str:
+def as_json(value: object) -> str:
+    """Return an untrusted value as JSON, cut to what is kept of one; what JSON cannot hold is shown by its `repr`."""
     try:
         return json.dumps(value, default=repr)[:_MOST_CHARACTERS]
     except RecursionError:

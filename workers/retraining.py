@@ -10,7 +10,6 @@ delivered again meanwhile finds the lease held and ends.
 
 from __future__ import annotations
 
-import json
 import logging
 import reprlib
 import time
@@ -40,7 +39,6 @@ PROGRESS = "PROGRESS"
 _ANNOUNCE_EVERY_SECONDS = 2.0  # between progress events; the task state is updated by every report
 _TASK_SECONDS = 3600  # ends a retraining that hangs
 _LONGEST_NAME = 200  # characters of a model's name, as of a stream's
-_MOST_CHARACTERS = 10_000  # kept of an untrusted message
 
 
 class Progress:
@@ -96,7 +94,7 @@ def require_known(model: object) -> None:
         f"{reprlib.repr(model)} is no model: `sentinel champions list` shows those that there are; "
         "the retrain trigger alone sends this task"
     )
-    kwargs = json.dumps({"model": model}, default=repr)[:_MOST_CHARACTERS]
+    kwargs = dead_letters.as_json({"model": model})
     dead_letters.bury(RawTask(name=RETRAIN_TASK, queue=RETRAIN_QUEUE, args="[]", kwargs=kwargs), error)
     raise Ignore
 

@@ -70,8 +70,13 @@ def test_a_worker_that_was_killed_is_called_again(model: str, store: Store) -> N
     assert "rejected" in retraining.retrain(model)
 
 
+NESTED: list[object] = []  # more deeply than JSON can be written
+for _ in range(100_000):
+    NESTED = [NESTED]
+
+
 @pytest.mark.parametrize(
-    "forged", ["nobody", "", "a}:champion{b\n\x1b[31m", "x" * 1_000_000, "\ud800", 7, None, ["test"], {"a": 1}]
+    "forged", ["nobody", "", "a}:champion{b\n\x1b[31m", "x" * 1_000_000, "\ud800", 7, None, ["test"], {"a": 1}, NESTED]
 )
 def test_a_task_that_names_no_model_is_a_dead_letter_and_leaves_no_keys(
     model: str, store: Store, forged: object
