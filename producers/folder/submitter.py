@@ -67,7 +67,7 @@ class Submitter:
             if stop.is_set():
                 return
             try:
-                self._submit_unit(unit)
+                self._attempt(unit)
             except BrokerUnavailable as error:
                 self._back_off(error)
                 return
@@ -76,10 +76,17 @@ class Submitter:
             except _Unreported as error:
                 log.error("%s; it waits in the folder", error, exc_info=error.__cause__)
                 self._tracker.postpone(unit, time.monotonic())
-            except Exception as error:
-                self._try_later(unit, error)
-            else:
-                self._tries.pop(unit, None)
+
+    def _attempt(self, unit: Path) -> None:
+        """Submit `unit`. An error of no known kind is counted, and ends in a refusal at the last try."""
+        try:
+            self._submit_unit(unit)
+        except (BrokerUnavailable, SettingsError, _Unreported):
+            raise
+        except Exception as error:
+            self._try_later(unit, error)
+        else:
+            self._tries.pop(unit, None)
 
     def _submit_unit(self, unit: Path) -> None:
         self._inspect_again(unit)
@@ -187,16 +194,9 @@ class Submitter:
             self._tracker.postpone(unit, time.monotonic())
             return
         stream = self._scanner.place(unit, unit=unit).stream
-        try:
-            self._refuse(stream, unit, BadSource(f"{unit} could not be submitted in {tries} tries: {error}"))
-        except BrokerUnavailable as unavailable:
-            self._back_off(unavailable)
-        except _Unreported as unreported:
-            log.error("%s; it waits in the folder", unreported, exc_info=unreported.__cause__)
-            self._tracker.postpone(unit, time.monotonic())
-        else:
-            self._tries.pop(unit)
-            self._tracker.release(unit, accepted=False)
+        self._refuse(stream, unit, BadSource(f"{unit} could not be submitted in {tries} tries: {error}"))
+        self._tries.pop(unit)
+        self._tracker.release(unit, accepted=False)
 
 
 def _printable(name: str) -> str:
