@@ -1,7 +1,9 @@
-"""Clips for measuring speed: those of a folder, and the same footage as cameras of other sizes would send it."""
+"""Clips for benchmarks: those of a folder, the same footage as cameras of other sizes would send it, and copies."""
 
 from __future__ import annotations
 
+import shutil
+import struct
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -18,8 +20,26 @@ from common.sources.local import Limits
 from simulation.virtual_camera import record
 
 SIZES = {720: (1280, 720), 1080: (1920, 1080), 2160: (3840, 2160)}
-_SUFFIXES = {".mp4", ".mkv", ".mov", ".m4v"}
+VIDEO_SUFFIXES = {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v"}
+_SPEED_SUFFIXES = {".mp4", ".mkv", ".mov", ".m4v"}  # what `repeated` can join without re-encoding
 _NOISE = 3  # grey levels, up or down: sensor noise, which makes footage realistically hard to encode
+
+
+def clips_below(folder: Path) -> list[Path]:
+    """Return the video files in a folder and below."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def drop(clip: Path, folder: Path, number: int) -> None:
+    """Put a copy of `clip` into a stream's folder, with an appended MP4 box that makes its content unique."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{number:05d}{clip.suffix}"
+    staging = target.with_name(f".{target.name}.part")
+    shutil.copyfile(clip, staging)
+    note = f"take {number}".encode()
+    with staging.open("ab") as file:
+        file.write(struct.pack(">I4s", 8 + len(note), b"free") + note)
+    staging.rename(target)
 
 
 def largest_clip(data: Path | None, folder: Path) -> Path:
@@ -30,9 +50,9 @@ def largest_clip(data: Path | None, folder: Path) -> Path:
         # less compressed than those of a real one, and take several times as long to decode.
         record(recording, seconds=10, fps=30.0, width=960, height=540)
         return recording
-    clips = sorted(path for path in data.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    clips = sorted(path for path in data.rglob("*") if path.suffix.lower() in _SPEED_SUFFIXES)
     if not clips:
-        raise SystemExit(f"{data} holds no video ({' '.join(sorted(_SUFFIXES))}): name a folder with clips")
+        raise SystemExit(f"{data} holds no video ({' '.join(sorted(_SPEED_SUFFIXES))}): name a folder with clips")
     return max(clips, key=lambda path: probe(path, SourceKind.VIDEO, Limits()).height)
 
 

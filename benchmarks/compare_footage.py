@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from benchmarks.clips import VIDEO_SUFFIXES, clips_below
 from common.contracts.batches import SourceKind
 from common.features import Image
 from common.modalities.video.decode import probe, sampled_frames
@@ -19,7 +20,6 @@ from simulation.virtual_camera import record
 WINDOW_FRAMES = 24
 _GOLDEN_FRAMES, _CLIP_FRAMES = 144, 96  # at most: six windows to calibrate on, four to judge
 _FPS, _SIZES = 10.0, ((640, 360), (320, 180))
-_SUFFIXES = {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v"}
 _SEED = 7  # of the saboteur
 
 
@@ -44,9 +44,9 @@ def prepare(data: Path | None, folder: Path, faults: Sequence[Fault], severity: 
     """Make the shots of up to `most` clips below `data`, the smallest files first; None: the virtual camera's."""
     if data is None:
         return [_virtual(folder / f"virtual{i}", i, faults, severity) for i in range(min(most, len(_SIZES)))]
-    found = [path for path in data.rglob("*") if path.suffix.lower() in _SUFFIXES]
+    found = clips_below(data)
     if not found:
-        raise SystemExit(f"{data} holds no video ({' '.join(sorted(_SUFFIXES))}): name a folder with clips")
+        raise SystemExit(f"{data} holds no video ({' '.join(sorted(VIDEO_SUFFIXES))}): name a folder with clips")
     chosen = sorted(found, key=lambda path: path.stat().st_size)[:most]
     return [_cut(path, folder / path.stem, faults, severity) for path in chosen]
 

@@ -15,7 +15,6 @@ import json
 import shutil
 import signal
 import statistics
-import struct
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -27,6 +26,7 @@ from typing import Any
 import psutil
 import redis
 
+from benchmarks.clips import drop
 from benchmarks.compare_trees import Tree
 
 SETTLE_SECONDS = 0.5
@@ -154,17 +154,6 @@ def run_stack(tree: Tree, folder: Path, load: Load) -> StackRun:
         frames = sum(int(row["frames"]) for _, _, row in rows)
         seconds = max(at for at, _, _ in rows) - dropped - SETTLE_SECONDS
         return StackRun(_verdicts(client, str(folder)), frames, seconds, latencies, spent)
-
-
-def drop(clip: Path, folder: Path, number: int) -> None:
-    """Put a copy of `clip` into a stream's folder, with a box at its end that makes its content another."""
-    folder.mkdir(parents=True, exist_ok=True)
-    staging = folder / f".{number:05d}.part"
-    shutil.copyfile(clip, staging)
-    note = f"take {number}".encode()
-    with staging.open("ab") as file:
-        file.write(struct.pack(">I4s", 8 + len(note), b"free") + note)
-    staging.rename(folder / f"{number:05d}{clip.suffix}")
 
 
 def cpu_seconds(stack: psutil.Process) -> float:

@@ -28,8 +28,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.clips import clips_below
 from benchmarks.evaluation import Result, Share, evaluate
-from benchmarks.footage import SEVERITY_LEVELS, Footage, clips_below, load_all
+from benchmarks.footage import SEVERITY_LEVELS, Footage, load_all
 from benchmarks.machine import machine
 from common.settings import Settings
 from simulation.faults import Fault

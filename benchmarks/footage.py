@@ -26,7 +26,6 @@ from common.settings import Settings
 from common.sources.local import Limits
 from simulation.faults import SEVERITIES, Fault, sabotage_frames
 
-_SUFFIXES = {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v"}
 _SEED = 7  # of the saboteur
 SEVERITY_LEVELS = (1, 2, 3, 4, 5)
 
@@ -50,11 +49,6 @@ class Footage:
     golden: FeatureBlock
     clean: FeatureBlock
     faulty: dict[tuple[Fault, int], FeatureBlock]
-
-
-def clips_below(folder: Path) -> list[Path]:
-    """Return the video files in a folder and below."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
 
 
 def load_all(

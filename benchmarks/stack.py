@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.clips import drop
 from common.contracts.batches import BatchReport
 from common.contracts.events import BatchCompleted
 from common.settings import Settings
@@ -59,15 +58,8 @@ class Bench:
         return [child.memory_info().rss for child in children if _role(child, self.pid) == "embedding"]
 
     def drop(self, clip: Path, stream: str, number: int) -> None:
-        """Drop a copy of `clip` into a stream, with an appended MP4 box that makes its content unique."""
-        target = self.watch_dir / stream / f"{number:05d}{clip.suffix}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = target.with_name(f".{target.name}.part")
-        shutil.copyfile(clip, staging)
-        note = f"take {number}".encode()
-        with staging.open("ab") as file:
-            file.write(struct.pack(">I4s", 8 + len(note), b"free") + note)
-        staging.rename(target)
+        """Drop a copy of `clip` with content of its own into a stream."""
+        drop(clip, self.watch_dir / stream, number)
 
     def wait_for(self, batches: int) -> list[BatchReport]:
         """Wait until `batches` batches are complete, and return their reports; raise `TimeoutError` after a while."""
