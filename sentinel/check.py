@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field
@@ -42,6 +44,22 @@ class CheckResult(Message):
     baseline_id: str
     frames: int = Field(ge=1)
     windows: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Consecutive windows with the same cause."""
+
+    first: Verdict
+    last: Verdict
+    worst: Verdict
+    count: int
+
+
+def runs(windows: Sequence[Verdict]) -> list[Run]:
+    """Group consecutive windows with the same cause."""
+    grouped = [list(run) for _, run in itertools.groupby(windows, key=lambda window: window.cause)]
+    return [Run(run[0], run[-1], worst(run), len(run)) for run in grouped]
 
 
 def check(

@@ -18,6 +18,7 @@ from sentinel.doctor_redis import ADVICE, QUEUES, check_redis, examine_redis
 from sentinel.findings import Finding, look
 from sentinel.stack.local import settings_of_stack
 from sentinel.stack.redis_server import find_redis_server
+from sentinel.stack.tail import end_of
 
 _LITTLE_DISK_BYTES = 1_000_000_000
 _LOG_BYTES = 200_000  # of a log's end
@@ -68,9 +69,7 @@ def _workers(settings: Settings) -> str:
     """Look into the workers' logs for an end that an untrusted message caused."""
     for queue in QUEUES:
         try:
-            with (settings.state_dir / "logs" / f"{queue}.log").open("rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_BYTES))
-                said = log.read().decode(errors="replace")
+            said = end_of(settings.state_dir / "logs" / f"{queue}.log", _LOG_BYTES)
         except OSError:
             continue
         if deaths := sum(said.count(sign) for sign in _FOREIGN_SIGNS):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 
-from common.contracts.verdicts import Status, Verdict, worst
+from common.contracts.verdicts import Status, Verdict
 from common.errors import SentinelError
 from common.printable import printable
-from sentinel.check import CheckResult
+from sentinel.check import CheckResult, runs
 from sentinel.remedies import REMEDIES
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 860, 220, 40, 24  # of the picture, in its own units
@@ -42,16 +41,6 @@ class Picture:
     height: int = _HEIGHT
     left: int = _LEFT
     axis: int = _HEIGHT - _BOTTOM
-
-
-@dataclass(frozen=True)
-class Run:
-    """Consecutive windows with the same cause."""
-
-    first: Verdict
-    last: Verdict
-    worst: Verdict
-    count: int
 
 
 def write_report(result: CheckResult, path: Path, *, threshold: float) -> None:
@@ -108,9 +97,3 @@ def picture(windows: Sequence[Verdict], threshold: float) -> Picture:
 
 def _x(frame: int, last: int) -> float:
     return _LEFT + (_WIDTH - _LEFT) * frame / last
-
-
-def runs(windows: Sequence[Verdict]) -> list[Run]:
-    """Return one row for consecutive windows of one cause: the table shows the worst of them."""
-    grouped = [list(run) for _, run in itertools.groupby(windows, key=lambda window: window.cause)]
-    return [Run(run[0], run[-1], worst(run), len(run)) for run in grouped]

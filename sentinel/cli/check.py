@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from common.contracts.verdicts import Verdict, worst
 from common.errors import SentinelError, SettingsError
 from common.settings import Settings, get_settings
 from sentinel.cli.console import (
@@ -26,7 +24,7 @@ from sentinel.cli.console import (
 from sentinel.remedies import REMEDIES
 
 if TYPE_CHECKING:
-    from sentinel.check import CheckResult
+    from sentinel.check import CheckResult, Run
 
 
 def check(
@@ -118,10 +116,11 @@ def write_status(folder: Path, document: str) -> None:
 
 def show(result: CheckResult) -> None:
     """Print the windows and the verdict."""
-    runs = [list(run) for _, run in itertools.groupby(result.windows, key=lambda window: window.cause)]
+    from sentinel.check import runs
+
     columns(
         ["frames", "time", "windows", "status", "score", "p", "cause", "what moved (in its reference spreads)"],
-        [_run_row(run) for run in runs],
+        [_run_row(run) for run in runs(result.windows)],
         cut=(7,),
     )
     colour = "bold green" if result.status == "PASS" else "bold red"
@@ -136,13 +135,13 @@ def show(result: CheckResult) -> None:
         out.print(f"began {result.began.source} at {result.began.time:.1f} s{advice}")
 
 
-def _run_row(run: list[Verdict]) -> list[str]:
-    """Return one row for consecutive windows of one cause, with the figures of the worst of them."""
-    window = worst(run)
+def _run_row(run: Run) -> list[str]:
+    """Return one row of the table, with the figures of the worst window."""
+    window = run.worst
     return [
-        f"{run[0].start}-{run[-1].stop}",
-        f"{run[0].start_time:.1f}-{run[-1].stop_time:.1f} s",
-        str(len(run)),
+        f"{run.first.start}-{run.last.stop}",
+        f"{run.first.start_time:.1f}-{run.last.stop_time:.1f} s",
+        str(run.count),
         window.status,
         f"{window.drift_score:.2f}",
         f"{window.p_value:.2g}",

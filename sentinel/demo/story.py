@@ -166,7 +166,7 @@ def _expect(story: Story, settings: Settings, clips: Sequence[Path], wanted: Sta
 
 
 def _expected_cause(path: Path) -> Cause | None:
-    return next((Cause(fault) for fault in FAULTS if fault in path.stem), None)
+    return next((fault.cause for fault in FAULTS if fault in path.stem), None)
 
 
 def _await_champion(story: Story) -> str:

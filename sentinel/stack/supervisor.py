@@ -15,6 +15,7 @@ from pathlib import Path
 from common.store.heartbeats import START_ID_VARIABLE, new_start_id
 from sentinel.stack.exit_records import ExitRecords
 from sentinel.stack.private_files import UMASK, append_private
+from sentinel.stack.tail import end_of
 
 _FIRST_PAUSE_SECONDS = 1.0
 _HEALTHY_SECONDS = 60.0  # a process that ran this long and then died starts again without a longer pause
@@ -165,9 +166,7 @@ class Supervisor:
 def last_line(log: Path, start: int) -> str:
     """Return the last line that is not empty of what was written to `log` from byte `start` on; "" if there is none."""
     try:
-        with log.open("rb") as file:
-            file.seek(max(start, file.seek(0, os.SEEK_END) - _LAST_WORDS_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
+        lines = end_of(log, _LAST_WORDS_BYTES, start).splitlines()
     except OSError:
         return ""
     return next((line.strip() for line in reversed(lines) if line.strip()), "")

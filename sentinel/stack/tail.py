@@ -1,12 +1,20 @@
-"""Shows what the processes of the stack write to their logs, while they write it."""
+"""Reads the logs of the stack's processes: while they are written, and their end."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 _LOOK_SECONDS = 0.25
+
+
+def end_of(log: Path, size: int, start: int = 0) -> str:
+    """Return the last `size` bytes of `log` as text, but nothing from before byte `start`; raise `OSError`."""
+    with log.open("rb") as file:
+        file.seek(max(start, file.seek(0, os.SEEK_END) - size))
+        return file.read().decode(errors="replace")
 
 
 class LogTail:
