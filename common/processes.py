@@ -143,6 +143,9 @@ PROCESSES = (
 WORKERS = tuple(process.name for process in PROCESSES if isinstance(process.start, Worker))
 """Names of those that are Celery workers."""
 
+QUEUES = tuple(process.start.queue for process in PROCESSES if isinstance(process.start, Worker))
+"""Celery's queues, which are Redis lists of the same names."""
+
 
 def process_of_queues(queues: set[str]) -> str | None:
     """Return the name of the worker that serves one of `queues`; None where none does."""

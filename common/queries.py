@@ -17,11 +17,9 @@ from common.contracts.processes import ProcessHealth
 from common.contracts.verdicts import Remedy, Status, Verdict
 from common.errors import BadMessage
 from common.process_health import process_health
+from common.processes import QUEUES
 from common.store import Store
 from common.store.client import without_password
-
-QUEUES = ("embed", "reduce", "retrain")
-"""Celery's queues, which are Redis lists of the same names."""
 
 _MOST_EVENTS_READ = 2_000  # a running retraining announces itself every few seconds
 _FIRST = {Status.FAIL: 0, None: 1, Status.PASS: 2}

@@ -37,18 +37,6 @@ class StreamConfig:
         return self.streams.get(stream, _NOTHING_SET)
 
 
-def read_config(path: Path) -> StreamConfig:
-    """Read `path` once.
-
-    Raises
-    ------
-    SettingsError
-        If the file cannot be read, is no TOML, or says what this version does
-        not understand; the message names every line or table that is wrong.
-    """
-    return _config_of(_content(path), path)
-
-
 class ConfigFile:
     """One configuration file as a running process sees it.
 
@@ -108,7 +96,7 @@ class ConfigFile:
             content = _content(self.path)
             # Once read, what is wrong stays wrong until it is written again; what cannot be read is tried again.
             self._tried = signature
-            return _config_of(content, self.path)
+            return StreamConfig(parse_streams(content, self.path))
         if self._good is not None:
             raise SettingsError(f"{self.path} is gone: put it back; an empty file configures no stream")
         if self._required:
@@ -169,10 +157,6 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise _unreadable(path, error) from error
-
-
-def _config_of(content: bytes, path: Path) -> StreamConfig:
-    return StreamConfig(parse_streams(content, path))
 
 
 def _unreadable(path: Path, error: OSError) -> SettingsError:

@@ -11,10 +11,11 @@ from common.backbones import load_backbone
 from common.baselines.storage import find_baseline, list_baselines, load_baseline, read_manifest
 from common.contracts.batches import FeatureSpec
 from common.errors import BadSource, SentinelError
+from common.processes import QUEUES
 from common.settings import Settings, given_variables, unknown_settings
 from common.sources.local import local_path
 from common.stream_config import config_path, stream_config
-from sentinel.doctor_redis import ADVICE, QUEUES, check_redis, examine_redis
+from sentinel.doctor_redis import ADVICE, check_redis, examine_redis
 from sentinel.findings import Finding, look
 from sentinel.stack.local import settings_of_stack
 from sentinel.stack.redis_server import find_redis_server

@@ -7,10 +7,10 @@ from functools import partial
 
 import redis
 
-from common.broker import EMBED_QUEUE, REDUCE_QUEUE, RETRAIN_QUEUE
 from common.contracts.processes import ProcessHealth, ProcessState
 from common.errors import SentinelError
 from common.process_health import process_health
+from common.processes import QUEUES
 from common.settings import Settings
 from common.store import Store
 from common.store.client import connect, without_password
@@ -18,7 +18,6 @@ from common.store.ingest_streams import ingest_repairs, ingest_streams, ingest_t
 from sentinel.findings import Finding, look
 from sentinel.stack.info import read_info
 
-QUEUES = (EMBED_QUEUE, REDUCE_QUEUE, RETRAIN_QUEUE)
 ADVICE = "only Celery clients may write there, cameras write to the Stream sentinel:ingest"
 
 _LOOKED_AT = 200  # entries of a queue

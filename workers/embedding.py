@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-from urllib.parse import quote
 
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task
@@ -17,7 +16,7 @@ from common import broker
 from common.broker import EMBED_TASK, app
 from common.contracts.batches import Chunk, SourceKind
 from common.contracts.dead_letters import DeadLetterKind
-from common.contracts.events import FRAME_EVENT
+from common.contracts.events import FRAME_EVENT, source_offer
 from common.contracts.ids import check_stream_name, content_id
 from common.errors import BadMessage, BadSource, Refused
 from common.features import FeatureBlock
@@ -94,16 +93,7 @@ def offer_source(stream: object, uri: object) -> dict[str, str]:
         raise BadMessage(f"sentinel.embed wants a stream and a uri (a path or file URI): {error}") from error
     version = file_version(local_path(uri, get_settings().roots))
     event_id = content_id(name, uri, version)
-    offer(
-        context.store().client,
-        {
-            "specversion": "1.0",
-            "id": event_id,
-            "source": f"/cameras/{quote(name)}",
-            "type": FRAME_EVENT,
-            "dataref": uri,
-        },
-    )
+    offer(context.store().client, source_offer(name, event_id, FRAME_EVENT, uri))
     return {"state": "offered", "stream": name, "event": event_id}
 
 

@@ -73,7 +73,7 @@ def save_baseline(baseline: Baseline, folder: Path) -> StoredBaseline:
         raise BadBaseline(
             f"baseline cannot be written to {folder}: {error.strerror or error}; free space or choose --out"
         ) from error
-    return StoredBaseline(baseline, baseline.digest, folder.resolve())
+    return StoredBaseline(baseline, stored.digest, folder.resolve())
 
 
 def load_baseline(folder: Path) -> StoredBaseline:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import ClassVar, Literal, Self
+from urllib.parse import quote
 
 from pydantic import Field, ValidationError
 
@@ -27,6 +28,17 @@ FRAME_EVENT = "io.sentinel.frame.v1"
 """Type of the events that cameras write to `sentinel:ingest`. A file named by two such events counts as two frames."""
 SOURCE_EVENT = "io.sentinel.source.v1"
 """Type of the events that name a whole source by `dataref`. Equal content counts once, however many events name it."""
+
+
+def source_offer(stream: str, event_id: str, event_type: str, dataref: str) -> dict[str, str]:
+    """Return the fields of an entry of `sentinel:ingest`: a camera event of `stream` that names a source."""
+    return {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": f"/cameras/{quote(stream)}",
+        "type": event_type,
+        "dataref": dataref,
+    }
 
 
 class EventType(StrEnum):

@@ -122,8 +122,7 @@ class Ingestor:
         with its folder, None for any other source."""
         batches = self.store.batches
         if described.source.kind is SourceKind.IMAGE:
-            accepted = batches.listing(stream, str(path.parent))
-            counted = accepted.get(path.name) == described.source.digest
+            counted = batches.listed_digest(stream, str(path.parent), path.name) == described.source.digest
             return Submission.DUPLICATE if counted else None
         if not described.listing:
             return None

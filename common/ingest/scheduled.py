@@ -12,9 +12,8 @@ import logging
 import os
 import time
 from pathlib import Path
-from urllib.parse import quote
 
-from common.contracts.events import SOURCE_EVENT
+from common.contracts.events import SOURCE_EVENT, source_offer
 from common.contracts.ids import content_id
 from common.settings import Settings
 from common.sources.find import find_sources
@@ -57,7 +56,7 @@ def hand_in(store: Store, settings: Settings, stream: str, source: str) -> int:
     before = handed_in(store.client, stream)
     new = {event_id: unit for event_id, unit in found.items() if event_id not in before}
     for event_id, unit in new.items():
-        offer(store.client, _event(stream, event_id, unit))
+        offer(store.client, source_offer(stream, event_id, SOURCE_EVENT, _uri(unit)))
     note_handed_in(store.client, stream, found.keys())
     log.info("stream %s: %d of %d sources at %s are new", stream, len(new), len(found), path)
     return len(new)
@@ -77,16 +76,6 @@ def _files_of(unit: Path) -> list[tuple[str, os.stat_result]]:
 
 def _is_being_written(seen: os.stat_result, settle_seconds: float) -> bool:
     return 0 <= time.time() - seen.st_mtime < settle_seconds
-
-
-def _event(stream: str, event_id: str, unit: Path) -> dict[str, str]:
-    return {
-        "specversion": "1.0",
-        "id": event_id,
-        "source": f"/cameras/{quote(stream)}",
-        "type": SOURCE_EVENT,
-        "dataref": _uri(unit),
-    }
 
 
 def _uri(unit: Path) -> str:

@@ -84,12 +84,15 @@ class BatchStore:
         Only the first `limit` chunks of the stream are examined.
         """
         oldest = time.time() - seconds
-        late = []
-        for raw in self.client.zrange(keys.stream_key(stream, "pending"), 0, limit - 1):
-            chunk_id = text(raw)
-            sent_at, message = self.client.hmget(keys.stream_key(stream, "chunk", chunk_id), "sent_at", "message")
-            if sent_at is not None and message is None and float(sent_at) <= oldest:
-                late.append(chunk_id)
+        ids = [text(raw) for raw in self.client.zrange(keys.stream_key(stream, "pending"), 0, limit - 1)]
+        pipe = self.client.pipeline(transaction=False)
+        for chunk_id in ids:
+            pipe.hmget(keys.stream_key(stream, "chunk", chunk_id), "sent_at", "message")
+        late = [
+            chunk_id
+            for chunk_id, (sent_at, message) in zip(ids, pipe.execute(), strict=True)
+            if sent_at is not None and message is None and float(sent_at) <= oldest
+        ]
         return self._chunks(stream, late)
 
     def _chunks(self, stream: str, ids: Sequence[str]) -> list[Chunk]:
@@ -117,6 +120,11 @@ class BatchStore:
         """Return the images (name -> digest) of an accepted folder; an empty dict if it was not accepted."""
         rows = self.client.hgetall(self._folder_key(stream, folder))
         return {text(name): text(digest) for name, digest in rows.items()}
+
+    def listed_digest(self, stream: str, folder: str, name: str) -> str | None:
+        """Return the digest with which an accepted folder lists the image `name`; None if it does not."""
+        digest = self.client.hget(self._folder_key(stream, folder), name)
+        return text(digest) if digest is not None else None
 
     def _folder_key(self, stream: str, folder: str) -> str:
         return keys.stream_key(stream, "folder", content_id(folder))

@@ -53,10 +53,6 @@ class ChunkStore:
         chunk_keys = [keys.stream_key(chunk.stream, "chunk", chunk.id), keys.stream_key(chunk.stream, "pending")]
         return int(self._touch(keys=chunk_keys, args=[chunk.id, time.time(), int(taken)]))
 
-    def is_pending(self, chunk: Chunk) -> bool:
-        """Return whether `chunk` is registered and has not entered its stream's window yet."""
-        return self.client.zscore(keys.stream_key(chunk.stream, "pending"), chunk.id) is not None
-
     def finish(self, chunk: Chunk, features: FeatureBlock, *, seconds: float | None = None) -> Finished:
         """Store the features of `chunk` unless it is finished already.
 

@@ -114,6 +114,12 @@ def text(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
+def entry_position(entry_id: str) -> tuple[int, int]:
+    """Return the milliseconds and the number in the id of a Stream's entry, which order entries."""
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), int(number or 0)
+
+
 def binary(value: object) -> bytes | None:
     """Return a reply of Redis that is binary; None if the value does not exist."""
     return value if isinstance(value, bytes) else None

@@ -17,7 +17,7 @@ from common.contracts.stored import FORMAT
 from common.errors import BadMessage, Refused
 from common.store import keys
 from common.store.chunks import dead_letter_fields
-from common.store.client import fields_of, load_script, text
+from common.store.client import entry_position, fields_of, load_script, text
 
 log = logging.getLogger(__name__)
 
@@ -86,11 +86,11 @@ class EventLog:
     def forget_trimmed(self) -> None:
         """Delete the ids of dead letters that were trimmed from the Stream by newer ones."""
         first = self.client.xrange(keys.DEAD, count=1)
-        oldest = _position(text(first[0][0])) if first and first[0] else None
+        oldest = entry_position(text(first[0][0])) if first and first[0] else None
         gone = [
             dead_letter_id
             for dead_letter_id, entry in self.client.hscan_iter(keys.DEAD_IDS)
-            if oldest is None or _position(text(entry)) < oldest
+            if oldest is None or entry_position(text(entry)) < oldest
         ]
         for start in range(0, len(gone), _PAGE):
             self.client.hdel(keys.DEAD_IDS, *gone[start : start + _PAGE])
@@ -138,14 +138,9 @@ def read_dead_letter(entry_id: str, fields: Mapping[bytes, bytes]) -> DeadLetter
             subject=f"entry {entry_id} of {keys.DEAD}",
             reason=f"this dead letter cannot be read: {error}",
             original="{}",
-            time=_position(entry_id)[0] / 1000,
+            time=entry_position(entry_id)[0] / 1000,
             entry_id=entry_id,
         )
-
-
-def _position(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, number = entry_id.partition("-")
-    return int(milliseconds), int(number or 0)
 
 
 def dead_letter(

@@ -17,7 +17,7 @@ import redis
 
 from common.contracts.dead_letters import StreamRepair
 from common.store import keys
-from common.store.client import load_script, text
+from common.store.client import entry_position, load_script, text
 from common.store.ingest import Entry, GroupReader, pages
 
 log = logging.getLogger(__name__)
@@ -45,9 +45,14 @@ class StreamPosition:
     entries: int
 
     @property
+    def is_full(self) -> bool:
+        """Whether its last id is so far in the future that hardly any id is left after it."""
+        return self.last[0] > self.clock_ms + _FUTURE_MS
+
+    @property
     def trouble(self) -> str | None:
         """What prevents entries from being written or read; None if nothing does."""
-        if self.last[0] > self.clock_ms + _FUTURE_MS:
+        if self.is_full:
             return f"its last id is {self.last[0]}-{self.last[1]}, far in the future, which leaves no room after it"
         if self.delivered is not None and self.delivered > self.last:
             return (
@@ -196,7 +201,7 @@ class IngestStreams:
                 self.client.delete(stream)
                 self._drop(stream)
                 return
-        elif position.last[0] > position.clock_ms + _FUTURE_MS:
+        elif position.is_full:
             aside = f"{keys.INGEST_OF}{stream.removeprefix(keys.INGEST).lstrip(':')}{_ASIDE}{time.time_ns()}"
             last = f"{position.last[0]}-{position.last[1]}"
             if self._set_aside(keys=[stream, aside], args=[INGEST_GROUP, last]):
@@ -262,12 +267,9 @@ def ingest_repairs(client: redis.Redis) -> list[StreamRepair]:
 def position_of(answer: object) -> StreamPosition:
     """Parse the reply of `inspect_ingest.lua`."""
     last, delivered, clock, entries = (text(part) for part in cast("list[object]", answer))
-    return StreamPosition(_id(last), _id(delivered) if delivered else None, int(clock), int(entries))
-
-
-def _id(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, number = entry_id.partition("-")
-    return int(milliseconds), int(number or 0)
+    return StreamPosition(
+        entry_position(last), entry_position(delivered) if delivered else None, int(clock), int(entries)
+    )
 
 
 def _is_gone(error: redis.ResponseError) -> bool:

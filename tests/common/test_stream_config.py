@@ -19,7 +19,6 @@ from common.stream_config import (
     ConfigFile,
     baseline_of,
     config_path,
-    read_config,
     settings_of_stream,
     stream_config,
 )
@@ -51,7 +50,7 @@ def test_a_stream_has_what_its_table_says_and_the_settings_for_the_rest(file: Pa
 def test_relative_paths_start_at_the_file_and_a_plain_name_is_a_baselines_name(file: Path) -> None:
     write(file, '[streams.a]\nbaseline = "golden/a"\nsource = "rec/a"\nschedule = "0 6 * * *"\n[streams.b]\n'
                 'baseline = "b"\nsource = "/rec/b.mp4"\nschedule = "* * * * *"\n')  # fmt: skip
-    streams = read_config(file).streams
+    streams = ConfigFile(file, required=True).current().streams
     assert streams["a"].baseline == str(file.parent / "golden/a")
     assert streams["a"].source == str(file.parent / "rec/a")
     assert (streams["b"].baseline, streams["b"].source) == ("b", "/rec/b.mp4")
@@ -111,7 +110,7 @@ def test_a_stream_without_baseline_says_how_to_make_one(settings: Settings) -> N
 def test_what_is_wrong_is_named_with_its_place_and_a_way_on(file: Path, text: str, said: str) -> None:
     write(file, text)
     with pytest.raises(SettingsError) as raised:
-        read_config(file)
+        ConfigFile(file, required=True).current()
     assert said in str(raised.value)
     assert str(file) in str(raised.value)
     assert "\x1b" not in str(raised.value)
@@ -135,7 +134,7 @@ def test_a_file_that_cannot_be_read_says_so_and_nobody_waits_for_it(file: Path, 
         write(file, "")
         file.chmod(0)
     with pytest.raises(SettingsError, match=r"no regular file|cannot be read \(Permission denied\)"):
-        read_config(file)
+        ConfigFile(file, required=True).current()
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: f"[streams.{text}".encode(errors="replace")))
