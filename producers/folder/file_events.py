@@ -1,8 +1,8 @@
 """How changes below a folder become known: file system events where there are any, else scanning again.
 
 There is no polling observer here. The folder producer scans the whole tree now
-and then anyway, so polling is the same scan more often. watchdog's own
-follows links to folders, and two of them that point upwards make it walk for ever.
+and then anyway, so polling is the same scan more often. watchdog's polling observer
+follows links to folders: two links that point upwards make it walk for ever.
 """
 
 from __future__ import annotations

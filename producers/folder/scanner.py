@@ -147,7 +147,7 @@ class Scanner:
         self.tracker.gone(path, time.monotonic())
 
     def forget_below(self, folder: Path) -> None:
-        """Note that `folder` is no more, nor anything that was below it."""
+        """Forget `folder` and everything below it, which exist no longer."""
         for path in self.tracker.known():
             if path.is_relative_to(folder):
                 self.forget(path)

@@ -22,7 +22,7 @@ def redis_url(settings: Settings) -> str:
 
 
 def settings_of_stack(settings: Settings) -> Settings:
-    """Return `settings` with what the stack that runs here was started with, where they leave it open."""
+    """Return `settings`, with values that are unset filled in from the running stack, if there is one."""
     info = read_info(settings.state_dir)
     return settings if info is None else with_settings_of(info, settings)
 

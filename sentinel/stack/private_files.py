@@ -27,7 +27,7 @@ def make_folder(path: Path, setting: str) -> None:
 
 
 def make_private_folder(path: Path, setting: str) -> None:
-    """Make the state folder, or close an existing one to other users, with what the stack itself keeps in it.
+    """Make the state folder, or an existing one and the stack's own files in it, accessible to its owner only.
 
     Raises
     ------
