@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from common import broker, stream_config
+from common.ingest.accept import Ingestor
 from common.settings import Settings, get_settings
 from common.store import Store
 from sentinel.stack.redis_server import RedisServer
@@ -61,3 +62,11 @@ def store(redis_server: RedisServer, settings: Settings) -> Iterator[Store]:
     store.client.flushall()
     yield store
     store.client.close()
+
+
+@pytest.fixture
+def ingestor(store: Store, with_baseline: Settings) -> Iterator[Ingestor]:
+    with_baseline.watch_dir.mkdir(parents=True, exist_ok=True)
+    ingestor = Ingestor(with_baseline, store)
+    yield ingestor
+    ingestor.close()

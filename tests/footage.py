@@ -28,6 +28,13 @@ def scene(count: int, *, width: int = 96, height: int = 64, seed: int = 0) -> li
     return frames
 
 
+def stills(folder: Path, names: list[str], first: int = 0) -> None:
+    """Write frames of a scene, from number `first` on, as images of these names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in zip(names, scene(12)[first:], strict=False):
+        assert cv2.imwrite(str(folder / name), frame)
+
+
 def write_clip(
     path: Path,
     images: Sequence[Image],

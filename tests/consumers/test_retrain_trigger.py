@@ -27,7 +27,7 @@ from sentinel.stack.redis_server import RedisServer
 from tests.common.baselines.small import small_baseline
 from tests.common.builders import record, verdict
 from tests.consumers.test_listener import PATIENCE_SECONDS, wait_until
-from tests.producers.test_camera_events import EVENT
+from tests.producers.events import EVENT
 
 
 @pytest.fixture

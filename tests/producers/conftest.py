@@ -39,12 +39,8 @@ def polled(tmp_path: Path) -> Iterator[Watched]:
 
 
 @pytest.fixture
-def bridge(store: Store, with_baseline: Settings) -> Iterator[CameraEvents]:
-    """A bridge with a real ingestor."""
-    with_baseline.watch_dir.mkdir(parents=True, exist_ok=True)
-    ingestor = Ingestor(with_baseline, store)
-    yield CameraEvents(store, ingestor)
-    ingestor.close()
+def bridge(store: Store, ingestor: Ingestor) -> CameraEvents:
+    return CameraEvents(store, ingestor)
 
 
 @pytest.fixture

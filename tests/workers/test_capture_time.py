@@ -14,11 +14,9 @@ from common.store import Store
 from common.store.ingest import offer
 from producers.camera_events import CameraEvents
 from tests.common.builders import batch
-from tests.producers.test_camera_events import EVENT
-from tests.workers.test_recovery import ingestor, stills
+from tests.footage import stills
+from tests.producers.events import EVENT
 from workers import maintenance, reducer
-
-__all__ = ["ingestor", "stills"]
 
 DAY = 86_400.0
 FIRST = datetime(2024, 11, 1, tzinfo=UTC).timestamp()

@@ -15,10 +15,7 @@ from common.drift.windows import WindowState
 from common.ingest.accept import Ingestor
 from common.store import Store, keys
 from tests.common.builders import batch, block
-from tests.workers.test_recovery import ingestor, stills
 from workers import reducer
-
-__all__ = ["ingestor", "stills"]
 
 
 @pytest.fixture

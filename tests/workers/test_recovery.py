@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
-import cv2
 import pytest
 
 from common import broker
@@ -16,31 +13,14 @@ from common.contracts.events import EventType
 from common.errors import BadMessage, SettingsError
 from common.ingest.accept import Ingestor
 from common.ingest.retry import retry
-from common.settings import Settings
 from common.sources.identity import describe_source
 from common.store import Store, keys
 from common.store.ingest import offer
 from producers.camera_events import CameraEvents
 from tests.common.builders import batch, block
-from tests.footage import scene, write_clip
+from tests.footage import scene, stills, write_clip
 from tests.producers.events import EVENT
-from workers import context, dead_letters, embedding, maintenance, reducer
-
-
-@pytest.fixture
-def ingestor(store: Store, with_baseline: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ingestor]:
-    with_baseline.watch_dir.mkdir(parents=True, exist_ok=True)
-    with_store = Ingestor(with_baseline, store)
-    monkeypatch.setattr(context, "store", lambda: store)
-    monkeypatch.setattr(context, "baselines", lambda: with_store.baselines)
-    yield with_store
-    with_store.close()
-
-
-def stills(folder: Path, names: list[str], first: int = 0) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, frame in zip(names, scene(12)[first:], strict=False):
-        assert cv2.imwrite(str(folder / name), frame)
+from workers import dead_letters, embedding, maintenance, reducer
 
 
 def test_a_folder_that_waited_for_a_baseline_and_grew_is_counted_whole(ingestor: Ingestor, store: Store) -> None:

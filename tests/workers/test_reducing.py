@@ -17,10 +17,7 @@ from common.features import FeatureBlock
 from common.ingest.accept import Ingestor
 from common.store import Store
 from common.store.streams import Committed
-from tests.workers.test_recovery import ingestor
 from workers import context, reducer
-
-__all__ = ["ingestor"]  # a fixture
 
 
 def footage(ingestor: Ingestor, frames: int) -> FeatureBlock:

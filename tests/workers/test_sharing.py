@@ -19,12 +19,9 @@ from common.store import Store, keys
 from common.store.ingest import offer
 from producers.camera_events import CameraEvents
 from tests.common.builders import block
-from tests.footage import scene, write_clip
+from tests.footage import scene, stills, write_clip
 from tests.producers.events import EVENT
-from tests.workers.test_recovery import ingestor, stills
 from workers import maintenance, reducer
-
-__all__ = ["ingestor"]  # a fixture
 
 
 def queued(store: Store) -> list[Chunk]:

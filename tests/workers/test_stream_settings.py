@@ -10,11 +10,8 @@ import pytest
 from common.contracts.verdicts import Status
 from common.ingest.accept import Ingestor
 from common.store import Store
-from tests.workers.test_recovery import ingestor
 from tests.workers.test_reducing import feed, footage, verdicts
 from workers import reducer
-
-__all__ = ["ingestor"]  # a fixture
 
 
 def test_a_streams_own_thresholds_hold_for_it_from_the_next_window_on(
