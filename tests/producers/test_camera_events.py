@@ -17,7 +17,6 @@ from common.contracts.events import WindowPassed
 from common.contracts.verdicts import Status
 from common.errors import BadMessage
 from common.settings import Settings
-from common.sources.local import Limits
 from common.store import Store, keys
 from common.store.ingest import GroupReader, RawEntry, offer
 from producers.camera_events import CameraEvent, CameraEvents
@@ -203,7 +202,3 @@ def test_the_stream_is_the_path_of_the_source_less_cameras() -> None:
     assert stream("/cameras") == "cameras"
     with pytest.raises(BadMessage, match="UTF-8"):
         CameraEvent.parse({b"id": b"\xff"})
-
-
-def test_limits_follow_the_settings(settings: Settings) -> None:
-    assert Limits.from_settings(settings) == Limits()

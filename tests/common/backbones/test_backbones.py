@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,8 +21,8 @@ from common.backbones.names import ARCHITECTURES, find_architecture
 from common.backbones.weights import IMAGENET_FILE, IMAGENET_URL, Weights, WeightsKind, parse_weights
 from common.errors import BackboneError
 from common.settings import Settings
+from tests.common.backbones.builders import run_python
 
-ROOT = Path(__file__).resolve().parents[3]
 SEEDED = "random:1"
 
 # A worker as it starts: it says which backbone it loaded, and which heavy libraries came with it.
@@ -66,15 +63,6 @@ print(json.dumps({
     "source": (Path(keras.__file__).parent / "src/applications/mobilenet_v2.py").read_text(),
 }))
 """
-
-
-def run_python(code: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.strip().splitlines()[-1]
 
 
 @pytest.fixture(scope="module")

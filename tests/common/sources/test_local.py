@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,6 @@ def test_kinds_follow_names(tmp_path: Path) -> None:
 
 def test_limits_are_the_settings(settings: Settings) -> None:
     assert Limits.from_settings(settings) == Limits()
+    for number, name in enumerate((field.name for field in fields(Limits)), start=1):
+        changed = Limits.from_settings(settings.model_copy(update={name: number}))
+        assert changed == replace(Limits(), **{name: number})
