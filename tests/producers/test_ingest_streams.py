@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +15,7 @@ from common.store import Store, ingest_streams, keys
 from common.store.ingest import offer
 from common.store.ingest_streams import IngestStreams, ingest_repairs, ingest_troubles
 from producers.camera_events import CameraEvents
-from sentinel.stack.redis_server import find_redis_server
+from tests.bare_redis import bare_redis
 from tests.producers.events import EVENT
 
 LAST = 2**64 - 1
@@ -113,34 +111,8 @@ def test_a_camera_whose_clock_is_an_hour_ahead_is_no_trouble(
 @pytest.fixture
 def unguarded(tmp_path: Path) -> Iterator[redis.Redis]:
     """A Redis of somebody else's, whose users and bounds may be changed."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        str(find_redis_server()),
-        "--port",
-        str(port),
-        "--bind",
-        "127.0.0.1",
-        "--save",
-        "",
-        "--dir",
-        str(tmp_path),
-    ]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    client = redis.Redis(port=port)
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            client.ping()
-            break
-        except redis.ConnectionError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-    yield client
-    client.close()
-    server.kill()
-    server.wait()
+    with bare_redis(tmp_path, ["--save", ""]) as client:
+        yield client
 
 
 def test_each_camera_may_have_a_stream_of_its_own_by_access_control(unguarded: redis.Redis) -> None:

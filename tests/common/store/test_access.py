@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +15,8 @@ from common.settings import Settings
 from common.store import Store, keys
 from common.store.client import connect
 from common.store.ingest import offer
-from sentinel.stack.redis_server import CAMERA_RULES, WORKER_RULES, find_redis_server, free_port
+from sentinel.stack.redis_server import CAMERA_RULES, WORKER_RULES
+from tests.bare_redis import bare_redis
 
 COMPOSE = Path(__file__).parents[3] / "docker-compose.yml"
 WORKERS, CAMERA = "secret/of+the=workers", "secret-of-the-cameras"
@@ -29,21 +28,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = yaml.safe_load(COMPOSE.read_text())["services"]["redis"]["command"][1:]
     values = {"REDIS_PASSWORD": WORKERS, "CAMERA_PASSWORD": CAMERA}
     arguments = [re.sub(r"\$\{(\w+):[?-]([^}]*)\}", lambda m: values.get(m[1], m[2]), word) for word in command]
-    port = free_port()
-    own = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path_factory.mktemp("redis"))]
-    server = subprocess.Popen([str(find_redis_server()), *arguments, *own], stdout=subprocess.DEVNULL)
-    address = f"127.0.0.1:{port}/0"
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            redis.Redis.from_url(f"redis://{address}", password=WORKERS).ping()
-            break
-        except redis.ConnectionError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-    yield address
-    server.terminate()
-    server.wait(20)
+    with bare_redis(tmp_path_factory.mktemp("redis"), arguments, WORKERS) as client:
+        yield f"127.0.0.1:{client.connection_pool.connection_kwargs['port']}/0"
 
 
 def test_the_workers_password_opens_everything(guarded: str) -> None:

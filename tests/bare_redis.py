@@ -1,0 +1,35 @@
+"""A Redis that is not started by Sentinel, for tests of other configurations than its own."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+
+from sentinel.stack.redis_server import find_redis_server, free_port
+
+
+@contextmanager
+def bare_redis(folder: Path, arguments: Sequence[str], password: str | None = None) -> Iterator[redis.Redis]:
+    """Run a redis-server with `arguments` on a free loopback port; `password` is that of its default user."""
+    port = free_port()
+    own = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    server = subprocess.Popen([str(find_redis_server()), *arguments, *own], stdout=subprocess.DEVNULL)
+    try:
+        with redis.Redis(port=port, password=password) as client:
+            deadline = time.monotonic() + 20
+            while True:
+                try:
+                    client.ping()
+                    break
+                except redis.ConnectionError:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+            yield client
+    finally:
+        server.kill()
+        server.wait()
