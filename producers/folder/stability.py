@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from common.contracts.batches import SourceKind
+from common.sources.media_types import kind_of
+
 
 class Version(NamedTuple):
     """What tells one content of a file from the next without reading it.
@@ -80,7 +83,7 @@ class StabilityTracker:
         self._units: dict[Path, _Unit] = {}  # in order of quiet_since: who restarts goes to the end
         self._unit_of: dict[Path, Path] = {}  # waiting file -> its unit
         self._released: dict[Path, _Release] = {}
-        self._accepted_in: Counter[Path] = Counter()  # folder -> files directly in it that were accepted
+        self._accepted_in: Counter[Path] = Counter()  # folder -> images directly in it that were accepted
 
     # --- what happened ------------------------------------------------------------------------
 
@@ -138,13 +141,15 @@ class StabilityTracker:
 
     def _set_release(self, path: Path, release: _Release | None) -> None:
         before = self._released.pop(path, None)
-        if before is not None and before.accepted:
-            self._accepted_in[path.parent] -= 1
-            if not self._accepted_in[path.parent]:
-                del self._accepted_in[path.parent]
         if release is not None:
             self._released[path] = release
-            self._accepted_in[path.parent] += release.accepted
+        if kind_of(path.name) is not SourceKind.IMAGE:
+            return  # a video beside images is a unit of its own, and says nothing of theirs
+        self._accepted_in[path.parent] += (release is not None and release.accepted) - (
+            before is not None and before.accepted
+        )
+        if not self._accepted_in[path.parent]:
+            del self._accepted_in[path.parent]
 
     # --- what follows -------------------------------------------------------------------------
 
@@ -218,8 +223,8 @@ class StabilityTracker:
         release = self._released.get(path)
         return release is not None and release.accepted
 
-    def has_accepted_files(self, folder: Path) -> bool:
-        """Return whether any file directly in `folder` was accepted."""
+    def has_accepted_images(self, folder: Path) -> bool:
+        """Return whether any image directly in `folder` was accepted."""
         return self._accepted_in[folder] > 0
 
     def refused_in(self, folder: Path) -> list[Path]:

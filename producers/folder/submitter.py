@@ -95,7 +95,7 @@ class Submitter:
         files = sorted(self._tracker.files(unit), key=natural_order)
         if files == [unit]:
             self._submit_file(unit, unit)
-        elif self._tracker.has_accepted_files(unit):
+        elif self._tracker.has_accepted_images(unit):
             self._submit_one_by_one(unit, files)
         else:
             self._submit_folder(unit, files)

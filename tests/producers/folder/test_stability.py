@@ -115,7 +115,7 @@ def test_only_late_images_of_a_taken_folder_wait() -> None:
     tracker.observe(folder / "1.jpg", FIRST, 20.0, folder)
     tracker.observe(folder / "2.jpg", FIRST, 20.0, folder)
     assert tracker.files(folder) == (folder / "2.jpg",)
-    assert tracker.has_accepted_files(folder)
+    assert tracker.has_accepted_images(folder)
 
 
 def test_a_deleted_folder_that_is_filled_again_is_a_new_folder() -> None:
@@ -124,7 +124,7 @@ def test_a_deleted_folder_that_is_filled_again_is_a_new_folder() -> None:
     tracker.touch(folder / "1.jpg", FIRST, 10.0, folder)
     tracker.release(folder)
     tracker.gone(folder / "1.jpg", 20.0)
-    assert not tracker.has_accepted_files(folder)
+    assert not tracker.has_accepted_images(folder)
 
 
 def test_a_file_may_change_the_unit_it_waits_in() -> None:

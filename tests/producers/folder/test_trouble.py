@@ -233,6 +233,14 @@ def test_videos_beside_images_in_a_nested_folder_are_told_of(polled: Watched, ca
     wait_until(lambda: any("stream 'site/dock 3'" in record.getMessage() for record in caplog.records))
 
 
+def test_a_video_that_was_accepted_first_does_not_take_the_images_beside_it_apart(polled: Watched) -> None:
+    polled.drop("site/dock 3/clip.mp4")
+    polled.wait_for(("site/dock 3", "site/dock 3/clip.mp4"))
+    polled.drop("site/dock 3/1.jpg")
+    polled.drop("site/dock 3/2.jpg")
+    polled.wait_for(("site/dock 3", "site/dock 3/clip.mp4"), ("site", "site/dock 3"))
+
+
 def test_a_marker_that_comes_late_counts_for_the_images_that_wait(tmp_path: Path, mode: Mode) -> None:
     watched = Watched(tmp_path / "incoming", mode, LONG_SETTLE)
     watched.start()
