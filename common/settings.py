@@ -203,6 +203,14 @@ class Settings(BaseSettings):
     promote_max_loss_db: float = Field(
         0.5, ge=0, description="largest loss on the golden footage for a promotion, dB PSNR"
     )
+    condition_days: float = Field(
+        7.0,
+        gt=0,
+        description="days of capture time after which a condition has to be proved again on fresh footage, or is let go",
+    )
+    close_windows: int = Field(
+        12, ge=1, description="windows in a row that must pass the golden baseline before an incident is closed"
+    )
     retrain_seed: int = Field(0, description="seed of the fine-tuning")
 
     # Monitoring

@@ -19,7 +19,9 @@ from urllib.parse import quote
 from pydantic import Field, ValidationError
 
 from common.contracts.batches import BatchReport
+from common.contracts.conditions import ConditionRecord
 from common.contracts.ids import Message, content_id, describe
+from common.contracts.incidents import Incident
 from common.contracts.models import ChampionRecord, RetrainReport
 from common.contracts.verdicts import Verdict
 from common.errors import BadMessage
@@ -52,6 +54,10 @@ class EventType(StrEnum):
     RETRAIN_PROGRESS = "io.sentinel.retrain.progress.v1"
     CHAMPION_PROMOTED = "io.sentinel.champion.promoted.v1"
     CHALLENGER_REJECTED = "io.sentinel.challenger.rejected.v1"
+    CONDITION_DROPPED = "io.sentinel.condition.dropped.v1"
+    INCIDENT_OPENED = "io.sentinel.incident.opened.v1"
+    INCIDENT_CHANGED = "io.sentinel.incident.changed.v1"
+    INCIDENT_CLOSED = "io.sentinel.incident.closed.v1"
 
 
 class StreamCheck(Message):
@@ -164,6 +170,36 @@ class ChampionPromoted(Event):
     subject: ClassVar[str] = "champion"
 
 
+class ConditionDropped(Event):
+    """A champion is no longer proved on a condition: it expired, was rolled back, or its stream changed."""
+
+    type: Literal[EventType.CONDITION_DROPPED] = EventType.CONDITION_DROPPED
+    condition: ConditionRecord
+    subject: ClassVar[str] = "condition"
+
+
+class IncidentOpened(Event):
+    """An incident was opened, or opened again more than a day after it was closed."""
+
+    type: Literal[EventType.INCIDENT_OPENED] = EventType.INCIDENT_OPENED
+    incident: Incident
+    subject: ClassVar[str] = "incident"
+
+
+class IncidentChanged(Event):
+    """An incident's state, cause or actions changed, or it was reopened within a day."""
+
+    type: Literal[EventType.INCIDENT_CHANGED] = EventType.INCIDENT_CHANGED
+    incident: Incident
+    subject: ClassVar[str] = "incident"
+
+
+class IncidentClosed(Event):
+    type: Literal[EventType.INCIDENT_CLOSED] = EventType.INCIDENT_CLOSED
+    incident: Incident
+    subject: ClassVar[str] = "incident"
+
+
 _CLASSES: dict[EventType, type[Event]] = {
     EventType(event.model_fields["type"].default): event
     for event in (
@@ -175,6 +211,10 @@ _CLASSES: dict[EventType, type[Event]] = {
         RetrainProgressed,
         ChallengerRejected,
         ChampionPromoted,
+        ConditionDropped,
+        IncidentOpened,
+        IncidentChanged,
+        IncidentClosed,
     )
 }
 

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from common.contracts.conditions import ConditionRecord
 from common.contracts.ids import Message
-from common.contracts.stored import StoredMessage
+from common.contracts.stored import Fields, StoredMessage
 
 
 class ChampionRecord(StoredMessage):
-    """One version in a model's append-only history. A promotion switches model and baseline together."""
+    """One version in a model's append-only history, with the conditions that it is proved on."""
 
     model: str
     version: int = Field(ge=1)
-    baseline_path: str = Field(description="folder of the baseline that its streams are judged by")
-    baseline_id: str
-    model_path: str | None = Field(description="folder of the model's weights; None: not retrained yet")
-    origin_id: str = Field(description="digest of the golden baseline that this line of champions started from")
+    model_path: str | None = Field(description="folder of the model's weights; None: a version of before 0.3 had none")
+    model_digest: str | None = Field(description="of those weights; None: a version of before 0.3")
     parent: int | None = Field(description="version that it replaced")
     reason: str
     gain_db: float | None = Field(description="gain over its parent on drifted footage, dB PSNR")
     loss_db: float | None = Field(description="loss against its parent on golden footage, dB PSNR")
-    created_at: float
+    created_at: float = Field(description="seconds since the epoch")
+    conditions: tuple[ConditionRecord, ...] = ()
+
+    @classmethod
+    def from_format_2(cls, fields: Fields) -> Fields:
+        """Before 0.3 a promotion also replaced the baseline; now no promotion does, and those names are gone."""
+        gone = {"baseline_path", "baseline_id", "origin_id"}
+        return {"model_digest": None, **{name: value for name, value in fields.items() if name not in gone}}
 
 
 class Hold(StoredMessage):
@@ -40,4 +46,4 @@ class RetrainReport(Message):
     stage: str
     progress: float = Field(ge=0, le=1)
     detail: str
-    merged_fails: int = Field(ge=0)
+    incidents: tuple[str, ...] = Field((), description="ids of the incidents that it works on")

@@ -1,8 +1,9 @@
 """Messages that are stored in Redis or on disk, where a later version of Sentinel may read them.
 
 Each carries a format number. A message without one was written by version 0.1
-and has format 1; a class whose fields have changed since overrides
-`from_format_1`. A message of a later format is refused.
+and has format 1, version 0.2 wrote format 2. A class whose fields have changed
+since overrides `from_format_1` or `from_format_2`; an older message passes
+through both. A message of a later format is refused.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from common.contracts.ids import Message, describe
 from common.errors import BadMessage
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 Fields = dict[str, Any]
 """The fields of a message as parsed from JSON, before validation."""
@@ -24,11 +25,11 @@ Fields = dict[str, Any]
 class StoredMessage(Message):
     """Base class of messages that are stored."""
 
-    format: Literal[2] = FORMAT
+    format: Literal[3] = FORMAT
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Parse and validate a message of this version or of 0.1; raise `BadMessage` for anything else."""
+        """Parse and validate a message of this version or an earlier one; raise `BadMessage` for anything else."""
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
@@ -37,7 +38,12 @@ class StoredMessage(Message):
 
     @classmethod
     def from_format_1(cls, fields: Fields) -> Fields:
-        """Return the fields of a message of format 1 under the names of this version."""
+        """Return the fields of a message of format 1 under the names of format 2."""
+        return fields
+
+    @classmethod
+    def from_format_2(cls, fields: Fields) -> Fields:
+        """Return the fields of a message of format 2 under the names of this version."""
         return fields
 
     @classmethod
@@ -49,9 +55,10 @@ class StoredMessage(Message):
                 f"a stored {cls.__name__} has format {stored}, this version reads up to {FORMAT}: "
                 "it was written by a newer version; upgrade this process"
             ) from error
-        if stored == 1:
+        if stored in {1, 2}:
             try:
-                return cls.model_validate(cls.from_format_1(fields))
+                known = cls.from_format_1(fields) if stored == 1 else fields
+                return cls.model_validate({**cls.from_format_2(known), "format": FORMAT})
             except (ValidationError, AttributeError, KeyError, TypeError, ValueError):
                 pass  # the first error names the fields as this version does
         raise BadMessage(f"not a {cls.__name__}: {describe(error)}") from error

@@ -84,6 +84,16 @@ class FrameTime(Message):
     time: float = Field(description="seconds from the start of the source")
 
 
+class ConditionMatch(Message):
+    """A window that fails the golden baseline, but is like a condition that the champion is proved on."""
+
+    id: str = Field(description="of the condition")
+    cause: Cause = Field(description="of the condition")
+    golden_score: float = Field(ge=0, le=1, description="drift score of the window against the golden baseline")
+    golden_p_value: float = Field(ge=0, le=1)
+    golden_cause: Cause = Field(description="cause of the window's departure from the golden baseline")
+
+
 class Judgement(Message):
     """Result of judging one window of features, without its position in a stream."""
 
@@ -96,6 +106,9 @@ class Judgement(Message):
         None, description="first frame of the change; the first frame of the window if it began earlier; None on PASS"
     )
     segment: str = Field(description="the segment of the baseline that the window resembles most")
+    condition: ConditionMatch | None = Field(
+        None, description="the condition that makes the window PASS although it fails the golden baseline; else None"
+    )
     feature_groups: tuple[GroupScore, ...]
     leading_features: tuple[FeatureShift, ...]
     worst_frames: tuple[WorstFrame, ...]

@@ -1,0 +1,32 @@
+"""Conditions: drifted footage of one stream that a champion is proved on."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from common.contracts.ids import Message, StreamName
+from common.contracts.verdicts import Cause
+
+
+class ConditionRecord(Message):
+    """A condition as a champion's record names it, while that champion is proved on it.
+
+    The footage itself, as features and held-out examples, is in the folder at `path`
+    (`common.models.conditions`). Times are capture times, seconds since the epoch; where
+    the footage has none, the time at which it was judged.
+    """
+
+    id: str
+    stream: StreamName
+    cause: Cause = Field(description="what the judge named on the stretch of footage")
+    incident: str = Field(description="id of the incident that the footage belongs to")
+    golden_id: str = Field(description="digest of the golden baseline that the footage fails")
+    path: str = Field(description="folder of its features and examples")
+    digest: str = Field(description="of that folder's content")
+    gain_db: float = Field(description="gain of the champion over the strongest reference on its examples, dB PSNR")
+    proved: float = Field(description="capture time of the latest footage that the champion was proved on")
+    expires: float = Field(description="capture time from which it no longer counts, unless it is proved again")
+
+    def is_live(self, at: float) -> bool:
+        """Return whether it counts for footage taken at `at`, seconds since the epoch."""
+        return at < self.expires
