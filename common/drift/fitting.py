@@ -100,10 +100,16 @@ def extend_baseline(baseline: Baseline, clips: Sequence[tuple[str, FeatureBlock]
     return replace(baseline, segments=(*baseline.segments, *accepted))
 
 
-def _check_length(clip: str, block: FeatureBlock, window: int) -> None:
+def shortest_clip(window: int) -> int:
+    """Return how many sampled frames a clip needs for a baseline whose windows have `window` frames."""
     needed = window
     while len(null_starts(needed, window)) < _MIN_NULL_WINDOWS:
         needed += 1
+    return needed
+
+
+def _check_length(clip: str, block: FeatureBlock, window: int) -> None:
+    needed = shortest_clip(window)
     if len(block) >= needed:
         return
     seconds = float(block.times[-1] - block.times[0]) / max(len(block) - 1, 1) * needed if len(block) > 1 else 0.0

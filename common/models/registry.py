@@ -104,6 +104,27 @@ def release(store: Store, model: str) -> None:
         raise NotPromoted(f"model {model!r} is not held, there is nothing to release: see `sentinel champions list`")
 
 
+def drop_conditions(store: Store, stream: str, reason: str) -> int:
+    """Let go of the conditions of `stream`, in every model; return how many were dropped.
+
+    Each model that has some gets a new version without them; of a promotion at the same time the newer is tried.
+    """
+    dropped = 0
+    for model in store.champions.models():
+        while (champion := store.champions.champion(model)) is not None:
+            kept = tuple(row for row in champion.conditions if row.stream != stream)
+            if len(kept) == len(champion.conditions):
+                break
+            update = {"version": champion.version + 1, "parent": champion.version, "reason": reason,
+                      "created_at": time.time(), "conditions": kept}  # fmt: skip
+            record = champion.model_copy(update=update)
+            event = ChampionPromoted.about(record, model=model)
+            if store.champions.promote(record, over=champion.version, announce=event):
+                dropped += len(champion.conditions) - len(kept)
+                break
+    return dropped
+
+
 def version_before(history: Sequence[ChampionRecord]) -> int | None:
     """Return the version that a rollback makes champion; None if there is no earlier one.
 

@@ -16,6 +16,8 @@ DEAD_IDS = "sentinel:dead:ids"
 """Hash: dead letter id -> its entry on DEAD, so that the same failure is written once."""
 STREAMS = "sentinel:streams"
 """Sorted set: stream name -> time of its last accepted batch."""
+WAITING = "sentinel:streams:waiting"
+"""Hash: stream -> `contracts.golden.WaitingStream`, for streams that have footage and no usable golden baseline."""
 DUE = "sentinel:retrain:due"
 """Sorted set: model -> when its next retraining may start."""
 CALLED = "sentinel:retrain:called"
@@ -31,7 +33,7 @@ def stream_key(stream: str, *parts: str) -> str:
     """Return a key of one stream.
 
     Parts: `counter`, `pending`, `sent`, `cost`, `window`, `frames`, `batch:ID`, `chunk:ID`, `data:ID`,
-    `evidence:ID`, `evidence-list`, `folder:ID`, `handed-in`.
+    `evidence:ID`, `evidence-list`, `folder:ID`, `handed-in`, `golden`, `golden-history`, `mute`.
     """
     return (STREAM_PREFIX % stream) + ":".join(parts)
 
