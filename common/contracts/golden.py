@@ -40,7 +40,7 @@ class GoldenRecord(StoredMessage):
     replaced_folder: str | None = Field(
         description="folder of what was golden until now; None: the one of the settings"
     )
-    replaced_id: str = Field(description="digest of what was golden until now")
+    replaced_id: str = Field(description="digest of what was golden before")
     undoes: int | None = Field(None, description="number of the acceptance that is taken back")
     incidents: tuple[str, ...] = Field((), description="ids of the incidents whose footage was accepted")
     causes: dict[Cause, int] = Field(default_factory=dict, description="what the judge named on it, in windows")
