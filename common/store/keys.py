@@ -31,7 +31,7 @@ def stream_key(stream: str, *parts: str) -> str:
     """Return a key of one stream.
 
     Parts: `counter`, `pending`, `sent`, `cost`, `window`, `frames`, `batch:ID`, `chunk:ID`, `data:ID`,
-    `evidence:ID`, `evidence-list`, `folder:ID`, `handed-in`.
+    `evidence:ID`, `evidence-list`, `folder:ID`, `handed-in`, `inbox`, `mute`, `incidents`, `incident-order`.
     """
     return (STREAM_PREFIX % stream) + ":".join(parts)
 
