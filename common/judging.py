@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from common.baselines.storage import StoredBaseline
-from common.contracts.verdicts import Status, Verdict
+from common.contracts.verdicts import Judgement, Status, Verdict
+from common.drift.conditions import Condition
 from common.drift.confirmation import evidence_needed, update_run
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.judge import judge
@@ -49,8 +51,13 @@ def judge_block(
     batch_frames: int,
     opens_batch: bool,
     closes_batch: bool,
+    conditions: Sequence[Condition] = (),
+    now: float = 0.0,
 ) -> tuple[WindowState, list[JudgedWindow]]:
     """Append the next frames of `stream` to its window, and judge each window that is complete.
+
+    A FAIL is confirmed by the run of FAILs that it belongs to, and a window that matches a condition by the run of
+    windows that fail the golden baseline.
 
     Parameters
     ----------
@@ -60,6 +67,8 @@ def judge_block(
     stored : the baseline that the stream is judged by
     batch_frames : frames expected in the whole batch; a batch that fills a window is judged without earlier frames
     opens_batch, closes_batch : whether `block` starts or ends its batch
+    conditions : of this stream, that its model's champion is proved on
+    now : seconds since the epoch, at which a condition expires for frames without a capture time
 
     Returns
     -------
@@ -78,15 +87,13 @@ def judge_block(
     judged = []
     for window in windows:
         features = buffer.slice(window)
-        judgement = judge(stored.baseline, features, threshold=thresholds.score, p_value=thresholds.p_value)
-        run = update_run(
-            state.run,
-            failed=judgement.status is Status.FAIL,
-            p_value=judgement.p_value,
-            start=window.start,
-            stop=window.stop,
+        taken_at = features.capture_time(-1)
+        live = [c for c in conditions if c.record.is_live(now if taken_at is None else taken_at)]
+        judgement = judge(
+            stored.baseline, features, threshold=thresholds.score, p_value=thresholds.p_value, conditions=live
         )
-        state = replace(state, run=run)
+        state = with_runs(state, judgement, window)
+        run = state.departure if judgement.condition else state.run
         verdict = Verdict.place(
             judgement,
             features,
@@ -99,3 +106,19 @@ def judge_block(
         )
         judged.append(JudgedWindow(verdict, features))
     return state, judged
+
+
+def with_runs(state: WindowState, judgement: Judgement, window: range) -> WindowState:
+    """Return the state after a judgement of the frames at `window`: its runs go on or end."""
+    failed, match = judgement.status is Status.FAIL, judgement.condition
+    return replace(
+        state,
+        run=update_run(state.run, failed=failed, p_value=judgement.p_value, start=window.start, stop=window.stop),
+        departure=update_run(
+            state.departure,
+            failed=failed or match is not None,
+            p_value=match.golden_p_value if match else judgement.p_value,
+            start=window.start,
+            stop=window.stop,
+        ),
+    )

@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
 from common.contracts.ids import describe
+from common.contracts.policy import Policy
 from common.errors import SettingsError
 from common.redis_url import with_password
 
@@ -192,11 +193,16 @@ class Settings(BaseSettings):
     redis_max_mb: int = Field(512, ge=16, description="memory bound of the embedded Redis, MB")
 
     # Healing
-    cooldown_seconds: Seconds = Field(
-        60.0, description="FAILs of one model within this many seconds lead to one retraining"
+    policy: str = Field(
+        "",
+        description="changes to what each cause calls for, as CAUSE=RESPONSE separated by commas; the responses are "
+        "train, call (a person) and both; docs/judging.md has the table",
     )
-    retrain_seconds: Seconds = Field(10.0, description="duration of one fine-tuning, in seconds")
-    retrain_max_triplets: int = Field(240, ge=12, description="most drifted triplets that one fine-tuning uses")
+    cooldown_seconds: Seconds = Field(
+        60.0, description="confirmed FAILs of one model within this many seconds lead to one retraining"
+    )
+    retrain_seconds: Seconds = Field(20.0, description="duration of one fine-tuning, in seconds")
+    retrain_max_triplets: int = Field(300, ge=12, description="most triplets of drifted footage, to train on and to prove on together")
     promote_min_gain_db: float = Field(
         0.05, ge=0, description="least gain on the drifted footage for a promotion, dB PSNR"
     )
@@ -206,7 +212,7 @@ class Settings(BaseSettings):
     condition_days: float = Field(
         7.0,
         gt=0,
-        description="days of capture time after which a condition has to be proved again on fresh footage, or is let go",
+        description="days of capture time after which a condition is proved again on fresh footage, or let go",
     )
     close_windows: int = Field(
         12, ge=1, description="windows in a row that must pass the golden baseline before an incident is closed"
@@ -255,6 +261,12 @@ class Settings(BaseSettings):
                 "SENTINEL_WINDOW_STRIDE must not exceed SENTINEL_WINDOW_FRAMES, or frames would go unjudged"
             )
         return self
+
+    @field_validator("policy")
+    @classmethod
+    def _is_a_policy(cls, text: str) -> str:
+        Policy.parse(text)
+        return text
 
     @field_validator("daily_check")
     @classmethod

@@ -1,6 +1,9 @@
-"""Turns FAILs into retrainings: a model is called once the cool-down after its first confirmed FAIL is over.
+"""Turns incidents into retrainings: a model is called once the cool-down after the first confirmed FAIL is over.
 
-    sentinel:events  --FAIL-->  FAILs that wait  --cool-down-->  queue retrain
+    sentinel:events  --confirmed FAIL that the policy trains on-->  streams that wait  --cool-down-->  queue retrain
+
+A window that matches a condition in the second half of the condition's life lets its stream wait too: the
+condition is then proved again on fresh footage, before it expires.
 
 A process of its own: that producers wait while Redis is full must never hold a FAIL back.
 """
@@ -11,8 +14,8 @@ import threading
 from collections.abc import Callable
 
 from common import broker
-from common.contracts.events import Event, WindowFailed
-from common.errors import BadMessage
+from common.contracts.events import Event, WindowFailed, WindowPassed
+from common.contracts.policy import Policy
 from common.settings import Settings
 from common.store import Store, open_store
 from consumers.listener import Listener, keep_running
@@ -28,6 +31,7 @@ class RetrainTrigger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._policy = Policy.parse(store.settings.policy)
         self._listener = Listener(store, GROUP, self._note)
 
     def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
@@ -35,21 +39,35 @@ class RetrainTrigger:
         keep_running(self.step, stop, beat)
 
     def step(self) -> int:
-        """Note the FAILs that are there, and call the models that are due; return the number of events read."""
+        """Note the streams that wait, and call the models that are due; return the number of events read."""
         read = self._listener.step()
-        for model in self._store.champions.take_due(again_after=_LOST_TASK_SECONDS):
-            broker.send_retrain(model)
+        champions = self._store.champions
+        for model in champions.take_due(again_after=_LOST_TASK_SECONDS):
+            if champions.waiting_count(model):
+                broker.send_retrain(model)
+            else:  # a line of version 0.2, whose FAILs waited under other keys
+                champions.settle(model, [], "stale")
         return read
 
     def _note(self, event: Event) -> None:
-        if not isinstance(event, WindowFailed):
-            return
-        if self._store.champions.champion(event.model) is None:
-            raise BadMessage(
-                f"a FAIL of model {event.model[:200]!r}, which has no champion: only the reducer may write verdicts, "
-                "and it registers the model first"
-            )
-        self._store.champions.note_fail(event.model, event.id, event.verdict)
+        if isinstance(event, WindowFailed) and event.verdict.confirmed and event.verdict.cause:
+            waits = self._policy.of(event.verdict.cause).trains
+        else:
+            waits = isinstance(event, WindowPassed) and self._wants_proof(event)
+        if waits and self._store.streams.is_known(event.stream):
+            self._store.champions.note_waiting(event.model, event.stream)
+
+    def _wants_proof(self, event: WindowPassed) -> bool:
+        """Return whether the window matches a condition whose life is more than half over."""
+        match = event.verdict.condition
+        champion = self._store.champions.champion(event.model) if match else None
+        if match is None or champion is None:
+            return False
+        taken_at = event.verdict.taken_to or event.time
+        return any(
+            condition.id == match.id and taken_at > (condition.proved + condition.expires) / 2
+            for condition in champion.conditions
+        )
 
 
 def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) -> None:

@@ -136,5 +136,6 @@ def _content(path: Path) -> bytes | None:
 def _by_hand(path: Path, stream: str, wanted: dict[str, str]) -> SettingsError:
     keys = " and ".join(f"{key} = {value!r}" for key, value in wanted.items())
     return SettingsError(
-        f"{path} has a form that cannot be edited without loss: write {keys} into the table of stream {stream!r} by hand"
+        f"{path} has a form that cannot be edited without loss: write {keys} into the table of stream {stream!r} "
+        "by hand"
     )

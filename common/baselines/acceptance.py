@@ -110,7 +110,7 @@ def accept(store: Store, settings: Settings, proposal: Proposal, *, by: str, why
     except (NotAccepted, UnknownStream):  # after any other error the record may stand, and names the folder
         shutil.rmtree(stored.folder, ignore_errors=True)
         raise
-    drop_conditions(store, stream, f"{by} accepted the present of stream {stream!r} as the new normal")
+    let_go_of_conditions(store, stream)
     return record
 
 
@@ -157,8 +157,16 @@ def undo(store: Store, binding: BaselineBinding, stream: str, *, by: str, why: s
     )
     said = f"the acceptance was undone{f': {why}' if why else ''}"
     _publish(store, record, latest, ActionKind.UNDO, NoteKind.ACTION, said)
-    drop_conditions(store, stream, f"{by} undid an acceptance of stream {stream!r}")
+    let_go_of_conditions(store, stream)
     return record
+
+
+def let_go_of_conditions(store: Store, stream: str) -> int:
+    """Drop the conditions of `stream` in every model: they departed from another golden baseline; return how many."""
+    return sum(
+        len(drop_conditions(store, model, lambda condition: condition.stream == stream))
+        for model in store.champions.models()
+    )
 
 
 def acceptances(history: Sequence[GoldenRecord]) -> list[GoldenRecord]:

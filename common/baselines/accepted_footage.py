@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from common.contracts.incidents import Incident
+from common.contracts.incidents import Incident, IncidentWindow
 from common.contracts.verdicts import Cause
 from common.drift.baseline import Baseline
-from common.drift.fitting import shortest_clip
+from common.drift.conditions import frames_needed
 from common.drift.judge import judge
 from common.drift.scene_change import Mixture, two_scenes
-from common.drift.stretches import PlacedWindow, Stretch, join_windows
+from common.drift.stretches import Stretch, join_windows
 from common.errors import BadMessage, NotAccepted
 from common.features import FeatureBlock
 from common.store.streams import StreamStore
@@ -58,58 +58,57 @@ def footage_of(streams: StreamStore, incidents: Iterable[Incident], golden: Base
     NotAccepted
         If no features of the incidents' windows are kept, they were made another way, or the footage is too short.
     """
-    stream, windows, causes = _evidence(streams, incidents)
-    if not windows:
+    stream, rows = _evidence(streams, incidents)
+    if not rows:
         raise NotAccepted(
             f"of stream {stream!r} no features of judged windows are kept, so there is nothing to learn from: accept "
             "while the incident goes on, or raise SENTINEL_RETENTION_DAYS"
         )
+    features = {window.event_id: block for window, block in rows}
     try:
-        parts = [_departed(golden, stretch) for stretch in join_windows(windows)]
+        parts = [_departed(golden, stretch, features) for stretch in join_windows(stream, rows)]
     except BadMessage as error:
         raise NotAccepted(f"the windows of stream {stream!r} were not made as its baseline asks ({error})") from error
-    needed = shortest_clip(golden.rule.frames)
+    needed = frames_needed(golden.rule.frames)
     clips = tuple((f"{stream}@{start}", block) for start, block in parts if len(block) >= needed)
     if not clips:
         raise NotAccepted(_too_short(stream, [block for _, block in parts], needed, golden))
-    return AcceptedFootage(clips, dict(causes))
+    return AcceptedFootage(clips, dict(Counter(window.cause for window, _ in rows)))
 
 
-def _evidence(streams: StreamStore, incidents: Iterable[Incident]) -> tuple[str, list[PlacedWindow], Counter[Cause]]:
-    """Return the name of the stream, the windows whose features are kept, and how many of them have which cause."""
+def _evidence(
+    streams: StreamStore, incidents: Iterable[Incident]
+) -> tuple[str, list[tuple[IncidentWindow, FeatureBlock]]]:
+    """Return the name of the stream, and the windows whose features are kept, with them."""
     stream = ""
-    found: dict[str, PlacedWindow] = {}
-    causes: Counter[Cause] = Counter()
+    found: dict[str, tuple[IncidentWindow, FeatureBlock]] = {}
     for incident in incidents:
         stream = incident.stream
         for window in incident.windows:
-            if window.event_id in found:
-                continue
             try:
                 features = streams.evidence(stream, window.event_id)
             except BadMessage as error:
                 raise NotAccepted(f"features of stream {stream!r} cannot be read: {error}") from error
             if features is not None:
-                found[window.event_id] = PlacedWindow(window.event_id, window.start, window.stop, features)
-                causes[window.cause] += 1
-    return stream, list(found.values()), causes
+                found[window.event_id] = (window, features)
+    return stream, list(found.values())
 
 
-def _departed(golden: Baseline, stretch: Stretch) -> tuple[int, FeatureBlock]:
+def _departed(golden: Baseline, stretch: Stretch, features: Mapping[str, FeatureBlock]) -> tuple[int, FeatureBlock]:
     """Return a stretch without the frames before the change and after its end, and the position of its first frame.
 
     The first window that fails begins with frames that are like the golden ones, the last
     one may end with such. The onset within a window is what the judge names; read
     backwards, it is the end.
     """
-    first, last = stretch.windows[0].features, max(stretch.windows, key=lambda placed: placed.stop).features
-    begin = _onset(golden, first)
-    end = len(stretch.features) - _onset(golden, last[::-1])
-    block = stretch.features[begin : max(begin, end)]
+    first, last = stretch.windows[0], max(stretch.windows, key=lambda window: window.stop)
+    begin = _onset(golden, features[first.event_id])
+    end = len(stretch.block) - _onset(golden, features[last.event_id][::-1])
+    block = stretch.block[begin : max(begin, end)]
     found = two_scenes(block, golden.rule.frames)
     if found is not None and found[0] is Mixture.CONSECUTIVE:  # it changed again: the later part is the present
         begin, block = begin + found[1], block[found[1] :]
-    return stretch.start + begin, block
+    return stretch.first + begin, block
 
 
 def _onset(golden: Baseline, window: FeatureBlock) -> int:

@@ -5,21 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from common.contracts.batches import FeatureSpec
 from common.drift.feature_groups import quality_names
-from common.drift.manifest import BaselineManifest, ClipSummary
-from common.drift.segment import Bounds, Segment
+from common.drift.manifest import BaselineManifest
+from common.drift.segment import Segment
+from common.drift.segment_arrays import Arrays, segment_arrays, segment_from_arrays
 from common.drift.windows import WindowRule
 from common.errors import BadBaseline
-
-Arrays = dict[str, npt.NDArray[Any]]
-
-_COLUMNS = ("embedding", "embedding_spread", "quality", "quality_spread", "reference_median")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +28,7 @@ class Baseline:
     rule : length and stride of the windows that it judges
     sensor_names : (q,) names of the sensors' readings, the columns of `FeatureBlock.quality`
     minimum_effects : (q,) the smallest change of each reading that matters, in its own unit
-    segments : one per clip; clips accepted by promotions follow the golden ones
+    segments : one per clip
     null_false_alarms : share of the golden clips' own windows that the baseline fails, 0 to 1
     libraries : versions of the libraries that it was made with
     created_at : seconds since the epoch
@@ -110,11 +106,7 @@ class Baseline:
         """Return everything that is not in the manifest, by name."""
         arrays: Arrays = {}
         for number, segment in enumerate(self.segments):
-            for column in _COLUMNS:
-                arrays[f"{number}.{column}"] = getattr(segment, column)
-            for group, bounds in (("embedding", segment.embedding_bounds), ("quality", segment.quality_bounds)):
-                arrays[f"{number}.{group}_bound"] = bounds.distance
-                arrays[f"{number}.{group}_size"] = bounds.size
+            arrays |= segment_arrays(segment, f"{number}.")
         if self.replay is not None:
             arrays["replay"] = self.replay
         return arrays
@@ -123,7 +115,9 @@ class Baseline:
     def from_parts(cls, manifest: BaselineManifest, arrays: Arrays) -> Baseline:
         """Put a baseline together again; raise `BadBaseline` if manifest and arrays do not fit."""
         try:
-            segments = tuple(_segment(clip, number, arrays) for number, clip in enumerate(manifest.clips))
+            segments = tuple(
+                segment_from_arrays(clip, f"{number}.", arrays) for number, clip in enumerate(manifest.clips)
+            )
         except KeyError as error:
             raise BadBaseline(f"baseline {manifest.name!r} lacks array {error}: rebuild it") from error
         wide = len(quality_names(manifest.sensor_names))
@@ -145,19 +139,3 @@ class Baseline:
             manifest.created_at,
             arrays.get("replay"),
         )
-
-
-def _segment(clip: ClipSummary, number: int, arrays: Arrays) -> Segment:
-    def array(name: str) -> npt.NDArray[Any]:
-        return arrays[f"{number}.{name}"]
-
-    return Segment(
-        summary=clip,
-        embedding=array("embedding"),
-        embedding_spread=array("embedding_spread"),
-        quality=array("quality"),
-        quality_spread=array("quality_spread"),
-        reference_median=array("reference_median"),
-        embedding_bounds=Bounds(array("embedding_bound"), array("embedding_size")),
-        quality_bounds=Bounds(array("quality_bound"), array("quality_size")),
-    )

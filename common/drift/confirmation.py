@@ -25,7 +25,7 @@ _SMALLEST_P = 1e-12  # smaller p-values depend more on the asymptotic formula th
 
 @dataclass(frozen=True)
 class Run:
-    """Consecutive FAILs of a stream, without a PASS between them.
+    """Consecutive windows of a stream that fail, without one between them that does not.
 
     Attributes
     ----------

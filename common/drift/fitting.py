@@ -1,4 +1,4 @@
-"""Fits a baseline to golden footage, and extends one with footage that a promotion accepted."""
+"""Fits a baseline to golden footage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from common.contracts.batches import FeatureSpec
 from common.contracts.verdicts import Status
 from common.drift.baseline import Baseline
-from common.drift.calibration import null_starts
+from common.drift.conditions import frames_needed
 from common.drift.judge import judge
 from common.drift.scene_change import Mixture, two_scenes
 from common.drift.segment import fit_segment
@@ -19,7 +19,6 @@ from common.drift.windows import WindowRule
 from common.errors import BadBaseline, BaselineTooShort
 from common.features import FeatureBlock
 
-_MIN_NULL_WINDOWS = 4  # the largest distance of fewer windows is no estimate of a bound
 _MIN_DISTINCT_FRAMES = 3  # footage that repeats one picture has no variation to calibrate on
 
 
@@ -75,41 +74,8 @@ def fit_baseline(
     return replace(baseline, null_false_alarms=_own_failures(baseline, clips))
 
 
-def extend_baseline(baseline: Baseline, clips: Sequence[tuple[str, FeatureBlock]]) -> Baseline:
-    """Return a baseline that also covers `clips`, footage that a promotion accepted.
-
-    A clip may be as short as one window. If it is too short for a null of its
-    own, it borrows the bounds of the golden clips, widened.
-
-    Parameters
-    ----------
-    clips : name and features of each clip, frames in order
-    """
-    golden = [segment for segment in baseline.segments if segment.summary.golden]
-    accepted = [
-        fit_segment(
-            clip,
-            block,
-            window=baseline.rule.frames,
-            names=baseline.sensor_names,
-            minimum_effects=baseline.minimum_effects,
-            golden=golden,
-        )
-        for clip, block in clips
-    ]
-    return replace(baseline, segments=(*baseline.segments, *accepted))
-
-
-def shortest_clip(window: int) -> int:
-    """Return how many sampled frames a clip needs for a baseline whose windows have `window` frames."""
-    needed = window
-    while len(null_starts(needed, window)) < _MIN_NULL_WINDOWS:
-        needed += 1
-    return needed
-
-
 def _check_length(clip: str, block: FeatureBlock, window: int) -> None:
-    needed = shortest_clip(window)
+    needed = frames_needed(window)
     if len(block) >= needed:
         return
     seconds = float(block.times[-1] - block.times[0]) / max(len(block) - 1, 1) * needed if len(block) > 1 else 0.0

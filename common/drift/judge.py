@@ -10,20 +10,24 @@ bound (`calibration.margin`), at the effective sample size of the segment. That
 size already corrects for the number of columns; the number of groups is
 corrected for by Bonferroni's method.
 
-A window FAILs if a column has a score above the threshold and a p-value below
-the significance level. It is judged by the segment that it resembles most.
+A window departs from a segment if a column has a score above the threshold and a
+p-value below the significance level. It is judged by the golden segment that it
+resembles most. If it departs from that one too, it is compared with the conditions:
+a window that is like one of them passes and names it, any other FAILs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from common.contracts.verdicts import FeatureShift, FrameTime, GroupScore, Judgement, Status, WorstFrame
+from common.contracts.verdicts import ConditionMatch, FeatureShift, FrameTime, GroupScore, Judgement, Status, WorstFrame
 from common.drift.baseline import Baseline
 from common.drift.calibration import ks_p_value, margin, novelty_p_value
+from common.drift.conditions import Condition
 from common.drift.diagnosis import Shifts, diagnose
 from common.drift.feature_groups import EMBEDDING, QUALITY
 from common.drift.segment import Bounds, Segment
@@ -67,14 +71,28 @@ class _SegmentResult:
     quality: _GroupResult
 
 
-def judge(baseline: Baseline, window: FeatureBlock, *, threshold: float = 0.30, p_value: float = 0.05) -> Judgement:
+def judge(
+    baseline: Baseline,
+    window: FeatureBlock,
+    *,
+    threshold: float = 0.30,
+    p_value: float = 0.05,
+    conditions: Sequence[Condition] = (),
+) -> Judgement:
     """Judge one window.
 
     Parameters
     ----------
-    baseline : fitted to features of the same feature spec
+    baseline : golden, fitted to features of the same feature spec
     window : features of exactly `baseline.rule.frames` frames
     threshold, p_value : a column fails with a score above `threshold` and a p-value below `p_value`
+    conditions : those of the window's stream that its model is proved on
+
+    Returns
+    -------
+    The judgement against the golden baseline. For a window that fails it but matches a condition, the figures are
+    those of the comparison with the condition. A FAIL states the score and the p-value of the reference that it
+    resembles most, golden or condition, because it departs from all of them.
 
     Raises
     ------
@@ -84,7 +102,27 @@ def judge(baseline: Baseline, window: FeatureBlock, *, threshold: float = 0.30, 
     _check(baseline, window)
     results = [_compare(segment, window, baseline.sensor_names) for segment in baseline.segments]
     best = min(results, key=lambda result: _severity(result, threshold, p_value))
-    return _judgement(baseline, best, window, threshold, p_value)
+    golden = _judgement(baseline, best, window, threshold, p_value)
+    if golden.status is Status.PASS or golden.cause is None or not conditions:
+        return golden
+    compared = [(c, _compare(c.segment, window, baseline.sensor_names)) for c in conditions]
+    condition, nearest = min(compared, key=lambda row: _severity(row[1], threshold, p_value))
+    like = _judgement(baseline, nearest, window, threshold, p_value)
+    if like.status is Status.FAIL:
+        return golden.model_copy(
+            update={
+                "drift_score": min(golden.drift_score, like.drift_score),
+                "p_value": max(golden.p_value, like.p_value),
+            }
+        )
+    match = ConditionMatch(
+        id=condition.record.id,
+        cause=condition.record.cause,
+        golden_score=golden.drift_score,
+        golden_p_value=golden.p_value,
+        golden_cause=golden.cause,
+    )
+    return like.model_copy(update={"condition": match, "segment": golden.segment})
 
 
 def _check(baseline: Baseline, window: FeatureBlock) -> None:

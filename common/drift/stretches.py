@@ -1,86 +1,58 @@
-"""Joins the overlapping windows of one stream into stretches of consecutive frames."""
+"""Stretches: the overlapping windows of an incident, joined into footage in which each frame is once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from common.errors import BadMessage
+from common.contracts.incidents import IncidentWindow
+from common.contracts.verdicts import Cause
 from common.features import FeatureBlock
 
 
-@dataclass(frozen=True)
-class PlacedWindow:
-    """A window of a stream, and where it lies in it.
-
-    Attributes
-    ----------
-    key : what the caller knows the window by, such as the id of its verdict's event
-    start, stop : positions in the stream of its first frame, and after its last one, in sampled frames
-    features : of its `stop - start` frames
-    """
-
-    key: str
-    start: int
-    stop: int
-    features: FeatureBlock
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stretch:
-    """Consecutive frames of one stream, each once.
+    """Consecutive frames of one stream.
 
     Attributes
     ----------
-    start : position of its first frame in the stream
-    features : of its frames
-    windows : the windows that it was joined from, by position
+    first : position in the stream of its first frame, in sampled frames
+    windows : the judged windows that it consists of, in order
+    block : features of its frames
     """
 
-    start: int
-    features: FeatureBlock
-    windows: tuple[PlacedWindow, ...]
+    stream: str
+    first: int
+    windows: tuple[IncidentWindow, ...]
+    block: FeatureBlock
 
     @property
-    def stop(self) -> int:
-        """Position after its last frame."""
-        return self.start + len(self.features)
+    def name(self) -> str:
+        return f"{self.stream}@{self.first}"
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """What the judge named in each window."""
+        return tuple(window.cause for window in self.windows)
 
 
-def join_windows(windows: Iterable[PlacedWindow]) -> list[Stretch]:
-    """Join the windows of one stream, in any order, into stretches, by position.
+def join_windows(stream: str, rows: Iterable[tuple[IncidentWindow, FeatureBlock]]) -> list[Stretch]:
+    """Join windows of one stream into stretches.
 
-    A new stretch starts where a window does not overlap the one before, or shares no
-    source with it: a window that was emptied at the start of a batch does not.
+    A new stretch starts where a window does not overlap the one before, or shares no source
+    with it: a batch that fills a window is judged by itself.
 
-    Raises
-    ------
-    BadMessage
-        If a window has another number of frames than its place.
+    Parameters
+    ----------
+    rows : windows with their features, in any order
     """
-    stretches: list[Stretch] = []
-    group: list[PlacedWindow] = []
-    parts: list[FeatureBlock] = []
-    end = -1
-
-    def close() -> None:
-        if group:
-            stretches.append(Stretch(group[0].start, FeatureBlock.concatenate(parts), tuple(group)))
-        group.clear()
-        parts.clear()
-
-    for window in sorted(windows, key=lambda placed: (placed.start, placed.stop, placed.key)):
-        if len(window.features) != window.stop - window.start:
-            raise BadMessage(
-                f"the features of window {window.key} have {len(window.features)} frames, its place has "
-                f"{window.stop - window.start}"
-            )
-        if not group or window.start >= end or not set(window.features.sources) & set(parts[-1].sources):
-            close()
-            end = window.start
-        group.append(window)
-        if window.stop > end:
-            parts.append(window.features[end - window.start :])
-            end = window.stop
-    close()
-    return stretches
+    found: list[Stretch] = []
+    for window, block in sorted(rows, key=lambda row: (row[0].start, row[0].stop)):
+        last = found[-1] if found else None
+        end = last.first + len(last.block) if last else 0
+        if last is None or window.start >= end or not set(block.sources) & set(last.block.sources):
+            found.append(Stretch(stream, window.start, (window,), block))
+            continue
+        parts = [last.block, block[max(0, end - window.start) :]] if window.stop > end else [last.block]
+        found[-1] = Stretch(stream, last.first, (*last.windows, window), FeatureBlock.concatenate(parts))
+    return found

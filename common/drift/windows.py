@@ -26,9 +26,12 @@ from common.contracts.ids import Message
 from common.drift.confirmation import Run
 from common.errors import BadMessage
 
-_STATE = struct.Struct("<qqq?qqd16s")
-_FORMAT = 2
-"""First byte of a stored state. Format 1, written by version 0.1, lacks this byte and is otherwise equal."""
+_RUN = "?qqd"
+_STATE = struct.Struct(f"<qqq{_RUN}{_RUN}16s")
+_EARLIER_STATE = struct.Struct(f"<qqq{_RUN}16s")
+_FORMAT = 3
+"""First byte of a stored state. Format 2, of version 0.2, has a single run. Format 1, of version 0.1, is like format 2
+without this byte."""
 
 
 class WindowRule(Message):
@@ -55,6 +58,7 @@ class WindowState:
     opened : position at which the window was last emptied
     unjudged : frames since the last verdict, or since the window was emptied
     run : the current run of FAILs; None after a PASS
+    departure : the current run of windows that fail the golden baseline, whether they match a condition or not
     feature_spec : 16-byte digest of the feature spec and window rule that the state belongs to
     """
 
@@ -62,6 +66,7 @@ class WindowState:
     opened: int = 0
     unjudged: int = 0
     run: Run | None = None
+    departure: Run | None = None
     feature_spec: bytes = bytes(16)
 
     def latest(self, rule: WindowRule) -> range:
@@ -69,26 +74,38 @@ class WindowState:
         return range(max(self.opened, self.position - rule.frames), self.position)
 
     def to_bytes(self) -> bytes:
-        run = self.run or Run(0, 0, 0.0)
-        failing = self.run is not None
         return bytes([_FORMAT]) + _STATE.pack(
-            self.position, self.opened, self.unjudged, failing, run.since, run.stop, run.evidence, self.feature_spec
+            self.position,
+            self.opened,
+            self.unjudged,
+            *_numbers(self.run),
+            *_numbers(self.departure),
+            self.feature_spec,
         )
 
     @classmethod
     def from_bytes(cls, data: bytes) -> WindowState:
-        """Decode the result of `to_bytes` of this version or of version 0.1; raise `BadMessage` for anything else."""
-        numbers = data if len(data) == _STATE.size else data[1:]
+        """Decode the result of `to_bytes` of this version or an earlier one; raise `BadMessage` for anything else."""
         try:
-            if len(data) > _STATE.size and data[0] != _FORMAT:
+            if len(data) == _EARLIER_STATE.size:
+                return cls._from_earlier(data)
+            if data[:1] == bytes([2]):
+                return cls._from_earlier(data[1:])
+            if data[:1] > bytes([_FORMAT]):
                 raise BadMessage(
                     f"a stored window has format {data[0]}, this version reads up to {_FORMAT}: "
                     "it was written by a newer version; upgrade this process"
                 )
-            position, opened, unjudged, failing, since, stop, evidence, feature_spec = _STATE.unpack(numbers)
+            position, opened, unjudged, *runs, feature_spec = _STATE.unpack(data[1:])
         except struct.error as error:
             raise BadMessage(f"a stored window cannot be read: {error}") from error
-        return cls(position, opened, unjudged, Run(since, stop, evidence) if failing else None, feature_spec)
+        return cls(position, opened, unjudged, _run(*runs[:4]), _run(*runs[4:]), feature_spec)
+
+    @classmethod
+    def _from_earlier(cls, data: bytes) -> WindowState:
+        position, opened, unjudged, *run, feature_spec = _EARLIER_STATE.unpack(data)
+        # Before there were conditions, every departure from the golden baseline was a FAIL.
+        return cls(position, opened, unjudged, _run(*run), _run(*run), feature_spec)
 
     def of_feature_spec(self, feature_spec: bytes) -> WindowState:
         """Return the state for features of `feature_spec`; if they differ from those so far, a new window starts."""
@@ -97,6 +114,14 @@ class WindowState:
             if self.feature_spec == feature_spec
             else WindowState(self.position, self.position, feature_spec=feature_spec)
         )
+
+
+def _numbers(run: Run | None) -> tuple[bool, int, int, float]:
+    return (False, 0, 0, 0.0) if run is None else (True, run.since, run.stop, run.evidence)
+
+
+def _run(exists: bool, since: int, stop: int, evidence: float) -> Run | None:
+    return Run(since, stop, evidence) if exists else None
 
 
 def advance(

@@ -18,7 +18,7 @@ _VERSION_FOLDER = re.compile(r"v\d+-\d+")
 
 
 def version_folder(state_dir: Path, model: str, version: int) -> Path:
-    """Return a new folder for a version's model and baseline; a time stamp makes it unique per attempt.
+    """Return a new folder for a version's weights; a time stamp makes it unique per attempt.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def version_folder(state_dir: Path, model: str, version: int) -> Path:
         If the model's name is not the name of a folder.
     """
     if model in {"", ".", ".."} or Path(model).name != model:
-        raise BadModel(f"model {model!r} cannot be kept in a folder of its name: give its baseline another name")
+        raise BadModel(f"model {model!r} cannot be kept in a folder of its name: give it another name")
     return _root(state_dir) / model / f"v{version}-{int(time.time() * 1000)}"
 
 
@@ -77,7 +77,5 @@ def _is_folder(path: Path) -> bool:
 
 
 def _named(champions: ChampionStore, model: str) -> set[str]:
-    """Return the names of the folders that hold a model or a baseline of any version of `model`."""
-    history = champions.history(model)
-    paths = [path for record in history for path in (record.baseline_path, record.model_path) if path]
-    return {Path(path).parent.name for path in paths}
+    """Return the names of the folders that hold the weights of any version of `model`."""
+    return {Path(record.model_path).parent.name for record in champions.history(model) if record.model_path}

@@ -21,6 +21,10 @@ Examples = npt.NDArray[np.uint8]
 class Model(Protocol):
     """A model that can be retrained: it predicts the hidden part of an example, and can be saved to a folder."""
 
+    @property
+    def digest(self) -> str:
+        """Digest of its weights."""
+
     def predict(self, examples: Examples) -> npt.NDArray[np.uint8]:
         """Return the prediction for each of n examples.
 

@@ -3,68 +3,148 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import redis
 
-from common.baselines.storage import save_baseline
-from common.contracts.events import ChampionPromoted
+from common.contracts.conditions import ConditionRecord
+from common.contracts.events import ChampionPromoted, ConditionDropped
 from common.contracts.models import ChampionRecord, Hold
-from common.drift.baseline import Baseline
 from common.errors import NotPromoted
 from common.models import folders
-from common.models.gate import Decision
 from common.models.protocols import Model
 from common.store import Store
 
+Proof = Callable[[ChampionRecord, Sequence[ConditionRecord]], Sequence[ConditionRecord]]
+"""Returns those of the conditions that a version of a model is proved on."""
 
-def promote(
-    store: Store, over: ChampionRecord, challenger: Model, baseline: Baseline, decision: Decision, state_dir: Path
-) -> ChampionRecord:
-    """Save a challenger with its baseline, and make both current in one step.
+
+def register_first(store: Store, name: str, model: Model, over: ChampionRecord | None, state_dir: Path) -> ChampionRecord:
+    """Save a model that was fitted to golden footage, and make it the first champion of its line.
 
     Parameters
     ----------
-    store : where champions are kept
+    over : the champion of a version before 0.3, which had no model that can be used; None: there is none
+
+    Raises
+    ------
+    NotPromoted
+        If another champion came first. The model's files are then removed.
+    """
+    version = over.version if over else 0
+    record = ChampionRecord(
+        model=name,
+        version=version + 1,
+        model_path=None,
+        model_digest=None,
+        parent=None,
+        reason="fitted to golden footage",
+        gain_db=None,
+        loss_db=None,
+        created_at=time.time(),
+    )
+    return _save_and_publish(store, record, model, over=version, state_dir=state_dir)
+
+
+def promote(
+    store: Store,
+    over: ChampionRecord,
+    challenger: Model,
+    conditions: Sequence[ConditionRecord],
+    *,
+    reason: str,
+    gain_db: float,
+    loss_db: float,
+    state_dir: Path,
+) -> ChampionRecord:
+    """Save a challenger, and make it champion with the conditions that it is proved on, in one step.
+
+    Parameters
+    ----------
     over : the champion that the challenger was compared with
-    challenger : the new model
-    baseline : the baseline that its streams are judged by from now on
-    decision : of the gate; its reason and figures are stored in the record
-    state_dir : SENTINEL_STATE_DIR, below which the files are stored
+    conditions : all that the challenger is proved on, old and new
+    reason, gain_db, loss_db : of the gate's decision
 
     Raises
     ------
     NotPromoted
         If `over` is no longer champion. The challenger's files are then removed.
     """
-    folder = folders.version_folder(state_dir, over.model, over.version + 1)
-    try:
-        challenger.save(folder / "model")
-        stored = save_baseline(baseline, folder / "baseline")
-        record = ChampionRecord(
-            model=over.model,
-            version=over.version + 1,
-            baseline_path=str(stored.folder),
-            baseline_id=stored.id,
-            model_path=str(folder / "model"),
-            origin_id=over.origin_id,
-            parent=over.version,
-            reason=decision.reason,
-            gain_db=decision.gain_db,
-            loss_db=decision.loss_db,
-            created_at=time.time(),
-        )
-        return _publish(store, record, over, hold=None)
-    except redis.RedisError:
-        raise  # the promotion may have succeeded; if it did not, `remove_orphans` removes the folder
-    except BaseException:
-        folders.discard(store.champions, over.model, folder)
-        raise
+    record = ChampionRecord(
+        model=over.model,
+        version=over.version + 1,
+        model_path=None,
+        model_digest=None,
+        parent=over.version,
+        reason=reason,
+        gain_db=gain_db,
+        loss_db=loss_db,
+        created_at=time.time(),
+        conditions=tuple(conditions),
+    )
+    return _save_and_publish(store, record, challenger, over=over.version, state_dir=state_dir)
 
 
-def roll_back(store: Store, model: str) -> ChampionRecord:
-    """Go one version further back, model and baseline together, and hold the model there.
+def add_conditions(store: Store, over: ChampionRecord, conditions: Sequence[ConditionRecord]) -> ChampionRecord:
+    """Add to the champion's record conditions that it is proved on as it is, or proved on afresh.
+
+    Raises
+    ------
+    NotPromoted
+        If `over` is no longer champion.
+    """
+    amended = over
+
+    def change(champion: ChampionRecord) -> tuple[ChampionRecord, list[ConditionDropped]]:
+        nonlocal amended
+        if champion.version != over.version:
+            raise NotPromoted(f"model {over.model!r} was promoted by somebody else meanwhile: look again and retry")
+        fresh = {condition.id: condition for condition in conditions}
+        kept = tuple(condition for condition in champion.conditions if condition.id not in fresh)
+        amended = champion.model_copy(update={"conditions": (*kept, *conditions)})
+        return amended, []
+
+    store.champions.amend(over.model, change)
+    return amended
+
+
+def drop_conditions(store: Store, model: str, wanted: Callable[[ConditionRecord], bool]) -> list[ConditionRecord]:
+    """Take the conditions that are `wanted` out of the champion's record, announce it, and return them."""
+    dropped: list[ConditionRecord] = []
+
+    def change(champion: ChampionRecord) -> tuple[ChampionRecord, list[ConditionDropped]]:
+        dropped[:] = [condition for condition in champion.conditions if wanted(condition)]
+        kept = tuple(condition for condition in champion.conditions if condition not in dropped)
+        events = [
+            ConditionDropped.about(condition, model=model, stream=condition.stream, key=f"{condition.id}@{condition.proved}")
+            for condition in dropped
+        ]
+        return champion.model_copy(update={"conditions": kept}), events
+
+    store.champions.amend(model, change)
+    return dropped
+
+
+def drop_conditions_of_stream(store: Store, stream: str) -> list[ConditionRecord]:
+    """Take the conditions of a stream out of the records of all champions, and return them."""
+    return [
+        condition
+        for model in store.champions.models()
+        for condition in drop_conditions(store, model, lambda condition: condition.stream == stream)
+    ]
+
+
+def roll_back(store: Store, model: str, prove: Proof) -> tuple[ChampionRecord, list[ConditionRecord]]:
+    """Go one version further back, and hold the model there.
+
+    Parameters
+    ----------
+    prove : tries the older version on the conditions; those that it is not proved on are dropped
+
+    Returns
+    -------
+    The new champion's record, and the conditions that were dropped.
 
     Raises
     ------
@@ -78,22 +158,24 @@ def roll_back(store: Store, model: str) -> ChampionRecord:
             f"model {model!r} has no version before the one that is champion: see `sentinel champions list`, "
             "or choose any other with `sentinel champions promote`"
         )
-    return _choose(store, history, target, f"rolled back from version {history[-1].version} to version {target}")
+    return _choose(store, history, target, f"rolled back from version {history[-1].version} to version {target}", prove)
 
 
-def promote_by_hand(store: Store, model: str, version: int) -> ChampionRecord:
-    """Make any earlier version the champion again, and hold the model there.
+def promote_by_hand(
+    store: Store, model: str, version: int, prove: Proof
+) -> tuple[ChampionRecord, list[ConditionRecord]]:
+    """Make any earlier version the champion again, and hold the model there; otherwise as `roll_back`.
 
     Raises
     ------
     NotPromoted
         If there is no such version, or another promotion came first.
     """
-    return _choose(store, _history(store, model), version, f"version {version} promoted by hand")
+    return _choose(store, _history(store, model), version, f"version {version} promoted by hand", prove)
 
 
 def release(store: Store, model: str) -> None:
-    """Release `model`, so that FAILs lead to retrainings again, including those that came during the hold.
+    """Release `model`, so that incidents lead to retrainings again, including those that came during the hold.
 
     Raises
     ------
@@ -104,50 +186,31 @@ def release(store: Store, model: str) -> None:
         raise NotPromoted(f"model {model!r} is not held, there is nothing to release: see `sentinel champions list`")
 
 
-def drop_conditions(store: Store, stream: str, reason: str) -> int:
-    """Let go of the conditions of `stream`, in every model; return how many were dropped.
-
-    Each model that has some gets a new version without them; of a promotion at the same time the newer is tried.
-    """
-    dropped = 0
-    for model in store.champions.models():
-        while (champion := store.champions.champion(model)) is not None:
-            kept = tuple(row for row in champion.conditions if row.stream != stream)
-            if len(kept) == len(champion.conditions):
-                break
-            update = {"version": champion.version + 1, "parent": champion.version, "reason": reason,
-                      "created_at": time.time(), "conditions": kept}  # fmt: skip
-            record = champion.model_copy(update=update)
-            event = ChampionPromoted.about(record, model=model)
-            if store.champions.promote(record, over=champion.version, announce=event):
-                dropped += len(champion.conditions) - len(kept)
-                break
-    return dropped
-
-
 def version_before(history: Sequence[ChampionRecord]) -> int | None:
     """Return the version that a rollback makes champion; None if there is no earlier one.
 
-    A rollback or a promotion by hand adds a new version with the model and
-    baseline of an older one. Call the first version with the same model and
-    baseline its origin. The target is the origin of the version that the
-    champion's origin replaced. So repeated rollbacks go back one step each, and
-    never return to a version that was rolled back from.
+    A rollback or a promotion by hand adds a new version with the weights of an
+    older one. Call the first version with the same weights its origin. The
+    target is the origin of the version that the champion's origin replaced. So
+    repeated rollbacks go back one step each, and never return to a version that
+    was rolled back from.
 
     Parameters
     ----------
     history : every version of one model, oldest first; at least one
     """
-    origins: dict[tuple[str | None, str, str], ChampionRecord] = {}
+    origins: dict[tuple[str | None, str | None], ChampionRecord] = {}
     for record in history:
         origins.setdefault(_content(record), record)
     by_version = {record.version: record for record in history}
     parent = origins[_content(history[-1])].parent
-    return None if parent is None else origins[_content(by_version[parent])].version
+    if parent is None or by_version[parent].model_digest is None:
+        return None  # versions of before 0.3 had no weights that this one can use
+    return origins[_content(by_version[parent])].version
 
 
-def _content(record: ChampionRecord) -> tuple[str | None, str, str]:
-    return record.model_path, record.baseline_path, record.baseline_id
+def _content(record: ChampionRecord) -> tuple[str | None, str | None]:
+    return record.model_path, record.model_digest
 
 
 def _history(store: Store, model: str) -> list[ChampionRecord]:
@@ -158,28 +221,57 @@ def _history(store: Store, model: str) -> list[ChampionRecord]:
     return history
 
 
-def _choose(store: Store, history: Sequence[ChampionRecord], version: int, reason: str) -> ChampionRecord:
+def _choose(
+    store: Store, history: Sequence[ChampionRecord], version: int, reason: str, prove: Proof
+) -> tuple[ChampionRecord, list[ConditionRecord]]:
     champion = history[-1]
     chosen = next((record for record in history if record.version == version), None)
     if chosen is None:
         known = ", ".join(f"v{record.version}" for record in history)
         raise NotPromoted(f"model {champion.model!r} has no version {version} (there are: {known})")
+    if chosen.model_digest is None:
+        raise NotPromoted(
+            f"version {version} of model {champion.model!r} was made before 0.3 and has no weights that can be used"
+        )
+    kept = list(prove(chosen, champion.conditions))
+    dropped = [condition for condition in champion.conditions if condition.id not in {c.id for c in kept}]
     now = time.time()
     record = chosen.model_copy(
         update={
             "version": champion.version + 1,
-            "origin_id": champion.origin_id,
             "parent": champion.version,
             "reason": reason,
             "created_at": now,
+            "conditions": tuple(kept),
         }
     )
     hold = Hold(model=record.model, version=record.version, reason=reason, since=now)
-    return _publish(store, record, champion, hold=hold)
+    _publish(store, record, over=champion.version, hold=hold)
+    for condition in dropped:
+        event = ConditionDropped.about(
+            condition, model=record.model, stream=condition.stream, key=f"{condition.id}@{condition.proved}"
+        )
+        store.event_log.announce(event)
+    return record, dropped
 
 
-def _publish(store: Store, record: ChampionRecord, over: ChampionRecord, *, hold: Hold | None) -> ChampionRecord:
+def _save_and_publish(
+    store: Store, record: ChampionRecord, model: Model, *, over: int, state_dir: Path
+) -> ChampionRecord:
+    folder = folders.version_folder(state_dir, record.model, record.version)
+    try:
+        model.save(folder / "model")
+        saved = record.model_copy(update={"model_path": str(folder / "model"), "model_digest": model.digest})
+        return _publish(store, saved, over=over, hold=None)
+    except redis.RedisError:
+        raise  # the promotion may have succeeded; if it did not, `remove_orphans` removes the folder
+    except BaseException:
+        folders.discard(store.champions, record.model, folder)
+        raise
+
+
+def _publish(store: Store, record: ChampionRecord, *, over: int, hold: Hold | None) -> ChampionRecord:
     event = ChampionPromoted.about(record, model=record.model)
-    if not store.champions.promote(record, over=over.version, announce=event, hold=hold):
+    if not store.champions.promote(record, over=over, announce=event, hold=hold):
         raise NotPromoted(f"model {record.model!r} was promoted by somebody else meanwhile: look again and retry")
     return record

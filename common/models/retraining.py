@@ -15,7 +15,6 @@ import numpy as np
 from common.baselines.storage import StoredBaseline
 from common.contracts.models import ChampionRecord
 from common.contracts.verdicts import Verdict
-from common.drift.stretches import PlacedWindow, join_windows
 from common.errors import BadSource, NothingToLearnFrom
 from common.features import FeatureBlock
 from common.models.protocols import Examples, Model, Trainer, TrainingProgress
@@ -55,7 +54,7 @@ def collect(fails: Mapping[str, Verdict], streams: StreamStore, settings: Settin
         If the evidence has expired, or too few frames can still be read.
     """
     windows = {event_id: streams.evidence(verdict.stream, event_id) for event_id, verdict in fails.items()}
-    known = [(event_id, fails[event_id], window) for event_id, window in windows.items() if window is not None]
+    known = [(fails[event_id], window) for event_id, window in windows.items() if window is not None]
     if not known:
         raise NothingToLearnFrom("the features of the failed windows are no longer kept: see SENTINEL_RETENTION_DAYS")
     clips = stretches(known)
@@ -75,22 +74,35 @@ def collect(fails: Mapping[str, Verdict], streams: StreamStore, settings: Settin
     return Footage(tuple(clips), triplets)
 
 
-def stretches(known: Iterable[tuple[str, Verdict, FeatureBlock]]) -> list[tuple[str, FeatureBlock]]:
-    """Join the overlapping windows of each stream into clips of consecutive frames; return (name, features) per clip.
+def stretches(known: Iterable[tuple[Verdict, FeatureBlock]]) -> list[tuple[str, FeatureBlock]]:
+    """Join the overlapping windows of each stream into clips of consecutive frames, each frame once.
 
-    Parameters
-    ----------
-    known : id of the event, verdict and features of each window
+    A new clip starts where a window does not overlap the one before, or shares no
+    source with it. Returns (name, features) per clip.
     """
-    by_stream: dict[str, list[PlacedWindow]] = {}
-    for event_id, verdict, window in known:
-        placed = PlacedWindow(event_id, verdict.start, verdict.stop, window)
-        by_stream.setdefault(verdict.stream, []).append(placed)
-    return [
-        (f"{stream}@{stretch.start}", stretch.features)
-        for stream, rows in sorted(by_stream.items())
-        for stretch in join_windows(rows)
-    ]
+    clips: list[tuple[str, FeatureBlock]] = []
+    by_stream: dict[str, list[tuple[Verdict, FeatureBlock]]] = {}
+    for verdict, window in known:
+        by_stream.setdefault(verdict.stream, []).append((verdict, window))
+    for stream, rows in sorted(by_stream.items()):
+        rows.sort(key=lambda row: row[0].start)
+        joined: list[FeatureBlock] = []
+        end = -1
+        first = 0
+        for verdict, window in rows:
+            # A window that was emptied at the start of a batch has no source in common with the one before.
+            fresh = verdict.start >= end or not joined or not set(window.sources) & set(joined[-1].sources)
+            if fresh and joined:
+                clips.append((f"{stream}@{first}", FeatureBlock.concatenate(joined)))
+                joined = []
+            if not joined:
+                first, end = verdict.start, verdict.start
+            if verdict.stop > end:
+                joined.append(window[max(0, end - verdict.start) :])
+                end = verdict.stop
+        if joined:
+            clips.append((f"{stream}@{first}", FeatureBlock.concatenate(joined)))
+    return clips
 
 
 def golden_replay(stored: StoredBaseline) -> Examples:

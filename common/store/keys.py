@@ -33,7 +33,8 @@ def stream_key(stream: str, *parts: str) -> str:
     """Return a key of one stream.
 
     Parts: `counter`, `pending`, `sent`, `cost`, `window`, `frames`, `batch:ID`, `chunk:ID`, `data:ID`,
-    `evidence:ID`, `evidence-list`, `folder:ID`, `handed-in`, `golden`, `golden-history`, `mute`.
+    `evidence:ID`, `evidence-list`, `folder:ID`, `handed-in`, `inbox`, `mute`, `incidents`, `incident-order`, `golden`,
+    `golden-history`.
     """
     return (STREAM_PREFIX % stream) + ":".join(parts)
 
@@ -41,7 +42,7 @@ def stream_key(stream: str, *parts: str) -> str:
 def model_key(model: str, part: str) -> str:
     """Return a key of one model.
 
-    Parts: `champion`, `history`, `fails`, `order`, `run:ID`, `lease`, `rejections`, `attempts`.
+    Parts: `champion`, `history`, `waiting`, `lease`, `rejections`, `attempts`.
     """
     return (MODEL_PREFIX % model) + part
 

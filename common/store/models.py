@@ -1,9 +1,10 @@
-"""Champions and their history, holds, FAILs that wait for a retraining, and the lease to retrain a model."""
+"""Champions and their history, holds, streams that wait for a retraining, and the lease to retrain a model."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Event as Flag
 from threading import Thread
@@ -14,16 +15,13 @@ from redis.exceptions import LockNotOwnedError
 from redis.lock import Lock
 
 from common.contracts.events import Event
-from common.contracts.ids import content_id
 from common.contracts.models import ChampionRecord, Hold
-from common.contracts.verdicts import Verdict
 from common.store import keys
 from common.store.client import load_script, text
 
 _LEASE_SECONDS = 20.0
 _RENEW_SECONDS = 5.0  # three renewals may fail before the lease expires
 _LONGEST_COOLDOWN_SECONDS = 86_400.0
-_MOST_WAITING_FAILS = 2_000  # of one model; more from the same burst add nothing new
 
 Outcome = Literal["promoted", "rejected", "stale"]
 
@@ -34,7 +32,7 @@ class ChampionStore:
     Parameters
     ----------
     client : Redis
-    cooldown : seconds from the first FAIL of a burst to the retraining
+    cooldown : seconds from the first confirmed FAIL of a burst to the retraining
     max_events : most entries of `sentinel:events`, to which promotions are written
     """
 
@@ -43,9 +41,10 @@ class ChampionStore:
         self._cooldown = cooldown
         self._max_events = max_events
         self._promote = load_script(client, "promote")
-        self._note = load_script(client, "note_fail")
+        self._amend = load_script(client, "amend")
+        self._note = load_script(client, "note_waiting")
         self._take = load_script(client, "take_due")
-        self._settle = load_script(client, "settle_fails")
+        self._settle = load_script(client, "settle_waiting")
 
     # --- champions
 
@@ -85,6 +84,27 @@ class ChampionStore:
             )
         )
 
+    def amend(self, model: str, change: Callable[[ChampionRecord], tuple[ChampionRecord, Sequence[Event]]]) -> None:
+        """Change the conditions in the champion's record, and announce the events of the change in the same step.
+
+        Parameters
+        ----------
+        change : returns the new record, of the same version, and the events; called again if the champion changed
+            meanwhile
+        """
+        champion = keys.model_key(model, "champion")
+        while (stored := self.client.get(champion)) is not None:
+            before = ChampionRecord.from_json(stored)
+            after, events = change(before)
+            if after == before:
+                return
+            fields = [[item for pair in event.to_fields().items() for item in pair] for event in events]
+            if self._amend(
+                keys=[champion, keys.model_key(model, "history"), keys.EVENTS],
+                args=[stored, after.to_json(), self._max_events, json.dumps(fields)],
+            ):
+                return
+
     # --- holds
 
     def held(self, model: str) -> Hold | None:
@@ -96,24 +116,17 @@ class ChampionStore:
         """Remove the hold of `model`; return False if there was none."""
         return bool(self.client.hdel(keys.HELD, model))
 
-    # --- FAILs that wait
+    # --- streams that wait
 
-    def note_fail(self, model: str, event_id: str, verdict: Verdict) -> bool:
-        """Add a FAIL to those that wait for the model's next retraining; return False if it waits already.
-
-        An unconfirmed FAIL is stored with the others of its run until one of them is confirmed. At most
-        `_MOST_WAITING_FAILS` are kept, the latest ones.
-        """
-        args: list[str | float] = [model, event_id, verdict.to_json(), time.time(), self._cooldown]
-        args += [_LONGEST_COOLDOWN_SECONDS, _MOST_WAITING_FAILS, int(verdict.confirmed)]
-        args += [f"{verdict.baseline_id}@{verdict.failing_since}", int(_LONGEST_COOLDOWN_SECONDS)]
-        run = keys.model_key(model, f"run:{content_id(verdict.stream)}")
-        return bool(self._note(keys=[*self._fail_keys(model), run], args=args))
+    def note_waiting(self, model: str, stream: str) -> bool:
+        """Add a stream to those that wait for the model's next retraining; return False if it waits already."""
+        args: list[str | float] = [model, stream, time.time(), self._cooldown, _LONGEST_COOLDOWN_SECONDS]
+        return bool(self._note(keys=self._waiting_keys(model), args=args))
 
     def take_due(self, *, again_after: float) -> list[str]:
         """Return the models whose cool-down is over and that are not held, and mark each as called.
 
-        A model is returned again after `again_after` seconds unless its FAILs have been settled.
+        A model is returned again after `again_after` seconds unless its streams have been settled.
         """
         due_keys = [keys.DUE, keys.CALLED, keys.HELD]
         return [text(model) for model in self._take(keys=due_keys, args=[time.time(), again_after])]
@@ -127,23 +140,23 @@ class ChampionStore:
         return bool(self.client.hdel(keys.CALLED, model))
 
     def due_at(self, model: str) -> float | None:
-        """Return when the model's next retraining may start, seconds since the epoch; None if no FAIL waits."""
+        """Return when the model's next retraining may start, seconds since the epoch; None if no stream waits."""
         score: float | None = self.client.zscore(keys.DUE, model)
         return score
 
-    def waiting(self, model: str) -> dict[str, Verdict]:
-        """Return event id -> verdict of the FAILs that wait."""
-        rows = self.client.hgetall(keys.model_key(model, "fails"))
-        return {text(event_id): Verdict.from_json(data) for event_id, data in rows.items()}
+    def waiting(self, model: str) -> list[str]:
+        """Return the streams that wait, in the order in which they were noted."""
+        rows = self.client.hgetall(keys.model_key(model, "waiting"))
+        return [text(stream) for stream in sorted(rows, key=lambda stream: (float(rows[stream]), stream))]
 
     def waiting_count(self, model: str) -> int:
-        """Return the number of FAILs that wait."""
-        return int(self.client.hlen(keys.model_key(model, "fails")))
+        """Return the number of streams that wait."""
+        return int(self.client.hlen(keys.model_key(model, "waiting")))
 
-    def settle(self, model: str, event_ids: Sequence[str], outcome: Outcome) -> int:
-        """Remove FAILs that a retraining has processed; return how many still wait."""
-        args: list[str | float] = [model, time.time(), self._cooldown, outcome, _LONGEST_COOLDOWN_SECONDS, *event_ids]
-        settle_keys = [*self._fail_keys(model), keys.model_key(model, "attempts"), keys.CALLED]
+    def settle(self, model: str, streams: Sequence[str], outcome: Outcome) -> int:
+        """Remove streams that a retraining has dealt with; return how many still wait."""
+        args: list[str | float] = [model, time.time(), self._cooldown, outcome, _LONGEST_COOLDOWN_SECONDS, *streams]
+        settle_keys = [*self._waiting_keys(model), keys.model_key(model, "attempts"), keys.CALLED]
         return int(self._settle(keys=settle_keys, args=args))
 
     def begin(self, model: str) -> int:
@@ -153,9 +166,8 @@ class ChampionStore:
         pipe.expire(keys.model_key(model, "attempts"), int(_LONGEST_COOLDOWN_SECONDS))
         return int(pipe.execute()[0])
 
-    def _fail_keys(self, model: str) -> list[str]:
-        parts = [keys.model_key(model, part) for part in ("fails", "rejections", "order")]
-        return [parts[0], keys.DUE, *parts[1:]]
+    def _waiting_keys(self, model: str) -> list[str]:
+        return [keys.model_key(model, "waiting"), keys.DUE, keys.model_key(model, "rejections")]
 
     # --- one retraining per model
 

@@ -1,20 +1,18 @@
--- Remove FAILs that a retraining has processed; keep the model due only while others wait.
+-- Remove streams that a retraining has dealt with; keep the model due only while others wait.
 --
--- KEYS[1] fails      hash: event id -> verdict JSON
+-- KEYS[1] waiting    hash: stream -> when it was noted
 -- KEYS[2] due        sorted set: model -> when its next retraining may start
 -- KEYS[3] rejections string: retrainings of this model in a row that were rejected
--- KEYS[4] order      sorted set: event id of a waiting FAIL -> when it joined
--- KEYS[5] attempts   string: retrainings begun since one last came to an end
--- KEYS[6] called     hash: model -> when its retraining was last requested
+-- KEYS[4] attempts   string: retrainings begun since one last came to an end
+-- KEYS[5] called     hash: model -> when its retraining was last requested
 -- ARGV[1] model  [2] now  [3] cool-down, s  [4] 'promoted', 'rejected' or 'stale'  [5] longest cool-down, s
--- ARGV[6..] event ids
--- Result: FAILs that still wait.
+-- ARGV[6..] streams
+-- Result: streams that still wait.
 --
 -- Promise: after a retraining the cool-down holds for what still waits, even if a retraining was requested
 -- again while it ran.
 for i = 6, #ARGV do
     redis.call('HDEL', KEYS[1], ARGV[i])
-    redis.call('ZREM', KEYS[4], ARGV[i])
 end
 if ARGV[4] == 'promoted' then
     redis.call('DEL', KEYS[3])
@@ -22,14 +20,14 @@ elseif ARGV[4] == 'rejected' then
     redis.call('INCR', KEYS[3])
 end
 if ARGV[4] ~= 'stale' then
-    redis.call('DEL', KEYS[5])
-    redis.call('HDEL', KEYS[6], ARGV[1])
+    redis.call('DEL', KEYS[4])
+    redis.call('HDEL', KEYS[5], ARGV[1])
 end
 local left = redis.call('HLEN', KEYS[1])
 if left == 0 then
     redis.call('ZREM', KEYS[2], ARGV[1])
 else
-    -- Each rejection in a row doubles the wait, for FAILs that came meanwhile too.
+    -- Each rejection in a row doubles the wait, for streams that joined meanwhile too.
     local wait = ARGV[3] * 2 ^ (tonumber(redis.call('GET', KEYS[3])) or 0)
     redis.call('ZADD', KEYS[2], ARGV[2] + math.min(wait, math.max(ARGV[3], ARGV[5])), ARGV[1])
 end
