@@ -52,24 +52,34 @@ def reduce(stream: str) -> None:
     BadMessage
         If no batch of this stream was ever accepted, so that the task cannot be one of Sentinel's own.
     """
-    require_known(stream)
+    if not is_known(stream):
+        return
     moved = Committed.MORE
     while moved is not Committed.DONE:
         moved = move_on(stream)
         dispatch_next(context.store(), get_settings(), stream)
 
 
-def require_known(stream: object) -> None:
-    """Raise `BadMessage` unless `stream` is a stream of which a batch was accepted."""
+def is_known(stream: object) -> bool:
+    """Return whether a batch of `stream` was accepted; False if the stream was forgotten since.
+
+    Raises
+    ------
+    BadMessage
+        If there never was such a stream.
+    """
     try:
         if not isinstance(stream, str) or check_stream_name(stream) != stream:
             raise ValueError(f"{stream!r:.300} is no stream's name")
     except ValueError as error:
         raise BadMessage(f"{REDUCE_TASK} is for Sentinel's own workers: {error}") from error
-    if not context.store().streams.is_known(stream):
-        raise BadMessage(
-            f"there is no stream {stream!r}: {REDUCE_TASK} is for Sentinel's own workers, hand sources in instead"
-        )
+    if context.store().streams.is_known(stream):
+        return True
+    if context.store().forgetting.was_forgotten(stream):
+        return False
+    raise BadMessage(
+        f"there is no stream {stream!r}: {REDUCE_TASK} is for Sentinel's own workers, hand sources in instead"
+    )
 
 
 def move_on(stream: str) -> Committed:
