@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 from common.baselines.storage import StoredBaseline
 from common.contracts.conditions import ConditionRecord
@@ -16,7 +15,8 @@ from common.drift.conditions import fit_condition
 from common.drift.segment import Segment
 from common.drift.stretches import Stretch
 from common.errors import NothingToLearnFrom
-from common.models.conditions import conditions_root, save_condition
+from common.models.conditions import save_condition
+from common.models.folders import condition_folder
 from common.models.kinds import ModelKind
 from common.models.policy import cause_to_train
 from common.models.protocols import Examples
@@ -100,7 +100,7 @@ def condition_of(material: Material, model: str, gain_db: float, settings: Setti
     """
     stretch = material.stretch
     identity = content_id(stretch.stream, material.incident.id, stretch.first, len(stretch.block))
-    folder: Path = conditions_root(settings.state_dir, model) / identity
+    folder = condition_folder(settings.state_dir, model, identity)
     digest = save_condition(folder, material.segment, material.held_out)
     return ConditionRecord(
         id=identity,
