@@ -20,8 +20,9 @@ from pydantic import Field
 
 from common.baselines import format_1
 from common.contracts.ids import Message
-from common.drift.baseline import Arrays, Baseline
+from common.drift.baseline import Baseline
 from common.drift.manifest import BaselineManifest
+from common.drift.segment_arrays import Arrays
 from common.errors import BadBaseline, BadMessage
 
 MANIFEST_FILE = "baseline.json"

@@ -1,0 +1,116 @@
+"""The footage that one stretch of an incident gives for healing, and the condition that it becomes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from common.baselines.storage import StoredBaseline
+from common.contracts.conditions import ConditionRecord
+from common.contracts.ids import content_id
+from common.contracts.incidents import Incident
+from common.contracts.policy import Policy
+from common.contracts.verdicts import Cause
+from common.drift.conditions import fit_condition
+from common.drift.segment import Segment
+from common.drift.stretches import Stretch
+from common.errors import NothingToLearnFrom
+from common.models.conditions import save_condition
+from common.models.folders import condition_folder
+from common.models.kinds import ModelKind
+from common.models.policy import cause_to_train
+from common.models.protocols import Examples
+from common.settings import Settings
+from common.sources.local import Limits
+
+_SECONDS_PER_DAY = 86_400.0
+FEWEST_HELD_OUT = 120
+"""Examples that a condition keeps for proving it again; with fewer, a proof has too little power."""
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """One stretch that may be trained on.
+
+    Attributes
+    ----------
+    segment : its features, as the judge compares windows with them
+    training, held_out : (n, ...) uint8 each, the earlier and the later part of its examples
+    """
+
+    incident: Incident
+    stretch: Stretch
+    cause: Cause
+    golden: StoredBaseline
+    segment: Segment
+    training: Examples
+    held_out: Examples
+
+    @property
+    def taken_at(self) -> float:
+        """Capture time of its last frame; where there is none, of the incident's latest window."""
+        taken_at = self.stretch.block.capture_time(-1)
+        return self.incident.latest_at if taken_at is None else taken_at
+
+
+def expiry(proved: float, settings: Settings) -> float:
+    """Return when a condition that was proved on footage of this time expires, seconds since the epoch."""
+    return proved + settings.condition_days * _SECONDS_PER_DAY
+
+
+def gather(
+    incident: Incident, stretch: Stretch, golden: StoredBaseline, kind: ModelKind, policy: Policy, settings: Settings
+) -> Material:
+    """Return the footage of a stretch, if the policy trains on it and there is enough of it.
+
+    Raises
+    ------
+    NothingToLearnFrom
+        If it may not be trained on, shows no motion to learn, or is too short; the message says which.
+    BadSource
+        If its frames can no longer be read.
+    """
+    cause = cause_to_train(stretch.causes, policy)
+    resembled = Counter(window.segment for window in stretch.windows).most_common(1)[0][0]
+    segment = fit_condition(stretch.name, stretch.block, golden.baseline, resembled)
+    examples = kind.stretch_examples(
+        stretch.block,
+        limits=Limits.from_settings(settings),
+        roots=settings.roots,
+        most=settings.retrain_max_triplets,
+    )
+    split = kind.split_in_time(len(examples), FEWEST_HELD_OUT)
+    if len(split.held_out) < FEWEST_HELD_OUT:
+        raise NothingToLearnFrom(
+            f"{stretch.name} gives {len(examples)} examples, of which {len(split.held_out)} can be held out; "
+            f"{FEWEST_HELD_OUT} are needed to prove a model on: wait for more footage, and keep the files in place"
+        )
+    return Material(
+        incident, stretch, cause, golden, segment, examples[split.training], examples[split.held_out]
+    )
+
+
+def condition_of(material: Material, model: str, gain_db: float, settings: Settings) -> ConditionRecord:
+    """Store the footage of a stretch as a condition, and return its record.
+
+    Raises
+    ------
+    BadModel
+        If it cannot be written.
+    """
+    stretch = material.stretch
+    identity = content_id(stretch.stream, material.incident.id, stretch.first, len(stretch.block))
+    folder = condition_folder(settings.state_dir, model, identity)
+    digest = save_condition(folder, material.segment, material.held_out)
+    return ConditionRecord(
+        id=identity,
+        stream=stretch.stream,
+        cause=material.cause,
+        incident=material.incident.id,
+        golden_id=material.golden.id,
+        path=str(folder),
+        digest=digest,
+        gain_db=gain_db,
+        proved=material.taken_at,
+        expires=expiry(material.taken_at, settings),
+    )
