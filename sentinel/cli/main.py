@@ -45,8 +45,9 @@ for process in PROCESSES:
 app.add_typer(baselines.app, name="baseline")
 app.add_typer(dead_letters.app, name="dead")
 app.add_typer(champions.app, name="champions")
-for command in (stream_golden.accept, stream_golden.undo, stream_golden.forget):
-    stream_bindings.app.command()(command)
+stream_bindings.app.command()(stream_golden.accept)
+stream_bindings.app.command()(stream_golden.undo)
+stream_bindings.app.command()(stream_golden.forget)
 app.add_typer(stream_bindings.app, name="streams")
 
 
