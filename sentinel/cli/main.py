@@ -15,7 +15,7 @@ import typer
 
 from common.errors import SentinelError
 from common.processes import PROCESSES, Command
-from sentinel.cli import baselines, champions, check, dead_letters, sabotage, stack, streams
+from sentinel.cli import baselines, champions, check, dead_letters, incidents, sabotage, stack, streams
 from sentinel.cli.console import EXIT_ERROR, SafeFormatter, err, failure_json, print_error, print_json
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ for process in PROCESSES:
     if isinstance(process.start, Command):
         app.command(process.name)(stack.process_command(process, process.start))
 app.add_typer(baselines.app, name="baseline")
+app.add_typer(incidents.app, name="incidents")
 app.add_typer(dead_letters.app, name="dead")
 app.add_typer(champions.app, name="champions")
 
