@@ -76,8 +76,8 @@ def _remarks(incident: Incident) -> list[str]:
         found.append("muted")
     if incident.acknowledged_by:
         found.append(f"acknowledged by {incident.acknowledged_by}")
-    if incident.actions and incident.actions[-1].kind is not ActionKind.ACKNOWLEDGE:
-        found.append(_action_text(incident.actions[-1]))
+    done = [action for action in incident.actions if action.kind is not ActionKind.ACKNOWLEDGE]
+    found += [_action_text(action) for action in done[-1:]]
     if incident.ended:
         found.append(incident.ended)
     return found

@@ -6,11 +6,15 @@ import json
 import time
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import IncidentChanged, IncidentClosed, IncidentOpened, WindowFailed, WindowPassed
-from common.contracts.incidents import ActionKind, Incident, IncidentState, NoteKind
+from common.contracts.incidents import ActionKind, Incident, IncidentLog, IncidentState, NoteKind
 from common.contracts.verdicts import Status, Verdict
+from common.drift.incident_notes import apply_note
+from common.drift.incidents import advance
 from common.incidents import move_incidents
 from common.store import Store, keys
 from common.store.incidents import NO_INCIDENTS
@@ -27,16 +31,20 @@ def row(verdict: Verdict) -> JudgedEvent:
     return JudgedEvent(kind.about(verdict, model="vfi", stream=verdict.stream, key=verdict.id), block(48))
 
 
-def commit(store: Store, *verdicts: Verdict, read: Window | None = None) -> Committed:
-    """Commit `verdicts` and the notes in the inbox, as the reducer does."""
-    read = read or store.streams.window("dock")
+def commit_to(store: Store, stream: str, *verdicts: Verdict, read: Window | None = None) -> Committed:
+    """Commit `verdicts` and the notes in the stream's inbox, as the reducer does."""
+    read = read or store.streams.window(stream)
     rows, incidents = move_incidents(
-        store, "dock", read, [row(verdict) for verdict in verdicts], model="vfi", close_windows=CLOSE_WINDOWS
+        store, stream, read, [row(verdict) for verdict in verdicts], model="vfi", close_windows=CLOSE_WINDOWS
     )
     return store.streams.commit(
-        "dock", read=read, state=b"state" if verdicts else None, frames=None, chunks=(), batch_events=(), judged=rows,
+        stream, read=read, state=b"state" if verdicts else None, frames=None, chunks=(), batch_events=(), judged=rows,
         incidents=incidents,
     )  # fmt: skip
+
+
+def commit(store: Store, *verdicts: Verdict, read: Window | None = None) -> Committed:
+    return commit_to(store, "dock", *verdicts, read=read)
 
 
 def passes(first: int) -> list[Verdict]:
@@ -238,3 +246,47 @@ def test_without_verdicts_notes_or_mutes_nothing_is_read_or_written(store: Store
     commit(store, judged(0, "fail"))
     read = store.streams.window("dock")
     assert move_incidents(store, "dock", read, [], model="", close_windows=3) == ([], NO_INCIDENTS)
+
+
+# --- kills and races
+
+turns = st.lists(
+    st.tuples(
+        st.sampled_from(["pass", "fail", "match", "note", "accept"]), st.sampled_from(["", "kill", "race", "twice"])
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(turns)
+def test_whatever_is_killed_raced_or_delivered_twice_the_incidents_are_those_of_a_clean_run(
+    store: Store, turns: list[tuple[str, str]]
+) -> None:
+    store.client.flushall()
+    clean, expected = IncidentLog(), list[Incident]()
+    for number, (kind, trouble) in enumerate(turns):
+        read = store.streams.window("dock")
+        if kind in {"note", "accept"}:
+            told = note(f"by-{number}", kind=NoteKind.CLOSE if kind == "accept" else NoteKind.ACTION)
+            for _ in range(2 if trouble == "twice" else 1):
+                store.streams.note(told)
+            read = store.streams.window("dock")
+            verdicts = []
+            clean, changes = apply_note(clean, told)
+        else:
+            verdicts = [judged(number, kind)]
+            clean, changes = advance(
+                clean, row(verdicts[0]).event.id, verdicts[0], model="vfi", now=0.0, close_windows=CLOSE_WINDOWS,
+                muted=False,
+            )  # fmt: skip
+        expected += [change.incident for change in changes]
+        if trouble == "kill":  # between computing and committing
+            events = [row(verdict) for verdict in verdicts]
+            move_incidents(store, "dock", read, events, model="vfi", close_windows=CLOSE_WINDOWS)
+        assert commit(store, *verdicts, read=read) is Committed.DONE
+        if trouble == "race":
+            assert commit(store, *verdicts, read=read) is Committed.CONFLICT
+    stored = store.client.hget(WINDOW, "incidents")
+    assert IncidentLog.from_json(stored or IncidentLog().to_json()) == clean
+    assert [incident for _, incident in announced(store)] == expected
