@@ -14,8 +14,8 @@ from common.features import Image
 TripletArray = npt.NDArray[np.uint8]
 """(n, 3, height, width, 3) uint8 RGB: previous, middle and next frame."""
 
-TRIPLET_SIZE = (96, 160)
-"""Height and width of a triplet's frames, pixels; small enough to fine-tune on two cores within seconds."""
+TRIPLET_SIZE = (216, 384)
+"""Height and width of a triplet's frames, pixels: large enough for optical flow to follow what moves."""
 
 _FRAMES = 3
 
