@@ -196,7 +196,7 @@ class Settings(BaseSettings):
         60.0, description="FAILs of one model within this many seconds lead to one retraining"
     )
     retrain_seconds: Seconds = Field(10.0, description="duration of one fine-tuning, in seconds")
-    retrain_max_triplets: int = Field(240, ge=12, description="most drifted triplets that one fine-tuning uses")
+    retrain_max_triplets: int = Field(300, ge=12, description="most drifted triplets that one fine-tuning uses")
     promote_min_gain_db: float = Field(
         0.05, ge=0, description="least gain on the drifted footage for a promotion, dB PSNR"
     )

@@ -25,7 +25,6 @@ from common.contracts.dead_letters import RawTask
 from common.contracts.events import ChallengerRejected, RetrainProgressed, RetrainStarted
 from common.contracts.models import ChampionRecord, RetrainReport
 from common.contracts.verdicts import Verdict
-from common.drift.fitting import extend_baseline
 from common.errors import BadMessage, SentinelError
 from common.models import registry, retraining
 from common.models.gate import decide
@@ -141,12 +140,11 @@ def heal(champion: ChampionRecord, stored: StoredBaseline, fails: dict[str, Verd
         model, footage, replay, settings, lambda share, detail: progress("training", share, detail)
     )
     progress("comparing", 1.0)
-    scores = retraining.evaluate(model, challenger, footage, replay)
-    decision = decide(scores, min_gain_db=settings.promote_min_gain_db, max_loss_db=settings.promote_max_loss_db)
+    comparison = retraining.evaluate(model, challenger, footage, replay)
+    decision = decide(comparison, min_gain_db=settings.promote_min_gain_db, max_loss_db=settings.promote_max_loss_db)
     if not decision.promote:
         return reject(champion, fails, progress, decision.reason)
-    baseline = extend_baseline(stored.baseline, footage.clips)
-    record = registry.promote(store, champion, challenger, baseline, decision, settings.state_dir)
+    record = registry.promote(store, champion, challenger, decision, settings.state_dir)
     store.champions.settle(champion.model, list(fails), "promoted")
     log.info("model %s: v%d is champion, %s", record.model, record.version, record.reason)
     return f"v{record.version} promoted: {record.reason}"

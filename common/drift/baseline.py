@@ -32,11 +32,10 @@ class Baseline:
     rule : length and stride of the windows that it judges
     sensor_names : (q,) names of the sensors' readings, the columns of `FeatureBlock.quality`
     minimum_effects : (q,) the smallest change of each reading that matters, in its own unit
-    segments : one per clip; clips accepted by promotions follow the golden ones
+    segments : one per clip
     null_false_alarms : share of the golden clips' own windows that the baseline fails, 0 to 1
     libraries : versions of the libraries that it was made with
     created_at : seconds since the epoch
-    replay : (n, 3, height, width, 3) uint8 golden frame triplets for fine-tuning, stored unchanged; or None
     """
 
     name: str
@@ -48,7 +47,6 @@ class Baseline:
     null_false_alarms: float
     libraries: Mapping[str, str]
     created_at: float
-    replay: npt.NDArray[np.uint8] | None = None
 
     @property
     def embedding_size(self) -> int:
@@ -115,8 +113,6 @@ class Baseline:
             for group, bounds in (("embedding", segment.embedding_bounds), ("quality", segment.quality_bounds)):
                 arrays[f"{number}.{group}_bound"] = bounds.distance
                 arrays[f"{number}.{group}_size"] = bounds.size
-        if self.replay is not None:
-            arrays["replay"] = self.replay
         return arrays
 
     @classmethod
@@ -143,7 +139,6 @@ class Baseline:
             manifest.null_false_alarms,
             manifest.libraries,
             manifest.created_at,
-            arrays.get("replay"),
         )
 
 

@@ -1,4 +1,4 @@
-"""Fits a baseline to golden footage, and extends one with footage that a promotion accepted."""
+"""Fits a baseline to golden footage."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from common.contracts.batches import FeatureSpec
 from common.contracts.verdicts import Status
@@ -33,14 +32,13 @@ def fit_baseline(
     minimum_effects: tuple[float, ...],
     created_at: float,
     libraries: Mapping[str, str],
-    replay: npt.NDArray[np.uint8] | None = None,
 ) -> Baseline:
     """Return a baseline of golden clips.
 
     Parameters
     ----------
     clips : name and features of each clip, frames in order
-    name, feature_spec, rule, sensor_names, minimum_effects, created_at, libraries, replay : see `Baseline`
+    name, feature_spec, rule, sensor_names, minimum_effects, created_at, libraries : see `Baseline`
 
     Raises
     ------
@@ -70,34 +68,8 @@ def fit_baseline(
         null_false_alarms=0.0,
         libraries=dict(libraries),
         created_at=created_at,
-        replay=replay,
     )
     return replace(baseline, null_false_alarms=_own_failures(baseline, clips))
-
-
-def extend_baseline(baseline: Baseline, clips: Sequence[tuple[str, FeatureBlock]]) -> Baseline:
-    """Return a baseline that also covers `clips`, footage that a promotion accepted.
-
-    A clip may be as short as one window. If it is too short for a null of its
-    own, it borrows the bounds of the golden clips, widened.
-
-    Parameters
-    ----------
-    clips : name and features of each clip, frames in order
-    """
-    golden = [segment for segment in baseline.segments if segment.summary.golden]
-    accepted = [
-        fit_segment(
-            clip,
-            block,
-            window=baseline.rule.frames,
-            names=baseline.sensor_names,
-            minimum_effects=baseline.minimum_effects,
-            golden=golden,
-        )
-        for clip, block in clips
-    ]
-    return replace(baseline, segments=(*baseline.segments, *accepted))
 
 
 def _check_length(clip: str, block: FeatureBlock, window: int) -> None:

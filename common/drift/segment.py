@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.drift.calibration import Comparison, Null, fit_null, widening_factor
+from common.drift.calibration import Comparison, Null, fit_null
 from common.drift.feature_groups import between_frames, quality_columns_of, quality_minimum_effects, reference_medians
 from common.drift.manifest import ClipSummary
 from common.drift.statistics import sort_reference
+from common.errors import BaselineTooShort
 from common.features import FeatureBlock, TimeSource
 
 Array = npt.NDArray[np.float32]
@@ -21,7 +22,6 @@ _MAD_TO_SIGMA = 1.4826  # median absolute deviation to standard deviation, for a
 # (MEASURED: 0.28 at 20 independent frames, 0.1 at 200). A smaller bound would only reflect that the footage was still.
 EMBEDDING_MINIMUM_EFFECT = 0.15
 _MIN_SPREAD = 1e-4
-_BORROWED = 1.25  # bounds borrowed from other clips are widened by this factor
 _TIMES_DIFFER_SECONDS = 1.0  # between capture times and times in the source; smaller differences are rounding
 
 
@@ -83,7 +83,6 @@ def fit_segment(
     window: int,
     names: tuple[str, ...],
     minimum_effects: tuple[float, ...],
-    golden: list[Segment] | None = None,
 ) -> Segment:
     """Return the segment of one clip.
 
@@ -93,10 +92,11 @@ def fit_segment(
     block : its features, frames in order
     window : frames per window
     names, minimum_effects : (q,) of the sensors' readings
-    golden : golden segments, whose widened bounds are the least that an accepted clip gets; None if this clip is golden
 
     Raises
     ------
+    BaselineTooShort
+        If it is too short to compare a window with the rest of it.
     BadMessage
         If features are not finite.
     """
@@ -113,8 +113,9 @@ def fit_segment(
         count, window, lambda rest, inside: (embedding[rest], embedding[inside]), minimum_effect=still, pooled=True
     )
     null_q = fit_null(count, window, _quality_comparison(block, between, names), minimum_effect=smallest, pooled=False)
-    widened = _BORROWED * widening_factor(count, window)
-    summary = _summary(name, block, window, null_windows=len(null_e.kolmogorov) if null_e else 0, golden=golden is None)
+    if null_e is None or null_q is None:
+        raise BaselineTooShort(f"{name} has {count} sampled frames: too few for a window of {window} and a rest")
+    summary = _summary(name, block, window, null_windows=len(null_e.kolmogorov))
     return Segment(
         summary,
         sort_reference(_thin(embedding)),
@@ -122,8 +123,8 @@ def fit_segment(
         sort_reference(_thin(quality)),
         _typical_spread(quality, smallest),
         reference_median,
-        _bounds(null_e, still, np.zeros(1, np.bool_), [g.embedding_bounds for g in golden or ()], widened),
-        _bounds(null_q, smallest, np.ptp(quality, axis=0) == 0, [g.quality_bounds for g in golden or ()], widened),
+        _bounds(null_e, still, np.zeros(1, np.bool_)),
+        _bounds(null_q, smallest, np.ptp(quality, axis=0) == 0),
     )
 
 
@@ -143,14 +144,14 @@ def _quality_comparison(block: FeatureBlock, between: Array, names: tuple[str, .
     return comparison
 
 
-def _summary(name: str, block: FeatureBlock, window: int, *, null_windows: int, golden: bool) -> ClipSummary:
+def _summary(name: str, block: FeatureBlock, window: int, *, null_windows: int) -> ClipSummary:
     return ClipSummary(
         name=name,
         frames=len(block),
         seconds=_seconds(block),
         null_windows=null_windows,
         effective_windows=len(block) / window,
-        golden=golden,
+        golden=True,
         taken_from=block.capture_time(0),
         taken_to=block.capture_time(-1),
         time_source=block.least_reliable_time_source,
@@ -168,21 +169,12 @@ def _seconds(block: FeatureBlock) -> float:
 
 
 def _bounds(
-    null: Null | None,
+    null: Null,
     minimum_effect: npt.NDArray[np.float64],
     constant: npt.NDArray[np.bool_],
-    golden: list[Bounds],
-    widened: float,
 ) -> Bounds:
-    """Return the bounds of a clip's own null, if it has one, and no tighter than the widened golden bounds."""
-    distances, sizes = [minimum_effect], []
-    if null is not None:
-        distances.append(null.bound)
-        sizes.append(null.effective_sizes(constant))
-    if golden:
-        distances.append(np.max([bounds.distance for bounds in golden], axis=0) * widened)
-        sizes.append(np.min([bounds.size for bounds in golden], axis=0))
-    return Bounds(np.max(distances, axis=0), np.min(sizes, axis=0))
+    """Return the bounds of a clip's own null, and no tighter than the minimum effect."""
+    return Bounds(np.maximum(minimum_effect, null.bound), null.effective_sizes(constant))
 
 
 def _typical_spread(quality: Array, minimum_effects: npt.NDArray[np.float64]) -> Array:

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import redis
 
-from common.baselines.storage import save_baseline
 from common.contracts.events import ChampionPromoted
 from common.contracts.models import ChampionRecord, Hold
-from common.drift.baseline import Baseline
 from common.errors import NotPromoted
 from common.models import folders
 from common.models.gate import Decision
@@ -20,16 +18,15 @@ from common.store import Store
 
 
 def promote(
-    store: Store, over: ChampionRecord, challenger: Model, baseline: Baseline, decision: Decision, state_dir: Path
+    store: Store, over: ChampionRecord, challenger: Model, decision: Decision, state_dir: Path
 ) -> ChampionRecord:
-    """Save a challenger with its baseline, and make both current in one step.
+    """Save a challenger, and make it champion. The baseline stays as it is.
 
     Parameters
     ----------
     store : where champions are kept
     over : the champion that the challenger was compared with
     challenger : the new model
-    baseline : the baseline that its streams are judged by from now on
     decision : of the gate; its reason and figures are stored in the record
     state_dir : SENTINEL_STATE_DIR, below which the files are stored
 
@@ -41,12 +38,11 @@ def promote(
     folder = folders.version_folder(state_dir, over.model, over.version + 1)
     try:
         challenger.save(folder / "model")
-        stored = save_baseline(baseline, folder / "baseline")
         record = ChampionRecord(
             model=over.model,
             version=over.version + 1,
-            baseline_path=str(stored.folder),
-            baseline_id=stored.id,
+            baseline_path=over.baseline_path,
+            baseline_id=over.baseline_id,
             model_path=str(folder / "model"),
             origin_id=over.origin_id,
             parent=over.version,

@@ -12,23 +12,21 @@ from pathlib import Path
 
 import numpy as np
 
-from common.baselines.storage import StoredBaseline
+from common.baselines.storage import StoredBaseline, load_replay
 from common.contracts.models import ChampionRecord
 from common.contracts.verdicts import Verdict
 from common.errors import BadSource, NothingToLearnFrom
 from common.features import FeatureBlock
-from common.models.protocols import Examples, Model, Trainer, TrainingProgress
-from common.models.vfi.footage import source_triplets
-from common.models.vfi.model import Interpolator, load_model
-from common.models.vfi.scores import Scores, score, split_in_blocks
-from common.models.vfi.trainer import InterpolatorTrainer, initial_champion
+from common.models.gate import Comparison, compare, digests_of
+from common.models.kinds import load_kind
+from common.models.protocols import Examples, Model, TrainingProgress
 from common.settings import Settings
 from common.sources.local import Limits
 from common.store.streams import StreamStore
 
 log = logging.getLogger(__name__)
 
-_FEWEST_TRIPLETS = 12  # with fewer, held-out scores are too noisy
+_KIND = "vfi"  # the kind of every model
 
 
 @dataclass(frozen=True)
@@ -37,12 +35,10 @@ class Footage:
 
     Attributes
     ----------
-    clips : name and features of each stretch that failed; a promotion extends the baseline by them
-    triplets : (n, 3, height, width, 3) uint8, consecutive frames to train on
+    stretches : (n, ...) uint8 examples of each stretch that failed, by its name
     """
 
-    clips: tuple[tuple[str, FeatureBlock], ...]
-    triplets: Examples
+    stretches: Mapping[str, Examples]
 
 
 def collect(fails: Mapping[str, Verdict], streams: StreamStore, settings: Settings) -> Footage:
@@ -58,20 +54,29 @@ def collect(fails: Mapping[str, Verdict], streams: StreamStore, settings: Settin
     if not known:
         raise NothingToLearnFrom("the features of the failed windows are no longer kept: see SENTINEL_RETENTION_DAYS")
     clips = stretches(known)
-    parts = []
-    each = max(_FEWEST_TRIPLETS, settings.retrain_max_triplets // len(clips))
+    kind = load_kind(_KIND)
+    found: dict[str, Examples] = {}
+    left_out: list[str] = []
+    each = max(kind.fewest_examples, settings.retrain_max_triplets // len(clips))
     for name, clip in clips:
         try:
-            parts.append(source_triplets(clip, limits=Limits.from_settings(settings), roots=settings.roots, most=each))
+            part = kind.read_stretch(clip, limits=Limits.from_settings(settings), roots=settings.roots, most=each)
         except BadSource as error:
-            log.warning("%s: its frames cannot be trained on: %s", name, error)
-    triplets = np.concatenate(parts) if parts else np.zeros((0, 3, 1, 1, 3), np.uint8)
-    if len(triplets) < _FEWEST_TRIPLETS:
+            left_out.append(f"{name}: {error}")
+            continue
+        if part.unfit or len(part.examples) < kind.fewest_examples:
+            few = f"only {len(part.examples)} examples can be read, {kind.fewest_examples} are needed"
+            left_out.append(f"{name}: {part.unfit or few}")
+            continue
+        found[name] = part.examples
+    if not found:
         raise NothingToLearnFrom(
-            f"only {len(triplets)} frame triplets of the failed footage can be read, {_FEWEST_TRIPLETS} are needed: "
+            f"nothing of the failed footage can be trained on ({'; '.join(left_out)}): "
             "keep the files in place until the retraining is over"
         )
-    return Footage(tuple(clips), triplets)
+    for reason in left_out:
+        log.warning("left out of the training: %s", reason)
+    return Footage(found)
 
 
 def stretches(known: Iterable[tuple[Verdict, FeatureBlock]]) -> list[tuple[str, FeatureBlock]]:
@@ -106,35 +111,36 @@ def stretches(known: Iterable[tuple[Verdict, FeatureBlock]]) -> list[tuple[str, 
 
 
 def golden_replay(stored: StoredBaseline) -> Examples:
-    """Return the golden examples (n, 3, height, width, 3) uint8 that are used in training against forgetting.
+    """Return the golden examples (n, ...) uint8 that are used in training against forgetting.
 
     Raises
     ------
     NothingToLearnFrom
         If the baseline keeps too few of them.
     """
-    replay = stored.baseline.replay
-    if replay is None or len(replay) < _FEWEST_TRIPLETS:
+    replay = load_replay(stored.folder)
+    if replay is None or len(replay) < load_kind(_KIND).fewest_examples:
         raise NothingToLearnFrom(
             f"baseline {stored.baseline.name!r} keeps too few golden frames for replay: rebuild it from moving footage"
         )
     return replay
 
 
-def champion_model(champion: ChampionRecord, replay: Examples, settings: Settings) -> Interpolator:
+def champion_model(champion: ChampionRecord, replay: Examples, settings: Settings) -> Model:
     """Return the champion's model. If the champion has no stored model yet, one is fitted to the golden examples."""
+    kind = load_kind(_KIND)
     if champion.model_path is not None:
-        return load_model(Path(champion.model_path))
-    return initial_champion(replay, seed=settings.retrain_seed)
+        return kind.load(Path(champion.model_path))
+    return kind.first_model(replay, seed=settings.retrain_seed)
 
 
 def train(
-    champion: Interpolator,
+    champion: Model,
     footage: Footage,
     replay: Examples,
     settings: Settings,
     progress: Callable[[float, str], None],
-) -> Interpolator:
+) -> Model:
     """Fine-tune a challenger on `footage` and golden replay, without the examples that `evaluate` scores on.
 
     `progress` is called with the share of the training time that has passed (0 to 1), and a description.
@@ -143,11 +149,11 @@ def train(
     def report(step: TrainingProgress) -> None:
         progress(min(step.seconds / settings.retrain_seconds, 1.0), f"step {step.step}, {-step.loss:.1f} dB")
 
-    trainer: Trainer[Interpolator] = InterpolatorTrainer()
-    challenger = trainer.fine_tune(
+    kind = load_kind(_KIND)
+    challenger = kind.trainer().fine_tune(
         champion,
-        footage.triplets[split_in_blocks(len(footage.triplets)).training],
-        replay[split_in_blocks(len(replay)).training],
+        np.concatenate([part[kind.split_stretch(len(part)).training] for part in footage.stretches.values()]),
+        replay[kind.split_golden(len(replay)).training],
         seconds=settings.retrain_seconds,
         seed=settings.retrain_seed,
         progress=report,
@@ -155,13 +161,18 @@ def train(
     return challenger.model
 
 
-def evaluate(champion: Model, challenger: Model, footage: Footage, replay: Examples) -> Scores:
+def evaluate(champion: Model, challenger: Model, footage: Footage, replay: Examples) -> Comparison:
     """Score champion and challenger on the same held-out examples, which the challenger was not trained on."""
-    drifted = footage.triplets[split_in_blocks(len(footage.triplets)).held_out]
-    golden = replay[split_in_blocks(len(replay)).held_out]
-    return Scores(
-        champion_drifted=score(champion, drifted),
-        challenger_drifted=score(challenger, drifted),
-        champion_golden=score(champion, golden),
-        challenger_golden=score(challenger, golden),
+    kind = load_kind(_KIND)
+    splits = {name: kind.split_stretch(len(part)) for name, part in footage.stretches.items()}
+    golden = kind.split_golden(len(replay))
+    trained = [footage.stretches[name][split.training] for name, split in splits.items()]
+    return compare(
+        kind,
+        champion,
+        challenger,
+        {name: footage.stretches[name][split.held_out] for name, split in splits.items()},
+        replay[golden.held_out],
+        trained_on=digests_of(replay[golden.training]).union(*map(digests_of, trained)),
+        live={},
     )

@@ -22,7 +22,7 @@ def halfway_warps(triplets: TripletArray) -> WarpArray:
     The motion is half the difference of the flow there and the flow back, so triplets that are mirrored in time have
     the same two warps in the other order.
     """
-    estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     warps = np.empty((len(triplets), 2, *triplets.shape[2:]), np.uint8)
     for pair, (previous, _, following) in zip(warps, triplets, strict=True):
         first, last = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (previous, following))
