@@ -32,7 +32,6 @@ class Baseline:
     null_false_alarms : share of the golden clips' own windows that the baseline fails, 0 to 1
     libraries : versions of the libraries that it was made with
     created_at : seconds since the epoch
-    replay : (n, 3, height, width, 3) uint8 golden frame triplets for fine-tuning, stored unchanged; or None
     """
 
     name: str
@@ -44,7 +43,6 @@ class Baseline:
     null_false_alarms: float
     libraries: Mapping[str, str]
     created_at: float
-    replay: npt.NDArray[np.uint8] | None = None
 
     @property
     def embedding_size(self) -> int:
@@ -107,8 +105,6 @@ class Baseline:
         arrays: Arrays = {}
         for number, segment in enumerate(self.segments):
             arrays |= segment_arrays(segment, f"{number}.")
-        if self.replay is not None:
-            arrays["replay"] = self.replay
         return arrays
 
     @classmethod
@@ -137,5 +133,4 @@ class Baseline:
             manifest.null_false_alarms,
             manifest.libraries,
             manifest.created_at,
-            arrays.get("replay"),
         )

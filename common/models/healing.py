@@ -26,12 +26,11 @@ from common.contracts.verdicts import Cause
 from common.drift.stretches import Stretch, join_windows
 from common.errors import BadBaseline, NothingToLearnFrom, Refused, SettingsError
 from common.models import registry
-from common.models.gate import compare, decide
+from common.models.gate import compare, decide, digests_of
 from common.models.incident_actions import Leave, action_of, begin, end, was_tried
-from common.models.kinds import ModelKind
 from common.models.material import Material, condition_of, gather
 from common.models.proof import copes, prove
-from common.models.protocols import Model, TrainingProgress
+from common.models.protocols import Model, ModelKind, TrainingProgress
 from common.models.proving import prove_condition
 from common.models.renewal import expiring, renew
 from common.models.replay import Replay, pooled_replay
@@ -78,7 +77,8 @@ class Healer:
 
     Parameters
     ----------
-    kind : the kind of the model, whose name is the model's
+    name : of the model
+    kind : what it is a model of
     report : is told of the progress
     leave : puts a note about an incident into its stream's inbox
     """
@@ -88,7 +88,8 @@ class Healer:
         store: Store,
         settings: Settings,
         baselines: BaselineBinding,
-        kind: ModelKind,
+        name: str,
+        kind: ModelKind[Model],
         *,
         report: Report,
         leave: Leave,
@@ -96,6 +97,7 @@ class Healer:
         self.store = store
         self.settings = settings
         self.baselines = baselines
+        self.name = name
         self.kind = kind
         self.policy = Policy.parse(settings.policy)
         self._report = report
@@ -121,7 +123,7 @@ class Healer:
         NotPromoted
             If somebody else changed the champion meanwhile.
         """
-        champion = self.store.champions.champion(self.kind.name)
+        champion = self.store.champions.champion(self.name)
         cases = [case for incident in self.incidents(streams) if (case := self._open(incident, champion))]
         try:
             self._heal_cases(champion, cases, streams)
@@ -144,7 +146,7 @@ class Healer:
         if not groups and not fresh:
             return
         try:
-            replay = pooled_replay(self.store, self.settings, self.baselines, self.kind)
+            replay = pooled_replay(self.store, self.settings, self.baselines, self.name, self.kind)
         except NothingToLearnFrom as error:
             self._conclude([row for group in groups.values() for row in group], f"refused: {error}", healed=False)
             return
@@ -202,8 +204,8 @@ class Healer:
         if champion is not None and champion.model_path is not None and champion.model_digest is not None:
             return champion, self.kind.load(Path(champion.model_path))
         self._report("fitting the first champion", 0.0, "")
-        model = self.kind.first(replay.training, seed=self.settings.retrain_seed)
-        record = registry.register_first(self.store, self.kind.name, model, champion, self.settings.state_dir)
+        model = self.kind.first_model(replay.training, seed=self.settings.retrain_seed)
+        record = registry.register_first(self.store, self.name, model, champion, self.settings.state_dir)
         return record, model
 
     def _heal_together(
@@ -238,17 +240,18 @@ class Healer:
         self._report("comparing", 1.0, materials[0].cause)
         live = [condition for condition in champion.conditions if condition.is_live(self._now(condition.stream))]
         proofs = [prove_condition(self.kind, challenger, condition) for condition in live]
+        trained_on = [replay.training, *(material.training for material in materials)]
         comparison = compare(
             self.kind,
             model,
             challenger,
-            [material.held_out for material in materials],
+            {material.stretch.name: material.held_out for material in materials},
             replay.held_out,
-            trained_on=[*(material.training for material in materials), replay.training],
+            trained_on=frozenset[str]().union(*(digests_of(examples) for examples in trained_on)),
+            live={f"{row.cause} of {row.stream}": proof for row, proof in zip(live, proofs, strict=True)},
         )
         decision = decide(
             comparison,
-            {f"{row.cause} of {row.stream}": proof for row, proof in zip(live, proofs, strict=True)},
             min_gain_db=self.settings.promote_min_gain_db,
             max_loss_db=self.settings.promote_max_loss_db,
         )
@@ -273,7 +276,7 @@ class Healer:
             share = min(step.seconds / self.settings.retrain_seconds, 1.0)
             self._report("training", share, f"{cause}, step {step.step}, {-step.loss:.1f} dB")
 
-        challenger = self.kind.trainer.fine_tune(
+        challenger = self.kind.trainer().fine_tune(
             champion,
             np.concatenate([material.training for material in materials]),
             replay.training,
@@ -285,7 +288,7 @@ class Healer:
 
     def _conditions(self, materials: Sequence[Material], gains_db: Sequence[float]) -> list[ConditionRecord]:
         return [
-            condition_of(material, self.kind.name, gain, self.settings)
+            condition_of(material, self.name, gain, self.settings)
             for material, gain in zip(materials, gains_db, strict=True)
         ]
 

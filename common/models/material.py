@@ -17,9 +17,8 @@ from common.drift.stretches import Stretch
 from common.errors import NothingToLearnFrom
 from common.models.conditions import save_condition
 from common.models.folders import condition_folder
-from common.models.kinds import ModelKind
 from common.models.policy import cause_to_train
-from common.models.protocols import Examples
+from common.models.protocols import Examples, Model, ModelKind
 from common.settings import Settings
 from common.sources.local import Limits
 
@@ -59,7 +58,7 @@ def expiry(proved: float, settings: Settings) -> float:
 
 
 def gather(
-    incident: Incident, stretch: Stretch, golden: StoredBaseline, kind: ModelKind, policy: Policy, settings: Settings
+    incident: Incident, stretch: Stretch, golden: StoredBaseline, kind: ModelKind[Model], policy: Policy, settings: Settings
 ) -> Material:
     """Return the footage of a stretch, if the policy trains on it and there is enough of it.
 
@@ -73,13 +72,8 @@ def gather(
     cause = cause_to_train(stretch.causes, policy)
     resembled = Counter(window.segment for window in stretch.windows).most_common(1)[0][0]
     segment = fit_condition(stretch.name, stretch.block, golden.baseline, resembled)
-    examples = kind.stretch_examples(
-        stretch.block,
-        limits=Limits.from_settings(settings),
-        roots=settings.roots,
-        most=settings.retrain_max_triplets,
-    )
-    split = kind.split_in_time(len(examples), FEWEST_HELD_OUT)
+    examples = fit_examples(kind, stretch, settings, settings.retrain_max_triplets)
+    split = kind.split_stretch(len(examples))
     if len(split.held_out) < FEWEST_HELD_OUT:
         raise NothingToLearnFrom(
             f"{stretch.name} gives {len(examples)} examples, of which {len(split.held_out)} can be held out; "
@@ -88,6 +82,24 @@ def gather(
     return Material(
         incident, stretch, cause, golden, segment, examples[split.training], examples[split.held_out]
     )
+
+
+def fit_examples(kind: ModelKind[Model], stretch: Stretch, settings: Settings, most: int) -> Examples:
+    """Return up to `most` examples of a stretch, in time order.
+
+    Raises
+    ------
+    NothingToLearnFrom
+        If there is nothing in it that a model could learn, such as motion.
+    BadSource
+        If its frames can no longer be read.
+    """
+    footage = kind.read_stretch(
+        stretch.block, limits=Limits.from_settings(settings), roots=settings.roots, most=most
+    )
+    if footage.unfit is not None:
+        raise NothingToLearnFrom(f"{stretch.name}: {footage.unfit}")
+    return footage.examples
 
 
 def condition_of(material: Material, model: str, gain_db: float, settings: Settings) -> ConditionRecord:
