@@ -33,7 +33,7 @@ def sweep() -> int:
     sent = 0
     idle = context.store().client.llen(EMBED_QUEUE) == 0
     for stream in streams.names():
-        if streams.head_is_finished(stream):
+        if streams.waits_for_reducer(stream):
             broker.send_reduce(stream)
             sent += 1
         # The first chunk in order blocks all others of its stream, so it is sent again in any case.

@@ -1,4 +1,5 @@
-"""The worker of queue `reduce`: finished chunks enter their stream's window, in order, and windows are judged.
+"""The worker of queue `reduce`: finished chunks enter their stream's window, in order, windows are judged, and the
+stream's incidents move with the verdicts and with the notes in its inbox.
 
 celery -A workers.reducer worker -Q reduce
 """
@@ -21,10 +22,12 @@ from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
 from common.errors import BadBaseline, BadMessage, BaselineMismatch, SentinelError, SettingsError
 from common.features import FeatureBlock
+from common.incidents import move_incidents
 from common.ingest.dispatch import dispatch_next
 from common.judging import JudgedWindow, Thresholds, judge_block
 from common.settings import get_settings
 from common.store.event_log import dead_letter
+from common.store.incidents import NO_INCIDENTS
 from common.store.streams import Committed, FinishedChunk, JudgedEvent, Window, WindowEvent, WindowMoved
 from common.store.unreadable import unreadable_chunk, unreadable_window
 from common.stream_config import settings_of_stream
@@ -42,48 +45,54 @@ _CHUNKS_PER_COMMIT = 16  # bounds the size of one commit, and thus how long it b
 
 @app.task(name=REDUCE_TASK)
 def reduce(stream: str) -> None:
-    """Process the finished chunks of `stream` in order, and send the next chunks to the embedding workers.
+    """Process the finished chunks and the notes of `stream` in order, and send the next chunks to be embedded.
 
     Raises
     ------
     BadMessage
         If no batch of this stream was ever accepted, so that the task cannot be one of Sentinel's own.
     """
-    require_known(stream)
+    if not is_known(stream):
+        return
     moved = Committed.MORE
     while moved is not Committed.DONE:
         moved = move_on(stream)
         dispatch_next(context.store(), get_settings(), stream)
 
 
-def require_known(stream: object) -> None:
-    """Raise `BadMessage` unless `stream` is a stream of which a batch was accepted."""
+def is_known(stream: object) -> bool:
+    """Return whether a batch of `stream` was accepted; False if the stream was forgotten since.
+
+    Raises
+    ------
+    BadMessage
+        If there never was such a stream.
+    """
     try:
         if not isinstance(stream, str) or check_stream_name(stream) != stream:
             raise ValueError(f"{stream!r:.300} is no stream's name")
     except ValueError as error:
         raise BadMessage(f"{REDUCE_TASK} is for Sentinel's own workers: {error}") from error
-    if not context.store().streams.is_known(stream):
-        raise BadMessage(
-            f"there is no stream {stream!r}: {REDUCE_TASK} is for Sentinel's own workers, hand sources in instead"
-        )
+    if context.store().streams.is_known(stream):
+        return True
+    if context.store().forgetting.was_forgotten(stream):
+        return False
+    raise BadMessage(
+        f"there is no stream {stream!r}: {REDUCE_TASK} is for Sentinel's own workers, hand sources in instead"
+    )
 
 
 def move_on(stream: str) -> Committed:
-    """Read the window, judge up to `_CHUNKS_PER_COMMIT` finished chunks, and commit.
+    """Read the window, judge up to `_CHUNKS_PER_COMMIT` finished chunks, apply the notes in the inbox, and commit.
 
     After CONFLICT (another reducer committed first) or MORE, the caller calls again.
     """
     streams = context.store().streams
     read = streams.window(stream)
     ready = streams.finished(stream, _CHUNKS_PER_COMMIT)
-    if not ready:
-        return Committed.DONE
-    try:
-        stored = context.baselines().of_stream(stream)
-    except (BadBaseline, SettingsError) as error:
-        report_waiting(stream, error)
-        return Committed.DONE
+    stored = baseline_of(stream) if ready else None
+    if stored is None:
+        return commit_notes(stream, read)
     ready = [admit(done, stored) for done in ready]
     try:
         before = WindowState.from_bytes(read.state) if read.state else WindowState()
@@ -96,6 +105,27 @@ def move_on(stream: str) -> Committed:
         context.store().event_log.bury(unreadable_window(stream, error, time.time()))
         log.warning("stream %s: its window starts anew: %s", stream, error)
         return commit(stream, stored, read, restarted(read), FrameBuffer(restarted(read).position), ready)
+
+
+def baseline_of(stream: str) -> StoredBaseline | None:
+    """Return the baseline that `stream` is judged by; None if it waits for one, which a dead letter says."""
+    try:
+        return context.baselines().of_stream(stream)
+    except (BadBaseline, SettingsError) as error:
+        report_waiting(stream, error)
+        return None
+
+
+def commit_notes(stream: str, read: Window) -> Committed:
+    """Apply the notes in the inbox where there are no frames to judge."""
+    _, incidents = move_incidents(
+        context.store(), stream, read, [], model="", close_windows=get_settings().close_windows
+    )
+    if incidents is NO_INCIDENTS:
+        return Committed.DONE
+    return context.store().streams.commit(
+        stream, read=read, state=None, frames=None, chunks=(), batch_events=(), judged=(), incidents=incidents
+    )
 
 
 def report_waiting(stream: str, error: SentinelError) -> None:
@@ -121,8 +151,16 @@ def commit(
     frames: FrameBuffer,
     ready: list[FinishedChunk],
 ) -> Committed:
-    """Append the features of `ready`, judge the windows that become complete, and commit both with the new state."""
+    """Append the features of `ready`, judge the windows that become complete, and commit it all with the new state."""
     state, judged = fold(stored, stream, before, frames, ready)
+    rows, incidents = move_incidents(
+        context.store(),
+        stream,
+        read,
+        [JudgedEvent(verdict_event(row.verdict, stored), row.features) for row in judged],
+        model=stored.baseline.name,
+        close_windows=get_settings().close_windows,
+    )
     latest = state.latest(stored.baseline.rule)
     # Between verdicts frames are only appended: writing the whole window each time would dominate the cost.
     rewrite = bool(judged) or state.opened != before.opened
@@ -133,7 +171,8 @@ def commit(
         frames=(frames.slice(latest) if latest else empty_like(stored)) if rewrite else None,
         chunks=ready,
         batch_events=[batch_event(done, stored.baseline.name) for done in ready],
-        judged=[JudgedEvent(verdict_event(row.verdict, stored), row.features) for row in judged],
+        judged=rows,
+        incidents=incidents,
     )
     if committed is not Committed.CONFLICT:
         for row in judged:

@@ -10,6 +10,8 @@ from common.contracts.ids import Message, StreamName
 from common.contracts.stored import StoredMessage
 from common.contracts.verdicts import Cause, WorstFrame
 
+_WEEK_SECONDS = 7 * 86_400.0
+
 
 class IncidentState(StrEnum):
     FAILING = "failing"
@@ -60,25 +62,62 @@ class Incident(StoredMessage):
     id: str
     stream: StreamName
     model: str
-    golden_id: str = Field(description="digest of the golden baseline that it departs from")
+    golden_id: str = Field(description="digest of the golden baseline that its latest window departs from")
     state: IncidentState
-    cause: Cause = Field(description="the most frequent cause of its latest windows")
+    cause: Cause = Field(
+        description="the most frequent cause of its latest windows: of its FAILs while it fails, of its matches while "
+        "it is healed"
+    )
     causes: dict[Cause, int] = Field(description="windows by cause")
     since: int = Field(ge=0, description="position of its first frame in the stream, in sampled frames")
     since_time: float = Field(description="capture time of that frame, seconds since the epoch")
     opened_at: float = Field(description="capture time of the window that confirmed it")
     latest_at: float = Field(description="capture time of its latest window that failed the golden baseline")
-    failed_windows: int = Field(ge=0)
-    matched_windows: int = Field(ge=0, description="windows that matched a condition")
+    failed_windows: int = Field(0, ge=0)
+    matched_windows: int = Field(0, ge=0, description="windows that matched a condition")
     passes: int = Field(0, ge=0, description="windows in a row that pass the golden baseline by now")
-    occurrences: tuple[float, ...] = Field(description="when it was opened and each time reopened, capture times")
-    worst_frames: tuple[WorstFrame, ...]
+    occurrences: tuple[float, ...] = Field(
+        description="when it was opened and each time reopened, capture times; the latest ones"
+    )
+    worst_frames: tuple[WorstFrame, ...] = ()
     windows: tuple[IncidentWindow, ...] = Field((), description="the latest windows with evidence, oldest first")
     actions: tuple[Action, ...] = ()
     acknowledged_by: str | None = None
-    muted: bool = Field(False, description="whether it was opened while its stream was muted, and not announced since")
+    muted: bool = Field(
+        False, description="whether it was opened or reopened while its stream was muted, and not announced since"
+    )
     closed_at: float | None = None
     ended: str = Field("", description="how it ended; empty while it is open")
+
+    @property
+    def times_this_week(self) -> int:
+        """How often it was opened or reopened within the seven days that end with the latest time."""
+        return sum(self.occurrences[-1] - at < _WEEK_SECONDS for at in self.occurrences)
+
+
+class RunWindow(Message):
+    """A window that fails the golden baseline, in a run of such windows that is not confirmed yet."""
+
+    window: IncidentWindow
+    taken_from: float = Field(description="capture time of its first frame, seconds since the epoch")
+    taken_to: float = Field(description="capture time of its last frame")
+    worst_frames: tuple[WorstFrame, ...]
+
+
+class IncidentLog(StoredMessage):
+    """What a stream's incidents have come to: the state that `common.drift.incidents` moves from verdict to verdict.
+
+    At most one open incident is failing; there may be a healed one beside it for each cause.
+    """
+
+    open: tuple[Incident, ...] = ()
+    closed: tuple[Incident, ...] = Field((), description="the latest ones, which can be reopened; oldest first")
+    run: tuple[RunWindow, ...] = Field((), description="the latest windows of the run that is not confirmed yet")
+    applied: tuple[str, ...] = Field((), description="ids of the latest notes that were applied")
+
+    def knows(self, incident: str) -> bool:
+        """Return whether there is an incident of this id."""
+        return any(known.id == incident for known in (*self.open, *self.closed))
 
 
 class NoteKind(StrEnum):
@@ -91,8 +130,8 @@ class NoteKind(StrEnum):
 class IncidentNote(StoredMessage):
     """A note in a stream's inbox, which the reducer applies to the stream's incident in its one step."""
 
-    id: str
+    id: str = Field(description="a note that comes again with the same id changes nothing")
     stream: StreamName
     kind: NoteKind
-    incident: str | None = Field(description="id of the incident; None: the one that is open now")
+    incident: str | None = Field(description="id of the incident; None: every one that is open now")
     action: Action

@@ -1,4 +1,4 @@
-"""A stream's window in Redis: what the reducer reads, and the single step in which it commits a new window.
+"""A stream's window and incidents in Redis: what the reducer reads, and the single step in which it commits.
 
 `scripts/commit_window.lua` makes every frame count exactly once; this module
 gives it names and types.
@@ -16,11 +16,24 @@ import redis
 
 from common.contracts.batches import Chunk
 from common.contracts.events import BatchCompleted, WindowFailed, WindowPassed
+from common.contracts.incidents import Incident, IncidentNote
 from common.contracts.verdicts import Verdict
 from common.errors import BadMessage
 from common.features import FeatureBlock
 from common.store import keys
 from common.store.client import binary, load_script, text
+from common.store.commit_rows import chunk_row, incident_row, verdict_row
+from common.store.incidents import (
+    NO_INCIDENTS,
+    NOTES_PER_COMMIT,
+    IncidentCommit,
+    IncidentEvent,
+    ReceivedNote,
+    archived,
+    muted_until,
+    open_incidents,
+    received,
+)
 from common.store.unreadable import stand_in
 
 WindowEvent = WindowPassed | WindowFailed
@@ -57,20 +70,44 @@ class FinishedChunk:
 
 @dataclass(frozen=True)
 class Window:
-    """A stream's window as it was read. A commit succeeds only if `version` is still current."""
+    """A stream's window as it was read. A commit succeeds only if `version` is still current.
+
+    Attributes
+    ----------
+    incidents : the stored `IncidentLog`
+    holds_muted : whether an open incident in it is muted
+    notes : the head of the stream's inbox
+    muted_until : when the stream's mute ends, seconds since the epoch; None: it is not muted
+    """
 
     version: int
     state: bytes | None
     last_frame_at: float | None
     verdict: Verdict | None
+    incidents: bytes | None = None
+    holds_muted: bool = False
+    notes: tuple[ReceivedNote, ...] = ()
+    muted_until: float | None = None
 
 
 @dataclass(frozen=True)
 class JudgedEvent:
-    """The event about a verdict, and the features of its window, which are stored as evidence if it is a FAIL."""
+    """The event about a verdict, and what follows from it.
+
+    Attributes
+    ----------
+    window : features of the window, which are stored as evidence if it departs from the golden baseline
+    incidents : events about the incidents that it changes
+    """
 
     event: WindowEvent
     window: FeatureBlock
+    incidents: tuple[IncidentEvent, ...] = ()
+
+    @property
+    def departs(self) -> bool:
+        """Whether the window departs from the golden baseline."""
+        return isinstance(self.event, WindowFailed) or self.event.verdict.condition is not None
 
 
 class StreamStore:
@@ -107,10 +144,21 @@ class StreamStore:
 
     def window(self, stream: str) -> Window:
         """Return the stream's window; its verdict is None if there is none or it is unreadable."""
-        version, state, at, verdict = self.client.hmget(
-            keys.stream_key(stream, "window"), "version", "state", "at", "verdict"
+        pipe = self.client.pipeline(transaction=False)
+        pipe.hmget(keys.stream_key(stream, "window"), "version", "state", "at", "verdict", "incidents", "muted")
+        pipe.lrange(keys.stream_key(stream, "inbox"), 0, NOTES_PER_COMMIT - 1)
+        pipe.get(keys.stream_key(stream, "mute"))
+        (version, state, at, verdict, incidents, muted), notes, mute = pipe.execute()
+        return Window(
+            version=int(version or 0),
+            state=binary(state),
+            last_frame_at=float(at) if at else None,
+            verdict=_verdict(binary(verdict)),
+            incidents=binary(incidents),
+            holds_muted=muted is not None,
+            notes=received(notes),
+            muted_until=muted_until(binary(mute)),
         )
-        return Window(int(version or 0), binary(state), float(at) if at else None, _verdict(binary(verdict)))
 
     def frames(self, stream: str, read: Window) -> list[FeatureBlock]:
         """Return the stream's latest frames as of the window `read`.
@@ -131,7 +179,7 @@ class StreamStore:
         return [FeatureBlock.from_bytes(block) for block in blocks]
 
     def evidence(self, stream: str, event_id: str) -> FeatureBlock | None:
-        """Return the features of a failed window; None once they have expired."""
+        """Return the features of a window that failed the golden baseline; None once they have expired."""
         data = binary(self.client.get(keys.stream_key(stream, "evidence", event_id)))
         return FeatureBlock.from_bytes(data) if data else None
 
@@ -142,23 +190,24 @@ class StreamStore:
         stream: str,
         *,
         read: Window,
-        state: bytes,
+        state: bytes | None,
         frames: FeatureBlock | None,
         chunks: Sequence[FinishedChunk],
         batch_events: Sequence[BatchCompleted],
         judged: Sequence[JudgedEvent],
+        incidents: IncidentCommit = NO_INCIDENTS,
     ) -> Committed:
         """Move `chunks` into the window and write the verdicts, unless another reducer has committed since `read`.
 
         Parameters
         ----------
         read : the window that the new state was computed from
-        state : the new state of the window
+        state : the new state of the window; None: it stays as it is
         frames : replaces the stored frames; None: the chunks' features are appended to them
         batch_events : one per chunk, written if it is the last chunk of its batch
         judged : the verdicts, with the features of their windows
+        incidents : what becomes of the stream's incidents
         """
-        evidence = [row.window.to_bytes() for row in judged if isinstance(row.event, WindowFailed)]
         plan = {
             "version": str(read.version),
             "now": repr(time.time()),
@@ -167,37 +216,30 @@ class StreamStore:
             "max_events": self._max_events,
             "prefix": {name: keys.stream_key(stream, name, "") for name in ("chunk", "batch", "evidence", "data")},
             "replace_frames": frames is not None,
+            "muted": incidents.log is not None and any(row.muted for row in incidents.log.open),
+            "applied": len(incidents.applied),
+            "incidents": [incident_row(event) for event in incidents.events],
             "chunks": [
-                {
-                    "id": done.chunk.id,
-                    "batch": done.chunk.batch_id,
-                    "frames": len(done.features or ()),
-                    "dead": int(done.features is None),
-                    "event": {**_header(event), "uri": done.chunk.source.uri},
-                }
-                for done, event in zip(chunks, batch_events, strict=True)
+                chunk_row(done.chunk, done.features, event) for done, event in zip(chunks, batch_events, strict=True)
             ],
-            "verdicts": [
-                {
-                    "event": _header(row.event),
-                    "verdict": row.event.verdict.to_json(),
-                    "failed": isinstance(row.event, WindowFailed),
-                    "taken_to": row.event.verdict.taken_to,
-                }
-                for row in judged
-            ],
+            "verdicts": [verdict_row(row.event, row.incidents, departs=row.departs) for row in judged],
         }
-        result = self._commit(
-            keys=[
-                keys.stream_key(stream, "window"),
-                keys.stream_key(stream, "pending"),
-                keys.EVENTS,
-                keys.stream_key(stream, "evidence-list"),
-                keys.stream_key(stream, "frames"),
-            ],
-            args=[json.dumps(plan), state, frames.to_bytes() if frames else b"", *evidence],
+        parts = ("window", "pending", "evidence-list", "frames", "inbox", "incidents", "incident-order")
+        args = [
+            json.dumps(plan),
+            state or b"",
+            frames.to_bytes() if frames else b"",
+            incidents.log.to_json() if incidents.log is not None else b"",
+            incidents.applied[-1].stored if incidents.applied else b"",
+            *(row.window.to_bytes() for row in judged if row.departs),
+        ]
+        return Committed(
+            self._commit(keys=[keys.EVENTS, *(keys.stream_key(stream, part) for part in parts)], args=args)
         )
-        return Committed(result)
+
+    def note(self, note: IncidentNote) -> None:
+        """Leave `note` in its stream's inbox. The stream's next reduction applies it; the sweep sees to one."""
+        self.client.rpush(keys.stream_key(note.stream, "inbox"), note.to_json())
 
     # --- what others ask
 
@@ -221,14 +263,35 @@ class StreamStore:
         """Return the number of chunks of the stream that have not entered its window yet."""
         return int(self.client.zcard(keys.stream_key(stream, "pending")))
 
-    def head_is_finished(self, stream: str) -> bool:
-        """Return whether the first chunk in the stream's order is finished and waits for the reducer."""
-        head = self.client.zrange(keys.stream_key(stream, "pending"), 0, 0)
+    def waits_for_reducer(self, stream: str) -> bool:
+        """Return whether the reducer has something to do for the stream.
+
+        Either the first chunk in order is finished, or notes wait, or a mute is over under which an incident opened.
+        """
+        pipe = self.client.pipeline(transaction=False)
+        pipe.zrange(keys.stream_key(stream, "pending"), 0, 0)
+        pipe.exists(keys.stream_key(stream, "inbox"))
+        pipe.hexists(keys.stream_key(stream, "window"), "muted")
+        pipe.get(keys.stream_key(stream, "mute"))
+        head, notes, muted, mute = pipe.execute()
+        if notes or (muted and (muted_until(binary(mute)) or 0.0) <= time.time()):
+            return True
         return bool(head) and bool(self.client.hexists(keys.stream_key(stream, "chunk", text(head[0])), "message"))
 
+    # --- incidents
 
-def _header(event: WindowEvent | BatchCompleted) -> dict[str, str]:
-    return {"id": event.id, "type": event.type.value, "stream": event.stream, "model": event.model}
+    def open_incidents(self, stream: str) -> tuple[Incident, ...]:
+        """Return the open incidents of `stream`."""
+        return open_incidents(binary(self.client.hget(keys.stream_key(stream, "window"), "incidents")))
+
+    def incidents(self, stream: str) -> list[Incident]:
+        """Return all incidents of `stream` that are kept: the open ones, then the closed ones, the latest first."""
+        return [*self.open_incidents(stream), *archived(self.client, stream)]
+
+    def incident(self, incident_id: str) -> Incident | None:
+        """Return the incident of this id, of whatever stream; None if there is none, or no longer."""
+        found = (row for stream in self.names() for row in self.incidents(stream) if row.id == incident_id)
+        return next(found, None)
 
 
 def _finished(stream: str, chunk_id: str, message: bytes, features: bytes | None) -> FinishedChunk:

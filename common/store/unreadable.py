@@ -1,4 +1,4 @@
-"""Stored chunks and windows that cannot be read: they are given up with a dead letter, so that streams continue."""
+"""Stored state of streams that cannot be read: it is given up with a dead letter, so that streams continue."""
 
 from __future__ import annotations
 
@@ -52,12 +52,28 @@ def unreadable_chunk(stream: str, chunk_id: str, error: BadMessage, stored: byte
 def unreadable_window(stream: str, error: BadMessage, now: float) -> DeadLetter:
     """Return the dead letter about an unreadable window; the stream continues with an empty one."""
     reason = f"the window of stream {stream!r} starts anew, the frames in it are not judged with the next ones: {error}"
+    return _given_up(stream, f"window of {stream}", reason, "{}", now)
+
+
+def unreadable_incidents(stream: str, error: BadMessage, stored: bytes, now: float) -> DeadLetter:
+    """Return the dead letter about unreadable incidents; the stream continues without any."""
+    reason = f"stream {stream!r} goes on without the incidents that were open and those it could reopen: {error}"
+    return _given_up(stream, f"incidents of {stream}", reason, stored.decode(errors="replace"), now)
+
+
+def unreadable_note(stream: str, error: BadMessage, stored: bytes, now: float) -> DeadLetter:
+    """Return the dead letter about an unreadable note, which no incident of the stream takes."""
+    text = stored.decode(errors="replace")
+    return _given_up(stream, f"note about {stream}", f"a note about an incident is dropped: {error}", text, now)
+
+
+def _given_up(stream: str, subject: str, reason: str, original: str, now: float) -> DeadLetter:
     return DeadLetter(
         id=content_id(DeadLetterKind.STATE, stream, reason),
         kind=DeadLetterKind.STATE,
         stream=stream,
-        subject=f"window of {stream}",
+        subject=subject,
         reason=reason,
-        original="{}",
+        original=original[:_MOST_CHARACTERS],
         time=now,
     )

@@ -15,7 +15,17 @@ import typer
 
 from common.errors import SentinelError
 from common.processes import PROCESSES, Command
-from sentinel.cli import baselines, champions, check, dead_letters, sabotage, stack, streams
+from sentinel.cli import (
+    baselines,
+    champions,
+    check,
+    dead_letters,
+    sabotage,
+    stack,
+    stream_bindings,
+    stream_golden,
+    streams,
+)
 from sentinel.cli.console import EXIT_ERROR, SafeFormatter, err, failure_json, print_error, print_json
 
 app = typer.Typer(
@@ -35,6 +45,10 @@ for process in PROCESSES:
 app.add_typer(baselines.app, name="baseline")
 app.add_typer(dead_letters.app, name="dead")
 app.add_typer(champions.app, name="champions")
+stream_bindings.app.command()(stream_golden.accept)
+stream_bindings.app.command()(stream_golden.undo)
+stream_bindings.app.command()(stream_golden.forget)
+app.add_typer(stream_bindings.app, name="streams")
 
 
 def main() -> None:

@@ -30,11 +30,11 @@ from common.contracts.events import (
 from common.contracts.incidents import IncidentState
 from common.contracts.verdicts import Cause, Status, Verdict, worst
 from common.errors import SentinelError, StoryWentOtherwise
+from common.models.names import DEFAULT_MODEL
 from common.processes import WORKERS
 from common.settings import Settings, get_settings
 from common.store import Store
 from common.store.client import without_password
-from common.models.names import DEFAULT_MODEL
 from sentinel.cli.console import err, frame_progress
 from sentinel.demo.footage import CALLED, HEALED, drop, prepare
 from sentinel.demo.result import DemoResult, Step

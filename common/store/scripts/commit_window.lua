@@ -1,10 +1,14 @@
 -- Move finished chunks from a stream's order into its window, with the verdicts that follow. All or nothing.
 --
--- KEYS[1] window     hash: version, state, at, verdict (the latest, as JSON), taken_to (the latest capture time judged)
--- KEYS[2] pending    sorted set: chunk id -> order
--- KEYS[3] events     Stream of events
--- KEYS[4] evidence   list: `event id|capture time` of the FAILs whose evidence is kept, oldest first
+-- KEYS[1] events     Stream of events
+-- KEYS[2] window     hash: version, state, at, verdict (the latest, as JSON), taken_to (the latest capture time judged),
+--                    incidents (the log of incidents, as JSON), muted (there while an open incident is muted)
+-- KEYS[3] pending    sorted set: chunk id -> order
+-- KEYS[4] evidence   list: `event id|capture time` of the windows whose evidence is kept, oldest first
 -- KEYS[5] frames     list: the latest frames' features, in blocks
+-- KEYS[6] inbox      list: notes about the stream's incidents, as JSON, oldest first
+-- KEYS[7] archive    hash: id of a closed incident -> JSON
+-- KEYS[8] order      sorted set: id of a closed incident -> when it was closed
 -- ARGV[1] the plan, JSON with named fields; `StreamStore.commit` writes it:
 --   version          of the window that was read
 --   now              seconds since the epoch
@@ -13,30 +17,70 @@
 --   max_events       most entries of the Stream of events
 --   prefix           of the keys of chunk, batch, evidence, data
 --   replace_frames   true: the latest frames are ARGV[3] from now on; false: the chunks' features are added to them
+--   applied          notes at the head of the inbox that the new log of incidents contains
+--   incidents        that the notes changed: event, id, closed, closed_at, json
 --   chunks           id, batch, frames, dead (1 if given up), and the event to announce should the batch end with it
---   verdicts         event, verdict (JSON), failed, taken_to (capture time of the last frame, or null)
--- ARGV[2] new state  [3] latest frames, or ''  [4..] evidence of the failed verdicts, in their order
--- Result: 0 another reducer committed first; 1 committed; 2 committed, and the next chunk in order is finished too.
+--   verdicts         event, verdict (JSON), departs (its evidence is kept), taken_to (capture time of the last frame,
+--                    or null), incidents (that it changed, as above)
+--   muted            whether an open incident of the new log is muted
+-- ARGV[2] new state, or '': it stays  [3] latest frames, or ''  [4] new log of incidents, or '': it stays
+-- ARGV[5] the last of the applied notes, or ''  [6..] evidence of the verdicts that depart, in their order
+-- Result: 0 another reducer committed first; 1 committed; 2 committed, and the next chunk in order is finished too, or
+-- more notes wait.
 --
--- Promise: a chunk's frames enter the window exactly once, in order; window, verdicts and events agree.
+-- Promise: a chunk's frames enter the window exactly once, in order, and a note is applied exactly once; window,
+-- verdicts, incidents and events agree.
 local MOST_EVIDENCE = 64 -- windows per stream
+local MOST_CLOSED = 200 -- incidents per stream
 local plan = cjson.decode(ARGV[1])
-local version = redis.call('HGET', KEYS[1], 'version') or '0'
+local version = redis.call('HGET', KEYS[2], 'version') or '0'
 if version ~= plan.version then
     return 0
 end
-local head = redis.call('ZRANGE', KEYS[2], 0, #plan.chunks - 1)
+local head = #plan.chunks > 0 and redis.call('ZRANGE', KEYS[3], 0, #plan.chunks - 1)
 for i, chunk in ipairs(plan.chunks) do
     if head[i] ~= chunk.id then
         return 0
     end
 end
+-- The version tells that nobody else applied these notes; this, that the inbox was not deleted and begun anew.
+if plan.applied > 0 and redis.call('LINDEX', KEYS[6], plan.applied - 1) ~= ARGV[5] then
+    return 0
+end
 
 local function announce(event, data)
-    redis.call('XADD', KEYS[3], 'MAXLEN', '~', plan.max_events, '*', 'id', event.id, 'type', event.type,
+    redis.call('XADD', KEYS[1], 'MAXLEN', '~', plan.max_events, '*', 'id', event.id, 'type', event.type,
         'time', plan.now, 'stream', event.stream, 'model', event.model, 'data', data)
 end
 
+local function move_incidents(rows)
+    for _, row in ipairs(rows) do
+        if row.closed then
+            redis.call('HSET', KEYS[7], row.id, row.json)
+            redis.call('ZADD', KEYS[8], row.closed_at, row.id)
+        else -- opened again
+            redis.call('HDEL', KEYS[7], row.id)
+            redis.call('ZREM', KEYS[8], row.id)
+        end
+        announce(row.event, row.json)
+    end
+    while redis.call('ZCARD', KEYS[8]) > MOST_CLOSED do
+        redis.call('HDEL', KEYS[7], redis.call('ZPOPMIN', KEYS[8])[1])
+    end
+end
+
+if plan.applied > 0 then
+    redis.call('LTRIM', KEYS[6], plan.applied, -1)
+end
+if ARGV[4] ~= '' then
+    redis.call('HSET', KEYS[2], 'incidents', ARGV[4])
+    if plan.muted then
+        redis.call('HSET', KEYS[2], 'muted', 1)
+    else
+        redis.call('HDEL', KEYS[2], 'muted')
+    end
+end
+move_incidents(plan.incidents)
 if plan.replace_frames then
     redis.call('DEL', KEYS[5])
     if ARGV[3] ~= '' then
@@ -49,7 +93,7 @@ for _, chunk in ipairs(plan.chunks) do
     if not plan.replace_frames and chunk.frames > 0 then
         redis.call('RPUSH', KEYS[5], redis.call('HGET', key, 'features'))
     end
-    redis.call('ZREM', KEYS[2], chunk.id)
+    redis.call('ZREM', KEYS[3], chunk.id)
     redis.call('DEL', key)
     redis.call('HINCRBY', batch, 'frames', chunk.frames)
     redis.call('HINCRBY', batch, 'dead', chunk.dead)
@@ -62,7 +106,10 @@ for _, chunk in ipairs(plan.chunks) do
     -- An image that was given up is needed for a retry.
     redis.call('EXPIRE', plan.prefix.data .. chunk.batch, chunk.dead == 0 and plan.data_retention or plan.retention)
 end
-redis.call('HSET', KEYS[1], 'version', version + 1, 'state', ARGV[2], 'at', plan.now)
+redis.call('HSET', KEYS[2], 'version', version + 1)
+if ARGV[2] ~= '' then
+    redis.call('HSET', KEYS[2], 'state', ARGV[2], 'at', plan.now)
+end
 
 -- Return whether the oldest evidence of the stream is to go: there is too much, or it is older than the retention on
 -- the stream's own clock, which is capture time.
@@ -75,14 +122,14 @@ local function oldest_expires(taken_to)
     return taken ~= nil and type(taken_to) == 'number' and taken_to - taken > plan.retention
 end
 
-local blob = 3
+local blob = 5
 for _, row in ipairs(plan.verdicts) do
-    redis.call('HSET', KEYS[1], 'verdict', row.verdict)
+    redis.call('HSET', KEYS[2], 'verdict', row.verdict)
     if type(row.taken_to) == 'number' then
-        local latest = tonumber(redis.call('HGET', KEYS[1], 'taken_to') or row.taken_to)
-        redis.call('HSET', KEYS[1], 'taken_to', string.format('%.3f', math.max(latest, row.taken_to)))
+        local latest = tonumber(redis.call('HGET', KEYS[2], 'taken_to') or row.taken_to)
+        redis.call('HSET', KEYS[2], 'taken_to', string.format('%.3f', math.max(latest, row.taken_to)))
     end
-    if row.failed then
+    if row.departs then
         blob = blob + 1
         redis.call('SET', plan.prefix.evidence .. row.event.id, ARGV[blob], 'EX', plan.retention)
         local taken = type(row.taken_to) == 'number' and string.format('|%.3f', row.taken_to) or ''
@@ -93,6 +140,7 @@ for _, row in ipairs(plan.verdicts) do
         redis.call('DEL', plan.prefix.evidence .. string.match(redis.call('LPOP', KEYS[4]), '^[^|]+'))
     end
     announce(row.event, row.verdict)
+    move_incidents(row.incidents)
 end
 for _, chunk in ipairs(ended) do
     local counts = redis.call('HMGET', plan.prefix.batch .. chunk.batch, 'frames', 'dead')
@@ -101,8 +149,11 @@ for _, chunk in ipairs(ended) do
         counts[1], counts[2]))
 end
 
-local next_id = redis.call('ZRANGE', KEYS[2], 0, 0)[1]
+local next_id = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
 if next_id and redis.call('HEXISTS', plan.prefix.chunk .. next_id, 'message') == 1 then
+    return 2
+end
+if redis.call('EXISTS', KEYS[6]) == 1 then
     return 2
 end
 return 1
