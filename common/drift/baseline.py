@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from common.contracts.batches import FeatureSpec
 from common.drift.feature_groups import quality_names

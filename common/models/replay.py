@@ -10,7 +10,7 @@ import numpy as np
 
 from common.baselines.binding import BaselineBinding
 from common.baselines.storage import load_replay
-from common.errors import BadBaseline, NothingToLearnFrom, SettingsError
+from common.errors import BadBaseline, NothingToLearnFrom
 from common.models.protocols import Examples, Model, ModelKind
 from common.settings import Settings
 from common.store import Store

@@ -20,6 +20,7 @@ from sentinel.cli import (
     champions,
     check,
     dead_letters,
+    incidents,
     sabotage,
     stack,
     stream_bindings,
@@ -43,6 +44,7 @@ for process in PROCESSES:
     if isinstance(process.start, Command):
         app.command(process.name)(stack.process_command(process, process.start))
 app.add_typer(baselines.app, name="baseline")
+app.add_typer(incidents.app, name="incidents")
 app.add_typer(dead_letters.app, name="dead")
 app.add_typer(champions.app, name="champions")
 stream_bindings.app.command()(stream_golden.accept)

@@ -18,7 +18,6 @@ from common.features import FloatArray
 from common.models.protocols import Challenger, TrainingProgress
 from common.models.vfi.flow import WarpArray, halfway_warps
 from common.models.vfi.model import Interpolator
-from common.models.vfi.scores import split_in_blocks
 from common.models.vfi.triplets import TripletArray
 
 if TYPE_CHECKING:
