@@ -102,9 +102,9 @@ def require_known(model: object) -> None:
             return
         except BadModel as error:
             reason = str(error)
-    error = BadMessage(f"{reason}; the retrain trigger alone sends this task")
+    unknown = BadMessage(f"{reason}; the retrain trigger alone sends this task")
     kwargs = dead_letters.as_json({"model": model})
-    dead_letters.bury(RawTask(name=RETRAIN_TASK, queue=RETRAIN_QUEUE, args="[]", kwargs=kwargs), error)
+    dead_letters.bury(RawTask(name=RETRAIN_TASK, queue=RETRAIN_QUEUE, args="[]", kwargs=kwargs), unknown)
     raise Ignore
 
 

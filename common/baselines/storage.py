@@ -74,7 +74,7 @@ def save_baseline(baseline: Baseline, folder: Path, replay: Examples | None = No
     try:
         np.savez_compressed(staging / ARRAYS_FILE, **baseline.to_arrays())  # type: ignore[arg-type]
         if replay is not None:
-            np.savez_compressed(staging / REPLAY_FILE, **{_EXAMPLES: replay})
+            np.savez_compressed(staging / REPLAY_FILE, **{_EXAMPLES: replay})  # type: ignore[arg-type]
         stored = BaselineFile(
             format=_FORMAT,
             digest=baseline.digest,
@@ -159,7 +159,8 @@ def load_replay(folder: Path) -> Examples | None:
     examples = _read_arrays(folder / REPLAY_FILE).get(_EXAMPLES)
     if examples is None or examples.dtype != np.uint8 or _digest_of(examples) != digest:
         raise BadBaseline(
-            f"{folder / REPLAY_FILE} is not what was built: it was edited or damaged; restore it or rebuild the baseline"
+            f"{folder / REPLAY_FILE} is not what was built: it was edited or damaged; "
+            "restore it or rebuild the baseline"
         )
     return examples
 

@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from common.baselines.binding import BaselineBinding
 from common.baselines.storage import StoredBaseline
 from common.contracts.conditions import ConditionRecord
-from common.contracts.incidents import Action, ActionKind, Incident, IncidentState
+from common.contracts.incidents import ActionKind, Incident, IncidentState
 from common.contracts.models import ChampionRecord
 from common.contracts.policy import Policy
 from common.contracts.verdicts import Cause
 from common.drift.stretches import Stretch, join_windows
 from common.errors import BadBaseline, NothingToLearnFrom, Refused, SettingsError
 from common.models import registry
+from common.models.cases import Case, Outcome
 from common.models.gate import compare, decide, digests_of
 from common.models.incident_actions import Leave, action_of, begin, end, was_tried
 from common.models.material import Material, condition_of, gather
@@ -39,37 +38,6 @@ from common.store import Store
 
 Report = Callable[[str, float, str], None]
 """Receives a stage, the share of it that is done (0 to 1), and a description."""
-
-
-@dataclass
-class Outcome:
-    """How a retraining ended: a sentence per stretch or condition, and whether anything was healed or refused."""
-
-    sentences: list[str] = field(default_factory=list)
-    healed: bool = False
-    refused: bool = False
-
-    @property
-    def settled_as(self) -> Literal["promoted", "rejected", "stale"]:
-        """How the streams that waited are settled."""
-        if self.healed:
-            return "promoted"
-        return "rejected" if self.refused else "stale"
-
-    def add(self, sentence: str, *, healed: bool) -> None:
-        self.sentences.append(sentence)
-        self.healed |= healed
-        self.refused |= not healed
-
-
-@dataclass
-class _Case:
-    """An incident that is worked on: its action, what can be trained on, and what came of it."""
-
-    incident: Incident
-    action: Action
-    materials: list[Material] = field(default_factory=list)
-    outcomes: list[str] = field(default_factory=list)
 
 
 class Healer:
@@ -137,8 +105,8 @@ class Healer:
                 end(self._leave, case.incident, case.action, outcome)
         return self._outcome
 
-    def _heal_cases(self, champion: ChampionRecord | None, cases: Sequence[_Case], streams: Sequence[str]) -> None:
-        groups: dict[Cause, list[tuple[_Case, Material]]] = {}
+    def _heal_cases(self, champion: ChampionRecord | None, cases: Sequence[Case], streams: Sequence[str]) -> None:
+        groups: dict[Cause, list[tuple[Case, Material]]] = {}
         for case in cases:
             for material in case.materials:
                 groups.setdefault(material.cause, []).append((case, material))
@@ -160,9 +128,9 @@ class Healer:
 
     # --- what there is to heal
 
-    def _open(self, incident: Incident, champion: ChampionRecord | None) -> _Case | None:
+    def _open(self, incident: Incident, champion: ChampionRecord | None) -> Case | None:
         """Return the case of an incident; None if the same was tried before."""
-        case = _Case(incident, action_of(incident, ActionKind.RETRAIN, champion.version if champion else 0))
+        case = Case(incident, action_of(incident, ActionKind.RETRAIN, champion.version if champion else 0))
         if was_tried(incident, case.action):
             return None
         begin(self._leave, incident, case.action)
@@ -175,7 +143,7 @@ class Healer:
         for stretch in stretches:
             try:
                 material = gather(incident, stretch, golden, self.kind, self.policy, self.settings)
-                _require_first_of_its_cause(material, champion)
+                material.require_first_of_its_cause(champion.conditions if champion else ())
                 case.materials.append(material)
             except Refused as error:
                 self._refuse(case, error)
@@ -193,7 +161,7 @@ class Healer:
             raise NothingToLearnFrom("the features of its windows are no longer kept: see SENTINEL_RETENTION_DAYS")
         return join_windows(incident.stream, rows)
 
-    def _refuse(self, case: _Case, error: Exception) -> None:
+    def _refuse(self, case: Case, error: Exception) -> None:
         case.outcomes.append(f"refused: {error}")
         self._outcome.add(f"{case.incident.stream}: {error}", healed=False)
 
@@ -214,7 +182,7 @@ class Healer:
         model: Model,
         replay: Replay,
         cause: Cause,
-        group: Sequence[tuple[_Case, Material]],
+        group: Sequence[tuple[Case, Material]],
     ) -> tuple[ChampionRecord, Model]:
         """Heal the stretches of one cause; return the champion and its model afterwards."""
         materials = [material for _, material in group]
@@ -222,7 +190,9 @@ class Healer:
         if all(proof.proved for proof in proofs):
             gains = [proof.gain_db for proof in proofs]
             champion = registry.add_conditions(self.store, champion, self._conditions(materials, gains))
-            self._conclude(group, f"proved without training: v{champion.version} copes, {proofs[0].reason}", healed=True)
+            self._conclude(
+                group, f"proved without training: v{champion.version} copes, {proofs[0].reason}", healed=True
+            )
             return champion, model
         challenger = self._train(model, replay, cause, materials)
         return self._decide(champion, model, challenger, replay, group)
@@ -233,9 +203,9 @@ class Healer:
         model: Model,
         challenger: Model,
         replay: Replay,
-        group: Sequence[tuple[_Case, Material]],
+        group: Sequence[tuple[Case, Material]],
     ) -> tuple[ChampionRecord, Model]:
-        """Compare a challenger with the champion, and promote it with all that it is proved on, or keep the champion."""
+        """Compare a challenger with the champion, and promote it with all that it is proved on, or keep the other."""
         materials = [material for _, material in group]
         self._report("comparing", 1.0, materials[0].cause)
         live = [condition for condition in champion.conditions if condition.is_live(self._now(condition.stream))]
@@ -296,22 +266,7 @@ class Healer:
         """Return the latest capture time of a stream, or the present if it has none."""
         return self.store.streams.latest_capture_times().get(stream, time.time())
 
-    def _conclude(self, group: Sequence[tuple[_Case, Material]], outcome: str, *, healed: bool) -> None:
+    def _conclude(self, group: Sequence[tuple[Case, Material]], outcome: str, *, healed: bool) -> None:
         for case, material in group:
             case.outcomes.append(f"{material.cause}: {outcome}")
             self._outcome.add(f"{material.stretch.name}, {material.cause}: {outcome}", healed=healed)
-
-
-def _require_first_of_its_cause(material: Material, champion: ChampionRecord | None) -> None:
-    """Raise `NothingToLearnFrom` if the stream has a live condition of the same cause.
-
-    Footage that has left such a condition shows a fault that grows. A condition for each step of it would lead
-    the judge along until nothing fails any more.
-    """
-    for condition in champion.conditions if champion else ():
-        same = condition.stream == material.stretch.stream and condition.cause is material.cause
-        if same and condition.is_live(material.taken_at):
-            raise NothingToLearnFrom(
-                f"there is a condition of {material.cause} already, and this footage is not like it: "
-                "the fault grows or changes, and is not learned step by step; look at the camera"
-            )

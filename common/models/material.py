@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.baselines.storage import StoredBaseline
@@ -51,6 +52,20 @@ class Material:
         taken_at = self.stretch.block.capture_time(-1)
         return self.incident.latest_at if taken_at is None else taken_at
 
+    def require_first_of_its_cause(self, conditions: Sequence[ConditionRecord]) -> None:
+        """Raise `NothingToLearnFrom` if the stream has a live condition of the same cause.
+
+        Footage that has left such a condition shows a fault that grows. A condition for each step of it would lead
+        the judge along until nothing fails any more.
+        """
+        for condition in conditions:
+            same = condition.stream == self.stretch.stream and condition.cause is self.cause
+            if same and condition.is_live(self.taken_at):
+                raise NothingToLearnFrom(
+                    f"there is a condition of {self.cause} already, and this footage is not like it: "
+                    "the fault grows or changes, and is not learned step by step; look at the camera"
+                )
+
 
 def expiry(proved: float, settings: Settings) -> float:
     """Return when a condition that was proved on footage of this time expires, seconds since the epoch."""
@@ -58,7 +73,12 @@ def expiry(proved: float, settings: Settings) -> float:
 
 
 def gather(
-    incident: Incident, stretch: Stretch, golden: StoredBaseline, kind: ModelKind[Model], policy: Policy, settings: Settings
+    incident: Incident,
+    stretch: Stretch,
+    golden: StoredBaseline,
+    kind: ModelKind[Model],
+    policy: Policy,
+    settings: Settings,
 ) -> Material:
     """Return the footage of a stretch, if the policy trains on it and there is enough of it.
 
@@ -79,9 +99,7 @@ def gather(
             f"{stretch.name} gives {len(examples)} examples, of which {len(split.held_out)} can be held out; "
             f"{FEWEST_HELD_OUT} are needed to prove a model on: wait for more footage, and keep the files in place"
         )
-    return Material(
-        incident, stretch, cause, golden, segment, examples[split.training], examples[split.held_out]
-    )
+    return Material(incident, stretch, cause, golden, segment, examples[split.training], examples[split.held_out])
 
 
 def fit_examples(kind: ModelKind[Model], stretch: Stretch, settings: Settings, most: int) -> Examples:
@@ -94,9 +112,7 @@ def fit_examples(kind: ModelKind[Model], stretch: Stretch, settings: Settings, m
     BadSource
         If its frames can no longer be read.
     """
-    footage = kind.read_stretch(
-        stretch.block, limits=Limits.from_settings(settings), roots=settings.roots, most=most
-    )
+    footage = kind.read_stretch(stretch.block, limits=Limits.from_settings(settings), roots=settings.roots, most=most)
     if footage.unfit is not None:
         raise NothingToLearnFrom(f"{stretch.name}: {footage.unfit}")
     return footage.examples

@@ -25,10 +25,6 @@ Examples = npt.NDArray[np.uint8]
 class Predictor(Protocol):
     """Predicts the hidden part of an example."""
 
-    @property
-    def digest(self) -> str:
-        """Digest of its weights."""
-
     def predict(self, examples: Examples) -> npt.NDArray[np.uint8]:
         """Return the prediction for each of n examples.
 
@@ -38,6 +34,10 @@ class Predictor(Protocol):
 
 class Model(Predictor, Protocol):
     """A predictor that can be retrained, and be saved to a folder."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of its weights."""
 
     def save(self, folder: Path) -> None:
         """Write the model to `folder`; on an error leave no partial model behind."""
