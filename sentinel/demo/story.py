@@ -147,9 +147,7 @@ def _build(golden: Path, settings: Settings) -> str:
     return f"{stored.baseline.name}, id {stored.id[:12]}, weights {settings.weights}"
 
 
-def _expect(
-    story: Story, settings: Settings, clips: Sequence[Path], wanted: Status, *, stream: str = STREAM
-) -> str:
+def _expect(story: Story, settings: Settings, clips: Sequence[Path], wanted: Status, *, stream: str = STREAM) -> str:
     """Drop `clips`, wait for their verdicts, and hold them against `wanted` and, on FAIL, the cause."""
     dropped = [drop(clip, settings.watch_dir / stream) for clip in clips]
     story.wait_for(
