@@ -1,4 +1,4 @@
-"""Moving stored state to another folder: the absolute paths in the Redis data of version 0.1.
+"""Moving stored state to another folder: the absolute paths in the Redis data of versions 0.1 and 0.2.
 
 What holds one, and what is done here with it:
 
@@ -6,10 +6,12 @@ What holds one, and what is done here with it:
 `sentinel:model:{M}:champion` (string)  `baseline_path`, `model_path`: rewritten; without, no stream is judged
 `sentinel:model:{M}:history` (list)     the same of every version: rewritten
 `sentinel:model:{M}:fails` (hash)       sources of the verdicts that wait for a retraining: rewritten
+`sentinel:model:{M}:run:ID` (hash)      the same of a run that is not confirmed: rewritten
 `sentinel:{S}:batch:ID` (hash)          `source.uri` of the batch: rewritten; pending chunks are read from there
 `sentinel:{S}:chunk:ID` (hash)          the same of a finished chunk: rewritten
 `sentinel:{S}:window` (hash)            sources of the last verdict: rewritten
-`sentinel:{S}:frames`, `evidence:ID`    `sources` inside an npz: rewritten; a retraining reads frames from there
+`sentinel:{S}:frames`, `evidence:ID`    `sources` inside an npz (0.1) or safetensors (0.2): rewritten; a retraining
+                                        reads frames from there
 `sentinel:{S}:folder:ID`                the ID is a digest of the folder's path: stays, so a folder of stills that was
                                         counted at the old place is new at the new one (the fixture has none)
 batch IDs of single stills              a digest of stream, content and path: stay, so a still that lies in a watched
@@ -29,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import redis
+from safetensors.numpy import load, save
 
 _NPZ = b"PK"
 _DEAD = b"sentinel:dead"
@@ -51,7 +54,9 @@ def relocate(url: str, old: str, new: str) -> int:
 
 
 def moved(value: bytes, old: str, new: str) -> bytes:
-    """Return a stored value with its paths moved: text as it is, npz in its `sources`."""
+    """Return a stored value with its paths moved: text as it is, features in their `sources`."""
+    if _is_safetensors(value):
+        return _moved_safetensors(value, old, new)
     if not value.startswith(_NPZ):
         return value.replace(old.encode(), new.encode())
     with np.load(io.BytesIO(value), allow_pickle=False) as file:
@@ -60,6 +65,17 @@ def moved(value: bytes, old: str, new: str) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
+
+
+def _is_safetensors(value: bytes) -> bool:
+    """Return whether `value` is the length of a JSON header, the header, and arrays."""
+    return value[8:9] == b"{" and int.from_bytes(value[:8], "little") <= len(value) - 8
+
+
+def _moved_safetensors(value: bytes, old: str, new: str) -> bytes:
+    arrays = load(value)
+    uris = arrays["sources"].tobytes().replace(old.encode(), new.encode())
+    return save({**arrays, "sources": np.frombuffer(uris, np.uint8)})
 
 
 def _string(client: redis.Redis, key: bytes, old: str, new: str) -> int:
