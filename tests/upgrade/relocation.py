@@ -35,6 +35,7 @@ from safetensors.numpy import load, save
 
 _NPZ = b"PK"
 _DEAD = b"sentinel:dead"
+_EVENTS = b"sentinel:events"
 _QUEUE = b"embed"
 
 
@@ -51,6 +52,25 @@ def relocate(url: str, old: str, new: str) -> int:
             changed += move(client, key, old, new)
     client.close()
     return changed
+
+
+def naming(url: str, folder: str) -> list[str]:
+    """Return the keys in the Redis at `url` that name `folder` still, but for `sentinel:events`, where it may stand."""
+    client = redis.Redis.from_url(url)
+    found = []
+    for key in client.scan_iter(count=1000):
+        read = {
+            b"string": lambda key: [client.get(key)],
+            b"hash": lambda key: client.hgetall(key).values(),
+            b"list": lambda key: client.lrange(key, 0, -1),
+            b"set": client.smembers,
+            b"zset": lambda key: client.zrange(key, 0, -1),
+            b"stream": lambda key: [value for _, fields in client.xrange(key) for value in fields.values()],
+        }.get(client.type(key), lambda _: [])
+        if key != _EVENTS and any(folder.encode() in (_body(value) if key == _QUEUE else value) for value in read(key)):
+            found.append(key.decode())
+    client.close()
+    return sorted(found)
 
 
 def moved(value: bytes, old: str, new: str) -> bytes:
@@ -106,11 +126,14 @@ def _list(client: redis.Redis, key: bytes, old: str, new: str) -> int:
     return changed
 
 
+def _body(message: bytes) -> bytes:
+    return base64.b64decode(json.loads(message)["body"])
+
+
 def _task(value: bytes, old: str, new: str) -> bytes:
     """Return a Celery message with the paths in its body moved."""
     message = json.loads(value)
-    body = base64.b64decode(message["body"])
-    message["body"] = base64.b64encode(moved(body, old, new)).decode()
+    message["body"] = base64.b64encode(moved(_body(value), old, new)).decode()
     return json.dumps(message).encode()
 
 

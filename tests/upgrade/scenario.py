@@ -17,7 +17,7 @@ import redis
 
 from tests.upgrade import clock
 from tests.upgrade.footage import append_note
-from tests.upgrade.relocation import relocate
+from tests.upgrade.relocation import naming, relocate
 from tests.upgrade.world import CONFIG, World, running_redis, running_stack, wait_until
 
 EVENTS, INGEST = "sentinel:events", "sentinel:ingest"
@@ -129,6 +129,7 @@ def restore(archive: Path, old_root: str, folder: Path) -> World:
     stopped = clock.Stopped(**json.loads(written.read_text(encoding="utf-8"))) if written.exists() else clock.Stopped()
     with running_redis(world.redis_folder) as url:
         relocate(url, old_root, str(folder))
+        assert not (left := naming(url, old_root)), f"these still name the old place: {left}"
         with redis.Redis.from_url(url) as client:
             clock.start(client, stopped)
     return world
