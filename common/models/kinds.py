@@ -47,6 +47,4 @@ def _unknown(name: str) -> str:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
     offered = ", ".join(names)
     nearest = f"did you mean {near[0]!r}? " if near else ""
-    return (
-        f"no entry point offers model {name!r} (there are: {offered}): {nearest}see [models] in sentinel.toml"
-    )
+    return f"no entry point offers model {name!r} (there are: {offered}): {nearest}see [models] in sentinel.toml"
