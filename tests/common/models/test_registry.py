@@ -18,7 +18,6 @@ from common.models.registry import promote, promote_by_hand, release, roll_back,
 from common.settings import Settings
 from common.store import Store
 from tests.common.builders import record
-from tests.common.drift.footage import fitted, footage
 
 GOOD = Decision(promote=True, reason="+1 dB", gain_db=1.0, loss_db=0.0)
 
@@ -94,10 +93,10 @@ def test_what_a_person_chose_is_held_until_a_person_releases_it(store: Store) ->
 
 def test_a_challenger_is_kept_in_a_folder_that_the_history_names(store: Store, settings: Settings) -> None:
     golden = by_gate(store)
-    new = promote(store, golden, PaperModel(), fitted(footage(200, seed=1)), GOOD, settings.state_dir)
+    new = promote(store, golden, PaperModel(), GOOD, settings.state_dir)
     (folder,) = (settings.state_dir / "champions" / "dock").iterdir()
     assert Path(new.model_path or "") == folder.resolve() / "model"
-    assert Path(new.baseline_path) == folder.resolve() / "baseline"
+    assert (new.baseline_path, new.baseline_id) == (golden.baseline_path, golden.baseline_id), "golden is golden"
     assert store.champions.champion("dock") == new
 
 
@@ -105,7 +104,7 @@ def test_a_challenger_that_came_too_late_leaves_no_folder(store: Store, settings
     golden = by_gate(store)
     by_gate(store)
     with pytest.raises(NotPromoted, match="somebody else"):
-        promote(store, golden, PaperModel(), fitted(footage(200, seed=1)), GOOD, settings.state_dir)
+        promote(store, golden, PaperModel(), GOOD, settings.state_dir)
     assert list((settings.state_dir / "champions" / "dock").iterdir()) == []
 
 
@@ -116,7 +115,7 @@ def test_a_challenger_that_cannot_be_written_leaves_no_folder(store: Store, sett
             raise BadModel("no space left")
 
     with pytest.raises(BadModel):
-        promote(store, by_gate(store), Unwritable(), fitted(footage(200, seed=1)), GOOD, settings.state_dir)
+        promote(store, by_gate(store), Unwritable(), GOOD, settings.state_dir)
     assert list((settings.state_dir / "champions" / "dock").iterdir()) == []
 
 
@@ -132,7 +131,7 @@ def test_a_folder_stays_where_redis_went_away_before_it_answered(
     golden = by_gate(store)
     monkeypatch.setattr(store.champions, "promote", answer_lost)
     with pytest.raises(redis.ConnectionError):
-        promote(store, golden, PaperModel(), fitted(footage(200, seed=1)), GOOD, settings.state_dir)
+        promote(store, golden, PaperModel(), GOOD, settings.state_dir)
     champion = store.champions.champion("dock")
     assert champion is not None
     assert Path(champion.model_path or "").is_dir()
@@ -141,7 +140,7 @@ def test_a_folder_stays_where_redis_went_away_before_it_answered(
 @pytest.mark.parametrize("name", ["../x", "a/b", "..", ""])
 def test_no_model_is_kept_outside_the_champions_folder(store: Store, settings: Settings, name: str) -> None:
     with pytest.raises(BadModel, match="another name"):
-        promote(store, record(1, model=name), PaperModel(), fitted(footage(200, seed=1)), GOOD, settings.state_dir)
+        promote(store, record(1, model=name), PaperModel(), GOOD, settings.state_dir)
 
 
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
