@@ -126,6 +126,7 @@ class StreamStore:
         self._data_retention = data_retention
         self._max_events = max_events
         self._commit = load_script(client, "commit_window")
+        self._note = load_script(client, "note_incident")
 
     # --- what a reducer reads
 
@@ -238,8 +239,8 @@ class StreamStore:
         )
 
     def note(self, note: IncidentNote) -> None:
-        """Leave `note` in its stream's inbox. The stream's next reduction applies it; the sweep sees to one."""
-        self.client.rpush(keys.stream_key(note.stream, "inbox"), note.to_json())
+        """Leave `note` in its stream's inbox, if there is such a stream; its next reduction applies it."""
+        self._note(keys=[keys.stream_key(note.stream, "inbox"), keys.STREAMS], args=[note.stream, note.to_json()])
 
     # --- what others ask
 

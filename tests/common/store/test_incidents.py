@@ -264,6 +264,7 @@ def test_whatever_is_killed_raced_or_delivered_twice_the_incidents_are_those_of_
     store: Store, turns: list[tuple[str, str]]
 ) -> None:
     store.client.flushall()
+    store.client.zadd(keys.STREAMS, {"dock": 0.0})
     clean, expected = IncidentLog(), list[Incident]()
     for number, (kind, trouble) in enumerate(turns):
         read = store.streams.window("dock")
