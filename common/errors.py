@@ -15,6 +15,8 @@
     ├── NoPhotographs              the virtual camera has nothing to look at
     ├── WindowNotFull              fewer frames than one window
     ├── NotPromoted                a promotion or rollback that cannot be
+    ├── NotAccepted                footage that cannot become golden, or an acceptance that cannot be undone
+    ├── UnknownStream              a stream that was never seen
     ├── AlreadyRunning             a second stack in one state folder
     ├── StoryWentOtherwise         a step of the demo ended as it should not
     └── BrokerUnavailable          Redis does not answer, or cannot be used
@@ -88,6 +90,14 @@ class WindowNotFull(SentinelError):
 
 class NotPromoted(SentinelError):
     """A promotion or rollback lost its compare-and-set, or names a version that does not exist."""
+
+
+class NotAccepted(SentinelError):
+    """Footage that a person wants for the new normal and that cannot be, or nothing that could be undone."""
+
+
+class UnknownStream(SentinelError):
+    """A command names a stream of which no footage ever came."""
 
 
 class AlreadyRunning(SentinelError):

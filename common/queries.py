@@ -15,8 +15,9 @@ from common.contracts.events import Event, EventType, RetrainProgressed, Retrain
 from common.contracts.ids import Message
 from common.contracts.incidents import Incident, IncidentState
 from common.contracts.models import Hold, RetrainReport
+from common.contracts.policy import Policy, Response
 from common.contracts.processes import ProcessHealth
-from common.contracts.verdicts import Cause, Remedy, Status, Verdict
+from common.contracts.verdicts import Cause, Status, Verdict
 from common.errors import BadMessage
 from common.process_health import process_health
 from common.processes import QUEUES
@@ -51,7 +52,7 @@ class StreamStatus(Message):
     drift_score: float | None
     p_value: float | None
     cause: str | None
-    remedy: Remedy | None
+    response: Response | None = Field(description="what the policy calls for; None on PASS")
     confirmed: bool
     frames: int = Field(description="position after the latest judged window")
     pending_chunks: int
@@ -65,10 +66,10 @@ class ModelStatus(Message):
     model: str
     version: int = Field(description="of the champion; 0 where its record cannot be read")
     unreadable: str = Field("", description="why the champion's record cannot be read; empty: it can")
-    waiting_fails: int = Field(description="FAILs that wait for the next retraining")
+    waiting_streams: int = Field(description="streams that wait for the next retraining")
     due_at: float | None = Field(
         description="end of the cool-down, when the next retraining may start, seconds since the epoch; "
-        "None: no FAIL waits"
+        "None: no stream waits"
     )
     held: Hold | None = Field(description="set while a person's choice of version suspends retraining")
     retraining: RetrainReport | None = Field(description="last report of the running retraining; None: none is running")
@@ -154,7 +155,7 @@ def stream_status(store: Store, stream: str, now: float) -> StreamStatus:
         drift_score=verdict.drift_score if verdict else None,
         p_value=verdict.p_value if verdict else None,
         cause=verdict.cause if verdict else None,
-        remedy=verdict.remedy if verdict else None,
+        response=Policy.parse(store.settings.policy).of(verdict.cause) if verdict and verdict.cause else None,
         confirmed=verdict.confirmed if verdict else False,
         frames=verdict.stop if verdict else 0,
         pending_chunks=store.streams.pending(stream),
@@ -215,7 +216,7 @@ def model_status(store: Store, model: str) -> ModelStatus:
         model=model,
         version=champion.version if champion else 0,
         unreadable=unreadable,
-        waiting_fails=store.champions.waiting_count(model),
+        waiting_streams=store.champions.waiting_count(model),
         due_at=store.champions.due_at(model),
         held=store.champions.held(model),
         retraining=_running(store, model) if store.champions.is_leased(model) else None,
@@ -227,7 +228,7 @@ def _running(store: Store, model: str) -> RetrainReport:
     for event in store.event_log.events(newest_first=True, limit=_MOST_EVENTS_READ):
         if event.model == model and isinstance(event, RetrainStarted | RetrainProgressed):
             return event.report
-    return RetrainReport(model=model, stage="starting", progress=0.0, detail="", merged_fails=0)
+    return RetrainReport(model=model, stage="starting", progress=0.0, detail="")
 
 
 def latest_events(store: Store, limit: int, *, stream: str = "", types: Iterable[EventType] = ()) -> list[Event]:

@@ -1,8 +1,8 @@
 """What `sentinel.toml` says of single streams.
 
-People write the file; running processes only read it, and notice when it has
-changed. A process that has read a good file keeps to it while a later one is
-broken or gone.
+People write the file, by hand or with `sentinel streams bind`; running processes
+only read it, and notice when it has changed. A process that has read a good file
+keeps to it while a later one is broken or gone.
 """
 
 from __future__ import annotations
@@ -10,31 +10,18 @@ from __future__ import annotations
 import logging
 import stat
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from common.errors import SettingsError
+from common.models.names import DEFAULT_MODEL
 from common.settings import Settings
-from common.stream_tables import StreamTable, parse_streams
+from common.stream_tables import StreamConfig, parse_config
 
 log = logging.getLogger(__name__)
 
 DEFAULT_FILE = Path("sentinel.toml")
 _SETTLE_SECONDS = 1.0  # an editor that writes in place leaves half a file for a moment
-_NOTHING_SET = StreamTable()
-
-
-@dataclass(frozen=True)
-class StreamConfig:
-    """All tables `[streams.NAME]` by the stream's name; a stream that has none follows the settings."""
-
-    streams: Mapping[str, StreamTable] = field(default_factory=dict)
-
-    def of(self, stream: str) -> StreamTable:
-        """Return what is set for `stream`; nothing, where it has no table."""
-        return self.streams.get(stream, _NOTHING_SET)
 
 
 class ConfigFile:
@@ -93,10 +80,10 @@ class ConfigFile:
 
     def _read(self, signature: tuple[int, ...] | None) -> StreamConfig:
         if signature is not None:
-            content = _content(self.path)
+            content = read_config(self.path)
             # Once read, what is wrong stays wrong until it is written again; what cannot be read is tried again.
             self._tried = signature
-            return StreamConfig(parse_streams(content, self.path))
+            return parse_config(content, self.path)
         if self._good is not None:
             raise SettingsError(f"{self.path} is gone: put it back; an empty file configures no stream")
         if self._required:
@@ -107,13 +94,13 @@ class ConfigFile:
 
 def config_path(settings: Settings) -> Path | None:
     """Return the absolute path of the file that is read; None where none is named and there is none."""
-    path = _path(settings)
+    path = written_path(settings)
     return path if settings.config is not None or path.exists() else None
 
 
 def stream_config(settings: Settings) -> StreamConfig:
     """Return what the configuration file of `settings` says now; see `ConfigFile.current`."""
-    return _config_file(_path(settings), settings.config is not None).current()
+    return _config_file(written_path(settings), settings.config is not None).current()
 
 
 def settings_of_stream(settings: Settings, stream: str) -> Settings:
@@ -133,14 +120,20 @@ def baseline_of(settings: Settings, stream: str) -> str:
     name = settings_of_stream(settings, stream).baseline
     if not name:
         raise SettingsError(
-            f"stream {stream!r} has no baseline: set SENTINEL_BASELINE (or `baseline` in the stream's table of "
-            "sentinel.toml) to a name from `sentinel baseline list`, or make one with "
+            f"stream {stream!r} has no baseline: name one from `sentinel baseline list` with `sentinel streams bind "
+            "STREAM --baseline NAME` (or SENTINEL_BASELINE, for every stream that names none), or make one with "
             "`sentinel baseline build FILES --name NAME`"
         )
     return name
 
 
-def _path(settings: Settings) -> Path:
+def model_of(settings: Settings, stream: str) -> str:
+    """Return the name of the model that serves `stream`; raise `SettingsError` if the file cannot be read."""
+    return stream_config(settings).of(stream).model or DEFAULT_MODEL
+
+
+def written_path(settings: Settings) -> Path:
+    """Return the absolute path of the configuration file, whether or not it exists."""
     return (settings.config or DEFAULT_FILE).expanduser().absolute()
 
 
@@ -150,7 +143,8 @@ def _config_file(path: Path, required: bool) -> ConfigFile:
     return ConfigFile(path, required=required)
 
 
-def _content(path: Path) -> bytes:
+def read_config(path: Path) -> bytes:
+    """Return the bytes of a configuration file; raise `SettingsError` if it is no regular file or unreadable."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
             raise SettingsError(f"{path} is no regular file: make it a text file with tables [streams.NAME]")

@@ -1,4 +1,4 @@
-"""The tables `[streams.NAME]` of `sentinel.toml`: their keys, and what is said of a wrong one."""
+"""The tables of `sentinel.toml`, `[streams.NAME]` and `[models.NAME]`: their keys, and what is said of a wrong one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import json
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,10 +25,12 @@ from pydantic import (
 
 from common.contracts.ids import check_stream_name
 from common.errors import SettingsError
+from common.models.names import check_model
 from common.settings import Unit, check_cron_line
 
 _STREAMS = "streams"
-_OF_LATER_VERSIONS = frozenset({"url", "model", "ignore", "models"})
+_MODELS = "models"
+_OF_LATER_VERSIONS = frozenset({"url", "ignore"})
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _LINE = re.compile(r"at line (\d+)")
 
@@ -53,6 +56,7 @@ class StreamTable(BaseModel):
         None, description="name of the golden baseline, or its folder (anything with a slash), instead of "
         "SENTINEL_BASELINE"
     )  # fmt: skip
+    model: _Text | None = Field(None, description="name of the model that serves the stream, instead of vfi")
     schedule: _Text | None = Field(None, description="when beat hands `source` in, as a cron line in UTC")
     source: _Text | None = Field(None, description="the video, image or folder that beat submits")
     drift_threshold: Unit | None = Field(None, description="instead of SENTINEL_DRIFT_THRESHOLD")
@@ -65,6 +69,11 @@ class StreamTable(BaseModel):
     @classmethod
     def _is_a_cron_line(cls, line: str | None) -> str | None:
         return line if line is None else check_cron_line(line)
+
+    @field_validator("model")
+    @classmethod
+    def _is_offered(cls, name: str | None) -> str | None:
+        return name if name is None else check_model(name)
 
     @field_validator("baseline", "source")
     @classmethod
@@ -88,11 +97,32 @@ class StreamTable(BaseModel):
     @property
     def overrides(self) -> dict[str, object]:
         """The settings that this stream has a value of its own for."""
-        return self.model_dump(exclude={"schedule", "source"}, exclude_none=True)
+        return self.model_dump(exclude={"model", "schedule", "source"}, exclude_none=True)
 
 
-def parse_streams(content: bytes, path: Path) -> dict[str, StreamTable]:
-    """Return the tables of the streams that `content`, the bytes of `path`, configures.
+_NOTHING_SET = StreamTable()
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """All that the file says.
+
+    Attributes
+    ----------
+    streams : the tables `[streams.NAME]` by the stream's name; a stream that has none follows the settings
+    models : the names of the tables `[models.NAME]`
+    """
+
+    streams: Mapping[str, StreamTable] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
+
+    def of(self, stream: str) -> StreamTable:
+        """Return what is set for `stream`; nothing, where it has no table."""
+        return self.streams.get(stream, _NOTHING_SET)
+
+
+def parse_config(content: bytes, path: Path) -> StreamConfig:
+    """Return what `content`, the bytes of `path`, configures.
 
     Raises
     ------
@@ -100,10 +130,20 @@ def parse_streams(content: bytes, path: Path) -> dict[str, StreamTable]:
         Naming every line or table that is wrong.
     """
     data = _toml(content, path)
-    problems = [_unknown(key, [_STREAMS], "at the top", data[key]) for key in data if key != _STREAMS]
-    tables = data.get(_STREAMS, {})
+    known = (_STREAMS, _MODELS)
+    problems = [_unknown(key, known, "at the top", data[key]) for key in data if key not in known]
+    streams = _streams(data.get(_STREAMS, {}), path.absolute().parent, problems)
+    models = _models(data.get(_MODELS, {}), problems)
+    if problems:
+        raise SettingsError(f"{path}: " + "; ".join(problems))
+    return StreamConfig(streams, models)
+
+
+def _streams(tables: object, folder: Path, problems: list[str]) -> dict[str, StreamTable]:
+    """Return the tables below `[streams]`; what is wrong with them is added to `problems`."""
     if not isinstance(tables, dict):
-        raise _wrong(path, [*problems, f"'{_STREAMS}' is no table: write [streams.NAME] for each stream"])
+        problems.append(f"'{_STREAMS}' is no table: write [streams.NAME] for each stream")
+        return {}
     found: dict[str, StreamTable] = {}
     for written, row in tables.items():
         table = f"[{_STREAMS}.{_key(written)}]"
@@ -122,12 +162,28 @@ def parse_streams(content: bytes, path: Path) -> dict[str, StreamTable]:
                      for key in row if key not in StreamTable.model_fields]  # fmt: skip
         try:
             known = {key: value for key, value in row.items() if key in StreamTable.model_fields}
-            found[name] = StreamTable.model_validate(known, context={"folder": path.absolute().parent})
+            found[name] = StreamTable.model_validate(known, context={"folder": folder})
         except ValidationError as error:
             problems += [_problem(row_of, table) for row_of in error.errors()]
-    if problems:
-        raise _wrong(path, problems)
     return found
+
+
+def _models(tables: object, problems: list[str]) -> tuple[str, ...]:
+    """Return the names below `[models]`; what is wrong with them is added to `problems`."""
+    if not isinstance(tables, dict):
+        problems.append(f"'{_MODELS}' is no table: write [models.NAME] for each model")
+        return ()
+    for name, row in tables.items():
+        table = f"[{_MODELS}.{_key(name)}]"
+        if not isinstance(row, dict):
+            problems.append(f"{_key(name)!r} in [{_MODELS}] is no table: write {table}")
+            continue
+        try:
+            check_model(name)
+        except ValueError as error:
+            problems.append(f"{table}: {error}")
+        problems += [f"unknown key {key!r} in {table}: a model has no keys of its own yet" for key in row]
+    return tuple(tables)
 
 
 def _toml(content: bytes, path: Path) -> dict[str, Any]:
@@ -149,7 +205,9 @@ def _toml(content: bytes, path: Path) -> dict[str, Any]:
         where = f", line {number[1]}, {line_text!r}" if number else ""
         raise SettingsError(f"{path}{where}: this is no TOML ({error}){hint}") from error
     except RecursionError as error:
-        raise SettingsError(f"{path} is nested too deeply: it has tables [streams.NAME], and nothing below") from error
+        raise SettingsError(
+            f"{path} is nested too deeply: it has tables [streams.NAME] and [models.NAME], and nothing below"
+        ) from error
 
 
 def _unknown(key: str, known: Iterable[str], where: str, value: object) -> str:
@@ -181,7 +239,3 @@ def _problem(error: Any, table: str) -> str:
 def _key(name: str) -> str:
     """Return `name` as TOML writes it in the head of a table."""
     return name if _BARE_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=not name.isprintable())
-
-
-def _wrong(path: Path, problems: list[str]) -> SettingsError:
-    return SettingsError(f"{path}: " + "; ".join(problems))

@@ -18,6 +18,7 @@ from common.contracts.events import Event, WindowFailed, WindowPassed
 from common.contracts.policy import Policy
 from common.settings import Settings
 from common.store import Store, open_store
+from common.stream_config import model_of
 from consumers.listener import Listener, keep_running
 
 GROUP = "retrain"
@@ -55,12 +56,12 @@ class RetrainTrigger:
         else:
             waits = isinstance(event, WindowPassed) and self._wants_proof(event)
         if waits and self._store.streams.is_known(event.stream):
-            self._store.champions.note_waiting(event.model, event.stream)
+            self._store.champions.note_waiting(model_of(self._store.settings, event.stream), event.stream)
 
     def _wants_proof(self, event: WindowPassed) -> bool:
         """Return whether the window matches a condition whose life is more than half over."""
         match = event.verdict.condition
-        champion = self._store.champions.champion(event.model) if match else None
+        champion = self._store.champions.champion(model_of(self._store.settings, event.stream)) if match else None
         if match is None or champion is None:
             return False
         taken_at = event.verdict.taken_to or event.time

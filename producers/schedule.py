@@ -17,7 +17,8 @@ from common.broker import DAILY_TASK, HAND_IN_TASK, RETENTION_TASK, SWEEP_TASK, 
 from common.errors import SettingsError
 from common.settings import Settings, get_settings
 from common.store.heartbeats import Heartbeat
-from common.stream_config import StreamConfig, stream_config
+from common.stream_config import stream_config
+from common.stream_tables import StreamConfig
 
 log = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -13,7 +14,8 @@ from common.baselines.build import BuildProgress
 from common.baselines.storage import StoredBaseline
 from common.contracts.batches import SourceKind
 from common.contracts.ids import Message
-from common.contracts.verdicts import Cause, FrameTime, Remedy, Status, Verdict, worst
+from common.contracts.policy import Policy, Response
+from common.contracts.verdicts import Cause, FrameTime, Status, Verdict, worst
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
 from common.errors import BaselineMismatch, WindowNotFull
@@ -38,7 +40,10 @@ class CheckResult(Message):
     drift_score: float = Field(ge=0, le=1)
     p_value: float = Field(ge=0, le=1)
     cause: Cause | None
-    remedy: Remedy | None
+    response: Response | None = Field(description="what the policy calls for; None on PASS")
+    judged_by: Literal["golden"] = Field(
+        "golden", description="a one-shot check has no champion, so the golden baseline alone decides"
+    )
     began: FrameTime | None = Field(description="the change that the first failed window saw")
     baseline: str
     baseline_id: str
@@ -83,7 +88,7 @@ def check(
             f"{feature_spec.sample_fps or 'every frame'}: unset it, or build a baseline at that rate"
         )
     extractor.require(feature_spec)
-    stream = _Stream(stored, Thresholds.of(settings))
+    stream = _Stream(stored, Thresholds.of(settings), Policy.parse(settings.policy))
     for path in paths:
         kind = describe_kind(path)
         promised = batch_frames(path, kind, feature_spec.sample_fps, extractor.limits)
@@ -108,7 +113,8 @@ def batch_frames(path: Path, kind: SourceKind, sample_fps: float | None, limits:
 class _Stream:
     """The stream that the sources make: its window, and the verdicts so far."""
 
-    def __init__(self, stored: StoredBaseline, thresholds: Thresholds) -> None:
+    def __init__(self, stored: StoredBaseline, thresholds: Thresholds, policy: Policy) -> None:
+        self._policy = policy
         self._stored = stored
         self._thresholds = thresholds
         self._state = WindowState()
@@ -150,7 +156,7 @@ class _Stream:
             drift_score=decisive.drift_score,
             p_value=decisive.p_value,
             cause=decisive.cause,
-            remedy=decisive.remedy,
+            response=self._policy.of(decisive.cause) if decisive.cause else None,
             began=next((verdict.began for verdict in self._verdicts if verdict.status is Status.FAIL), None),
             baseline=baseline.name,
             baseline_id=self._stored.id,

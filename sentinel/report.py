@@ -12,7 +12,7 @@ from common.contracts.verdicts import Status, Verdict
 from common.errors import SentinelError
 from common.printable import printable
 from sentinel.check import CheckResult, runs
-from sentinel.remedies import REMEDIES
+from sentinel.responses import ADVICE
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 860, 220, 40, 24  # of the picture, in its own units
 _GAP = 0.5  # between two bars
@@ -56,7 +56,7 @@ def page(result: CheckResult, threshold: float) -> str:
     """Return the whole page."""
     return _template().render(
         result=result,
-        remedies=REMEDIES,
+        advice=ADVICE,
         threshold=threshold,
         picture=picture(result.windows, threshold),
         runs=runs(result.windows),

@@ -10,6 +10,7 @@ from common.broker import DAILY_TASK, EMBED_QUEUE, RETENTION_TASK, SWEEP_TASK, a
 from common.contracts.events import StreamCheck, StreamChecked
 from common.ingest.dispatch import dispatch_next
 from common.models.folders import remove_orphans
+from common.models.registry import drop_conditions
 from common.settings import get_settings
 from workers import context
 
@@ -68,11 +69,16 @@ def daily_check() -> None:
 
 @app.task(name=RETENTION_TASK)
 def retention() -> None:
-    """Delete events older than `SENTINEL_RETENTION_DAYS`, and the folders of killed retrainings.
+    """Delete events older than `SENTINEL_RETENTION_DAYS`, expired conditions, and folders that nothing names.
 
     Features and batch records expire in Redis.
     """
     store, settings = context.store(), get_settings()
-    store.event_log.trim(settings.retention_days * _SECONDS_PER_DAY, store.streams.latest_capture_times())
+    taken = store.streams.latest_capture_times()
+    store.event_log.trim(settings.retention_days * _SECONDS_PER_DAY, taken)
     store.event_log.forget_trimmed()
+    now = time.time()
+    for model in store.champions.models():
+        for condition in drop_conditions(store, model, lambda row: not row.is_live(taken.get(row.stream, now))):
+            log.warning("%s of stream %s: the condition has expired", condition.cause, condition.stream)
     remove_orphans(store.champions, settings.state_dir)

@@ -1,4 +1,4 @@
-"""The worker of queue `retrain`: trains a challenger on the footage that failed, and may promote it.
+"""The worker of queue `retrain`: heals the incidents of the streams that wait for a model.
 
     celery -A workers.retraining worker -Q retrain -c 1
 
@@ -19,16 +19,14 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task
 from celery.exceptions import Ignore
 
-from common.baselines.storage import StoredBaseline
-from common.broker import RETRAIN_QUEUE, RETRAIN_TASK, app
+from common.broker import RETRAIN_QUEUE, RETRAIN_TASK, app, send_reduce
 from common.contracts.dead_letters import RawTask
 from common.contracts.events import ChallengerRejected, RetrainProgressed, RetrainStarted
-from common.contracts.models import ChampionRecord, RetrainReport
-from common.contracts.verdicts import Verdict
-from common.drift.fitting import extend_baseline
-from common.errors import BadMessage, SentinelError
-from common.models import registry, retraining
-from common.models.gate import decide
+from common.contracts.incidents import IncidentNote
+from common.contracts.models import RetrainReport
+from common.errors import BadMessage, BadModel, SentinelError
+from common.models.healing import Healer
+from common.models.kinds import load_kind
 from common.settings import get_settings
 from workers import context, dead_letters
 
@@ -44,11 +42,16 @@ _LONGEST_NAME = 200  # characters of a model's name, as of a stream's
 class Progress:
     """Reports the progress of a retraining: as task state at each call, as event every few seconds."""
 
-    def __init__(self, task: Task, model: str, merged: int) -> None:
+    def __init__(self, task: Task, model: str) -> None:
         self._task = task
         self._model = model
-        self._merged = merged
+        self._incidents: tuple[str, ...] = ()
         self._announced = 0.0
+
+    def start(self, incidents: tuple[str, ...]) -> None:
+        """Announce that a retraining for `incidents` begins."""
+        self._incidents = incidents
+        self.announce(RetrainStarted, self.report("started", 0.0, ""))
 
     def __call__(self, stage: str, share: float, detail: str = "") -> None:
         report = self.report(stage, share, detail)
@@ -65,7 +68,11 @@ class Progress:
 
     def report(self, stage: str, share: float, detail: str) -> RetrainReport:
         return RetrainReport(
-            model=self._model, stage=stage, progress=min(max(share, 0.0), 1.0), detail=detail, merged_fails=self._merged
+            model=self._model,
+            stage=stage,
+            progress=min(max(share, 0.0), 1.0),
+            detail=detail,
+            incidents=self._incidents,
         )
 
 
@@ -88,73 +95,55 @@ def retrain(self: Task, model: str) -> str:
 
 def require_known(model: object) -> None:
     """Write a dead letter about a task for an unknown model, and end it without a result (raises `Ignore`)."""
-    if isinstance(model, str) and is_name(model) and context.store().champions.champion(model):
-        return
-    error = BadMessage(
-        f"{reprlib.repr(model)} is no model: `sentinel champions list` shows those that there are; "
-        "the retrain trigger alone sends this task"
-    )
+    reason = f"{reprlib.repr(model)} is no model"
+    if isinstance(model, str) and len(model) <= _LONGEST_NAME and model.isprintable():
+        try:
+            load_kind(model)
+            return
+        except BadModel as error:
+            reason = str(error)
+    unknown = BadMessage(f"{reason}; the retrain trigger alone sends this task")
     kwargs = dead_letters.as_json({"model": model})
-    dead_letters.bury(RawTask(name=RETRAIN_TASK, queue=RETRAIN_QUEUE, args="[]", kwargs=kwargs), error)
+    dead_letters.bury(RawTask(name=RETRAIN_TASK, queue=RETRAIN_QUEUE, args="[]", kwargs=kwargs), unknown)
     raise Ignore
 
 
-def is_name(text: str) -> bool:
-    """Return whether `text` can be the name of a model. Redis is queried only for such names."""
-    return len(text) <= _LONGEST_NAME and text.isprintable()
-
-
 def answer(task: Task, model: str) -> str:
-    """Process the FAILs that wait for `model`, whose lease is held; return a sentence about the outcome."""
-    champions = context.store().champions
-    champion, stored = context.baselines().of_model(model)
-    waiting = champions.waiting(model)
-    fails = {i: verdict for i, verdict in waiting.items() if verdict.baseline_id == champion.baseline_id}
-    if stale := sorted(set(waiting) - set(fails)):
-        champions.settle(model, stale, "stale")  # judged by a baseline that has been replaced
-    if not fails:
-        return "nothing waits"
-    progress = Progress(task, model, len(fails))
-    progress.announce(RetrainStarted, progress.report("started", 0.0, ""))
-    log.info("model %s: retraining for %d FAILs", model, len(fails))
-    if champions.begin(model) > get_settings().max_deliveries:
-        return reject(champion, fails, progress, "the worker died of it again and again: see its log")
+    """Heal the streams that wait for `model`, whose lease is held; return a sentence about the outcome."""
+    store, settings = context.store(), get_settings()
+    champions = store.champions
+    streams = champions.waiting(model)
+    progress = Progress(task, model)
+    healer = Healer(store, settings, context.baselines(), model, load_kind(model), report=progress, leave=leave)
+    progress.start(tuple(incident.id for incident in healer.incidents(streams)))
+    if champions.begin(model) > settings.max_deliveries:
+        return reject(model, streams, progress, "the worker died of it again and again: see its log")
     try:
-        return heal(champion, stored, fails, progress)
+        outcome = healer.heal(streams)
     except redis.RedisError:
         raise  # Redis is unavailable: the model becomes due again
     except SentinelError as error:
-        return reject(champion, fails, progress, str(error))
+        return reject(model, streams, progress, str(error))
     except (Exception, SoftTimeLimitExceeded) as error:
         log.exception("model %s: the retraining broke", model)
-        return reject(champion, fails, progress, f"{type(error).__name__}: {error}")
+        return reject(model, streams, progress, f"{type(error).__name__}: {error}")
+    said = "; ".join(outcome.sentences) or "nothing waits"
+    if outcome.settled_as == "rejected":
+        return reject(model, streams, progress, said)
+    champions.settle(model, streams, outcome.settled_as)
+    log.info("model %s: %s", model, said)
+    return said
 
 
-def heal(champion: ChampionRecord, stored: StoredBaseline, fails: dict[str, Verdict], progress: Progress) -> str:
-    """Collect footage, train a challenger, compare it with the champion, and promote or reject it."""
-    store, settings = context.store(), get_settings()
-    progress("collecting", 0.0)
-    footage = retraining.collect(fails, store.streams, settings)
-    replay = retraining.golden_replay(stored)
-    model = retraining.champion_model(champion, replay, settings)
-    challenger = retraining.train(
-        model, footage, replay, settings, lambda share, detail: progress("training", share, detail)
-    )
-    progress("comparing", 1.0)
-    scores = retraining.evaluate(model, challenger, footage, replay)
-    decision = decide(scores, min_gain_db=settings.promote_min_gain_db, max_loss_db=settings.promote_max_loss_db)
-    if not decision.promote:
-        return reject(champion, fails, progress, decision.reason)
-    baseline = extend_baseline(stored.baseline, footage.clips)
-    record = registry.promote(store, champion, challenger, baseline, decision, settings.state_dir)
-    store.champions.settle(champion.model, list(fails), "promoted")
-    log.info("model %s: v%d is champion, %s", record.model, record.version, record.reason)
-    return f"v{record.version} promoted: {record.reason}"
+def leave(note: IncidentNote) -> None:
+    """Put a note into its stream's inbox, and have the reducer write it into the incident."""
+    context.store().streams.note(note)
+    send_reduce(note.stream)
 
 
-def reject(champion: ChampionRecord, fails: dict[str, Verdict], progress: Progress, reason: str) -> str:
-    """Keep the champion, publish `reason`, and double the wait before this model's next retraining."""
+def reject(model: str, streams: list[str], progress: Progress, reason: str) -> str:
+    """Publish why the champion stays, and double the wait before this model's next retraining."""
     progress.announce(ChallengerRejected, progress.report("rejected", 1.0, reason))
-    context.store().champions.settle(champion.model, list(fails), "rejected")
-    log.warning("model %s: challenger rejected, v%d stays: %s", champion.model, champion.version, reason)
+    context.store().champions.settle(model, streams, "rejected")
+    log.warning("model %s: nothing was healed: %s", model, reason)
     return f"rejected: {reason}"

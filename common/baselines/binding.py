@@ -1,103 +1,148 @@
-"""Finding the baseline by which a stream is judged now."""
+"""The golden baseline of a stream: by what is it judged now?"""
 
 from __future__ import annotations
 
-import time
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
+from common.baselines.owner import owner_of
 from common.baselines.storage import MANIFEST_FILE, StoredBaseline, find_baseline, load_baseline
-from common.contracts.models import ChampionRecord
-from common.errors import BadBaseline, NotPromoted
+from common.contracts.golden import GoldenRecord, WaitingStream
+from common.errors import BadBaseline, BadMessage, SettingsError
 from common.settings import Settings
 from common.store import Store
-from common.stream_config import baseline_of
+from common.stream_config import baseline_of, stream_config
 
-_ATTEMPTS = 3  # two processes may register a golden baseline at once; the second reads the record of the first
+_MOST_LOADED = 16  # baselines kept in memory
+_LONGEST_REASON = 1_000  # characters
+
+
+class ComesFrom(StrEnum):
+    """Who said that a baseline is a stream's golden one."""
+
+    TABLE = "table"
+    """The stream's table in sentinel.toml."""
+    SETTINGS = "settings"
+    """SENTINEL_BASELINE."""
+    ACCEPTED = "accepted"
+    """A person, who accepted footage of this stream in place of what the table or the settings name."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """The golden baseline of a stream.
+
+    Attributes
+    ----------
+    stored : what the stream is judged by
+    comes_from : who said so
+    origin : the baseline of the stream's table or of the settings; `stored`, unless a person has accepted another
+    latest : the latest record of the stream's history over `origin`, if there is one; it may have been undone
+    """
+
+    stored: StoredBaseline
+    comes_from: ComesFrom
+    origin: StoredBaseline
+    latest: GoldenRecord | None
 
 
 class BaselineBinding:
-    """Looks up champions, and caches the baselines that it loads.
+    """Looks up the golden baseline of streams, and caches the baselines that it loads.
 
-    A stream belongs to the model that has the name of its golden baseline. The
-    model's champion names the current baseline: at first the golden one, after a
-    promotion the one that was promoted with the model. A rebuilt golden baseline
-    starts a new line of champions.
+    A stream has the baseline of its table in sentinel.toml, else SENTINEL_BASELINE;
+    over it, what a person has accepted for this stream. It is judged by no one
+    else's: a baseline that was accepted for one stream is refused to any other. A
+    rebuilt golden baseline ends what was accepted over the old one.
     """
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self.settings = settings
         self.store = store
-        self._loaded: dict[str, StoredBaseline] = {}
-        self._golden: dict[Path, tuple[int, StoredBaseline]] = {}
+        self._loaded: dict[Path, tuple[int, StoredBaseline, str | None]] = {}
 
     def of_stream(self, stream: str) -> StoredBaseline:
-        """Return the baseline that `stream` is judged by now.
+        """Return the golden baseline of `stream`; if there is none, note that the stream waits for one.
+
+        It costs one round trip to Redis, so that a person's word holds from the next call on.
 
         Raises
         ------
         SettingsError
-            If no baseline is set for the stream.
+            If no baseline is set for the stream, or the one that is set belongs to another stream.
         BadBaseline
             If it is missing or damaged.
         """
-        golden = self._load_golden(baseline_of(self.settings, stream))
-        return self._load(self.champion(golden))
+        latest, waiting = self.store.golden.latest_and_waiting(stream)
+        try:
+            found = self._golden(stream, latest)
+        except (BadBaseline, SettingsError) as error:
+            reason = str(error)[:_LONGEST_REASON]
+            if waiting is None or _reason(waiting) != reason:
+                self.store.golden.note_waiting(stream, reason)
+            raise
+        if waiting is not None:
+            self.store.golden.end_waiting(stream)
+        return found.stored
 
-    def of_model(self, model: str) -> tuple[ChampionRecord, StoredBaseline]:
-        """Return the champion of `model` and its baseline; raise `BadBaseline` if there is none."""
-        record = self.store.champions.champion(model)
-        if record is None:
-            raise BadBaseline(f"model {model!r} has no champion: it gets one with its first frame")
-        return record, self._load(record)
+    def find(self, stream: str) -> Golden:
+        """Return the golden baseline of `stream` and where it comes from; the errors are those of `of_stream`."""
+        latest, _ = self.store.golden.latest_and_waiting(stream)
+        return self._golden(stream, latest)
 
-    def champion(self, golden: StoredBaseline) -> ChampionRecord:
-        """Return the champion of the line that `golden` started; register `golden` as champion if there is none."""
-        champions = self.store.champions
-        for _ in range(_ATTEMPTS):
-            record = champions.champion(golden.baseline.name)
-            if record is not None and record.origin_id == golden.id:
-                return record
-            version = record.version if record else 0
-            first = ChampionRecord(
-                model=golden.baseline.name,
-                version=version + 1,
-                baseline_path=str(golden.folder),
-                baseline_id=golden.id,
-                model_path=None,
-                origin_id=golden.id,
-                parent=version or None,
-                reason="golden baseline rebuilt" if version else "golden baseline registered",
-                gain_db=None,
-                loss_db=None,
-                created_at=time.time(),
+    def origin(self, stream: str) -> StoredBaseline:
+        """Return the baseline of the stream's table or of the settings; the errors are those of `of_stream`."""
+        origin, owner = self._load(find_baseline(baseline_of(self.settings, stream), self.settings.baselines_dir))
+        if owner not in {None, stream}:
+            raise SettingsError(
+                f"two streams are bound to one learned baseline: {origin.folder} was accepted for stream {owner!r}, "
+                f"and stream {stream!r} names it too: give {stream!r} a baseline of its own with "
+                "`sentinel streams bind STREAM --baseline NAME`"
             )
-            champions.promote(first, over=version, announce=None)
-        raise NotPromoted(
-            f"model {golden.baseline.name!r} changes too often: are two golden baselines of that name in use?"
-        )
+        return origin
 
-    def _load_golden(self, name: str) -> StoredBaseline:
-        folder = find_baseline(name, self.settings.baselines_dir).resolve()
+    def _golden(self, stream: str, latest: bytes | None) -> Golden:
+        origin = self.origin(stream)
+        table = stream_config(self.settings).of(stream)
+        comes_from = ComesFrom.SETTINGS if table.baseline is None else ComesFrom.TABLE
+        record = _record(stream, latest)
+        if record is None or record.origin_id != origin.id:
+            return Golden(origin, comes_from, origin, None)
+        if record.folder is None:
+            return Golden(origin, comes_from, origin, record)
+        accepted, owner = self._load(Path(record.folder))
+        if accepted.id != record.baseline_id or owner != stream:
+            raise BadBaseline(
+                f"{record.folder} is not the baseline that {record.by} accepted for stream {stream!r}: restore the "
+                "folder, or go back to the baseline before with `sentinel streams undo`"
+            )
+        return Golden(accepted, ComesFrom.ACCEPTED, origin, record)
+
+    def _load(self, folder: Path) -> tuple[StoredBaseline, str | None]:
+        """Return the baseline in `folder` and the stream that owns it; it is read again once it was rebuilt."""
+        folder = folder.resolve()
         try:
             changed = (folder / MANIFEST_FILE).stat().st_mtime_ns
         except OSError:
             changed = -1  # `load_baseline` raises the error
-        if folder not in self._golden or self._golden[folder][0] != changed:
-            self._golden[folder] = (changed, load_baseline(folder))
-        return self._golden[folder][1]
+        known = self._loaded.pop(folder, None)
+        if known is None or known[0] != changed:
+            known = (changed, load_baseline(folder), owner_of(folder))
+        self._loaded = {**dict(list(self._loaded.items())[1 - _MOST_LOADED :]), folder: known}
+        return known[1], known[2]
 
-    def _load(self, record: ChampionRecord) -> StoredBaseline:
-        if record.baseline_id not in self._loaded:
-            stored = load_baseline(Path(record.baseline_path))
-            if stored.id != record.baseline_id:
-                raise BadBaseline(
-                    f"{record.baseline_path} is not the baseline of champion {record.model} v{record.version}: "
-                    "restore the folder, or roll back with `sentinel champions rollback`"
-                )
-            self._loaded = {**self._recent(), record.baseline_id: stored}
-        return self._loaded[record.baseline_id]
 
-    def _recent(self) -> dict[str, StoredBaseline]:
-        """Return the 15 baselines that were loaded last, so that 16 are kept in memory."""
-        most = 16
-        return dict(list(self._loaded.items())[-most + 1 :])
+def _record(stream: str, stored: bytes | None) -> GoldenRecord | None:
+    try:
+        return GoldenRecord.from_json(stored) if stored else None
+    except BadMessage as error:
+        raise BadBaseline(
+            f"what was accepted for stream {stream!r} cannot be read ({error}): upgrade this process, or accept again"
+        ) from error
+
+
+def _reason(stored: bytes) -> str:
+    try:
+        return WaitingStream.from_json(stored).reason
+    except BadMessage:
+        return ""

@@ -35,20 +35,6 @@ class Cause(StrEnum):
     """The quality readings are normal; the content differs from that of the baseline."""
     UNKNOWN = "unknown"
 
-    @property
-    def remedy(self) -> Remedy:
-        """CAMERA where the data became bad; TRAINING where the content changed or the cause is unknown."""
-        return Remedy.TRAINING if self in {Cause.NEW_CONTENT, Cause.UNKNOWN} else Remedy.CAMERA
-
-
-class Remedy(StrEnum):
-    """What has to be done about a failed window."""
-
-    CAMERA = "camera"
-    """The data became bad: somebody has to check the camera, its light, lens, mount or encoder."""
-    TRAINING = "training"
-    """The scene changed: the model has to learn it."""
-
 
 class FeatureShift(Message):
     """A feature that differs from the baseline: its shift, and its value in the baseline and in the window."""
@@ -101,7 +87,6 @@ class Judgement(Message):
     drift_score: float = Field(ge=0, le=1)
     p_value: float = Field(ge=0, le=1)
     cause: Cause | None = Field(description="None on PASS")
-    remedy: Remedy | None = Field(None, description="None on PASS")
     began: FrameTime | None = Field(
         None, description="first frame of the change; the first frame of the window if it began earlier; None on PASS"
     )
@@ -148,6 +133,11 @@ class Verdict(Judgement, StoredMessage):
             for row in fields["views"]
         ]
         return {**renamed, "segment": fields["regime"], "feature_groups": groups}
+
+    @classmethod
+    def from_format_2(cls, fields: Fields) -> Fields:
+        """What a cause calls for is the policy's matter since, not the verdict's."""
+        return {name: value for name, value in fields.items() if name != "remedy"}
 
     @classmethod
     def place(

@@ -194,7 +194,6 @@ def _judgement(
         drift_score=float(groups[decisive].scores[leading[decisive]]),
         p_value=float(groups[decisive].p_values[leading[decisive]]),
         cause=cause,
-        remedy=cause.remedy if cause else None,
         began=FrameTime(source=window.source_of(first), time=float(window.times[first])) if failed else None,
         segment=segment.summary.name,
         feature_groups=tuple(

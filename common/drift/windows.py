@@ -96,6 +96,8 @@ class WindowState:
                     f"a stored window has format {data[0]}, this version reads up to {_FORMAT}: "
                     "it was written by a newer version; upgrade this process"
                 )
+            if data[:1] != bytes([_FORMAT]):
+                raise BadMessage("a stored window cannot be read: it is of no format that there ever was")
             position, opened, unjudged, *runs, feature_spec = _STATE.unpack(data[1:])
         except struct.error as error:
             raise BadMessage(f"a stored window cannot be read: {error}") from error

@@ -1,4 +1,4 @@
-"""Conditions on disk: `<state_dir>/conditions/<model>/<id>` holds a segment and the examples for proving it again."""
+"""Conditions on disk: a folder each, with a segment of features and the examples for proving it again."""
 
 from __future__ import annotations
 
@@ -36,11 +36,6 @@ class ConditionFile(Message):
     format: int
     digest: str = Field(description="of segment and examples")
     summary: ClipSummary
-
-
-def conditions_root(state_dir: Path, model: str) -> Path:
-    """Return the folder of the conditions of `model`."""
-    return state_dir.resolve() / "conditions" / model
 
 
 def save_condition(folder: Path, segment: Segment, examples: Examples) -> str:

@@ -1,4 +1,8 @@
-"""Where the files of a model's versions are kept: `<state_dir>/champions/<model>/v<version>-<milliseconds>`."""
+"""Where the files of a model are kept.
+
+Its versions are in `<state_dir>/champions/<model>/v<version>-<milliseconds>`, the conditions that its
+champion is proved on in `<state_dir>/conditions/<model>/<id>`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _SAFE_AGE_SECONDS = 86_400.0  # far longer than any retraining
 _VERSION_FOLDER = re.compile(r"v\d+-\d+")
+_CONDITION_FOLDER = re.compile(r"[0-9a-f]{32}")
 
 
 def version_folder(state_dir: Path, model: str, version: int) -> Path:
@@ -40,32 +45,47 @@ def discard(champions: ChampionStore, model: str, folder: Path) -> None:
 
 
 def remove_orphans(champions: ChampionStore, state_dir: Path) -> list[Path]:
-    """Remove the folders that no version in the history names: their retrainings were killed.
+    """Remove the folders of versions that no history names, and of conditions that no champion names.
 
-    Not touched are folders younger than a day, models that are being retrained,
-    models without history (Redis may be another one than that of the promotion),
-    links, and folders whose names are not those of versions.
+    The retrainings that made them were killed, or the conditions were let go. Not touched are folders younger than a
+    day, models that are being retrained, models without history (Redis may be another one than that of the
+    promotion), links, and folders whose names are neither those of versions nor of conditions.
 
     Returns
     -------
     The folders that were removed.
     """
     removed: list[Path] = []
-    root = _root(state_dir)
-    for models_folder in sorted(root.iterdir()) if root.is_dir() else []:
-        model = models_folder.name
-        if not _is_folder(models_folder) or champions.is_leased(model):
-            continue
-        named = _named(champions, model)
-        oldest_kept = time.time() - _SAFE_AGE_SECONDS
-        for folder in sorted(models_folder.iterdir()) if named else []:
-            orphaned = _is_folder(folder) and _VERSION_FOLDER.fullmatch(folder.name) and folder.name not in named
-            if orphaned and folder.stat().st_mtime < oldest_kept:
-                shutil.rmtree(folder, ignore_errors=True)
-                removed.append(folder)
+    for root, pattern in ((_root(state_dir), _VERSION_FOLDER), (conditions_root(state_dir), _CONDITION_FOLDER)):
+        for models_folder in sorted(root.iterdir()) if root.is_dir() else []:
+            model = models_folder.name
+            if _is_folder(models_folder) and not champions.is_leased(model):
+                removed += _orphans(models_folder, pattern, _named(champions, model))
     for folder in removed:
-        log.info("removed %s: no version in the model's history names it", folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        log.info("removed %s: no champion names it", folder)
     return removed
+
+
+def _orphans(models_folder: Path, pattern: re.Pattern[str], named: set[str]) -> list[Path]:
+    oldest_kept = time.time() - _SAFE_AGE_SECONDS
+    return [
+        folder
+        for folder in (sorted(models_folder.iterdir()) if named else [])
+        if _is_folder(folder)
+        and pattern.fullmatch(folder.name)
+        and folder.name not in named
+        and folder.stat().st_mtime < oldest_kept
+    ]
+
+
+def condition_folder(state_dir: Path, model: str, condition: str) -> Path:
+    """Return the folder of a condition, by its id."""
+    return conditions_root(state_dir) / model / condition
+
+
+def conditions_root(state_dir: Path) -> Path:
+    return state_dir.resolve() / "conditions"
 
 
 def _root(state_dir: Path) -> Path:
@@ -77,5 +97,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _named(champions: ChampionStore, model: str) -> set[str]:
-    """Return the names of the folders that hold the weights of any version of `model`."""
-    return {Path(record.model_path).parent.name for record in champions.history(model) if record.model_path}
+    """Return the names of the folders of any version of `model`, and of the champion's conditions."""
+    history = champions.history(model)
+    versions = {Path(record.model_path).parent.name for record in history if record.model_path}
+    return versions | {Path(row.path).name for record in history[-1:] for row in record.conditions}

@@ -13,6 +13,7 @@ from common.contracts.events import ChampionPromoted, ConditionDropped
 from common.contracts.models import ChampionRecord, Hold
 from common.errors import NotPromoted
 from common.models import folders
+from common.models.gate import Decision
 from common.models.protocols import Model
 from common.store import Store
 
@@ -20,7 +21,9 @@ Proof = Callable[[ChampionRecord, Sequence[ConditionRecord]], Sequence[Condition
 """Returns those of the conditions that a version of a model is proved on."""
 
 
-def register_first(store: Store, name: str, model: Model, over: ChampionRecord | None, state_dir: Path) -> ChampionRecord:
+def register_first(
+    store: Store, name: str, model: Model, over: ChampionRecord | None, state_dir: Path
+) -> ChampionRecord:
     """Save a model that was fitted to golden footage, and make it the first champion of its line.
 
     Parameters
@@ -53,9 +56,7 @@ def promote(
     challenger: Model,
     conditions: Sequence[ConditionRecord],
     *,
-    reason: str,
-    gain_db: float,
-    loss_db: float,
+    decision: Decision,
     state_dir: Path,
 ) -> ChampionRecord:
     """Save a challenger, and make it champion with the conditions that it is proved on, in one step.
@@ -64,7 +65,7 @@ def promote(
     ----------
     over : the champion that the challenger was compared with
     conditions : all that the challenger is proved on, old and new
-    reason, gain_db, loss_db : of the gate's decision
+    decision : of the gate; its reason and figures are stored in the record
 
     Raises
     ------
@@ -77,9 +78,9 @@ def promote(
         model_path=None,
         model_digest=None,
         parent=over.version,
-        reason=reason,
-        gain_db=gain_db,
-        loss_db=loss_db,
+        reason=decision.reason,
+        gain_db=decision.gain_db,
+        loss_db=decision.loss_db,
         created_at=time.time(),
         conditions=tuple(conditions),
     )
@@ -116,11 +117,7 @@ def drop_conditions(store: Store, model: str, wanted: Callable[[ConditionRecord]
     def change(champion: ChampionRecord) -> tuple[ChampionRecord, list[ConditionDropped]]:
         dropped[:] = [condition for condition in champion.conditions if wanted(condition)]
         kept = tuple(condition for condition in champion.conditions if condition not in dropped)
-        events = [
-            ConditionDropped.about(condition, model=model, stream=condition.stream, key=f"{condition.id}@{condition.proved}")
-            for condition in dropped
-        ]
-        return champion.model_copy(update={"conditions": kept}), events
+        return champion.model_copy(update={"conditions": kept}), [_dropped(model, row) for row in dropped]
 
     store.champions.amend(model, change)
     return dropped
@@ -248,11 +245,13 @@ def _choose(
     hold = Hold(model=record.model, version=record.version, reason=reason, since=now)
     _publish(store, record, over=champion.version, hold=hold)
     for condition in dropped:
-        event = ConditionDropped.about(
-            condition, model=record.model, stream=condition.stream, key=f"{condition.id}@{condition.proved}"
-        )
-        store.event_log.announce(event)
+        store.event_log.announce(_dropped(record.model, condition))
     return record, dropped
+
+
+def _dropped(model: str, condition: ConditionRecord) -> ConditionDropped:
+    key = f"{condition.id}@{condition.proved}"  # the same condition may be proved again, and dropped again
+    return ConditionDropped.about(condition, model=model, stream=condition.stream, key=key)
 
 
 def _save_and_publish(

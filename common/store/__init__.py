@@ -8,6 +8,8 @@ from common.store.batches import BatchStore
 from common.store.chunks import ChunkStore
 from common.store.client import connect
 from common.store.event_log import EventLog
+from common.store.forgetting import Forgetting
+from common.store.golden import GoldenStore
 from common.store.heartbeats import Heartbeats
 from common.store.models import ChampionStore
 from common.store.streams import StreamStore
@@ -37,6 +39,8 @@ class Store:
             data_retention=max(1, int(settings.data_retention_seconds)),
             max_events=settings.max_events,
         )
+        self.golden = GoldenStore(self.client)
+        self.forgetting = Forgetting(self.client)
         self.event_log = EventLog(self.client, max_events=settings.max_events)
         self.heartbeats = Heartbeats(self.client)
         self.champions = ChampionStore(self.client, cooldown=settings.cooldown_seconds, max_events=settings.max_events)

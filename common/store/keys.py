@@ -16,12 +16,16 @@ DEAD_IDS = "sentinel:dead:ids"
 """Hash: dead letter id -> its entry on DEAD, so that the same failure is written once."""
 STREAMS = "sentinel:streams"
 """Sorted set: stream name -> time of its last accepted batch."""
+WAITING = "sentinel:streams:waiting"
+"""Hash: stream -> `contracts.golden.WaitingStream`, for streams that have footage and no usable golden baseline."""
 DUE = "sentinel:retrain:due"
 """Sorted set: model -> when its next retraining may start."""
 CALLED = "sentinel:retrain:called"
 """Hash: model -> when the trigger last requested its retraining; deleted when a worker begins it."""
 HELD = "sentinel:retrain:held"
 """Hash: model -> `contracts.models.Hold`, while a person's choice suspends its retraining."""
+FORGOTTEN_PREFIX = "sentinel:forgotten:"
+"""Before the content id of a stream's name: there for a day after the stream was forgotten."""
 STREAM_PREFIX = "sentinel:{%s}:"
 MODEL_PREFIX = "sentinel:model:{%s}:"
 PROCESS_PREFIX = "sentinel:process:%s:"
@@ -31,7 +35,8 @@ def stream_key(stream: str, *parts: str) -> str:
     """Return a key of one stream.
 
     Parts: `counter`, `pending`, `sent`, `cost`, `window`, `frames`, `batch:ID`, `chunk:ID`, `data:ID`,
-    `evidence:ID`, `evidence-list`, `folder:ID`, `handed-in`, `inbox`, `mute`, `incidents`, `incident-order`.
+    `evidence:ID`, `evidence-list`, `folder:ID`, `handed-in`, `inbox`, `mute`, `incidents`, `incident-order`, `golden`,
+    `golden-history`.
     """
     return (STREAM_PREFIX % stream) + ":".join(parts)
 

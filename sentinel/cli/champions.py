@@ -1,20 +1,24 @@
-"""`sentinel champions list | promote | rollback | release`."""
+"""`sentinel champions list | show | promote | rollback | release`."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 
 import typer
 
+from common.contracts.conditions import ConditionRecord
 from common.contracts.models import ChampionRecord
-from common.models.registry import promote_by_hand, roll_back
+from common.errors import NotPromoted
+from common.models.registry import Proof, promote_by_hand, roll_back
 from common.models.registry import release as release_model
 from common.settings import get_settings
-from sentinel.cli.console import JsonOption, columns, out, print_json
+from common.store import Store
+from sentinel.cli.console import JsonOption, columns, err, out, print_json
 from sentinel.cli.streams import clock, number
-from sentinel.stack.local import open_store
+from sentinel.stack.local import open_store, redis_url
 
-app = typer.Typer(help="Champions and their history.", no_args_is_help=True)
+app = typer.Typer(help="Champions, the conditions that they are proved on, and their history.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -28,49 +32,92 @@ def list_(as_json: JsonOption = False) -> None:
         print_json(json.dumps([{**r.model_dump(mode="json"), "held": r.model in holds} for r in history], indent=1))
         return
     if not history:
-        out.print("no champions yet: the first footage of a stream registers its baseline's model")
+        out.print("no champions yet: a model gets its first one when an incident calls for it")
         return
     rows = [
-        [r.model, f"v{r.version}", clock(r.created_at), number(r.gain_db), number(r.loss_db), r.baseline_id[:12],
+        [r.model, f"v{r.version}", clock(r.created_at), number(r.gain_db), number(r.loss_db), str(len(r.conditions)),
          r.reason]
         for r in history
     ]  # fmt: skip
-    columns(["model", "version", "since", "gain, dB", "loss, dB", "baseline", "why"], rows, cut=(0, 6))
+    columns(["model", "version", "since", "gain, dB", "loss, dB", "conditions", "why"], rows, cut=(0, 6))
     for hold in holds.values():
         out.print(
             f"{hold.model} is held since {clock(hold.since)}: {hold.reason}. "
-            f"{store.champions.waiting_count(hold.model)} FAILs wait, and none retrains it before "
+            f"{store.champions.waiting_count(hold.model)} streams wait, and none retrains it before "
             f"`sentinel champions release {hold.model}`"
         )
 
 
 @app.command()
+def show(model: str, as_json: JsonOption = False) -> None:
+    """Show a model's champion, and the conditions that it is proved on."""
+    store = open_store(get_settings())
+    record = store.champions.champion(model)
+    if record is None:
+        known = ", ".join(store.champions.models()) or "none"
+        raise NotPromoted(f"there is no model {model!r} (there are: {known}): see `sentinel champions list`")
+    if as_json:
+        print_json(record.to_json())
+        return
+    out.print(f"{record.model} v{record.version} is champion since {clock(record.created_at)}: {record.reason}")
+    if not record.conditions:
+        out.print("it is proved on no condition: every stream is judged by its golden baseline alone")
+        return
+    rows = [
+        [c.id[:12], c.stream, c.cause, number(c.gain_db), clock(c.proved), clock(c.expires)] for c in record.conditions
+    ]
+    columns(["condition", "stream", "cause", "gain, dB", "proved", "expires"], rows, cut=(1,))
+
+
+@app.command()
 def promote(model: str, version: int, as_json: JsonOption = False) -> None:
     """Make an earlier version champion again, and hold the model there."""
-    _show(promote_by_hand(open_store(get_settings()), model, version), as_json)
+    _change(lambda store, prove: promote_by_hand(store, model, version, prove), model, as_json)
 
 
 @app.command()
 def rollback(model: str, as_json: JsonOption = False) -> None:
-    """Go one version further back, model and baseline together, and hold the model there."""
-    _show(roll_back(open_store(get_settings()), model), as_json)
+    """Go one version further back, and hold the model there."""
+    _change(lambda store, prove: roll_back(store, model, prove), model, as_json)
 
 
 @app.command()
 def release(model: str, as_json: JsonOption = False) -> None:
-    """End the hold of a rollback or a promotion by hand: FAILs may retrain the model again."""
+    """End the hold of a rollback or a promotion by hand: incidents may retrain the model again."""
     store = open_store(get_settings())
     release_model(store, model)
     waiting = store.champions.waiting_count(model)
     if as_json:
-        print_json(json.dumps({"model": model, "held": False, "waiting_fails": waiting}))
+        print_json(json.dumps({"model": model, "held": False, "waiting_streams": waiting}))
     else:
-        out.print(f"{model} is released: {waiting} FAILs wait for a retraining")
+        out.print(f"{model} is released: {waiting} streams wait for a retraining")
 
 
-def _show(record: ChampionRecord, as_json: bool) -> None:
+def _change(
+    choose: Callable[[Store, Proof], tuple[ChampionRecord, list[ConditionRecord]]], model: str, as_json: bool
+) -> None:
+    """Let a person choose a version. Its conditions are proved on it first, which takes a few seconds each."""
+    from common import broker
+    from common.models.incident_actions import rollback_note
+    from common.models.proving import proved_conditions
+
+    settings = get_settings()
+    store = open_store(settings)
+
+    def prove(version: ChampionRecord, conditions: Sequence[ConditionRecord]) -> Sequence[ConditionRecord]:
+        for condition in conditions:
+            err.print(f"proving v{version.version} on {condition.cause} of {condition.stream} ...")
+        return proved_conditions(version, conditions)
+
+    record, dropped = choose(store, prove)
+    broker.connect_to(redis_url(settings))
+    for condition in dropped:
+        store.streams.note(rollback_note(condition, record))
+        broker.send_reduce(condition.stream)
     if as_json:
         print_json(record.to_json())
         return
     out.print(f"{record.model} v{record.version} is champion: {record.reason}")
-    out.print(f"FAILs do not retrain it before `sentinel champions release {record.model}`")
+    for condition in dropped:
+        out.print(f"it is not proved on {condition.cause} of stream {condition.stream}, whose footage FAILs again")
+    out.print(f"incidents do not retrain it before `sentinel champions release {model}`")

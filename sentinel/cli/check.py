@@ -21,7 +21,7 @@ from sentinel.cli.console import (
     print_error,
     print_json,
 )
-from sentinel.remedies import REMEDIES
+from sentinel.responses import ADVICE
 
 if TYPE_CHECKING:
     from sentinel.check import CheckResult, Run
@@ -131,7 +131,7 @@ def show(result: CheckResult) -> None:
         f"({result.frames} frames against baseline {result.baseline})",
     )
     if result.began:
-        advice = f"; {REMEDIES[result.remedy]}" if result.remedy else ""
+        advice = f"; {ADVICE[result.response]}" if result.response else ""
         out.print(f"began {result.began.source} at {result.began.time:.1f} s{advice}")
 
 

@@ -15,7 +15,18 @@ import typer
 
 from common.errors import SentinelError
 from common.processes import PROCESSES, Command
-from sentinel.cli import baselines, champions, check, dead_letters, incidents, sabotage, stack, streams
+from sentinel.cli import (
+    baselines,
+    champions,
+    check,
+    dead_letters,
+    incidents,
+    sabotage,
+    stack,
+    stream_bindings,
+    stream_golden,
+    streams,
+)
 from sentinel.cli.console import EXIT_ERROR, SafeFormatter, err, failure_json, print_error, print_json
 
 app = typer.Typer(
@@ -36,6 +47,10 @@ app.add_typer(baselines.app, name="baseline")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(dead_letters.app, name="dead")
 app.add_typer(champions.app, name="champions")
+stream_bindings.app.command()(stream_golden.accept)
+stream_bindings.app.command()(stream_golden.undo)
+stream_bindings.app.command()(stream_golden.forget)
+app.add_typer(stream_bindings.app, name="streams")
 
 
 def main() -> None:

@@ -87,8 +87,8 @@ def _model_text(model: ModelStatus) -> str:
     parts = [f"v{model.version}" if not model.unreadable else f"cannot be read: {model.unreadable}"]
     if model.retraining is not None:
         parts.append(f"retraining now, {_report_text(model.retraining)}")
-    if model.waiting_fails:
-        parts.append(f"FAILs that wait: {model.waiting_fails}")
+    if model.waiting_streams:
+        parts.append(f"streams that wait: {model.waiting_streams}")
     if model.held is not None:
         parts.append(f"held since {clock(model.held.since)}, see `sentinel champions release`")
     elif model.due_at is not None and model.retraining is None:
@@ -172,7 +172,7 @@ def _incident_text(incident: Incident) -> str:
 
 def _report_text(report: RetrainReport) -> str:
     detail = f", {report.detail}" if report.detail else ""
-    return f"{report.stage} {report.progress:.0%}{detail}, for {report.merged_fails} FAILs"
+    return f"{report.stage} {report.progress:.0%}{detail}, for {len(report.incidents)} incidents"
 
 
 def _file_names(uris: tuple[str, ...]) -> str:
@@ -209,7 +209,7 @@ _COLUMNS: dict[str, Callable[[StreamStatus], Piece]] = {
     "score": lambda row: number(row.drift_score),
     "p": lambda row: "" if row.p_value is None else f"{row.p_value:.2g}",
     "cause": lambda row: row.cause or "",
-    "needs": lambda row: row.remedy or "",
+    "calls for": lambda row: row.response or "",
     "confirmed": lambda row: "yes" if row.confirmed else "",
     "incident": _incident_cell,
     "waiting": lambda row: f"{row.pending_chunks} chunks" if row.pending_chunks else "",

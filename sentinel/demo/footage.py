@@ -16,47 +16,73 @@ from common.sources.local import Limits
 from simulation.saboteur import Fault, sabotage
 from simulation.virtual_camera import record
 
-FAULTS = (Fault.NOISE, Fault.BLUR, Fault.LOW_LIGHT)
-_SEVERITY = 4  # gross enough for a person to see it in the kept footage
+HEALED = (Fault.NOISE, Fault.LOW_LIGHT)
+"""Faults that the policy trains on."""
+CALLED = Fault.COVERED
+"""A fault that the policy never trains on: a person is called."""
+_SEVERITY = 3  # gross enough for a person to see it in the kept footage
 _GOLDEN_SECONDS = 40.0
 _CLIP_SECONDS = 12.0
+_DRIFTED_SECONDS = 26.0  # a condition needs footage to train on, and 120 frame triplets more to be proved on
 _FPS = 10.0
-_MOST_GOLDEN, _MOST_CLEAN = 400, 160  # frames of a user's video: the demo shows the way, it judges no archive
+_MOST_GOLDEN, _MOST_CLEAN = 400, 260  # frames of a user's video: the demo shows the way, it judges no archive
 
 
 @dataclass(frozen=True)
 class Footage:
-    """What the story needs. `again` are the sabotaged clips once more, in files that are not copies."""
+    """What the story needs; the clips of one fault differ, though they show the same.
+
+    Attributes
+    ----------
+    golden, clean : without a fault
+    healed, healed_again : a clip for each fault of `HEALED`
+    called, called_again : with the fault `CALLED`
+    elsewhere : the first fault of `HEALED`, for another stream
+    origin : where the footage is from
+    """
 
     golden: Path
     clean: Path
-    sabotaged: tuple[Path, ...]
-    again: tuple[Path, ...]
+    healed: tuple[Path, ...]
+    healed_again: tuple[Path, ...]
+    called: Path
+    called_again: Path
+    elsewhere: Path
     origin: str
 
 
 def prepare(folder: Path, video: Path | None, say: Callable[[str], None]) -> Footage:
     """Make all clips in `folder`, from `video` or from the virtual camera; `say` shows what is being made."""
     folder.mkdir(parents=True, exist_ok=True)
-    golden, clean = folder / "golden.mp4", folder / "clean.mp4"
+    golden, clean, longer = folder / "golden.mp4", folder / "clean.mp4", folder / "longer.mp4"
     say(f"    {'virtual camera' if video is None else video.name}: golden and clean")
     if video is None:
         record(golden, seconds=_GOLDEN_SECONDS, fps=_FPS, seed=1)
         record(clean, seconds=_CLIP_SECONDS, fps=_FPS, seed=2)
+        record(longer, seconds=_DRIFTED_SECONDS, fps=_FPS, seed=3)
         origin = "from a virtual camera moving over photographs"
     else:
-        _halve(video, golden, clean)
+        _halve(video, golden, longer)
+        shutil.copyfile(longer, clean)
         origin = f"cut from {video.name}"
-    sabotaged, again = [], []
-    for fault in FAULTS:
-        say(f"    sabotage: {fault.value}, severity {_SEVERITY}")
-        first, second = folder / f"{fault.value}.mp4", folder / f"{fault.value}-again.mp4"
+
+    def faulty(fault: Fault, title: str, source: Path) -> Path:
+        say(f"    sabotage: {fault.value}, severity {_SEVERITY}, {title}")
+        target = folder / f"{fault.value}-{title}.mp4"
         # The same frames under another title: a byte-for-byte copy would be recognised and not counted twice.
-        sabotage(clean, first, fault, _SEVERITY, seed=0, title="first time")
-        sabotage(clean, second, fault, _SEVERITY, seed=0, title="again")
-        sabotaged.append(first)
-        again.append(second)
-    return Footage(golden, clean, tuple(sabotaged), tuple(again), origin)
+        sabotage(source, target, fault, _SEVERITY, seed=0, title=title)
+        return target
+
+    return Footage(
+        golden=golden,
+        clean=clean,
+        healed=tuple(faulty(fault, "first", longer) for fault in HEALED),
+        healed_again=tuple(faulty(fault, "again", longer) for fault in HEALED),
+        called=faulty(CALLED, "first", clean),
+        called_again=faulty(CALLED, "again", clean),
+        elsewhere=faulty(HEALED[0], "elsewhere", clean),
+        origin=origin,
+    )
 
 
 def _halve(video: Path, golden: Path, clean: Path) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from common.contracts.batches import FeatureSpec, FrameBatch, Source, SourceKind
+from common.contracts.conditions import ConditionRecord
 from common.contracts.ids import content_id
 from common.contracts.models import ChampionRecord
-from common.contracts.verdicts import Cause, Judgement, Status, Verdict
+from common.contracts.verdicts import Cause, ConditionMatch, Judgement, Status, Verdict
 from common.features import FeatureBlock
+from common.models.names import DEFAULT_MODEL
 
 FEATURE_SPEC = FeatureSpec(
     backbone="mobilenet_v2", weights="aa", precision="f32", decode_pipeline="r1", sensors="s1", sample_fps=None
@@ -44,16 +46,27 @@ def verdict(
     stream: str = "dock",
     stop: int = 48,
     status: Status = Status.FAIL,
+    cause: Cause = Cause.NOISE,
+    condition: ConditionRecord | None = None,
     baseline_id: str = "b1",
     confirmed: bool = True,
     since: int = 0,
 ) -> Verdict:
+    """A verdict on 48 frames; one that matches `condition` departs from the golden baseline as a FAIL would."""
+    match = None
+    if condition is not None:
+        status = Status.PASS
+        match = ConditionMatch(
+            id=condition.id, cause=condition.cause, golden_score=0.6, golden_p_value=0.01, golden_cause=cause
+        )
+    departs = status is Status.FAIL or match is not None
     judgement = Judgement(
         status=status,
-        drift_score=0.6,
-        p_value=0.01,
-        cause=Cause.NOISE if status is Status.FAIL else None,
+        drift_score=0.1 if match else 0.6,
+        p_value=0.4 if match else 0.01,
+        cause=cause if status is Status.FAIL else None,
         segment="golden.mp4",
+        condition=match,
         feature_groups=(),
         leading_features=(),
         worst_frames=(),
@@ -65,30 +78,53 @@ def verdict(
         baseline="dock",
         baseline_id=baseline_id,
         stop=stop,
-        failing_since=since if status is Status.FAIL else None,
-        confirmed=confirmed and status is Status.FAIL,
+        failing_since=since if departs else None,
+        confirmed=confirmed and departs,
+    )
+
+
+def condition_record(
+    name: str = "a",
+    *,
+    stream: str = "dock",
+    cause: Cause = Cause.NOISE,
+    path: str = "/c",
+    digest: str = "d",
+    proved: float = 0.0,
+    expires: float = 1e12,
+) -> ConditionRecord:
+    return ConditionRecord(
+        id=content_id("condition", stream, name),
+        stream=stream,
+        cause=cause,
+        incident=content_id("incident", stream),
+        golden_id="b1",
+        path=path,
+        digest=digest,
+        gain_db=0.5,
+        proved=proved,
+        expires=expires,
     )
 
 
 def record(
     version: int,
     *,
-    model: str = "dock",
+    model: str = DEFAULT_MODEL,
     parent: int | None = None,
-    baseline_id: str = "b1",
-    baseline_path: str = "/b",
     model_path: str | None = None,
+    model_digest: str | None = "w",
+    conditions: tuple[ConditionRecord, ...] = (),
 ) -> ChampionRecord:
     return ChampionRecord(
         model=model,
         version=version,
-        baseline_path=baseline_path,
-        baseline_id=baseline_id,
         model_path=model_path,
-        origin_id="b1",
+        model_digest=model_digest,
         parent=parent,
         reason="test",
         gain_db=None,
         loss_db=None,
         created_at=0.0,
+        conditions=conditions,
     )

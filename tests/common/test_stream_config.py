@@ -19,10 +19,11 @@ from common.stream_config import (
     ConfigFile,
     baseline_of,
     config_path,
+    model_of,
     settings_of_stream,
     stream_config,
 )
-from common.stream_tables import StreamTable, parse_streams
+from common.stream_tables import StreamConfig, StreamTable, parse_config
 
 NFD = unicodedata.normalize("NFD", "café")
 
@@ -45,6 +46,16 @@ def test_a_stream_has_what_its_table_says_and_the_settings_for_the_rest(file: Pa
     assert Thresholds.of(settings_of_stream(own, "site/dock 3")) == Thresholds(0.5, 0.01, 3.0)
     assert baseline_of(own, "other") == "all"
     assert Thresholds.of(settings_of_stream(own, "other")) == Thresholds(0.30, 0.01, 1.0)
+
+
+def test_a_stream_is_served_by_the_model_of_its_table_and_else_by_the_one_that_ships(
+    file: Path, settings: Settings
+) -> None:
+    write(file, '[models.vfi]\n[streams.a]\nmodel = "vfi"\n[streams.b]\n')
+    own = settings.model_copy(update={"config": file})
+    assert [model_of(own, stream) for stream in ("a", "b", "c")] == ["vfi"] * 3
+    assert stream_config(own).models == ("vfi",)
+    assert settings_of_stream(own, "a") is own, "a model is no setting"
 
 
 def test_relative_paths_start_at_the_file_and_a_plain_name_is_a_baselines_name(file: Path) -> None:
@@ -73,13 +84,18 @@ def test_a_stream_without_baseline_says_how_to_make_one(settings: Settings) -> N
     [
         ('[streams.dock]\nschedul = "0 6 * * *"', "unknown key 'schedul' in [streams.dock]: is 'schedule' meant?"),
         ("[streams.dock]\nbasline = 'x'\n[streams.b]\npvalue = 1", "is 'baseline' meant?; unknown key 'pvalue'"),
-        ("[streams.dock]\nzebra = 1", "unknown key 'zebra' in [streams.dock]: there may be baseline, schedule"),
+        ("[streams.dock]\nzebra = 1", "unknown key 'zebra' in [streams.dock]: there may be baseline, model, schedule"),
         ("[stream.dock]\nbaseline = 'x'", "unknown key 'stream' at the top: is 'streams' meant?"),
         ("baseline = 'x'", "unknown key 'baseline' at the top: keys of a stream stand below [streams.NAME]"),
         ("[streams.dock]\nurl = 'rtsp://x'", "'url' in [streams.dock]: this version of Sentinel does not read it yet"),
         ("[streams.dock]\nignore = [[0, 0, 1, 1]]", "'ignore' in [streams.dock]: this version of Sentinel does not"),
-        ("[streams.dock]\nmodel = 'vfi'", "'model' in [streams.dock]: this version of Sentinel does not read it yet"),
-        ("[models.vfi]", "'models' at the top: this version of Sentinel does not read it yet"),
+        ("[streams.dock]\nmodel = 'vif'", "'model' in [streams.dock]: no installed package offers a model 'vif'"),
+        ("[streams.dock]\nmodel = 'zebra'", "no installed package offers a model 'zebra': there are: "),
+        ("[models.vif]", "[models.vif]: no installed package offers a model 'vif': is 'vfi' meant?"),
+        ("[model.vfi]", "unknown key 'model' at the top: is 'models' meant?"),
+        ("[models.vfi]\nsteps = 3", "unknown key 'steps' in [models.vfi]: a model has no keys of its own yet"),
+        ("models = 3", "'models' is no table: write [models.NAME]"),
+        ("[models]\nvfi = 1", "'vfi' in [models] is no table: write [models.vfi]"),
         ("[streams.site.cam]\nbaseline = 'x'", 'a name with a dot or slash stands in quotes'),
         ("streams = 3", "'streams' is no table"),
         ("[streams]\ndock = 'x'", "'dock' in [streams] is no table: write [streams.dock]"),
@@ -118,8 +134,8 @@ def test_what_is_wrong_is_named_with_its_place_and_a_way_on(file: Path, text: st
 
 def test_bytes_that_are_no_text_are_named_by_their_line_and_a_mark_in_front_is_none(file: Path) -> None:
     with pytest.raises(SettingsError, match=r"line 2: this is no UTF-8 text"):
-        parse_streams(b"\n\xff", file)
-    assert parse_streams("\ufeff[streams.a]\r\n".encode(), file) == {"a": StreamTable()}
+        parse_config(b"\n\xff", file)
+    assert parse_config("\ufeff[streams.a]\r\n".encode(), file) == StreamConfig({"a": StreamTable()})
 
 
 @pytest.mark.parametrize("what", ["folder", "pipe", "no permission"])
@@ -140,7 +156,7 @@ def test_a_file_that_cannot_be_read_says_so_and_nobody_waits_for_it(file: Path, 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: f"[streams.{text}".encode(errors="replace")))
 def test_whatever_the_file_holds_it_is_read_or_refused_as_a_setting(content: bytes) -> None:
     try:
-        parse_streams(content, Path("sentinel.toml"))
+        parse_config(content, Path("sentinel.toml"))
     except SettingsError as error:
         assert "sentinel.toml" in str(error)
 

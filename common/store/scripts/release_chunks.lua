@@ -19,5 +19,7 @@ for i = 1, #rows, 2 do
     ids[#ids + 1] = rows[i]
     upto = rows[i + 1]
 end
-redis.call('SET', KEYS[2], upto)
+if #ids > 0 then -- of a stream that was forgotten nothing comes back
+    redis.call('SET', KEYS[2], upto)
+end
 return ids

@@ -11,22 +11,29 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 from common.contracts.batches import Chunk, FrameBatch
-from common.contracts.models import ChampionRecord
+from common.contracts.models import ChampionRecord, Hold
 from common.contracts.stored import StoredMessage
-from common.contracts.verdicts import Verdict
-from common.drift.windows import WindowState
+from common.contracts.verdicts import Cause, Verdict
 from common.errors import BadMessage
 from common.features import FeatureBlock, TimeSource
-from tests.common.builders import batch, block, verdict
+from tests.common.builders import batch, block, condition_record, record, verdict
 
-STORED: list[StoredMessage] = [batch(), batch().chunks()[1], verdict()]
+STORED: list[StoredMessage] = [
+    batch(), batch().chunks()[1], verdict(), verdict(condition=condition_record()),
+    record(2, parent=1, conditions=(condition_record(),)), Hold(model="vfi", version=2, reason="by hand", since=1.0),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("message", STORED, ids=lambda message: type(message).__name__)
 def test_a_message_of_a_later_format_is_refused_and_says_what_to_do(message: StoredMessage) -> None:
-    later = {**json.loads(message.to_json()), "format": 3, "new_field": 1}
-    with pytest.raises(BadMessage, match=r"format 3, this version reads up to 2.*upgrade this process"):
+    later = {**json.loads(message.to_json()), "format": 4, "new_field": 1}
+    with pytest.raises(BadMessage, match=r"format 4, this version reads up to 3.*upgrade this process"):
         type(message).from_json(json.dumps(later))
+
+
+@pytest.mark.parametrize("message", STORED, ids=lambda message: type(message).__name__)
+def test_a_message_survives_storage(message: StoredMessage) -> None:
+    assert type(message).from_json(message.to_json()) == message
 
 
 @pytest.mark.parametrize("kind", [FrameBatch, Chunk])
@@ -50,6 +57,59 @@ def test_a_verdict_of_format_1_is_read_under_todays_names() -> None:
     assert read.feature_groups[0].group == "quality"
     assert read.taken_from is None
     assert read.time_source is TimeSource.UNKNOWN
+    assert read.condition is None
+
+
+@pytest.mark.parametrize("kind", [FrameBatch, Chunk])
+def test_a_batch_of_format_2_is_read_as_it_is(kind: type[FrameBatch | Chunk]) -> None:
+    message = batch() if kind is FrameBatch else batch().chunks()[0]
+    assert kind.from_json(json.dumps({**json.loads(message.to_json()), "format": 2})) == message
+
+
+@pytest.mark.parametrize("remedy", ["training", "camera", None])
+def test_a_verdict_of_format_2_loses_its_remedy_which_is_the_policys_matter(remedy: str | None) -> None:
+    old = {**json.loads(verdict().to_json()), "format": 2, "remedy": remedy}
+    del old["condition"]
+    assert Verdict.from_json(json.dumps(old)) == verdict()
+    with pytest.raises(BadMessage, match="remedy"):
+        Verdict.from_json(json.dumps({**json.loads(verdict().to_json()), "remedy": remedy}))
+
+
+OLD_CHAMPION = {
+    "model": "dock", "version": 4, "baseline_path": "/b", "baseline_id": "b1", "model_path": "/m", "origin_id": "b0",
+    "parent": 3, "reason": "+1 dB", "gain_db": 1.0, "loss_db": 0.1, "created_at": 7.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("earlier", [{}, {"format": 2}])
+def test_a_champion_of_before_0_3_is_read_without_its_baseline(earlier: dict[str, int]) -> None:
+    """As versions 0.1 and 0.2 wrote it. It has no weights that can be used, and is proved on nothing."""
+    read = ChampionRecord.from_json(json.dumps({**OLD_CHAMPION, **earlier}))
+    assert (read.model, read.version, read.parent, read.model_path) == ("dock", 4, 3, "/m")
+    assert (read.gain_db, read.loss_db, read.reason, read.created_at) == (1.0, 0.1, "+1 dB", 7.0)
+    assert (read.model_digest, read.conditions) == (None, ())
+    assert ChampionRecord.from_json(read.to_json()) == read
+
+
+def test_a_champion_that_was_edited_by_hand_is_refused_and_names_what_is_wrong() -> None:
+    good = json.loads(record(2, parent=1, conditions=(condition_record(),)).to_json())
+    edits: list[tuple[dict[str, object], str]] = [
+        ({"baseline_id": "b1"}, "baseline_id"),
+        ({"version": 0}, "version"),
+        ({"conditions": [{**good["conditions"][0], "cause": "happy"}]}, "cause"),
+        ({"conditions": [{"id": "x"}]}, "conditions"),
+        ({"format": 2, "version": "new"}, "version"),
+    ]
+    for edit, named in edits:
+        with pytest.raises(BadMessage, match=f"not a ChampionRecord: .*{named}"):
+            ChampionRecord.from_json(json.dumps({**good, **edit}))
+
+
+def test_a_condition_counts_until_it_expires() -> None:
+    condition = condition_record(expires=100.0)
+    assert condition.is_live(99.9)
+    assert not condition.is_live(100.0)
+    assert condition.cause is Cause.NOISE
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
@@ -92,14 +152,3 @@ def test_features_with_a_byte_changed_are_read_or_refused(place: int, value: int
         FeatureBlock.from_bytes(bytes(data))
     except BadMessage:
         pass
-
-
-def test_a_window_of_a_later_format_is_refused_and_says_what_to_do() -> None:
-    later = bytes([3]) + WindowState(5, 2).to_bytes()[1:] + b"more"
-    with pytest.raises(BadMessage, match=r"format 3, this version reads up to 2.*upgrade this process"):
-        WindowState.from_bytes(later)
-
-
-def test_a_window_of_format_1_is_read() -> None:
-    state = WindowState(position=70, opened=10, unjudged=3, feature_spec=bytes(range(16)))
-    assert WindowState.from_bytes(state.to_bytes()[1:]) == state

@@ -1,0 +1,97 @@
+"""Fitting a golden baseline to footage that a person accepted, and where it is kept."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from common.baselines.accepted_footage import AcceptedFootage
+from common.baselines.owner import set_owner
+from common.baselines.storage import StoredBaseline, save_baseline
+from common.contracts.ids import content_id
+from common.drift.baseline import Baseline
+from common.drift.fitting import fit_baseline
+from common.errors import BadBaseline, BadMessage, BadSource, NotAccepted
+from common.features import FeatureBlock
+from common.models.kinds import load_kind
+from common.models.protocols import Examples
+from common.sandbox import Sandbox
+from common.settings import Settings
+from common.sources.local import Limits
+from common.stream_config import model_of
+
+log = logging.getLogger(__name__)
+
+_MOST_EXAMPLES = 36  # per clip, as many as are kept of golden footage
+_REPLAY_SECONDS = 300.0  # for reading the sources of one clip again
+_READABLE = 40  # characters of a stream's name that its folder shows
+
+
+def folder_of(state_dir: Path, stream: str) -> Path:
+    """Return the folder that holds the accepted baselines of `stream`, below SENTINEL_STATE_DIR."""
+    readable = re.sub(r"[^A-Za-z0-9-]+", "_", stream)[:_READABLE].strip("_-")
+    return state_dir.resolve() / "golden" / f"{readable or 'stream'}-{content_id(stream)[:16]}"
+
+
+def fit_accepted(
+    stream: str, footage: AcceptedFootage, golden: Baseline, number: int, settings: Settings
+) -> StoredBaseline:
+    """Fit a baseline to `footage`, made as `golden` was, and save it in a new folder that belongs to `stream`.
+
+    Parameters
+    ----------
+    number : of the record that will name it; the folder's name begins with it, and is unique per attempt
+
+    Raises
+    ------
+    NotAccepted
+        If the footage cannot be a baseline: it repeats one picture, or shows two scenes.
+    BadBaseline
+        If it cannot be written.
+    """
+    try:
+        baseline = fit_baseline(
+            footage.clips,
+            name=golden.name,
+            feature_spec=golden.feature_spec,
+            rule=golden.rule,
+            sensor_names=golden.sensor_names,
+            minimum_effects=golden.minimum_effects,
+            created_at=time.time(),
+            libraries=golden.libraries,
+        )
+    except (BadBaseline, BadMessage) as error:
+        raise NotAccepted(f"the footage of stream {stream!r} cannot be a baseline: {error}") from error
+    folder = folder_of(settings.state_dir, stream) / f"{number}-{int(time.time() * 1000)}"
+    try:
+        stored = save_baseline(baseline, folder, accepted_replay(stream, footage, settings))
+        set_owner(stored.folder, stream)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return stored
+
+
+def accepted_replay(stream: str, footage: AcceptedFootage, settings: Settings) -> Examples | None:
+    """Return examples of the footage for the golden replay of the stream's model, as far as its sources can be read."""
+    model = model_of(settings, stream)
+    parts = []
+    with Sandbox(_REPLAY_SECONDS, settings.max_memory_mb) as sandbox:
+        for name, clip in footage.clips:
+            try:
+                limits = Limits.from_settings(settings)
+                parts.append(sandbox.call(_examples, model, clip, limits, settings.roots, subject=name))
+            except (BadSource, OSError) as error:
+                log.warning("%s: its frames cannot be kept for replay: %s", name, error)
+    found = [part for part in parts if len(part)]
+    return np.concatenate(found) if found else None
+
+
+def _examples(model: str, clip: FeatureBlock, limits: Limits, roots: Sequence[Path]) -> Examples:
+    return load_kind(model).read_stretch(clip, limits=limits, roots=roots, most=_MOST_EXAMPLES).examples

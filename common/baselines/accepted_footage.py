@@ -1,0 +1,131 @@
+"""The footage of a stream's incidents, as far as it shows the new normal alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.contracts.incidents import Incident, IncidentWindow
+from common.contracts.verdicts import Cause
+from common.drift.baseline import Baseline
+from common.drift.conditions import frames_needed
+from common.drift.judge import judge
+from common.drift.scene_change import Mixture, two_scenes
+from common.drift.stretches import Stretch, join_windows
+from common.errors import BadMessage, NotAccepted
+from common.features import FeatureBlock
+from common.store.streams import StreamStore
+
+
+@dataclass(frozen=True)
+class AcceptedFootage:
+    """Features of the footage that is to become golden.
+
+    Attributes
+    ----------
+    clips : name and features of each stretch, frames in order
+    causes : windows by what the judge named on them
+    """
+
+    clips: tuple[tuple[str, FeatureBlock], ...]
+    causes: dict[Cause, int]
+
+    @property
+    def frames(self) -> int:
+        """Number of sampled frames."""
+        return sum(len(block) for _, block in self.clips)
+
+    @property
+    def taken(self) -> tuple[float, float] | None:
+        """Capture times of its first and its last frame, seconds since the epoch; None if they are unknown."""
+        times = np.concatenate([block.taken_at for _, block in self.clips])
+        known = times[np.isfinite(times)]
+        return (float(known.min()), float(known.max())) if len(known) else None
+
+
+def footage_of(streams: StreamStore, incidents: Iterable[Incident], golden: Baseline) -> AcceptedFootage:
+    """Return the footage of `incidents`, which are of one stream, without frames that are like `golden`.
+
+    Parameters
+    ----------
+    golden : the baseline that the footage departs from
+
+    Raises
+    ------
+    NotAccepted
+        If no features of the incidents' windows are kept, they were made another way, or the footage is too short.
+    """
+    stream, rows = _evidence(streams, incidents)
+    if not rows:
+        raise NotAccepted(
+            f"of stream {stream!r} no features of judged windows are kept, so there is nothing to learn from: accept "
+            "while the incident goes on, or raise SENTINEL_RETENTION_DAYS"
+        )
+    features = {window.event_id: block for window, block in rows}
+    try:
+        parts = [_departed(golden, stretch, features) for stretch in join_windows(stream, rows)]
+    except BadMessage as error:
+        raise NotAccepted(f"the windows of stream {stream!r} were not made as its baseline asks ({error})") from error
+    needed = frames_needed(golden.rule.frames)
+    clips = tuple((f"{stream}@{start}", block) for start, block in parts if len(block) >= needed)
+    if not clips:
+        raise NotAccepted(_too_short(stream, [block for _, block in parts], needed, golden))
+    return AcceptedFootage(clips, dict(Counter(window.cause for window, _ in rows)))
+
+
+def _evidence(
+    streams: StreamStore, incidents: Iterable[Incident]
+) -> tuple[str, list[tuple[IncidentWindow, FeatureBlock]]]:
+    """Return the name of the stream, and the windows whose features are kept, with them."""
+    stream = ""
+    found: dict[str, tuple[IncidentWindow, FeatureBlock]] = {}
+    for incident in incidents:
+        stream = incident.stream
+        for window in incident.windows:
+            try:
+                features = streams.evidence(stream, window.event_id)
+            except BadMessage as error:
+                raise NotAccepted(f"features of stream {stream!r} cannot be read: {error}") from error
+            if features is not None:
+                found[window.event_id] = (window, features)
+    return stream, list(found.values())
+
+
+def _departed(golden: Baseline, stretch: Stretch, features: Mapping[str, FeatureBlock]) -> tuple[int, FeatureBlock]:
+    """Return a stretch without the frames before the change and after its end, and the position of its first frame.
+
+    The first window that fails begins with frames that are like the golden ones, the last
+    one may end with such. The onset within a window is what the judge names; read
+    backwards, it is the end.
+    """
+    first, last = stretch.windows[0], max(stretch.windows, key=lambda window: window.stop)
+    begin = _onset(golden, features[first.event_id])
+    end = len(stretch.block) - _onset(golden, features[last.event_id][::-1])
+    block = stretch.block[begin : max(begin, end)]
+    found = two_scenes(block, golden.rule.frames)
+    if found is not None and found[0] is Mixture.CONSECUTIVE:  # it changed again: the later part is the present
+        begin, block = begin + found[1], block[found[1] :]
+    return stretch.first + begin, block
+
+
+def _onset(golden: Baseline, window: FeatureBlock) -> int:
+    """Return the first frame of `window` that departs from `golden`."""
+    began = judge(golden, window).began
+    if began is None:
+        return 0
+    for frame in range(len(window)):
+        if window.source_of(frame) == began.source and float(window.times[frame]) == began.time:
+            return frame
+    return 0
+
+
+def _too_short(stream: str, blocks: list[FeatureBlock], needed: int, golden: Baseline) -> str:
+    longest = max(len(block) for block in blocks)
+    seconds = (needed - longest) / max(golden.frames_per_second, 1e-9)
+    return (
+        f"too little footage of stream {stream!r} shows the new normal: its longest stretch has {longest} sampled "
+        f"frames, a baseline needs {needed}: wait for about {seconds:.0f} s more of it, then accept again"
+    )

@@ -1,0 +1,272 @@
+"""Healing: what a retraining does for the streams that wait, from their incidents to proved conditions.
+
+For each failing incident: join its windows into stretches, let the policy choose those that may
+be trained on, read their frames. Stretches of one cause are healed together. Where the champion
+copes already, it is only proved; else a challenger is trained and goes through the gate. A
+promotion proves every live condition of the model again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from common.baselines.binding import BaselineBinding
+from common.baselines.storage import StoredBaseline
+from common.contracts.conditions import ConditionRecord
+from common.contracts.incidents import ActionKind, Incident, IncidentState
+from common.contracts.models import ChampionRecord
+from common.contracts.policy import Policy
+from common.contracts.verdicts import Cause
+from common.drift.stretches import Stretch, join_windows
+from common.errors import BadBaseline, NothingToLearnFrom, Refused, SettingsError
+from common.models import registry
+from common.models.cases import Case, Outcome
+from common.models.gate import compare, decide, digests_of
+from common.models.incident_actions import Leave, action_of, begin, end, was_tried
+from common.models.material import Material, condition_of, gather
+from common.models.proof import copes, prove
+from common.models.protocols import Model, ModelKind, TrainingProgress
+from common.models.proving import prove_condition
+from common.models.renewal import expiring, renew
+from common.models.replay import Replay, pooled_replay
+from common.settings import Settings
+from common.store import Store
+
+Report = Callable[[str, float, str], None]
+"""Receives a stage, the share of it that is done (0 to 1), and a description."""
+
+
+class Healer:
+    """Heals one model. Whoever calls it holds the model's lease.
+
+    Parameters
+    ----------
+    name : of the model
+    kind : what it is a model of
+    report : is told of the progress
+    leave : puts a note about an incident into its stream's inbox
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        baselines: BaselineBinding,
+        name: str,
+        kind: ModelKind[Model],
+        *,
+        report: Report,
+        leave: Leave,
+    ) -> None:
+        self.store = store
+        self.settings = settings
+        self.baselines = baselines
+        self.name = name
+        self.kind = kind
+        self.policy = Policy.parse(settings.policy)
+        self._report = report
+        self._leave = leave
+        self._outcome = Outcome()
+
+    def incidents(self, streams: Sequence[str]) -> list[Incident]:
+        """Return the failing incidents of `streams`."""
+        return [
+            incident
+            for stream in streams
+            for incident in self.store.streams.incidents(stream)
+            if incident.state is IncidentState.FAILING
+        ]
+
+    def heal(self, streams: Sequence[str]) -> Outcome:
+        """Deal with the incidents and the conditions of the streams that wait.
+
+        Raises
+        ------
+        BadModel
+            If the champion cannot be loaded.
+        NotPromoted
+            If somebody else changed the champion meanwhile.
+        """
+        champion = self.store.champions.champion(self.name)
+        cases = [case for incident in self.incidents(streams) if (case := self._open(incident, champion))]
+        try:
+            self._heal_cases(champion, cases, streams)
+        except Exception as error:
+            for case in cases:
+                case.outcomes.append(f"broke off: {error}")
+            raise
+        finally:
+            for case in cases:
+                outcome = "; ".join(dict.fromkeys(case.outcomes)) or "refused: nothing of it can be trained on"
+                end(self._leave, case.incident, case.action, outcome)
+        return self._outcome
+
+    def _heal_cases(self, champion: ChampionRecord | None, cases: Sequence[Case], streams: Sequence[str]) -> None:
+        groups: dict[Cause, list[tuple[Case, Material]]] = {}
+        for case in cases:
+            for material in case.materials:
+                groups.setdefault(material.cause, []).append((case, material))
+        fresh = expiring(self.store, streams, champion) if champion else []
+        if not groups and not fresh:
+            return
+        try:
+            replay = pooled_replay(self.store, self.settings, self.baselines, self.name, self.kind)
+        except NothingToLearnFrom as error:
+            self._conclude([row for group in groups.values() for row in group], f"refused: {error}", healed=False)
+            return
+        champion, model = self._champion(champion, replay)
+        for row in fresh:
+            self._report("proving again", 0.0, f"{row.condition.cause} of {row.condition.stream}")
+            champion, sentence = renew(self.store, self.settings, self.kind, champion, model, row)
+            self._outcome.add(sentence, healed=True)
+        for cause, group in groups.items():
+            champion, model = self._heal_together(champion, model, replay, cause, group)
+
+    # --- what there is to heal
+
+    def _open(self, incident: Incident, champion: ChampionRecord | None) -> Case | None:
+        """Return the case of an incident; None if the same was tried before."""
+        case = Case(incident, action_of(incident, ActionKind.RETRAIN, champion.version if champion else 0))
+        if was_tried(incident, case.action):
+            return None
+        begin(self._leave, incident, case.action)
+        try:
+            golden = self.baselines.of_stream(incident.stream)
+            stretches = self._stretches(incident, golden)
+        except (BadBaseline, SettingsError, NothingToLearnFrom) as error:
+            stretches = []
+            self._refuse(case, error)
+        for stretch in stretches:
+            try:
+                material = gather(incident, stretch, golden, self.kind, self.policy, self.settings)
+                material.require_first_of_its_cause(champion.conditions if champion else ())
+                case.materials.append(material)
+            except Refused as error:
+                self._refuse(case, error)
+        return case
+
+    def _stretches(self, incident: Incident, golden: StoredBaseline) -> list[Stretch]:
+        if incident.golden_id != golden.id:
+            raise NothingToLearnFrom("its stream has another golden baseline now, by which it is judged from here on")
+        rows = []
+        for window in incident.windows:
+            block = self.store.streams.evidence(incident.stream, window.event_id) if not window.condition else None
+            if block is not None:
+                rows.append((window, block))
+        if not rows:
+            raise NothingToLearnFrom("the features of its windows are no longer kept: see SENTINEL_RETENTION_DAYS")
+        return join_windows(incident.stream, rows)
+
+    def _refuse(self, case: Case, error: Exception) -> None:
+        case.outcomes.append(f"refused: {error}")
+        self._outcome.add(f"{case.incident.stream}: {error}", healed=False)
+
+    # --- healing
+
+    def _champion(self, champion: ChampionRecord | None, replay: Replay) -> tuple[ChampionRecord, Model]:
+        """Return the champion and its model; the first one is fitted to golden footage, once, and saved."""
+        if champion is not None and champion.model_path is not None and champion.model_digest is not None:
+            return champion, self.kind.load(Path(champion.model_path))
+        self._report("fitting the first champion", 0.0, "")
+        model = self.kind.first_model(replay.training, seed=self.settings.retrain_seed)
+        record = registry.register_first(self.store, self.name, model, champion, self.settings.state_dir)
+        return record, model
+
+    def _heal_together(
+        self,
+        champion: ChampionRecord,
+        model: Model,
+        replay: Replay,
+        cause: Cause,
+        group: Sequence[tuple[Case, Material]],
+    ) -> tuple[ChampionRecord, Model]:
+        """Heal the stretches of one cause; return the champion and its model afterwards."""
+        materials = [material for _, material in group]
+        proofs = [copes(self.kind, model, material.held_out, replay.held_out) for material in materials]
+        if all(proof.proved for proof in proofs):
+            gains = [proof.gain_db for proof in proofs]
+            champion = registry.add_conditions(self.store, champion, self._conditions(materials, gains))
+            self._conclude(
+                group, f"proved without training: v{champion.version} copes, {proofs[0].reason}", healed=True
+            )
+            return champion, model
+        challenger = self._train(model, replay, cause, materials)
+        return self._decide(champion, model, challenger, replay, group)
+
+    def _decide(
+        self,
+        champion: ChampionRecord,
+        model: Model,
+        challenger: Model,
+        replay: Replay,
+        group: Sequence[tuple[Case, Material]],
+    ) -> tuple[ChampionRecord, Model]:
+        """Compare a challenger with the champion, and promote it with all that it is proved on, or keep the other."""
+        materials = [material for _, material in group]
+        self._report("comparing", 1.0, materials[0].cause)
+        live = [condition for condition in champion.conditions if condition.is_live(self._now(condition.stream))]
+        proofs = [prove_condition(self.kind, challenger, condition) for condition in live]
+        trained_on = [replay.training, *(material.training for material in materials)]
+        comparison = compare(
+            self.kind,
+            model,
+            challenger,
+            {material.stretch.name: material.held_out for material in materials},
+            replay.held_out,
+            trained_on=frozenset[str]().union(*(digests_of(examples) for examples in trained_on)),
+            live={f"{row.cause} of {row.stream}": proof for row, proof in zip(live, proofs, strict=True)},
+        )
+        decision = decide(
+            comparison,
+            min_gain_db=self.settings.promote_min_gain_db,
+            max_loss_db=self.settings.promote_max_loss_db,
+        )
+        if not decision.promote:
+            self._conclude(group, f"v{champion.version} stays: {decision.reason}", healed=False)
+            return champion, model
+        gains = [prove(self.kind, challenger, material.held_out).gain_db for material in materials]
+        kept = [row.model_copy(update={"gain_db": p.gain_db}) for row, p in zip(live, proofs, strict=True)]
+        record = registry.promote(
+            self.store,
+            champion,
+            challenger,
+            [*kept, *self._conditions(materials, gains)],
+            decision=decision,
+            state_dir=self.settings.state_dir,
+        )
+        self._conclude(group, f"v{record.version} promoted: {decision.reason}", healed=True)
+        return record, challenger
+
+    def _train(self, champion: Model, replay: Replay, cause: Cause, materials: Sequence[Material]) -> Model:
+        def report(step: TrainingProgress) -> None:
+            share = min(step.seconds / self.settings.retrain_seconds, 1.0)
+            self._report("training", share, f"{cause}, step {step.step}, {-step.loss:.1f} dB")
+
+        challenger = self.kind.trainer().fine_tune(
+            champion,
+            np.concatenate([material.training for material in materials]),
+            replay.training,
+            seconds=self.settings.retrain_seconds,
+            seed=self.settings.retrain_seed,
+            progress=report,
+        )
+        return challenger.model
+
+    def _conditions(self, materials: Sequence[Material], gains_db: Sequence[float]) -> list[ConditionRecord]:
+        return [
+            condition_of(material, self.name, gain, self.settings)
+            for material, gain in zip(materials, gains_db, strict=True)
+        ]
+
+    def _now(self, stream: str) -> float:
+        """Return the latest capture time of a stream, or the present if it has none."""
+        return self.store.streams.latest_capture_times().get(stream, time.time())
+
+    def _conclude(self, group: Sequence[tuple[Case, Material]], outcome: str, *, healed: bool) -> None:
+        for case, material in group:
+            case.outcomes.append(f"{material.cause}: {outcome}")
+            self._outcome.add(f"{material.stretch.name}, {material.cause}: {outcome}", healed=healed)

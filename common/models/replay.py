@@ -1,0 +1,76 @@
+"""Golden replay: examples of all that a model has to do well, pooled from the golden footage of its streams."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from common.baselines.binding import BaselineBinding
+from common.baselines.storage import load_replay
+from common.errors import BadBaseline, NothingToLearnFrom
+from common.models.protocols import Examples, Model, ModelKind
+from common.settings import Settings
+from common.store import Store
+from common.stream_config import model_of
+
+log = logging.getLogger(__name__)
+
+_MOST = 144  # examples in all: about 100 MB, and more keeps a small model from forgetting no better
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """Golden examples (n, ...) uint8: some to train on, the others held out."""
+
+    training: Examples
+    held_out: Examples
+
+
+def pooled_replay(
+    store: Store, settings: Settings, baselines: BaselineBinding, name: str, kind: ModelKind[Model]
+) -> Replay:
+    """Return the golden examples of all streams that a model serves.
+
+    Each baseline's examples are split by themselves, so that what is held out stays held out when a stream joins.
+
+    Raises
+    ------
+    NothingToLearnFrom
+        If no stream's baseline keeps enough examples.
+    """
+    folders: dict[Path, None] = {}
+    reasons: list[str] = []
+    for stream in store.streams.names():
+        if model_of(settings, stream) != name:
+            continue
+        try:
+            folders[baselines.of_stream(stream).folder] = None
+        except Exception as error:  # a stream without a baseline has no golden footage, and holds nobody up
+            reasons.append(f"stream {stream!r}: {error}")
+    found = []
+    for folder in folders:
+        try:
+            examples = load_replay(folder)
+        except BadBaseline as error:
+            reasons.append(str(error))
+            continue
+        if examples is not None and len(examples) >= kind.fewest_examples:
+            found.append(examples)
+        else:
+            reasons.append(f"baseline {folder.name!r} keeps too few golden frames: rebuild it from moving footage")
+    if not found:
+        raise NothingToLearnFrom(
+            f"model {name!r} has no golden frames to keep it from forgetting: " + "; ".join(reasons)
+        )
+    for reason in reasons:
+        log.warning("model %s: no golden replay of it: %s", name, reason)
+    each = max(kind.fewest_examples, _MOST // len(found))
+    thinned = [examples[np.linspace(0, len(examples) - 1, min(each, len(examples))).astype(int)] for examples in found]
+    splits = [(examples, kind.split_golden(len(examples))) for examples in thinned]
+    return Replay(
+        np.concatenate([examples[split.training] for examples, split in splits]),
+        np.concatenate([examples[split.held_out] for examples, split in splits]),
+    )

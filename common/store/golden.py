@@ -1,0 +1,111 @@
+"""What people say of a stream, in Redis: accepted golden baselines and mutes; and streams that wait for a baseline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from enum import IntEnum
+
+import redis
+
+from common.contracts.golden import GoldenRecord, Mute, WaitingStream
+from common.contracts.incidents import IncidentNote
+from common.store import keys
+from common.store.client import load_script, text
+
+_MOST_WAITING = 1_000  # names come from outside, and without a baseline nothing else limits how many
+
+
+class Appended(IntEnum):
+    """Result of `GoldenStore.append`."""
+
+    UNKNOWN_STREAM = -1
+    CHANGED = 0
+    """Somebody else has appended a record since the latest one was read."""
+    DONE = 1
+
+
+class GoldenStore:
+    """The golden baseline of each stream, as far as a person has changed it."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.client = client
+        self._append = load_script(client, "append_golden")
+        self._mute = load_script(client, "mute_stream")
+
+    # --- accepted baselines
+
+    def latest(self, stream: str) -> GoldenRecord | None:
+        """Return the latest record of the stream's history, None if there is none; raise `BadMessage` if unreadable."""
+        data = self.client.get(keys.stream_key(stream, "golden"))
+        return GoldenRecord.from_json(data) if data else None
+
+    def history(self, stream: str) -> list[GoldenRecord]:
+        """Return all records, oldest first; raise `BadMessage` if one is unreadable."""
+        rows = self.client.lrange(keys.stream_key(stream, "golden-history"), 0, -1)
+        return [GoldenRecord.from_json(row) for row in rows]
+
+    def append(self, record: GoldenRecord, *, over: GoldenRecord | None, notes: Sequence[IncidentNote]) -> Appended:
+        """Append `record` if the latest record is still `over`, and put `notes` into the stream's inbox with it."""
+        stream = record.stream
+        return Appended(
+            self._append(
+                keys=[
+                    keys.stream_key(stream, "golden"),
+                    keys.stream_key(stream, "golden-history"),
+                    keys.stream_key(stream, "inbox"),
+                    keys.STREAMS,
+                ],
+                args=[
+                    over.number if over is not None else 0,
+                    record.to_json(),
+                    stream,
+                    *(note.to_json() for note in notes),
+                ],
+            )
+        )
+
+    # --- streams that wait for a baseline
+
+    def latest_and_waiting(self, stream: str) -> tuple[bytes | None, bytes | None]:
+        """Return the latest record and the `WaitingStream` of `stream`, both as stored, in one round trip."""
+        pipe = self.client.pipeline(transaction=False)
+        pipe.get(keys.stream_key(stream, "golden"))
+        pipe.hget(keys.WAITING, stream)
+        latest, waiting = pipe.execute()
+        return latest, waiting
+
+    def note_waiting(self, stream: str, reason: str) -> None:
+        """Note that `stream` waits for a baseline. Of more than `_MOST_WAITING` streams no further one is noted."""
+        if self.client.hlen(keys.WAITING) >= _MOST_WAITING and not self.client.hexists(keys.WAITING, stream):
+            return
+        waiting = WaitingStream(reason=reason, since=time.time())
+        self.client.hset(keys.WAITING, stream, waiting.to_json())
+
+    def end_waiting(self, stream: str) -> None:
+        """Note that `stream` has a baseline now."""
+        self.client.hdel(keys.WAITING, stream)
+
+    def waiting(self) -> dict[str, WaitingStream]:
+        """Return stream -> why it waits, for the streams that wait for a baseline."""
+        rows = self.client.hgetall(keys.WAITING)
+        return {text(stream): WaitingStream.from_json(row) for stream, row in rows.items()}
+
+    # --- mutes
+
+    def mute(self, stream: str, mute: Mute | None, notes: Sequence[IncidentNote] = ()) -> int:
+        """Mute `stream`, or with None end its mute.
+
+        Returns
+        -------
+        1 if that was done, 0 if there was no mute to end, -1 if there is no such stream.
+        """
+        lasts = max(1, int((mute.until - time.time()) * 1000)) if mute is not None else 0
+        parts = (keys.stream_key(stream, "mute"), keys.STREAMS, keys.stream_key(stream, "inbox"))
+        said = mute.to_json() if mute is not None else ""
+        return int(self._mute(keys=list(parts), args=[stream, said, lasts, *(note.to_json() for note in notes)]))
+
+    def muted(self, stream: str) -> Mute | None:
+        """Return the mute of `stream`; None if there is none, or it is over."""
+        data = self.client.get(keys.stream_key(stream, "mute"))
+        return Mute.from_json(data) if data else None
