@@ -61,12 +61,12 @@ def test_a_line_of_the_version_before_goes_on_with_weights_that_can_be_used(stor
     assert champion(store) == first
 
 
-def test_of_two_that_register_the_first_version_one_does(store: Store, settings: Settings) -> None:
-    first = register_first(store, "vfi", PaperModel(), None, settings.state_dir)
+def test_a_first_version_that_comes_after_another_one_leaves_no_folder(store: Store, settings: Settings) -> None:
+    stands = by_gate(store)
     with pytest.raises(NotPromoted, match="somebody else"):
         register_first(store, "vfi", PaperModel(), None, settings.state_dir)
-    assert champion(store) == first
-    assert [str(folder / "model") for folder in folders(settings)] == [first.model_path]
+    assert champion(store) == stands
+    assert folders(settings) == []
 
 
 # --- promotion
@@ -92,6 +92,26 @@ def test_a_challenger_that_came_too_late_leaves_no_folder(store: Store, settings
         promote(store, golden, PaperModel(), [BLUR], decision=GOOD, state_dir=settings.state_dir)
     assert folders(settings) == []
     assert champion(store) == stands
+
+
+@pytest.mark.parametrize("change", ["dropped", "added", "proved afresh"])
+def test_a_challenger_whose_conditions_changed_while_it_was_trained_is_not_promoted(
+    store: Store, settings: Settings, change: str
+) -> None:
+    """A person accepted the present, or a stream was forgotten: what was let go must not come back with the weights."""
+    over = by_gate(store, NOISE, ELSEWHERE)
+    if change == "dropped":
+        drop_conditions_of_stream(store, "dock")
+    else:
+        later = NOISE.model_copy(update={"proved": 5.0, "expires": 9.0})
+        add_conditions(store, over, [BLUR if change == "added" else later])
+    stands = champion(store)
+    with pytest.raises(NotPromoted, match="conditions were changed by somebody else"):
+        promote(store, over, PaperModel(), [NOISE, ELSEWHERE], decision=GOOD, state_dir=settings.state_dir)
+    assert champion(store) == stands
+    assert folders(settings) == []
+    new = promote(store, stands, PaperModel(), stands.conditions, decision=GOOD, state_dir=settings.state_dir)
+    assert champion(store) == new, "over what stands now it is"
 
 
 def test_a_challenger_that_cannot_be_written_leaves_no_folder(store: Store, settings: Settings) -> None:
@@ -164,6 +184,13 @@ def test_a_condition_that_was_dropped_meanwhile_stays_dropped_when_another_is_ad
     over = by_gate(store, NOISE)
     drop_conditions(store, "vfi", lambda condition: condition == NOISE)
     assert add_conditions(store, over, [BLUR]).conditions == (BLUR,)
+
+
+def test_a_condition_that_was_dropped_while_it_was_proved_afresh_does_not_come_back(store: Store) -> None:
+    over = by_gate(store, NOISE, ELSEWHERE)
+    drop_conditions_of_stream(store, "dock")
+    fresh = NOISE.model_copy(update={"proved": 5.0, "expires": 12.0})
+    assert add_conditions(store, over, [fresh]).conditions == champion(store).conditions == (ELSEWHERE,)
 
 
 def test_dropped_conditions_leave_the_record_and_are_announced_with_their_streams(store: Store) -> None:

@@ -13,7 +13,14 @@ from common.contracts.conditions import ConditionRecord
 from common.contracts.events import EventType
 from common.contracts.models import ChampionRecord
 from common.errors import BadModel, NotPromoted
-from common.models.registry import promote_by_hand, register_first, release, roll_back, version_before
+from common.models.registry import (
+    add_conditions,
+    promote_by_hand,
+    register_first,
+    release,
+    roll_back,
+    version_before,
+)
 from common.settings import Settings
 from common.store import Store
 from tests.common.models.lines import (
@@ -89,6 +96,21 @@ def test_a_rollback_that_meets_a_promotion_changes_nothing(store: Store) -> None
     assert (champion(store).version, champion(store).conditions) == (3, (NOISE, BLUR))
     assert store.champions.held("vfi") is None
     assert announced(store) == [], "and no condition is said to be dropped"
+
+
+def test_a_rollback_that_meets_a_new_condition_changes_nothing(store: Store) -> None:
+    """The condition would be gone, without having been tried on the older version and without a word about it."""
+    by_gate(store)
+    over = by_gate(store, NOISE)
+
+    def meanwhile(version: ChampionRecord, conditions: Sequence[ConditionRecord]) -> Sequence[ConditionRecord]:
+        add_conditions(store, over, [BLUR])
+        return conditions
+
+    with pytest.raises(NotPromoted, match="conditions were changed by somebody else"):
+        roll_back(store, "vfi", meanwhile)
+    assert (champion(store).version, champion(store).conditions) == (2, (NOISE, BLUR))
+    assert store.champions.held("vfi") is None
 
 
 def test_a_second_rollback_goes_one_version_further_back(store: Store) -> None:
