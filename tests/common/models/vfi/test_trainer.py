@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from common.models.retraining import Footage, evaluate
 
 from common.errors import BadModel, BadSource
 from common.features import Image
