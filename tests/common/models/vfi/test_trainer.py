@@ -14,7 +14,8 @@ import pytest
 
 from common.errors import BadModel, BadSource
 from common.features import Image
-from common.models.gate import Comparison, decide
+from common.models.gate import Comparison, decide, digests_of
+from common.models.gate import compare as scored
 from common.models.protocols import Challenger, TrainingProgress
 from common.models.vfi.flow import halfway_warps
 from common.models.vfi.kind import KIND
@@ -70,7 +71,16 @@ def fine_tune(
 def compare(
     champion: Interpolator, challenger: Challenger[Interpolator], drifted: TripletArray, golden: TripletArray
 ) -> Comparison:
-    return evaluate(champion, challenger.model, Footage({"night": drifted}), golden)
+    drifted_split, golden_split = split_in_time(len(drifted)), split_in_blocks(len(golden))
+    return scored(
+        KIND,
+        champion,
+        challenger.model,
+        {"night": drifted[drifted_split.held_out]},
+        golden[golden_split.held_out],
+        trained_on=digests_of(drifted[drifted_split.training]) | digests_of(golden[golden_split.training]),
+        live={},
+    )
 
 
 def test_fine_tuning_gains_on_drifted_footage_and_keeps_golden_footage(
@@ -155,7 +165,7 @@ def test_footage_too_short_to_train_on_is_refused(
 def test_champion_and_challenger_are_scored_on_what_neither_was_trained_on(
     champion: Interpolator, drifted: TripletArray, golden: TripletArray
 ) -> None:
-    comparison = evaluate(champion, champion, Footage({"night": drifted}), golden)
+    comparison = compare(champion, Challenger(champion, 0, 0.0), drifted, golden)
     night = comparison.stretches["night"]
     assert len(night.gains_db) == len(split_in_time(len(drifted)).held_out)
     assert len(comparison.golden.gains_db) == len(split_in_blocks(len(golden)).held_out)
