@@ -6,7 +6,6 @@ import hashlib
 import logging
 import shutil
 import tempfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from common.drift.segment import Segment
 from common.drift.segment_arrays import Arrays, segment_arrays, segment_from_arrays
 from common.errors import BadMessage, BadModel
 from common.models.protocols import Examples
+from common.npz import read_npz
 
 log = logging.getLogger(__name__)
 
@@ -90,20 +90,15 @@ def _load(record: ConditionRecord) -> tuple[Segment, Examples]:
     folder = Path(record.path)
     try:
         stored = ConditionFile.from_json((folder / _FILE).read_bytes())
-        arrays, packed = _read(folder / _SEGMENT), _read(folder / _EXAMPLES)
+        arrays, packed = read_npz(folder / _SEGMENT), read_npz(folder / _EXAMPLES)
         if stored.format != _FORMAT or not record.digest == stored.digest == _digest(arrays, packed):
             raise BadMessage("it is not what was saved there, or of another version")
         return segment_from_arrays(stored.summary, "", arrays), _unpack(packed)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, BadMessage) as error:
+    except (OSError, ValueError, KeyError, IndexError, BadMessage) as error:
         raise BadModel(
             f"condition {record.id[:12]} of stream {record.stream!r} in {folder} is missing or damaged ({error}): "
             "restore the folder; until then its footage fails as if there were no such condition"
         ) from error
-
-
-def _read(path: Path) -> Arrays:
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
 
 
 def _pack(examples: Examples) -> dict[str, npt.NDArray[np.generic]]:

@@ -35,10 +35,9 @@ def register_first(
     NotPromoted
         If another champion came first. The model's files are then removed.
     """
-    version = over.version if over else 0
     record = ChampionRecord(
         model=name,
-        version=version + 1,
+        version=over.version + 1 if over else 1,
         model_path=None,
         model_digest=None,
         parent=None,
@@ -47,7 +46,7 @@ def register_first(
         loss_db=None,
         created_at=time.time(),
     )
-    return _save_and_publish(store, record, model, over=version, state_dir=state_dir)
+    return _save_and_publish(store, record, model, over=over, state_dir=state_dir)
 
 
 def promote(
@@ -70,7 +69,8 @@ def promote(
     Raises
     ------
     NotPromoted
-        If `over` is no longer champion. The challenger's files are then removed.
+        If `over` is no longer champion, or its conditions have changed: one that was dropped meanwhile must not come
+        back, and one that was added is not proved. The challenger's files are then removed.
     """
     record = ChampionRecord(
         model=over.model,
@@ -84,11 +84,13 @@ def promote(
         created_at=time.time(),
         conditions=tuple(conditions),
     )
-    return _save_and_publish(store, record, challenger, over=over.version, state_dir=state_dir)
+    return _save_and_publish(store, record, challenger, over=over, state_dir=state_dir)
 
 
 def add_conditions(store: Store, over: ChampionRecord, conditions: Sequence[ConditionRecord]) -> ChampionRecord:
     """Add to the champion's record conditions that it is proved on as it is, or proved on afresh.
+
+    One that stood in `over` and was dropped meanwhile is not added again.
 
     Raises
     ------
@@ -101,9 +103,10 @@ def add_conditions(store: Store, over: ChampionRecord, conditions: Sequence[Cond
         nonlocal amended
         if champion.version != over.version:
             raise NotPromoted(f"model {over.model!r} was promoted by somebody else meanwhile: look again and retry")
-        fresh = {condition.id: condition for condition in conditions}
-        kept = tuple(condition for condition in champion.conditions if condition.id not in fresh)
-        amended = champion.model_copy(update={"conditions": (*kept, *conditions)})
+        dropped = {condition.id for condition in over.conditions} - {row.id for row in champion.conditions}
+        added = {condition.id: condition for condition in conditions if condition.id not in dropped}
+        kept = tuple(condition for condition in champion.conditions if condition.id not in added)
+        amended = champion.model_copy(update={"conditions": (*kept, *added.values())})
         return amended, []
 
     store.champions.amend(over.model, change)
@@ -146,7 +149,7 @@ def roll_back(store: Store, model: str, prove: Proof) -> tuple[ChampionRecord, l
     Raises
     ------
     NotPromoted
-        If there is no earlier version, or another promotion came first.
+        If there is no earlier version, or the champion or its conditions were changed meanwhile.
     """
     history = _history(store, model)
     target = version_before(history)
@@ -243,7 +246,7 @@ def _choose(
         }
     )
     hold = Hold(model=record.model, version=record.version, reason=reason, since=now)
-    _publish(store, record, over=champion.version, hold=hold)
+    _publish(store, record, over=champion, hold=hold)
     for condition in dropped:
         store.event_log.announce(_dropped(record.model, condition))
     return record, dropped
@@ -255,7 +258,7 @@ def _dropped(model: str, condition: ConditionRecord) -> ConditionDropped:
 
 
 def _save_and_publish(
-    store: Store, record: ChampionRecord, model: Model, *, over: int, state_dir: Path
+    store: Store, record: ChampionRecord, model: Model, *, over: ChampionRecord | None, state_dir: Path
 ) -> ChampionRecord:
     folder = folders.version_folder(state_dir, record.model, record.version)
     try:
@@ -269,8 +272,10 @@ def _save_and_publish(
         raise
 
 
-def _publish(store: Store, record: ChampionRecord, *, over: int, hold: Hold | None) -> ChampionRecord:
+def _publish(store: Store, record: ChampionRecord, *, over: ChampionRecord | None, hold: Hold | None) -> ChampionRecord:
     event = ChampionPromoted.about(record, model=record.model)
-    if not store.champions.promote(record, over=over, announce=event, hold=hold):
-        raise NotPromoted(f"model {record.model!r} was promoted by somebody else meanwhile: look again and retry")
+    if not store.champions.promote(record, over=over or 0, announce=event, hold=hold):
+        raise NotPromoted(
+            f"model {record.model!r} or its conditions were changed by somebody else meanwhile: look again and retry"
+        )
     return record

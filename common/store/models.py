@@ -61,13 +61,16 @@ class ChampionStore:
         found = self.client.scan_iter(match=keys.model_key("*", "champion"), count=500)
         return sorted(text(key)[len(prefix) : -len(suffix)] for key in found)
 
-    def promote(self, record: ChampionRecord, *, over: int, announce: Event | None, hold: Hold | None = None) -> bool:
-        """Make `record` the champion if the champion still has version `over` (compare-and-set).
+    def promote(
+        self, record: ChampionRecord, *, over: ChampionRecord | int, announce: Event | None, hold: Hold | None = None
+    ) -> bool:
+        """Make `record` the champion if the champion is still `over` (compare-and-set).
 
         Parameters
         ----------
         record : the new champion
-        over : version that `record` was compared with; 0: there is no champion
+        over : champion that `record` was compared with, whose conditions must not have changed either; or only its
+            version, 0: there is no champion
         announce : event written in the same step; None: no event
         hold : hold written in the same step, if a person chose the record
 
@@ -77,10 +80,18 @@ class ChampionStore:
         """
         fields = [item for pair in announce.to_fields().items() for item in pair] if announce else []
         model = record.model
+        champion = keys.model_key(model, "champion")
+        stored: bytes | str = ""
+        if isinstance(over, ChampionRecord):
+            stored = self.client.get(champion) or ""
+            # `record` stands there already if an earlier answer was lost; the script knows it again.
+            if not stored or ChampionRecord.from_json(stored) not in (over, record):
+                return False
+        held = hold.to_json() if hold else ""
         return bool(
             self._promote(
-                keys=[keys.model_key(model, "champion"), keys.model_key(model, "history"), keys.EVENTS, keys.HELD],
-                args=[over, record.to_json(), model, hold.to_json() if hold else "", self._max_events, *fields],
+                keys=[champion, keys.model_key(model, "history"), keys.EVENTS, keys.HELD],
+                args=[_version(over), stored, record.to_json(), model, held, self._max_events, *fields],
             )
         )
 
@@ -199,6 +210,10 @@ class ChampionStore:
 
     def _lease_key(self, model: str) -> str:
         return keys.model_key(model, "lease")
+
+
+def _version(over: ChampionRecord | int) -> int:
+    return over.version if isinstance(over, ChampionRecord) else over
 
 
 def _renew(lock: Lock, done: Flag) -> None:

@@ -4,29 +4,30 @@
 -- KEYS[2] history    list: every ChampionRecord there ever was, oldest first; only ever appended to
 -- KEYS[3] events     Stream of events
 -- KEYS[4] held       hash: model -> Hold as JSON
--- ARGV[1] version of the champion that was compared (0: there is none)  [2] new record  [3] model
--- ARGV[4] Hold as JSON, '' to leave it as it is  [5] most events kept  [6..] fields of the event, none: not announced
+-- ARGV[1] version of the champion that was compared (0: there is none)  [2] its record as stored, '' if only the version
+-- must still be the same  [3] new record  [4] model  [5] Hold as JSON, '' to leave it as it is  [6] most events kept
+-- ARGV[7..] fields of the event, none: not announced
 -- Result: 1 promoted, 0 the champion had changed.
 --
--- Promise: versions only grow, model and baseline switch together, and two retrainings cannot both win. The same
--- record again (a client whose answer was lost on the way asks twice) is promoted once.
+-- Promise: versions only grow, and two retrainings cannot both win; a condition that was dropped since the champion was
+-- read does not come back. The same record again (a client whose answer was lost on the way asks twice) is promoted once.
 local now = redis.call('GET', KEYS[1])
-if now == ARGV[2] then
+if now == ARGV[3] then
     return 1
 end
 local version = 0
 if now then
     version = cjson.decode(now)['version']
 end
-if version ~= tonumber(ARGV[1]) then
+if version ~= tonumber(ARGV[1]) or (ARGV[2] ~= '' and now ~= ARGV[2]) then
     return 0
 end
-redis.call('SET', KEYS[1], ARGV[2])
-redis.call('RPUSH', KEYS[2], ARGV[2])
-if ARGV[4] ~= '' then
-    redis.call('HSET', KEYS[4], ARGV[3], ARGV[4])
+redis.call('SET', KEYS[1], ARGV[3])
+redis.call('RPUSH', KEYS[2], ARGV[3])
+if ARGV[5] ~= '' then
+    redis.call('HSET', KEYS[4], ARGV[4], ARGV[5])
 end
-if #ARGV > 5 then
-    redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', unpack(ARGV, 6))
+if #ARGV > 6 then
+    redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], '*', unpack(ARGV, 7))
 end
 return 1

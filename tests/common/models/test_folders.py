@@ -1,4 +1,4 @@
-"""Folders of champions: what no history names goes, everything else stays."""
+"""Folders of champions and conditions: what no history and no champion names goes, everything else stays."""
 
 from __future__ import annotations
 
@@ -8,19 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from common.models.folders import remove_orphans
+from common.contracts.conditions import ConditionRecord
+from common.models.folders import condition_folder, remove_orphans
+from common.models.registry import drop_conditions
 from common.store import Store
-from tests.common.builders import record
+from tests.common.builders import condition_record, record
+
+LIVE, ORPHAN = condition_record("live"), condition_record("let go")
 
 
 @pytest.fixture
 def state_dir(tmp_path: Path, store: Store) -> Path:
-    """A state folder whose model `dock` has one version in the history."""
-    named = tmp_path / "champions" / "dock" / "v2-1000"
-    promoted = record(1, baseline_path=str(named / "baseline"), model_path=str(named / "model"))
+    """A state folder whose model `vfi` has a version in the history, proved on one condition."""
+    named = tmp_path / "champions" / "vfi" / "v2-1000"
+    condition = folder_of(tmp_path, LIVE)
+    proved_on = LIVE.model_copy(update={"path": str(condition)})
+    promoted = record(1, model_path=str(named / "model"), conditions=(proved_on,))
     assert store.champions.promote(promoted, over=0, announce=None)
-    make(named)
+    make(named), make(condition)
     return tmp_path
+
+
+def folder_of(state_dir: Path, condition: ConditionRecord) -> Path:
+    return condition_folder(state_dir, "vfi", condition.id)
 
 
 def make(folder: Path, *, days: float = 2.0) -> Path:
@@ -32,37 +42,63 @@ def make(folder: Path, *, days: float = 2.0) -> Path:
 
 
 def test_an_old_folder_that_no_version_names_is_removed(store: Store, state_dir: Path) -> None:
-    orphan = make(state_dir / "champions" / "dock" / "v3-2000")
+    orphan = make(state_dir / "champions" / "vfi" / "v3-2000")
     assert remove_orphans(store.champions, state_dir) == [orphan.resolve()]
     assert not orphan.exists()
-    assert (state_dir / "champions" / "dock" / "v2-1000" / "model" / "weights.npz").is_file()
+    assert (state_dir / "champions" / "vfi" / "v2-1000" / "model" / "weights.npz").is_file()
+
+
+def test_an_old_folder_of_a_condition_that_no_champion_names_is_removed(store: Store, state_dir: Path) -> None:
+    orphan = make(folder_of(state_dir, ORPHAN))
+    assert remove_orphans(store.champions, state_dir) == [orphan]
+    assert not orphan.exists()
+    assert folder_of(state_dir, LIVE).is_dir()
+
+
+def test_the_folder_of_a_condition_goes_once_the_champion_has_let_it_go(store: Store, state_dir: Path) -> None:
+    """Older versions in the history name it still; a rollback takes over the champion's conditions, never theirs."""
+    newer = record(2, parent=1, conditions=())
+    assert remove_orphans(store.champions, state_dir) == []
+    assert store.champions.promote(newer, over=1, announce=None)
+    assert remove_orphans(store.champions, state_dir) == [folder_of(state_dir, LIVE)]
+
+
+def test_a_condition_that_was_dropped_has_a_folder_for_a_day(store: Store, state_dir: Path) -> None:
+    make(folder_of(state_dir, ORPHAN), days=0.5)
+    drop_conditions(store, "vfi", lambda condition: condition.id == LIVE.id)
+    assert remove_orphans(store.champions, state_dir) == [folder_of(state_dir, LIVE)]
+    assert folder_of(state_dir, ORPHAN).is_dir(), "of today"
 
 
 def test_a_folder_of_today_stays_for_its_retraining_may_run(store: Store, state_dir: Path) -> None:
-    make(state_dir / "champions" / "dock" / "v3-2000", days=0.5)
+    make(state_dir / "champions" / "vfi" / "v3-2000", days=0.5)
     assert remove_orphans(store.champions, state_dir) == []
 
 
 def test_nothing_is_removed_of_a_model_that_is_being_retrained(store: Store, state_dir: Path) -> None:
-    make(state_dir / "champions" / "dock" / "v3-2000")
-    with store.champions.lease("dock"):
+    make(state_dir / "champions" / "vfi" / "v3-2000"), make(folder_of(state_dir, ORPHAN))
+    with store.champions.lease("vfi"):
         assert remove_orphans(store.champions, state_dir) == []
-    assert len(remove_orphans(store.champions, state_dir)) == 1
+    assert len(remove_orphans(store.champions, state_dir)) == 2
 
 
 def test_another_redis_that_knows_nothing_removes_nothing(store: Store, state_dir: Path) -> None:
-    make(state_dir / "champions" / "dock" / "v3-2000")
+    make(state_dir / "champions" / "vfi" / "v3-2000"), make(folder_of(state_dir, ORPHAN))
     store.client.flushall()
     assert remove_orphans(store.champions, state_dir) == []
 
 
 def test_what_sentinel_did_not_make_stays(store: Store, state_dir: Path, tmp_path: Path) -> None:
-    models = state_dir / "champions" / "dock"
-    make(models / "my copy of v2")
-    (models / "v4-4000").symlink_to(make(tmp_path / "elsewhere"))
-    (models / "v5-5000").touch()
-    assert remove_orphans(store.champions, state_dir) == []
-    assert (tmp_path / "elsewhere" / "model").is_dir()
+    for models, link, file in (
+        (state_dir / "champions" / "vfi", "v4-4000", "v5-5000"),
+        (state_dir / "conditions" / "vfi", "a" * 32, "b" * 32),
+    ):
+        make(models / "my copy of v2")
+        elsewhere = make(tmp_path / f"elsewhere of {models.parent.name}")
+        (models / link).symlink_to(elsewhere)
+        (models / file).touch()
+        assert remove_orphans(store.champions, state_dir) == []
+        assert (elsewhere / "model").is_dir()
 
 
 def test_a_state_folder_without_champions_is_fine(store: Store, tmp_path: Path) -> None:

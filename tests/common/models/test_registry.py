@@ -1,4 +1,4 @@
-"""Promotions and rollbacks: what a person chose is held, and a rollback never returns to what was rolled back from."""
+"""The first version, promotions, and the conditions in a champion's record: nothing that stands is lost."""
 
 from __future__ import annotations
 
@@ -6,107 +6,112 @@ from pathlib import Path
 
 import pytest
 import redis
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
-from common.contracts.events import EventType
-from common.contracts.models import ChampionRecord
+from common.contracts.events import ChampionPromoted, ConditionDropped, EventType
 from common.errors import BadModel, NotPromoted
 from common.models.gate import Decision
-from common.models.registry import promote, promote_by_hand, release, roll_back, version_before
+from common.models.registry import (
+    add_conditions,
+    drop_conditions,
+    drop_conditions_of_stream,
+    promote,
+    promote_by_hand,
+    register_first,
+    roll_back,
+)
 from common.settings import Settings
 from common.store import Store
 from tests.common.builders import record
-from tests.common.drift.footage import fitted, footage
+from tests.common.models.lines import (
+    BLUR,
+    ELSEWHERE,
+    NOISE,
+    PaperModel,
+    announced,
+    by_gate,
+    champion,
+    folders,
+    old_line,
+    on_all,
+)
 
-GOOD = Decision(promote=True, reason="+1 dB", gain_db=1.0, loss_db=0.0)
-
-
-class PaperModel:
-    """A model that is a file."""
-
-    def predict(self, examples):  # type: ignore[no-untyped-def]
-        raise NotImplementedError
-
-    def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True)
-        (folder / "model").touch()
-
-
-def by_gate(store: Store, name: str = "") -> ChampionRecord:
-    """Promote as a retraining does, with a model and a baseline of its own."""
-    champion = store.champions.champion("dock")
-    version = champion.version + 1 if champion else 1
-    place = f"/v{version}{name}"
-    new = record(version, parent=version - 1 or None, baseline_id=place, baseline_path=place, model_path=place)
-    assert store.champions.promote(new, over=version - 1, announce=None)
-    return new
+GOOD = Decision(promote=True, reason="+1 dB", gain_db=1.0, loss_db=0.2)
 
 
-def test_a_rollback_is_a_new_entry_with_the_old_model_and_baseline(store: Store) -> None:
-    first, _ = by_gate(store), by_gate(store)
-    back = roll_back(store, "dock")
-    assert (back.version, back.baseline_id, back.model_path, back.parent) == (3, first.baseline_id, first.model_path, 2)
-    assert [row.version for row in store.champions.history("dock")] == [1, 2, 3]
-    assert [event.type for event in store.event_log.events()] == [EventType.CHAMPION_PROMOTED]
+# --- the first version
 
 
-def test_a_second_rollback_goes_one_version_further_back(store: Store) -> None:
-    first, second, _ = by_gate(store), by_gate(store), by_gate(store)
-    assert roll_back(store, "dock").model_path == second.model_path
-    assert roll_back(store, "dock").model_path == first.model_path, "and not back to the third"
+def test_a_model_starts_at_version_1_with_the_weights_that_were_fitted(store: Store, settings: Settings) -> None:
+    first = register_first(store, "vfi", PaperModel(), None, settings.state_dir)
+    (folder,) = folders(settings)
+    assert (first.version, first.parent, first.conditions, first.gain_db) == (1, None, (), None)
+    assert (first.model_path, first.model_digest) == (str(folder / "model"), "paper")
+    assert champion(store) == first
+    assert announced(store) == [EventType.CHAMPION_PROMOTED]
+
+
+def test_a_line_of_the_version_before_goes_on_with_weights_that_can_be_used(store: Store, settings: Settings) -> None:
+    old = old_line(store, 3)
+    first = register_first(store, "vfi", PaperModel(), old, settings.state_dir)
+    assert (first.version, first.parent, first.model_digest) == (4, None, "paper")
     with pytest.raises(NotPromoted, match="no version before"):
-        roll_back(store, "dock")
+        roll_back(store, "vfi", on_all)
+    with pytest.raises(NotPromoted, match=r"version 2 of model 'vfi' was made before 0\.3"):
+        promote_by_hand(store, "vfi", 2, on_all)
+    assert champion(store) == first
 
 
-def test_a_version_that_version_0_1_rolled_back_to_is_known_by_what_it_deploys(store: Store) -> None:
-    first, bad = by_gate(store), by_gate(store)
-    old = first.model_copy(update={"version": 3, "parent": 2, "reason": "rolled back from version 2"})
-    assert version_before([first, bad, old]) is None
-    assert version_before([first, bad, old, by_gate(store).model_copy(update={"version": 4, "parent": 3})]) == 1
+def test_a_first_version_that_comes_after_another_one_leaves_no_folder(store: Store, settings: Settings) -> None:
+    stands = by_gate(store)
+    with pytest.raises(NotPromoted, match="somebody else"):
+        register_first(store, "vfi", PaperModel(), None, settings.state_dir)
+    assert champion(store) == stands
+    assert folders(settings) == []
 
 
-def test_an_unknown_version_or_model_is_refused_with_those_that_exist(store: Store) -> None:
-    by_gate(store)
-    with pytest.raises(NotPromoted, match=r"no version 7 \(there are: v1\)"):
-        promote_by_hand(store, "dock", 7)
-    with pytest.raises(NotPromoted, match=r"no model 'x' \(there are: dock\)"):
-        roll_back(store, "x")
-    assert store.champions.held("dock") is None
-    assert store.champions.held("x") is None
-
-
-def test_what_a_person_chose_is_held_until_a_person_releases_it(store: Store) -> None:
-    by_gate(store), by_gate(store)
-    assert store.champions.held("dock") is None
-    back = roll_back(store, "dock")
-    hold = store.champions.held("dock")
-    assert hold is not None
-    assert (hold.version, hold.reason) == (back.version, "rolled back from version 2 to version 1")
-    release(store, "dock")
-    assert store.champions.held("dock") is None
-    with pytest.raises(NotPromoted, match="not held"):
-        release(store, "dock")
-    promote_by_hand(store, "dock", 2)
-    assert store.champions.held("dock") is not None
+# --- promotion
 
 
 def test_a_challenger_is_kept_in_a_folder_that_the_history_names(store: Store, settings: Settings) -> None:
-    golden = by_gate(store)
-    new = promote(store, golden, PaperModel(), fitted(footage(200, seed=1)), GOOD, settings.state_dir)
-    (folder,) = (settings.state_dir / "champions" / "dock").iterdir()
-    assert Path(new.model_path or "") == folder.resolve() / "model"
-    assert Path(new.baseline_path) == folder.resolve() / "baseline"
-    assert store.champions.champion("dock") == new
+    golden = by_gate(store, NOISE)
+    new = promote(store, golden, PaperModel(), [NOISE, BLUR], decision=GOOD, state_dir=settings.state_dir)
+    (folder,) = folders(settings)
+    assert (new.model_path, new.model_digest) == (str(folder / "model"), "paper")
+    assert (new.version, new.parent, new.reason, new.gain_db, new.loss_db) == (2, 1, "+1 dB", 1.0, 0.2)
+    assert new.conditions == (NOISE, BLUR), "all that it is proved on, in the same step"
+    assert champion(store) == new
+    (event,) = store.event_log.events()
+    assert isinstance(event, ChampionPromoted)
+    assert event.champion == new
 
 
 def test_a_challenger_that_came_too_late_leaves_no_folder(store: Store, settings: Settings) -> None:
     golden = by_gate(store)
-    by_gate(store)
+    stands = by_gate(store, NOISE)
     with pytest.raises(NotPromoted, match="somebody else"):
-        promote(store, golden, PaperModel(), fitted(footage(200, seed=1)), GOOD, settings.state_dir)
-    assert list((settings.state_dir / "champions" / "dock").iterdir()) == []
+        promote(store, golden, PaperModel(), [BLUR], decision=GOOD, state_dir=settings.state_dir)
+    assert folders(settings) == []
+    assert champion(store) == stands
+
+
+@pytest.mark.parametrize("change", ["dropped", "added", "proved afresh"])
+def test_a_challenger_whose_conditions_changed_while_it_was_trained_is_not_promoted(
+    store: Store, settings: Settings, change: str
+) -> None:
+    """A person accepted the present, or a stream was forgotten: what was let go must not come back with the weights."""
+    over = by_gate(store, NOISE, ELSEWHERE)
+    if change == "dropped":
+        drop_conditions_of_stream(store, "dock")
+    else:
+        later = NOISE.model_copy(update={"proved": 5.0, "expires": 9.0})
+        add_conditions(store, over, [BLUR if change == "added" else later])
+    stands = champion(store)
+    with pytest.raises(NotPromoted, match="conditions were changed by somebody else"):
+        promote(store, over, PaperModel(), [NOISE, ELSEWHERE], decision=GOOD, state_dir=settings.state_dir)
+    assert champion(store) == stands
+    assert folders(settings) == []
+    new = promote(store, stands, PaperModel(), stands.conditions, decision=GOOD, state_dir=settings.state_dir)
+    assert champion(store) == new, "over what stands now it is"
 
 
 def test_a_challenger_that_cannot_be_written_leaves_no_folder(store: Store, settings: Settings) -> None:
@@ -115,9 +120,11 @@ def test_a_challenger_that_cannot_be_written_leaves_no_folder(store: Store, sett
             super().save(folder)
             raise BadModel("no space left")
 
+    stands = by_gate(store)
     with pytest.raises(BadModel):
-        promote(store, by_gate(store), Unwritable(), fitted(footage(200, seed=1)), GOOD, settings.state_dir)
-    assert list((settings.state_dir / "champions" / "dock").iterdir()) == []
+        promote(store, stands, Unwritable(), [NOISE], decision=GOOD, state_dir=settings.state_dir)
+    assert folders(settings) == []
+    assert champion(store) == stands
 
 
 def test_a_folder_stays_where_redis_went_away_before_it_answered(
@@ -132,57 +139,106 @@ def test_a_folder_stays_where_redis_went_away_before_it_answered(
     golden = by_gate(store)
     monkeypatch.setattr(store.champions, "promote", answer_lost)
     with pytest.raises(redis.ConnectionError):
-        promote(store, golden, PaperModel(), fitted(footage(200, seed=1)), GOOD, settings.state_dir)
-    champion = store.champions.champion("dock")
-    assert champion is not None
-    assert Path(champion.model_path or "").is_dir()
+        promote(store, golden, PaperModel(), [NOISE], decision=GOOD, state_dir=settings.state_dir)
+    assert Path(champion(store).model_path or "").is_dir()
+    assert champion(store).conditions == (NOISE,)
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "..", ""])
 def test_no_model_is_kept_outside_the_champions_folder(store: Store, settings: Settings, name: str) -> None:
     with pytest.raises(BadModel, match="another name"):
-        promote(store, record(1, model=name), PaperModel(), fitted(footage(200, seed=1)), GOOD, settings.state_dir)
+        register_first(store, name, PaperModel(), None, settings.state_dir)
+    with pytest.raises(BadModel, match="another name"):
+        promote(store, record(1, model=name), PaperModel(), [], decision=GOOD, state_dir=settings.state_dir)
+    assert not settings.state_dir.exists()
 
 
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.one_of(st.sampled_from(["gate", "back", "release"]), st.integers(1, 12)), max_size=14))
-def test_rollbacks_walk_the_line_that_led_to_the_champion(store: Store, actions: list[str | int]) -> None:
-    """The law, by a reference that keeps for each model the whole line of those that led to it.
+# --- conditions of the champion
 
-    The gate puts a new model at the end of the champion's line. A rollback makes the last but one of the champion's
-    line the champion, with the line that it had. A promotion by hand does so with the model of any version.
-    """
-    store.client.flushall()
-    lines: dict[str, list[str]] = {}
-    deployed: list[str] = []
-    held = False
 
-    def arrives(new: ChampionRecord) -> None:
-        deployed.append(str(new.model_path))
+def test_a_condition_that_the_champion_copes_with_is_added_without_a_new_version(store: Store) -> None:
+    over = by_gate(store, NOISE)
+    amended = add_conditions(store, over, [BLUR, ELSEWHERE])
+    assert amended.conditions == (NOISE, BLUR, ELSEWHERE)
+    assert champion(store) == amended
+    assert (amended.version, amended.model_digest) == (over.version, over.model_digest)
+    assert announced(store) == []
 
-    for action in ["gate", *actions]:
-        line = lines[deployed[-1]] if deployed else []
-        if action == "gate":
-            arrives(by_gate(store))
-            lines[deployed[-1]] = [*line, deployed[-1]]
-        elif action == "release":
-            if held:
-                release(store, "dock")
-            held = False
-        elif action == "back" and len(line) > 1:
-            arrives(roll_back(store, "dock"))
-            assert deployed[-1] == line[-2]
-            held = True
-        elif action == "back":
-            with pytest.raises(NotPromoted, match="no version before"):
-                roll_back(store, "dock")
-        elif isinstance(action, int) and action <= len(deployed):
-            arrives(promote_by_hand(store, "dock", action))
-            assert deployed[-1] == deployed[action - 1]
-            held = True
-        assert (store.champions.held("dock") is not None) == held
-    assert [row.version for row in store.champions.history("dock")] == list(range(1, len(deployed) + 1))
-    # From wherever it stands, going back ends at the first of the line and meets no model twice.
-    left = lines[deployed[-1]]
-    assert [str(roll_back(store, "dock").model_path) for _ in left[1:]] == left[-2::-1] if len(left) > 1 else True
-    assert version_before(store.champions.history("dock")) is None
+
+def test_a_condition_that_was_proved_afresh_replaces_the_one_of_the_same_id(store: Store) -> None:
+    over = by_gate(store, NOISE, BLUR)
+    fresh = NOISE.model_copy(update={"proved": 5.0, "expires": 12.0, "digest": "new"})
+    assert add_conditions(store, over, [fresh]).conditions == (BLUR, fresh)
+    assert champion(store).conditions == (BLUR, fresh)
+
+
+def test_a_condition_is_not_added_to_a_champion_that_it_was_not_proved_on(store: Store) -> None:
+    over = by_gate(store)
+    stands = by_gate(store)
+    with pytest.raises(NotPromoted, match="somebody else"):
+        add_conditions(store, over, [NOISE])
+    assert champion(store) == stands
+
+
+def test_a_condition_that_was_dropped_meanwhile_stays_dropped_when_another_is_added(store: Store) -> None:
+    over = by_gate(store, NOISE)
+    drop_conditions(store, "vfi", lambda condition: condition == NOISE)
+    assert add_conditions(store, over, [BLUR]).conditions == (BLUR,)
+
+
+def test_a_condition_that_was_dropped_while_it_was_proved_afresh_does_not_come_back(store: Store) -> None:
+    over = by_gate(store, NOISE, ELSEWHERE)
+    drop_conditions_of_stream(store, "dock")
+    fresh = NOISE.model_copy(update={"proved": 5.0, "expires": 12.0})
+    assert add_conditions(store, over, [fresh]).conditions == champion(store).conditions == (ELSEWHERE,)
+
+
+def test_dropped_conditions_leave_the_record_and_are_announced_with_their_streams(store: Store) -> None:
+    by_gate(store, NOISE, BLUR, ELSEWHERE)
+    assert drop_conditions(store, "vfi", lambda condition: condition.stream == "dock") == [NOISE, BLUR]
+    assert champion(store).conditions == (ELSEWHERE,)
+    events = list(store.event_log.events())
+    assert [(event.type, event.stream, event.model) for event in events] == [
+        (EventType.CONDITION_DROPPED, "dock", "vfi"),
+        (EventType.CONDITION_DROPPED, "dock", "vfi"),
+    ]
+    assert [event.condition for event in events if isinstance(event, ConditionDropped)] == [NOISE, BLUR]
+    assert drop_conditions(store, "vfi", lambda condition: condition.stream == "dock") == []
+    assert drop_conditions(store, "unknown", lambda _: True) == []
+    assert len(announced(store)) == 2
+
+
+def test_the_conditions_of_a_stream_are_dropped_from_every_model(store: Store) -> None:
+    by_gate(store, NOISE, ELSEWHERE)
+    other = record(1, model="other", conditions=(BLUR,))
+    assert store.champions.promote(other, over=0, announce=None)
+    assert sorted(row.id for row in drop_conditions_of_stream(store, "dock")) == sorted([NOISE.id, BLUR.id])
+    assert champion(store).conditions == (ELSEWHERE,)
+    left = store.champions.champion("other")
+    assert left is not None and left.conditions == ()
+
+
+@pytest.mark.parametrize("act", ["add", "drop"])
+def test_a_change_that_meets_another_one_loses_neither(store: Store, monkeypatch: pytest.MonkeyPatch, act: str) -> None:
+    """Somebody else adds a condition after the record was read, before it is written."""
+    over = by_gate(store, NOISE)
+    really, calls = store.champions._amend, list[int]()
+
+    def late(**named: object) -> object:
+        calls.append(1)
+        if len(calls) == 1:
+            monkeypatch.setattr(store.champions, "_amend", really)
+            add_conditions(store, over, [ELSEWHERE])
+            monkeypatch.setattr(store.champions, "_amend", late)
+        return really(**named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store.champions, "_amend", late)
+    if act == "add":
+        add_conditions(store, over, [BLUR])
+        assert champion(store).conditions == (NOISE, ELSEWHERE, BLUR)
+        assert announced(store) == []
+    else:
+        assert drop_conditions(store, "vfi", lambda condition: condition == NOISE) == [NOISE]
+        assert champion(store).conditions == (ELSEWHERE,)
+        assert announced(store) == [EventType.CONDITION_DROPPED], "once"
+    assert len(calls) == 2
