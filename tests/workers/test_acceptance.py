@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from common.baselines.acceptance import Proposal, accept, propose, undo
-from common.baselines.accepted_baseline import accepted_replay, folder_of
+from common.baselines.accepted_baseline import accepted_replay, folder_of, remove_unaccepted
 from common.baselines.accepted_footage import AcceptedFootage
 from common.baselines.binding import BaselineBinding, ComesFrom
 from common.baselines.storage import load_baseline
@@ -243,6 +244,23 @@ def test_an_accepted_baseline_that_was_damaged_or_swapped_is_never_judged_by(
         BaselineBinding(with_baseline, store).of_stream("dock")
     undo(store, binding, "dock", by="bob", why="it was damaged")
     assert binding.find("dock").comes_from is ComesFrom.SETTINGS
+
+
+def test_what_a_killed_acceptance_left_is_removed_after_a_day_and_nothing_else(
+    store: Store, with_baseline: Settings, binding: BaselineBinding
+) -> None:
+    turn(store, binding, "dock")
+    accepted(store, with_baseline, binding, "dock")
+    undo(store, binding, "dock", by="bob", why="")
+    root = folder_of(with_baseline.state_dir, "dock")
+    left = [root / name for name in ("7-1", "8-2")]
+    for folder in left:
+        small_baseline(folder)
+    for folder in (*root.iterdir(),):
+        if folder != left[1]:
+            os.utime(folder, (1.0, 1.0))
+    assert remove_unaccepted(store, with_baseline.state_dir) == [left[0]]
+    assert len(list(root.iterdir())) == 2, "the history names one, the other is young"
 
 
 def test_an_accepted_baseline_reads_back_as_it_was_fitted(
