@@ -35,7 +35,10 @@ def test_an_unknown_model_is_refused_with_what_there_is_and_the_nearest_name(off
 
 
 def test_without_any_model_the_package_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kinds, "entry_points", lambda *, group: EntryPoints())
+    def empty(*, group: str) -> EntryPoints:
+        return EntryPoints()
+
+    monkeypatch.setattr(kinds, "entry_points", empty)
     with pytest.raises(BadModel, match="install Sentinel again"):
         load_kind("vfi")
 
