@@ -44,7 +44,10 @@ from simulation.faults import Fault, sabotage_frames
 _SEED = 7
 _SEVERITIES = (1, 3, 5)
 _TRAINED_AT = 3
-_TRAINABLE = tuple(fault for fault in Fault if fault.cause and Policy().of(fault.cause).trains)
+# One fault for each cause, because a stream has one live condition of a cause.
+_TRAINABLE = tuple(
+    fault for fault in Fault if fault.cause and fault.value == fault.cause.value and Policy().of(fault.cause).trains
+)
 _BLOCK_FRAMES = 32
 
 Counts = Counter[tuple[str, str]]

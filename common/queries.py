@@ -1,10 +1,11 @@
-"""Read-only queries about streams, models, processes, events and dead letters, without any presentation."""
+"""Read-only queries about streams, incidents, models, processes, events and dead letters, without any presentation."""
 
 from __future__ import annotations
 
 import re
 import time
 from collections.abc import Iterable
+from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from pydantic import Field
@@ -12,20 +13,35 @@ from pydantic import Field
 from common.contracts.dead_letters import DeadLetter, DeadLetterKind
 from common.contracts.events import Event, EventType, RetrainProgressed, RetrainStarted
 from common.contracts.ids import Message
+from common.contracts.incidents import Incident, IncidentState
 from common.contracts.models import Hold, RetrainReport
-from common.contracts.processes import ProcessHealth
 from common.contracts.policy import Policy, Response
-from common.contracts.verdicts import Status, Verdict
+from common.contracts.processes import ProcessHealth
+from common.contracts.verdicts import Cause, Status, Verdict
 from common.errors import BadMessage
 from common.process_health import process_health
 from common.processes import QUEUES
 from common.store import Store
 from common.store.client import without_password
+from common.store.incidents import open_incidents
 
 _MOST_EVENTS_READ = 2_000  # a running retraining announces itself every few seconds
 _FIRST = {Status.FAIL: 0, None: 1, Status.PASS: 2}
+_FIRST_STATE = {IncidentState.FAILING: 0, IncidentState.HEALED: 1, IncidentState.CLOSED: 2}
 _PATH = re.compile(r"\S*/\S+")
 _NUMBER = re.compile(r"\d+")
+
+
+class OpenIncident(Message):
+    """An open incident, as far as the state of its stream shows it."""
+
+    id: str
+    state: IncidentState
+    cause: Cause
+    since_time: float = Field(description="capture time of its first frame, seconds since the epoch")
+    times_this_week: int = Field(description="how often it was opened or reopened in seven days")
+    acknowledged_by: str | None
+    muted: bool
 
 
 class StreamStatus(Message):
@@ -41,6 +57,7 @@ class StreamStatus(Message):
     frames: int = Field(description="position after the latest judged window")
     pending_chunks: int
     seconds_since_last_frame: float | None
+    incidents: tuple[OpenIncident, ...] = Field(description="those that are open, the failing one first")
 
 
 class ModelStatus(Message):
@@ -67,6 +84,16 @@ class SystemStatus(Message):
     models: tuple[ModelStatus, ...]
     processes: tuple[ProcessHealth, ...]
     streams: tuple[StreamStatus, ...] = Field(description="streams that fail come first")
+
+
+class IncidentChoice(StrEnum):
+    """Which incidents are asked for."""
+
+    OPEN = "open"
+    """Failing or healed."""
+    FAILING = "failing"
+    HEALED = "healed"
+    CLOSED = "closed"
 
 
 class DeadLetterGroup(Message):
@@ -133,7 +160,49 @@ def stream_status(store: Store, stream: str, now: float) -> StreamStatus:
         frames=verdict.stop if verdict else 0,
         pending_chunks=store.streams.pending(stream),
         seconds_since_last_frame=now - window.last_frame_at if window.last_frame_at else None,
+        incidents=tuple(_as_open(row) for row in sorted(open_incidents(window.incidents), key=_attention)),
     )
+
+
+def _as_open(incident: Incident) -> OpenIncident:
+    return OpenIncident(
+        id=incident.id,
+        state=incident.state,
+        cause=incident.cause,
+        since_time=incident.since_time,
+        times_this_week=incident.times_this_week,
+        acknowledged_by=incident.acknowledged_by,
+        muted=incident.muted,
+    )
+
+
+def incidents(store: Store, *, stream: str = "", state: IncidentChoice | None = None) -> list[Incident]:
+    """Return the incidents, those that fail first, then the healed ones, then the closed ones; the latest first.
+
+    Parameters
+    ----------
+    stream : name or pattern, see `matches`
+    state : None: any
+    """
+    of_streams = (store.streams.incidents(name) for name in store.streams.names() if matches(name, stream))
+    found = [incident for rows in of_streams for incident in rows if _is_chosen(incident, state)]
+    return sorted(found, key=_attention)
+
+
+def incidents_of_id(store: Store, beginning: str) -> list[Incident]:
+    """Return the incidents whose ids begin with `beginning`."""
+    return [incident for incident in incidents(store) if incident.id.startswith(beginning)]
+
+
+def _is_chosen(incident: Incident, state: IncidentChoice | None) -> bool:
+    if state is IncidentChoice.OPEN:
+        return incident.state is not IncidentState.CLOSED
+    return state is None or incident.state.value == state.value
+
+
+def _attention(incident: Incident) -> tuple[int, float, str]:
+    """Return what sorts incidents by how much they want attention."""
+    return _FIRST_STATE[incident.state], -incident.latest_at, incident.id
 
 
 def model_status(store: Store, model: str) -> ModelStatus:

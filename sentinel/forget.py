@@ -8,11 +8,12 @@ from pathlib import Path
 
 from pydantic import Field
 
-from common.baselines.acceptance import let_go_of_conditions
 from common.baselines.accepted_baseline import folder_of
 from common.contracts.ids import Message
 from common.errors import BadMessage, UnknownStream
-from common.models.conditions import stream_of_condition
+from common.models.conditions import ConditionFile
+from common.models.folders import conditions_root
+from common.models.registry import drop_conditions_of_stream
 from common.settings import Settings
 from common.store import Store
 from producers.camera_events import stream_of
@@ -54,7 +55,7 @@ def forget(store: Store, settings: Settings, stream: str) -> Forgotten:
     for model in store.champions.models():
         if stream in store.champions.waiting(model):
             store.champions.settle(model, [stream], "stale")
-    let_go_of_conditions(store, stream)
+    drop_conditions_of_stream(store, stream)
     letters = [letter for letter in store.event_log.dead_letters() if letter.stream == stream]
     for letter in letters:
         store.event_log.drop(letter)
@@ -85,12 +86,12 @@ def _names(fields: Mapping[bytes, bytes], stream: str) -> bool:
 def _remove_conditions(state_dir: Path, stream: str) -> int:
     """Remove the footage of conditions of `stream`, also of those that no champion names any more; return how many."""
     count = 0
-    for file in sorted(state_dir.resolve().glob("conditions/*/*/condition.json")):
+    for file in sorted(conditions_root(state_dir).glob("*/*/condition.json")):
         try:
-            mine = stream_of_condition(file.parent) == stream
-        except BadMessage:
+            name = ConditionFile.from_json(file.read_bytes()).summary.name
+        except (BadMessage, OSError):
             continue  # whose it is cannot be told, and no champion can use it
-        if mine:
+        if name.rpartition("@")[0] == stream:
             shutil.rmtree(file.parent, ignore_errors=True)
             count += 1
     return count

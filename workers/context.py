@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache, lru_cache
 
 from common.backbones import load_backbone
 from common.baselines.binding import BaselineBinding
 from common.baselines.storage import find_baseline, load_baseline
 from common.contracts.batches import FeatureSpec
+from common.drift.conditions import Condition
+from common.errors import BadMessage
 from common.extraction import Extractor
+from common.models.conditions import ConditionCache
 from common.settings import get_settings
 from common.sources.local import Limits
 from common.store import Store, open_store
+from common.stream_config import model_of
+
+log = logging.getLogger(__name__)
 
 _MAX_BACKBONES = 8  # loaded at a time per process; the least recently used one is dropped
 
@@ -26,6 +33,22 @@ def store() -> Store:
 def baselines() -> BaselineBinding:
     """Return the object that finds the baseline of each stream."""
     return BaselineBinding(get_settings(), store())
+
+
+@cache
+def _conditions() -> ConditionCache:
+    return ConditionCache()
+
+
+def conditions(stream: str, golden_id: str) -> list[Condition]:
+    """Return the conditions of `stream` that its model's champion is proved on, over the golden baseline `golden_id`."""
+    try:
+        champion = store().champions.champion(model_of(get_settings(), stream))
+    except BadMessage as error:  # a newer version wrote it: without conditions more fails, and nothing is hidden
+        log.warning("stream %s is judged without conditions: %s", stream, error)
+        return []
+    records = champion.conditions if champion else ()
+    return _conditions().of(tuple(row for row in records if (row.stream, row.golden_id) == (stream, golden_id)))
 
 
 def extractor(spec: FeatureSpec) -> Extractor:

@@ -30,7 +30,7 @@ from common.store.event_log import dead_letter
 from common.store.incidents import NO_INCIDENTS
 from common.store.streams import Committed, FinishedChunk, JudgedEvent, Window, WindowEvent, WindowMoved
 from common.store.unreadable import unreadable_chunk, unreadable_window
-from common.stream_config import settings_of_stream
+from common.stream_config import model_of, settings_of_stream
 from workers import (
     context,
     dead_letters,  # noqa: F401, it listens to Celery's signals
@@ -153,12 +153,13 @@ def commit(
 ) -> Committed:
     """Append the features of `ready`, judge the windows that become complete, and commit it all with the new state."""
     state, judged = fold(stored, stream, before, frames, ready)
+    model = model_of(get_settings(), stream)
     rows, incidents = move_incidents(
         context.store(),
         stream,
         read,
-        [JudgedEvent(verdict_event(row.verdict, stored), row.features) for row in judged],
-        model=stored.baseline.name,
+        [JudgedEvent(verdict_event(row.verdict, model), row.features) for row in judged],
+        model=model,
         close_windows=get_settings().close_windows,
     )
     latest = state.latest(stored.baseline.rule)
@@ -170,7 +171,7 @@ def commit(
         state=state.to_bytes(),
         frames=(frames.slice(latest) if latest else empty_like(stored)) if rewrite else None,
         chunks=ready,
-        batch_events=[batch_event(done, stored.baseline.name) for done in ready],
+        batch_events=[batch_event(done, model) for done in ready],
         judged=rows,
         incidents=incidents,
     )
@@ -213,6 +214,7 @@ def fold(
     Chunks that were given up have no frames.
     """
     thresholds = Thresholds.of(settings_of_stream(get_settings(), stream))
+    conditions, now = context.conditions(stream, stored.id), time.time()
     judged: list[JudgedWindow] = []
     for done in ready:
         features = done.features if done.features is not None else empty_like(stored)
@@ -226,6 +228,8 @@ def fold(
             batch_frames=done.chunk.batch_frames,
             opens_batch=done.chunk.opens_batch,
             closes_batch=done.chunk.closes_batch,
+            conditions=conditions,
+            now=now,
         )
         judged += fresh
     return state, judged
@@ -243,10 +247,10 @@ def batch_event(done: FinishedChunk, model: str) -> BatchCompleted:
     return BatchCompleted.about(report, model=model, stream=chunk.stream, key=chunk.batch_id)
 
 
-def verdict_event(verdict: Verdict, stored: StoredBaseline) -> WindowEvent:
+def verdict_event(verdict: Verdict, model: str) -> WindowEvent:
     """Return the event that announces `verdict`."""
     event = WindowFailed if verdict.status is Status.FAIL else WindowPassed
-    return event.about(verdict, model=stored.baseline.name, stream=verdict.stream, key=verdict.id)
+    return event.about(verdict, model=model, stream=verdict.stream, key=verdict.id)
 
 
 def log_verdict(verdict: Verdict) -> None:
@@ -258,5 +262,5 @@ def log_verdict(verdict: Verdict) -> None:
         verdict.status,
         verdict.drift_score,
         verdict.p_value,
-        f", {verdict.cause}" if verdict.cause else "",
+        f", {verdict.cause}" if verdict.cause else f", matches {verdict.condition.cause}" if verdict.condition else "",
     )

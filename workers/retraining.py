@@ -102,9 +102,9 @@ def require_known(model: object) -> None:
             return
         except BadModel as error:
             reason = str(error)
-    error = BadMessage(f"{reason}; the retrain trigger alone sends this task")
+    unknown = BadMessage(f"{reason}; the retrain trigger alone sends this task")
     kwargs = dead_letters.as_json({"model": model})
-    dead_letters.bury(RawTask(name=RETRAIN_TASK, queue=RETRAIN_QUEUE, args="[]", kwargs=kwargs), error)
+    dead_letters.bury(RawTask(name=RETRAIN_TASK, queue=RETRAIN_QUEUE, args="[]", kwargs=kwargs), unknown)
     raise Ignore
 
 
@@ -114,7 +114,7 @@ def answer(task: Task, model: str) -> str:
     champions = store.champions
     streams = champions.waiting(model)
     progress = Progress(task, model)
-    healer = Healer(store, settings, context.baselines(), load_kind(model), report=progress, leave=leave)
+    healer = Healer(store, settings, context.baselines(), model, load_kind(model), report=progress, leave=leave)
     progress.start(tuple(incident.id for incident in healer.incidents(streams)))
     if champions.begin(model) > settings.max_deliveries:
         return reject(model, streams, progress, "the worker died of it again and again: see its log")

@@ -21,7 +21,7 @@ from common.contracts.golden import GoldenChange, GoldenRecord
 from common.contracts.ids import content_id
 from common.contracts.incidents import Action, ActionKind, Incident, IncidentNote, IncidentState, NoteKind
 from common.errors import BadMessage, NotAccepted, UnknownStream
-from common.models.registry import drop_conditions
+from common.models.registry import drop_conditions_of_stream
 from common.settings import Settings
 from common.store import Store
 from common.store.golden import Appended
@@ -110,7 +110,7 @@ def accept(store: Store, settings: Settings, proposal: Proposal, *, by: str, why
     except (NotAccepted, UnknownStream):  # after any other error the record may stand, and names the folder
         shutil.rmtree(stored.folder, ignore_errors=True)
         raise
-    let_go_of_conditions(store, stream)
+    drop_conditions_of_stream(store, stream)
     return record
 
 
@@ -157,16 +157,8 @@ def undo(store: Store, binding: BaselineBinding, stream: str, *, by: str, why: s
     )
     said = f"the acceptance was undone{f': {why}' if why else ''}"
     _publish(store, record, latest, ActionKind.UNDO, NoteKind.ACTION, said)
-    let_go_of_conditions(store, stream)
+    drop_conditions_of_stream(store, stream)
     return record
-
-
-def let_go_of_conditions(store: Store, stream: str) -> int:
-    """Drop the conditions of `stream` in every model: they departed from another golden baseline; return how many."""
-    return sum(
-        len(drop_conditions(store, model, lambda condition: condition.stream == stream))
-        for model in store.champions.models()
-    )
 
 
 def acceptances(history: Sequence[GoldenRecord]) -> list[GoldenRecord]:

@@ -7,7 +7,6 @@ import re
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +19,16 @@ from common.drift.baseline import Baseline
 from common.drift.fitting import fit_baseline
 from common.errors import BadBaseline, BadMessage, BadSource, NotAccepted
 from common.features import FeatureBlock
-from common.models.vfi.footage import source_triplets
-from common.models.vfi.triplets import TripletArray
+from common.models.kinds import load_kind
+from common.models.protocols import Examples
 from common.sandbox import Sandbox
 from common.settings import Settings
 from common.sources.local import Limits
+from common.stream_config import model_of
 
 log = logging.getLogger(__name__)
 
-_REPLAY_TRIPLETS = 36  # per clip, as many as are kept of golden footage
+_MOST_EXAMPLES = 36  # per clip, as many as are kept of golden footage
 _REPLAY_SECONDS = 300.0  # for reading the sources of one clip again
 _READABLE = 40  # characters of a stream's name that its folder shows
 
@@ -70,7 +70,7 @@ def fit_accepted(
         raise NotAccepted(f"the footage of stream {stream!r} cannot be a baseline: {error}") from error
     folder = folder_of(settings.state_dir, stream) / f"{number}-{int(time.time() * 1000)}"
     try:
-        stored = save_baseline(replace(baseline, replay=accepted_replay(footage, settings)), folder)
+        stored = save_baseline(baseline, folder, accepted_replay(stream, footage, settings))
         set_owner(stored.folder, stream)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -78,19 +78,20 @@ def fit_accepted(
     return stored
 
 
-def accepted_replay(footage: AcceptedFootage, settings: Settings) -> TripletArray | None:
-    """Return frame triplets of the footage for the model's golden replay, as far as its sources can still be read."""
+def accepted_replay(stream: str, footage: AcceptedFootage, settings: Settings) -> Examples | None:
+    """Return examples of the footage for the golden replay of the stream's model, as far as its sources can be read."""
+    model = model_of(settings, stream)
     parts = []
     with Sandbox(_REPLAY_SECONDS, settings.max_memory_mb) as sandbox:
         for name, clip in footage.clips:
             try:
                 limits = Limits.from_settings(settings)
-                parts.append(sandbox.call(_triplets, clip, limits, settings.roots, subject=name))
+                parts.append(sandbox.call(_examples, model, clip, limits, settings.roots, subject=name))
             except (BadSource, OSError) as error:
                 log.warning("%s: its frames cannot be kept for replay: %s", name, error)
     found = [part for part in parts if len(part)]
     return np.concatenate(found) if found else None
 
 
-def _triplets(clip: FeatureBlock, limits: Limits, roots: Sequence[Path]) -> TripletArray:
-    return source_triplets(clip, limits=limits, roots=roots, most=_REPLAY_TRIPLETS)
+def _examples(model: str, clip: FeatureBlock, limits: Limits, roots: Sequence[Path]) -> Examples:
+    return load_kind(model).read_stretch(clip, limits=limits, roots=roots, most=_MOST_EXAMPLES).examples

@@ -25,12 +25,13 @@ from common.modalities.video.frame import SourceInfo
 from common.modalities.video.sampling import sampled_count
 from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
 from common.modalities.video.timeline import key_seconds
-from common.models.vfi.footage import golden_replay
+from common.models.kinds import load_kind
 from common.settings import Settings
 from common.sources.local import describe_kind
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _BLOCK_FRAMES = 64
+_MODEL = "vfi"  # the kind of model that trains on the golden examples beside a baseline
 
 # Sampling when none is set: one frame per second finds a fault within a minute. If a camera sends about one key frame
 # per second, only key frames are decoded, so that one core serves dozens of cameras. Footage too short to give enough
@@ -166,9 +167,10 @@ def build_baseline(
         minimum_effects=MINIMUM_EFFECTS,
         created_at=time.time(),
         libraries={library: importlib.metadata.version(library) for library in _LIBRARIES},
-        replay=np.concatenate([golden_replay(path, kinds[path], extractor.limits) for path in paths]),
     )
-    stored = save_baseline(baseline, folder)
+    model = load_kind(_MODEL)
+    replay = np.concatenate([model.read_golden(path, kinds[path], extractor.limits) for path in paths])
+    stored = save_baseline(baseline, folder, replay)
     if advice := sampling_advice(keys, fps, settings.window_frames):
         progress.say(advice)
     return stored

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from common.contracts.batches import FeatureSpec
 from common.contracts.ids import Message
-from common.drift.segment_arrays import Arrays
 from common.drift.manifest import BaselineManifest, ClipSummary
+from common.drift.segment_arrays import Arrays
 from common.drift.windows import WindowRule
 
 FORMAT = 1

@@ -1,11 +1,14 @@
-"""Baselines on disk: each is a folder with `baseline.json` and `arrays.npz`.
+"""Baselines on disk: each is a folder with `baseline.json`, `arrays.npz`, and perhaps `replay.npz`.
 
 `baseline.json` carries the digest of manifest and arrays, so that an edited or
-truncated file is detected when the baseline is loaded.
+truncated file is detected when the baseline is loaded. The golden examples in
+`replay.npz` belong to the model that trains on them and not to the judge: they
+have a digest of their own, and are only read by `load_replay`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,16 +21,20 @@ from typing import TypeVar
 import numpy as np
 from pydantic import Field
 
-from common.baselines import format_1
+from common.baselines import format_1, format_2
 from common.contracts.ids import Message
 from common.drift.baseline import Baseline
 from common.drift.manifest import BaselineManifest
 from common.drift.segment_arrays import Arrays
 from common.errors import BadBaseline, BadMessage
+from common.models.protocols import Examples
 
 MANIFEST_FILE = "baseline.json"
 ARRAYS_FILE = "arrays.npz"
-_FORMAT = 2
+REPLAY_FILE = "replay.npz"
+_FORMAT = 3
+_FORMATS = (format_1.FORMAT, format_2.FORMAT, _FORMAT)
+_EXAMPLES = "examples"  # the one array in `replay.npz`
 
 
 class BaselineFile(Message):
@@ -36,6 +43,7 @@ class BaselineFile(Message):
     format: int = Field(description="version of the folder's layout")
     digest: str = Field(description="digest of manifest and arrays: the baseline's id")
     manifest: BaselineManifest
+    replay: str | None = Field(None, description="digest of the golden examples beside it; None: it keeps none")
 
 
 @dataclass(frozen=True)
@@ -47,10 +55,14 @@ class StoredBaseline:
     folder: Path
 
 
-def save_baseline(baseline: Baseline, folder: Path) -> StoredBaseline:
+def save_baseline(baseline: Baseline, folder: Path, replay: Examples | None = None) -> StoredBaseline:
     """Write `baseline` to `folder`, and replace an older one there.
 
     The files are written to a temporary folder, which is renamed when it is complete.
+
+    Parameters
+    ----------
+    replay : (n, ...) uint8 golden examples for the model, which are stored beside the baseline
 
     Raises
     ------
@@ -61,7 +73,14 @@ def save_baseline(baseline: Baseline, folder: Path) -> StoredBaseline:
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         np.savez_compressed(staging / ARRAYS_FILE, **baseline.to_arrays())  # type: ignore[arg-type]
-        stored = BaselineFile(format=_FORMAT, digest=baseline.digest, manifest=baseline.to_manifest())
+        if replay is not None:
+            np.savez_compressed(staging / REPLAY_FILE, **{_EXAMPLES: replay})  # type: ignore[arg-type]
+        stored = BaselineFile(
+            format=_FORMAT,
+            digest=baseline.digest,
+            manifest=baseline.to_manifest(),
+            replay=None if replay is None else _digest_of(replay),
+        )
         (staging / MANIFEST_FILE).write_text(stored.model_dump_json(indent=1), encoding="utf-8")
         staging.chmod(0o755)
         retired = folder.with_name(f".{folder.name}.old-{os.getpid()}")
@@ -88,14 +107,7 @@ def load_baseline(folder: Path) -> StoredBaseline:
     """
     text = _read(folder / MANIFEST_FILE)
     arrays = _read_arrays(folder / ARRAYS_FILE)
-    if _format_of(text, folder) == format_1.FORMAT:
-        old = _parse(format_1.File, text, folder)
-        stored, found = old.digest, format_1.digest_of(old.manifest, arrays)
-        baseline = Baseline.from_parts(old.manifest.manifest(), format_1.renamed(arrays))
-    else:
-        file = _parse(BaselineFile, text, folder)
-        baseline = Baseline.from_parts(file.manifest, arrays)
-        stored, found = file.digest, baseline.digest
+    baseline, stored, found = _READERS[_format_of(text, folder)](text, arrays, folder)
     if found != stored:
         raise BadBaseline(
             f"baseline {folder} is not what was built (digest {found[:12]}, its file says {stored[:12]}): "
@@ -104,13 +116,70 @@ def load_baseline(folder: Path) -> StoredBaseline:
     return StoredBaseline(baseline, stored, folder.resolve())
 
 
+def _read_format_1(text: bytes, arrays: Arrays, folder: Path) -> tuple[Baseline, str, str]:
+    """Return the baseline, the digest that is stored and the digest that it has, as the other readers do."""
+    file = _parse(format_1.File, text, folder)
+    baseline = Baseline.from_parts(file.manifest.manifest(), format_1.renamed(arrays))
+    return baseline, file.digest, format_1.digest_of(file.manifest, arrays)
+
+
+def _read_format_2(text: bytes, arrays: Arrays, folder: Path) -> tuple[Baseline, str, str]:
+    file = _parse(format_2.File, text, folder)
+    baseline = Baseline.from_parts(file.manifest.manifest(), arrays)
+    return baseline, file.digest, format_2.digest_of(file.manifest, arrays)
+
+
+def _read_format_3(text: bytes, arrays: Arrays, folder: Path) -> tuple[Baseline, str, str]:
+    file = _parse(BaselineFile, text, folder)
+    baseline = Baseline.from_parts(file.manifest, arrays)
+    return baseline, file.digest, baseline.digest
+
+
+_READERS = {format_1.FORMAT: _read_format_1, format_2.FORMAT: _read_format_2, _FORMAT: _read_format_3}
+
+
+def load_replay(folder: Path) -> Examples | None:
+    """Return the golden examples (n, ...) uint8 that are kept beside the baseline in `folder`; None if there are none.
+
+    Raises
+    ------
+    BadBaseline
+        If they are missing although the baseline names them, were edited, or are those of an older format, which the
+        model of this version cannot be trained on.
+    """
+    text = _read(folder / MANIFEST_FILE)
+    if (stored := _format_of(text, folder)) != _FORMAT:
+        raise BadBaseline(
+            f"the golden examples of {folder} have the size of format {stored}, 160x96: no model can be trained on "
+            "them; rebuild the baseline with this version. It still judges"
+        )
+    digest = _parse(BaselineFile, text, folder).replay
+    if digest is None:
+        return None
+    examples = _read_arrays(folder / REPLAY_FILE).get(_EXAMPLES)
+    if examples is None or examples.dtype != np.uint8 or _digest_of(examples) != digest:
+        raise BadBaseline(
+            f"{folder / REPLAY_FILE} is not what was built: it was edited or damaged; "
+            "restore it or rebuild the baseline"
+        )
+    return examples
+
+
+def _digest_of(examples: Examples) -> str:
+    digest = hashlib.blake2b(f"{examples.shape}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(examples).data)
+    return digest.hexdigest()
+
+
 def read_manifest(folder: Path) -> BaselineFile:
     """Read `baseline.json` alone, which is enough to list a baseline; raise `BadBaseline` as `load_baseline` does."""
     text = _read(folder / MANIFEST_FILE)
-    if _format_of(text, folder) == format_1.FORMAT:
-        old = _parse(format_1.File, text, folder)
-        return BaselineFile(format=_FORMAT, digest=old.digest, manifest=old.manifest.manifest())
-    return _parse(BaselineFile, text, folder)
+    stored = _format_of(text, folder)
+    if stored == _FORMAT:
+        return _parse(BaselineFile, text, folder)
+    older: type[format_1.File | format_2.File] = format_1.File if stored == format_1.FORMAT else format_2.File
+    old = _parse(older, text, folder)
+    return BaselineFile(format=old.format, digest=old.digest, manifest=old.manifest.manifest())
 
 
 def _read(path: Path) -> bytes:
@@ -137,9 +206,9 @@ def _format_of(text: bytes, folder: Path) -> int:
         stored = json.loads(text).get("format")
     except (ValueError, AttributeError, RecursionError) as error:
         raise _unreadable(folder, error) from error
-    if stored not in {format_1.FORMAT, _FORMAT}:
+    if stored not in _FORMATS:
         raise BadBaseline(
-            f"{folder / MANIFEST_FILE} has format {stored}, this version reads {format_1.FORMAT} and {_FORMAT}: "
+            f"{folder / MANIFEST_FILE} has format {stored}, this version reads {_FORMATS[0]} to {_FORMATS[-1]}: "
             "upgrade this process, or rebuild the baseline with this version"
         )
     return int(stored)

@@ -78,6 +78,4 @@ def _known(name: str, names: list[Cause] | list[Response]) -> str:
     if name in names:
         return name
     close = difflib.get_close_matches(name, names, n=1)
-    raise ValueError(
-        f"{name!r} is none of {', '.join(names)}" + (f": is {str(close[0])!r} meant?" if close else "")
-    )
+    raise ValueError(f"{name!r} is none of {', '.join(names)}" + (f": is {str(close[0])!r} meant?" if close else ""))

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from common.contracts.batches import FeatureSpec
 from common.drift.feature_groups import quality_names
@@ -32,7 +31,6 @@ class Baseline:
     null_false_alarms : share of the golden clips' own windows that the baseline fails, 0 to 1
     libraries : versions of the libraries that it was made with
     created_at : seconds since the epoch
-    replay : (n, 3, height, width, 3) uint8 golden frame triplets for fine-tuning, stored unchanged; or None
     """
 
     name: str
@@ -44,7 +42,6 @@ class Baseline:
     null_false_alarms: float
     libraries: Mapping[str, str]
     created_at: float
-    replay: npt.NDArray[np.uint8] | None = None
 
     @property
     def embedding_size(self) -> int:
@@ -107,8 +104,6 @@ class Baseline:
         arrays: Arrays = {}
         for number, segment in enumerate(self.segments):
             arrays |= segment_arrays(segment, f"{number}.")
-        if self.replay is not None:
-            arrays["replay"] = self.replay
         return arrays
 
     @classmethod
@@ -137,5 +132,4 @@ class Baseline:
             manifest.null_false_alarms,
             manifest.libraries,
             manifest.created_at,
-            arrays.get("replay"),
         )

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from common.contracts.batches import FeatureSpec
 from common.contracts.verdicts import Status
@@ -32,14 +31,13 @@ def fit_baseline(
     minimum_effects: tuple[float, ...],
     created_at: float,
     libraries: Mapping[str, str],
-    replay: npt.NDArray[np.uint8] | None = None,
 ) -> Baseline:
     """Return a baseline of golden clips.
 
     Parameters
     ----------
     clips : name and features of each clip, frames in order
-    name, feature_spec, rule, sensor_names, minimum_effects, created_at, libraries, replay : see `Baseline`
+    name, feature_spec, rule, sensor_names, minimum_effects, created_at, libraries : see `Baseline`
 
     Raises
     ------
@@ -69,7 +67,6 @@ def fit_baseline(
         null_false_alarms=0.0,
         libraries=dict(libraries),
         created_at=created_at,
-        replay=replay,
     )
     return replace(baseline, null_false_alarms=_own_failures(baseline, clips))
 

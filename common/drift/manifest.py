@@ -20,7 +20,7 @@ class ClipSummary(Message):
         ge=0, description="windows of the clip that were compared with the rest of it; 0: its bounds are borrowed"
     )
     effective_windows: float = Field(ge=0, description="length of the clip in windows that do not overlap")
-    golden: bool = Field(description="False for footage that a promotion accepted")
+    golden: bool = Field(description="False for footage that a promotion of version 0.2 or before accepted")
     taken_from: float | None = Field(
         None, description="capture time of its first frame, seconds since the epoch; None: unknown"
     )

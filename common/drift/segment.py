@@ -11,6 +11,7 @@ from common.drift.calibration import Comparison, Null, fit_null
 from common.drift.feature_groups import between_frames, quality_columns_of, quality_minimum_effects, reference_medians
 from common.drift.manifest import ClipSummary
 from common.drift.statistics import sort_reference
+from common.errors import BaselineTooShort
 from common.features import FeatureBlock, TimeSource
 
 Array = npt.NDArray[np.float32]
@@ -96,6 +97,8 @@ def fit_segment(
 
     Raises
     ------
+    BaselineTooShort
+        If it is too short to compare a window with the rest of it.
     BadMessage
         If features are not finite.
     """
@@ -114,7 +117,9 @@ def fit_segment(
         count, window, lambda rest, inside: (embedding[rest], embedding[inside]), minimum_effect=still, pooled=True
     )
     null_q = fit_null(count, window, _quality_comparison(block, between, names), minimum_effect=smallest, pooled=False)
-    summary = _summary(name, block, window, null_windows=len(null_e.kolmogorov) if null_e else 0)
+    if null_e is None or null_q is None:
+        raise BaselineTooShort(f"{name} has {count} sampled frames: too few for a window of {window} and a rest")
+    summary = _summary(name, block, window, null_windows=len(null_e.kolmogorov))
     return Segment(
         summary,
         sort_reference(_thin(embedding)),
@@ -168,15 +173,13 @@ def _seconds(block: FeatureBlock) -> float:
 
 
 def _bounds(
-    null: Null | None,
+    null: Null,
     minimum_effect: npt.NDArray[np.float64],
     constant: npt.NDArray[np.bool_],
     within: Bounds | None,
 ) -> Bounds:
-    """Return the bounds of a clip's own null, if it has one, but nowhere wider than those of `within`."""
-    own = Bounds(minimum_effect, np.zeros(len(minimum_effect)))
-    if null is not None:
-        own = Bounds(np.maximum(minimum_effect, null.bound), null.effective_sizes(constant))
+    """Return the bounds of a clip's own null, no tighter than the minimum effect and nowhere wider than `within`."""
+    own = Bounds(np.maximum(minimum_effect, null.bound), null.effective_sizes(constant))
     if within is None:
         return own
     return Bounds(np.minimum(own.distance, within.distance), np.maximum(own.size, within.size))

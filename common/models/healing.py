@@ -10,28 +10,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from common.baselines.binding import BaselineBinding
 from common.baselines.storage import StoredBaseline
 from common.contracts.conditions import ConditionRecord
-from common.contracts.incidents import Action, ActionKind, Incident, IncidentState
+from common.contracts.incidents import ActionKind, Incident, IncidentState
 from common.contracts.models import ChampionRecord
 from common.contracts.policy import Policy
 from common.contracts.verdicts import Cause
 from common.drift.stretches import Stretch, join_windows
 from common.errors import BadBaseline, NothingToLearnFrom, Refused, SettingsError
 from common.models import registry
-from common.models.gate import compare, decide
+from common.models.cases import Case, Outcome
+from common.models.gate import compare, decide, digests_of
 from common.models.incident_actions import Leave, action_of, begin, end, was_tried
-from common.models.kinds import ModelKind
 from common.models.material import Material, condition_of, gather
 from common.models.proof import copes, prove
-from common.models.protocols import Model, TrainingProgress
+from common.models.protocols import Model, ModelKind, TrainingProgress
 from common.models.proving import prove_condition
 from common.models.renewal import expiring, renew
 from common.models.replay import Replay, pooled_replay
@@ -42,43 +40,13 @@ Report = Callable[[str, float, str], None]
 """Receives a stage, the share of it that is done (0 to 1), and a description."""
 
 
-@dataclass
-class Outcome:
-    """How a retraining ended: a sentence per stretch or condition, and whether anything was healed or refused."""
-
-    sentences: list[str] = field(default_factory=list)
-    healed: bool = False
-    refused: bool = False
-
-    @property
-    def settled_as(self) -> Literal["promoted", "rejected", "stale"]:
-        """How the streams that waited are settled."""
-        if self.healed:
-            return "promoted"
-        return "rejected" if self.refused else "stale"
-
-    def add(self, sentence: str, *, healed: bool) -> None:
-        self.sentences.append(sentence)
-        self.healed |= healed
-        self.refused |= not healed
-
-
-@dataclass
-class _Case:
-    """An incident that is worked on: its action, what can be trained on, and what came of it."""
-
-    incident: Incident
-    action: Action
-    materials: list[Material] = field(default_factory=list)
-    outcomes: list[str] = field(default_factory=list)
-
-
 class Healer:
     """Heals one model. Whoever calls it holds the model's lease.
 
     Parameters
     ----------
-    kind : the kind of the model, whose name is the model's
+    name : of the model
+    kind : what it is a model of
     report : is told of the progress
     leave : puts a note about an incident into its stream's inbox
     """
@@ -88,7 +56,8 @@ class Healer:
         store: Store,
         settings: Settings,
         baselines: BaselineBinding,
-        kind: ModelKind,
+        name: str,
+        kind: ModelKind[Model],
         *,
         report: Report,
         leave: Leave,
@@ -96,6 +65,7 @@ class Healer:
         self.store = store
         self.settings = settings
         self.baselines = baselines
+        self.name = name
         self.kind = kind
         self.policy = Policy.parse(settings.policy)
         self._report = report
@@ -121,7 +91,7 @@ class Healer:
         NotPromoted
             If somebody else changed the champion meanwhile.
         """
-        champion = self.store.champions.champion(self.kind.name)
+        champion = self.store.champions.champion(self.name)
         cases = [case for incident in self.incidents(streams) if (case := self._open(incident, champion))]
         try:
             self._heal_cases(champion, cases, streams)
@@ -135,8 +105,8 @@ class Healer:
                 end(self._leave, case.incident, case.action, outcome)
         return self._outcome
 
-    def _heal_cases(self, champion: ChampionRecord | None, cases: Sequence[_Case], streams: Sequence[str]) -> None:
-        groups: dict[Cause, list[tuple[_Case, Material]]] = {}
+    def _heal_cases(self, champion: ChampionRecord | None, cases: Sequence[Case], streams: Sequence[str]) -> None:
+        groups: dict[Cause, list[tuple[Case, Material]]] = {}
         for case in cases:
             for material in case.materials:
                 groups.setdefault(material.cause, []).append((case, material))
@@ -144,7 +114,7 @@ class Healer:
         if not groups and not fresh:
             return
         try:
-            replay = pooled_replay(self.store, self.settings, self.baselines, self.kind)
+            replay = pooled_replay(self.store, self.settings, self.baselines, self.name, self.kind)
         except NothingToLearnFrom as error:
             self._conclude([row for group in groups.values() for row in group], f"refused: {error}", healed=False)
             return
@@ -158,9 +128,9 @@ class Healer:
 
     # --- what there is to heal
 
-    def _open(self, incident: Incident, champion: ChampionRecord | None) -> _Case | None:
+    def _open(self, incident: Incident, champion: ChampionRecord | None) -> Case | None:
         """Return the case of an incident; None if the same was tried before."""
-        case = _Case(incident, action_of(incident, ActionKind.RETRAIN, champion.version if champion else 0))
+        case = Case(incident, action_of(incident, ActionKind.RETRAIN, champion.version if champion else 0))
         if was_tried(incident, case.action):
             return None
         begin(self._leave, incident, case.action)
@@ -173,7 +143,7 @@ class Healer:
         for stretch in stretches:
             try:
                 material = gather(incident, stretch, golden, self.kind, self.policy, self.settings)
-                _require_first_of_its_cause(material, champion)
+                material.require_first_of_its_cause(champion.conditions if champion else ())
                 case.materials.append(material)
             except Refused as error:
                 self._refuse(case, error)
@@ -191,7 +161,7 @@ class Healer:
             raise NothingToLearnFrom("the features of its windows are no longer kept: see SENTINEL_RETENTION_DAYS")
         return join_windows(incident.stream, rows)
 
-    def _refuse(self, case: _Case, error: Exception) -> None:
+    def _refuse(self, case: Case, error: Exception) -> None:
         case.outcomes.append(f"refused: {error}")
         self._outcome.add(f"{case.incident.stream}: {error}", healed=False)
 
@@ -202,8 +172,8 @@ class Healer:
         if champion is not None and champion.model_path is not None and champion.model_digest is not None:
             return champion, self.kind.load(Path(champion.model_path))
         self._report("fitting the first champion", 0.0, "")
-        model = self.kind.first(replay.training, seed=self.settings.retrain_seed)
-        record = registry.register_first(self.store, self.kind.name, model, champion, self.settings.state_dir)
+        model = self.kind.first_model(replay.training, seed=self.settings.retrain_seed)
+        record = registry.register_first(self.store, self.name, model, champion, self.settings.state_dir)
         return record, model
 
     def _heal_together(
@@ -212,7 +182,7 @@ class Healer:
         model: Model,
         replay: Replay,
         cause: Cause,
-        group: Sequence[tuple[_Case, Material]],
+        group: Sequence[tuple[Case, Material]],
     ) -> tuple[ChampionRecord, Model]:
         """Heal the stretches of one cause; return the champion and its model afterwards."""
         materials = [material for _, material in group]
@@ -220,7 +190,9 @@ class Healer:
         if all(proof.proved for proof in proofs):
             gains = [proof.gain_db for proof in proofs]
             champion = registry.add_conditions(self.store, champion, self._conditions(materials, gains))
-            self._conclude(group, f"proved without training: v{champion.version} copes, {proofs[0].reason}", healed=True)
+            self._conclude(
+                group, f"proved without training: v{champion.version} copes, {proofs[0].reason}", healed=True
+            )
             return champion, model
         challenger = self._train(model, replay, cause, materials)
         return self._decide(champion, model, challenger, replay, group)
@@ -231,24 +203,25 @@ class Healer:
         model: Model,
         challenger: Model,
         replay: Replay,
-        group: Sequence[tuple[_Case, Material]],
+        group: Sequence[tuple[Case, Material]],
     ) -> tuple[ChampionRecord, Model]:
-        """Compare a challenger with the champion, and promote it with all that it is proved on, or keep the champion."""
+        """Compare a challenger with the champion, and promote it with all that it is proved on, or keep the other."""
         materials = [material for _, material in group]
         self._report("comparing", 1.0, materials[0].cause)
         live = [condition for condition in champion.conditions if condition.is_live(self._now(condition.stream))]
         proofs = [prove_condition(self.kind, challenger, condition) for condition in live]
+        trained_on = [replay.training, *(material.training for material in materials)]
         comparison = compare(
             self.kind,
             model,
             challenger,
-            [material.held_out for material in materials],
+            {material.stretch.name: material.held_out for material in materials},
             replay.held_out,
-            trained_on=[*(material.training for material in materials), replay.training],
+            trained_on=frozenset[str]().union(*(digests_of(examples) for examples in trained_on)),
+            live={f"{row.cause} of {row.stream}": proof for row, proof in zip(live, proofs, strict=True)},
         )
         decision = decide(
             comparison,
-            {f"{row.cause} of {row.stream}": proof for row, proof in zip(live, proofs, strict=True)},
             min_gain_db=self.settings.promote_min_gain_db,
             max_loss_db=self.settings.promote_max_loss_db,
         )
@@ -273,7 +246,7 @@ class Healer:
             share = min(step.seconds / self.settings.retrain_seconds, 1.0)
             self._report("training", share, f"{cause}, step {step.step}, {-step.loss:.1f} dB")
 
-        challenger = self.kind.trainer.fine_tune(
+        challenger = self.kind.trainer().fine_tune(
             champion,
             np.concatenate([material.training for material in materials]),
             replay.training,
@@ -285,7 +258,7 @@ class Healer:
 
     def _conditions(self, materials: Sequence[Material], gains_db: Sequence[float]) -> list[ConditionRecord]:
         return [
-            condition_of(material, self.kind.name, gain, self.settings)
+            condition_of(material, self.name, gain, self.settings)
             for material, gain in zip(materials, gains_db, strict=True)
         ]
 
@@ -293,22 +266,7 @@ class Healer:
         """Return the latest capture time of a stream, or the present if it has none."""
         return self.store.streams.latest_capture_times().get(stream, time.time())
 
-    def _conclude(self, group: Sequence[tuple[_Case, Material]], outcome: str, *, healed: bool) -> None:
+    def _conclude(self, group: Sequence[tuple[Case, Material]], outcome: str, *, healed: bool) -> None:
         for case, material in group:
             case.outcomes.append(f"{material.cause}: {outcome}")
             self._outcome.add(f"{material.stretch.name}, {material.cause}: {outcome}", healed=healed)
-
-
-def _require_first_of_its_cause(material: Material, champion: ChampionRecord | None) -> None:
-    """Raise `NothingToLearnFrom` if the stream has a live condition of the same cause.
-
-    Footage that has left such a condition shows a fault that grows. A condition for each step of it would lead
-    the judge along until nothing fails any more.
-    """
-    for condition in champion.conditions if champion else ():
-        same = condition.stream == material.stretch.stream and condition.cause is material.cause
-        if same and condition.is_live(material.taken_at):
-            raise NothingToLearnFrom(
-                f"there is a condition of {material.cause} already, and this footage is not like it: "
-                "the fault grows or changes, and is not learned step by step; look at the camera"
-            )

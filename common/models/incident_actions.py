@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from common.contracts.conditions import ConditionRecord
 from common.contracts.ids import content_id
 from common.contracts.incidents import Action, ActionKind, Incident, IncidentNote, NoteKind
+from common.contracts.models import ChampionRecord
 
 Leave = Callable[[IncidentNote], None]
 """Puts a note into its stream's inbox, and has the reducer look at it."""
@@ -49,4 +51,20 @@ def _note(leave: Leave, incident: Incident, action: Action) -> None:
             incident=incident.id,
             action=action,
         )
+    )
+
+
+def rollback_note(condition: ConditionRecord, record: ChampionRecord) -> IncidentNote:
+    """Return the note that an older version of a model, which is champion again, is not proved on a condition."""
+    now = time.time()
+    action = Action(
+        id=content_id(condition.id, record.model, record.version),
+        kind=ActionKind.ROLLBACK,
+        by="sentinel",
+        at=now,
+        ended_at=now,
+        outcome=f"v{record.version} is champion and not proved on it: {record.reason}",
+    )
+    return IncidentNote(
+        id=action.id, stream=condition.stream, kind=NoteKind.ACTION, incident=condition.incident, action=action
     )

@@ -1,35 +1,43 @@
-"""Protocols of a model that Sentinel can retrain, and of its trainer.
+"""Protocols of a kind of model that Sentinel can heal: its models, their trainer, and what measures them.
 
-`common.models.retraining` uses models through these protocols. The content of an
-example is known only to the model and its trainer.
+`common.models` uses models through these protocols. The content of an example is
+known only to the kind of model that read it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+
+from common.contracts.batches import SourceKind
+from common.features import FeatureBlock, FloatArray
+from common.sources.local import Limits
 
 Examples = npt.NDArray[np.uint8]
 """(n, ...) uint8: n examples for training or scoring, in the order of the footage."""
 
 
-class Model(Protocol):
-    """A model that can be retrained: it predicts the hidden part of an example, and can be saved to a folder."""
-
-    @property
-    def digest(self) -> str:
-        """Digest of its weights."""
+class Predictor(Protocol):
+    """Predicts the hidden part of an example."""
 
     def predict(self, examples: Examples) -> npt.NDArray[np.uint8]:
         """Return the prediction for each of n examples.
 
         For frame interpolation: the middle frames (n, h, w, 3) uint8 from the outer frames of (n, 3, h, w, 3) uint8.
         """
+
+
+class Model(Predictor, Protocol):
+    """A predictor that can be retrained, and be saved to a folder."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of its weights."""
 
     def save(self, folder: Path) -> None:
         """Write the model to `folder`; on an error leave no partial model behind."""
@@ -60,8 +68,8 @@ class Challenger(Generic[ModelT_co]):
 class Trainer(Protocol[ModelT]):
     """How one kind of model is fine-tuned.
 
-    It gets training examples only. `common.models.retraining` compares the result
-    with the champion, on examples that the trainer never sees.
+    It gets training examples only. `common.models.gate` compares the result with
+    the champion, on examples that the trainer never sees.
     """
 
     def fine_tune(
@@ -90,3 +98,85 @@ class Trainer(Protocol[ModelT]):
         BadSource
             If there are too few examples to train on.
         """
+
+
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """Examples of one stretch of a stream.
+
+    Attributes
+    ----------
+    examples : (n, ...) uint8, in time order
+    unfit : why the stretch must not be trained on, whatever its cause; None if nothing speaks against it
+    """
+
+    examples: Examples
+    unfit: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Indices of the examples to train on and of those held out; the guard between them is in neither."""
+
+    training: npt.NDArray[np.intp]
+    held_out: npt.NDArray[np.intp]
+
+
+@runtime_checkable
+class ModelKind(Protocol[ModelT]):
+    """A kind of model: everything that Sentinel must know of it. Entry points of group `sentinel.models` offer kinds.
+
+    Attributes
+    ----------
+    name : identifies the architecture, and so the weights that `load` accepts
+    fewest_examples : with fewer examples of a stretch or of golden footage, nothing is trained
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fewest_examples(self) -> int: ...
+
+    def first_model(self, replay: Examples, *, seed: int) -> ModelT:
+        """Return version 1, fitted to golden examples (n, ...), none of them held out.
+
+        Equal seeds give equal models. Raises `BadSource` if there are too few examples.
+        """
+
+    def load(self, folder: Path) -> ModelT:
+        """Return the model in `folder` after verifying its digest; raise `BadModel` if it is not what was saved."""
+
+    def trainer(self) -> Trainer[ModelT]:
+        """Return the trainer of this kind."""
+
+    def references(self) -> Mapping[str, Predictor]:
+        """Return the untrained predictors, by name, that a model must be better than."""
+
+    def score(self, predictors: Sequence[Predictor], examples: Examples) -> FloatArray:
+        """Return the PSNR (p, n) in dB of p predictors on each of n examples."""
+
+    def read_golden(self, path: Path, kind: SourceKind, limits: Limits) -> Examples:
+        """Return examples (n, ...) uint8 spread over a golden clip; raise `BadSource` if it cannot be read."""
+
+    def read_stretch(self, clip: FeatureBlock, *, limits: Limits, roots: Sequence[Path], most: int) -> Footage:
+        """Return up to `most` examples of the footage that the features in `clip` were made from, in time order.
+
+        Parameters
+        ----------
+        clip : features of consecutive frames; only their sources and times are used
+        limits : what a source may measure
+        roots : folders in which the sources may lie
+        most : largest number of examples
+
+        Raises
+        ------
+        BadSource
+            If a source no longer exists or cannot be read.
+        """
+
+    def split_golden(self, count: int) -> Split:
+        """Return which of `count` golden examples are trained on, and which are held out."""
+
+    def split_stretch(self, count: int) -> Split:
+        """Return which of `count` examples of a stretch are trained on, and which later ones are held out."""

@@ -10,9 +10,9 @@ from common.contracts.conditions import ConditionRecord
 from common.contracts.models import ChampionRecord
 from common.errors import BadModel
 from common.models.conditions import load_examples
-from common.models.kinds import ModelKind, load_kind
+from common.models.kinds import load_kind
 from common.models.proof import Proof, prove
-from common.models.protocols import Model
+from common.models.protocols import Model, ModelKind
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def proved_conditions(version: ChampionRecord, conditions: Sequence[ConditionRec
     return [row.model_copy(update={"gain_db": proof.gain_db}) for row, proof in proofs if proof.proved]
 
 
-def prove_condition(kind: ModelKind, model: Model, condition: ConditionRecord) -> Proof:
+def prove_condition(kind: ModelKind[Model], model: Model, condition: ConditionRecord) -> Proof:
     """Return the proof of `model` on the examples that a condition keeps; there is none if they are gone."""
     try:
         return prove(kind, model, load_examples(condition))

@@ -12,12 +12,10 @@ from common.contracts.models import ChampionRecord
 from common.drift.stretches import Stretch, join_windows
 from common.errors import Refused
 from common.models import registry
-from common.models.kinds import ModelKind
-from common.models.material import FEWEST_HELD_OUT, expiry
+from common.models.material import FEWEST_HELD_OUT, expiry, fit_examples
 from common.models.proof import prove
-from common.models.protocols import Model
+from common.models.protocols import Model, ModelKind
 from common.settings import Settings
-from common.sources.local import Limits
 from common.store import Store
 
 log = logging.getLogger(__name__)
@@ -58,7 +56,7 @@ def _fresh_footage(store: Store, condition: ConditionRecord) -> Fresh | None:
 
 
 def renew(
-    store: Store, settings: Settings, kind: ModelKind, champion: ChampionRecord, model: Model, fresh: Fresh
+    store: Store, settings: Settings, kind: ModelKind[Model], champion: ChampionRecord, model: Model, fresh: Fresh
 ) -> tuple[ChampionRecord, str]:
     """Prove the champion on fresh footage of a condition, against the references alone.
 
@@ -72,19 +70,14 @@ def renew(
     condition = fresh.condition
     about = f"condition {condition.cause} of {condition.stream}"
     try:
-        examples = kind.stretch_examples(
-            fresh.stretch.block,
-            limits=Limits.from_settings(settings),
-            roots=settings.roots,
-            most=FEWEST_HELD_OUT,
-        )
+        examples = fit_examples(kind, fresh.stretch, settings, FEWEST_HELD_OUT)
     except Refused as error:
         log.warning("%s is not proved again yet: %s", about, error)
         return champion, f"{about} is not proved again yet: {error}"
     proof = prove(kind, model, examples)
     if not proof.proved:
-        registry.drop_conditions(store, kind.name, lambda row: row.id == condition.id)
-        return store.champions.champion(kind.name) or champion, f"{about} let go: {proof.reason}"
+        registry.drop_conditions(store, champion.model, lambda row: row.id == condition.id)
+        return store.champions.champion(champion.model) or champion, f"{about} let go: {proof.reason}"
     renewed = condition.model_copy(
         update={"gain_db": proof.gain_db, "proved": fresh.taken_at, "expires": expiry(fresh.taken_at, settings)}
     )

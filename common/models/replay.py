@@ -10,9 +10,8 @@ import numpy as np
 
 from common.baselines.binding import BaselineBinding
 from common.baselines.storage import load_replay
-from common.errors import BadBaseline, NothingToLearnFrom, SettingsError
-from common.models.kinds import ModelKind
-from common.models.protocols import Examples
+from common.errors import BadBaseline, NothingToLearnFrom
+from common.models.protocols import Examples, Model, ModelKind
 from common.settings import Settings
 from common.store import Store
 from common.stream_config import model_of
@@ -30,7 +29,9 @@ class Replay:
     held_out: Examples
 
 
-def pooled_replay(store: Store, settings: Settings, baselines: BaselineBinding, kind: ModelKind) -> Replay:
+def pooled_replay(
+    store: Store, settings: Settings, baselines: BaselineBinding, name: str, kind: ModelKind[Model]
+) -> Replay:
     """Return the golden examples of all streams that a model serves.
 
     Each baseline's examples are split by themselves, so that what is held out stays held out when a stream joins.
@@ -43,7 +44,7 @@ def pooled_replay(store: Store, settings: Settings, baselines: BaselineBinding, 
     folders: dict[Path, None] = {}
     reasons: list[str] = []
     for stream in store.streams.names():
-        if model_of(settings, stream) != kind.name:
+        if model_of(settings, stream) != name:
             continue
         try:
             folders[baselines.of_stream(stream).folder] = None
@@ -56,19 +57,19 @@ def pooled_replay(store: Store, settings: Settings, baselines: BaselineBinding, 
         except BadBaseline as error:
             reasons.append(str(error))
             continue
-        if examples is not None and len(examples) >= kind.fewest:
+        if examples is not None and len(examples) >= kind.fewest_examples:
             found.append(examples)
         else:
             reasons.append(f"baseline {folder.name!r} keeps too few golden frames: rebuild it from moving footage")
     if not found:
         raise NothingToLearnFrom(
-            f"model {kind.name!r} has no golden frames to keep it from forgetting: " + "; ".join(reasons)
+            f"model {name!r} has no golden frames to keep it from forgetting: " + "; ".join(reasons)
         )
     for reason in reasons:
-        log.warning("model %s: no golden replay of it: %s", kind.name, reason)
-    each = max(kind.fewest, _MOST // len(found))
+        log.warning("model %s: no golden replay of it: %s", name, reason)
+    each = max(kind.fewest_examples, _MOST // len(found))
     thinned = [examples[np.linspace(0, len(examples) - 1, min(each, len(examples))).astype(int)] for examples in found]
-    splits = [(examples, kind.split_in_blocks(len(examples))) for examples in thinned]
+    splits = [(examples, kind.split_golden(len(examples))) for examples in thinned]
     return Replay(
         np.concatenate([examples[split.training] for examples, split in splits]),
         np.concatenate([examples[split.held_out] for examples, split in splits]),

@@ -98,7 +98,9 @@ class Forgetting:
         after = "-"
         while True:
             rows = self.client.xrange(key, min=after, max="+", count=_PAGE) or []
-            page = [(text(row[0]), fields_of(row[1])) for row in rows if row is not None]
+            page: list[tuple[str, Mapping[bytes, bytes]]] = [
+                (text(row[0]), fields_of(row[1])) for row in rows if row is not None
+            ]
             if page:
                 yield page
             if len(rows) < _PAGE:

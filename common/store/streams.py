@@ -34,7 +34,7 @@ from common.store.incidents import (
     open_incidents,
     received,
 )
-from common.store.unreadable import stand_in
+from common.store.unreadable import readable_verdict, stand_in
 
 WindowEvent = WindowPassed | WindowFailed
 
@@ -153,7 +153,7 @@ class StreamStore:
             version=int(version or 0),
             state=binary(state),
             last_frame_at=float(at) if at else None,
-            verdict=_verdict(binary(verdict)),
+            verdict=readable_verdict(binary(verdict)),
             incidents=binary(incidents),
             holds_muted=muted is not None,
             notes=received(notes),
@@ -264,10 +264,7 @@ class StreamStore:
         return int(self.client.zcard(keys.stream_key(stream, "pending")))
 
     def waits_for_reducer(self, stream: str) -> bool:
-        """Return whether the reducer has something to do for the stream.
-
-        Either the first chunk in order is finished, or notes wait, or a mute is over under which an incident opened.
-        """
+        """Return whether the first chunk in order is finished, notes wait, or a mute over an incident ended."""
         pipe = self.client.pipeline(transaction=False)
         pipe.zrange(keys.stream_key(stream, "pending"), 0, 0)
         pipe.exists(keys.stream_key(stream, "inbox"))
@@ -290,8 +287,7 @@ class StreamStore:
 
     def incident(self, incident_id: str) -> Incident | None:
         """Return the incident of this id, of whatever stream; None if there is none, or no longer."""
-        found = (row for stream in self.names() for row in self.incidents(stream) if row.id == incident_id)
-        return next(found, None)
+        return next((i for stream in self.names() for i in self.incidents(stream) if i.id == incident_id), None)
 
 
 def _finished(stream: str, chunk_id: str, message: bytes, features: bytes | None) -> FinishedChunk:
@@ -300,10 +296,3 @@ def _finished(stream: str, chunk_id: str, message: bytes, features: bytes | None
         return FinishedChunk(Chunk.from_json(message), block)
     except BadMessage as error:
         return FinishedChunk(stand_in(stream, chunk_id), None, (error, message))
-
-
-def _verdict(stored: bytes | None) -> Verdict | None:
-    try:
-        return Verdict.from_json(stored) if stored else None
-    except BadMessage:  # written by a newer version: the next verdict replaces it
-        return None

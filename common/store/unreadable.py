@@ -5,6 +5,7 @@ from __future__ import annotations
 from common.contracts.batches import Chunk, FeatureSpec, Source, SourceKind
 from common.contracts.dead_letters import DeadLetter, DeadLetterKind
 from common.contracts.ids import content_id
+from common.contracts.verdicts import Verdict
 from common.errors import BadMessage
 
 _UNKNOWN = "unknown"
@@ -47,6 +48,14 @@ def unreadable_chunk(stream: str, chunk_id: str, error: BadMessage, stored: byte
         original=original[:_MOST_CHARACTERS],
         time=now,
     )
+
+
+def readable_verdict(stored: bytes | None) -> Verdict | None:
+    """Return a stored verdict; None if there is none or a newer version wrote it: the next verdict replaces it."""
+    try:
+        return Verdict.from_json(stored) if stored else None
+    except BadMessage:
+        return None
 
 
 def unreadable_window(stream: str, error: BadMessage, now: float) -> DeadLetter:

@@ -16,7 +16,7 @@ from common.settings import get_settings
 from common.store import Store
 from sentinel.cli.console import JsonOption, columns, err, out, print_json
 from sentinel.cli.streams import clock, number
-from sentinel.stack.local import open_store
+from sentinel.stack.local import open_store, redis_url
 
 app = typer.Typer(help="Champions, the conditions that they are proved on, and their history.", no_args_is_help=True)
 
@@ -97,10 +97,12 @@ def _change(
     choose: Callable[[Store, Proof], tuple[ChampionRecord, list[ConditionRecord]]], model: str, as_json: bool
 ) -> None:
     """Let a person choose a version. Its conditions are proved on it first, which takes a few seconds each."""
+    from common import broker
+    from common.models.incident_actions import rollback_note
     from common.models.proving import proved_conditions
-    from sentinel.notes import note_rollback
 
-    store = open_store(get_settings())
+    settings = get_settings()
+    store = open_store(settings)
 
     def prove(version: ChampionRecord, conditions: Sequence[ConditionRecord]) -> Sequence[ConditionRecord]:
         for condition in conditions:
@@ -108,7 +110,10 @@ def _change(
         return proved_conditions(version, conditions)
 
     record, dropped = choose(store, prove)
-    note_rollback(store, record, dropped)
+    broker.connect_to(redis_url(settings))
+    for condition in dropped:
+        store.streams.note(rollback_note(condition, record))
+        broker.send_reduce(condition.stream)
     if as_json:
         print_json(record.to_json())
         return

@@ -15,7 +15,18 @@ import typer
 
 from common.errors import SentinelError
 from common.processes import PROCESSES, Command
-from sentinel.cli import baselines, champions, check, dead_letters, sabotage, stack, streams
+from sentinel.cli import (
+    baselines,
+    champions,
+    check,
+    dead_letters,
+    incidents,
+    sabotage,
+    stack,
+    stream_bindings,
+    stream_golden,
+    streams,
+)
 from sentinel.cli.console import EXIT_ERROR, SafeFormatter, err, failure_json, print_error, print_json
 
 app = typer.Typer(
@@ -33,8 +44,13 @@ for process in PROCESSES:
     if isinstance(process.start, Command):
         app.command(process.name)(stack.process_command(process, process.start))
 app.add_typer(baselines.app, name="baseline")
+app.add_typer(incidents.app, name="incidents")
 app.add_typer(dead_letters.app, name="dead")
 app.add_typer(champions.app, name="champions")
+stream_bindings.app.command()(stream_golden.accept)
+stream_bindings.app.command()(stream_golden.undo)
+stream_bindings.app.command()(stream_golden.forget)
+app.add_typer(stream_bindings.app, name="streams")
 
 
 def main() -> None:

@@ -16,12 +16,16 @@ from common.contracts.events import (
     ChampionPromoted,
     Event,
     EventType,
+    IncidentChanged,
+    IncidentClosed,
+    IncidentOpened,
     RetrainProgressed,
     RetrainStarted,
     StreamChecked,
     WindowFailed,
     WindowPassed,
 )
+from common.contracts.incidents import Incident, IncidentState
 from common.contracts.models import RetrainReport
 from common.contracts.processes import ProcessHealth, ProcessState
 from common.contracts.verdicts import Status, Verdict
@@ -33,6 +37,7 @@ from sentinel.stack.local import open_store, redis_url
 StreamOption = Annotated[str, typer.Option(help="Only this stream, or those that fit a pattern like 'site/*'.")]
 
 _COLOURS = {Status.FAIL: "bold red", Status.PASS: "green", None: "dim"}
+INCIDENT_COLOURS = {IncidentState.FAILING: "bold red", IncidentState.HEALED: "yellow", IncidentState.CLOSED: "dim"}
 _PREFIX, _SUFFIX = "io.sentinel.", ".v1"  # around the short name of a type of event
 
 
@@ -131,19 +136,22 @@ def summary(event: Event) -> str:
     """Return what an event says, on one line; `--json` has the whole of it."""
     match event:
         case WindowPassed() | WindowFailed():
-            return _verdict_text(event.verdict)
+            text = _verdict_text(event.verdict)
         case BatchCompleted(report=report):
             lost = f", {report.dead_chunks} chunks given up" if report.dead_chunks else ""
-            return f"{_file_names((report.uri,))}, {report.frames} frames{lost}"
+            text = f"{_file_names((report.uri,))}, {report.frames} frames{lost}"
         case StreamChecked(check=check):
             age = f"last frame {check.hours_since_last_frame:.1f} hours ago"
-            return f"{check.state}, {age}, {check.pending_chunks} chunks wait"
+            text = f"{check.state}, {age}, {check.pending_chunks} chunks wait"
         case ChampionPromoted(champion=record):
-            return f"v{record.version}: {record.reason}"
+            text = f"v{record.version}: {record.reason}"
         case RetrainStarted() | RetrainProgressed() | ChallengerRejected():
-            return _report_text(event.report)
+            text = _report_text(event.report)
+        case IncidentOpened() | IncidentChanged() | IncidentClosed():
+            text = _incident_text(event.incident)
         case _:
-            return event.message.to_json()
+            text = event.message.to_json()
+    return text
 
 
 def _verdict_text(verdict: Verdict) -> str:
@@ -151,6 +159,15 @@ def _verdict_text(verdict: Verdict) -> str:
     sure = ", confirmed" if verdict.confirmed else ""
     figures = f"score {verdict.drift_score:.2f}, p {verdict.p_value:.2g}{why}{sure}"
     return f"{figures}, frames {verdict.start} to {verdict.stop} of {_file_names(verdict.sources)}"
+
+
+def _incident_text(incident: Incident) -> str:
+    times = f", {incident.times_this_week} times this week" if incident.times_this_week > 1 else ""
+    muted = ", muted" if incident.muted else ""
+    ended = f", {incident.ended}" if incident.ended else ""
+    return (
+        f"{incident.id[:8]} {incident.state}: {incident.cause} since {clock(incident.since_time)}{times}{muted}{ended}"
+    )
 
 
 def _report_text(report: RetrainReport) -> str:
@@ -172,6 +189,16 @@ def clock(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
+def _incident_cell(row: StreamStatus) -> Piece:
+    """Return the state of the stream's open incident, the failing one if there are several, and since when it lasts."""
+    if not row.incidents:
+        return ""
+    first = row.incidents[0]
+    more = f" (+{len(row.incidents) - 1})" if len(row.incidents) > 1 else ""
+    muted = ", muted" if first.muted else ""
+    return f"{first.state} since {clock(first.since_time)}{more}{muted}", INCIDENT_COLOURS[first.state]
+
+
 def _ago(seconds: float | None) -> str:
     return "never" if seconds is None else f"{seconds:.0f} s ago"
 
@@ -184,6 +211,7 @@ _COLUMNS: dict[str, Callable[[StreamStatus], Piece]] = {
     "cause": lambda row: row.cause or "",
     "calls for": lambda row: row.response or "",
     "confirmed": lambda row: "yes" if row.confirmed else "",
+    "incident": _incident_cell,
     "waiting": lambda row: f"{row.pending_chunks} chunks" if row.pending_chunks else "",
     "last frame": lambda row: _ago(row.seconds_since_last_frame),
 }

@@ -30,11 +30,11 @@ from common.contracts.events import (
 from common.contracts.incidents import IncidentState
 from common.contracts.verdicts import Cause, Status, Verdict, worst
 from common.errors import SentinelError, StoryWentOtherwise
+from common.models.names import DEFAULT_MODEL
 from common.processes import WORKERS
 from common.settings import Settings, get_settings
 from common.store import Store
 from common.store.client import without_password
-from common.models.names import DEFAULT_MODEL
 from sentinel.cli.console import err, frame_progress
 from sentinel.demo.footage import CALLED, HEALED, drop, prepare
 from sentinel.demo.result import DemoResult, Step
@@ -147,9 +147,7 @@ def _build(golden: Path, settings: Settings) -> str:
     return f"{stored.baseline.name}, id {stored.id[:12]}, weights {settings.weights}"
 
 
-def _expect(
-    story: Story, settings: Settings, clips: Sequence[Path], wanted: Status, *, stream: str = STREAM
-) -> str:
+def _expect(story: Story, settings: Settings, clips: Sequence[Path], wanted: Status, *, stream: str = STREAM) -> str:
     """Drop `clips`, wait for their verdicts, and hold them against `wanted` and, on FAIL, the cause."""
     dropped = [drop(clip, settings.watch_dir / stream) for clip in clips]
     story.wait_for(

@@ -89,7 +89,7 @@ def test_a_stream_without_baseline_says_how_to_make_one(settings: Settings) -> N
         ("baseline = 'x'", "unknown key 'baseline' at the top: keys of a stream stand below [streams.NAME]"),
         ("[streams.dock]\nurl = 'rtsp://x'", "'url' in [streams.dock]: this version of Sentinel does not read it yet"),
         ("[streams.dock]\nignore = [[0, 0, 1, 1]]", "'ignore' in [streams.dock]: this version of Sentinel does not"),
-        ("[streams.dock]\nmodel = 'vif'", "'model' in [streams.dock]: no installed package offers a model 'vif': is 'vfi'"),
+        ("[streams.dock]\nmodel = 'vif'", "'model' in [streams.dock]: no installed package offers a model 'vif'"),
         ("[streams.dock]\nmodel = 'zebra'", "no installed package offers a model 'zebra': there are: "),
         ("[models.vif]", "[models.vif]: no installed package offers a model 'vif': is 'vfi' meant?"),
         ("[model.vfi]", "unknown key 'model' at the top: is 'models' meant?"),

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 Image = npt.NDArray[np.uint8]
 
-WIDTH, HEIGHT, FPS = 160, 96, 10
+WIDTH, HEIGHT, FPS = 96, 64, 10
 _PATCH = 24  # pixels
 _PAN_SECONDS = (2.1, 1.3)  # periods across and down; a clip of a few seconds sees the whole pan
 _PAN_PIXELS = (20, 12)  # amplitudes; whole pixels, so that patches stay flat
@@ -26,10 +26,10 @@ _BREATHING, _BREATHING_SECONDS = 0.04, 1.7  # the light's amplitude and period
 _GRAIN_SHARE, _GRAIN_LEVELS = 0.003, 6  # pixels that a sensor's noise reaches, and how far it moves them
 
 
-def film(count: int, *, seed: int) -> list[Image]:
+def film(count: int, *, seed: int, board: int = 0) -> list[Image]:
     """Return `count` frames (HEIGHT, WIDTH, 3), RGB; another seed is another moment before the same board."""
-    board = np.random.default_rng(0).integers(50, 206, (20, 30, 3), dtype=np.uint8)
-    board = np.repeat(np.repeat(board, _PATCH, axis=0), _PATCH, axis=1)
+    patches = np.random.default_rng(board).integers(50, 206, (20, 30, 3), dtype=np.uint8)
+    scene = np.repeat(np.repeat(patches, _PATCH, axis=0), _PATCH, axis=1)
     rng = np.random.default_rng(seed)
     begin = rng.uniform(0, 60)
     frames = []
@@ -40,7 +40,7 @@ def film(count: int, *, seed: int) -> list[Image]:
             for reach, period in zip(_PAN_PIXELS, _PAN_SECONDS, strict=True)
         )
         light = 1 + _BREATHING * math.sin(2 * math.pi * seconds / _BREATHING_SECONDS)
-        image = board[down : down + HEIGHT, across : across + WIDTH] * light
+        image = scene[down : down + HEIGHT, across : across + WIDTH] * light
         grainy = rng.random((HEIGHT, WIDTH)) < _GRAIN_SHARE
         image[grainy] += rng.choice((-_GRAIN_LEVELS, _GRAIN_LEVELS), (int(grainy.sum()), 1))
         frames.append(np.clip(image, 0, 255).astype(np.uint8))
@@ -48,10 +48,10 @@ def film(count: int, *, seed: int) -> list[Image]:
 
 
 def write_clip(path: Path, images: Sequence[Image]) -> Path:
-    """Encode `images` near losslessly, a key frame a second."""
+    """Encode `images` losslessly, a key frame a second: what a lossy codec adds would not compress in a baseline."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS, options={"crf": "4", "preset": "veryfast", "g": str(FPS)})
+        stream = container.add_stream("libx264", rate=FPS, options={"crf": "0", "preset": "veryfast", "g": str(FPS)})
         stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, FPS)
@@ -60,6 +60,13 @@ def write_clip(path: Path, images: Sequence[Image]) -> Path:
             picture.pts, picture.time_base = number, Fraction(1, FPS)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+    return path
+
+
+def append_note(clip: Path, note: str, path: Path) -> Path:
+    """Write `clip` to `path` with a note behind its end: the same frames, another content. Players skip the box."""
+    text = note.encode()
+    path.write_bytes(clip.read_bytes() + (8 + len(text)).to_bytes(4, "big") + b"free" + text)
     return path
 
 

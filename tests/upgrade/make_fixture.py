@@ -1,18 +1,25 @@
 """Make the stored-state fixture of the version that this is run from.
 
-    python -m tests.upgrade.make_fixture --out tests/upgrade/fixtures/v0_1
+    python -m tests.upgrade.make_fixture --out tests/upgrade/fixtures/v0_2
 
-`fixtures/v0_1` was written so by version 0.1.0, commit 42cf351. To write it again, check that commit out, put this
-folder (`tests/upgrade`) into the checkout, and run the command there: the code reaches Sentinel only through
-`python -m sentinel`, settings in the environment and Redis Streams. For a later version, run it in its own checkout
-with another --out; the fixtures of older versions stay as they are.
+It takes about five minutes. `life.live` runs a stack until there is something of everything that it stores: two golden
+baselines, clean footage that passes, spoilt footage that fails, a promotion in each of two lines, one of them rolled
+back and held, cameras with half-filled and sliding windows, FAILs that wait with their evidence, a run of FAILs that is
+not confirmed, dead letters of every kind, a batch in the queue and an event unread when everything was stopped.
 
-It takes a minute or two. What it runs is `scenario.live`: a baseline, clean footage that passes, noisy footage that
-fails, a retraining and a promotion, a rollback, cameras with half-filled and sliding windows, dead letters of every
-kind, a batch in the queue and an event unread when everything was stopped.
+Written are `state.tar.xz` (baselines, champions, the embedded Redis' append-only file, incoming and other footage,
+sentinel.toml, what was left of every time) and `expected.json`: what the command line says of it, and what going on
+from there came to, on a copy in another folder.
 
-Written are `state.tar.xz` (baselines, champions, the embedded Redis' append-only file, incoming and other footage) and
-`expected.json`: what the command line says of it, and what going on from there came to, on a copy in another folder.
+========  =========================================================================================================
+`v0_1`    by version 0.1.0, commit 42cf351, and this folder as it stood in commit efc6d88; one line of champions
+`v0_2`    by version 0.2.0, commit 1b9b224, and this folder as it came with the fixture
+========  =========================================================================================================
+
+To write one again, check the version out, put that `tests/upgrade` into the checkout, and run the command there: the
+code reaches Sentinel only through `python -m sentinel`, settings in the environment, sentinel.toml and Redis Streams. A
+later version is captured in the same way in its own checkout, with another --out and where it stores something new,
+with more in `life`; the fixtures of older versions stay as they are.
 """
 
 from __future__ import annotations
@@ -28,7 +35,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.upgrade import scenario
+from tests.upgrade import life, scenario
+from tests.upgrade.scenario import DEAD_LETTERS, GOLDEN, YARD
 from tests.upgrade.world import World
 
 ARCHIVE, EXPECTED = "state.tar.xz", "expected.json"
@@ -60,15 +68,35 @@ def commit() -> str:
     return done.stdout.strip()
 
 
+def lacking(told: dict[str, Any]) -> list[str]:
+    """Return what a fixture should hold and, by what the command line says of it, does not."""
+    golden, yard = (next(row for row in told["status"]["models"] if row["model"] == name) for name in (GOLDEN, YARD))
+    streams = {row["stream"]: row for row in told["status"]["streams"]}
+    north, south = streams["gate/north"], streams["gate/south"]
+    there = {
+        "a version that was rolled back to": golden["version"] == 3,
+        "a hold": golden["held"] and not yard["held"],
+        "a promoted champion": yard["version"] == 2,
+        "FAILs that wait": all(line["waiting_fails"] and line["due"] for line in (golden, yard)),
+        "a confirmed FAIL": north["confirmed"],
+        "a run that is not confirmed": south["status"] == "FAIL" and not south["confirmed"],
+        "a window that is not full": streams["half"]["status"] is None,
+        "work in the queue": told["status"]["queues"]["embed"] == 1 and streams["waiting"]["pending_chunks"] == 1,
+        "dead letters of every kind": {row["kind"] for row in told["dead"]} == DEAD_LETTERS,
+    }
+    return [what for what, true in there.items() if not true]
+
+
 def make(folder: Path, out: Path, version: str) -> dict[str, Any]:
     """Write the fixture to `out`, working in `folder`; return what `expected.json` says."""
     world = World(folder / "written")
     world.folder.mkdir()
-    scenario.live(world)
+    life.live(world)
     scenario.store(world, out / ARCHIVE)
     root = str(world.folder)
     copy = scenario.restore(out / ARCHIVE, root, folder / "opened elsewhere")
     stored = scenario.described(copy)
+    assert not (gone := lacking(stored)), f"not in the fixture: {gone}"
     expected: dict[str, Any] = json.loads(json.dumps(stored).replace(str(copy.folder), root))
     expected["continued"] = scenario.go_on(copy)
     made = {"version": version, "commit": commit(), "root": root, "processor": processor(), "libraries": libraries()}
@@ -78,7 +106,7 @@ def make(folder: Path, out: Path, version: str) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--version", default="0.1.0", help="what is captured, as pyproject.toml calls it")
+    parser.add_argument("--version", default="0.2.0", help="what is captured, as pyproject.toml calls it")
     parser.add_argument("--keep", action="store_true", help="keep the working folder with its logs")
     chosen = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="sentinel-fixture-")).resolve()

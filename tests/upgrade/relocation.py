@@ -1,4 +1,4 @@
-"""Moving stored state to another folder: the absolute paths in the Redis data of version 0.1.
+"""Moving stored state to another folder: the absolute paths in the Redis data of versions 0.1 and 0.2.
 
 What holds one, and what is done here with it:
 
@@ -6,10 +6,12 @@ What holds one, and what is done here with it:
 `sentinel:model:{M}:champion` (string)  `baseline_path`, `model_path`: rewritten; without, no stream is judged
 `sentinel:model:{M}:history` (list)     the same of every version: rewritten
 `sentinel:model:{M}:fails` (hash)       sources of the verdicts that wait for a retraining: rewritten
+`sentinel:model:{M}:run:ID` (hash)      the same of a run that is not confirmed: rewritten
 `sentinel:{S}:batch:ID` (hash)          `source.uri` of the batch: rewritten; pending chunks are read from there
 `sentinel:{S}:chunk:ID` (hash)          the same of a finished chunk: rewritten
 `sentinel:{S}:window` (hash)            sources of the last verdict: rewritten
-`sentinel:{S}:frames`, `evidence:ID`    `sources` inside an npz: rewritten; a retraining reads frames from there
+`sentinel:{S}:frames`, `evidence:ID`    `sources` inside an npz (0.1) or safetensors (0.2): rewritten; a retraining
+                                        reads frames from there
 `sentinel:{S}:folder:ID`                the ID is a digest of the folder's path: stays, so a folder of stills that was
                                         counted at the old place is new at the new one (the fixture has none)
 batch IDs of single stills              a digest of stream, content and path: stay, so a still that lies in a watched
@@ -29,9 +31,11 @@ from typing import Any
 
 import numpy as np
 import redis
+from safetensors.numpy import load, save
 
 _NPZ = b"PK"
 _DEAD = b"sentinel:dead"
+_EVENTS = b"sentinel:events"
 _QUEUE = b"embed"
 
 
@@ -50,8 +54,29 @@ def relocate(url: str, old: str, new: str) -> int:
     return changed
 
 
+def naming(url: str, folder: str) -> list[str]:
+    """Return the keys in the Redis at `url` that name `folder` still, but for `sentinel:events`, where it may stand."""
+    client = redis.Redis.from_url(url)
+    found = []
+    for key in client.scan_iter(count=1000):
+        read = {
+            b"string": lambda key: [client.get(key)],
+            b"hash": lambda key: client.hgetall(key).values(),
+            b"list": lambda key: client.lrange(key, 0, -1),
+            b"set": client.smembers,
+            b"zset": lambda key: client.zrange(key, 0, -1),
+            b"stream": lambda key: [value for _, fields in client.xrange(key) for value in fields.values()],
+        }.get(client.type(key), lambda _: [])
+        if key != _EVENTS and any(folder.encode() in (_body(value) if key == _QUEUE else value) for value in read(key)):
+            found.append(key.decode())
+    client.close()
+    return sorted(found)
+
+
 def moved(value: bytes, old: str, new: str) -> bytes:
-    """Return a stored value with its paths moved: text as it is, npz in its `sources`."""
+    """Return a stored value with its paths moved: text as it is, features in their `sources`."""
+    if _is_safetensors(value):
+        return _moved_safetensors(value, old, new)
     if not value.startswith(_NPZ):
         return value.replace(old.encode(), new.encode())
     with np.load(io.BytesIO(value), allow_pickle=False) as file:
@@ -60,6 +85,17 @@ def moved(value: bytes, old: str, new: str) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
+
+
+def _is_safetensors(value: bytes) -> bool:
+    """Return whether `value` is the length of a JSON header, the header, and arrays."""
+    return value[8:9] == b"{" and int.from_bytes(value[:8], "little") <= len(value) - 8
+
+
+def _moved_safetensors(value: bytes, old: str, new: str) -> bytes:
+    arrays = load(value)
+    uris = arrays["sources"].tobytes().replace(old.encode(), new.encode())
+    return save({**arrays, "sources": np.frombuffer(uris, np.uint8)})
 
 
 def _string(client: redis.Redis, key: bytes, old: str, new: str) -> int:
@@ -90,11 +126,14 @@ def _list(client: redis.Redis, key: bytes, old: str, new: str) -> int:
     return changed
 
 
+def _body(message: bytes) -> bytes:
+    return base64.b64decode(json.loads(message)["body"])
+
+
 def _task(value: bytes, old: str, new: str) -> bytes:
     """Return a Celery message with the paths in its body moved."""
     message = json.loads(value)
-    body = base64.b64decode(message["body"])
-    message["body"] = base64.b64encode(moved(body, old, new)).decode()
+    message["body"] = base64.b64encode(moved(_body(value), old, new)).decode()
     return json.dumps(message).encode()
 
 

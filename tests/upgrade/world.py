@@ -24,6 +24,7 @@ from typing import Any
 import redis
 
 PATIENCE_SECONDS = 180.0  # generous: two slow cores run seven processes
+CONFIG = "sentinel.toml"
 _CENTURY_DAYS = "36500"  # nothing that is stored may run out before the fixture is opened
 
 SETTINGS = {
@@ -55,7 +56,10 @@ def wait_until(what: str, true: Callable[[], object], seconds: float = PATIENCE_
 
 @dataclass
 class World:
-    """A folder with `baselines`, `state`, `incoming` and `footage`, and the settings that a stack in it runs with."""
+    """A folder with `baselines`, `state`, `incoming` and `footage`, and the settings that a stack in it runs with.
+
+    A `sentinel.toml` in it is read, if there is one.
+    """
 
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
@@ -67,6 +71,11 @@ class World:
     @property
     def footage(self) -> Path:
         return self.folder / "footage"
+
+    @property
+    def config(self) -> Path:
+        """What is set for single streams; 0.1 knows no such file."""
+        return self.folder / CONFIG
 
     @property
     def redis_folder(self) -> Path:
@@ -82,6 +91,8 @@ class World:
             "SENTINEL_BASELINES_DIR": str(self.folder / "baselines"),
             "SENTINEL_ALLOWED_ROOTS": str(self.folder),
         }
+        if self.config.exists():
+            places["SENTINEL_CONFIG"] = str(self.config)
         return {**own, **places, **SETTINGS, **self.settings, **more}
 
     def run(self, *arguments: str, codes: tuple[int, ...] = (0,), **more: str) -> str:

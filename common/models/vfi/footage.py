@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from common.contracts.batches import SourceKind
 from common.errors import BadSource
 from common.features import FeatureBlock, Image
 from common.modalities.video.decode import probe, sampled_frames
-from common.models.vfi.triplets import TripletArray, collect_triplets
+from common.models.vfi.triplets import DISTANT, Collected, TripletArray, collect, collect_triplets, join, spread
 from common.sources.local import Limits, describe_kind, local_path
 
-_REPLAY_TRIPLETS = 36  # per golden clip; about 0.5 MB per dozen, and enough to keep a model from forgetting the footage
+_REPLAY_TRIPLETS = 48  # per golden clip; up to 36 MB before compression, and enough to fit a first model to
 
 
 def golden_replay(path: Path, kind: SourceKind, limits: Limits) -> TripletArray:
-    """Return triplets (n, 3, h, w, 3) uint8 spread over a golden clip, to be stored with the baseline.
+    """Return triplets (n, 3, h, w, 3) uint8 spread over a golden clip, to be stored beside the baseline.
 
     Raises
     ------
@@ -31,8 +29,10 @@ def golden_replay(path: Path, kind: SourceKind, limits: Limits) -> TripletArray:
     return collect_triplets(frames, _REPLAY_TRIPLETS, expected_frames=count)
 
 
-def source_triplets(clip: FeatureBlock, *, limits: Limits, roots: Sequence[Path], most: int) -> TripletArray:
-    """Return up to `most` triplets of the footage that the features in `clip` were made from.
+def source_triplets(clip: FeatureBlock, *, limits: Limits, roots: Sequence[Path], most: int) -> Collected:
+    """Return up to `most` triplets of the footage that the features in `clip` were made from, in time order.
+
+    Their distant surroundings may lie outside the stretch, in the same source.
 
     Parameters
     ----------
@@ -41,18 +41,16 @@ def source_triplets(clip: FeatureBlock, *, limits: Limits, roots: Sequence[Path]
     roots : folders in which the sources may lie
     most : largest number of triplets
 
-    Returns
-    -------
-    (n, 3, h, w, 3) uint8, as `triplets.collect_triplets` returns it
-
     Raises
     ------
     BadSource
         If a source no longer exists or cannot be read.
     """
+    if not clip.sources:
+        raise BadSource("the footage names no source: it cannot be read again for training")
     if all(describe_kind(local_path(uri, roots)) is SourceKind.IMAGE for uri in clip.sources):
         # A camera that sends stills: triplets are made of consecutive stills.
-        return collect_triplets(_stills(clip, limits, roots), most, expected_frames=len(clip))
+        return collect(_stills(clip, limits, roots), spread(len(clip), most))
     parts = []
     for number, uri in enumerate(clip.sources):
         times = clip.times[clip.source_index == number]
@@ -60,11 +58,11 @@ def source_triplets(clip: FeatureBlock, *, limits: Limits, roots: Sequence[Path]
         kind = describe_kind(path)
         info = probe(path, kind, limits)
         start, stop = int(times.min() * info.fps), int(times.max() * info.fps) + 1
-        frames = (f.image for f in sampled_frames(path, kind, sample_fps=None, start=start, stop=stop, limits=limits))
-        parts.append(collect_triplets(frames, max(1, most // len(clip.sources)), expected_frames=stop - start))
-    if not parts:
-        raise BadSource("the footage names no source: it cannot be read again for training")
-    return np.concatenate(parts)
+        first = max(0, start - DISTANT)
+        frames = sampled_frames(path, kind, sample_fps=None, start=first, stop=stop + DISTANT, limits=limits)
+        starts = [start - first + offset for offset in spread(stop - start, max(1, most // len(clip.sources)))]
+        parts.append(collect((frame.image for frame in frames), starts))
+    return join(parts)
 
 
 def _stills(clip: FeatureBlock, limits: Limits, roots: Sequence[Path]) -> Iterator[Image]:

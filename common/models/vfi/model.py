@@ -15,14 +15,15 @@ from pydantic import Field
 from common.contracts.ids import Message, content_id
 from common.errors import BadMessage, BadModel
 from common.features import FloatArray
+from common.models.vfi.flow import WarpArray, halfway_warps
 from common.models.vfi.triplets import TripletArray
 
 WEIGHTS_FILE = "weights.npz"
 MODEL_FILE = "model.json"
-KIND = "blend-6"
+KIND = "blend-8"
 """Identifies the architecture in `network`; weights of another kind are refused."""
 
-_BATCH = 16  # frames predicted at a time; limits memory and hardly affects speed
+_BATCH = 8  # frames predicted at a time; limits memory and hardly affects speed
 _FORMAT = 1
 
 
@@ -51,6 +52,10 @@ class Interpolator:
 
     def predict(self, triplets: TripletArray) -> npt.NDArray[np.uint8]:
         """Return the middle frames (n, h, w, 3) uint8 of triplets; the middle frames in `triplets` are not used."""
+        return self.blend(triplets, halfway_warps(triplets))
+
+    def blend(self, triplets: TripletArray, warps: WarpArray) -> npt.NDArray[np.uint8]:
+        """Return what `predict` does, from half-way warps (n, 2, h, w, 3) that are known already."""
         import tensorflow as tf
 
         from common.models.vfi.network import interpolate
@@ -58,9 +63,10 @@ class Interpolator:
         weights = [tf.constant(w) for w in self.weights]
         frames = np.empty((len(triplets), *triplets.shape[2:]), np.uint8)
         for start in range(0, len(triplets), _BATCH):
-            outer = triplets[start : start + _BATCH, ::2].astype(np.float32) / 255.0
-            middle = interpolate(weights, tf.constant(outer[:, 0]), tf.constant(outer[:, 1])).numpy()
-            frames[start : start + _BATCH] = np.clip(np.rint(middle * 255.0), 0, 255)
+            batch = slice(start, start + _BATCH)
+            outer, moved = (pair[batch].astype(np.float32) / 255.0 for pair in (triplets[:, ::2], warps))
+            middle = interpolate(weights, tf.constant(outer), tf.constant(moved)).numpy()
+            frames[batch] = np.clip(np.rint(middle * 255.0), 0, 255)
         return frames
 
     def save(self, folder: Path) -> None:

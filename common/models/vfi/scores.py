@@ -1,16 +1,14 @@
-"""Scores of two models on the same held-out triplets, and the split that holds triplets out."""
+"""PSNR of frames, and the splits that hold triplets out of training."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from common.features import FloatArray
-from common.models.protocols import Model
-from common.models.vfi.triplets import TripletArray
+from common.models.protocols import Split
 
 _GREY_LEVELS = 255.0
 _ROUNDING_ERROR = 1.0 / 12.0  # mean squared error of rounding to whole grey levels, which no 8-bit frame can avoid
@@ -20,41 +18,10 @@ _HELD_OUT_SHARE = 1.0 / 3.0
 _MIN_PER_BLOCK = 12  # triplets; shorter footage is split into fewer blocks
 _GUARD = 2  # triplets left out on each side of a held-out block, because neighbouring triplets may share frames
 
-Indices = npt.NDArray[np.intp]
-
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """PSNR, in dB, of champion and challenger on the same held-out triplets in the same order.
-
-    Attributes
-    ----------
-    champion_drifted, challenger_drifted : (n,) float32, on drifted footage
-    champion_golden, challenger_golden : (m,) float32, on golden replay
-    """
-
-    champion_drifted: FloatArray
-    challenger_drifted: FloatArray
-    champion_golden: FloatArray
-    challenger_golden: FloatArray
-
-    @property
-    def gains_db(self) -> FloatArray:
-        """(n,) challenger's PSNR minus champion's for each triplet of drifted footage, in dB."""
-        return self.challenger_drifted - self.champion_drifted
-
-    @property
-    def losses_db(self) -> FloatArray:
-        """(m,) champion's PSNR minus challenger's for each triplet of golden footage, in dB."""
-        return self.champion_golden - self.challenger_golden
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Indices of the triplets to train on and of those held out; the guard triplets between them are in neither."""
-
-    training: Indices
-    held_out: Indices
+_PROOF_TRIPLETS = 120  # held out of a stretch that has as many: what a condition is proved on again
+_LATER_SHARE = 0.4  # of a stretch's triplets, held out if that is more
+_GAP = 10  # triplets left out between the earlier and the later part of a stretch: what moves has moved on by then
+_LEAST_TRAINED = 24  # triplets of a stretch; a shorter one is halved, and is no proof
 
 
 def split_in_blocks(count: int) -> Split:
@@ -80,6 +47,25 @@ def split_in_blocks(count: int) -> Split:
     return Split(np.flatnonzero(~near), np.flatnonzero(held))
 
 
+def split_in_time(count: int) -> Split:
+    """Split `count` consecutive triplets of a stretch: the earlier ones train, the later ones are held out.
+
+    At least 120 are held out, if enough remain to train on.
+
+    Examples
+    --------
+    >>> split = split_in_time(300)
+    >>> split.training[[0, -1]].tolist(), split.held_out[[0, -1]].tolist()
+    ([0, 169], [180, 299])
+    """
+    held = max(_PROOF_TRIPLETS, round(count * _LATER_SHARE))
+    gap = _GAP
+    if count < held + gap + _LEAST_TRAINED:
+        gap = min(_GAP, count // 6)
+        held = (count - gap) // 2
+    return Split(np.arange(count - held - gap), np.arange(count - held, count))
+
+
 def psnr_db(frames: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) -> FloatArray:
     """Return the peak signal-to-noise ratio (n,) in dB of frames (n, h, w, 3) uint8 relative to the true ones.
 
@@ -89,8 +75,3 @@ def psnr_db(frames: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) -> Floa
     error = frames.astype(np.float32) - truth.astype(np.float32)
     mean_squares = np.maximum(np.mean(error**2, axis=(1, 2, 3)), _ROUNDING_ERROR)
     return np.asarray(10.0 * np.log10(_GREY_LEVELS**2 / mean_squares), np.float32)
-
-
-def score(model: Model, triplets: TripletArray) -> FloatArray:
-    """Return the PSNR (n,) in dB of a model's middle frames on triplets (n, 3, h, w, 3)."""
-    return psnr_db(model.predict(triplets), triplets[:, 1])

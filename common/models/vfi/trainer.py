@@ -11,18 +11,20 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from common.errors import BadSource
 from common.features import FloatArray
 from common.models.protocols import Challenger, TrainingProgress
+from common.models.vfi.flow import WarpArray, halfway_warps
 from common.models.vfi.model import Interpolator
-from common.models.vfi.scores import split_in_blocks
 from common.models.vfi.triplets import TripletArray
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 _BATCH = 8  # triplets per step
+_CROP = (96, 160)  # height and width of the part of a triplet that a step sees, pixels: a step takes milliseconds
 _REPLAY_SHARE = 0.5  # of each batch; without golden frames the model forgets them, at a loss of about 1 dB
 _LEARNING_RATE = 2e-3
 _ROUNDING_ERROR = 1.0 / 12.0 / 255.0**2  # mean squared error of rounding to 8 bits; smaller errors count as equal
@@ -75,28 +77,49 @@ class InterpolatorTrainer:
                 f"{len(drifted)} drifted and {len(replay)} golden frame triplets are too few to train on: "
                 f"at least {_MIN_TRIPLETS} of each are needed"
             )
-        run = _Run(champion.weights, drifted, replay, seed)
+        run = _Run(champion.weights, _Warped(drifted), _Warped(replay), seed)
         run.take_steps(self.max_steps, seconds, progress)
         return Challenger(Interpolator(run.averaged), run.steps, run.seconds)
 
 
 def initial_champion(replay: TripletArray, *, seed: int, steps: int = _FIRST_FIT_STEPS) -> Interpolator:
-    """Return a first champion: the network fitted to golden footage (n, 3, h, w, 3) uint8.
-
-    The triplets that `split_in_blocks` holds out are not used here either, so that later comparisons on them are fair.
-    """
+    """Return a first champion: the network fitted to golden footage (n, 3, h, w, 3) uint8, to all of it."""
     from common.models.vfi.network import new_weights
 
-    training = replay[split_in_blocks(len(replay)).training]
+    training = _Warped(replay)
     run = _Run(new_weights(seed), training, training, seed)
     run.take_steps(steps, float("inf"), lambda step: None)
     return Interpolator(run.averaged)
 
 
+class _Warped:
+    """Triplets with their half-way warps, which are computed once."""
+
+    def __init__(self, triplets: TripletArray) -> None:
+        self.triplets = triplets
+        self.warps = halfway_warps(triplets)
+
+    def room(self) -> list[tuple[int, int]]:
+        """Return height and width of the frames, each with that of a crop: even, because the network halves frames."""
+        sides = self.triplets.shape[2:4]
+        return [(full, min(full - full % 2, part)) for full, part in zip(sides, _CROP, strict=True)]
+
+    def crops(
+        self, chosen: npt.NDArray[np.intp], tops: npt.NDArray[np.intp], lefts: npt.NDArray[np.intp]
+    ) -> tuple[TripletArray, WarpArray]:
+        """Return a crop of each chosen triplet, (n, 3, h, w, 3), and the same crop of its warps, (n, 2, h, w, 3)."""
+        (_, height), (_, width) = self.room()
+        parts = [
+            (number, slice(None), slice(top, top + height), slice(left, left + width))
+            for number, top, left in zip(chosen, tops, lefts, strict=True)
+        ]
+        return np.stack([self.triplets[part] for part in parts]), np.stack([self.warps[part] for part in parts])
+
+
 class _Run:
     """The state of one training: current weights, and their running average."""
 
-    def __init__(self, weights: Sequence[FloatArray], drifted: TripletArray, replay: TripletArray, seed: int) -> None:
+    def __init__(self, weights: Sequence[FloatArray], drifted: _Warped, replay: _Warped, seed: int) -> None:
         import keras
         import tensorflow as tf
 
@@ -126,8 +149,9 @@ class _Run:
 
     def _advance(self) -> float:
         replayed = round(_BATCH * _REPLAY_SHARE)
-        batch = np.concatenate([self._pick(self.drifted, _BATCH - replayed), self._pick(self.replay, replayed)])
-        loss = float(self._step(batch))
+        drifted, replay = self._pick(self.drifted, _BATCH - replayed), self._pick(self.replay, replayed)
+        triplets, warps = (np.concatenate(parts) for parts in zip(drifted, replay, strict=True))
+        loss = float(self._step(triplets, warps))
         self.steps += 1
         # The average covers a fixed share of the latest steps, so the first ones lose their influence.
         keep = self.steps / (self.steps + 1.0 + _AVERAGING)
@@ -136,21 +160,26 @@ class _Run:
         )
         return loss
 
-    def _pick(self, triplets: TripletArray, count: int) -> TripletArray:
-        picked = triplets[self._numbers.integers(len(triplets), size=count)]
+    def _pick(self, footage: _Warped, count: int) -> tuple[TripletArray, WarpArray]:
+        """Return random crops of `count` random triplets, and of their warps."""
+        corners = [self._numbers.integers(full - part + 1, size=count) for full, part in footage.room()]
+        chosen = self._numbers.integers(len(footage.triplets), size=count)
+        triplets, warps = footage.crops(chosen, *corners)
         # Augmentation: motion has no preferred direction, so triplets are mirrored in time and left to right at random.
         if self._numbers.random() < 0.5:
-            picked = picked[:, ::-1]
-        return picked[:, :, :, ::-1] if self._numbers.random() < 0.5 else picked
+            triplets, warps = triplets[:, ::-1], warps[:, ::-1]
+        if self._numbers.random() < 0.5:
+            triplets, warps = triplets[:, :, :, ::-1], warps[:, :, :, ::-1]
+        return triplets, warps
 
-    def _one_step(self, batch: tf.Tensor) -> tf.Tensor:
+    def _one_step(self, triplets: tf.Tensor, warps: tf.Tensor) -> tf.Tensor:
         import tensorflow as tf
 
         from common.models.vfi.network import interpolate
 
-        frames = tf.cast(batch, tf.float32) / 255.0
+        frames, moved = (tf.cast(images, tf.float32) / 255.0 for images in (triplets, warps))
         with tf.GradientTape() as tape:
-            middle = interpolate(self._variables, frames[:, 0], frames[:, 2])
+            middle = interpolate(self._variables, frames[:, ::2], moved)
             errors = tf.reduce_mean(tf.square(middle - frames[:, 1]), axis=(1, 2, 3))
             # Minus the mean PSNR, in dB. The mean squared error would be dominated by the noisiest triplets, and dark
             # ones would hardly count.

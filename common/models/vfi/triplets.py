@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,22 +14,43 @@ from common.features import Image
 TripletArray = npt.NDArray[np.uint8]
 """(n, 3, height, width, 3) uint8 RGB: previous, middle and next frame."""
 
-TRIPLET_SIZE = (96, 160)
-"""Height and width of a triplet's frames, pixels; small enough to fine-tune on two cores within seconds."""
+SurroundingsArray = npt.NDArray[np.uint8]
+"""(n, 5, 54, 96, 3) uint8 RGB: a triplet between the frames `DISTANT` before and after its middle frame."""
+
+TRIPLET_SIZE = (216, 384)
+"""Height and width of a triplet's frames, pixels: large enough for optical flow to follow what moves."""
+
+DISTANT = 10
+"""Frames between a middle frame and the distant frames before and after it."""
 
 _FRAMES = 3
+_SMALL = (54, 96)  # height and width, pixels: averaging over so many pixels leaves motion and hardly any sensor noise
+
+
+@dataclass(frozen=True, eq=False)
+class Collected:
+    """Triplets in time order, and the surroundings, at a small scale, of those that have frames on both sides.
+
+    Attributes
+    ----------
+    triplets : (n, 3, height, width, 3) uint8, height and width as `TRIPLET_SIZE`
+    surroundings : (m, 5, 54, 96, 3) uint8, m at most n
+    """
+
+    triplets: TripletArray
+    surroundings: SurroundingsArray
 
 
 def collect_triplets(frames: Iterable[Image], most: int, *, expected_frames: int) -> TripletArray:
     """Return up to `most` triplets of consecutive frames, spread evenly over the footage.
 
     If the footage is short, triplets overlap. If it ends before
-    `expected_frames`, there are fewer; if it is longer, it is not read beyond the
-    last triplet.
+    `expected_frames`, there are fewer; if it is longer, it is not read beyond
+    what the last triplet needs.
 
     Parameters
     ----------
-    frames : RGB frames of any size, in order; read once, at most three are kept in memory
+    frames : RGB frames of any size, in order; read once
     most : largest number of triplets
     expected_frames : number of frames that the source declares
 
@@ -37,29 +58,61 @@ def collect_triplets(frames: Iterable[Image], most: int, *, expected_frames: int
     -------
     (n, 3, height, width, 3) uint8, height and width as `TRIPLET_SIZE`
     """
-    starts = _spread(max(expected_frames - _FRAMES + 1, 0), most)
+    return collect(frames, spread(expected_frames, most)).triplets
+
+
+def collect(frames: Iterable[Image], starts: Sequence[int]) -> Collected:
+    """Return the triplets that begin at frames `starts`, as far as there are frames, with their surroundings.
+
+    Parameters
+    ----------
+    frames : RGB frames of any size, in order; read once
+    starts : index of the first frame of each triplet, increasing
+    """
+    offsets = (1 - DISTANT, 0, 1, 2, 1 + DISTANT)
+    needed = {start + offset for start in starts for offset in offsets}
+    last = max(needed, default=-1)
+    large: dict[int, Image] = {}
+    small: dict[int, Image] = {}
     triplets: list[npt.NDArray[np.uint8]] = []
-    last: deque[tuple[int, Image]] = deque(maxlen=_FRAMES)
     for index, frame in enumerate(frames):
-        if len(triplets) == len(starts):
+        if index in needed:
+            small[index] = _scaled(frame, _SMALL)
+        if len(triplets) < len(starts) and index >= (start := starts[len(triplets)]):
+            large[index] = shrink(frame)
+            if index == start + _FRAMES - 1:
+                triplets.append(np.stack([large[start + i] for i in range(_FRAMES)]))
+                large = {at: image for at, image in large.items() if at > start}
+        if index >= last:
             break
-        start = starts[len(triplets)]
-        if index >= start:  # frames between two triplets need not be resized
-            last.append((index, shrink(frame)))
-        if index == start + _FRAMES - 1:
-            triplets.append(np.stack([image for _, image in last]))
-    if not triplets:
-        return np.zeros((0, _FRAMES, *TRIPLET_SIZE, 3), np.uint8)
-    return np.stack(triplets)
+    around = [[start + offset for offset in offsets] for start in starts]
+    surroundings = [np.stack([small[i] for i in places]) for places in around if all(i in small for i in places)]
+    return Collected(_stacked(triplets, (_FRAMES, *TRIPLET_SIZE, 3)), _stacked(surroundings, (5, *_SMALL, 3)))
 
 
-def _spread(total: int, most: int) -> list[int]:
-    """Return up to `most` different numbers below `total`, evenly spread."""
+def join(parts: Sequence[Collected]) -> Collected:
+    """Return the triplets of several sources, one after the other; at least one part."""
+    return Collected(
+        np.concatenate([part.triplets for part in parts]), np.concatenate([part.surroundings for part in parts])
+    )
+
+
+def spread(frames: int, most: int) -> list[int]:
+    """Return where up to `most` different triplets of `frames` frames start, evenly spread."""
+    total = max(frames - _FRAMES + 1, 0)
     count = min(total, most)
     return [int((2 * i + 1) * total / (2 * count)) for i in range(count)]
 
 
 def shrink(image: Image) -> Image:
     """Return an image (h, w, 3) uint8 scaled to `TRIPLET_SIZE`."""
-    height, width = TRIPLET_SIZE
+    return _scaled(image, TRIPLET_SIZE)
+
+
+def _scaled(image: Image, size: tuple[int, int]) -> Image:
+    height, width = size
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _stacked(arrays: Sequence[npt.NDArray[np.uint8]], shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    return np.stack(arrays) if arrays else np.zeros((0, *shape), np.uint8)

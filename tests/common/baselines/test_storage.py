@@ -8,11 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.baselines.binding import BaselineBinding
 from common.baselines.storage import find_baseline, list_baselines, load_baseline, read_manifest
-from common.errors import BadBaseline, SettingsError
-from common.settings import Settings
-from common.store import Store
+from common.errors import BadBaseline
 from tests.common.baselines.small import small_baseline
 
 
@@ -80,29 +77,6 @@ def test_a_baseline_is_found_by_name_or_by_folder(tmp_path: Path) -> None:
     assert find_baseline("./dock", tmp_path) == tmp_path / "dock" or find_baseline("./x/dock", tmp_path) == Path(
         "x/dock"
     )
-
-
-def test_the_first_use_of_a_baseline_makes_it_champion_and_a_rebuilt_one_starts_a_new_line(
-    store: Store, settings: Settings, tmp_path: Path
-) -> None:
-    config = tmp_path / "sentinel.toml"
-    config.write_text('[streams.night]\nbaseline = "night"\n', encoding="utf-8")
-    own = settings.model_copy(update={"baseline": "test", "config": config})
-    first = small_baseline(own.baselines_dir / "test")
-    current = BaselineBinding(own, store)
-    assert current.of_stream("any").id == first.id
-    assert current.of_stream("any").id == first.id
-    assert [record.version for record in store.champions.history("test")] == [1]
-    second = small_baseline(own.baselines_dir / "test", seed=2)
-    assert current.of_stream("any").id == second.id
-    assert [record.reason for record in store.champions.history("test")] == [
-        "golden baseline registered",
-        "golden baseline rebuilt",
-    ]
-    with pytest.raises(BadBaseline, match="night"):
-        current.of_stream("night")
-    with pytest.raises(SettingsError, match="SENTINEL_BASELINE"):
-        BaselineBinding(settings, store).of_stream("any")
 
 
 def test_a_name_that_is_too_long_for_a_file_names_no_baseline_and_says_so(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from common.models.retraining import Footage, evaluate
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,6 @@ from common.errors import BadModel, BadSource
 from common.features import Image
 from common.models.gate import decide
 from common.models.protocols import Challenger, TrainingProgress
-from common.models.retraining import Footage, evaluate
 from common.models.vfi.model import MODEL_FILE, WEIGHTS_FILE, Interpolator, load_model
 from common.models.vfi.scores import Scores, split_in_blocks
 from common.models.vfi.trainer import InterpolatorTrainer, initial_champion

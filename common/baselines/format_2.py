@@ -1,0 +1,81 @@
+"""Baselines of version 0.2, which kept golden replay among the arrays of the judge: verified by the digest of then."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from pydantic import Field
+
+from common.contracts.batches import FeatureSpec
+from common.contracts.ids import Message
+from common.drift.manifest import BaselineManifest, ClipSummary
+from common.drift.segment_arrays import Arrays
+from common.drift.windows import WindowRule
+from common.features import TimeSource
+
+FORMAT = 2
+
+
+class Manifest(Message):
+    """The manifest. The digest is computed over its JSON, so fields and their order must not change."""
+
+    name: str
+    feature_spec: FeatureSpec
+    rule: WindowRule
+    sensor_names: tuple[str, ...]
+    minimum_effects: tuple[float, ...]
+    embedding_size: int = Field(ge=1)
+    clips: tuple[Clip, ...]
+    null_false_alarms: float
+    false_alarm_rate_held: float
+    libraries: dict[str, str]
+    created_at: float
+
+    def manifest(self) -> BaselineManifest:
+        """Return the manifest as this version has it."""
+        clips = tuple(ClipSummary.model_validate(clip.model_dump()) for clip in self.clips)
+        return BaselineManifest(
+            name=self.name,
+            feature_spec=self.feature_spec,
+            rule=self.rule,
+            sensor_names=self.sensor_names,
+            minimum_effects=self.minimum_effects,
+            embedding_size=self.embedding_size,
+            clips=clips,
+            null_false_alarms=self.null_false_alarms,
+            false_alarm_rate_held=self.false_alarm_rate_held,
+            libraries=self.libraries,
+            created_at=self.created_at,
+        )
+
+
+class Clip(Message):
+    """One clip of the manifest."""
+
+    name: str
+    frames: int
+    seconds: float
+    null_windows: int
+    effective_windows: float
+    golden: bool
+    taken_from: float | None = None
+    taken_to: float | None = None
+    time_source: TimeSource = TimeSource.UNKNOWN
+
+
+class File(Message):
+    """The content of `baseline.json`."""
+
+    format: int
+    digest: str
+    manifest: Manifest
+
+
+def digest_of(manifest: Manifest, arrays: Arrays) -> str:
+    """Return the digest as version 0.2 computed it: over the manifest's JSON and all arrays, replay included."""
+    digest = hashlib.blake2b(manifest.to_json().encode(), digest_size=16)
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name}{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,77 @@
+"""What each stream is bound to: its golden baseline, its model, and what people said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydantic import Field
+
+from common.baselines.binding import BaselineBinding, ComesFrom
+from common.contracts.golden import GoldenRecord, Mute
+from common.contracts.ids import Message
+from common.errors import BadBaseline, BadMessage, SettingsError
+from common.queries import matches
+from common.settings import Settings
+from common.store import Store
+from common.stream_config import model_of, stream_config
+
+
+class StreamBinding(Message):
+    """What one stream is bound to."""
+
+    stream: str
+    model: str = Field(description="name of the model that serves it")
+    baseline: str | None = Field(description="name of its golden baseline; None: it waits for one")
+    baseline_id: str | None = Field(description="digest of the golden baseline")
+    folder: str | None = Field(description="of the golden baseline")
+    comes_from: ComesFrom | None = Field(description="who says that this is its golden baseline")
+    waiting: str = Field("", description="why it waits for a baseline, and what to do; empty: it does not")
+    has_footage: bool = Field(description="whether a batch of it was ever accepted")
+    mute: Mute | None = None
+    history: tuple[GoldenRecord, ...] = Field((), description="acceptances and what was undone, oldest first")
+
+
+def stream_bindings(store: Store, settings: Settings, pattern: str = "") -> list[StreamBinding]:
+    """Return what every stream is bound to that has footage, waits, or has a table in sentinel.toml, by name.
+
+    Parameters
+    ----------
+    pattern : name or pattern of the streams, see `common.queries.matches`
+    """
+    return bindings_of(store, settings, [name for name in known_streams(store, settings) if matches(name, pattern)])
+
+
+def known_streams(store: Store, settings: Settings) -> list[str]:
+    """Return the names of the streams that have footage, wait for a baseline, or have a table in sentinel.toml."""
+    return sorted({*store.streams.names(), *store.golden.waiting(), *stream_config(settings).streams})
+
+
+def bindings_of(store: Store, settings: Settings, streams: Iterable[str]) -> list[StreamBinding]:
+    """Return what each of `streams` is bound to."""
+    binding = BaselineBinding(settings, store)
+    said = {name: row.reason for name, row in store.golden.waiting().items()}
+    return [_of(store, binding, stream, said.get(stream, "")) for stream in streams]
+
+
+def _of(store: Store, binding: BaselineBinding, stream: str, said: str) -> StreamBinding:
+    golden, waiting = None, said
+    try:
+        golden = binding.find(stream)
+    except (BadBaseline, SettingsError) as error:
+        waiting = str(error)
+    try:
+        history = tuple(store.golden.history(stream))
+    except BadMessage:  # a newer version wrote it; the rest can still be shown, and `waiting` says why it waits
+        history = ()
+    return StreamBinding(
+        stream=stream,
+        model=model_of(binding.settings, stream),
+        baseline=golden.stored.baseline.name if golden else None,
+        baseline_id=golden.stored.id if golden else None,
+        folder=str(golden.stored.folder) if golden else None,
+        comes_from=golden.comes_from if golden else None,
+        waiting=waiting,
+        has_footage=store.streams.is_known(stream),
+        mute=store.golden.muted(stream),
+        history=history,
+    )

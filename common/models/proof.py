@@ -1,0 +1,87 @@
+"""Proof: a model is better on some footage than every predictor that never learned anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from common.features import FloatArray
+from common.models.bounds import lower_bound, mean
+from common.models.protocols import Examples, ModelKind, ModelT
+
+# A model copes with footage if its gain there is at most this much below its gain on golden footage. Gains of different
+# footage are not equal even where nothing is wrong.
+_ABOUT_DB = 0.1
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether a model is proved on footage.
+
+    Attributes
+    ----------
+    proved : whether it is above every reference there, by the lower 95% bound of the mean difference
+    reason : why, with the figures
+    gain_db : mean gain over the strongest reference, dB PSNR
+    surely_db : lower 95% bound of that gain, dB PSNR
+    examples : number of examples that it was scored on
+    """
+
+    proved: bool
+    reason: str
+    gain_db: float
+    surely_db: float
+    examples: int
+
+
+def prove(kind: ModelKind[ModelT], model: ModelT, examples: Examples) -> Proof:
+    """Score `model` and the references of its kind on `examples` (n, ...), which it was not trained on."""
+    references = kind.references()
+    if len(examples) < kind.fewest_examples:
+        reason = f"only {len(examples)} examples to prove it on, {kind.fewest_examples} are needed"
+        return Proof(False, reason, 0.0, 0.0, len(examples))
+    scores, *others = kind.score([model, *references.values()], examples)
+    return proof_of(scores, dict(zip(references, others, strict=True)))
+
+
+def proof_of(scores: FloatArray, references: Mapping[str, FloatArray]) -> Proof:
+    """Return the proof that scores give.
+
+    Parameters
+    ----------
+    scores : (n,) PSNR of the model, dB; n at least 2
+    references : (n,) PSNR of each reference on the same examples, dB, by name; at least one
+    """
+    strongest = max(references, key=lambda name: mean(references[name]))
+    gains = scores - references[strongest]
+    gain, surely = mean(gains), lower_bound(gains)
+    figures = f"{gain:+.2f} dB over {strongest} (at least {surely:+.2f}) on {len(scores)} examples"
+    if not np.isfinite([scores, *references.values()]).all():
+        return Proof(False, "the scores are not finite: the model has diverged", gain, surely, len(scores))
+    beaten_by = [name for name, others in references.items() if lower_bound(scores - others) <= 0.0]
+    if beaten_by:
+        reason = f"not surely above {' and '.join(beaten_by)}: {figures}"
+        return Proof(False, reason, gain, surely, len(scores))
+    return Proof(True, figures, gain, surely, len(scores))
+
+
+def copes(kind: ModelKind[ModelT], model: ModelT, stretch: Examples, golden: Examples) -> Proof:
+    """Return whether `model` needs no training for a stretch, as a proof on it.
+
+    It is proved if `prove` proves it and the gain over the strongest reference is about that on golden footage, or
+    more: there is then nothing to heal.
+
+    Parameters
+    ----------
+    stretch : (n, ...) examples of the drifted stretch
+    golden : (m, ...) golden examples that the model was not trained on
+    """
+    proof = prove(kind, model, stretch)
+    if not proof.proved:
+        return proof
+    usual = prove(kind, model, golden)
+    if proof.gain_db >= usual.gain_db - _ABOUT_DB:
+        return proof
+    return replace(proof, proved=False, reason=f"{proof.reason}, less than the {usual.gain_db:+.2f} dB on golden")

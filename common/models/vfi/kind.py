@@ -1,0 +1,87 @@
+"""Video frame interpolation as a kind of model, which entry point `vfi` offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from common.contracts.batches import SourceKind
+from common.errors import BadSource
+from common.features import FeatureBlock, FloatArray
+from common.models.protocols import Footage, Predictor, Split
+from common.models.vfi.flow import halfway_warps
+from common.models.vfi.footage import golden_replay, source_triplets
+from common.models.vfi.model import KIND as ARCHITECTURE
+from common.models.vfi.model import Interpolator, load_model
+from common.models.vfi.motion import why_unfit
+from common.models.vfi.references import Average, Blender, Flow
+from common.models.vfi.scores import psnr_db, split_in_blocks, split_in_time
+from common.models.vfi.trainer import InterpolatorTrainer, initial_champion
+from common.models.vfi.triplets import TripletArray
+from common.sources.local import Limits
+
+_FEWEST_TRIPLETS = 12  # with fewer, held-out scores are too noisy
+_BATCH = 16  # triplets scored at a time, whose warps are kept in memory
+
+
+class InterpolationKind:
+    """The kind of model that predicts the middle one of three frames."""
+
+    name = ARCHITECTURE
+    fewest_examples = _FEWEST_TRIPLETS
+
+    def first_model(self, replay: TripletArray, *, seed: int) -> Interpolator:
+        """Return version 1, fitted to golden triplets, none of them held out."""
+        if len(replay) < _FEWEST_TRIPLETS:
+            raise BadSource(
+                f"{len(replay)} golden frame triplets are too few for a first model, {_FEWEST_TRIPLETS} are needed: "
+                "rebuild the baseline from longer footage"
+            )
+        return initial_champion(replay, seed=seed)
+
+    def load(self, folder: Path) -> Interpolator:
+        """Return the model in `folder`; raise `BadModel` if it is not what was saved there."""
+        return load_model(folder)
+
+    def trainer(self) -> InterpolatorTrainer:
+        """Return the trainer."""
+        return InterpolatorTrainer()
+
+    def references(self) -> Mapping[str, Predictor]:
+        """Return plain averaging and DIS optical flow, by name."""
+        return {"average": Average(), "dis": Flow()}
+
+    def score(self, predictors: Sequence[Predictor], examples: TripletArray) -> FloatArray:
+        """Return the PSNR (p, n) in dB of p predictors on each of n triplets; warps are computed once for all."""
+        blenders = [cast(Blender, predictor) for predictor in predictors]  # this kind's own, see `load_kind`
+        scores = np.empty((len(blenders), len(examples)), np.float32)
+        for start in range(0, len(examples), _BATCH):
+            batch = slice(start, start + _BATCH)
+            triplets = examples[batch]
+            warps = halfway_warps(triplets)
+            for row, blender in zip(scores, blenders, strict=True):
+                row[batch] = psnr_db(blender.blend(triplets, warps), triplets[:, 1])
+        return scores
+
+    def read_golden(self, path: Path, kind: SourceKind, limits: Limits) -> TripletArray:
+        """Return triplets spread over a golden clip."""
+        return golden_replay(path, kind, limits)
+
+    def read_stretch(self, clip: FeatureBlock, *, limits: Limits, roots: Sequence[Path], most: int) -> Footage:
+        """Return up to `most` triplets of a stretch in time order, and whether its motion can be learned from."""
+        collected = source_triplets(clip, limits=limits, roots=roots, most=most)
+        return Footage(collected.triplets, why_unfit(collected.surroundings))
+
+    def split_golden(self, count: int) -> Split:
+        """Split golden triplets in blocks, because they are spread over all of the golden footage."""
+        return split_in_blocks(count)
+
+    def split_stretch(self, count: int) -> Split:
+        """Split a stretch in time: the earlier triplets train, the later ones are held out."""
+        return split_in_time(count)
+
+
+KIND = InterpolationKind()

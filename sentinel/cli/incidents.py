@@ -1,0 +1,191 @@
+"""`sentinel incidents list | show | ack`: what a person has to know of the cameras."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from pathlib import PurePath
+from typing import Annotated
+
+import typer
+
+from common.contracts.ids import content_id
+from common.contracts.incidents import Action, ActionKind, Incident, IncidentNote, IncidentState, NoteKind
+from common.contracts.verdicts import Cause
+from common.errors import BadMessage
+from common.printable import encodable
+from common.queries import IncidentChoice, incidents, incidents_of_id
+from common.settings import get_settings
+from common.store import Store
+from sentinel.cli.console import JsonOption, Piece, columns, out, print_json, print_messages
+from sentinel.cli.streams import INCIDENT_COLOURS, StreamOption, clock
+from sentinel.stack.local import open_store, redis_url
+
+app = typer.Typer(help="What a person has to know of the cameras: look, acknowledge.", no_args_is_help=True)
+
+IdArgument = Annotated[str, typer.Argument(help="Id or its beginning.")]
+
+_SHOWN_DIGITS = 8  # of an id, which is enough to name it
+_LONGEST_NAME = 200  # characters of a person's name, as of a stream's
+_ORDINALS = {2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth", 7: "seventh"}
+
+
+@app.command("list")
+def list_(
+    stream: StreamOption = "",
+    state: Annotated[
+        IncidentChoice | None, typer.Option(case_sensitive=False, help="Only incidents in this state.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the incidents: those that fail first, then those that are healed, then the closed ones."""
+    found = incidents(open_store(get_settings()), stream=stream, state=state)
+    if as_json:
+        print_messages(found)
+        return
+    if not found:
+        out.print("no incident fits" if stream or state else "no incidents")
+        return
+    heads = ["id", "state", "stream", "cause", "since", "latest", "windows", "what else"]
+    columns(heads, [_row(incident) for incident in found], cut=(2, 7))
+
+
+def _row(incident: Incident) -> list[Piece]:
+    windows = f"{incident.failed_windows} failed"
+    if incident.matched_windows:
+        windows += f", {incident.matched_windows} healed"
+    return [
+        incident.id[:_SHOWN_DIGITS],
+        (incident.state.value, INCIDENT_COLOURS[incident.state]),
+        incident.stream,
+        incident.cause,
+        clock(incident.since_time),
+        clock(incident.latest_at),
+        windows,
+        ", ".join(_remarks(incident)),
+    ]
+
+
+def _remarks(incident: Incident) -> list[str]:
+    """Return what else is worth knowing of an incident, each in a few words."""
+    found = []
+    if incident.times_this_week > 1:
+        found.append(_times(incident))
+    if incident.muted:
+        found.append("muted")
+    if incident.acknowledged_by:
+        found.append(f"acknowledged by {incident.acknowledged_by}")
+    done = [action for action in incident.actions if action.kind is not ActionKind.ACKNOWLEDGE]
+    found += [_action_text(action) for action in done[-1:]]
+    if incident.ended:
+        found.append(incident.ended)
+    return found
+
+
+def _times(incident: Incident) -> str:
+    count = incident.times_this_week
+    return f"{_ORDINALS[count]} time this week" if count in _ORDINALS else f"{count} times this week"
+
+
+def _action_text(action: Action) -> str:
+    return f"{action.kind} by {action.by}: {action.outcome or ('done' if action.ended_at is not None else 'running')}"
+
+
+@app.command()
+def show(incident_id: IdArgument, as_json: JsonOption = False) -> None:
+    """Show one incident: what happened when, and its worst frames."""
+    incident = _chosen(open_store(get_settings()), incident_id)
+    if as_json:
+        print_json(incident.to_json())
+        return
+    remarks = [_times(incident)] if incident.times_this_week > 1 else []
+    remarks += ["muted"] if incident.muted else []
+    facts = {
+        "incident": incident.id,
+        "stream": incident.stream,
+        "model": incident.model,
+        "cause": _causes(incident),
+        "windows": f"{incident.failed_windows} failed, {incident.matched_windows} matched a condition of the champion",
+        "frames": f"from position {incident.since} of the stream",
+    }
+    out.styled((f"{incident.state}", INCIDENT_COLOURS[incident.state]), "".join(f", {remark}" for remark in remarks))
+    for name, value in facts.items():
+        out.styled((f"{name:10}", "bold"), value)
+    out.styled(("time line (capture times, where there are any)", "bold"))
+    for at, what in _time_line(incident):
+        out.print(f"  {clock(at)}  {what}")
+    if incident.worst_frames:
+        out.styled(("worst frames", "bold"))
+    for frame in incident.worst_frames:
+        name = PurePath(frame.source).name or frame.source
+        out.print(f"  {name} at {frame.time:.2f} s, distance {frame.distance:.2f}")
+
+
+def _causes(incident: Incident) -> str:
+    others = [f"{cause} {count}" for cause, count in sorted(incident.causes.items(), key=_by_count)]
+    return f"{incident.cause} (windows: {', '.join(others)})"
+
+
+def _by_count(row: tuple[Cause, int]) -> tuple[int, str]:
+    return -row[1], row[0]
+
+
+def _time_line(incident: Incident) -> list[tuple[float, str]]:
+    """Return when what happened, oldest first."""
+    rows = [(incident.since_time, "first frame")]
+    for number, at in enumerate(incident.occurrences):
+        rows.append((at, "opened again" if number else "opened"))
+    for action in incident.actions:
+        rows.append((action.at, f"{action.kind} by {action.by}"))
+        if action.ended_at is not None and action.outcome:
+            rows.append((action.ended_at, f"{action.kind} ended: {action.outcome}"))
+    rows.append((incident.latest_at, "latest window that fails the golden baseline"))
+    if incident.closed_at is not None:
+        rows.append((incident.closed_at, f"closed: {incident.ended}"))
+    return sorted(rows, key=lambda row: row[0])
+
+
+@app.command()
+def ack(
+    incident_id: IdArgument,
+    by: Annotated[str, typer.Option(help="Who has seen it.", show_default="the user's name")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Acknowledge an incident: somebody has seen it. The reducer writes it down in a moment."""
+    from common import broker
+
+    settings = get_settings()
+    store = open_store(settings)
+    incident = _chosen(store, incident_id)
+    if incident.state is IncidentState.CLOSED:
+        raise BadMessage(f"incident {incident.id[:_SHOWN_DIGITS]} of {incident.stream} is closed: {incident.ended}")
+    name, now = encodable(by.strip() or _user())[:_LONGEST_NAME], time.time()
+    action = Action(id=content_id(incident.id, name, now), kind=ActionKind.ACKNOWLEDGE, by=name, at=now, ended_at=now)
+    store.streams.note(
+        IncidentNote(id=action.id, stream=incident.stream, kind=NoteKind.ACTION, incident=incident.id, action=action)
+    )
+    broker.connect_to(redis_url(settings))
+    broker.send_reduce(incident.stream)
+    if as_json:
+        print_json(json.dumps({"id": incident.id, "stream": incident.stream, "acknowledged_by": name}))
+    else:
+        out.print(f"incident {incident.id[:_SHOWN_DIGITS]} of {incident.stream} is acknowledged by {name}")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container whose user has no name
+        return "somebody"
+
+
+def _chosen(store: Store, incident_id: str) -> Incident:
+    """Return the incident whose id begins with `incident_id`; raise `BadMessage` if that is not exactly one."""
+    found = incidents_of_id(store, incident_id) if incident_id else []
+    if not found:
+        raise BadMessage(f"no incident has the id {incident_id!r}: see `sentinel incidents list`")
+    if len(found) > 1:
+        ids = ", ".join(incident.id[: len(incident_id) + 4] for incident in found[:5])
+        raise BadMessage(f"{len(found)} incidents begin with {incident_id!r} ({ids}): give more of the id")
+    return found[0]

@@ -1,0 +1,207 @@
+"""`sentinel streams list | show | bind | mute`: what each stream is bound to, and silence for a time."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from common.contracts.golden import GoldenChange, GoldenRecord, Mute
+from common.contracts.ids import content_id
+from common.contracts.incidents import Action, ActionKind, IncidentNote, NoteKind
+from common.errors import BadBaseline, SettingsError, UnknownStream
+from common.printable import encodable
+from common.settings import Settings, get_settings
+from sentinel.cli.console import JsonOption, Piece, columns, out, print_json, print_messages
+from sentinel.cli.stream_names import (
+    ByOption,
+    StreamArgument,
+    duration_text,
+    person,
+    require_stream,
+    seconds_of,
+    stream_name,
+)
+from sentinel.cli.streams import StreamOption, clock
+from sentinel.stack.local import open_store, redis_url, settings_of_stack
+
+if TYPE_CHECKING:
+    from common.baselines.report import StreamBinding
+
+app = typer.Typer(
+    help="What streams are bound to, and a person's word about them.", no_args_is_help=True, rich_markup_mode=None
+)
+
+_SHOWN_DIGITS = 12  # of a baseline's id
+
+
+@app.command("list")
+def list_(stream: StreamOption = "", as_json: JsonOption = False) -> None:
+    """List the streams with baseline and model; those that wait for a baseline say so, and what to do."""
+    from common.baselines.report import stream_bindings
+
+    settings = settings_of_stack(get_settings())
+    rows = stream_bindings(open_store(settings), settings, encodable(stream))
+    if as_json:
+        print_messages(rows)
+        return
+    if not rows:
+        out.print("no stream fits" if stream else "no streams yet")
+        return
+    columns(["stream", "baseline", "from", "model", "muted until"], [_row(row) for row in rows], cut=(0, 1))
+    for row in rows:
+        if row.waiting:
+            out.styled((f"{row.stream} waits for a baseline", "yellow"), f": {row.waiting}")
+
+
+def _row(row: StreamBinding) -> list[Piece]:
+    name: Piece = ("waits", "yellow") if row.baseline is None or row.waiting else f"{row.baseline}"
+    comes_from = (row.comes_from or "") + ("" if row.has_footage else ", no footage yet")
+    return [row.stream, name, comes_from.removeprefix(", "), row.model, clock(row.mute.until) if row.mute else ""]
+
+
+@app.command()
+def show(stream: StreamArgument, as_json: JsonOption = False) -> None:
+    """Show one stream: its baseline and where that comes from, its model, and the history of what was accepted."""
+    from common.baselines.report import bindings_of, known_streams
+
+    settings, name = settings_of_stack(get_settings()), stream_name(stream)
+    store = open_store(settings)
+    if name not in known_streams(store, settings):
+        raise UnknownStream(f"there is no stream {name!r}, nor a table for it: see `sentinel streams list`")
+    (found,) = bindings_of(store, settings, [name])
+    if as_json:
+        print_json(found.to_json())
+        return
+    digest = f"{found.baseline} ({(found.baseline_id or '')[:_SHOWN_DIGITS]}), from {found.comes_from}"
+    rows = [
+        ("stream", found.stream),
+        ("baseline", digest if found.baseline is not None else "none, it waits for one"),
+        ("folder", found.folder or ""),
+        ("model", found.model),
+        ("waits", found.waiting),
+        ("muted", f"until {clock(found.mute.until)} by {found.mute.by}" if found.mute else ""),
+        ("footage", "" if found.has_footage else "none yet"),
+    ]
+    for title, value in rows:
+        if value:
+            out.styled((f"{title:9}", "bold"), value)
+    for record in found.history:
+        out.styled((f"{'history':9}", "bold"), history_text(record))
+
+
+def history_text(record: GoldenRecord) -> str:
+    """Return what a record of a stream's history says, on one line."""
+    why = f": {record.why}" if record.why else ""
+    if record.change is GoldenChange.UNDONE:
+        return f"{record.number}. {clock(record.at)} {record.by} undid acceptance {record.undoes}{why}"
+    seen = ", ".join(f"{cause} {count}" for cause, count in sorted(record.causes.items()))
+    return f"{record.number}. {clock(record.at)} {record.by} accepted {record.frames} frames ({seen}){why}"
+
+
+@app.command()
+def bind(
+    stream: StreamArgument,
+    baseline: Annotated[
+        str | None, typer.Option(help="Name of a golden baseline, or its folder (anything with a slash).")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Name of a model that is installed.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the baseline or the model of a stream into sentinel.toml; whatever else stands there stays."""
+    from common.models.names import check_model
+    from common.stream_config import written_path
+    from sentinel.stream_file import bind as edit_of
+
+    name = stream_name(stream)
+    if baseline is None and model is None:
+        raise typer.BadParameter("say --baseline, --model, or both")
+    settings = settings_of_stack(get_settings())
+    path = written_path(settings)
+    if model is not None:
+        try:
+            model = check_model(encodable(model))
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+    written = _baseline_to_write(encodable(baseline), name, settings, path) if baseline is not None else None
+    edit = edit_of(path, name, baseline=written, model=model)
+    if edit.changes:
+        edit.write()
+    difference = list(
+        difflib.unified_diff(
+            (edit.before or b"").decode("utf-8-sig").splitlines(),
+            edit.after.decode("utf-8-sig").splitlines(),
+            "before",
+            "after",
+            lineterm="",
+            n=1,
+        )
+    )
+    if as_json:
+        print_json(json.dumps({"file": str(path), "stream": name, "changed": edit.changes, "diff": difference}))
+        return
+    out.print(f"{path} says that already" if not edit.changes else f"{path}:")
+    for line in difference[2:]:
+        out.styled((line, {"+": "green", "-": "red"}.get(line[:1], "")))
+
+
+def _baseline_to_write(baseline: str, stream: str, settings: Settings, file: Path) -> str:
+    """Return what the table is to say; raise if there is no such baseline, or it belongs to another stream.
+
+    A relative folder is taken from the working directory, but a table's starts at the file.
+    """
+    from common.baselines.owner import owner_of
+    from common.baselines.storage import find_baseline, read_manifest
+
+    if "/" in baseline and Path.cwd() != file.parent:
+        baseline = str(Path(baseline).expanduser().absolute())
+    folder = find_baseline(baseline, settings.baselines_dir).expanduser()
+    read_manifest(folder)
+    owner = owner_of(folder)
+    if owner not in {None, stream}:
+        raise BadBaseline(
+            f"{folder} was accepted for stream {owner!r} and belongs to it: two streams cannot be bound to one learned "
+            f"baseline; give stream {stream!r} one of its own"
+        )
+    return baseline
+
+
+@app.command()
+def mute(
+    stream: StreamArgument,
+    lasts: Annotated[str, typer.Option("--for", help="How long: 90s, 30m, 2h, 1d, 1w, 1h30m.")] = "",
+    off: Annotated[bool, typer.Option("--off", help="End the mute now.")] = False,
+    by: ByOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Announce no incidents of a stream for a time; what goes on then is announced when the time is over."""
+    from common import broker
+
+    name = stream_name(stream)
+    if bool(lasts) == off:
+        raise typer.BadParameter("say --for and how long, or --off")
+    seconds, now = (seconds_of(lasts) if lasts else 0.0), time.time()
+    settings = settings_of_stack(get_settings())
+    store = open_store(settings)
+    require_stream(store, name)
+    who = person(by)
+    said = f"muted for {duration_text(seconds)}" if lasts else "no longer muted"
+    action = Action(
+        id=content_id("mute", name, now), kind=ActionKind.MUTE, by=who, at=now, ended_at=now, outcome=said
+    )  # fmt: skip
+    note = IncidentNote(id=action.id, stream=name, kind=NoteKind.ACTION, incident=None, action=action)
+    done = store.golden.mute(name, Mute(until=now + seconds, by=who, at=now) if lasts else None, [note])
+    if done < 0:
+        raise UnknownStream(f"stream {name!r} was forgotten meanwhile")
+    broker.connect_to(redis_url(settings))
+    broker.send_reduce(name)
+    if as_json:
+        print_json(json.dumps({"stream": name, "muted_until": now + seconds if lasts else None, "by": who}))
+    elif done == 0:
+        out.print(f"stream {name} was not muted")
+    else:
+        out.print(f"stream {name} is {said}" + (f", until {clock(now + seconds)}" if lasts else ""))
