@@ -15,6 +15,7 @@ from common.features import FeatureBlock
 from common.settings import Settings
 from common.store import Store, keys
 from common.store.event_log import dead_letter
+from common.store.models import Outcome
 from common.store.streams import Committed, JudgedEvent
 from sentinel.stack.redis_server import RedisServer
 from tests.common.builders import batch, block, verdict
@@ -143,7 +144,13 @@ def test_rejections_in_a_row_double_the_wait_though_streams_keep_coming(store: S
 
 def test_retrainings_that_never_come_to_an_end_are_counted(store: Store) -> None:
     assert [store.champions.begin("vfi") for _ in range(3)] == [1, 2, 3]
-    store.champions.settle("vfi", [], "stale")
-    assert store.champions.begin("vfi") == 4, "nothing was begun, so nothing came to an end"
-    store.champions.settle("vfi", [], "rejected")
+    store.champions.settle("vfi", ["forgotten"], "stale")
+    assert store.champions.begin("vfi") == 4, "a stream was forgotten: no retraining came to an end"
+
+
+@pytest.mark.parametrize("outcome", ["promoted", "rejected", "idle"])
+def test_a_retraining_that_came_to_an_end_counts_no_more(store: Store, outcome: Outcome) -> None:
+    """One with nothing to do too: a stream that fails on and on, and was refused, calls for one again and again."""
+    assert [store.champions.begin("vfi") for _ in range(2)] == [1, 2]
+    store.champions.settle("vfi", [], outcome)
     assert store.champions.begin("vfi") == 1
