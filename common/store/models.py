@@ -24,8 +24,8 @@ _RENEW_SECONDS = 5.0  # three renewals may fail before the lease expires
 _LONGEST_COOLDOWN_SECONDS = 86_400.0
 
 Outcome = Literal["promoted", "rejected", "idle", "stale"]
-"""How a retraining ended: with something healed, with nothing healed, or with nothing to do. `stale`: none ran, the streams
-no longer wait for other reasons."""
+"""How a retraining ended: with something healed, with nothing healed, or with nothing to do. `stale`: none ran, and the
+streams no longer wait for another reason."""
 
 
 class ChampionStore:
