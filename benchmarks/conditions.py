@@ -28,7 +28,7 @@ from common.contracts.conditions import ConditionRecord
 from common.contracts.policy import Policy
 from common.contracts.verdicts import Judgement, Status
 from common.drift.baseline import Baseline
-from common.drift.conditions import Condition, fit_condition
+from common.drift.conditions import Condition, fit_condition, frames_needed
 from common.drift.judge import judge
 from common.drift.windows import WindowRule
 from common.errors import SentinelError
@@ -62,9 +62,11 @@ class Footage:
         half = replace(info, duration=info.duration / 2, frames=max(1, info.frames // 2))
         self.fps = choose_sampling([half], settings.window_frames, settings.sample_fps)
         self.count = sampled_count(info, self.fps)
-        self.rule: WindowRule = choose_rule(
-            [replace(half, frames=self.count // 4, fps=self.fps or info.fps)], None, settings
-        )
+        chosen = choose_rule([replace(half, frames=self.count // 2, fps=self.fps or info.fps)], None, settings)
+        frames = chosen.frames
+        while frames_needed(frames) > self.count // 4:  # a quarter has to be long enough for a condition
+            frames -= 1
+        self.rule = WindowRule(frames=frames, stride=max(1, frames // 4))
         self._clip, self._extractor = clip, extractor
         spec = extractor.feature_spec(self.fps).digest("")
         content = hashlib.blake2b(clip.read_bytes() + spec, digest_size=8).hexdigest()

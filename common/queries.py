@@ -12,6 +12,7 @@ from pydantic import Field
 
 from common.contracts.dead_letters import DeadLetter, DeadLetterKind
 from common.contracts.events import Event, EventType, RetrainProgressed, RetrainStarted
+from common.contracts.golden import WaitingStream
 from common.contracts.ids import Message
 from common.contracts.incidents import Incident, IncidentState
 from common.contracts.models import Hold, RetrainReport
@@ -84,6 +85,7 @@ class SystemStatus(Message):
     models: tuple[ModelStatus, ...]
     processes: tuple[ProcessHealth, ...]
     streams: tuple[StreamStatus, ...] = Field(description="streams that fail come first")
+    without_baseline: tuple[WaitingStream, ...] = Field((), description="streams that wait for a golden baseline")
 
 
 class IncidentChoice(StrEnum):
@@ -129,6 +131,7 @@ def system_status(store: Store, redis_url: str, *, stream: str = "", status: Sta
         models=tuple(model_status(store, model) for model in store.champions.models()),
         processes=process_health(store),
         streams=tuple(stream_statuses(store, stream=stream, status=status)),
+        without_baseline=tuple(row for name, row in store.golden.waiting().items() if matches(name, stream)),
     )
 
 

@@ -41,7 +41,7 @@ def _conditions() -> ConditionCache:
 
 
 def conditions(stream: str, golden_id: str) -> list[Condition]:
-    """Return the conditions of `stream` that its model's champion is proved on, over the golden baseline `golden_id`."""
+    """Return the conditions of `stream`, over the golden baseline `golden_id`, that its champion is proved on."""
     try:
         champion = store().champions.champion(model_of(get_settings(), stream))
     except BadMessage as error:  # a newer version wrote it: without conditions more fails, and nothing is hidden

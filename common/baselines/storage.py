@@ -34,7 +34,6 @@ ARRAYS_FILE = "arrays.npz"
 REPLAY_FILE = "replay.npz"
 _FORMAT = 3
 _FORMATS = (format_1.FORMAT, format_2.FORMAT, _FORMAT)
-_EXAMPLES = "examples"  # the one array in `replay.npz`
 
 
 class BaselineFile(Message):
@@ -74,7 +73,7 @@ def save_baseline(baseline: Baseline, folder: Path, replay: Examples | None = No
     try:
         np.savez_compressed(staging / ARRAYS_FILE, **baseline.to_arrays())  # type: ignore[arg-type]
         if replay is not None:
-            np.savez_compressed(staging / REPLAY_FILE, **{_EXAMPLES: replay})  # type: ignore[arg-type]
+            np.savez_compressed(staging / REPLAY_FILE, examples=replay)
         stored = BaselineFile(
             format=_FORMAT,
             digest=baseline.digest,
@@ -156,11 +155,11 @@ def load_replay(folder: Path) -> Examples | None:
     digest = _parse(BaselineFile, text, folder).replay
     if digest is None:
         return None
-    examples = _read_arrays(folder / REPLAY_FILE).get(_EXAMPLES)
+    examples = _read_arrays(folder / REPLAY_FILE).get("examples")
     if examples is None or examples.dtype != np.uint8 or _digest_of(examples) != digest:
         raise BadBaseline(
-            f"{folder / REPLAY_FILE} is not what was built: it was edited or damaged; "
-            "restore it or rebuild the baseline"
+            f"{folder / REPLAY_FILE} is not what was built: it was edited or damaged; restore it, "
+            "or rebuild the baseline"
         )
     return examples
 

@@ -56,6 +56,7 @@ class Owner(Message):
 class WaitingStream(Message):
     """A stream that footage came for and that cannot be judged, because it has no usable golden baseline."""
 
+    stream: str
     reason: str = Field(description="why, and what to do")
     since: float = Field(description="seconds since the epoch")
 

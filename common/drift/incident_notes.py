@@ -8,6 +8,7 @@ from common.contracts.incidents import Action, ActionKind, Incident, IncidentLog
 from common.drift.incident_changes import Change, changes, with_incidents
 
 _MOST_ACTIONS = 32
+_LONGEST_OUTCOME = 1_000  # characters
 _MOST_APPLIED = 64  # a note is delivered twice within moments, if at all
 
 
@@ -30,12 +31,13 @@ def apply_note(log: IncidentLog, note: IncidentNote) -> tuple[IncidentLog, tuple
 
 def _noted(incident: Incident, note: IncidentNote) -> Incident:
     """Return the incident after a note about it."""
-    changed: dict[str, object] = {"actions": _with_action(incident.actions, note.action)}
-    if note.action.kind is ActionKind.ACKNOWLEDGE:
-        changed["acknowledged_by"] = note.action.by
+    action = note.action.model_copy(update={"outcome": note.action.outcome[:_LONGEST_OUTCOME]})
+    changed: dict[str, object] = {"actions": _with_action(incident.actions, action)}
+    if action.kind is ActionKind.ACKNOWLEDGE:
+        changed["acknowledged_by"] = action.by
     if note.kind is NoteKind.CLOSE and incident.state is not IncidentState.CLOSED:
         # The stream's own clock, which is capture time, stands at its latest window.
-        ended = note.action.outcome or f"closed by {note.action.by}"
+        ended = action.outcome or f"closed by {action.by}"
         changed |= {"state": IncidentState.CLOSED, "closed_at": incident.latest_at, "ended": ended}
     return incident.model_copy(update=changed)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import IntEnum
 
 import redis
 
 from common.contracts.golden import GoldenRecord, Mute, WaitingStream
 from common.contracts.incidents import IncidentNote
+from common.errors import BadMessage
 from common.store import keys
 from common.store.client import load_script, text
 
@@ -79,7 +81,7 @@ class GoldenStore:
         """Note that `stream` waits for a baseline. Of more than `_MOST_WAITING` streams no further one is noted."""
         if self.client.hlen(keys.WAITING) >= _MOST_WAITING and not self.client.hexists(keys.WAITING, stream):
             return
-        waiting = WaitingStream(reason=reason, since=time.time())
+        waiting = WaitingStream(stream=stream, reason=reason, since=time.time())
         self.client.hset(keys.WAITING, stream, waiting.to_json())
 
     def end_waiting(self, stream: str) -> None:
@@ -87,9 +89,12 @@ class GoldenStore:
         self.client.hdel(keys.WAITING, stream)
 
     def waiting(self) -> dict[str, WaitingStream]:
-        """Return stream -> why it waits, for the streams that wait for a baseline."""
-        rows = self.client.hgetall(keys.WAITING)
-        return {text(stream): WaitingStream.from_json(row) for stream, row in rows.items()}
+        """Return the streams that wait for a baseline, by name; those that a newer version noted are left out."""
+        found = {}
+        for stream, row in self.client.hgetall(keys.WAITING).items():
+            with suppress(BadMessage):
+                found[text(stream)] = WaitingStream.from_json(row)
+        return dict(sorted(found.items()))
 
     # --- mutes
 
@@ -106,6 +111,9 @@ class GoldenStore:
         return int(self._mute(keys=list(parts), args=[stream, said, lasts, *(note.to_json() for note in notes)]))
 
     def muted(self, stream: str) -> Mute | None:
-        """Return the mute of `stream`; None if there is none, or it is over."""
+        """Return the mute of `stream`; None if there is none, it is over, or it cannot be read and mutes nothing."""
         data = self.client.get(keys.stream_key(stream, "mute"))
-        return Mute.from_json(data) if data else None
+        try:
+            return Mute.from_json(data) if data else None
+        except BadMessage:
+            return None

@@ -126,6 +126,7 @@ class StreamStore:
         self._data_retention = data_retention
         self._max_events = max_events
         self._commit = load_script(client, "commit_window")
+        self._note = load_script(client, "leave_note")
 
     # --- what a reducer reads
 
@@ -237,9 +238,10 @@ class StreamStore:
             self._commit(keys=[keys.EVENTS, *(keys.stream_key(stream, part) for part in parts)], args=args)
         )
 
-    def note(self, note: IncidentNote) -> None:
-        """Leave `note` in its stream's inbox. The stream's next reduction applies it; the sweep sees to one."""
-        self.client.rpush(keys.stream_key(note.stream, "inbox"), note.to_json())
+    def note(self, note: IncidentNote) -> bool:
+        """Leave `note` in its stream's inbox for the next reduction; return False if there is no such stream."""
+        inbox = keys.stream_key(note.stream, "inbox")
+        return bool(self._note(keys=[inbox, keys.STREAMS], args=[note.stream, note.to_json()]))
 
     # --- what others ask
 

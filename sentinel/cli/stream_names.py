@@ -23,8 +23,8 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 _LONGEST_TEXT = 500  # characters of a name or a reason that are kept
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _LONGEST_MUTE_SECONDS = 90 * 86_400.0
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+")
-_PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhdw])+")
+_PART = re.compile(r"([0-9.]+)([smhdw])")
 
 
 def stream_name(text: str) -> str:

@@ -59,6 +59,8 @@ def status(
         columns(list(_COLUMNS), rows, cut=(list(_COLUMNS).index("stream"),))
     else:
         out.print("no stream fits" if stream or only else "no streams yet")
+    for waiting in report.without_baseline:
+        out.styled((f"{waiting.stream} waits for a baseline", "yellow"), f": {waiting.reason}")
     out.print("queues: " + ", ".join(f"{queue} {length}" for queue, length in report.queues.items()))
     for model in report.models:
         out.print(f"model {model.model}: {_model_text(model)}")

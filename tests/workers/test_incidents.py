@@ -128,9 +128,10 @@ def test_a_reducer_that_loses_its_commit_does_it_again_and_nothing_counts_twice(
             assert commits(self, stream, **plan) is not Committed.CONFLICT  # type: ignore[arg-type]
         return commits(self, stream, **plan)  # type: ignore[arg-type]
 
+    feed(ingestor, store, "dock", 0, noisy=False)
     store.streams.note(note("sentinel"))
     monkeypatch.setattr(StreamStore, "commit", beaten_once)
-    feed(ingestor, store, "dock", 0, noisy=True)
+    feed(ingestor, store, "dock", 1, noisy=True)
     assert beaten == ["dock"]
     assert [kind for kind, _ in told(store)] == ["opened"]
     assert store.streams.open_incidents("dock")[0].failed_windows == WINDOWS

@@ -26,7 +26,9 @@ def halfway_warps(triplets: TripletArray) -> WarpArray:
     warps = np.empty((len(triplets), 2, *triplets.shape[2:]), np.uint8)
     for pair, (previous, _, following) in zip(warps, triplets, strict=True):
         first, last = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (previous, following))
-        there, back = (estimator.calc(a, b, None) for a, b in ((first, last), (last, first)))  # type: ignore[call-overload]
+        # OpenCV's stubs do not know that None asks for a new array.
+        there = np.asarray(estimator.calc(first, last, None), np.float32)  # type: ignore[call-overload]
+        back = np.asarray(estimator.calc(last, first, None), np.float32)  # type: ignore[call-overload]
         motion = (there - back) / 2.0
         pair[0], pair[1] = _moved(previous, motion, -0.5), _moved(following, motion, 0.5)
     return warps

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 _BATCH = 8  # triplets per step
 _CROP = (96, 160)  # height and width of the part of a triplet that a step sees, pixels: a step takes milliseconds
 _REPLAY_SHARE = 0.5  # of each batch; without golden frames the model forgets them, at a loss of about 1 dB
-_LEARNING_RATE = 2e-3
+_LEARNING_RATE = 4e-3
 _ROUNDING_ERROR = 1.0 / 12.0 / 255.0**2  # mean squared error of rounding to 8 bits; smaller errors count as equal
 _AVERAGING = 8  # weights are averaged over about the last 1 / (1 + this) of the steps, because single steps are noisy
 _REPORT_EVERY = 10  # steps
-_FIRST_FIT_STEPS = 200  # of the first champion; steps and not seconds, so that every machine gets the same model
+_FIRST_FIT_STEPS = 120  # of the first champion; steps and not seconds, so that every machine gets the same model
 _MAX_STEPS = 2000  # more steps improve nothing
 _MIN_TRIPLETS = 2  # of each kind, to train on
 

@@ -8,7 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.baselines.storage import find_baseline, list_baselines, load_baseline, read_manifest
+from common.baselines import format_2
+from common.baselines.storage import (
+    REPLAY_FILE,
+    StoredBaseline,
+    find_baseline,
+    list_baselines,
+    load_baseline,
+    load_replay,
+    read_manifest,
+    save_baseline,
+)
 from common.errors import BadBaseline
 from tests.common.baselines.small import small_baseline
 
@@ -69,6 +79,84 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     with pytest.raises(BadBaseline, match="format 99"):
         load_baseline(tmp_path / "dock")
+
+
+REPLAY = np.random.default_rng(0).integers(0, 256, (4, 3, 6, 8, 3), dtype=np.uint8)
+
+
+def with_replay(folder: Path) -> StoredBaseline:
+    return save_baseline(small_baseline(folder).baseline, folder, REPLAY)
+
+
+def test_golden_examples_lie_beside_a_baseline_and_are_not_part_of_what_judges(tmp_path: Path) -> None:
+    alone, both = small_baseline(tmp_path / "alone"), with_replay(tmp_path / "both")
+    assert both.id == alone.id, "the id is of what judges"
+    replay = load_replay(tmp_path / "both")
+    assert replay is not None
+    assert np.array_equal(replay, REPLAY)
+    assert load_replay(tmp_path / "alone") is None
+    (tmp_path / "both" / REPLAY_FILE).unlink()
+    assert load_baseline(tmp_path / "both").id == alone.id, "it judges without them"
+    with pytest.raises(BadBaseline, match=r"replay\.npz is missing"):
+        load_replay(tmp_path / "both")
+
+
+def test_golden_examples_that_were_edited_or_cut_are_refused(tmp_path: Path) -> None:
+    with_replay(tmp_path / "dock")
+    path = tmp_path / "dock" / REPLAY_FILE
+    for wrong in (REPLAY[::-1], REPLAY[:2], REPLAY.reshape(4, 3, 8, 6, 3), REPLAY.astype(np.int16)):
+        np.savez_compressed(path, examples=wrong)
+        with pytest.raises(BadBaseline, match="edited or damaged"):
+            load_replay(tmp_path / "dock")
+    np.savez(path, examples=np.array([{}], dtype=object))
+    with pytest.raises(BadBaseline, match=r"replay\.npz"):
+        load_replay(tmp_path / "dock")
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(BadBaseline, match=r"replay\.npz"):
+        load_replay(tmp_path / "dock")
+
+
+def as_format_2(folder: Path, **changes: object) -> str:
+    """Write the baseline in `folder` again as version 0.2 did, with replay among its arrays; return its digest."""
+    baseline = load_baseline(folder).baseline
+    arrays = {**baseline.to_arrays(), "replay": REPLAY}
+    manifest = {**baseline.to_manifest().model_dump(mode="json"), **changes}
+    parsed = format_2.Manifest.model_validate_json(json.dumps(manifest))
+    digest = format_2.digest_of(parsed, arrays)
+    np.savez_compressed(folder / "arrays.npz", **arrays)
+    file = {"format": 2, "digest": digest, "manifest": json.loads(parsed.to_json())}
+    (folder / "baseline.json").write_text(json.dumps(file))
+    return digest
+
+
+def test_a_baseline_of_format_2_opens_with_its_own_digest_and_its_replay_is_refused(tmp_path: Path) -> None:
+    new = small_baseline(tmp_path / "dock")
+    digest = as_format_2(tmp_path / "dock")
+    old = load_baseline(tmp_path / "dock")
+    assert old.id == digest != new.id
+    assert read_manifest(tmp_path / "dock").digest == digest
+    assert old.baseline.digest == new.id, "what judges is the same"
+    with pytest.raises(BadBaseline, match="rebuild the baseline"):
+        load_replay(tmp_path / "dock")
+
+
+def test_a_baseline_of_format_2_that_was_edited_is_refused(tmp_path: Path) -> None:
+    small_baseline(tmp_path / "dock")
+    as_format_2(tmp_path / "dock")
+    path = tmp_path / "dock" / "arrays.npz"
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    np.savez_compressed(path, **{**arrays, "replay": REPLAY[::-1]})
+    with pytest.raises(BadBaseline, match="edited or damaged"):
+        load_baseline(tmp_path / "dock")
+
+
+def test_a_baseline_of_format_2_that_a_promotion_extended_still_opens(tmp_path: Path) -> None:
+    clip = small_baseline(tmp_path / "dock").baseline.to_manifest().clips[0].model_dump(mode="json")
+    digest = as_format_2(tmp_path / "dock", clips=[{**clip, "golden": False}])
+    old = load_baseline(tmp_path / "dock")
+    assert old.id == digest
+    assert [segment.summary.golden for segment in old.baseline.segments] == [False]
 
 
 def test_a_baseline_is_found_by_name_or_by_folder(tmp_path: Path) -> None:

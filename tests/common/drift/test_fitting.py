@@ -1,4 +1,4 @@
-"""Fitting a baseline to golden footage, extending one, and the footage that is refused."""
+"""Fitting a baseline to golden footage, and the footage that is refused."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from common.contracts.verdicts import Status
-from common.drift.fitting import extend_baseline
-from common.drift.judge import judge
+from common.drift.segment import fit_segment
 from common.errors import BadBaseline, BadMessage, BaselineTooShort
-from tests.common.drift.footage import RULE, fitted, footage
-
-GOLDEN = footage(600, seed=1)
-BASELINE = fitted(GOLDEN)
+from tests.common.drift.footage import MINIMUM_EFFECTS, RULE, SENSORS, fitted, footage
 
 
 def test_each_clip_keeps_its_own_null() -> None:
@@ -44,25 +39,6 @@ def test_no_footage_and_broken_footage_are_refused() -> None:
         fitted(broken)
 
 
-def test_accepted_footage_follows_the_golden_clips_which_are_unchanged() -> None:
-    golden = fitted(footage(600, seed=1))
-    healed = extend_baseline(golden, [("accepted", footage(RULE.frames, seed=4, noise=1.5))])
-    assert [clip.golden for clip in healed.to_manifest().clips] == [True, False]
-    assert healed.segments[0] is golden.segments[0]
-    assert healed.digest != golden.digest
-    bounds = [segment.quality_bounds.distance for segment in healed.segments]
-    assert (bounds[1] > bounds[0]).all(), "borrowed bounds are widened"
-
-
-@pytest.mark.parametrize("frames", [RULE.frames, 3 * RULE.frames])
-def test_a_baseline_extended_by_drifted_footage_passes_it_and_still_fails_other_faults(frames: int) -> None:
-    accepted = footage(frames, seed=4, noise=1.5)
-    healed = extend_baseline(BASELINE, [("accepted", accepted)])
-    assert judge(healed, accepted[: RULE.frames]).status is Status.PASS
-    assert judge(healed, footage(RULE.frames, seed=5)).status is Status.PASS
-    assert judge(healed, footage(RULE.frames, seed=6, shift=4.0)).status is Status.FAIL
-
-
 def test_too_short_golden_footage_is_refused_with_the_length_needed() -> None:
     with pytest.raises(BaselineTooShort, match=r"has 10 sampled frames; .* needs \d+ frames \(about \d+ s"):
         fitted(footage(10, seed=1))
@@ -73,3 +49,9 @@ def test_golden_footage_of_one_repeated_picture_is_refused() -> None:
     still = replace(still, quality=np.tile(still.quality[:1], (200, 1)))
     with pytest.raises(BadBaseline, match="same picture"):
         fitted(still)
+
+
+def test_a_segment_has_bounds_of_its_own_or_none_at_all() -> None:
+    short = footage(RULE.frames, seed=4)
+    with pytest.raises(BaselineTooShort, match="too few for a window"):
+        fit_segment("short", short, window=RULE.frames, names=SENSORS, minimum_effects=MINIMUM_EFFECTS)

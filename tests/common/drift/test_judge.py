@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.contracts.verdicts import Cause, Remedy, Status
+from common.contracts.verdicts import Cause, Status
 from common.drift.baseline import Baseline
 from common.drift.calibration import ks_p_value
 from common.drift.judge import judge
@@ -57,19 +57,17 @@ def test_the_score_grows_with_severity() -> None:
 
 
 @pytest.mark.parametrize("frame", [3, 6, 9])
-def test_a_fail_says_when_the_change_began_and_what_it_calls_for(frame: int) -> None:
+def test_a_fail_says_when_the_change_began(frame: int) -> None:
     before, after = footage(RULE.frames, seed=7), footage(RULE.frames, seed=7, noise=2.0)
     verdict = judge(BASELINE, FeatureBlock.concatenate([before[:frame], after[frame:]]))
     assert verdict.status is Status.FAIL
     assert verdict.began is not None
     assert verdict.began.time == pytest.approx(after.times[frame], abs=0.11)
-    assert verdict.remedy is Remedy.CAMERA
     older = judge(BASELINE, after)
     assert older.began is not None
     assert older.began.time == after.times[0], "it began before the window did"
-    assert judge(BASELINE, footage(RULE.frames, seed=7, shift=3.0)).remedy is Remedy.TRAINING
     passed = judge(BASELINE, before)
-    assert (passed.began, passed.remedy, passed.cause) == (None, None, None)
+    assert (passed.began, passed.cause) == (None, None)
 
 
 @settings(max_examples=15, deadline=None)

@@ -148,6 +148,13 @@ def test_a_note_that_comes_while_others_are_applied_stays_for_the_next_commit(st
     assert [action.by for action in store.streams.open_incidents("dock")[0].actions] == ["first", "second"]
 
 
+def test_a_note_about_a_stream_that_was_forgotten_leaves_nothing_behind(store: Store) -> None:
+    assert store.streams.note(note("sentinel"))
+    store.forgetting.forget("dock")
+    assert not store.streams.note(note("sentinel"))
+    assert store.client.keys("*dock*") == []
+
+
 def test_a_note_that_was_delivered_twice_counts_once(store: Store) -> None:
     commit(store, judged(0, "fail"))
     for _ in range(2):
@@ -264,6 +271,7 @@ def test_whatever_is_killed_raced_or_delivered_twice_the_incidents_are_those_of_
     store: Store, turns: list[tuple[str, str]]
 ) -> None:
     store.client.flushall()
+    store.client.zadd(keys.STREAMS, {"dock": time.time()})
     clean, expected = IncidentLog(), list[Incident]()
     for number, (kind, trouble) in enumerate(turns):
         read = store.streams.window("dock")

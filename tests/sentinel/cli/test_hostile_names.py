@@ -25,7 +25,8 @@ from common.contracts.events import (
 )
 from common.contracts.ids import Message, content_id
 from common.contracts.models import ChampionRecord, RetrainReport
-from common.contracts.verdicts import Cause, FeatureShift, FrameTime, Remedy, Verdict
+from common.contracts.policy import Response
+from common.contracts.verdicts import Cause, FeatureShift, FrameTime, Verdict
 from common.printable import printable
 from common.settings import Settings
 from common.store import Store, keys
@@ -168,7 +169,7 @@ def result_of(name: str) -> CheckResult:
         }
     )
     return CheckResult(
-        status=window.status, drift_score=0.6, p_value=0.01, cause=Cause.NOISE, remedy=Remedy.CAMERA,
+        status=window.status, drift_score=0.6, p_value=0.01, cause=Cause.NOISE, response=Response.BOTH,
         began=FrameTime(source=name, time=1.0), baseline=name, baseline_id=name, frames=48, windows=(window,),
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
 from common import broker
 from common.contracts.incidents import ActionKind, Incident
@@ -16,9 +16,8 @@ from common.store import Store, keys
 from sentinel.stack.redis_server import RedisServer
 from tests.common.incidents import DAY, judged, note
 from tests.common.store.test_incidents import commit_to
-from tests.sentinel.cli.conftest import CommandLine
-from tests.sentinel.cli.names import WORST, names
-from tests.sentinel.cli.test_hostile_names import hostile, shown_safely
+from tests.sentinel.cli.conftest import CommandLine, Done
+from tests.sentinel.cli.names import WORST, names, obeyed
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +25,11 @@ def own_queue(sentinel: CommandLine, redis_server: RedisServer, monkeypatch: pyt
     """Tasks go to the queues of the test's own Redis, where nobody takes them."""
     own = broker.get_settings().model_copy(update={"redis_url": redis_server.url})
     monkeypatch.setattr(broker, "app", broker.make_app(own))
+
+
+def shown_safely(done: Done) -> None:
+    assert "Traceback" not in done.stderr
+    assert obeyed(done.stdout + done.stderr) == ""
 
 
 def stream(store: Store, name: str, *verdicts: Verdict) -> None:
@@ -165,7 +169,7 @@ def test_events_about_incidents_have_a_line_each(sentinel: CommandLine, store: S
     assert "passed the golden baseline" in lines[1]
 
 
-@settings(hostile, max_examples=15)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=names)
 def test_a_persons_name_and_an_outcome_are_shown_as_they_are(sentinel: CommandLine, store: Store, name: str) -> None:
     store.client.flushall()

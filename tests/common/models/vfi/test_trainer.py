@@ -11,16 +11,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from common.models.retraining import Footage, evaluate
-from hypothesis import given
-from hypothesis import strategies as st
 
 from common.errors import BadModel, BadSource
 from common.features import Image
-from common.models.gate import decide
+from common.models.gate import Comparison, decide, digests_of
+from common.models.gate import compare as scored
 from common.models.protocols import Challenger, TrainingProgress
+from common.models.vfi.flow import halfway_warps
+from common.models.vfi.kind import KIND
 from common.models.vfi.model import MODEL_FILE, WEIGHTS_FILE, Interpolator, load_model
-from common.models.vfi.scores import Scores, split_in_blocks
+from common.models.vfi.scores import psnr_db, split_in_blocks, split_in_time
 from common.models.vfi.trainer import InterpolatorTrainer, initial_champion
 from common.models.vfi.triplets import TRIPLET_SIZE, TripletArray, collect_triplets
 
@@ -62,7 +62,7 @@ def fine_tune(
 ) -> tuple[Challenger[Interpolator], list[TrainingProgress]]:
     """Train on what a retraining does not hold out."""
     heard: list[TrainingProgress] = []
-    drifted = drifted[split_in_blocks(len(drifted)).training]
+    drifted = drifted[split_in_time(len(drifted)).training]
     golden = golden[split_in_blocks(len(golden)).training]
     trainer = InterpolatorTrainer(max_steps=STEPS)
     return trainer.fine_tune(champion, drifted, golden, seconds=NO_LIMIT, seed=0, progress=heard.append), heard
@@ -70,8 +70,17 @@ def fine_tune(
 
 def compare(
     champion: Interpolator, challenger: Challenger[Interpolator], drifted: TripletArray, golden: TripletArray
-) -> Scores:
-    return evaluate(champion, challenger.model, Footage((), drifted), golden)
+) -> Comparison:
+    drifted_split, golden_split = split_in_time(len(drifted)), split_in_blocks(len(golden))
+    return scored(
+        KIND,
+        champion,
+        challenger.model,
+        {"night": drifted[drifted_split.held_out]},
+        golden[golden_split.held_out],
+        trained_on=digests_of(drifted[drifted_split.training]) | digests_of(golden[golden_split.training]),
+        live={},
+    )
 
 
 def test_fine_tuning_gains_on_drifted_footage_and_keeps_golden_footage(
@@ -79,8 +88,8 @@ def test_fine_tuning_gains_on_drifted_footage_and_keeps_golden_footage(
 ) -> None:
     before = [w.copy() for w in champion.weights]
     challenger, heard = fine_tune(champion, drifted, golden)
-    scores = compare(champion, challenger, drifted, golden)
-    decision = decide(scores, min_gain_db=0.05, max_loss_db=0.5)
+    comparison = compare(champion, challenger, drifted, golden)
+    decision = decide(comparison, min_gain_db=0.05, max_loss_db=0.5)
     assert decision.promote, decision.reason
     assert challenger.steps == STEPS
     assert [p.step for p in heard] == sorted(p.step for p in heard)
@@ -92,17 +101,49 @@ def test_equal_seeds_give_equal_challengers(
     champion: Interpolator, drifted: TripletArray, golden: TripletArray
 ) -> None:
     one, other = (
-        compare(champion, fine_tune(champion, drifted, golden)[0], drifted, golden).challenger_drifted for _ in range(2)
+        compare(champion, fine_tune(champion, drifted, golden)[0], drifted, golden).stretches["night"].challenger
+        for _ in range(2)
     )
     assert np.allclose(one, other, atol=0.02)
 
 
-def test_the_first_champion_is_no_worse_than_averaging_its_neighbours(
+def test_the_first_champion_is_above_averaging_and_above_flow_on_what_was_held_out(
     champion: Interpolator, golden: TripletArray
 ) -> None:
-    truth = golden[:, 1].astype(float)
-    average = golden[:, ::2].astype(float).mean(axis=1)
-    assert np.mean((champion.predict(golden) - truth) ** 2) <= np.mean((average - truth) ** 2)
+    held_out = golden[split_in_blocks(len(golden)).held_out]
+    fitted, average, flow = KIND.score([champion, *KIND.references().values()], held_out)
+    assert flow.mean() > average.mean() + 1.0, "the landscape moves"
+    assert fitted.mean() > flow.mean()
+
+
+def test_an_unfitted_model_is_about_the_mean_of_the_warps(golden: TripletArray) -> None:
+    from common.models.vfi.network import new_weights
+
+    unfitted, flow = KIND.score([Interpolator(new_weights(0)), KIND.references()["dis"]], golden[:4])
+    assert np.allclose(unfitted, flow, atol=1.0)
+
+
+def test_warps_of_footage_mirrored_in_time_are_the_same_in_the_other_order(golden: TripletArray) -> None:
+    there, back = halfway_warps(golden[:3]), halfway_warps(golden[:3, ::-1])
+    assert np.abs(there.astype(int) - back[:, ::-1]).max() <= 1
+
+
+def test_every_predictor_scores_as_its_predictions_do(champion: Interpolator, golden: TripletArray) -> None:
+    predictors = [champion, *KIND.references().values()]
+    triplets = golden[:18]
+    scores = KIND.score(predictors, triplets)
+    for row, predictor in zip(scores, predictors, strict=True):
+        assert np.allclose(row, psnr_db(predictor.predict(triplets), triplets[:, 1]), atol=1e-3)
+
+
+def test_too_little_golden_footage_makes_no_first_model(golden: TripletArray) -> None:
+    with pytest.raises(BadSource, match="11 golden frame triplets are too few"):
+        KIND.first_model(golden[:11], seed=0)
+
+
+def test_frames_smaller_than_a_crop_can_be_trained_on(golden: TripletArray) -> None:
+    small = np.ascontiguousarray(golden[:, :, :41, :51])
+    assert initial_champion(small, seed=0, steps=2).predict(small[:2, :, :40, :50]).shape == (2, 40, 50, 3)
 
 
 def test_a_prediction_looks_at_the_outer_frames_alone(champion: Interpolator, golden: TripletArray) -> None:
@@ -124,10 +165,12 @@ def test_footage_too_short_to_train_on_is_refused(
 def test_champion_and_challenger_are_scored_on_what_neither_was_trained_on(
     champion: Interpolator, drifted: TripletArray, golden: TripletArray
 ) -> None:
-    scores = evaluate(champion, champion, Footage((), drifted), golden)
-    assert len(scores.gains_db) == len(split_in_blocks(len(drifted)).held_out)
-    assert len(scores.losses_db) == len(split_in_blocks(len(golden)).held_out)
-    assert not scores.gains_db.any() and not scores.losses_db.any()
+    comparison = compare(champion, Challenger(champion, 0, 0.0), drifted, golden)
+    night = comparison.stretches["night"]
+    assert len(night.gains_db) == len(split_in_time(len(drifted)).held_out)
+    assert len(comparison.golden.gains_db) == len(split_in_blocks(len(golden)).held_out)
+    assert not night.gains_db.any() and not comparison.golden.gains_db.any()
+    assert not comparison.trained_on & (night.digests | comparison.golden.digests)
 
 
 def test_a_model_reads_back_from_its_folder(tmp_path: Path, champion: Interpolator, golden: TripletArray) -> None:
@@ -159,19 +202,6 @@ def test_a_model_with_pickled_objects_is_refused(tmp_path: Path, champion: Inter
         load_model(tmp_path / "v1")
 
 
-def test_importing_the_trainer_does_not_import_tensorflow() -> None:
-    code = "import sys, common.models.vfi.trainer; sys.exit('tensorflow' in sys.modules)"
+def test_importing_the_kind_does_not_import_tensorflow() -> None:
+    code = "import sys, common.models.vfi.kind; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=dict(os.environ), check=False).returncode == 0
-
-
-@given(frames=st.integers(0, 40), most=st.integers(1, 20), promised=st.integers(0, 60))
-def test_triplets_are_consecutive_frames_and_never_too_many(frames: int, most: int, promised: int) -> None:
-    grey = (np.full((12, 20, 3), i, np.uint8) for i in range(frames))
-    triplets = collect_triplets(grey, most, expected_frames=promised)
-    assert triplets.shape[1:] == (3, *TRIPLET_SIZE, 3)
-    assert len(triplets) <= most
-    if frames >= promised >= 3:
-        assert len(triplets) == min(most, promised - 2)
-    numbers = triplets[:, :, 0, 0, 0].astype(int)
-    assert np.array_equal(np.diff(numbers, axis=1), np.ones((len(numbers), 2)))
-    assert len(set(numbers[:, 0])) == len(numbers)
