@@ -23,7 +23,7 @@ CALLED = Fault.COVERED
 _SEVERITY = 3  # gross enough for a person to see it in the kept footage
 _GOLDEN_SECONDS = 40.0
 _CLIP_SECONDS = 12.0
-_DRIFTED_SECONDS = 26.0  # a condition needs footage to train on, and 120 frame triplets more to be proved on
+_DRIFTED_SECONDS = 20.0  # a condition needs footage to train on, and 120 frame triplets more to be proved on
 _FPS = 10.0
 _MOST_GOLDEN, _MOST_CLEAN = 400, 260  # frames of a user's video: the demo shows the way, it judges no archive
 

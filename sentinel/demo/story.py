@@ -43,9 +43,10 @@ from sentinel.stack.stack import LocalStack, wait_for_workers
 STREAM, OTHER_STREAM = "dock", "yard"
 BASELINE = "demo"
 _STEP_SECONDS = 90.0  # what no step takes on two cores; a stuck story ends with the step's name
+_HEALING_SECONDS = 240.0  # nor healing: the first champion is fitted, two challengers are trained and compared
 _IMAGENET_PATIENCE_SECONDS = 4.0
 _SEEDED_WEIGHTS = "random:0"
-_COOLDOWN_SECONDS = 15.0  # long enough for three batches to fail on two slow cores
+_COOLDOWN_SECONDS = 10.0  # long enough for batches that were dropped together to fail on two slow cores
 _RETRAIN_SECONDS = 8.0
 
 
@@ -63,16 +64,22 @@ class Story:
             self.events.append(event)
             yield event
 
-    def wait_for(self, what: str, enough: Callable[[], bool], look: Callable[[Event], None] = lambda _: None) -> None:
+    def wait_for(
+        self,
+        what: str,
+        enough: Callable[[], bool],
+        look: Callable[[Event], None] = lambda _: None,
+        seconds: float = _STEP_SECONDS,
+    ) -> None:
         """Take events in until `enough`; raise `StoryWentOtherwise` naming `what` if that takes too long."""
-        deadline = time.monotonic() + _STEP_SECONDS
+        deadline = time.monotonic() + seconds
         while True:
             for event in self.listen():
                 look(event)
             if enough():
                 return
             if time.monotonic() > deadline:
-                raise StoryWentOtherwise(f"{what} did not happen within {_STEP_SECONDS:.0f} s; the logs say why")
+                raise StoryWentOtherwise(f"{what} did not happen within {seconds:.0f} s; the logs say why")
             time.sleep(0.1)
 
     def complete(self, path: Path) -> bool:
@@ -193,7 +200,7 @@ def _await_healing(story: Story) -> str:
 
     for event in story.events:
         show(event)
-    story.wait_for("a champion that is proved on every healed fault", proved, show)
+    story.wait_for("a champion that is proved on every healed fault", proved, show, _HEALING_SECONDS)
     record = story.store.champions.champion(DEFAULT_MODEL)
     assert record is not None
     learned = ", ".join(f"{row.cause} ({row.gain_db:+.2f} dB over plain flow)" for row in record.conditions)
