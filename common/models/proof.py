@@ -11,9 +11,10 @@ from common.features import FloatArray
 from common.models.bounds import lower_bound, mean
 from common.models.protocols import Examples, ModelKind, ModelT
 
-# A model copes with footage if its gain there is at most this much below its gain on golden footage. Gains of different
-# footage are not equal even where nothing is wrong.
-_ABOUT_DB = 0.1
+# A model copes with footage if its gain there is at least this share of its gain on golden footage. Gains on different
+# footage are not equal even where nothing is wrong; measured, models that were healed have two thirds of it or more,
+# models that were not have less than half or lose.
+_COPING_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ def proof_of(scores: FloatArray, references: Mapping[str, FloatArray]) -> Proof:
 def copes(kind: ModelKind[ModelT], model: ModelT, stretch: Examples, golden: Examples) -> Proof:
     """Return whether `model` needs no training for a stretch, as a proof on it.
 
-    It is proved if `prove` proves it and the gain over the strongest reference is about that on golden footage, or
-    more: there is then nothing to heal.
+    It is proved if `prove` proves it and the gain over the strongest reference is at least half of that on golden
+    footage: there is then little to heal.
 
     Parameters
     ----------
@@ -82,6 +83,8 @@ def copes(kind: ModelKind[ModelT], model: ModelT, stretch: Examples, golden: Exa
     if not proof.proved:
         return proof
     usual = prove(kind, model, golden)
-    if proof.gain_db >= usual.gain_db - _ABOUT_DB:
+    if proof.gain_db >= _COPING_SHARE * usual.gain_db:
         return proof
-    return replace(proof, proved=False, reason=f"{proof.reason}, less than the {usual.gain_db:+.2f} dB on golden")
+    return replace(
+        proof, proved=False, reason=f"{proof.reason}, less than half of the {usual.gain_db:+.2f} dB on golden"
+    )
