@@ -20,7 +20,7 @@ from common.models.vfi.motion import why_unfit
 from common.models.vfi.references import Average, Blender, Flow
 from common.models.vfi.scores import psnr_db, split_in_blocks, split_in_time
 from common.models.vfi.trainer import InterpolatorTrainer, initial_champion
-from common.models.vfi.triplets import TripletArray
+from common.models.vfi.triplets import TripletArray, within_shots
 from common.sources.local import Limits
 
 _FEWEST_TRIPLETS = 12  # with fewer, held-out scores are too noisy
@@ -67,13 +67,16 @@ class InterpolationKind:
         return scores
 
     def read_golden(self, path: Path, kind: SourceKind, limits: Limits) -> TripletArray:
-        """Return triplets spread over a golden clip."""
-        return golden_replay(path, kind, limits)
+        """Return triplets spread over a golden clip, none of them across a cut."""
+        return within_shots(golden_replay(path, kind, limits))
 
     def read_stretch(self, clip: FeatureBlock, *, limits: Limits, roots: Sequence[Path], most: int) -> Footage:
-        """Return up to `most` triplets of a stretch in time order, and whether its motion can be learned from."""
+        """Return up to `most` triplets of a stretch in time order, and whether its motion can be learned from.
+
+        Triplets across a cut are set aside.
+        """
         collected = source_triplets(clip, limits=limits, roots=roots, most=most)
-        return Footage(collected.triplets, why_unfit(collected.surroundings))
+        return Footage(within_shots(collected.triplets), why_unfit(collected.surroundings))
 
     def split_golden(self, count: int) -> Split:
         """Split golden triplets in blocks, because they are spread over all of the golden footage."""

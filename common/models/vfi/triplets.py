@@ -24,6 +24,8 @@ DISTANT = 10
 """Frames between a middle frame and the distant frames before and after it."""
 
 _FRAMES = 3
+_SAME_SCENE = 0.6  # correlation of frames of one shot, two frames apart; it is higher unless everything moves
+_FLAT = 1.0  # variance, grey levels squared, below which a frame shows nothing
 _SMALL = (54, 96)  # height and width, pixels: averaging over so many pixels leaves motion and hardly any sensor noise
 
 
@@ -88,6 +90,25 @@ def collect(frames: Iterable[Image], starts: Sequence[int]) -> Collected:
     around = [[start + offset for offset in offsets] for start in starts]
     surroundings = [np.stack([small[i] for i in places]) for places in around if all(i in small for i in places)]
     return Collected(_stacked(triplets, (_FRAMES, *TRIPLET_SIZE, 3)), _stacked(surroundings, (5, *_SMALL, 3)))
+
+
+def within_shots(triplets: TripletArray) -> TripletArray:
+    """Return the triplets (n, 3, h, w, 3) that do not reach across a cut between two scenes, which none can predict.
+
+    Before and after a cut the frames are hardly correlated, at a scale at which sensor noise does not matter.
+    """
+    kept = [triplet for triplet in triplets if _correlation(triplet[0], triplet[2]) > _SAME_SCENE]
+    return _stacked(kept, triplets.shape[1:])
+
+
+def _correlation(first: Image, last: Image) -> float:
+    """Return Pearson's correlation of two frames (h, w, 3) in grey at a small scale; 1 where one shows nothing."""
+    a, b = (
+        cv2.cvtColor(_scaled(image, _SMALL), cv2.COLOR_RGB2GRAY).astype(np.float32).ravel() for image in (first, last)
+    )
+    a, b = a - a.mean(), b - b.mean()
+    power = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / power if power > _FLAT * len(a) else 1.0
 
 
 def join(parts: Sequence[Collected]) -> Collected:
