@@ -25,7 +25,7 @@ from pydantic import (
 
 from common.contracts.ids import check_stream_name
 from common.errors import SettingsError
-from common.models.names import check_model
+from common.models.kinds import check_kind_name
 from common.settings import Unit, check_cron_line
 
 _STREAMS = "streams"
@@ -73,7 +73,7 @@ class StreamTable(BaseModel):
     @field_validator("model")
     @classmethod
     def _is_offered(cls, name: str | None) -> str | None:
-        return name if name is None else check_model(name)
+        return name if name is None else check_kind_name(name)
 
     @field_validator("baseline", "source")
     @classmethod
@@ -179,7 +179,7 @@ def _models(tables: object, problems: list[str]) -> tuple[str, ...]:
             problems.append(f"{_key(name)!r} in [{_MODELS}] is no table: write {table}")
             continue
         try:
-            check_model(name)
+            check_kind_name(name)
         except ValueError as error:
             problems.append(f"{table}: {error}")
         problems += [f"unknown key {key!r} in {table}: a model has no keys of its own yet" for key in row]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from common import broker, stream_config
@@ -14,6 +15,9 @@ from common.settings import Settings, get_settings
 from common.store import Store
 from sentinel.stack.redis_server import RedisServer
 from tests.common.baselines.small import small_baseline
+
+hypothesis.settings.register_profile("sentinel", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("sentinel")
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import logging
 import time
 
 from common import broker
+from common.baselines.accepted_baseline import remove_unaccepted
 from common.broker import DAILY_TASK, EMBED_QUEUE, RETENTION_TASK, SWEEP_TASK, app
 from common.contracts.events import StreamCheck, StreamChecked
 from common.ingest.dispatch import dispatch_next
@@ -82,3 +83,4 @@ def retention() -> None:
         for condition in drop_conditions(store, model, lambda row: not row.is_live(taken.get(row.stream, now))):
             log.warning("%s of stream %s: the condition has expired", condition.cause, condition.stream)
     remove_orphans(store.champions, settings.state_dir)
+    remove_unaccepted(store, settings.state_dir)

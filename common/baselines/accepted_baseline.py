@@ -24,12 +24,14 @@ from common.models.protocols import Examples
 from common.sandbox import Sandbox
 from common.settings import Settings
 from common.sources.local import Limits
+from common.store import Store
 from common.stream_config import model_of
 
 log = logging.getLogger(__name__)
 
 _MOST_EXAMPLES = 36  # per clip, as many as are kept of golden footage
 _REPLAY_SECONDS = 300.0  # for reading the sources of one clip again
+_SAFE_AGE_SECONDS = 86_400.0  # far longer than accepting takes
 _READABLE = 40  # characters of a stream's name that its folder shows
 
 
@@ -76,6 +78,30 @@ def fit_accepted(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return stored
+
+
+def remove_unaccepted(store: Store, state_dir: Path) -> list[Path]:
+    """Remove the folders that no record of their stream's history names: whoever accepted was killed; return them.
+
+    Not touched are folders younger than a day, folders of streams that Redis does not know (it may be another one), and
+    streams whose history cannot be read.
+    """
+    removed: list[Path] = []
+    oldest_kept = time.time() - _SAFE_AGE_SECONDS
+    for stream in store.streams.names():
+        root = folder_of(state_dir, stream)
+        if not root.is_dir() or root.is_symlink():
+            continue
+        try:
+            named = {Path(record.folder).name for record in store.golden.history(stream) if record.folder}
+        except BadMessage:
+            continue
+        for folder in sorted(root.iterdir()):
+            if folder.is_dir() and folder.name not in named and folder.stat().st_mtime < oldest_kept:
+                shutil.rmtree(folder, ignore_errors=True)
+                log.info("removed %s: it was never accepted", folder)
+                removed.append(folder)
+    return removed
 
 
 def accepted_replay(stream: str, footage: AcceptedFootage, settings: Settings) -> Examples | None:

@@ -18,11 +18,11 @@ class Outcome:
     refused: bool = False
 
     @property
-    def settled_as(self) -> Literal["promoted", "rejected", "stale"]:
+    def settled_as(self) -> Literal["promoted", "rejected", "idle"]:
         """How the streams that waited are settled."""
         if self.healed:
             return "promoted"
-        return "rejected" if self.refused else "stale"
+        return "rejected" if self.refused else "idle"
 
     def add(self, sentence: str, *, healed: bool) -> None:
         self.sentences.append(sentence)

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import cast
 
 from common.errors import BadModel
+from common.models.names import DEFAULT_MODEL
 from common.models.protocols import Model, ModelKind
 
 GROUP = "sentinel.models"
@@ -15,6 +16,13 @@ GROUP = "sentinel.models"
 def kind_names() -> list[str]:
     """Return the names of the kinds of model that installed packages offer."""
     return sorted({entry.name for entry in entry_points(group=GROUP)})
+
+
+def check_kind_name(name: str) -> str:
+    """Return `name`; raise `ValueError`, which says what there is, if no installed package offers such a model."""
+    if name in {DEFAULT_MODEL, *kind_names()}:
+        return name
+    raise ValueError(_unknown(name))
 
 
 def load_kind(name: str) -> ModelKind[Model]:

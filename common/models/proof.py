@@ -11,9 +11,10 @@ from common.features import FloatArray
 from common.models.bounds import lower_bound, mean
 from common.models.protocols import Examples, ModelKind, ModelT
 
-# A model copes with footage if its gain there is at most this much below its gain on golden footage. Gains of different
-# footage are not equal even where nothing is wrong.
-_ABOUT_DB = 0.1
+# A model copes with footage if its gain there is at least this share of its gain on golden footage. Gains on different
+# footage are not equal even where nothing is wrong. Measured on two cameras: 0.6 and more where it was healed; under
+# noise, before, it loses.
+_COPING_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Proof:
 
     Attributes
     ----------
-    proved : whether it is above every reference there, by the lower 95% bound of the mean difference
+    proved : whether it is above the strongest reference there, by the lower 95% bound of the mean difference
     reason : why, with the figures
     gain_db : mean gain over the strongest reference, dB PSNR
     surely_db : lower 95% bound of that gain, dB PSNR
@@ -47,7 +48,11 @@ def prove(kind: ModelKind[ModelT], model: ModelT, examples: Examples) -> Proof:
 
 
 def proof_of(scores: FloatArray, references: Mapping[str, FloatArray]) -> Proof:
-    """Return the proof that scores give.
+    """Return the proof that scores give: the model is surely above the reference that is best in the mean.
+
+    It is then above the others in the mean too. To be surely above each is too much to ask: on still footage plain
+    averaging is nearly perfect, and the few examples that move make the bound of a difference to it as wide as the
+    difference.
 
     Parameters
     ----------
@@ -60,18 +65,16 @@ def proof_of(scores: FloatArray, references: Mapping[str, FloatArray]) -> Proof:
     figures = f"{gain:+.2f} dB over {strongest} (at least {surely:+.2f}) on {len(scores)} examples"
     if not np.isfinite([scores, *references.values()]).all():
         return Proof(False, "the scores are not finite: the model has diverged", gain, surely, len(scores))
-    beaten_by = [name for name, others in references.items() if lower_bound(scores - others) <= 0.0]
-    if beaten_by:
-        reason = f"not surely above {' and '.join(beaten_by)}: {figures}"
-        return Proof(False, reason, gain, surely, len(scores))
+    if surely <= 0.0:
+        return Proof(False, f"not surely above {strongest}: {figures}", gain, surely, len(scores))
     return Proof(True, figures, gain, surely, len(scores))
 
 
 def copes(kind: ModelKind[ModelT], model: ModelT, stretch: Examples, golden: Examples) -> Proof:
     """Return whether `model` needs no training for a stretch, as a proof on it.
 
-    It is proved if `prove` proves it and the gain over the strongest reference is about that on golden footage, or
-    more: there is then nothing to heal.
+    It is proved if `prove` proves it and the gain over the strongest reference is at least half of that on golden
+    footage: there is then little to heal.
 
     Parameters
     ----------
@@ -82,6 +85,8 @@ def copes(kind: ModelKind[ModelT], model: ModelT, stretch: Examples, golden: Exa
     if not proof.proved:
         return proof
     usual = prove(kind, model, golden)
-    if proof.gain_db >= usual.gain_db - _ABOUT_DB:
+    if proof.gain_db >= _COPING_SHARE * usual.gain_db:
         return proof
-    return replace(proof, proved=False, reason=f"{proof.reason}, less than the {usual.gain_db:+.2f} dB on golden")
+    return replace(
+        proof, proved=False, reason=f"{proof.reason}, less than half of the {usual.gain_db:+.2f} dB on golden"
+    )

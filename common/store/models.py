@@ -23,7 +23,9 @@ _LEASE_SECONDS = 20.0
 _RENEW_SECONDS = 5.0  # three renewals may fail before the lease expires
 _LONGEST_COOLDOWN_SECONDS = 86_400.0
 
-Outcome = Literal["promoted", "rejected", "stale"]
+Outcome = Literal["promoted", "rejected", "idle", "stale"]
+"""How a retraining ended: with something healed, with nothing healed, or with nothing to do. `stale`: none ran, and the
+streams no longer wait for another reason."""
 
 
 class ChampionStore:

@@ -113,7 +113,7 @@ def bind(
     as_json: JsonOption = False,
 ) -> None:
     """Write the baseline or the model of a stream into sentinel.toml; whatever else stands there stays."""
-    from common.models.names import check_model
+    from common.models.kinds import check_kind_name
     from common.stream_config import written_path
     from sentinel.stream_file import bind as edit_of
 
@@ -124,7 +124,7 @@ def bind(
     path = written_path(settings)
     if model is not None:
         try:
-            model = check_model(encodable(model))
+            model = check_kind_name(encodable(model))
         except ValueError as error:
             raise SettingsError(str(error)) from error
     written = _baseline_to_write(encodable(baseline), name, settings, path) if baseline is not None else None

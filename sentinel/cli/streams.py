@@ -187,8 +187,11 @@ def number(value: float | None) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return a time since the epoch as date and time of day in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    """Return a time since the epoch as date and time of day in UTC; one that no calendar has, in seconds."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):  # a camera's clock may say anything
+        return f"{seconds:g} s"
 
 
 def _incident_cell(row: StreamStatus) -> Piece:

@@ -1,9 +1,10 @@
-"""The retrain trigger on a real Redis: FAILs wake a retraining, whatever else waits."""
+"""The retrain trigger on a real Redis: FAILs and ageing conditions wake a retraining, whatever else waits."""
 
 from __future__ import annotations
 
 import json
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,12 +12,12 @@ import pytest
 import redis
 
 from common import broker
-from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import ChampionPromoted, EventType, WindowFailed, WindowPassed
-from common.contracts.verdicts import Status, Verdict
+from common.contracts.policy import Policy
+from common.contracts.verdicts import Cause, Status, Verdict
 from common.errors import Backlogged
 from common.ingest.accept import Ingestor
-from common.models.registry import release, roll_back
+from common.models.registry import add_conditions, release, roll_back
 from common.settings import Settings
 from common.store import Store, keys
 from common.store.ingest import offer
@@ -25,7 +26,7 @@ from consumers.retrain_trigger import RetrainTrigger
 from producers.camera_events import CameraEvents
 from sentinel.stack.redis_server import RedisServer
 from tests.common.baselines.small import small_baseline
-from tests.common.builders import record, verdict
+from tests.common.builders import batch, condition_record, record, verdict
 from tests.consumers.test_listener import PATIENCE_SECONDS, wait_until
 from tests.producers.events import EVENT
 
@@ -36,11 +37,17 @@ def trigger(
 ) -> RetrainTrigger:
     """A trigger whose tasks go to the queues of the test's own Redis, where nobody takes them."""
     monkeypatch.setattr(broker, "app", broker.make_app(settings.model_copy(update={"redis_url": redis_server.url})))
-    store.champions.promote(record(1), over=0, announce=None)
+    know(store)
     return RetrainTrigger(store)
 
 
-def announce(store: Store, said: Verdict, *, model: str = "dock") -> str:
+def know(store: Store, *streams: str) -> None:
+    """Make streams known, as their first batch does; by default `dock`."""
+    for stream in streams or ("dock",):
+        store.batches.register(batch(stream))
+
+
+def announce(store: Store, said: Verdict, *, model: str = "vfi") -> str:
     kind = WindowFailed if said.status is Status.FAIL else WindowPassed
     event = kind.about(said, model=model, stream=said.stream, key=said.id)
     store.event_log.announce(event)
@@ -53,64 +60,148 @@ def sent(store: Store) -> list[str]:
     return [row["headers"]["kwargsrepr"] for row in bodies]
 
 
-def test_a_fail_waits_for_its_models_retraining_and_a_pass_does_not(trigger: RetrainTrigger, store: Store) -> None:
-    announce(store, verdict(status=Status.PASS, stop=48))
-    failed = announce(store, verdict(stop=60))
+def test_the_stream_of_a_confirmed_fail_waits_and_those_of_other_verdicts_do_not(
+    trigger: RetrainTrigger, store: Store
+) -> None:
+    know(store, "passes", "unsure", "dock")
+    announce(store, verdict(stream="passes", status=Status.PASS))
+    announce(store, verdict(stream="unsure", confirmed=False))
     assert trigger.step() == 2
-    assert list(store.champions.waiting("dock")) == [failed]
-
-
-def test_one_task_is_sent_once_the_cool_down_is_over(trigger: RetrainTrigger, store: Store) -> None:
-    for stop in (48, 60, 72):
+    assert store.champions.waiting("vfi") == []
+    for stop in (48, 60):
         announce(store, verdict(stop=stop))
+    assert trigger.step() == 2
+    assert store.champions.waiting("vfi") == ["dock"]
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+@pytest.mark.parametrize("policy", ["", "unknown=train, noise=call"])
+def test_a_stream_waits_if_the_policy_trains_on_the_cause(
+    trigger: RetrainTrigger, store: Store, cause: Cause, policy: str
+) -> None:
+    store.settings = store.settings.model_copy(update={"policy": policy})
+    own = RetrainTrigger(store)
+    announce(store, verdict(cause=cause))
+    own.step()
+    assert (store.champions.waiting("vfi") == ["dock"]) == Policy.parse(policy).of(cause).trains
+
+
+def test_a_stream_waits_for_the_model_that_serves_it_whatever_the_event_says(
+    trigger: RetrainTrigger, store: Store
+) -> None:
+    announce(store, verdict(), model="another")
+    trigger.step()
+    assert store.champions.models() == []
+    assert store.champions.waiting("vfi") == ["dock"]
+    assert store.champions.waiting("another") == []
+
+
+def test_one_task_is_sent_for_all_streams_once_the_cool_down_is_over(trigger: RetrainTrigger, store: Store) -> None:
+    know(store, "dock", "gate")
+    for stream, stop in (("dock", 48), ("gate", 48), ("dock", 60)):
+        announce(store, verdict(stream=stream, stop=stop))
     trigger.step()
     assert sent(store) == []
     wait_until("the task", lambda: trigger.step() or sent(store))
     trigger.step()
-    assert sent(store) == ["{'model': 'dock'}"]
-    assert store.champions.accept_call("dock")
+    assert sent(store) == ["{'model': 'vfi'}"]
+    assert store.champions.waiting("vfi") == ["dock", "gate"]
+    assert store.champions.accept_call("vfi")
 
 
 def test_a_fail_of_a_held_model_waits_for_its_release(trigger: RetrainTrigger, store: Store) -> None:
-    store.champions.promote(record(2, parent=1, baseline_id="b2"), over=1, announce=None)
-    roll_back(store, "dock")
+    for version in (1, 2):
+        new = record(version, parent=version - 1 or None, model_digest=f"w{version}")
+        store.champions.promote(new, over=version - 1, announce=None)
+    roll_back(store, "vfi", lambda _, conditions: conditions)
     announce(store, verdict())
     for _ in range(3):
         trigger.step()
     assert sent(store) == []
-    assert store.champions.waiting_count("dock") == 1
-    release(store, "dock")
+    assert store.champions.waiting("vfi") == ["dock"]
+    release(store, "vfi")
     wait_until("the task", lambda: trigger.step() or sent(store))
 
 
-@pytest.mark.parametrize("model", ["unknown", "", "a}:x{b\n", "x" * 100_000])
-def test_a_fail_of_a_model_that_there_is_not_is_a_dead_letter_and_leaves_no_keys(
-    trigger: RetrainTrigger, store: Store, model: str
+@pytest.mark.parametrize(("taken_to", "waits"), [(1000.0, False), (1500.0, False), (1501.0, True), (1999.0, True)])
+def test_a_stream_waits_for_a_proof_in_the_second_half_of_a_conditions_life(
+    trigger: RetrainTrigger, store: Store, taken_to: float, waits: bool
 ) -> None:
-    announce(store, verdict(), model=model)
-    known = set(store.client.keys())
-    assert trigger.step() == 1
-    (letter,) = store.event_log.dead_letters()
-    assert letter.kind is DeadLetterKind.EVENT
-    assert len(letter.reason) < 1000
-    assert set(store.client.keys()) - known == {keys.DEAD.encode(), keys.DEAD_IDS.encode()}
+    """By capture time: the condition is proved at 1000 and expires at 2000, long before the test runs."""
+    condition = condition_record(proved=1000.0, expires=2000.0)
+    store.champions.promote(record(1, conditions=(condition, condition_record("b"))), over=0, announce=None)
+    announce(store, verdict(condition=condition).model_copy(update={"taken_to": taken_to}))
+    trigger.step()
+    assert store.champions.waiting("vfi") == (["dock"] if waits else [])
+
+
+def test_without_capture_times_the_time_of_the_verdict_counts(trigger: RetrainTrigger, store: Store) -> None:
+    young = condition_record("young", proved=time.time(), expires=time.time() + 1000)
+    old = condition_record("old", proved=time.time() - 1000, expires=time.time() + 500)
+    store.champions.promote(record(1, conditions=(young, old)), over=0, announce=None)
+    announce(store, verdict(condition=young))
+    trigger.step()
+    assert store.champions.waiting("vfi") == []
+    announce(store, verdict(condition=old, stop=60))
+    trigger.step()
+    assert store.champions.waiting("vfi") == ["dock"]
+
+
+def test_a_condition_that_was_let_go_or_proved_afresh_meanwhile_is_not_proved(
+    trigger: RetrainTrigger, store: Store
+) -> None:
+    condition = condition_record(proved=1000.0, expires=2000.0)
+    aged = verdict(condition=condition).model_copy(update={"taken_to": 1900.0})
+    announce(store, aged)
+    trigger.step()
+    assert store.champions.waiting("vfi") == [], "there is no champion"
+    store.champions.promote(record(1), over=0, announce=None)
+    announce(store, aged)
+    trigger.step()
+    assert store.champions.waiting("vfi") == [], "it was let go"
+    fresh = condition.model_copy(update={"proved": 1900.0, "expires": 2900.0})
+    add_conditions(store, record(1), [fresh])
+    announce(store, aged)
+    trigger.step()
+    assert store.champions.waiting("vfi") == [], "it was proved meanwhile"
+
+
+def test_a_stream_that_was_forgotten_does_not_wait(trigger: RetrainTrigger, store: Store) -> None:
+    """Its events are still read after it is gone."""
+    announce(store, verdict(stream="gone"))
+    announce(store, verdict(stream="gone", stop=60))
+    assert trigger.step() == 2
+    assert store.champions.waiting("vfi") == []
+    assert list(store.event_log.dead_letters()) == []
+    assert store.client.keys("*gone*") == []
+
+
+def test_a_line_of_the_version_before_that_is_due_calls_nobody(trigger: RetrainTrigger, store: Store) -> None:
+    """Its FAILs waited under keys of their own, and its model is now another one."""
+    store.client.zadd(keys.DUE, {"dock": 1.0})
+    trigger.step()
+    assert sent(store) == []
+    assert store.champions.due_at("dock") is None
+    trigger.step()
+    assert sent(store) == []
 
 
 def test_a_fail_that_is_no_verdict_is_a_dead_letter(trigger: RetrainTrigger, store: Store) -> None:
-    fields = {**ChampionPromoted.about(record(1), model="dock").to_fields(), "type": EventType.VERDICT_FAIL}
+    fields = {**ChampionPromoted.about(record(1), model="vfi").to_fields(), "type": EventType.VERDICT_FAIL}
     store.client.xadd(keys.EVENTS, fields)  # type: ignore[arg-type]
-    failed = announce(store, verdict())
+    announce(store, verdict())
     assert trigger.step() == 2
-    assert list(store.champions.waiting("dock")) == [failed]
+    assert store.champions.waiting("vfi") == ["dock"], "those that follow are read"
     assert "not a Verdict" in next(store.event_log.dead_letters()).reason
 
 
 def test_it_goes_on_where_the_version_before_had_read_to(trigger: RetrainTrigger, store: Store) -> None:
-    announce(store, verdict(stop=48))
+    know(store, "dock", "gate")
+    announce(store, verdict(stream="gate"))
     store.client.xgroup_create(keys.EVENTS, "retrain", id="$")  # as the bridge of version 0.1 left it
-    failed = announce(store, verdict(stop=60))
+    announce(store, verdict())
     trigger.step()
-    assert list(store.champions.waiting("dock")) == [failed]
+    assert store.champions.waiting("vfi") == ["dock"]
 
 
 class Full:
@@ -144,7 +235,7 @@ def test_fails_wake_a_retraining_while_redis_is_full_and_camera_events_wait(
         threading.Thread(target=RetrainTrigger(store).run, args=(stop,)),
     ]
     try:
-        store.champions.promote(record(1), over=0, announce=None)
+        know(store)
         full.fill(0.9)
         with pytest.raises(Backlogged):
             store.require_room()
@@ -178,7 +269,7 @@ def test_a_redis_without_any_memory_left_loses_no_fail(
     stop = threading.Event()
     process = threading.Thread(target=RetrainTrigger(store).run, args=(stop,))
     try:
-        store.champions.promote(record(1), over=0, announce=None)
+        know(store)
         announce(store, verdict())
         full.fill(1.1)
         process.start()

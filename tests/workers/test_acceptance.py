@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from common.baselines.acceptance import Proposal, accept, propose, undo
-from common.baselines.accepted_baseline import accepted_replay, folder_of
-from common.baselines.accepted_footage import AcceptedFootage
+from common.baselines.acceptance import accept, acceptances, propose, undo
+from common.baselines.accepted_baseline import folder_of
 from common.baselines.binding import BaselineBinding, ComesFrom
-from common.baselines.storage import load_baseline
-from common.contracts.golden import GoldenChange
+from common.contracts.golden import GoldenChange, GoldenRecord
 from common.contracts.incidents import ActionKind, IncidentState
-from common.contracts.verdicts import Status, Verdict
-from common.errors import BadBaseline, NotAccepted, SettingsError, UnknownStream
+from common.contracts.verdicts import Status
+from common.errors import NotAccepted, UnknownStream
 from common.ingest.accept import Ingestor
 from common.settings import Settings
 from common.store import Store
-from simulation.virtual_camera import record
 from tests.common.baselines.small import small_baseline
-from tests.common.drift.footage import footage
 from tests.feeding import feed, normal, re_aimed, reduce
+from tests.workers.turned_camera import accepted, statuses, turn
 
 
 @pytest.fixture
 def binding(ingestor: Ingestor) -> BaselineBinding:
     return ingestor.baselines
-
-
-def statuses(found: list[Verdict]) -> set[Status]:
-    return {verdict.status for verdict in found}
-
-
-def turn(store: Store, binding: BaselineBinding, stream: str, *, seed: int = 3, frames: int = 160) -> None:
-    """Let the camera of `stream` be turned: its windows fail, and an incident is open."""
-    feed(store, binding, stream, normal(72, seed=2))
-    assert Status.FAIL in statuses(feed(store, binding, stream, re_aimed(frames, seed=seed)))
-    assert [row.state for row in store.streams.open_incidents(stream)] == [IncidentState.FAILING]
-
-
-def accepted(store: Store, settings: Settings, binding: BaselineBinding, stream: str) -> Proposal:
-    proposal = propose(store, binding, stream)
-    accept(store, settings, proposal, by="ada", why="turned to the gate")
-    return proposal
 
 
 def test_what_was_accepted_is_golden_at_once_also_for_a_process_that_runs(
@@ -212,75 +191,21 @@ def test_a_picture_that_never_changes_cannot_become_normal(
     assert not list(folder_of(with_baseline.state_dir, "dock").glob("*"))
 
 
-def test_two_streams_cannot_be_bound_to_one_learned_baseline(
-    store: Store, with_baseline: Settings, binding: BaselineBinding, tmp_path: Path
-) -> None:
-    turn(store, binding, "dock")
-    accepted(store, with_baseline, binding, "dock")
-    folder = binding.of_stream("dock").folder
-    config = tmp_path / "own.toml"
-    config.write_text(f'[streams.yard]\nbaseline = "{folder}"\n[streams.dock]\nbaseline = "{folder}"\n')
-    own = BaselineBinding(with_baseline.model_copy(update={"config": config}), store)
-    with pytest.raises(SettingsError, match=r"two streams are bound to one learned baseline.*stream 'dock'"):
-        own.of_stream("yard")
-    assert "two streams" in store.golden.waiting()["yard"].reason
-    assert own.find("dock").comes_from is ComesFrom.TABLE, "its own stream may name it"
-
-
-def test_an_accepted_baseline_that_was_damaged_or_swapped_is_never_judged_by(
-    store: Store, with_baseline: Settings, binding: BaselineBinding
-) -> None:
-    turn(store, binding, "dock")
-    accepted(store, with_baseline, binding, "dock")
-    folder = binding.of_stream("dock").folder
-    owner = (folder / "owner.json").read_text()
-    small_baseline(folder, seed=11)
-    (folder / "owner.json").write_text(owner)
-    with pytest.raises(BadBaseline, match=r"not the baseline that ada accepted.*streams undo"):
-        binding.of_stream("dock")
-    (folder / "owner.json").write_text("{}")
-    with pytest.raises(BadBaseline, match="owner"):
-        BaselineBinding(with_baseline, store).of_stream("dock")
-    undo(store, binding, "dock", by="bob", why="it was damaged")
-    assert binding.find("dock").comes_from is ComesFrom.SETTINGS
-
-
-def test_an_accepted_baseline_reads_back_as_it_was_fitted(
-    store: Store, with_baseline: Settings, binding: BaselineBinding
-) -> None:
-    turn(store, binding, "dock")
-    proposal = accepted(store, with_baseline, binding, "dock")
-    latest = store.golden.latest("dock")
-    assert latest is not None
-    stored = load_baseline(Path(latest.folder or ""))
-    assert (stored.id, latest.frames) == (latest.baseline_id, proposal.footage.frames)
-    assert np.isfinite(stored.baseline.segments[0].embedding).all()
-
-
-def test_frames_for_replay_are_kept_where_the_sources_can_still_be_read(with_baseline: Settings) -> None:
-    with_baseline.watch_dir.mkdir(parents=True)
-    video = with_baseline.watch_dir / "turned.mp4"
-    record(video, seconds=6, fps=10, seed=3)
-    clips = tuple(
-        (name, footage(60, seed=1, name=str(path)))
-        for name, path in (("dock@0", video), ("dock@60", with_baseline.watch_dir / "gone.mp4"))
-    )
-    kept = accepted_replay(AcceptedFootage(clips, {}), with_baseline)
-    assert kept is not None
-    assert kept.ndim == 5
-    assert len(kept) == 36
-    assert accepted_replay(AcceptedFootage(clips[1:], {}), with_baseline) is None
-
-
-def test_a_stream_without_a_baseline_waits_visibly_until_it_has_one(
-    store: Store, settings: Settings, with_baseline: Settings
-) -> None:
-    with pytest.raises(SettingsError, match="streams bind"):
-        BaselineBinding(settings, store).of_stream("dock")
-    assert "no baseline" in store.golden.waiting()["dock"].reason
-    since = store.golden.waiting()["dock"].since
-    with pytest.raises(SettingsError):
-        BaselineBinding(settings, store).of_stream("dock")
-    assert store.golden.waiting()["dock"].since == since
-    BaselineBinding(with_baseline, store).of_stream("dock")
-    assert store.golden.waiting() == {}
+@given(st.lists(st.booleans(), max_size=12))
+def test_undoing_goes_back_one_acceptance_at_a_time_in_whatever_order_they_came(accepts: list[bool]) -> None:
+    golden, history = ["origin"], list[GoldenRecord]()
+    for number, is_acceptance in enumerate(accepts, start=1):
+        standing = acceptances(history)
+        assert ["origin", *(row.baseline_id for row in standing)] == golden
+        if not is_acceptance and not standing:
+            continue
+        before = golden[-1]
+        golden = [*golden, f"b{number}"] if is_acceptance else golden[:-1]
+        assert is_acceptance or standing[-1].replaced_id == golden[-1], "what an undo brings back"
+        history.append(
+            GoldenRecord(
+                stream="dock", number=number, by="ada", at=0.0, why="", origin_id="origin", folder=None,
+                change=GoldenChange.ACCEPTED if is_acceptance else GoldenChange.UNDONE,
+                baseline_id=golden[-1], replaced_folder=None, replaced_id=before,
+            )
+        )  # fmt: skip

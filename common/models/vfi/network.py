@@ -1,9 +1,9 @@
 """The interpolation network: for each pixel, a softmax over eight candidates. Imports TensorFlow.
 
 The candidates for the middle frame are made from its two neighbours: the two
-half-way warps of `flow`, the neighbours' average, each neighbour itself, the
-average blurred lightly and strongly, and the average sharpened. A small
-convolutional network sees neighbours and warps at half resolution and returns
+half-way warps of `flow`, the neighbours' average, each neighbour itself, and the
+average of the warps blurred lightly and strongly, and sharpened. A small
+convolutional network sees how far they differ, at half resolution, and returns
 the weight of each candidate at each pixel. The output is therefore always a
 convex combination of plausible frames, for any footage.
 """
@@ -67,8 +67,9 @@ def interpolate(weights: Sequence[tf.Variable | tf.Tensor], neighbours: tf.Tenso
 def _candidates(previous: tf.Tensor, following: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> list[tf.Tensor]:
     """Return the `CANDIDATES` candidates, each (n, h, w, 3)."""
     average = (previous + following) / 2.0
-    light, strong = _blur(average, _LIGHT), _blur(average, _STRONG)
-    return [first, last, average, previous, following, light, strong, 2.0 * average - light]
+    warped = (first + last) / 2.0
+    light, strong = _blur(warped, _LIGHT), _blur(warped, _STRONG)
+    return [first, last, average, previous, following, light, strong, 2.0 * warped - light]
 
 
 def _logits(weights: Sequence[tf.Variable | tf.Tensor], candidates: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -87,9 +88,9 @@ def _features(candidates: Sequence[tf.Tensor]) -> tf.Tensor:
 
     It sees no colours: with few triplets to learn from, it would learn what is seen instead of what goes wrong.
     """
-    first, last, average, previous, following, light, _, _ = candidates
+    first, last, average, previous, following, light, strong, _ = candidates
     warped = (first + last) / 2.0
-    pairs = ((first, last), (previous, following), (warped, average), (warped, _blur(warped, _LIGHT)), (average, light))
+    pairs = ((first, last), (previous, following), (warped, average), (warped, light), (warped, strong))
     differences = [tf.reduce_mean(tf.abs(one - other), axis=-1, keepdims=True) for one, other in pairs]
     return tf.concat(
         [_DIFFERENCE_SCALE * tf.concat(differences, axis=-1), tf.reduce_mean(average, axis=-1, keepdims=True)], axis=-1

@@ -5,7 +5,7 @@
 -- KEYS[3] rejections string: retrainings of this model in a row that were rejected
 -- KEYS[4] attempts   string: retrainings begun since one last came to an end
 -- KEYS[5] called     hash: model -> when its retraining was last requested
--- ARGV[1] model  [2] now  [3] cool-down, s  [4] 'promoted', 'rejected' or 'stale'  [5] longest cool-down, s
+-- ARGV[1] model  [2] now  [3] cool-down, s  [4] 'promoted', 'rejected', 'idle' or 'stale'  [5] longest cool-down, s
 -- ARGV[6..] streams
 -- Result: streams that still wait.
 --

@@ -15,6 +15,7 @@ from common.features import FeatureBlock
 from common.settings import Settings
 from common.store import Store, keys
 from common.store.event_log import dead_letter
+from common.store.models import Outcome
 from common.store.streams import Committed, JudgedEvent
 from sentinel.stack.redis_server import RedisServer
 from tests.common.builders import batch, block, verdict
@@ -131,17 +132,25 @@ def test_dead_letters_that_were_trimmed_away_are_forgotten_and_may_come_again(
     assert store.client.hlen(keys.DEAD_IDS) == sum(1 for _ in store.event_log.dead_letters())
 
 
-def test_rejections_in_a_row_double_the_wait_though_fails_keep_coming(store: Store) -> None:
+def test_rejections_in_a_row_double_the_wait_though_streams_keep_coming(store: Store) -> None:
     waits = []
     for attempt in range(4):
-        store.champions.note_fail("dock", f"e{attempt}", verdict())
-        store.champions.note_fail("dock", f"late{attempt}", verdict(stop=99 + attempt))
-        store.champions.settle("dock", [f"e{attempt}"], "rejected")
-        waits.append((store.champions.due_at("dock") or 0) - time.time())
+        store.champions.note_waiting("vfi", f"dock{attempt}")
+        store.champions.note_waiting("vfi", f"late{attempt}")
+        store.champions.settle("vfi", [f"dock{attempt}"], "rejected")
+        waits.append((store.champions.due_at("vfi") or 0) - time.time())
     assert waits == pytest.approx([0.4, 0.8, 1.6, 3.2], abs=0.15)
 
 
 def test_retrainings_that_never_come_to_an_end_are_counted(store: Store) -> None:
-    assert [store.champions.begin("dock") for _ in range(3)] == [1, 2, 3]
-    store.champions.settle("dock", [], "rejected")
-    assert store.champions.begin("dock") == 1
+    assert [store.champions.begin("vfi") for _ in range(3)] == [1, 2, 3]
+    store.champions.settle("vfi", ["forgotten"], "stale")
+    assert store.champions.begin("vfi") == 4, "a stream was forgotten: no retraining came to an end"
+
+
+@pytest.mark.parametrize("outcome", ["promoted", "rejected", "idle"])
+def test_a_retraining_that_came_to_an_end_counts_no_more(store: Store, outcome: Outcome) -> None:
+    """One with nothing to do too: a stream that fails on and on, and was refused, calls for one again and again."""
+    assert [store.champions.begin("vfi") for _ in range(2)] == [1, 2]
+    store.champions.settle("vfi", [], outcome)
+    assert store.champions.begin("vfi") == 1

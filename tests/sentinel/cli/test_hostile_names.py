@@ -17,14 +17,15 @@ from common.contracts.events import (
     BatchCompleted,
     ChallengerRejected,
     ChampionPromoted,
+    ConditionDropped,
     Event,
     RetrainProgressed,
     StreamCheck,
     StreamChecked,
     WindowFailed,
 )
-from common.contracts.ids import Message, content_id
-from common.contracts.models import ChampionRecord, RetrainReport
+from common.contracts.ids import Message, check_stream_name, content_id
+from common.contracts.models import RetrainReport
 from common.contracts.policy import Response
 from common.contracts.verdicts import Cause, FeatureShift, FrameTime, Verdict
 from common.printable import printable
@@ -36,7 +37,7 @@ from sentinel.demo.result import DemoResult, Step
 from sentinel.report import page
 from sentinel.stack.stack import StackInfo
 from tests.common.baselines.small import small_baseline
-from tests.common.builders import verdict
+from tests.common.builders import condition_record, record, verdict
 from tests.sentinel.cli.conftest import CommandLine, Done, captured
 from tests.sentinel.cli.names import WORST, file_names, names, obeyed
 from tests.sentinel.conftest import World
@@ -54,23 +55,31 @@ def shown_safely(done: Done) -> None:
     assert obeyed(done.stderr) == ""
 
 
+def as_stream(name: str) -> str:
+    """Return `name`, or the name of a stream that is most like it."""
+    try:
+        return check_stream_name(name)
+    except ValueError:
+        return check_stream_name("[/red]" + "".join(c for c in name if c.isalnum())[:100])
+
+
 def fill(store: Store, name: str) -> None:
     """Put `name` wherever a camera, a file or an error could put one."""
     store.client.flushall()
     store.client.zadd(keys.STREAMS, {name: time.time()})
     store.client.hset(keys.stream_key(name, "window"), mapping={"version": 1, "at": time.time()})
-    record = ChampionRecord(
-        model=name, version=2, baseline_path=name, baseline_id=name, model_path=None, origin_id="o", parent=1,
-        reason=name, gain_db=None, loss_db=None, created_at=time.time(),
-    )  # fmt: skip
-    assert store.champions.promote(record, over=0, announce=None)
+    condition = condition_record(stream=as_stream(name), path=name, digest=name).model_copy(update={"id": name})
+    champion = record(2, model=name, parent=1, model_path=name, model_digest=name, conditions=(condition,)).model_copy(
+        update={"reason": name}
+    )
+    assert store.champions.promote(champion, over=0, announce=None)
     judged = verdict().model_copy(update={"sources": (name,), "baseline": name})
-    report = RetrainReport(model=name, stage=name, progress=0.5, detail=name, merged_fails=1)
+    report = RetrainReport(model=name, stage=name, progress=0.5, detail=name, incidents=(name,))
     batch = BatchReport(batch_id="b", stream=name, uri=name, frames=1, dead_chunks=1)
     daily = StreamCheck(stream=name, state=name, hours_since_last_frame=1, pending_chunks=0, drift_score=None)
     about: list[tuple[type[Event], Message]] = [
-        (WindowFailed, judged), (BatchCompleted, batch), (StreamChecked, daily), (ChampionPromoted, record),
-        (RetrainProgressed, report), (ChallengerRejected, report),
+        (WindowFailed, judged), (BatchCompleted, batch), (StreamChecked, daily), (ChampionPromoted, champion),
+        (RetrainProgressed, report), (ChallengerRejected, report), (ConditionDropped, condition),
     ]  # fmt: skip
     for kind, message in about:
         store.event_log.announce(kind.about(message, model=name, stream=name))
@@ -100,6 +109,22 @@ def test_every_command_that_reads_redis_shows_names_as_they_are(sentinel: Comman
 
 @hostile
 @given(name=names)
+def test_a_champion_of_such_a_name_is_shown_with_its_conditions(sentinel: CommandLine, store: Store, name: str) -> None:
+    fill(store, name)
+    for done in (
+        sentinel.run("champions", "show", "--", name),
+        sentinel.run("champions", "show", "--", name, width=60),
+    ):
+        shown_safely(done)
+        assert done.code == 0, done.stderr
+    as_json = sentinel.run("champions", "show", "--json", "--", name)
+    shown_safely(as_json)
+    (condition,) = json.loads(as_json.stdout)["conditions"]
+    assert (condition["id"], condition["path"]) == (name, name)
+
+
+@hostile
+@given(name=names)
 def test_dead_work_with_such_names_is_retried_and_dropped(sentinel: CommandLine, store: Store, name: str) -> None:
     fill(store, name)
     tried = sentinel.run("dead", "retry", "--all")
@@ -112,7 +137,7 @@ def test_dead_work_with_such_names_is_retried_and_dropped(sentinel: CommandLine,
 
 
 @pytest.mark.parametrize("name", ["cam\udcff", "\ud800", WORST, "n" * 255, "a\nb", "[/red]"])
-@pytest.mark.parametrize("command", [("rollback",), ("release",), ("promote",)])
+@pytest.mark.parametrize("command", [("rollback",), ("release",), ("promote",), ("show",)])
 def test_a_model_that_does_not_exist_is_an_error_whatever_it_is_called(
     sentinel: CommandLine, store: Store, command: tuple[str, ...], name: str
 ) -> None:

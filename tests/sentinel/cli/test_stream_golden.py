@@ -228,7 +228,7 @@ def test_binding_writes_the_table_and_shows_the_change(turned: CommandLine, tmp_
     ("arguments", "said"),
     [
         (("--baseline", "gone"), "no baseline in"),
-        (("--model", "vif"), "is 'vfi' meant?"),
+        (("--model", "vif"), "did you mean 'vfi'?"),
         (("--baseline", "ACCEPTED"), "two streams cannot be bound to one learned baseline"),
     ],
 )

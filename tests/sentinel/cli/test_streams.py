@@ -5,46 +5,44 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
+
 from common.contracts.batches import BatchReport
 from common.contracts.events import (
     BatchCompleted,
+    ChampionPromoted,
+    ConditionDropped,
     RetrainProgressed,
     RetrainStarted,
     WindowFailed,
     WindowPassed,
 )
-from common.contracts.models import ChampionRecord, RetrainReport
-from common.contracts.verdicts import Status, Verdict
+from common.contracts.models import RetrainReport
+from common.contracts.verdicts import Cause, Status, Verdict
 from common.processes import PROCESSES
 from common.store import Store, keys
 from common.store.heartbeats import Heartbeat, new_start_id, note_exit
+from sentinel.cli.streams import clock
 from sentinel.stack.redis_server import RedisServer
-from tests.common.builders import batch, verdict
+from tests.common.builders import batch, condition_record, record, verdict
 from tests.sentinel.cli.conftest import CommandLine
 
 
-def stream(store: Store, name: str, status: Status | None, seconds_ago: float = 1.0) -> None:
+def stream(
+    store: Store, name: str, status: Status | None, seconds_ago: float = 1.0, *, cause: Cause = Cause.NOISE
+) -> None:
     """Make a stream whose latest verdict is `status`, None: it has none yet."""
     store.batches.register(batch(name, name=f"of-{name}"))
     if status is None:
         return
     fields: dict[str, str | float | int] = {"version": 1, "at": time.time() - seconds_ago}
-    fields["verdict"] = verdict(stream=name, status=status).to_json()
+    fields["verdict"] = verdict(stream=name, status=status, cause=cause).to_json()
     store.client.hset(keys.stream_key(name, "window"), mapping=fields)  # type: ignore[arg-type]
-
-
-def champion(store: Store, model: str = "dock") -> ChampionRecord:
-    record = ChampionRecord(
-        model=model, version=3, baseline_path="/b", baseline_id="b1", model_path=None, origin_id="o", parent=2,
-        reason="better", gain_db=None, loss_db=None, created_at=time.time(),
-    )  # fmt: skip
-    assert store.champions.promote(record, over=0, announce=None)
-    return record
 
 
 def announce(store: Store, judged: Verdict) -> None:
     kind = WindowFailed if judged.status is Status.FAIL else WindowPassed
-    store.event_log.announce(kind.about(judged, model="dock", stream=judged.stream))
+    store.event_log.announce(kind.about(judged, model="vfi", stream=judged.stream))
 
 
 def column(output: str, number: int) -> list[str]:
@@ -102,51 +100,93 @@ def test_streams_are_chosen_by_name_by_pattern_and_by_status(sentinel: CommandLi
 def test_status_says_when_the_next_retraining_may_start_and_how_far_a_running_one_is(
     sentinel: CommandLine, store: Store
 ) -> None:
-    record = champion(store)
+    assert store.champions.promote(record(3, parent=2), over=0, announce=None)
     assert "next retraining" not in sentinel.run("status").stdout
-    store.champions.note_fail("dock", "e1", verdict(baseline_id=record.baseline_id))
-    due = store.champions.due_at("dock")
+    store.champions.note_waiting("vfi", "dock")
+    store.champions.note_waiting("vfi", "gate")
+    due = store.champions.due_at("vfi")
     assert due is not None
-    clock = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(due))
-    assert f"next retraining from {clock}" in sentinel.run("status").stdout
+    said = sentinel.run("status").stdout
+    assert f"next retraining from {time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime(due))}" in said
+    assert "model vfi: v3, streams that wait: 2" in said
     (model,) = json.loads(sentinel.run("status", "--json").stdout)["models"]
-    assert (model["version"], model["waiting_fails"], model["due_at"]) == (3, 1, due)
+    assert (model["version"], model["waiting_streams"], model["due_at"]) == (3, 2, due)
     assert model["retraining"] is None
-    with store.champions.lease("dock"):
+    with store.champions.lease("vfi"):
         assert "retraining now, starting" in sentinel.run("status").stdout
         for kind, model_name, progress in (
-            (RetrainStarted, "dock", 0.0),
-            (RetrainProgressed, "dock", 0.4),
+            (RetrainStarted, "vfi", 0.0),
+            (RetrainProgressed, "vfi", 0.4),
             (RetrainProgressed, "other", 0.9),
         ):
             report = RetrainReport(
-                model=model_name, stage="training", progress=progress, detail="step 12", merged_fails=3
+                model=model_name, stage="training", progress=progress, detail="noise, step 12", incidents=("a", "b")
             )
             store.event_log.announce(kind.about(report, model=model_name))
         said = sentinel.run("status").stdout
-        assert "retraining now, training 40%, step 12, for 3 FAILs" in said
+        assert "retraining now, training 40%, noise, step 12, for 2 incidents" in said
         assert "next retraining" not in said
         (model,) = json.loads(sentinel.run("status", "--json").stdout)["models"]
         assert (model["retraining"]["stage"], model["retraining"]["progress"]) == ("training", 0.4)
+        assert model["retraining"]["incidents"] == ["a", "b"]
     assert "retraining now" not in sentinel.run("status").stdout
 
 
 def test_status_says_that_a_model_is_held(sentinel: CommandLine, store: Store) -> None:
-    champion(store)
-    assert sentinel.run("champions", "promote", "dock", "3").code == 0
-    store.champions.note_fail("dock", "e1", verdict(baseline_id="b1"))
+    assert store.champions.promote(record(3, parent=2), over=0, announce=None)
+    assert sentinel.run("champions", "promote", "vfi", "3").code == 0
+    store.champions.note_waiting("vfi", "dock")
     said = sentinel.run("status").stdout
     assert "held since" in said and "sentinel champions release" in said
     assert "next retraining" not in said
-    assert json.loads(sentinel.run("champions", "release", "dock", "--json").stdout)["waiting_fails"] == 1
+    assert json.loads(sentinel.run("champions", "release", "vfi", "--json").stdout)["waiting_streams"] == 1
     assert "next retraining" in sentinel.run("status").stdout
+
+
+@pytest.mark.parametrize("seconds", [1e12, -1e12, 1e300, float("inf"), float("nan")])
+def test_a_time_that_no_calendar_has_is_shown_in_seconds(seconds: float) -> None:
+    """A camera's clock may say anything, and so may a record that was edited by hand."""
+    assert clock(seconds) == f"{seconds:g} s"
+    assert clock(0.0) == "1970-01-01 00:00:00Z"
+
+
+def test_status_says_what_the_policy_calls_for(sentinel: CommandLine, store: Store) -> None:
+    causes = {"a": Cause.NOISE, "b": Cause.COVERED, "c": Cause.NEW_CONTENT}
+    for name, cause in causes.items():
+        stream(store, name, Status.FAIL, cause=cause)
+    stream(store, "d", Status.PASS)
+
+    def called_for() -> dict[str, str | None]:
+        rows = json.loads(sentinel.run("status", "--json").stdout)["streams"]
+        return {row["stream"]: row["response"] for row in rows}
+
+    assert called_for() == {"a": "both", "b": "call", "c": "train", "d": None}
+    shown = {line.split()[1]: line for line in sentinel.run("status").stdout.splitlines()[1:5]}
+    assert "both" in shown["a"] and "call" in shown["b"] and "train" in shown["c"]
+    sentinel.set("SENTINEL_POLICY", "noise=call")
+    assert called_for()["a"] == "call"
+
+
+def test_events_tell_a_promotion_a_drop_and_a_match_of_conditions(sentinel: CommandLine, store: Store) -> None:
+    condition = condition_record(stream="cam7")
+    announce(store, verdict(stream="cam7", condition=condition))
+    champion = record(2, parent=1, conditions=(condition,))
+    store.event_log.announce(ChampionPromoted.about(champion, model="vfi"))
+    store.event_log.announce(ConditionDropped.about(condition, model="vfi", stream="cam7"))
+    _, matched, promoted, dropped = sentinel.run("events").stdout.splitlines()
+    assert "verdict.pass" in matched and "cam7" in matched
+    assert "model vfi" in promoted and "v2: test" in promoted
+    assert "condition.dropped" in dropped and "cam7" in dropped
+    first, second, third = json.loads(sentinel.run("events", "--json").stdout)
+    assert first["verdict"]["condition"]["id"] == condition.id
+    assert second["champion"]["conditions"][0]["id"] == third["condition"]["id"] == condition.id
 
 
 def test_events_have_a_line_each_with_time_stream_and_file(sentinel: CommandLine, store: Store) -> None:
     announce(store, verdict(stream="site/dock 3"))
     announce(store, verdict(stream="cam7", status=Status.PASS))
     report = BatchReport(batch_id="b", stream="cam7", uri="/in/cam7/day one.mp4", frames=120, dead_chunks=2)
-    store.event_log.announce(BatchCompleted.about(report, model="dock", stream="cam7"))
+    store.event_log.announce(BatchCompleted.about(report, model="vfi", stream="cam7"))
     header, first, second, third = sentinel.run("events").stdout.splitlines()
     assert header.split() == ["time", "type", "stream", "what"]
     today = time.strftime("%Y-%m-%d", time.gmtime())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import BadSource
@@ -23,6 +23,7 @@ from tests.footage import write_clip
 FRAMES = 90
 
 
+@settings(deadline=None)
 @given(frames=st.integers(0, 40), most=st.integers(1, 20), promised=st.integers(0, 60))
 def test_triplets_are_consecutive_frames_and_never_too_many(frames: int, most: int, promised: int) -> None:
     grey = (np.full((12, 20, 3), i, np.uint8) for i in range(frames))
@@ -37,6 +38,7 @@ def test_triplets_are_consecutive_frames_and_never_too_many(frames: int, most: i
     assert (np.diff(numbers[:, 0]) > 0).all()
 
 
+@settings(deadline=None)
 @given(frames=st.integers(0, 60), most=st.integers(1, 60))
 def test_surroundings_are_ten_frames_from_the_middle_frame(frames: int, most: int) -> None:
     grey = (np.full((12, 20, 3), i, np.uint8) for i in range(frames))
