@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,17 @@ from simulation.virtual_camera import record
 from tests.sentinel.conftest import PATIENCE_SECONDS, Running, World, start, wait_until
 from tests.sentinel.watching import events, verdicts, wait_for_batches
 
-SECONDS = 20  # of each clip: as much as a condition takes
+SECONDS = 20  # of a clip that is long enough to become a condition
 
 
 @pytest.fixture(scope="module")
 def healing_stack(world: World) -> Iterator[Running]:
     """A stack with a state of its own."""
-    own = {"SENTINEL_STATE_DIR": str(world.folder / "healing"), "SENTINEL_WATCH_DIR": str(world.folder / "watched")}
+    own = {
+        "SENTINEL_STATE_DIR": str(world.folder / "healing"),
+        "SENTINEL_WATCH_DIR": str(world.folder / "watched"),
+        "SENTINEL_COOLDOWN_SECONDS": "5",
+    }
     running = start(OwnWorld(world.folder, {**world.environment, **own}))
     yield running
     if running.process.poll() is None:
@@ -54,11 +57,10 @@ def shown(stack: Running, stream: str, clip: Path) -> list[Verdict]:
     return verdicts(stack, stream)[len(known) :]
 
 
-def spoiled(stack: Running, fault: Fault, seed: int) -> Path:
-    """Record a clip of the camera, spoil it, and return its path."""
-    clean, clip = (stack.world.folder / f"{name} {seed}.mp4" for name in ("healed clean", fault.value))
-    record(clean, seconds=SECONDS, fps=10, seed=seed)
-    sabotage(clean, clip, fault, 4, seed=seed)
+def spoiled(clean: Path, fault: Fault, title: str) -> Path:
+    """Return a spoiled copy of a clip; copies of different titles are different batches."""
+    clip = clean.with_name(f"{fault.value} {title}.mp4")
+    sabotage(clean, clip, fault, 4, title=title)
     return clip
 
 
@@ -74,7 +76,55 @@ def test_a_fault_fails_is_healed_for_its_stream_alone_and_a_rollback_brings_the_
 ) -> None:
     stack = healing_stack
     golden = (stack.world.folder / "baselines" / "golden" / "arrays.npz").read_bytes()
-    noise, covered = spoiled(stack, Fault.NOISE, 11), spoiled(stack, Fault.COVERED, 12)
-    first = shown(stack, "healed", noise)
+    clean, short = stack.world.folder / "healed.mp4", stack.world.folder / "clean.mp4"
+    record(clean, seconds=SECONDS, fps=10, seed=11)
+    first = shown(stack, "healed", spoiled(clean, Fault.NOISE, "first"))
     assert {(row.status, row.cause) for row in first} == {("FAIL", Cause.NOISE)}
-    assert {row.status for row in shown(stack, "hooded", covered)} == {"FAIL"}
+    assert {row.status for row in shown(stack, "hooded", spoiled(clean, Fault.COVERED, "hood"))} == {"FAIL"}
+
+    # Whoever reaches the queue can send a task, but not skip the cool-down or name a model that there is not.
+    app = make_app(Settings(_env_file=None, redis_url=stack.info.redis_url))  # type: ignore[call-arg]
+    early = app.send_task(RETRAIN_TASK, kwargs={"model": "vfi"}, queue=RETRAIN_QUEUE).get(timeout=PATIENCE_SECONDS)
+    assert "not called" in early or "another worker" in early
+    app.send_task(RETRAIN_TASK, kwargs={"model": "\n[red]nobody"}, queue=RETRAIN_QUEUE)
+    app.close()
+
+    wait_until("the stream to be healed", lambda: healed_of(stack))
+    assert [(row["stream"], row["cause"]) for row in healed_of(stack)] == [("healed", "noise")]
+    assert "nobody" in " ".join(letter.reason for letter in stack.store.event_log.dead_letters())
+    (condition,) = healed_of(stack)
+    again = shown(stack, "healed", spoiled(short, Fault.NOISE, "again"))
+    assert {row.status for row in again} == {"PASS"}
+    assert {row.condition.id for row in again if row.condition} == {condition["id"]}
+    assert all(row.condition for row in again)
+    assert {row.status for row in shown(stack, "elsewhere", short.with_name("noise again.mp4"))} == {"FAIL"}
+    assert (stack.world.folder / "baselines" / "golden" / "arrays.npz").read_bytes() == golden
+
+    (before,) = said(stack, "incidents", "list", "--stream", "healed")
+    assert (before["state"], before["cause"], before["id"]) == ("healed", "noise", condition["incident"])
+    assert any("promoted" in action["outcome"] for action in before["actions"])
+    back = stack.world.run("champions", "rollback", "vfi")
+    assert back.returncode == 0, back.stderr
+    assert healed_of(stack) == []
+    late = shown(stack, "healed", spoiled(clean, Fault.NOISE, "after the rollback"))
+    assert {row.status for row in late} == {"FAIL"}
+    (after,) = said(stack, "incidents", "list", "--stream", "healed")
+    assert (after["state"], after["id"]) == ("failing", before["id"])
+    assert "rollback" in {action["kind"] for action in after["actions"]}
+    assert len(events(stack, "healed", EventType.INCIDENT_OPENED)) == 1
+
+    wait_until("that FAIL to wait", lambda: "healed" in stack.store.champions.waiting("vfi"))
+    assert {row["held"] for row in said(stack, "champions", "list")} == {True}
+    assert "sentinel champions release vfi" in stack.world.run("champions", "list").stdout
+    (hooded,) = said(stack, "incidents", "list", "--stream", "hooded")
+    assert (hooded["state"], hooded["cause"]) == ("failing", "covered")
+    assert not any(action["kind"] == "retrain" and "promoted" in action["outcome"] for action in hooded["actions"])
+    assert said(stack, "champions", "release", "vfi")["held"] is False
+    assert stack.store.champions.held("vfi") is None
+
+
+def healed_of(stack: Running) -> list[dict[str, Any]]:
+    """Return the conditions that the champion is proved on, as the command line shows them."""
+    if stack.store.champions.champion("vfi") is None:
+        return []
+    return list(said(stack, "champions", "show", "vfi")["conditions"])
