@@ -89,7 +89,11 @@ def test_a_fault_fails_is_healed_for_its_stream_alone_and_a_rollback_brings_the_
     app.send_task(RETRAIN_TASK, kwargs={"model": "\n[red]nobody"}, queue=RETRAIN_QUEUE)
     app.close()
 
-    wait_until("the stream to be healed", lambda: healed_of(stack))
+    def is_healed() -> bool:
+        champion = stack.store.champions.champion("vfi")
+        return champion is not None and bool(champion.conditions)
+
+    wait_until("the stream to be healed", is_healed)
     assert [(row["stream"], row["cause"]) for row in healed_of(stack)] == [("healed", "noise")]
     assert "nobody" in " ".join(letter.reason for letter in stack.store.event_log.dead_letters())
     (condition,) = healed_of(stack)
@@ -125,6 +129,4 @@ def test_a_fault_fails_is_healed_for_its_stream_alone_and_a_rollback_brings_the_
 
 def healed_of(stack: Running) -> list[dict[str, Any]]:
     """Return the conditions that the champion is proved on, as the command line shows them."""
-    if stack.store.champions.champion("vfi") is None:
-        return []
     return list(said(stack, "champions", "show", "vfi")["conditions"])
