@@ -69,7 +69,7 @@ def test_every_result_is_json_where_that_is_asked_for(sentinel: CommandLine, sto
     assert store.champions.promote(record(3, parent=2), over=0, announce=None)
     for command in (
         ("status",), ("events",), ("baseline", "list"), ("champions", "list"), ("dead", "list"),
-        ("champions", "promote", "dock", "3"), ("sabotage", "--fault", "list"), ("dead", "drop", "--all"),
+        ("champions", "promote", "vfi", "3"), ("sabotage", "--fault", "list"), ("dead", "drop", "--all"),
         ("dead", "retry", "--all"),
     ):  # fmt: skip
         done = sentinel.run(*command, "--json")
