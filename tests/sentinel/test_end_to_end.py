@@ -8,43 +8,26 @@ import shutil
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from common.broker import EMBED_TASK, RETRAIN_QUEUE, RETRAIN_TASK, make_app
+from common.broker import EMBED_TASK, make_app
 from common.contracts.batches import SourceKind
 from common.contracts.dead_letters import DeadLetter, DeadLetterKind
-from common.contracts.events import Event, EventType
+from common.contracts.events import EventType
 from common.contracts.verdicts import Verdict
 from common.modalities.video.decode import sampled_frames
 from common.settings import Settings
 from common.sources.local import Limits
 from common.store.client import without_password
 from sentinel.demo.footage import drop
-from simulation.saboteur import Fault, sabotage
-from tests.sentinel.conftest import PATIENCE_SECONDS, Running, wait_until
+from tests.sentinel.conftest import Running, wait_until
+from tests.sentinel.watching import events, figures, verdicts, wait_for_batches
 
 FRAMES = 60  # one full window and one more after the stride
-
-
-def events(stack: Running, stream: str, *kinds: EventType) -> list[Event]:
-    return [event for event in stack.store.event_log.events() if event.stream == stream and event.type in kinds]
-
-
-def verdicts(stack: Running, stream: str) -> list[Verdict]:
-    return [event.verdict for event in events(stack, stream, EventType.VERDICT_PASS, EventType.VERDICT_FAIL)]
-
-
-def wait_for_batches(stack: Running, stream: str, count: int = 1) -> None:
-    wait_until(f"{count} batches of {stream}", lambda: len(events(stack, stream, EventType.BATCH_COMPLETE)) >= count)
-
-
-def figures(rows: Sequence[Verdict]) -> list[tuple[int, int, str, float]]:
-    return [(row.start, row.stop, row.status, row.drift_score) for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +103,7 @@ def test_bad_files_become_dead_letters_that_say_what_to_do_and_the_stream_goes_o
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "notes.mp4").write_text("this is no video\n" * 50)
     (folder / "empty.mp4").touch()
-    cv2.imwrite(str(folder / "dot.png"), cv2.cvtColor(__import__("numpy").zeros((1, 1, 3), "uint8"), cv2.COLOR_RGB2BGR))
+    cv2.imwrite(str(folder / "dot.png"), np.zeros((1, 1, 3), np.uint8))
     whole = (stack.world.folder / "golden.mp4").read_bytes()
     (folder / "cut.mp4").write_bytes(whole[: len(whole) // 3])
     stack.store.client.xadd("sentinel:ingest", {"specversion": "0.3", "id": "x", "source": "/cameras/bad"})
@@ -208,53 +191,3 @@ def test_status_and_events_show_what_happened(stack: Running) -> None:
     assert {"site/dock 3é", "cam7"} <= {row["stream"] for row in status["streams"]}
     listed = json.loads(stack.world.run("events", "--json", "--limit", "3").stdout)
     assert len(listed) == 3
-
-
-def test_sabotage_fails_with_its_cause_one_retraining_heals_and_a_rollback_brings_the_fail_back(
-    stack: Running,
-) -> None:
-    faults = (Fault.NOISE, Fault.BLUR, Fault.LOW_LIGHT)
-
-    def spoiled(title: str) -> list[Path]:
-        clips = [stack.world.folder / f"{fault.value} {title}.mp4" for fault in faults]
-        for fault, clip in zip(faults, clips, strict=True):
-            sabotage(stack.world.folder / "clean.mp4", clip, fault, 4, seed=0, title=title)
-        return clips
-
-    def judged(title: str, batches: int) -> list[Verdict]:
-        known = len(verdicts(stack, "healed"))
-        for clip in spoiled(title):
-            drop(clip, stack.world.watch_dir / "healed")
-        wait_for_batches(stack, "healed", batches)
-        return verdicts(stack, "healed")[known:]
-
-    def promotions() -> list[Event]:
-        return [e for e in stack.store.event_log.events() if e.type is EventType.CHAMPION_PROMOTED]
-
-    first = judged("first", 3)
-    assert {row.status for row in first} == {"FAIL"}
-    assert {str(row.cause) for row in first} == {fault.value for fault in faults}
-    # Whoever reaches the queue can send a task, but not skip the cool-down or name a model that there is not.
-    app = make_app(Settings(_env_file=None, redis_url=stack.info.redis_url))  # type: ignore[call-arg]
-    early = app.send_task(RETRAIN_TASK, kwargs={"model": "golden"}, queue=RETRAIN_QUEUE).get(timeout=PATIENCE_SECONDS)
-    assert "not called" in early
-    app.send_task(RETRAIN_TASK, kwargs={"model": "\n[red]nobody"}, queue=RETRAIN_QUEUE)
-    app.close()
-    wait_until("a promotion", promotions)
-    assert "nobody" in " ".join(letter.reason for letter in stack.store.event_log.dead_letters())
-    started = [e for e in stack.store.event_log.events() if e.type is EventType.RETRAIN_STARTED]
-    assert len(started) == 1, "all FAILs of the burst led to one retraining"
-
-    again = judged("again", 6)
-    assert {row.status for row in again} == {"PASS"}
-    assert again[0].baseline_id != first[0].baseline_id, "model and baseline were switched together"
-
-    back = stack.world.run("champions", "rollback", "golden")
-    assert back.returncode == 0, back.stderr
-    assert {row.status for row in judged("after rollback", 9)} == {"FAIL"}
-    wait_until("those FAILs to wait", lambda: stack.store.champions.waiting_count("golden"))
-    assert {row["held"] for row in json.loads(stack.world.run("champions", "list", "--json").stdout)} == {True}
-    assert "sentinel champions release golden" in stack.world.run("champions", "list").stdout
-    released = stack.world.run("champions", "release", "golden")
-    assert released.returncode == 0, released.stderr
-    assert stack.store.champions.held("golden") is None

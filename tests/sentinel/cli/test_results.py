@@ -16,8 +16,8 @@ from common.errors import BrokerUnavailable
 from common.store import Store
 from common.store.client import connect, without_password
 from sentinel.stack.redis_server import RedisServer
+from tests.common.builders import record
 from tests.sentinel.cli.conftest import CommandLine
-from tests.sentinel.cli.test_streams import champion
 from tests.sentinel.conftest import World
 
 FAILING = (
@@ -66,10 +66,10 @@ def test_a_redis_or_a_setting_that_is_wrong_is_one_json_document(sentinel: Comma
 
 
 def test_every_result_is_json_where_that_is_asked_for(sentinel: CommandLine, store: Store) -> None:
-    champion(store)
+    assert store.champions.promote(record(3, parent=2), over=0, announce=None)
     for command in (
         ("status",), ("events",), ("baseline", "list"), ("champions", "list"), ("dead", "list"),
-        ("champions", "promote", "dock", "3"), ("sabotage", "--fault", "list"), ("dead", "drop", "--all"),
+        ("champions", "promote", "vfi", "3"), ("sabotage", "--fault", "list"), ("dead", "drop", "--all"),
         ("dead", "retry", "--all"),
     ):  # fmt: skip
         done = sentinel.run(*command, "--json")

@@ -1,0 +1,132 @@
+"""The story of a fault on a running stack: it fails, is healed for its stream alone, and a rollback brings it back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.broker import RETRAIN_QUEUE, RETRAIN_TASK, make_app
+from common.contracts.events import EventType
+from common.contracts.verdicts import Cause, Verdict
+from common.settings import Settings
+from sentinel.demo.footage import drop
+from simulation.saboteur import Fault, sabotage
+from simulation.virtual_camera import record
+from tests.sentinel.conftest import PATIENCE_SECONDS, Running, World, start, wait_until
+from tests.sentinel.watching import events, verdicts, wait_for_batches
+
+SECONDS = 20  # of a clip that is long enough to become a condition
+
+
+@pytest.fixture(scope="module")
+def healing_stack(world: World) -> Iterator[Running]:
+    """A stack with a state of its own."""
+    own = {
+        "SENTINEL_STATE_DIR": str(world.folder / "healing"),
+        "SENTINEL_WATCH_DIR": str(world.folder / "watched"),
+        "SENTINEL_COOLDOWN_SECONDS": "5",
+    }
+    running = start(OwnWorld(world.folder, {**world.environment, **own}))
+    yield running
+    if running.process.poll() is None:
+        running.interrupt()
+
+
+class OwnWorld(World):
+    """The same footage and baseline, for a stack with other folders."""
+
+    @property
+    def watch_dir(self) -> Path:
+        return Path(self.environment["SENTINEL_WATCH_DIR"])
+
+    @property
+    def state_dir(self) -> Path:
+        return Path(self.environment["SENTINEL_STATE_DIR"])
+
+
+def shown(stack: Running, stream: str, clip: Path) -> list[Verdict]:
+    """Drop a clip for `stream`, and return the verdicts on it."""
+    known = verdicts(stack, stream)
+    batches = len(events(stack, stream, EventType.BATCH_COMPLETE))
+    drop(clip, stack.world.watch_dir / stream)
+    wait_for_batches(stack, stream, batches + 1)
+    return verdicts(stack, stream)[len(known) :]
+
+
+def spoiled(clean: Path, fault: Fault, title: str) -> Path:
+    """Return a spoiled copy of a clip; copies of different titles are different batches."""
+    clip = clean.with_name(f"{fault.value} {title}.mp4")
+    sabotage(clean, clip, fault, 4, title=title)
+    return clip
+
+
+def said(stack: Running, *arguments: str) -> Any:
+    """Run a command, and return its JSON."""
+    done = stack.world.run(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_fault_fails_is_healed_for_its_stream_alone_and_a_rollback_brings_the_fail_back(
+    healing_stack: Running,
+) -> None:
+    stack = healing_stack
+    golden = (stack.world.folder / "baselines" / "golden" / "arrays.npz").read_bytes()
+    clean, short = stack.world.folder / "healed.mp4", stack.world.folder / "clean.mp4"
+    record(clean, seconds=SECONDS, fps=10, seed=11)
+    first = shown(stack, "healed", spoiled(clean, Fault.NOISE, "first"))
+    assert {(row.status, row.cause) for row in first} == {("FAIL", Cause.NOISE)}
+    assert {row.status for row in shown(stack, "hooded", spoiled(clean, Fault.COVERED, "hood"))} == {"FAIL"}
+
+    # Whoever reaches the queue can send a task, but not skip the cool-down or name a model that there is not.
+    app = make_app(Settings(_env_file=None, redis_url=stack.info.redis_url))  # type: ignore[call-arg]
+    early = app.send_task(RETRAIN_TASK, kwargs={"model": "vfi"}, queue=RETRAIN_QUEUE).get(timeout=PATIENCE_SECONDS)
+    assert "not called" in early or "another worker" in early
+    app.send_task(RETRAIN_TASK, kwargs={"model": "\n[red]nobody"}, queue=RETRAIN_QUEUE)
+    app.close()
+
+    def is_healed() -> bool:
+        champion = stack.store.champions.champion("vfi")
+        return champion is not None and bool(champion.conditions)
+
+    wait_until("the stream to be healed", is_healed)
+    assert [(row["stream"], row["cause"]) for row in healed_of(stack)] == [("healed", "noise")]
+    assert "nobody" in " ".join(letter.reason for letter in stack.store.event_log.dead_letters())
+    (condition,) = healed_of(stack)
+    again = shown(stack, "healed", spoiled(short, Fault.NOISE, "again"))
+    assert {row.status for row in again} == {"PASS"}
+    assert {row.condition.id for row in again if row.condition} == {condition["id"]}
+    assert all(row.condition for row in again)
+    assert {row.status for row in shown(stack, "elsewhere", short.with_name("noise again.mp4"))} == {"FAIL"}
+    assert (stack.world.folder / "baselines" / "golden" / "arrays.npz").read_bytes() == golden
+
+    (before,) = said(stack, "incidents", "list", "--stream", "healed")
+    assert (before["state"], before["cause"], before["id"]) == ("healed", "noise", condition["incident"])
+    assert any("promoted" in action["outcome"] for action in before["actions"])
+    back = stack.world.run("champions", "rollback", "vfi")
+    assert back.returncode == 0, back.stderr
+    assert healed_of(stack) == []
+    late = shown(stack, "healed", spoiled(clean, Fault.NOISE, "after the rollback"))
+    assert {row.status for row in late} == {"FAIL"}
+    (after,) = said(stack, "incidents", "list", "--stream", "healed")
+    assert (after["state"], after["id"]) == ("failing", before["id"])
+    assert "rollback" in {action["kind"] for action in after["actions"]}
+    assert len(events(stack, "healed", EventType.INCIDENT_OPENED)) == 1
+
+    wait_until("that FAIL to wait", lambda: "healed" in stack.store.champions.waiting("vfi"))
+    assert {row["held"] for row in said(stack, "champions", "list")} == {True}
+    assert "sentinel champions release vfi" in stack.world.run("champions", "list").stdout
+    (hooded,) = said(stack, "incidents", "list", "--stream", "hooded")
+    assert (hooded["state"], hooded["cause"]) == ("failing", "covered")
+    assert not any(action["kind"] == "retrain" and "promoted" in action["outcome"] for action in hooded["actions"])
+    assert said(stack, "champions", "release", "vfi")["held"] is False
+    assert stack.store.champions.held("vfi") is None
+
+
+def healed_of(stack: Running) -> list[dict[str, Any]]:
+    """Return the conditions that the champion is proved on, as the command line shows them."""
+    return list(said(stack, "champions", "show", "vfi")["conditions"])

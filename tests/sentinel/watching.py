@@ -1,0 +1,25 @@
+"""What a running stack said about a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from common.contracts.events import Event, EventType
+from common.contracts.verdicts import Verdict
+from tests.sentinel.conftest import Running, wait_until
+
+
+def events(stack: Running, stream: str, *kinds: EventType) -> list[Event]:
+    return [event for event in stack.store.event_log.events() if event.stream == stream and event.type in kinds]
+
+
+def verdicts(stack: Running, stream: str) -> list[Verdict]:
+    return [event.verdict for event in events(stack, stream, EventType.VERDICT_PASS, EventType.VERDICT_FAIL)]
+
+
+def wait_for_batches(stack: Running, stream: str, count: int = 1) -> None:
+    wait_until(f"{count} batches of {stream}", lambda: len(events(stack, stream, EventType.BATCH_COMPLETE)) >= count)
+
+
+def figures(rows: Sequence[Verdict]) -> list[tuple[int, int, str, float]]:
+    return [(row.start, row.stop, row.status, row.drift_score) for row in rows]
