@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import reprlib
 import time
+from collections.abc import Mapping
 
 import redis
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -112,25 +113,26 @@ def answer(task: Task, model: str) -> str:
     """Heal the streams that wait for `model`, whose lease is held; return a sentence about the outcome."""
     store, settings = context.store(), get_settings()
     champions = store.champions
-    streams = champions.waiting(model)
+    noted = champions.noted(model)
+    streams, noted_by = list(noted), max(noted.values(), default=0.0)
     progress = Progress(task, model)
     healer = Healer(store, settings, context.baselines(), model, load_kind(model), report=progress, leave=leave)
     progress.start(tuple(incident.id for incident in healer.incidents(streams)))
     if champions.begin(model) > settings.max_deliveries:
-        return reject(model, streams, progress, "the worker died of it again and again: see its log")
+        return reject(model, noted, progress, "the worker died of it again and again: see its log")
     try:
         outcome = healer.heal(streams)
     except redis.RedisError:
         raise  # Redis is unavailable: the model becomes due again
     except SentinelError as error:
-        return reject(model, streams, progress, str(error))
+        return reject(model, noted, progress, str(error))
     except (Exception, SoftTimeLimitExceeded) as error:
         log.exception("model %s: the retraining broke", model)
-        return reject(model, streams, progress, f"{type(error).__name__}: {error}")
+        return reject(model, noted, progress, f"{type(error).__name__}: {error}")
     said = "; ".join(outcome.sentences) or "nothing waits"
     if outcome.settled_as == "rejected":
-        return reject(model, streams, progress, said)
-    champions.settle(model, streams, outcome.settled_as)
+        return reject(model, noted, progress, said)
+    champions.settle(model, streams, outcome.settled_as, noted_by=noted_by)
     log.info("model %s: %s", model, said)
     return said
 
@@ -141,9 +143,10 @@ def leave(note: IncidentNote) -> None:
     send_reduce(note.stream)
 
 
-def reject(model: str, streams: list[str], progress: Progress, reason: str) -> str:
+def reject(model: str, noted: Mapping[str, float], progress: Progress, reason: str) -> str:
     """Publish why the champion stays, and double the wait before this model's next retraining."""
     progress.announce(ChallengerRejected, progress.report("rejected", 1.0, reason))
-    context.store().champions.settle(model, streams, "rejected")
+    noted_by = max(noted.values(), default=0.0)
+    context.store().champions.settle(model, list(noted), "rejected", noted_by=noted_by)
     log.warning("model %s: nothing was healed: %s", model, reason)
     return f"rejected: {reason}"

@@ -20,11 +20,15 @@ from common.contracts.conditions import ConditionRecord
 from common.contracts.incidents import ActionKind, Incident, IncidentState
 from common.contracts.models import ChampionRecord
 from common.contracts.policy import Policy
-from common.contracts.verdicts import Cause
+from common.contracts.verdicts import Cause, Status
+from common.drift.judge import judge
 from common.drift.stretches import Stretch, join_windows
 from common.errors import BadBaseline, NothingToLearnFrom, Refused, SettingsError
+from common.features import FeatureBlock
+from common.judging import Thresholds
 from common.models import registry
 from common.models.cases import Case, Outcome
+from common.models.conditions import ConditionCache
 from common.models.gate import compare, decide, digests_of
 from common.models.incident_actions import Leave, action_of, begin, end, was_tried
 from common.models.material import Material, condition_of, gather
@@ -35,6 +39,7 @@ from common.models.renewal import expiring, renew
 from common.models.replay import Replay, pooled_replay
 from common.settings import Settings
 from common.store import Store
+from common.stream_config import settings_of_stream
 
 Report = Callable[[str, float, str], None]
 """Receives a stage, the share of it that is done (0 to 1), and a description."""
@@ -71,6 +76,7 @@ class Healer:
         self._report = report
         self._leave = leave
         self._outcome = Outcome()
+        self._conditions_of = ConditionCache()
 
     def incidents(self, streams: Sequence[str]) -> list[Incident]:
         """Return the failing incidents of `streams`."""
@@ -140,6 +146,8 @@ class Healer:
         except (BadBaseline, SettingsError, NothingToLearnFrom) as error:
             stretches = []
             self._refuse(case, error)
+        if not stretches and not case.outcomes:
+            case.outcomes.append("nothing of it fails any more: it is like conditions that were proved since")
         for stretch in stretches:
             try:
                 material = gather(incident, stretch, golden, self.kind, self.policy, self.settings)
@@ -159,7 +167,23 @@ class Healer:
                 rows.append((window, block))
         if not rows:
             raise NothingToLearnFrom("the features of its windows are no longer kept: see SENTINEL_RETENTION_DAYS")
-        return join_windows(incident.stream, rows)
+        return join_windows(incident.stream, [row for row in rows if self._still_fails(incident, golden, row[1])])
+
+    def _still_fails(self, incident: Incident, golden: StoredBaseline, window: FeatureBlock) -> bool:
+        """Return whether a window that failed would fail now: it may be like a condition that was proved since."""
+        champion = self.store.champions.champion(self.name)
+        records = [row for row in champion.conditions if row.stream == incident.stream] if champion else []
+        if not records:
+            return True
+        thresholds = Thresholds.of(settings_of_stream(self.settings, incident.stream))
+        judgement = judge(
+            golden.baseline,
+            window,
+            threshold=thresholds.score,
+            p_value=thresholds.p_value,
+            conditions=self._conditions_of.of(tuple(row for row in records if row.golden_id == golden.id)),
+        )
+        return judgement.status is Status.FAIL
 
     def _refuse(self, case: Case, error: Exception) -> None:
         case.outcomes.append(f"refused: {error}")

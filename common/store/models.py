@@ -158,17 +158,25 @@ class ChampionStore:
         return score
 
     def waiting(self, model: str) -> list[str]:
-        """Return the streams that wait, in the order in which they were noted."""
+        """Return the streams that wait, in the order in which they were noted last."""
+        return list(self.noted(model))
+
+    def noted(self, model: str) -> dict[str, float]:
+        """Return stream -> when it was noted last, seconds since the epoch, for the streams that wait."""
         rows = self.client.hgetall(keys.model_key(model, "waiting"))
-        return [text(stream) for stream in sorted(rows, key=lambda stream: (float(rows[stream]), stream))]
+        return {text(stream): at for at, stream in sorted((float(at), stream) for stream, at in rows.items())}
 
     def waiting_count(self, model: str) -> int:
         """Return the number of streams that wait."""
         return int(self.client.hlen(keys.model_key(model, "waiting")))
 
-    def settle(self, model: str, streams: Sequence[str], outcome: Outcome) -> int:
-        """Remove streams that a retraining has dealt with; return how many still wait."""
-        args: list[str | float] = [model, time.time(), self._cooldown, outcome, _LONGEST_COOLDOWN_SECONDS, *streams]
+    def settle(self, model: str, streams: Sequence[str], outcome: Outcome, *, noted_by: float = float("inf")) -> int:
+        """Remove streams that a retraining has dealt with; return how many still wait.
+
+        Streams that were noted again after `noted_by`, while it ran, wait on.
+        """
+        args: list[str | float] = [model, time.time(), self._cooldown, outcome, _LONGEST_COOLDOWN_SECONDS, noted_by]
+        args += streams
         settle_keys = [*self._waiting_keys(model), keys.model_key(model, "attempts"), keys.CALLED]
         return int(self._settle(keys=settle_keys, args=args))
 

@@ -20,10 +20,11 @@ HEALED = (Fault.NOISE, Fault.LOW_LIGHT)
 """Faults that the policy trains on."""
 CALLED = Fault.COVERED
 """A fault that the policy never trains on: a person is called."""
-_SEVERITY = 3  # gross enough for a person to see it in the kept footage
+_SEVERITY = {Fault.NOISE: 4, Fault.LOW_LIGHT: 3, Fault.COVERED: 3}  # gross enough to be seen in the kept footage
+_NOISE_IN_THE_DARK = 2  # severity: a sensor that gets little light is noisy
 _GOLDEN_SECONDS = 40.0
 _CLIP_SECONDS = 12.0
-_DRIFTED_SECONDS = 20.0  # a condition needs footage to train on, and 120 frame triplets more to be proved on
+_DRIFTED_SECONDS = 26.0  # a condition needs footage to train on, and 120 frame triplets more to be proved on
 _FPS = 10.0
 _MOST_GOLDEN, _MOST_CLEAN = 400, 260  # frames of a user's video: the demo shows the way, it judges no archive
 
@@ -67,11 +68,17 @@ def prepare(folder: Path, video: Path | None, say: Callable[[str], None]) -> Foo
         origin = f"cut from {video.name}"
 
     def faulty(fault: Fault, title: str, source: Path) -> Path:
-        say(f"    sabotage: {fault.value}, severity {_SEVERITY}, {title}")
+        severity = _SEVERITY[fault]
+        say(f"    sabotage: {fault.value}, severity {severity}, {title}")
         target = folder / f"{fault.value}-{title}.mp4"
         # The same frames under another title: a byte-for-byte copy would be recognised and not counted twice.
-        sabotage(source, target, fault, _SEVERITY, seed=0, title=title)
-        return target
+        sabotage(source, target, fault, severity, seed=0, title=title)
+        if fault is not Fault.LOW_LIGHT:
+            return target
+        grainy = target.with_name(f"{fault.value}-{title}-grainy.mp4")
+        sabotage(target, grainy, Fault.NOISE, _NOISE_IN_THE_DARK, seed=0, title=title)
+        target.unlink()
+        return grainy
 
     return Footage(
         golden=golden,

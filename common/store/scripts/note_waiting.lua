@@ -1,14 +1,15 @@
 -- Note that a stream waits for its model: its footage may be trained on, or a condition of it wants proving again.
 --
--- KEYS[1] waiting    hash: stream -> when it was noted
+-- KEYS[1] waiting    hash: stream -> when it was noted last
 -- KEYS[2] due        sorted set: model -> when its next retraining may start
 -- KEYS[3] rejections string: retrainings of this model in a row that were rejected
 -- ARGV[1] model  [2] stream  [3] now  [4] cool-down, s  [5] longest cool-down, s
 -- Result: 1 new, 0 it waits already.
 --
--- Promise: the first of a burst sets the time, the others join it. Each rejection in a row doubles the wait: footage
+-- Promise: the first of a burst sets the time, the others join it, and are still noted after a retraining that began
+-- before them. Each rejection in a row doubles the wait: footage
 -- that cannot be learned must not keep the machine busy.
-if redis.call('HSETNX', KEYS[1], ARGV[2], ARGV[3]) == 0 then
+if redis.call('HSET', KEYS[1], ARGV[2], ARGV[3]) == 0 then
     return 0
 end
 local wait = ARGV[4] * 2 ^ (tonumber(redis.call('GET', KEYS[3])) or 0)

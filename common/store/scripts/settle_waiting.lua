@@ -1,18 +1,21 @@
 -- Remove streams that a retraining has dealt with; keep the model due only while others wait.
 --
--- KEYS[1] waiting    hash: stream -> when it was noted
+-- KEYS[1] waiting    hash: stream -> when it was noted last
 -- KEYS[2] due        sorted set: model -> when its next retraining may start
 -- KEYS[3] rejections string: retrainings of this model in a row that were rejected
 -- KEYS[4] attempts   string: retrainings begun since one last came to an end
 -- KEYS[5] called     hash: model -> when its retraining was last requested
 -- ARGV[1] model  [2] now  [3] cool-down, s  [4] 'promoted', 'rejected', 'idle' or 'stale'  [5] longest cool-down, s
--- ARGV[6..] streams
+-- ARGV[6] streams that were noted later than this wait on  [7..] streams
 -- Result: streams that still wait.
 --
--- Promise: after a retraining the cool-down holds for what still waits, even if a retraining was requested
+-- Promise: what was noted while a retraining ran is not forgotten with what it dealt with. After a retraining the cool-down holds for what still waits, even if a retraining was requested
 -- again while it ran.
-for i = 6, #ARGV do
-    redis.call('HDEL', KEYS[1], ARGV[i])
+for i = 7, #ARGV do
+    local noted = redis.call('HGET', KEYS[1], ARGV[i])
+    if noted and tonumber(noted) <= tonumber(ARGV[6]) then
+        redis.call('HDEL', KEYS[1], ARGV[i])
+    end
 end
 if ARGV[4] == 'promoted' then
     redis.call('DEL', KEYS[3])
