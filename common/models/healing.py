@@ -24,6 +24,7 @@ from common.contracts.verdicts import Cause
 from common.drift.stretches import Stretch, join_windows
 from common.errors import BadBaseline, NothingToLearnFrom, Refused, SettingsError
 from common.models import registry
+from common.models.broken_off import came_to, noted_incidents, still_failing, unended
 from common.models.cases import Case, Outcome
 from common.models.gate import compare, decide, digests_of
 from common.models.incident_actions import Leave, action_of, begin, end, was_tried
@@ -77,9 +78,25 @@ class Healer:
         return [
             incident
             for stream in streams
-            for incident in self.store.streams.incidents(stream)
+            for incident in noted_incidents(self.store, stream)
             if incident.state is IncidentState.FAILING
         ]
+
+    def end_broken_off(self, streams: Sequence[str], why: str = "") -> None:
+        """End what killed retrainings have begun for the incidents of `streams` and this one will not go on with.
+
+        Parameters
+        ----------
+        why : how it ended, where none goes on with it; empty: what it had done by then
+        """
+        champion = self.store.champions.champion(self.name)
+        version = champion.version if champion else 0
+        for incident in (row for stream in streams for row in noted_incidents(self.store, stream)):
+            goes_on = incident.state is IncidentState.FAILING and not why
+            mine = action_of(incident, ActionKind.RETRAIN, version).id if goes_on else None
+            for action in unended(incident):
+                if action.id != mine:
+                    end(self._leave, incident, action, why or came_to(incident, champion))
 
     def heal(self, streams: Sequence[str]) -> Outcome:
         """Deal with the incidents and the conditions of the streams that wait.
@@ -91,6 +108,7 @@ class Healer:
         NotPromoted
             If somebody else changed the champion meanwhile.
         """
+        self.end_broken_off(streams)
         champion = self.store.champions.champion(self.name)
         cases = [case for incident in self.incidents(streams) if (case := self._open(incident, champion))]
         try:
@@ -136,7 +154,9 @@ class Healer:
         begin(self._leave, incident, case.action)
         try:
             golden = self.baselines.of_stream(incident.stream)
-            stretches = self._stretches(incident, golden)
+            stretches = self._stretches(incident, golden, champion)
+            if not stretches and champion is not None:
+                case.outcomes.append(f"v{champion.version} is proved on it")
         except (BadBaseline, SettingsError, NothingToLearnFrom) as error:
             stretches = []
             self._refuse(case, error)
@@ -149,7 +169,7 @@ class Healer:
                 self._refuse(case, error)
         return case
 
-    def _stretches(self, incident: Incident, golden: StoredBaseline) -> list[Stretch]:
+    def _stretches(self, incident: Incident, golden: StoredBaseline, champion: ChampionRecord | None) -> list[Stretch]:
         if incident.golden_id != golden.id:
             raise NothingToLearnFrom("its stream has another golden baseline now, by which it is judged from here on")
         rows = []
@@ -159,7 +179,7 @@ class Healer:
                 rows.append((window, block))
         if not rows:
             raise NothingToLearnFrom("the features of its windows are no longer kept: see SENTINEL_RETENTION_DAYS")
-        return join_windows(incident.stream, rows)
+        return join_windows(incident.stream, still_failing(rows, golden, champion, incident.stream, self.settings))
 
     def _refuse(self, case: Case, error: Exception) -> None:
         case.outcomes.append(f"refused: {error}")
