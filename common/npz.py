@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,9 @@ def read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
     BadMessage
         If it is damaged.
     """
+    data = io.BytesIO(path.read_bytes())
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(data, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except OSError:
-        raise
-    except Exception as error:  # damaged bytes let zlib, zipfile and numpy's tokenizer raise errors of their own
+    except Exception as error:  # damaged bytes let zlib, zipfile and numpy raise errors of many kinds, OSError too
         raise BadMessage(f"{path.name} is damaged: {error}") from error

@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +27,7 @@ from common.drift.manifest import BaselineManifest
 from common.drift.segment_arrays import Arrays
 from common.errors import BadBaseline, BadMessage
 from common.models.protocols import Examples
+from common.npz import read_npz
 
 MANIFEST_FILE = "baseline.json"
 ARRAYS_FILE = "arrays.npz"
@@ -193,9 +193,8 @@ def _read(path: Path) -> bytes:
 
 def _read_arrays(path: Path) -> Arrays:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        return read_npz(path)
+    except (OSError, BadMessage) as error:
         raise BadBaseline(f"{path} is missing or damaged ({error}): rebuild the baseline") from error
 
 

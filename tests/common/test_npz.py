@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from common.errors import BadMessage
@@ -29,6 +29,7 @@ def test_a_file_that_is_not_there_is_an_error_of_the_file_system(tmp_path: Path)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(compressed=True, place=0.99609375, change=b"\x05", cut=False)  # the directory is said to begin before the file
 @given(st.booleans(), st.floats(0, 1, exclude_max=True), st.binary(max_size=8), st.booleans())
 def test_whatever_bytes_were_changed_the_file_is_read_or_refused(
     tmp_path: Path, compressed: bool, place: float, change: bytes, cut: bool

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from common.errors import BadMessage, BadModel
 from common.features import FloatArray
 from common.models.vfi.flow import WarpArray, halfway_warps
 from common.models.vfi.triplets import TripletArray
+from common.npz import read_npz
 
 WEIGHTS_FILE = "weights.npz"
 MODEL_FILE = "model.json"
@@ -102,9 +102,9 @@ def load_model(folder: Path) -> Interpolator:
     """
     try:
         stored = ModelFile.from_json((folder / MODEL_FILE).read_bytes())
-        with np.load(folder / WEIGHTS_FILE, allow_pickle=False) as file:
-            weights = tuple(file[name].astype(np.float32, copy=False) for name in sorted(file.files))
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, BadMessage) as error:
+        arrays = read_npz(folder / WEIGHTS_FILE)
+        weights = tuple(arrays[name].astype(np.float32, copy=False) for name in sorted(arrays))
+    except (OSError, ValueError, BadMessage) as error:
         raise BadModel(
             f"the model in {folder} is missing or damaged ({error}): restore it, "
             "or roll back with `sentinel champions rollback`"

@@ -55,6 +55,19 @@ def test_a_baseline_with_a_file_missing_or_cut_is_refused(tmp_path: Path, name: 
         load_baseline(tmp_path / "dock")
 
 
+def test_a_baseline_with_bytes_damaged_inside_is_refused(tmp_path: Path) -> None:
+    """Wherever: in the directory of the archive, in a header, or in what is compressed, which has errors of its own."""
+    small_baseline(tmp_path / "dock")
+    path = tmp_path / "dock" / "arrays.npz"
+    whole = path.read_bytes()
+    for start in range(0, len(whole) - 200, len(whole) // 100):
+        data = bytearray(whole)
+        data[start : start + 16] = bytes(byte ^ 255 for byte in data[start : start + 16])
+        path.write_bytes(data)
+        with pytest.raises(BadBaseline):
+            load_baseline(tmp_path / "dock")
+
+
 def test_an_edited_baseline_is_refused(tmp_path: Path) -> None:
     small_baseline(tmp_path / "dock")
     path = tmp_path / "dock" / "arrays.npz"

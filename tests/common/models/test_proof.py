@@ -57,6 +57,15 @@ def test_a_model_that_equals_or_loses_to_a_reference_is_not_proved(average: floa
     assert f"not surely above {named}" in proof.reason
 
 
+def test_still_examples_on_which_averaging_is_perfect_do_not_hide_that_the_model_is_better() -> None:
+    still = np.arange(24) % 4 > 0  # three of four examples show no motion, and plain averaging is right about them
+    average = np.where(still, 40.0, 22.0).astype(np.float32)
+    flow = np.where(still, 38.0, 29.0).astype(np.float32)
+    model = np.where(still, 38.6, 30.0).astype(np.float32)
+    assert proof_of(model, {"average": average, "dis": flow}).proved
+    assert not proof_of(flow, {"average": average, "dis": flow}).proved
+
+
 def test_a_gain_that_may_be_an_accident_is_no_proof() -> None:
     noise = np.random.default_rng(1).normal(0.1, 3.0, 24).astype(np.float32)
     assert not proof_of(STEADY + noise, {"dis": STEADY}).proved
