@@ -60,6 +60,11 @@ def re_aimed(frames: int, *, seed: int) -> FeatureBlock:
     return _timed(footage(frames, seed=seed, shift=3.0, name="/camera.mp4"))
 
 
+def noisy(frames: int, *, seed: int) -> FeatureBlock:
+    """Features as from a sensor that became noisy."""
+    return _timed(footage(frames, seed=seed, noise=2.0, name="/camera.mp4"))
+
+
 def _timed(block: FeatureBlock) -> FeatureBlock:
     times = 1_700_000_000.0 + np.arange(len(block)) / 10.0
     return FeatureBlock(

@@ -1,0 +1,92 @@
+"""A camera, its golden baseline, and what may go wrong with it, recorded once for all tests of healing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common import broker
+from common.baselines.binding import BaselineBinding
+from common.extraction import Extractor
+from common.features import FeatureBlock, Image
+from common.modalities.video.encode import write_video
+from common.models import kinds
+from common.settings import Settings
+from common.sources.local import Limits
+from common.store import Store
+from sentinel.stack.redis_server import RedisServer
+from simulation.saboteur import Fault, sabotage_frames
+from simulation.virtual_camera import SCENES, film, load_photograph
+from tests.common.models.site import CLIP_SECONDS, FPS, WINDOW, Site, build_golden, features_of
+from tests.common.models.thrifty import Thumbnails
+from workers import context, reducer
+
+WIDTH, HEIGHT = 192, 108
+
+
+@pytest.fixture(scope="session")
+def camera(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FeatureBlock]:
+    """Features of each clip, by its name; the clips are in one folder with the baseline `golden`."""
+    folder = tmp_path_factory.mktemp("camera")
+    photographs = [load_photograph(SCENES[0])]  # a camera that looks at one thing, so that it is seen when it turns
+
+    def shots(seed: int, seconds: int = CLIP_SECONDS) -> list[Image]:
+        return list(film(photographs, count=seconds * FPS, fps=FPS, seed=seed, width=WIDTH, height=HEIGHT))
+
+    clean, other = shots(2), shots(3)
+    noise = list(sabotage_frames(clean, Fault.NOISE, 3))
+    black = list(sabotage_frames(clean, Fault.BLACK, 4))
+    numbers = np.random.default_rng(0)
+    clips = {
+        "golden": shots(1, 30),
+        "clean": clean,
+        "noise": noise,
+        "noise again": list(sabotage_frames(other, Fault.NOISE, 3, seed=1)),
+        "noise worse": list(sabotage_frames(other, Fault.NOISE, 5)),
+        "black": black,
+        "frozen": list(sabotage_frames(clean, Fault.FROZEN, 5)),
+        "covered": list(sabotage_frames(clean, Fault.COVERED, 4)),
+        "camera moved": [np.ascontiguousarray(image[::-1, ::-1]) for image in clean],  # it hangs upside down
+        "noise, then black": [*noise[: len(noise) // 2], *black[len(noise) // 2 :]],
+        "random pixels": [numbers.integers(0, 256, clean[0].shape, np.uint8) for _ in clean],
+        "shuffled frames": [noise[number] for number in numbers.permutation(len(noise))],
+    }
+    for name, images in clips.items():
+        write_video(folder / f"{name}.mp4", images, FPS)
+    extractor = Extractor(Thumbnails(), Limits())
+    golden = build_golden(folder / "golden.mp4", folder / "baselines" / "golden", extractor)
+    return {name: features_of(folder / f"{name}.mp4", extractor, golden) for name in clips if name != "golden"}
+
+
+@pytest.fixture
+def site(
+    camera: dict[str, FeatureBlock],
+    store: Store,
+    settings: Settings,
+    redis_server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Site]:
+    """Streams that show the camera's clips, judged by real reductions; their model learns in milliseconds."""
+    folder = Path(camera["clean"].sources[0]).parent
+    own = settings.model_copy(
+        update={
+            "baselines_dir": folder / "baselines",
+            "baseline": "golden",
+            "allowed_roots": (folder,),
+            "redis_url": redis_server.url,
+            "window_frames": WINDOW,
+        }
+    )
+    thrifty = EntryPoint("vfi", "tests.common.models.thrifty:KIND", kinds.GROUP)
+    binding = BaselineBinding(own, store)
+    monkeypatch.setattr(kinds, "entry_points", lambda *, group: EntryPoints([thrifty]).select(group=group))
+    monkeypatch.setattr(broker, "app", broker.make_app(own))
+    monkeypatch.setattr(context, "store", lambda: store)
+    monkeypatch.setattr(context, "baselines", lambda: binding)
+    monkeypatch.setattr(reducer, "get_settings", lambda: own)
+    yield Site(store, own, binding, camera)
+    context._conditions.cache_clear()

@@ -1,0 +1,132 @@
+"""Streams of a camera whose clips are judged by real reductions and healed by real retrainings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from common.baselines.binding import BaselineBinding
+from common.baselines.build import build_baseline
+from common.baselines.storage import StoredBaseline
+from common.contracts.conditions import ConditionRecord
+from common.contracts.incidents import Incident
+from common.contracts.models import ChampionRecord
+from common.contracts.verdicts import Verdict
+from common.extraction import Extractor
+from common.features import FeatureBlock, TimeSource, time_source_code
+from common.models.cases import Outcome
+from common.models.healing import Healer, Report
+from common.models.kinds import load_kind
+from common.settings import Settings
+from common.sources.local import describe_kind
+from common.store import Store
+from tests.common.builders import batch
+from workers import reducer
+
+FPS = 10
+CLIP_SECONDS = 18  # 120 examples held out, and some to train on
+WINDOW = 24  # sampled frames
+FIRST = datetime(2024, 11, 1, tzinfo=UTC).timestamp()
+DAY = 86_400.0
+
+
+@dataclass
+class Site:
+    """Streams, all judged by baseline `golden`, and their model."""
+
+    store: Store
+    settings: Settings
+    baselines: BaselineBinding
+    camera: dict[str, FeatureBlock]
+    reports: list[str] = field(default_factory=list)
+    _shown: int = 0
+
+    def show(self, stream: str, clip: str, *, day: float | None = None) -> list[Verdict]:
+        """Let a clip enter `stream`, an hour after the one before or on a day, and return the verdicts on it."""
+        self._shown += 1
+        taken = FIRST + (3600.0 * self._shown if day is None else DAY * day)
+        features = self.camera[clip]
+        features = replace(
+            features,
+            taken_at=taken + features.times,
+            time_source=np.full(len(features), time_source_code(TimeSource.NAME), np.uint8),
+        )
+        work = batch(stream, name=f"{stream}-{self._shown}", frames=len(features), chunk_frames=len(features))
+        spec = self.baselines.of_stream(stream).baseline.feature_spec
+        before = {verdict.id for verdict in self.verdicts(stream)}
+        assert self.store.batches.register(work.model_copy(update={"feature_spec": spec}))
+        (chunk,) = self.store.batches.release(stream, 8)
+        self.store.chunks.finish(chunk, features)
+        reducer.reduce(stream)
+        return [verdict for verdict in self.verdicts(stream) if verdict.id not in before]
+
+    def heal(self, *streams: str, report: Report | None = None, settings: Settings | None = None) -> Outcome:
+        """Retrain for `streams`, and have what it notes written into their incidents."""
+        try:
+            return Healer(
+                self.store,
+                settings or self.settings,
+                self.baselines,
+                "vfi",
+                load_kind("vfi"),
+                report=report or (lambda stage, share, detail: self.reports.append(stage)),
+                leave=self.store.streams.note,
+            ).heal(streams)
+        finally:
+            for stream in streams:
+                reducer.reduce(stream)
+
+    def verdicts(self, stream: str) -> list[Verdict]:
+        events = self.store.event_log.events()
+        return [event.verdict for event in events if event.stream == stream and hasattr(event, "verdict")]
+
+    @property
+    def champion(self) -> ChampionRecord | None:
+        return self.store.champions.champion("vfi")
+
+    @property
+    def conditions(self) -> tuple[ConditionRecord, ...]:
+        return self.champion.conditions if self.champion else ()
+
+    def incident(self, stream: str) -> Incident:
+        """Return the one incident of `stream`."""
+        (incident,) = self.store.streams.incidents(stream)
+        return incident
+
+    def said(self, stream: str) -> str:
+        """Return what came of the latest action on the stream's incidents."""
+        actions = [action for incident in self.store.streams.incidents(stream) for action in incident.actions]
+        return max(actions, key=lambda action: action.at).outcome
+
+
+class _Quiet:
+    """Shows no progress."""
+
+    @contextmanager
+    def source(self, name: str, frames: int) -> Iterator[_Quiet]:
+        yield self
+
+    def advance(self, frames: int) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        pass
+
+
+def build_golden(clip: Path, folder: Path, extractor: Extractor) -> StoredBaseline:
+    settings = Settings(_env_file=None, window_frames=WINDOW)  # type: ignore[call-arg]
+    return build_baseline([clip], "golden", folder, extractor, settings, _Quiet())
+
+
+def features_of(clip: Path, extractor: Extractor, golden: StoredBaseline) -> FeatureBlock:
+    fps = golden.baseline.feature_spec.sample_fps
+    return extractor.extract(clip, describe_kind(clip), uri=str(clip), sample_fps=fps)
+
+
+def statuses(verdicts: Sequence[Verdict]) -> set[str]:
+    return {str(verdict.status) for verdict in verdicts}

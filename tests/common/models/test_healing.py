@@ -1,0 +1,227 @@
+"""Healing on real video and a real Redis: what becomes a condition, what never does, and what the incident says."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import replace
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+
+import pytest
+
+from common.baselines.binding import BaselineBinding
+from common.contracts.incidents import ActionKind, IncidentState
+from common.contracts.verdicts import Cause
+from common.errors import NotPromoted
+from common.models import kinds
+from common.models.registry import promote_by_hand
+from tests.common.baselines.test_storage import as_format_2
+from tests.common.models.lines import folders, on_all
+from tests.common.models.site import Site, statuses
+from workers import context
+
+CALLS_A_PERSON = {
+    "black": "shows black",
+    "frozen": "shows frozen",
+    "covered": "shows covered",
+    "camera moved": "shows camera_moved",
+    "noise, then black": "shows black",
+    "random pixels": "predicted no better by their neighbours",
+    "shuffled frames": "predicted no better by their neighbours",
+}
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+# --- one fault, one condition
+
+
+def test_noise_that_is_healed_passes_on_its_stream_alone_and_golden_stays_as_it_was(site: Site) -> None:
+    golden = site.settings.baselines_dir / "golden"
+    before = content(golden)
+    failed = site.show("dock", "noise")
+    assert statuses(failed) == {"FAIL"}
+    outcome = site.heal("dock")
+    assert outcome.settled_as == "promoted"
+    (condition,) = site.conditions
+    assert (condition.stream, condition.cause, condition.incident) == ("dock", Cause.NOISE, site.incident("dock").id)
+    assert site.champion is not None
+    assert (site.champion.version, site.champion.parent) == (2, 1)
+
+    later = site.show("dock", "noise again")
+    assert statuses(later) == {"PASS"}
+    assert {(row.condition.id, row.condition.golden_cause) for row in later if row.condition} == {
+        (condition.id, Cause.NOISE)
+    }
+    assert all(row.condition for row in later)
+    assert statuses(site.show("gate", "noise again")) == {"FAIL"}
+    assert statuses(site.show("dock", "clean")) == {"PASS"}
+    assert content(golden) == before
+    assert {row.baseline_id for row in site.verdicts("dock")} == {condition.golden_id}
+
+
+def test_the_incident_says_what_was_done_and_becomes_healed_when_its_footage_matches(site: Site) -> None:
+    site.show("dock", "noise")
+    site.heal("dock")
+    (action,) = site.incident("dock").actions
+    assert (action.kind, action.by) == (ActionKind.RETRAIN, "sentinel")
+    assert action.ended_at is not None
+    assert action.outcome.startswith("noise: v2 promoted: ")
+    site.show("dock", "noise again")
+    assert site.incident("dock").state is IncidentState.HEALED
+
+
+@pytest.mark.parametrize(("clip", "reason"), CALLS_A_PERSON.items())
+def test_what_blinds_a_camera_is_refused_with_its_reason(site: Site, clip: str, reason: str) -> None:
+    assert statuses(site.show("dock", clip)) == {"FAIL"}
+    assert site.heal("dock").settled_as == "rejected"
+    assert reason in site.said("dock")
+    assert site.said("dock").startswith("refused: ")
+    assert site.champion is None, "not even a first one was needed"
+
+
+@pytest.mark.parametrize(("clip", "reason"), CALLS_A_PERSON.items())
+def test_it_is_refused_beside_noise_of_the_same_stream_too(site: Site, clip: str, reason: str) -> None:
+    site.show("dock", "noise")
+    site.show("dock", clip)
+    site.heal("dock")
+    assert reason in site.said("dock")
+    assert {condition.cause for condition in site.conditions} <= {Cause.NOISE}
+    assert len(site.conditions) <= 1
+    assert "FAIL" in statuses(site.show("dock", clip))
+
+
+def test_the_same_footage_and_champion_are_not_tried_again(site: Site) -> None:
+    site.show("dock", "covered")
+    site.heal("dock")
+    before = site.incident("dock")
+    again = site.heal("dock")
+    assert (again.settled_as, again.sentences) == ("stale", [])
+    assert site.incident("dock") == before
+    site.show("dock", "covered")
+    assert site.heal("dock").settled_as == "rejected", "other footage is looked at"
+
+
+# --- a champion that copes
+
+
+def test_a_champion_that_copes_is_proved_without_training(site: Site) -> None:
+    site.show("dock", "noise")
+    site.heal("dock")
+    site.reports.clear()
+    site.show("gate", "noise again")
+    assert site.heal("gate").settled_as == "promoted"
+    assert site.champion is not None
+    assert site.champion.version == 2
+    assert "training" not in site.reports
+    assert [condition.stream for condition in site.conditions] == ["dock", "gate"]
+    assert "proved without training: v2 copes" in site.said("gate")
+    assert statuses(site.show("gate", "noise")) == {"PASS"}
+
+
+def test_two_streams_are_healed_by_one_training(site: Site) -> None:
+    site.show("dock", "noise")
+    site.show("gate", "noise again")
+    site.heal("dock", "gate")
+    assert site.champion is not None
+    assert site.champion.version == 2
+    assert {condition.stream for condition in site.conditions} == {"dock", "gate"}
+
+
+def test_a_fault_that_grows_is_not_learned_step_by_step(site: Site) -> None:
+    site.show("dock", "noise")
+    site.heal("dock")
+    worse = site.show("dock", "noise worse")
+    assert statuses(worse) == {"FAIL"}
+    assert site.heal("dock").settled_as == "rejected"
+    assert "there is a condition of noise already" in site.said("dock")
+    assert len(site.conditions) == 1
+    assert statuses(site.show("dock", "noise worse")) == {"FAIL"}
+
+
+def test_a_promotion_proves_the_conditions_of_all_streams_again(site: Site) -> None:
+    site.show("dock", "noise")
+    site.heal("dock")
+    site.show("gate", "noise worse")
+    site.heal("gate")
+    assert site.champion is not None
+    assert site.champion.version == 3
+    assert [condition.stream for condition in site.conditions] == ["dock", "gate"]
+    assert statuses(site.show("dock", "noise again")) == {"PASS"}
+
+
+# --- what keeps it from healing
+
+
+def test_an_incident_over_another_golden_baseline_is_refused(site: Site, tmp_path: Path) -> None:
+    site.show("dock", "noise")
+    shutil.copytree(site.settings.baselines_dir, tmp_path / "rebuilt")
+    as_format_2(tmp_path / "rebuilt" / "golden")
+    own = site.settings.model_copy(update={"baselines_dir": tmp_path / "rebuilt"})
+    replace(site, baselines=BaselineBinding(own, site.store)).heal("dock")
+    assert "another golden baseline now" in site.said("dock")
+    assert site.champion is None
+
+
+def test_a_baseline_of_format_2_keeps_no_examples_to_train_on_and_its_refusal_says_what_to_do(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.show("dock", "noise")
+    site.heal("dock")
+    champion = site.champion
+    shutil.copytree(site.settings.baselines_dir, tmp_path / "old")
+    as_format_2(tmp_path / "old" / "golden")
+    own = site.settings.model_copy(update={"baselines_dir": tmp_path / "old"})
+    old = replace(site, settings=own, baselines=BaselineBinding(own, site.store))
+    monkeypatch.setattr(context, "baselines", lambda: old.baselines)
+    assert statuses(old.show("gate", "noise again")) == {"FAIL"}, "it still judges"
+    assert old.heal("gate").settled_as == "rejected"
+    assert "160x96" in old.said("gate")
+    assert "rebuild the baseline with this version" in old.said("gate")
+    assert site.champion == champion
+
+
+def test_footage_whose_file_is_gone_is_refused_and_a_restored_one_heals(site: Site, tmp_path: Path) -> None:
+    clip = Path(site.camera["noise"].sources[0])
+    site.show("dock", "noise")
+    clip.rename(tmp_path / clip.name)
+    try:
+        assert site.heal("dock").settled_as == "rejected"
+    finally:
+        (tmp_path / clip.name).rename(clip)
+    assert clip.name in site.said("dock")
+    assert site.champion is None
+
+
+def test_a_challenger_than_which_somebody_else_was_quicker_leaves_nothing_behind(site: Site) -> None:
+    site.show("dock", "noise")
+    site.heal("dock")
+    site.show("gate", "noise worse")
+    before = folders(site.settings)
+
+    def overtaken(stage: str, share: float, detail: str) -> None:
+        if stage == "comparing":
+            promote_by_hand(site.store, "vfi", 1, on_all)
+
+    with pytest.raises(NotPromoted):
+        site.heal("gate", report=overtaken)
+    assert site.champion is not None
+    assert (site.champion.version, [row.stream for row in site.champion.conditions]) == (3, ["dock"])
+    assert folders(site.settings) == before
+    assert "broke off: " in site.said("gate")
+    assert "look again and retry" in site.said("gate")
+    assert statuses(site.show("gate", "noise worse")) == {"FAIL"}
+
+
+def test_the_model_that_ships_learns_noise_and_is_proved_on_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = EntryPoints([EntryPoint("vfi", "common.models.vfi.kind:KIND", kinds.GROUP)])
+    monkeypatch.setattr(kinds, "entry_points", lambda *, group: shipped.select(group=group))
+    site.show("dock", "noise")
+    # The gate has tests of its own; here a few seconds on a busy machine must be enough.
+    own = site.settings.model_copy(update={"retrain_seconds": 6.0, "promote_max_loss_db": 5.0})
+    assert site.heal("dock", settings=own).settled_as == "promoted", site.said("dock")
+    assert statuses(site.show("dock", "noise again")) == {"PASS"}
+    assert statuses(site.show("dock", "noise worse")) == {"FAIL"}
