@@ -3,7 +3,8 @@
 The real stack runs as `sentinel up` in a process of its own, with a second
 watcher, camera-events, retrain trigger and beat. While footage is fed in, processes of the
 stack are killed with SIGKILL, Redis among them. When the feeding ends, the
-killing ends, and what Redis says must equal what was fed.
+killing ends, and what Redis says must equal what was fed. Meanwhile streams drift and
+are healed, and a person accepts, takes back, rolls back and releases (`acting`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -25,14 +27,18 @@ import redis
 
 from common.contracts.events import EventType
 from common.drift.windows import WindowRule, WindowState
+from common.models.names import DEFAULT_MODEL
 from common.settings import Settings
 from common.store import Store, keys
 from sentinel.stack.info import StackInfo, read_info
-from tests.chaos.world import CAMERA_STREAMS, FILE_STREAMS, SETTINGS, Feeder, Pool
+from tests.chaos.acting import Actor, Goals
+from tests.chaos.decisions import champion_rows, golden_rows, incident_rows, unended
+from tests.chaos.world import ACTING_STREAMS, SETTINGS, STREAMS, Feeder, Pool
 
 _ROLES = ("embed", "reduce", "retrain", "camera-events", "retrain-trigger", "watch", "beat", "redis")
 _WEIGHTS = (6, 3, 1, 3, 2, 3, 1, 0)  # Redis has a schedule of its own
 _DRAIN_SECONDS = 300.0
+_ACTING_SECONDS = 240.0  # for what was begun among the kills, and for retrainings to end
 _RETRY_SECONDS = 0.2
 
 
@@ -45,6 +51,7 @@ class Chaos:
     seed: int
     kill_every: float
     redis_kills: int
+    goals: Goals = field(default_factory=Goals)
     kills: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     seconds_in_line: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -70,10 +77,13 @@ class Chaos:
             self.stack = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
         try:
             info = self._wait_for_info()
-            settings = Settings(_env_file=None, state_dir=self.folder / "state")  # type: ignore[call-arg]
-            self.store = Store(info.redis_url, settings)
+            self.settings = Settings(
+                _env_file=None, state_dir=self.folder / "state", baselines_dir=self.folder / "baselines",
+                baseline="golden",
+            )  # type: ignore[call-arg]  # fmt: skip
+            self.store = Store(info.redis_url, self.settings)
             self._start_seconds(info.redis_url)
-            self._feed(feeder)
+            self._act_and_feed(feeder)
             feeder.settle()
             say(f"fed; killed {sum(self.kills.values())}: {dict(self.kills)}; waiting for the rest to be worked off")
             self._drain(feeder)
@@ -84,6 +94,20 @@ class Chaos:
                 process.wait(60)
             self.stack.send_signal(signal.SIGINT)
             self.stack.wait(120)
+
+    def _act_and_feed(self, feeder: Feeder) -> None:
+        """Feed and kill, while streams drift and a person acts; what is begun then is ended without kills."""
+        actor = Actor(self.store, feeder, self.environment, self.goals)
+        acting = threading.Thread(target=actor.run, name="actor", daemon=True)
+        acting.start()
+        self._feed(feeder)
+        actor.stop.set()
+        acting.join(_ACTING_SECONDS)
+        say(f"acted: {dict(actor.done)}")
+        if acting.is_alive():
+            self.problems.append("what a person said among the kills did not come to an end")
+        if not actor.reached:
+            self.problems.append(f"too little was done among the kills: {dict(actor.done)}, wanted {self.goals}")
 
     def _start_seconds(self, redis_url: str) -> None:
         """Start a second watcher, camera-events, retrain trigger and beat, on the same folder and the same Streams."""
@@ -167,7 +191,7 @@ class Chaos:
 
     def _waiting(self) -> int:
         try:
-            return sum(self.store.streams.pending(stream) for stream in (*FILE_STREAMS, *CAMERA_STREAMS))
+            return sum(self.store.streams.pending(stream) for stream in STREAMS)
         except redis.RedisError:
             return 1_000_000
 
@@ -180,6 +204,7 @@ class Chaos:
                     counted == feeder.expected.batches
                     and not self._waiting()
                     and self._dead_letter_count() >= feeder.expected.poison
+                    and not self._undecided()
                 ):
                     time.sleep(5.0)  # whatever would count twice would do so now
                     return
@@ -187,6 +212,11 @@ class Chaos:
                 pass
             time.sleep(0.5)
         self.problems.append(f"not worked off after {_DRAIN_SECONDS:.0f} s: {self._waiting()} chunks wait")
+
+    def _undecided(self) -> bool:
+        """Return whether a retraining was begun and has not ended, or a note about an incident waits."""
+        streams = self.store.streams
+        return any(unended(streams.incidents(stream)) or streams.window(stream).notes for stream in STREAMS)
 
     def _complete(self) -> dict[str, int]:
         reports = [event for event in self.store.event_log.events() if event.type is EventType.BATCH_COMPLETE]
@@ -206,10 +236,10 @@ class Chaos:
         verdicts = [event.verdict for event in events if event.type in {EventType.VERDICT_PASS, EventType.VERDICT_FAIL}]
         places = Counter((verdict.stream, verdict.stop) for verdict in verdicts)
         windows = Counter(verdict.stream for verdict in verdicts)
-        history = [record.version for record in self.store.champions.history("golden")]
+        history = [record.version for record in self.store.champions.history(DEFAULT_MODEL)]
         letters = list(self.store.event_log.dead_letters())
         table: list[tuple[str, object, object]] = []
-        for stream in (*FILE_STREAMS, *CAMERA_STREAMS):
+        for stream in STREAMS:
             state = self.store.streams.window(stream).state
             position = WindowState.from_bytes(state).position if state else 0
             table += [
@@ -222,11 +252,13 @@ class Chaos:
             ("verdicts given twice", 0, sum(count - 1 for count in places.values())),
             ("chunks given up", 0, dead_chunks),
             ("poison fed = dead letters", expected.poison, len(letters)),
-            ("champions in a row", list(range(1, len(history) + 1)), history),
+            *champion_rows(self.store, events),
+            *incident_rows(self.store, events, STREAMS, self.settings),
+            *golden_rows(self.store, self.settings, ACTING_STREAMS),
         ]
         for what, want, have in table:
             verdict = "ok" if want == have else "BROKEN"
-            say(f"{verdict:6s} {what}: {want} = {have}")
+            say(f"{verdict:6s} {what}: {str(want)[:200]} = {str(have)[:200]}")
             if want != have:
                 self.problems.append(f"{what}: expected {want}, found {have}")
         if len(letters) != expected.poison:
