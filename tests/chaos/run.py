@@ -25,13 +25,13 @@ from pathlib import Path
 import psutil
 import redis
 
-from common.contracts.events import EventType
-from common.drift.windows import WindowRule, WindowState
+from common.drift.windows import WindowRule
 from common.models.names import DEFAULT_MODEL
 from common.settings import Settings
 from common.store import Store, keys
 from sentinel.stack.info import StackInfo, read_info
 from tests.chaos.acting import Actor, Goals
+from tests.chaos.counting import complete_batches, count_rows, verdict_count
 from tests.chaos.decisions import champion_rows, golden_rows, incident_rows, unended
 from tests.chaos.world import ACTING_STREAMS, SETTINGS, STREAMS, Feeder, Pool
 
@@ -39,6 +39,7 @@ _ROLES = ("embed", "reduce", "retrain", "camera-events", "retrain-trigger", "wat
 _WEIGHTS = (6, 3, 1, 3, 2, 3, 1, 0)  # Redis has a schedule of its own
 _DRAIN_SECONDS = 300.0
 _ACTING_SECONDS = 240.0  # for what was begun among the kills, and for retrainings to end
+_SOON_SECONDS = 30.0  # a retraining that is due within this time is waited for
 _RETRY_SECONDS = 0.2
 
 
@@ -87,7 +88,7 @@ class Chaos:
             feeder.settle()
             say(f"fed; killed {sum(self.kills.values())}: {dict(self.kills)}; waiting for the rest to be worked off")
             self._drain(feeder)
-            self._check(feeder, rule)
+            self._check(feeder)
         finally:
             for process in self.seconds_in_line:
                 process.terminate()
@@ -214,44 +215,23 @@ class Chaos:
         self.problems.append(f"not worked off after {_DRAIN_SECONDS:.0f} s: {self._waiting()} chunks wait")
 
     def _undecided(self) -> bool:
-        """Return whether a retraining was begun and has not ended, or a note about an incident waits."""
-        streams = self.store.streams
+        """Return whether a retraining runs, is about to, or has not said how it ended."""
+        streams, champions = self.store.streams, self.store.champions
+        due_at = champions.due_at(DEFAULT_MODEL)
+        if champions.is_leased(DEFAULT_MODEL) or (due_at is not None and due_at < time.time() + _SOON_SECONDS):
+            return True
         return any(unended(streams.incidents(stream)) or streams.window(stream).notes for stream in STREAMS)
 
     def _complete(self) -> dict[str, int]:
-        reports = [event for event in self.store.event_log.events() if event.type is EventType.BATCH_COMPLETE]
-        return dict(Counter(event.stream for event in reports))
+        return dict(complete_batches(list(self.store.event_log.events())))
 
     def _dead_letter_count(self) -> int:
         return sum(1 for _ in self.store.event_log.dead_letters())
 
-    def _check(self, feeder: Feeder, rule: WindowRule) -> None:
+    def _check(self, feeder: Feeder) -> None:
         expected, events = feeder.expected, list(self.store.event_log.events())
-        entered, dead_chunks = Counter[str](), 0
-        for event in events:
-            if event.type is EventType.BATCH_COMPLETE:
-                report = event.report
-                entered[report.stream] += report.frames
-                dead_chunks += report.dead_chunks
-        verdicts = [event.verdict for event in events if event.type in {EventType.VERDICT_PASS, EventType.VERDICT_FAIL}]
-        places = Counter((verdict.stream, verdict.stop) for verdict in verdicts)
-        windows = Counter(verdict.stream for verdict in verdicts)
-        history = [record.version for record in self.store.champions.history(DEFAULT_MODEL)]
-        letters = list(self.store.event_log.dead_letters())
-        table: list[tuple[str, object, object]] = []
-        for stream in STREAMS:
-            state = self.store.streams.window(stream).state
-            position = WindowState.from_bytes(state).position if state else 0
-            table += [
-                (f"{stream}: frames fed = in windows", expected.frames.get(stream, 0), position),
-                (f"{stream}: frames fed = in batch reports", expected.frames.get(stream, 0), entered[stream]),
-                (f"{stream}: batches fed = complete", expected.batches.get(stream, 0), self._complete().get(stream, 0)),
-                (f"{stream}: verdicts due = given", expected.windows.get(stream, 0), windows[stream]),
-            ]
-        table += [
-            ("verdicts given twice", 0, sum(count - 1 for count in places.values())),
-            ("chunks given up", 0, dead_chunks),
-            ("poison fed = dead letters", expected.poison, len(letters)),
+        table = [
+            *count_rows(self.store, expected, events),
             *champion_rows(self.store, events),
             *incident_rows(self.store, events, STREAMS, self.settings),
             *golden_rows(self.store, self.settings, ACTING_STREAMS),
@@ -261,6 +241,7 @@ class Chaos:
             say(f"{verdict:6s} {what}: {str(want)[:200]} = {str(have)[:200]}")
             if want != have:
                 self.problems.append(f"{what}: expected {want}, found {have}")
+        letters = list(self.store.event_log.dead_letters())
         if len(letters) != expected.poison:
             for letter in letters:
                 say(f"       letter {letter.kind} {letter.stream} {letter.subject[:60]}: {letter.reason[:100]}")
@@ -272,7 +253,7 @@ class Chaos:
         say(
             f"{sum(expected.frames.values())} frames, {sum(expected.batches.values())} batches, {expected.doubled} fed "
             f"twice, {expected.poison} poisoned, {sum(self.kills.values())} kills: {dict(sorted(self.kills.items()))}, "
-            f"{len(verdicts)} verdicts, {len(history)} champions"
+            f"{verdict_count(events)} verdicts, {len(self.store.champions.history(DEFAULT_MODEL))} champions"
         )
 
     def _sentinel(self, *arguments: str) -> None:
