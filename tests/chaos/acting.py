@@ -30,6 +30,12 @@ class Goals:
     rollbacks: int = 1
     releases: int = 1
 
+    @classmethod
+    def within(cls, seconds: float) -> Goals:
+        """Return the goals of a run of so many seconds: those of ten minutes, or their share."""
+        share = min(1.0, seconds / 600)
+        return cls(*(int(count * share) for count in (cls.conditions, cls.acceptances, cls.rollbacks, cls.releases)))
+
 
 @dataclass
 class Actor:
@@ -37,7 +43,7 @@ class Actor:
 
     Attributes
     ----------
-    done : conditions that were added, acceptances, undoings, rollbacks and releases
+    done : conditions that were added, acceptances, undoings, rollbacks, choices by hand, and releases
     """
 
     store: Store
@@ -76,7 +82,7 @@ class Actor:
             fresh = set(self._conditions(stream)) - seen
             seen |= fresh
             self.done["conditions"] += len(fresh)
-        if self.done["conditions"] > 1 and self.done["rollbacks"] < self.goals.rollbacks:
+        if self.done["conditions"] > 0 and self.done["rollbacks"] < max(1, self.goals.rollbacks):
             self._roll_back()
         if self._say(lambda: self._count(stream, GoldenChange.ACCEPTED), "streams", "accept", stream, "--yes"):
             self.done["acceptances"] += 1
@@ -84,16 +90,25 @@ class Actor:
                 self.done["undoings"] += 1
 
     def _roll_back(self) -> None:
-        def chosen() -> int:
-            return sum("rolled back" in record.reason for record in self.store.champions.history(DEFAULT_MODEL))
+        """Go a version back and release; where there is none to go back to yet, choose the first one once, by hand."""
+        if self._choose("rolled back", "rollback", DEFAULT_MODEL):
+            self.done["rollbacks"] += 1
+        elif not self.done["chosen by hand"] and self._choose("by hand", "promote", DEFAULT_MODEL, "1"):
+            self.done["chosen by hand"] += 1
 
-        if not self._say(chosen, "champions", "rollback", DEFAULT_MODEL, tries=3):
-            return
-        self.done["rollbacks"] += 1
-        if self._say(
-            lambda: int(self.store.champions.held(DEFAULT_MODEL) is None), "champions", "release", DEFAULT_MODEL
-        ):
-            self.done["releases"] += 1
+    def _choose(self, why: str, *words: str) -> bool:
+        """Choose a version, which holds the model, and release it."""
+
+        def chosen() -> int:
+            return sum(why in record.reason for record in self.store.champions.history(DEFAULT_MODEL))
+
+        def free() -> int:
+            return int(self.store.champions.held(DEFAULT_MODEL) is None)
+
+        if not self._say(chosen, "champions", *words, tries=3):
+            return False
+        self.done["releases"] += self._say(free, "champions", "release", DEFAULT_MODEL)
+        return True
 
     # --- what is there
 

@@ -283,7 +283,7 @@ def main() -> None:
     seconds = chosen.minutes * 60
     redis_kills = max(1, int(seconds / 100)) if chosen.redis_kills is None else chosen.redis_kills
     with tempfile.TemporaryDirectory(prefix="sentinel-chaos-") as folder:
-        chaos = Chaos(Path(folder), seconds, chosen.seed, chosen.kill_every, redis_kills)
+        chaos = Chaos(Path(folder), seconds, chosen.seed, chosen.kill_every, redis_kills, Goals.within(seconds))
         chaos.run()
     sys.exit("\n".join(["promises broken:", *chaos.problems]) if chaos.problems else 0)
 

@@ -78,9 +78,11 @@ class Pool:
             self.clips.append((path, frames_in(path)))
         steady = folder / "steady.mp4"
         record(steady, seconds=DRIFT_SECONDS, fps=FPS, seed=5, width=WIDTH, height=HEIGHT)
-        self.drifted = [folder / f"{fault}.mp4" for fault in (Fault.NOISE, Fault.LOW_LIGHT)]
-        for fault, path in zip((Fault.NOISE, Fault.LOW_LIGHT), self.drifted, strict=True):
-            sabotage(steady, path, fault, severity=4)
+        # The first champion copes with some of it and has to be trained for the rest.
+        faults = ((Fault.NOISE, 4), (Fault.LOW_LIGHT, 4), (Fault.NOISE, 5), (Fault.LOW_LIGHT, 3))
+        self.drifted = [folder / f"{fault}-{severity}.mp4" for fault, severity in faults]
+        for (fault, severity), path in zip(faults, self.drifted, strict=True):
+            sabotage(steady, path, fault, severity=severity)
         self.clips.append((self.drifted[0], frames_in(self.drifted[0])))
         self.images: list[Path] = []
         shown = sampled_frames(self.clips[0][0], SourceKind.VIDEO, sample_fps=None, start=0, stop=20, limits=Limits())
@@ -131,7 +133,7 @@ class Feeder:
         self._count(stream, frames, windows_of_batch(frames, self.rule))
 
     def drift(self, stream: str) -> None:
-        """Drop footage into a stream that fails its golden baseline, noise and low light in turn."""
+        """Drop footage into a stream that fails its golden baseline, of one kind after the other."""
         number = next(self._numbers)
         clip = self.pool.drifted[number % len(self.pool.drifted)]
         self._put(stream, f"{number:05d}.mp4", unlike(clip, number))
