@@ -54,13 +54,16 @@ class Actor:
     done: Counter[str] = field(default_factory=Counter)
 
     def run(self) -> None:
-        """Go round the streams until `stop` is set; a round that was begun is ended."""
+        """Go round the streams until `stop` is set; a round that was begun is ended.
+
+        All of them drift at once: a retraining that is killed is called again only after a minute.
+        """
         seen = set[str]()
         while not self.stop.is_set():
             for stream in ACTING_STREAMS:
-                if self.stop.is_set():
-                    return
-                self._round(stream, seen)
+                self.feeder.drift(stream)
+            for stream in ACTING_STREAMS:
+                self._decide(stream, seen)
 
     @property
     def reached(self) -> bool:
@@ -74,8 +77,8 @@ class Actor:
         }
         return all(self.done[name] >= count for name, count in wanted.items())
 
-    def _round(self, stream: str, seen: set[str]) -> None:
-        self.feeder.drift(stream)
+    def _decide(self, stream: str, seen: set[str]) -> None:
+        """Wait until the stream's footage failed and became a condition, accept it, and take that back."""
         if not self._wait(lambda: any(i.windows for i in self.store.streams.open_incidents(stream))):
             return
         if self._wait(lambda: bool(set(self._conditions(stream)) - seen), enough=self.goals.conditions > 0):
