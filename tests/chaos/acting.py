@@ -54,7 +54,8 @@ class Actor:
     done: Counter[str] = field(default_factory=Counter)
 
     def run(self) -> None:
-        """Go round the streams until `stop` is set; a round that was begun is ended.
+        """Go round the streams until `stop` is set; a round that was begun is ended if
+        the goals want it.
 
         All of them drift at once: a retraining that is killed is called again only after a minute.
         """
@@ -63,6 +64,8 @@ class Actor:
             for stream in ACTING_STREAMS:
                 self.feeder.drift(stream)
             for stream in ACTING_STREAMS:
+                if self.stop.is_set() and self.reached:
+                    return
                 self._decide(stream, seen)
 
     @property
