@@ -49,7 +49,7 @@ peers: .venv-peers/.installed  ## install the detectors that Sentinel is compare
 	.venv-peers/bin/python -m pip install --disable-pip-version-check --quiet -r requirements-peers.lock
 	@touch $@
 
-chaos: install   ## kill, double, poison, count: MINUTES=10 SEED=1
+chaos: install   ## kill, double, poison, act, count: MINUTES=10 SEED=1
 	$(BIN)/python -m tests.chaos.run --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1)
 
 fuzz: install    ## mutated camera events and files: EVENTS=10000 FILES=10000 SEED=1

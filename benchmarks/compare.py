@@ -10,11 +10,11 @@ in turn (base, new, new, base, ...). Compared, every digit of every field that t
 - verdicts on `sentinel:events` for the same files dropped into the watched folder of a whole stack
 
 Any difference is listed, and the exit code is 1. Fields that the newer version adds are named and are no difference;
-those that it calls otherwise stand in `compare_values.RENAMED`. Last, medians over the runs with the ratio new / base,
-marked beyond 5%: throughput (from the last drop of all files to the last batch completed), latency (a file of one
-window on an idle stack, drop to verdict), processor time of all of a stack's processes per frame. The settle delay is
-taken off. Beside the ratio stands how far the base's own runs lie apart: a ratio within that says nothing. What is
-assumed of a version stands in `compare_stack`.
+those that it calls otherwise or does without stand in `compare_values.RENAMED` and `GONE`. Last, medians over the runs
+with the ratio new / base, marked beyond 5%: throughput (from the last drop of all files to the last batch completed),
+latency (a file of one window on an idle stack, drop to verdict), processor time of all of a stack's processes per
+frame. The settle delay is taken off. Beside the ratio stands how far the base's own runs lie apart: a ratio within that
+says nothing. What is assumed of a version stands in `compare_stack`.
 """
 
 from __future__ import annotations

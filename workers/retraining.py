@@ -119,7 +119,9 @@ def answer(task: Task, model: str) -> str:
     healer = Healer(store, settings, context.baselines(), model, load_kind(model), report=progress, leave=leave)
     progress.start(tuple(incident.id for incident in healer.incidents(streams)))
     if champions.begin(model) > settings.max_deliveries:
-        return reject(model, noted, progress, "the worker died of it again and again: see its log")
+        reason = "the worker died of it again and again: see its log"
+        healer.end_broken_off(streams, f"broke off: {reason}")
+        return reject(model, noted, progress, reason)
     try:
         outcome = healer.heal(streams)
     except redis.RedisError:

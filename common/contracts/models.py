@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import Field
 
 from common.contracts.conditions import ConditionRecord
-from common.contracts.ids import Message
 from common.contracts.stored import Fields, StoredMessage
 
 
@@ -39,7 +38,7 @@ class Hold(StoredMessage):
     since: float = Field(description="seconds since the epoch")
 
 
-class RetrainReport(Message):
+class RetrainReport(StoredMessage):
     """Progress or outcome of a retraining."""
 
     model: str
@@ -47,3 +46,8 @@ class RetrainReport(Message):
     progress: float = Field(ge=0, le=1)
     detail: str
     incidents: tuple[str, ...] = Field((), description="ids of the incidents that it works on")
+
+    @classmethod
+    def from_format_2(cls, fields: Fields) -> Fields:
+        """Before 0.3 a retraining merged FAILs, which it counted; now it works on incidents."""
+        return {name: value for name, value in fields.items() if name != "merged_fails"}

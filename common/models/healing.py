@@ -20,15 +20,12 @@ from common.contracts.conditions import ConditionRecord
 from common.contracts.incidents import ActionKind, Incident, IncidentState
 from common.contracts.models import ChampionRecord
 from common.contracts.policy import Policy
-from common.contracts.verdicts import Cause, Status
-from common.drift.judge import judge
+from common.contracts.verdicts import Cause
 from common.drift.stretches import Stretch, join_windows
 from common.errors import BadBaseline, NothingToLearnFrom, Refused, SettingsError
-from common.features import FeatureBlock
-from common.judging import Thresholds
 from common.models import registry
+from common.models.broken_off import came_to, noted_incidents, still_failing, unended
 from common.models.cases import Case, Outcome
-from common.models.conditions import ConditionCache
 from common.models.gate import compare, decide, digests_of
 from common.models.incident_actions import Leave, action_of, begin, end, was_tried
 from common.models.material import Material, condition_of, gather
@@ -39,7 +36,6 @@ from common.models.renewal import expiring, renew
 from common.models.replay import Replay, pooled_replay
 from common.settings import Settings
 from common.store import Store
-from common.stream_config import settings_of_stream
 
 Report = Callable[[str, float, str], None]
 """Receives a stage, the share of it that is done (0 to 1), and a description."""
@@ -76,16 +72,31 @@ class Healer:
         self._report = report
         self._leave = leave
         self._outcome = Outcome()
-        self._conditions_of = ConditionCache()
 
     def incidents(self, streams: Sequence[str]) -> list[Incident]:
         """Return the failing incidents of `streams`."""
         return [
             incident
             for stream in streams
-            for incident in self.store.streams.incidents(stream)
+            for incident in noted_incidents(self.store, stream)
             if incident.state is IncidentState.FAILING
         ]
+
+    def end_broken_off(self, streams: Sequence[str], why: str = "") -> None:
+        """End what killed retrainings have begun for the incidents of `streams` and this one will not go on with.
+
+        Parameters
+        ----------
+        why : how it ended, where none goes on with it; empty: what it had done by then
+        """
+        champion = self.store.champions.champion(self.name)
+        version = champion.version if champion else 0
+        for incident in (row for stream in streams for row in noted_incidents(self.store, stream)):
+            goes_on = incident.state is IncidentState.FAILING and not why
+            mine = action_of(incident, ActionKind.RETRAIN, version).id if goes_on else None
+            for action in unended(incident):
+                if action.id != mine:
+                    end(self._leave, incident, action, why or came_to(incident, champion))
 
     def heal(self, streams: Sequence[str]) -> Outcome:
         """Deal with the incidents and the conditions of the streams that wait.
@@ -97,6 +108,7 @@ class Healer:
         NotPromoted
             If somebody else changed the champion meanwhile.
         """
+        self.end_broken_off(streams)
         champion = self.store.champions.champion(self.name)
         cases = [case for incident in self.incidents(streams) if (case := self._open(incident, champion))]
         try:
@@ -142,12 +154,12 @@ class Healer:
         begin(self._leave, incident, case.action)
         try:
             golden = self.baselines.of_stream(incident.stream)
-            stretches = self._stretches(incident, golden)
+            stretches = self._stretches(incident, golden, champion)
+            if not stretches and champion is not None:
+                case.outcomes.append(f"v{champion.version} is proved on it")
         except (BadBaseline, SettingsError, NothingToLearnFrom) as error:
             stretches = []
             self._refuse(case, error)
-        if not stretches and not case.outcomes:
-            case.outcomes.append("nothing of it fails any more: it is like conditions that were proved since")
         for stretch in stretches:
             try:
                 material = gather(incident, stretch, golden, self.kind, self.policy, self.settings)
@@ -157,7 +169,7 @@ class Healer:
                 self._refuse(case, error)
         return case
 
-    def _stretches(self, incident: Incident, golden: StoredBaseline) -> list[Stretch]:
+    def _stretches(self, incident: Incident, golden: StoredBaseline, champion: ChampionRecord | None) -> list[Stretch]:
         if incident.golden_id != golden.id:
             raise NothingToLearnFrom("its stream has another golden baseline now, by which it is judged from here on")
         rows = []
@@ -167,23 +179,7 @@ class Healer:
                 rows.append((window, block))
         if not rows:
             raise NothingToLearnFrom("the features of its windows are no longer kept: see SENTINEL_RETENTION_DAYS")
-        return join_windows(incident.stream, [row for row in rows if self._still_fails(incident, golden, row[1])])
-
-    def _still_fails(self, incident: Incident, golden: StoredBaseline, window: FeatureBlock) -> bool:
-        """Return whether a window that failed would fail now: it may be like a condition that was proved since."""
-        champion = self.store.champions.champion(self.name)
-        records = [row for row in champion.conditions if row.stream == incident.stream] if champion else []
-        if not records:
-            return True
-        thresholds = Thresholds.of(settings_of_stream(self.settings, incident.stream))
-        judgement = judge(
-            golden.baseline,
-            window,
-            threshold=thresholds.score,
-            p_value=thresholds.p_value,
-            conditions=self._conditions_of.of(tuple(row for row in records if row.golden_id == golden.id)),
-        )
-        return judgement.status is Status.FAIL
+        return join_windows(incident.stream, still_failing(rows, golden, champion, incident.stream, self.settings))
 
     def _refuse(self, case: Case, error: Exception) -> None:
         case.outcomes.append(f"refused: {error}")

@@ -3,7 +3,8 @@
 The real stack runs as `sentinel up` in a process of its own, with a second
 watcher, camera-events, retrain trigger and beat. While footage is fed in, processes of the
 stack are killed with SIGKILL, Redis among them. When the feeding ends, the
-killing ends, and what Redis says must equal what was fed.
+killing ends, and what Redis says must equal what was fed. Meanwhile streams drift and
+are healed, and a person accepts, takes back, rolls back and releases (`acting`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,16 +25,21 @@ from pathlib import Path
 import psutil
 import redis
 
-from common.contracts.events import EventType
-from common.drift.windows import WindowRule, WindowState
+from common.drift.windows import WindowRule
+from common.models.names import DEFAULT_MODEL
 from common.settings import Settings
 from common.store import Store, keys
 from sentinel.stack.info import StackInfo, read_info
-from tests.chaos.world import CAMERA_STREAMS, FILE_STREAMS, SETTINGS, Feeder, Pool
+from tests.chaos.acting import Actor, Goals
+from tests.chaos.counting import complete_batches, count_rows, verdict_count
+from tests.chaos.decisions import champion_rows, golden_rows, incident_rows, unended
+from tests.chaos.world import ACTING_STREAMS, SETTINGS, STREAMS, Feeder, Pool
 
 _ROLES = ("embed", "reduce", "retrain", "camera-events", "retrain-trigger", "watch", "beat", "redis")
 _WEIGHTS = (6, 3, 1, 3, 2, 3, 1, 0)  # Redis has a schedule of its own
 _DRAIN_SECONDS = 300.0
+_ACTING_SECONDS = 240.0  # for what was begun among the kills, and for retrainings to end
+_SOON_SECONDS = 30.0  # a retraining that is due within this time is waited for
 _RETRY_SECONDS = 0.2
 
 
@@ -45,6 +52,7 @@ class Chaos:
     seed: int
     kill_every: float
     redis_kills: int
+    goals: Goals = field(default_factory=Goals)
     kills: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     seconds_in_line: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -70,20 +78,37 @@ class Chaos:
             self.stack = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
         try:
             info = self._wait_for_info()
-            settings = Settings(_env_file=None, state_dir=self.folder / "state")  # type: ignore[call-arg]
-            self.store = Store(info.redis_url, settings)
+            self.settings = Settings(
+                _env_file=None, state_dir=self.folder / "state", baselines_dir=self.folder / "baselines",
+                baseline="golden",
+            )  # type: ignore[call-arg]  # fmt: skip
+            self.store = Store(info.redis_url, self.settings)
             self._start_seconds(info.redis_url)
-            self._feed(feeder)
+            self._act_and_feed(feeder)
             feeder.settle()
             say(f"fed; killed {sum(self.kills.values())}: {dict(self.kills)}; waiting for the rest to be worked off")
             self._drain(feeder)
-            self._check(feeder, rule)
+            self._check(feeder)
         finally:
             for process in self.seconds_in_line:
                 process.terminate()
                 process.wait(60)
             self.stack.send_signal(signal.SIGINT)
             self.stack.wait(120)
+
+    def _act_and_feed(self, feeder: Feeder) -> None:
+        """Feed and kill, while streams drift and a person acts; what is begun then is ended without kills."""
+        actor = Actor(self.store, feeder, self.environment, self.goals)
+        acting = threading.Thread(target=actor.run, name="actor", daemon=True)
+        acting.start()
+        self._feed(feeder)
+        actor.stop.set()
+        acting.join(_ACTING_SECONDS)
+        say(f"acted: {dict(actor.done)}")
+        if acting.is_alive():
+            self.problems.append("what a person said among the kills did not come to an end")
+        if not actor.reached:
+            self.problems.append(f"too little was done among the kills: {dict(actor.done)}, wanted {self.goals}")
 
     def _start_seconds(self, redis_url: str) -> None:
         """Start a second watcher, camera-events, retrain trigger and beat, on the same folder and the same Streams."""
@@ -167,7 +192,7 @@ class Chaos:
 
     def _waiting(self) -> int:
         try:
-            return sum(self.store.streams.pending(stream) for stream in (*FILE_STREAMS, *CAMERA_STREAMS))
+            return sum(self.store.streams.pending(stream) for stream in STREAMS)
         except redis.RedisError:
             return 1_000_000
 
@@ -180,6 +205,7 @@ class Chaos:
                     counted == feeder.expected.batches
                     and not self._waiting()
                     and self._dead_letter_count() >= feeder.expected.poison
+                    and not self._undecided()
                 ):
                     time.sleep(5.0)  # whatever would count twice would do so now
                     return
@@ -188,47 +214,34 @@ class Chaos:
             time.sleep(0.5)
         self.problems.append(f"not worked off after {_DRAIN_SECONDS:.0f} s: {self._waiting()} chunks wait")
 
+    def _undecided(self) -> bool:
+        """Return whether a retraining runs, is about to, or has not said how it ended."""
+        streams, champions = self.store.streams, self.store.champions
+        due_at = champions.due_at(DEFAULT_MODEL)
+        if champions.is_leased(DEFAULT_MODEL) or (due_at is not None and due_at < time.time() + _SOON_SECONDS):
+            return True
+        return any(unended(streams.incidents(stream)) or streams.window(stream).notes for stream in STREAMS)
+
     def _complete(self) -> dict[str, int]:
-        reports = [event for event in self.store.event_log.events() if event.type is EventType.BATCH_COMPLETE]
-        return dict(Counter(event.stream for event in reports))
+        return dict(complete_batches(list(self.store.event_log.events())))
 
     def _dead_letter_count(self) -> int:
         return sum(1 for _ in self.store.event_log.dead_letters())
 
-    def _check(self, feeder: Feeder, rule: WindowRule) -> None:
+    def _check(self, feeder: Feeder) -> None:
         expected, events = feeder.expected, list(self.store.event_log.events())
-        entered, dead_chunks = Counter[str](), 0
-        for event in events:
-            if event.type is EventType.BATCH_COMPLETE:
-                report = event.report
-                entered[report.stream] += report.frames
-                dead_chunks += report.dead_chunks
-        verdicts = [event.verdict for event in events if event.type in {EventType.VERDICT_PASS, EventType.VERDICT_FAIL}]
-        places = Counter((verdict.stream, verdict.stop) for verdict in verdicts)
-        windows = Counter(verdict.stream for verdict in verdicts)
-        history = [record.version for record in self.store.champions.history("golden")]
-        letters = list(self.store.event_log.dead_letters())
-        table: list[tuple[str, object, object]] = []
-        for stream in (*FILE_STREAMS, *CAMERA_STREAMS):
-            state = self.store.streams.window(stream).state
-            position = WindowState.from_bytes(state).position if state else 0
-            table += [
-                (f"{stream}: frames fed = in windows", expected.frames.get(stream, 0), position),
-                (f"{stream}: frames fed = in batch reports", expected.frames.get(stream, 0), entered[stream]),
-                (f"{stream}: batches fed = complete", expected.batches.get(stream, 0), self._complete().get(stream, 0)),
-                (f"{stream}: verdicts due = given", expected.windows.get(stream, 0), windows[stream]),
-            ]
-        table += [
-            ("verdicts given twice", 0, sum(count - 1 for count in places.values())),
-            ("chunks given up", 0, dead_chunks),
-            ("poison fed = dead letters", expected.poison, len(letters)),
-            ("champions in a row", list(range(1, len(history) + 1)), history),
+        table = [
+            *count_rows(self.store, expected, events),
+            *champion_rows(self.store, events),
+            *incident_rows(self.store, events, STREAMS, self.settings),
+            *golden_rows(self.store, self.settings, ACTING_STREAMS),
         ]
         for what, want, have in table:
             verdict = "ok" if want == have else "BROKEN"
-            say(f"{verdict:6s} {what}: {want} = {have}")
+            say(f"{verdict:6s} {what}: {str(want)[:200]} = {str(have)[:200]}")
             if want != have:
                 self.problems.append(f"{what}: expected {want}, found {have}")
+        letters = list(self.store.event_log.dead_letters())
         if len(letters) != expected.poison:
             for letter in letters:
                 say(f"       letter {letter.kind} {letter.stream} {letter.subject[:60]}: {letter.reason[:100]}")
@@ -240,7 +253,7 @@ class Chaos:
         say(
             f"{sum(expected.frames.values())} frames, {sum(expected.batches.values())} batches, {expected.doubled} fed "
             f"twice, {expected.poison} poisoned, {sum(self.kills.values())} kills: {dict(sorted(self.kills.items()))}, "
-            f"{len(verdicts)} verdicts, {len(history)} champions"
+            f"{verdict_count(events)} verdicts, {len(self.store.champions.history(DEFAULT_MODEL))} champions"
         )
 
     def _sentinel(self, *arguments: str) -> None:
@@ -270,7 +283,7 @@ def main() -> None:
     seconds = chosen.minutes * 60
     redis_kills = max(1, int(seconds / 100)) if chosen.redis_kills is None else chosen.redis_kills
     with tempfile.TemporaryDirectory(prefix="sentinel-chaos-") as folder:
-        chaos = Chaos(Path(folder), seconds, chosen.seed, chosen.kill_every, redis_kills)
+        chaos = Chaos(Path(folder), seconds, chosen.seed, chosen.kill_every, redis_kills, Goals.within(seconds))
         chaos.run()
     sys.exit("\n".join(["promises broken:", *chaos.problems]) if chaos.problems else 0)
 

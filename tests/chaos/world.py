@@ -23,8 +23,10 @@ SETTINGS = {
     "SENTINEL_WEIGHTS": "random:0",
     "SENTINEL_FLOWER_PORT": "0",
     "SENTINEL_SETTLE_SECONDS": "0.5",
-    "SENTINEL_COOLDOWN_SECONDS": "10",
-    "SENTINEL_RETRAIN_SECONDS": "3",
+    "SENTINEL_COOLDOWN_SECONDS": "3",
+    "SENTINEL_RETRAIN_SECONDS": "5",
+    # What healing costs golden has tests of its own; here a few seconds of training must lead to a promotion.
+    "SENTINEL_PROMOTE_MAX_LOSS_DB": "5",
     "SENTINEL_SWEEP_SECONDS": "2",
     "SENTINEL_STUCK_SECONDS": "10",
     "SENTINEL_VISIBILITY_SECONDS": "15",
@@ -35,6 +37,10 @@ SETTINGS = {
 }
 FILE_STREAMS = ("dock", "gate/north", "høll")
 CAMERA_STREAMS = ("cam1", "cam2")
+ACTING_STREAMS = ("night/1", "night/2", "night/3")
+"""Streams that drift, are healed, accepted as they are, and taken back."""
+STREAMS = (*FILE_STREAMS, *CAMERA_STREAMS, *ACTING_STREAMS)
+DRIFT_SECONDS = 20.0  # long enough for a condition: 120 triplets held out, and some to train on
 WIDTH, HEIGHT, FPS = 320, 180, 10.0
 
 
@@ -70,9 +76,14 @@ class Pool:
             path = folder / f"clean{seed}.mp4"
             record(path, seconds=seconds, fps=FPS, seed=seed, width=WIDTH, height=HEIGHT)
             self.clips.append((path, frames_in(path)))
-        noisy = folder / "noisy.mp4"
-        sabotage(self.clips[2][0], noisy, Fault.NOISE, severity=4)
-        self.clips.append((noisy, frames_in(noisy)))
+        steady = folder / "steady.mp4"
+        record(steady, seconds=DRIFT_SECONDS, fps=FPS, seed=5, width=WIDTH, height=HEIGHT)
+        # The first champion copes with some of it and has to be trained for the rest.
+        faults = ((Fault.NOISE, 4), (Fault.LOW_LIGHT, 4), (Fault.NOISE, 5), (Fault.LOW_LIGHT, 3))
+        self.drifted = [folder / f"{fault}-{severity}.mp4" for fault, severity in faults]
+        for (fault, severity), path in zip(faults, self.drifted, strict=True):
+            sabotage(steady, path, fault, severity=severity)
+        self.clips.append((self.drifted[0], frames_in(self.drifted[0])))
         self.images: list[Path] = []
         shown = sampled_frames(self.clips[0][0], SourceKind.VIDEO, sample_fps=None, start=0, stop=20, limits=Limits())
         for frame in shown:
@@ -119,6 +130,14 @@ class Feeder:
         data = unlike(clip, number)
         self._put(stream, f"{number:05d}.mp4", data)
         self.files.append((stream, data))
+        self._count(stream, frames, windows_of_batch(frames, self.rule))
+
+    def drift(self, stream: str) -> None:
+        """Drop footage into a stream that fails its golden baseline, of one kind after the other."""
+        number = next(self._numbers)
+        clip = self.pool.drifted[number % len(self.pool.drifted)]
+        self._put(stream, f"{number:05d}.mp4", unlike(clip, number))
+        frames = frames_in(clip)
         self._count(stream, frames, windows_of_batch(frames, self.rule))
 
     def file_again(self) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 from common.contracts.batches import Chunk, FrameBatch
-from common.contracts.models import ChampionRecord, Hold
+from common.contracts.models import ChampionRecord, Hold, RetrainReport
 from common.contracts.stored import StoredMessage
 from common.contracts.verdicts import Cause, Verdict
 from common.errors import BadMessage
@@ -89,6 +89,13 @@ def test_a_champion_of_before_0_3_is_read_without_its_baseline(earlier: dict[str
     assert (read.gain_db, read.loss_db, read.reason, read.created_at) == (1.0, 0.1, "+1 dB", 7.0)
     assert (read.model_digest, read.conditions) == (None, ())
     assert ChampionRecord.from_json(read.to_json()) == read
+
+
+def test_a_report_of_before_0_3_is_read_without_the_fails_that_it_merged() -> None:
+    old = {"model": "dock", "stage": "training", "progress": 0.5, "detail": "step 10", "merged_fails": 6}
+    read = RetrainReport.from_json(json.dumps(old))
+    assert read == RetrainReport(model="dock", stage="training", progress=0.5, detail="step 10")
+    assert RetrainReport.from_json(read.to_json()) == read
 
 
 def test_a_champion_that_was_edited_by_hand_is_refused_and_names_what_is_wrong() -> None:

@@ -1,0 +1,77 @@
+"""Retrainings that were killed before they could say how they ended, and footage that they had healed by then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from common.baselines.storage import StoredBaseline
+from common.contracts.incidents import Action, ActionKind, Incident, IncidentLog, IncidentWindow
+from common.contracts.models import ChampionRecord
+from common.drift.incident_notes import apply_note
+from common.drift.judge import judge
+from common.errors import BadMessage
+from common.features import FeatureBlock
+from common.models.conditions import ConditionCache
+from common.settings import Settings
+from common.store import Store
+from common.stream_config import settings_of_stream
+
+
+def noted_incidents(store: Store, stream: str) -> list[Incident]:
+    """Return the incidents of a stream as the notes in its inbox leave them: the open ones and the latest closed ones.
+
+    The reducer may not have applied yet what a killed retraining had noted.
+    """
+    read = store.streams.window(stream)
+    try:
+        log = IncidentLog.from_json(read.incidents) if read.incidents else IncidentLog()
+    except BadMessage:  # the reducer reports it, and goes on without
+        return []
+    for row in read.notes:
+        if row.note is not None:
+            log, _ = apply_note(log, row.note)
+    return [*log.open, *log.closed]
+
+
+def unended(incident: Incident) -> list[Action]:
+    """Return the retrainings that were begun for an incident and have not ended.
+
+    While the model's lease is held no other retraining runs, so these were killed.
+    """
+    return [row for row in incident.actions if row.kind is ActionKind.RETRAIN and row.ended_at is None]
+
+
+def came_to(incident: Incident, champion: ChampionRecord | None) -> str:
+    """Return a sentence about what a killed retraining had done for an incident."""
+    proved = [row for row in champion.conditions if row.incident == incident.id] if champion else []
+    if champion is None or not proved:
+        return "broke off: its worker was killed"
+    causes = ", ".join(sorted({row.cause for row in proved}))
+    return f"v{champion.version} is proved on it ({causes}); the worker was killed before it could say so"
+
+
+def still_failing(
+    rows: Sequence[tuple[IncidentWindow, FeatureBlock]],
+    golden: StoredBaseline,
+    champion: ChampionRecord | None,
+    stream: str,
+    settings: Settings,
+) -> list[tuple[IncidentWindow, FeatureBlock]]:
+    """Return the windows that match no condition of the champion.
+
+    Windows that failed while a retraining ran may match the condition that came of it. That is no fault that grows.
+    """
+    records = champion.conditions if champion else ()
+    conditions = ConditionCache().of(tuple(r for r in records if (r.stream, r.golden_id) == (stream, golden.id)))
+    if not conditions:
+        return list(rows)
+    own, now = settings_of_stream(settings, stream), time.time()
+    found = []
+    for window, block in rows:
+        taken_at = block.capture_time(-1)
+        live = [row for row in conditions if row.record.is_live(now if taken_at is None else taken_at)]
+        judgement = judge(golden.baseline, block, threshold=own.drift_threshold, p_value=own.p_value, conditions=live)
+        if judgement.condition is None:
+            found.append((window, block))
+    return found
