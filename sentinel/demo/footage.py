@@ -13,7 +13,7 @@ from common.errors import BadSource
 from common.modalities.video.decode import probe, sampled_frames
 from common.modalities.video.encode import write_video
 from common.sources.local import Limits
-from simulation.saboteur import Fault, sabotage
+from simulation.faults import Fault, sabotage_frames
 from simulation.virtual_camera import record
 
 HEALED = (Fault.NOISE, Fault.LOW_LIGHT)
@@ -36,9 +36,9 @@ class Footage:
     Attributes
     ----------
     golden, clean : without a fault
-    healed, healed_again : a clip for each fault of `HEALED`
+    healed, healed_again : a clip for each fault of `HEALED`; the second ones are of other footage
     called, called_again : with the fault `CALLED`
-    elsewhere : the first fault of `HEALED`, for another stream
+    elsewhere : a clip with the first fault of `HEALED`, for another stream
     origin : where the footage is from
     """
 
@@ -68,28 +68,32 @@ def prepare(folder: Path, video: Path | None, say: Callable[[str], None]) -> Foo
         origin = f"cut from {video.name}"
 
     def faulty(fault: Fault, title: str, source: Path) -> Path:
-        severity = _SEVERITY[fault]
-        say(f"    sabotage: {fault.value}, severity {severity}, {title}")
+        say(f"    sabotage: {fault.value}, severity {_SEVERITY[fault]}, {title}")
         target = folder / f"{fault.value}-{title}.mp4"
         # The same frames under another title: a byte-for-byte copy would be recognised and not counted twice.
-        sabotage(source, target, fault, severity, seed=0, title=title)
-        if fault is not Fault.LOW_LIGHT:
-            return target
-        grainy = target.with_name(f"{fault.value}-{title}-grainy.mp4")
-        sabotage(target, grainy, Fault.NOISE, _NOISE_IN_THE_DARK, seed=0, title=title)
-        target.unlink()
-        return grainy
+        _sabotage(source, target, fault, title)
+        return target
 
+    again = tuple(faulty(fault, "again", clean) for fault in HEALED)
     return Footage(
         golden=golden,
         clean=clean,
         healed=tuple(faulty(fault, "first", longer) for fault in HEALED),
-        healed_again=tuple(faulty(fault, "again", longer) for fault in HEALED),
+        healed_again=again,
         called=faulty(CALLED, "first", clean),
         called_again=faulty(CALLED, "again", clean),
-        elsewhere=faulty(HEALED[0], "elsewhere", clean),
+        elsewhere=again[0],
         origin=origin,
     )
+
+
+def _sabotage(source: Path, target: Path, fault: Fault, title: str) -> None:
+    limits = Limits()
+    frames = sampled_frames(source, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=limits)
+    images = sabotage_frames((frame.image for frame in frames), fault, _SEVERITY[fault], 0)
+    if fault is Fault.LOW_LIGHT:
+        images = sabotage_frames(images, Fault.NOISE, _NOISE_IN_THE_DARK, 0)
+    write_video(target, images, probe(source, SourceKind.VIDEO, limits).fps, title=title)
 
 
 def _halve(video: Path, golden: Path, clean: Path) -> None:

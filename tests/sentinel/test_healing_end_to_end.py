@@ -19,7 +19,7 @@ from simulation.virtual_camera import record
 from tests.sentinel.conftest import PATIENCE_SECONDS, Running, World, start, wait_until
 from tests.sentinel.watching import events, verdicts, wait_for_batches
 
-SECONDS = 20  # of a clip that is long enough to become a condition
+SECONDS = 26  # of a clip that is long enough to become a condition, cuts between its scenes set aside
 
 
 @pytest.fixture(scope="module")

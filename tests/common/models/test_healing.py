@@ -99,7 +99,7 @@ def test_the_same_footage_and_champion_are_not_tried_again(site: Site) -> None:
     site.heal("dock")
     before = site.incident("dock")
     again = site.heal("dock")
-    assert (again.settled_as, again.sentences) == ("stale", [])
+    assert (again.settled_as, again.sentences) == ("idle", [])
     assert site.incident("dock") == before
     site.show("dock", "covered")
     assert site.heal("dock").settled_as == "rejected", "other footage is looked at"

@@ -48,7 +48,7 @@ def test_fresh_footage_in_the_second_half_of_its_life_lets_it_live_on(site: Site
 
 def test_fresh_footage_in_the_first_half_of_its_life_changes_nothing(site: Site, condition: ConditionRecord) -> None:
     site.show("dock", "noise again", day=1)
-    assert site.heal("dock").settled_as == "stale"
+    assert site.heal("dock").settled_as == "idle"
     assert site.conditions == (condition,)
 
 
