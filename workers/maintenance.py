@@ -80,7 +80,9 @@ def retention() -> None:
     store.event_log.forget_trimmed()
     now = time.time()
     for model in store.champions.models():
-        for condition in drop_conditions(store, model, lambda row: not row.is_live(taken.get(row.stream, now))):
-            log.warning("%s of stream %s: the condition has expired", condition.cause, condition.stream)
+        for condition in drop_conditions(store, model, lambda row: row.is_forgotten(taken.get(row.stream, now))):
+            log.warning(
+                "%s of stream %s: the condition expired long ago, and is forgotten", condition.cause, condition.stream
+            )
     remove_orphans(store.champions, settings.state_dir)
     remove_unaccepted(store, settings.state_dir)

@@ -7,6 +7,8 @@ from pydantic import Field
 from common.contracts.ids import Message, StreamName
 from common.contracts.verdicts import Cause
 
+_REMEMBERED_LIVES = 4  # for so many times its life an expired condition still keeps a growing fault from being learned
+
 
 class ConditionRecord(Message):
     """A condition as a champion's record names it, while that champion is proved on it.
@@ -30,3 +32,7 @@ class ConditionRecord(Message):
     def is_live(self, at: float) -> bool:
         """Return whether it counts for footage taken at `at`, seconds since the epoch."""
         return at < self.expires
+
+    def is_forgotten(self, at: float) -> bool:
+        """Return whether it expired so long before `at` that it no longer tells new footage from a fault that grows."""
+        return at > self.expires + _REMEMBERED_LIVES * (self.expires - self.proved)

@@ -164,6 +164,7 @@ class Healer:
             try:
                 material = gather(incident, stretch, golden, self.kind, self.policy, self.settings)
                 material.require_first_of_its_cause(champion.conditions if champion else ())
+                material.require_like(case.materials)
                 case.materials.append(material)
             except Refused as error:
                 self._refuse(case, error)
@@ -250,11 +251,13 @@ class Healer:
             return champion, model
         gains = [prove(self.kind, challenger, material.held_out).gain_db for material in materials]
         kept = [row.model_copy(update={"gain_db": p.gain_db}) for row, p in zip(live, proofs, strict=True)]
+        renewed = {(material.stretch.stream, material.cause) for material in materials}
+        expired = [row for row in champion.conditions if row not in live and (row.stream, row.cause) not in renewed]
         record = registry.promote(
             self.store,
             champion,
             challenger,
-            [*kept, *self._conditions(materials, gains)],
+            [*kept, *expired, *self._conditions(materials, gains)],
             decision=decision,
             state_dir=self.settings.state_dir,
         )
@@ -277,10 +280,11 @@ class Healer:
         return challenger.model
 
     def _conditions(self, materials: Sequence[Material], gains_db: Sequence[float]) -> list[ConditionRecord]:
-        return [
-            condition_of(material, self.name, gain, self.settings)
-            for material, gain in zip(materials, gains_db, strict=True)
-        ]
+        """Store a condition for each stream: of its first stretch, which the others are like."""
+        firsts: dict[str, tuple[Material, float]] = {}
+        for material, gain in zip(materials, gains_db, strict=True):
+            firsts.setdefault(material.stretch.stream, (material, gain))
+        return [condition_of(material, self.name, gain, self.settings) for material, gain in firsts.values()]
 
     def _now(self, stream: str) -> float:
         """Return the latest capture time of a stream, or the present if it has none."""

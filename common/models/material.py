@@ -11,12 +11,13 @@ from common.contracts.conditions import ConditionRecord
 from common.contracts.ids import content_id
 from common.contracts.incidents import Incident
 from common.contracts.policy import Policy
-from common.contracts.verdicts import Cause
-from common.drift.conditions import fit_condition
+from common.contracts.verdicts import Cause, Status
+from common.drift.conditions import Condition, fit_condition
+from common.drift.judge import judge
 from common.drift.segment import Segment
 from common.drift.stretches import Stretch
-from common.errors import NothingToLearnFrom
-from common.models.conditions import save_condition
+from common.errors import BadModel, NothingToLearnFrom
+from common.models.conditions import load_condition, save_condition
 from common.models.folders import condition_folder
 from common.models.policy import cause_to_train
 from common.models.protocols import Examples, Model, ModelKind
@@ -53,18 +54,60 @@ class Material:
         return self.incident.latest_at if taken_at is None else taken_at
 
     def require_first_of_its_cause(self, conditions: Sequence[ConditionRecord]) -> None:
-        """Raise `NothingToLearnFrom` if the stream has a live condition of the same cause.
+        """Raise `NothingToLearnFrom` if the stream has, or had, a condition of the same cause that this is unlike.
 
         Footage that has left such a condition shows a fault that grows. A condition for each step of it would lead
-        the judge along until nothing fails any more.
+        the judge along until nothing fails any more. Footage that is like an expired condition may be proved afresh.
         """
         for condition in conditions:
-            same = condition.stream == self.stretch.stream and condition.cause is self.cause
-            if same and condition.is_live(self.taken_at):
+            if condition.stream != self.stretch.stream or condition.cause is not self.cause:
+                continue
+            if condition.is_live(self.taken_at) or not self._is_like(condition):
                 raise NothingToLearnFrom(
                     f"there is a condition of {self.cause} already, and this footage is not like it: "
                     "the fault grows or changes, and is not learned step by step; look at the camera"
                 )
+
+    def require_like(self, others: Sequence[Material]) -> None:
+        """Raise `NothingToLearnFrom` if an earlier stretch of the same stream and cause is unlike this one."""
+        for other in others:
+            same = other.stretch.stream == self.stretch.stream and other.cause is self.cause
+            if same and not self._matches(Condition(_unproved(other), other.segment)):
+                raise NothingToLearnFrom(
+                    f"{self.stretch.name} is not like {other.stretch.name}, though both show {self.cause}: "
+                    "the fault grows or changes, and only its first footage is learned; look at the camera"
+                )
+
+    def _is_like(self, condition: ConditionRecord) -> bool:
+        """Return whether the stretch would match a condition if it were live."""
+        try:
+            return self._matches(load_condition(condition))
+        except BadModel:
+            return False
+
+    def _matches(self, condition: Condition) -> bool:
+        """Return whether every window of the stretch, one after the other, passes beside a condition."""
+        frames, block = self.golden.baseline.rule.frames, self.stretch.block
+        return all(
+            judge(self.golden.baseline, block[start : start + frames], conditions=[condition]).status is Status.PASS
+            for start in range(0, len(block) - frames + 1, frames)
+        )
+
+
+def _unproved(material: Material) -> ConditionRecord:
+    """Return the record of a stretch that no model is proved on."""
+    return ConditionRecord(
+        id=material.stretch.name,
+        stream=material.stretch.stream,
+        cause=material.cause,
+        incident=material.incident.id,
+        golden_id=material.golden.id,
+        path="",
+        digest="",
+        gain_db=0.0,
+        proved=material.taken_at,
+        expires=material.taken_at,
+    )
 
 
 def expiry(proved: float, settings: Settings) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import redis
@@ -105,12 +105,19 @@ def add_conditions(store: Store, over: ChampionRecord, conditions: Sequence[Cond
             raise NotPromoted(f"model {over.model!r} was promoted by somebody else meanwhile: look again and retry")
         dropped = {condition.id for condition in over.conditions} - {row.id for row in champion.conditions}
         added = {condition.id: condition for condition in conditions if condition.id not in dropped}
-        kept = tuple(condition for condition in champion.conditions if condition.id not in added)
+        kept = tuple(
+            row for row in champion.conditions if row.id not in added and not _is_replaced(row, added.values())
+        )
         amended = champion.model_copy(update={"conditions": (*kept, *added.values())})
         return amended, []
 
     store.champions.amend(over.model, change)
     return amended
+
+
+def _is_replaced(old: ConditionRecord, added: Iterable[ConditionRecord]) -> bool:
+    """Return whether a condition has expired, and another of the same stream and cause is proved now."""
+    return any((old.stream, old.cause) == (row.stream, row.cause) and not old.is_live(row.proved) for row in added)
 
 
 def drop_conditions(store: Store, model: str, wanted: Callable[[ConditionRecord], bool]) -> list[ConditionRecord]:

@@ -21,7 +21,7 @@ from common.store import Store
 from sentinel.stack.redis_server import RedisServer
 from simulation.saboteur import Fault, sabotage_frames
 from simulation.virtual_camera import SCENES, film, load_photograph
-from tests.common.models.site import CLIP_SECONDS, FPS, WINDOW, Site, build_golden, features_of
+from tests.common.models.site import CLIP_SECONDS, FPS, GROWING_NOISE, WINDOW, Site, build_golden, features_of
 from tests.common.models.thrifty import Thumbnails
 from workers import context, reducer
 
@@ -55,6 +55,9 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FeatureBlock]:
         "random pixels": [numbers.integers(0, 256, clean[0].shape, np.uint8) for _ in clean],
         "shuffled frames": [noise[number] for number in numbers.permutation(len(noise))],
     }
+    for step, sigma in enumerate(GROWING_NOISE):
+        grain = numbers.normal(0.0, sigma, (len(clean), *clean[0].shape))
+        clips[f"noise, step {step}"] = list(np.clip(np.rint(np.stack(clean) + grain), 0, 255).astype(np.uint8))
     for name, images in clips.items():
         write_video(folder / f"{name}.mp4", images, FPS)
     extractor = Extractor(Thumbnails(), Limits())

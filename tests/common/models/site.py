@@ -29,10 +29,12 @@ from tests.common.builders import batch
 from workers import reducer
 
 FPS = 10
-CLIP_SECONDS = 18  # 120 examples held out, and some to train on
+CLIP_SECONDS = 24  # 120 examples held out, and some to train on, when those across cuts are set aside
 WINDOW = 24  # sampled frames
 FIRST = datetime(2024, 11, 1, tzinfo=UTC).timestamp()
 DAY = 86_400.0
+GROWING_NOISE = (2.0, 3.0, 4.5, 6.0, 8.0, 10.0, 12.5, 15.0)
+"""Standard deviation of the noise of the clips `noise, step N`, grey levels: up to severity 3; 8 is severity 2."""
 
 
 @dataclass
