@@ -158,13 +158,14 @@ class ChampionStore:
         return score
 
     def waiting(self, model: str) -> list[str]:
-        """Return the streams that wait, in the order in which they were noted last."""
+        """Return the streams that wait, in the order in which they were first noted."""
         return list(self.noted(model))
 
     def noted(self, model: str) -> dict[str, float]:
-        """Return stream -> when it was noted last, seconds since the epoch, for the streams that wait."""
+        """Return stream -> when it was noted last, seconds since the epoch, in the order in which they were noted."""
         rows = self.client.hgetall(keys.model_key(model, "waiting"))
-        return {text(stream): at for at, stream in sorted((float(at), stream) for stream, at in rows.items())}
+        times = {text(stream): [float(at) for at in text(value).split("|")] for stream, value in rows.items()}
+        return {stream: times[stream][-1] for stream in sorted(times, key=lambda stream: (times[stream][0], stream))}
 
     def waiting_count(self, model: str) -> int:
         """Return the number of streams that wait."""

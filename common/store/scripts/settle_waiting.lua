@@ -1,6 +1,6 @@
 -- Remove streams that a retraining has dealt with; keep the model due only while others wait.
 --
--- KEYS[1] waiting    hash: stream -> when it was noted last
+-- KEYS[1] waiting    hash: stream -> when it was noted first and last, as `first|last`
 -- KEYS[2] due        sorted set: model -> when its next retraining may start
 -- KEYS[3] rejections string: retrainings of this model in a row that were rejected
 -- KEYS[4] attempts   string: retrainings begun since one last came to an end
@@ -12,8 +12,8 @@
 -- Promise: what was noted while a retraining ran is not forgotten with what it dealt with. After a retraining the cool-down holds for what still waits, even if a retraining was requested
 -- again while it ran.
 for i = 7, #ARGV do
-    local noted = redis.call('HGET', KEYS[1], ARGV[i])
-    if noted and tonumber(noted) <= tonumber(ARGV[6]) then
+    local last = string.match(redis.call('HGET', KEYS[1], ARGV[i]) or '', '|(.+)$')
+    if last and tonumber(last) <= tonumber(ARGV[6]) then
         redis.call('HDEL', KEYS[1], ARGV[i])
     end
 end
