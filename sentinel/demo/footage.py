@@ -22,7 +22,7 @@ CALLED = Fault.COVERED
 """A fault that the policy never trains on: a person is called."""
 _SEVERITY = {Fault.NOISE: 4, Fault.LOW_LIGHT: 3, Fault.COVERED: 3}  # gross enough to be seen in the kept footage
 _NOISE_IN_THE_DARK = 2  # severity: a sensor that gets little light is noisy
-_GOLDEN_SECONDS = 40.0
+_GOLDEN_SECONDS = 32.0
 _CLIP_SECONDS = 12.0
 _DRIFTED_SECONDS = 26.0  # a condition needs footage to train on, and 120 frame triplets more to be proved on
 _FPS = 10.0

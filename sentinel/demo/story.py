@@ -46,7 +46,7 @@ _STEP_SECONDS = 90.0  # what no step takes on two cores; a stuck story ends with
 _HEALING_SECONDS = 240.0  # nor healing: the first champion is fitted, two challengers are trained and compared
 _IMAGENET_PATIENCE_SECONDS = 4.0
 _SEEDED_WEIGHTS = "random:0"
-_COOLDOWN_SECONDS = 10.0  # long enough for batches that were dropped together to fail on two slow cores
+_COOLDOWN_SECONDS = 5.0  # for batches that were dropped together; what fails later waits for the next retraining
 _RETRAIN_SECONDS = 8.0
 
 
