@@ -6,15 +6,13 @@ users read the descriptions below.
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from common.contracts.ids import describe
 from common.contracts.policy import Policy
@@ -279,31 +277,6 @@ class Settings(BaseSettings):
     def roots(self) -> tuple[Path, ...]:
         """All folders that a source may be in, resolved."""
         return tuple(p.expanduser().resolve() for p in (self.watch_dir, *self.allowed_roots))
-
-
-_GONE = {
-    "SENTINEL_STREAM_BASELINES": "SENTINEL_STREAM_BASELINES is no longer read: write "
-    '`baseline = "NAME"` below [streams.STREAM] in sentinel.toml, and unset it',
-}
-
-
-def unknown_settings(environment: Mapping[str, str]) -> list[str]:
-    """Return a message for each variable that starts with `SENTINEL_` and is no setting, with the nearest name."""
-    known = {f"SENTINEL_{name.upper()}" for name in Settings.model_fields}
-    found = []
-    for name in sorted(set(environment) - known):
-        if name in _GONE:
-            found.append(_GONE[name])
-        elif name.startswith("SENTINEL_"):
-            close = difflib.get_close_matches(name, known, n=1)
-            found.append(f"there is no setting {name}" + (f": is {close[0]} meant?" if close else ""))
-    return found
-
-
-def given_variables() -> dict[str, str]:
-    """Return the variables that settings are read from: `.env`, overridden by the environment."""
-    from_file = DotEnvSettingsSource(Settings).env_vars  # in lower case, as settings are matched
-    return {**{name.upper(): value or "" for name, value in from_file.items()}, **os.environ}
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,8 @@ from common.baselines.storage import find_baseline, list_baselines, load_baselin
 from common.contracts.batches import FeatureSpec
 from common.errors import BadSource, SentinelError
 from common.processes import QUEUES
-from common.settings import Settings, given_variables, unknown_settings
+from common.setting_names import given_variables, unknown_settings
+from common.settings import Settings
 from common.sources.local import local_path
 from common.stream_config import config_path, stream_config
 from sentinel.doctor_redis import ADVICE, check_redis, examine_redis

@@ -23,11 +23,8 @@ class IncidentState(StrEnum):
 
 class ActionKind(StrEnum):
     RETRAIN = "retrain"
-    PROVE = "prove"
-    """The champion was tried on the footage without training."""
+    """The champion was proved on its footage, or a challenger was trained on it."""
     ROLLBACK = "rollback"
-    CALL = "call"
-    """A person is asked to look at the camera."""
     ACKNOWLEDGE = "acknowledge"
     ACCEPT = "accept"
     UNDO = "undo"

@@ -280,10 +280,14 @@ class Healer:
         return challenger.model
 
     def _conditions(self, materials: Sequence[Material], gains_db: Sequence[float]) -> list[ConditionRecord]:
-        """Store a condition for each stream: of its first stretch, which the others are like."""
+        """Store a condition for each stream: of its first stretch, which the others are like.
+
+        A stream that was forgotten meanwhile gets none.
+        """
         firsts: dict[str, tuple[Material, float]] = {}
         for material, gain in zip(materials, gains_db, strict=True):
-            firsts.setdefault(material.stretch.stream, (material, gain))
+            if self.store.streams.is_known(material.stretch.stream):
+                firsts.setdefault(material.stretch.stream, (material, gain))
         return [condition_of(material, self.name, gain, self.settings) for material, gain in firsts.values()]
 
     def _now(self, stream: str) -> float:

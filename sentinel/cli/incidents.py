@@ -12,6 +12,7 @@ import typer
 
 from common.contracts.ids import content_id
 from common.contracts.incidents import Action, ActionKind, Incident, IncidentNote, IncidentState, NoteKind
+from common.contracts.policy import Policy
 from common.contracts.verdicts import Cause
 from common.errors import BadMessage
 from common.printable import encodable
@@ -20,6 +21,7 @@ from common.settings import get_settings
 from common.store import Store
 from sentinel.cli.console import JsonOption, Piece, columns, out, print_json, print_messages
 from sentinel.cli.streams import INCIDENT_COLOURS, StreamOption, clock
+from sentinel.responses import ADVICE
 from sentinel.stack.local import open_store, redis_url
 
 app = typer.Typer(help="What a person has to know of the cameras: look, acknowledge.", no_args_is_help=True)
@@ -95,7 +97,8 @@ def _action_text(action: Action) -> str:
 @app.command()
 def show(incident_id: IdArgument, as_json: JsonOption = False) -> None:
     """Show one incident: what happened when, and its worst frames."""
-    incident = _chosen(open_store(get_settings()), incident_id)
+    settings = get_settings()
+    incident = _chosen(open_store(settings), incident_id)
     if as_json:
         print_json(incident.to_json())
         return
@@ -106,6 +109,7 @@ def show(incident_id: IdArgument, as_json: JsonOption = False) -> None:
         "stream": incident.stream,
         "model": incident.model,
         "cause": _causes(incident),
+        "calls for": ADVICE[Policy.parse(settings.policy).of(incident.cause)],
         "windows": f"{incident.failed_windows} failed, {incident.matched_windows} matched a condition of the champion",
         "frames": f"from position {incident.since} of the stream",
     }

@@ -16,7 +16,8 @@ import typer
 from rich.logging import RichHandler
 
 from common.processes import WORKERS, Command, Main, Process
-from common.settings import Settings, get_settings, given_variables, unknown_settings
+from common.setting_names import given_variables, unknown_settings
+from common.settings import Settings, get_settings
 from common.store.client import without_password
 from common.store.heartbeats import Heartbeat
 from sentinel.cli.console import EXIT_ERROR, JsonOption, Piece, SafeFormatter, columns, err, out, print_json

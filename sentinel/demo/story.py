@@ -8,9 +8,7 @@ another stream is judged by itself, and fails.
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,10 +30,11 @@ from common.contracts.verdicts import Cause, Status, Verdict, worst
 from common.errors import SentinelError, StoryWentOtherwise
 from common.models.names import DEFAULT_MODEL
 from common.processes import WORKERS
-from common.settings import Settings, get_settings
+from common.settings import Settings
 from common.store import Store
 from common.store.client import without_password
 from sentinel.cli.console import err, frame_progress
+from sentinel.demo.environment import fresh_folder, own_environment
 from sentinel.demo.footage import CALLED, HEALED, drop, prepare
 from sentinel.demo.result import DemoResult, Step
 from sentinel.stack.stack import LocalStack, wait_for_workers
@@ -44,10 +43,6 @@ STREAM, OTHER_STREAM = "dock", "yard"
 BASELINE = "demo"
 _STEP_SECONDS = 90.0  # what no step takes on two cores; a stuck story ends with the step's name
 _HEALING_SECONDS = 240.0  # nor healing: the first champion is fitted, two challengers are trained and compared
-_IMAGENET_PATIENCE_SECONDS = 4.0
-_SEEDED_WEIGHTS = "random:0"
-_COOLDOWN_SECONDS = 5.0  # for batches that were dropped together; what fails later waits for the next retraining
-_RETRAIN_SECONDS = 8.0
 
 
 @dataclass
@@ -101,12 +96,12 @@ def run_demo(video: Path | None, keep: Path | None) -> DemoResult:
     video : the user's footage; None: the virtual camera's
     keep : folder in which everything is kept; None: nothing is kept, unless the story goes otherwise
     """
-    folder = _fresh_folder(keep)
+    folder = fresh_folder(keep)
     steps: list[Step] = []
     began = time.monotonic()
     as_told = True
     try:
-        with _environment(folder) as settings:
+        with own_environment(folder, BASELINE) as settings:
             _tell(settings, folder, video, steps)
     except SentinelError as error:
         as_told = False
@@ -235,49 +230,6 @@ def _step(steps: list[Step], name: str) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def _environment(folder: Path) -> Iterator[Settings]:
-    """Settings of the demo's own, in the environment, because the stack's processes read them there."""
-    config = folder / "sentinel.toml"
-    config.touch()  # an empty one: whatever the working directory has is for other streams
-    own = {
-        "SENTINEL_STATE_DIR": str(folder / "state"),
-        "SENTINEL_WATCH_DIR": str(folder / "incoming"),
-        "SENTINEL_BASELINES_DIR": str(folder / "baselines"),
-        "SENTINEL_BASELINE": BASELINE,
-        "SENTINEL_FLOWER_PORT": "0",
-        "SENTINEL_SETTLE_SECONDS": "1.0",
-        "SENTINEL_COOLDOWN_SECONDS": str(_COOLDOWN_SECONDS),
-        "SENTINEL_RETRAIN_SECONDS": str(_RETRAIN_SECONDS),
-        "SENTINEL_CONFIG": str(config),
-    }
-    before = dict(os.environ)
-    os.environ.pop("SENTINEL_REDIS_URL", None)  # the demo never touches a Redis that others use
-    if "SENTINEL_WEIGHTS" not in os.environ:
-        own["SENTINEL_WEIGHTS"] = _choose_weights()
-    os.environ.update(own)
-    get_settings.cache_clear()
-    try:
-        yield get_settings()
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-        get_settings.cache_clear()
-
-
-def _choose_weights() -> str:
-    from common.backbones import imagenet_available
-
-    if imagenet_available(_IMAGENET_PATIENCE_SECONDS):
-        err.print("weights: imagenet")
-        return "imagenet"
-    err.print(
-        f"weights: {_SEEDED_WEIGHTS}, because ImageNet weights are unavailable here within a few seconds. "
-        "The camera-quality sensors do not need them; the embedding group is weaker."
-    )
-    return _SEEDED_WEIGHTS
-
-
-@contextmanager
 def _stack(settings: Settings, steps: list[Step]) -> Iterator[Store]:
     stack = LocalStack(settings, lambda line: err.print(f"    {line}"))
     stop = threading.Event()
@@ -297,11 +249,3 @@ def _stack(settings: Settings, steps: list[Step]) -> Iterator[Store]:
         with _step(steps, "stop the stack") as done:
             stack.stop()
             done("every process is gone")
-
-
-def _fresh_folder(keep: Path | None) -> Path:
-    if keep is None:
-        return Path(tempfile.mkdtemp(prefix="sentinel-demo-"))
-    keep = keep.resolve()
-    keep.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=keep))

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import SettingsError
-from common.settings import get_settings, given_variables, unknown_settings
+from common.setting_names import given_variables, unknown_settings
+from common.settings import get_settings
 
 
 def test_a_setting_is_an_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
