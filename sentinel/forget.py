@@ -11,9 +11,9 @@ from pydantic import Field
 from common.baselines.accepted_baseline import folder_of
 from common.contracts.ids import Message
 from common.errors import BadMessage, UnknownStream
+from common.models.condition_records import drop_conditions_of_stream
 from common.models.conditions import ConditionFile
 from common.models.folders import conditions_root
-from common.models.registry import drop_conditions_of_stream
 from common.settings import Settings
 from common.store import Store
 from producers.camera_events import stream_of

@@ -9,9 +9,10 @@ from common import broker
 from common.baselines.accepted_baseline import remove_unaccepted
 from common.broker import DAILY_TASK, EMBED_QUEUE, RETENTION_TASK, SWEEP_TASK, app
 from common.contracts.events import StreamCheck, StreamChecked
+from common.errors import BadMessage
 from common.ingest.dispatch import dispatch_next
+from common.models.condition_records import end_conditions, forget_ended
 from common.models.folders import remove_orphans
-from common.models.registry import drop_conditions
 from common.settings import get_settings
 from workers import context
 
@@ -80,9 +81,11 @@ def retention() -> None:
     store.event_log.forget_trimmed()
     now = time.time()
     for model in store.champions.models():
-        for condition in drop_conditions(store, model, lambda row: row.is_forgotten(taken.get(row.stream, now))):
-            log.warning(
-                "%s of stream %s: the condition expired long ago, and is forgotten", condition.cause, condition.stream
-            )
+        try:
+            for row in end_conditions(store, model, lambda row: not row.is_live(taken.get(row.stream, now))):
+                log.warning("%s of stream %s: the condition has expired", row.cause, row.stream)
+            forget_ended(store, model, lambda row: row.is_forgotten(taken.get(row.stream, now)))
+        except BadMessage as error:
+            log.error("the champion of model %s cannot be read: %s", model, error)
     remove_orphans(store.champions, settings.state_dir)
     remove_unaccepted(store, settings.state_dir)

@@ -152,7 +152,7 @@ def commit(
     ready: list[FinishedChunk],
 ) -> Committed:
     """Append the features of `ready`, judge the windows that become complete, and commit it all with the new state."""
-    state, judged = fold(stored, stream, before, frames, ready)
+    state, judged = fold(stored, stream, before, frames, ready, latest=read.taken_to)
     model = model_of(get_settings(), stream)
     rows, incidents = move_incidents(
         context.store(),
@@ -207,14 +207,22 @@ def admit(done: FinishedChunk, stored: StoredBaseline) -> FinishedChunk:
 
 
 def fold(
-    stored: StoredBaseline, stream: str, state: WindowState, frames: FrameBuffer, ready: list[FinishedChunk]
+    stored: StoredBaseline,
+    stream: str,
+    state: WindowState,
+    frames: FrameBuffer,
+    ready: list[FinishedChunk],
+    *,
+    latest: float | None,
 ) -> tuple[WindowState, list[JudgedWindow]]:
     """Append the features of `ready` to the window and judge each window that becomes complete.
 
-    Chunks that were given up have no frames.
+    Chunks that were given up have no frames. A condition that expired before `latest`, the latest capture time that
+    was judged, stays so for footage that comes late.
     """
     thresholds = Thresholds.of(settings_of_stream(get_settings(), stream))
-    conditions, now = context.conditions(stream, stored.id), time.time()
+    now = time.time()
+    conditions = [row for row in context.conditions(stream, stored.id) if latest is None or latest < row.record.expires]
     judged: list[JudgedWindow] = []
     for done in ready:
         features = done.features if done.features is not None else empty_like(stored)

@@ -25,7 +25,7 @@ from common.contracts.dead_letters import RawTask
 from common.contracts.events import ChallengerRejected, RetrainProgressed, RetrainStarted
 from common.contracts.incidents import IncidentNote
 from common.contracts.models import RetrainReport
-from common.errors import BadMessage, BadModel, SentinelError
+from common.errors import BadMessage, BadModel, NotPromoted, SentinelError
 from common.models.healing import Healer
 from common.models.kinds import load_kind
 from common.settings import get_settings
@@ -120,12 +120,16 @@ def answer(task: Task, model: str) -> str:
     progress.start(tuple(incident.id for incident in healer.incidents(streams)))
     if champions.begin(model) > settings.max_deliveries:
         reason = "the worker died of it again and again: see its log"
-        healer.end_broken_off(streams, f"broke off: {reason}")
+        healer.end_broken_off(streams, f"given up: {reason}")
         return reject(model, noted, progress, reason)
     try:
         outcome = healer.heal(streams)
     except redis.RedisError:
         raise  # Redis is unavailable: the model becomes due again
+    except NotPromoted as error:
+        champions.settle(model, [], "idle")  # nothing is wrong with the footage: its streams wait on
+        log.warning("model %s: %s", model, error)
+        return f"broke off: {error}"
     except SentinelError as error:
         return reject(model, noted, progress, str(error))
     except (Exception, SoftTimeLimitExceeded) as error:

@@ -21,7 +21,7 @@ from common.contracts.golden import GoldenChange, GoldenRecord
 from common.contracts.ids import content_id
 from common.contracts.incidents import Action, ActionKind, Incident, IncidentNote, IncidentState, NoteKind
 from common.errors import BadMessage, NotAccepted, UnknownStream
-from common.models.registry import drop_conditions_of_stream
+from common.models.condition_records import drop_conditions_of_stream
 from common.settings import Settings
 from common.store import Store
 from common.store.golden import Appended

@@ -30,8 +30,11 @@ class ConditionRecord(Message):
     expires: float = Field(description="capture time from which it no longer counts, unless it is proved again")
 
     def is_live(self, at: float) -> bool:
-        """Return whether it counts for footage taken at `at`, seconds since the epoch."""
-        return at < self.expires
+        """Return whether it counts for footage taken at `at`, seconds since the epoch.
+
+        Footage from longer before than its life is none that it was proved for: a camera's clock was set back.
+        """
+        return 2 * self.proved - self.expires <= at < self.expires
 
     def is_forgotten(self, at: float) -> bool:
         """Return whether it expired so long before `at` that it no longer tells new footage from a fault that grows."""

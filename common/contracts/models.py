@@ -20,7 +20,12 @@ class ChampionRecord(StoredMessage):
     gain_db: float | None = Field(description="gain over its parent on drifted footage, dB PSNR")
     loss_db: float | None = Field(description="loss against its parent on golden footage, dB PSNR")
     created_at: float = Field(description="seconds since the epoch")
-    conditions: tuple[ConditionRecord, ...] = ()
+    conditions: tuple[ConditionRecord, ...] = Field((), description="drifted footage that it is proved on")
+    ended: tuple[ConditionRecord, ...] = Field(
+        (),
+        description="conditions that expired or that it is not proved on; they match nothing, and are remembered so "
+        "that a fault that grows is not learned step by step",
+    )
 
     @classmethod
     def from_format_2(cls, fields: Fields) -> Fields:

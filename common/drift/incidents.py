@@ -58,15 +58,25 @@ def advance(
     muted : whether the stream is muted now
     """
     at = verdict.taken_to if verdict.taken_to is not None else now
+    before, log = log, _under(log, verdict.baseline_id, at)
     if verdict.status is Status.PASS and verdict.condition is None:
         after = _passed(log, at, close_windows)
     else:
         after = _departed(log, _run_window(event_id, verdict, now), _Step(verdict, event_id, model, at, muted))
     after = after if muted else unmuted(after)
-    return after, changes(log, after)
+    return after, changes(before, after)
 
 
 # --- verdicts
+
+
+def _under(log: IncidentLog, golden_id: str, at: float) -> IncidentLog:
+    """Return the log with the incidents closed that departed from another golden baseline than the one of now."""
+    if all(incident.golden_id == golden_id for incident in log.open):
+        return log
+    ended = {"state": IncidentState.CLOSED, "closed_at": at, "ended": "its stream has another golden baseline now"}
+    rows = [row if row.golden_id == golden_id else row.model_copy(update=ended) for row in log.open]
+    return with_incidents(log, [*log.closed, *rows]).model_copy(update={"run": ()})
 
 
 def _passed(log: IncidentLog, at: float, close_windows: int) -> IncidentLog:

@@ -6,13 +6,16 @@ import time
 from collections.abc import Sequence
 
 from common.baselines.storage import StoredBaseline
+from common.contracts.conditions import ConditionRecord
 from common.contracts.incidents import Action, ActionKind, Incident, IncidentLog, IncidentWindow
 from common.contracts.models import ChampionRecord
+from common.drift.conditions import Condition
 from common.drift.incident_notes import apply_note
 from common.drift.judge import judge
 from common.errors import BadMessage
 from common.features import FeatureBlock
 from common.models.conditions import ConditionCache
+from common.models.incident_actions import BROKE_OFF
 from common.settings import Settings
 from common.store import Store
 from common.stream_config import settings_of_stream
@@ -46,7 +49,7 @@ def came_to(incident: Incident, champion: ChampionRecord | None) -> str:
     """Return a sentence about what a killed retraining had done for an incident."""
     proved = [row for row in champion.conditions if row.incident == incident.id] if champion else []
     if champion is None or not proved:
-        return "broke off: its worker was killed"
+        return f"{BROKE_OFF}: its worker was killed"
     causes = ", ".join(sorted({row.cause for row in proved}))
     return f"v{champion.version} is proved on it ({causes}); the worker was killed before it could say so"
 
@@ -58,20 +61,26 @@ def still_failing(
     stream: str,
     settings: Settings,
 ) -> list[tuple[IncidentWindow, FeatureBlock]]:
-    """Return the windows that match no condition of the champion.
+    """Return the windows that match no condition of the champion, nor are an ended one's own footage.
 
     Windows that failed while a retraining ran may match the condition that came of it. That is no fault that grows.
+    What a condition was made of does not prove it again once it has ended: only fresh footage does.
     """
-    records = champion.conditions if champion else ()
-    conditions = ConditionCache().of(tuple(r for r in records if (r.stream, r.golden_id) == (stream, golden.id)))
-    if not conditions:
-        return list(rows)
+    conditions = _of(champion.conditions if champion else (), stream, golden)
+    ended = _of(champion.ended if champion else (), stream, golden)
     own, now = settings_of_stream(settings, stream), time.time()
     found = []
     for window, block in rows:
         taken_at = block.capture_time(-1)
-        live = [row for row in conditions if row.record.is_live(now if taken_at is None else taken_at)]
-        judgement = judge(golden.baseline, block, threshold=own.drift_threshold, p_value=own.p_value, conditions=live)
+        at = now if taken_at is None else taken_at
+        known = [row for row in conditions if row.record.is_live(at)] + [
+            row for row in ended if at <= row.record.proved
+        ]
+        judgement = judge(golden.baseline, block, threshold=own.drift_threshold, p_value=own.p_value, conditions=known)
         if judgement.condition is None:
             found.append((window, block))
     return found
+
+
+def _of(records: Sequence[ConditionRecord], stream: str, golden: StoredBaseline) -> list[Condition]:
+    return ConditionCache().of(tuple(row for row in records if (row.stream, row.golden_id) == (stream, golden.id)))

@@ -100,4 +100,4 @@ def _named(champions: ChampionStore, model: str) -> set[str]:
     """Return the names of the folders of any version of `model`, and of the champion's conditions."""
     history = champions.history(model)
     versions = {Path(record.model_path).parent.name for record in history if record.model_path}
-    return versions | {Path(row.path).name for record in history[-1:] for row in record.conditions}
+    return versions | {Path(row.path).name for record in history[-1:] for row in (*record.conditions, *record.ended)}

@@ -8,7 +8,6 @@ promotion proves every live condition of the model again.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,19 +22,20 @@ from common.contracts.policy import Policy
 from common.contracts.verdicts import Cause
 from common.drift.stretches import Stretch, join_windows
 from common.errors import BadBaseline, NothingToLearnFrom, Refused, SettingsError
-from common.models import registry
+from common.models import condition_records, registry
 from common.models.broken_off import came_to, noted_incidents, still_failing, unended
 from common.models.cases import Case, Outcome
 from common.models.gate import compare, decide, digests_of
-from common.models.incident_actions import Leave, action_of, begin, end, was_tried
+from common.models.incident_actions import BROKE_OFF, Leave, action_of, begin, end, was_tried
 from common.models.material import Material, condition_of, gather
 from common.models.proof import copes, prove
 from common.models.protocols import Model, ModelKind, TrainingProgress
-from common.models.proving import prove_condition
+from common.models.proving import is_current, prove_condition
 from common.models.renewal import expiring, renew
 from common.models.replay import Replay, pooled_replay
 from common.settings import Settings
 from common.store import Store
+from common.stream_config import model_of
 
 Report = Callable[[str, float, str], None]
 """Receives a stage, the share of it that is done (0 to 1), and a description."""
@@ -79,7 +79,7 @@ class Healer:
             incident
             for stream in streams
             for incident in noted_incidents(self.store, stream)
-            if incident.state is IncidentState.FAILING
+            if incident.state is IncidentState.FAILING and model_of(self.settings, stream) == self.name
         ]
 
     def end_broken_off(self, streams: Sequence[str], why: str = "") -> None:
@@ -110,12 +110,15 @@ class Healer:
         """
         self.end_broken_off(streams)
         champion = self.store.champions.champion(self.name)
-        cases = [case for incident in self.incidents(streams) if (case := self._open(incident, champion))]
+        cases: list[Case] = []
         try:
+            for incident in self.incidents(streams):
+                if case := self._open(incident, champion):
+                    cases.append(case)
             self._heal_cases(champion, cases, streams)
         except Exception as error:
             for case in cases:
-                case.outcomes.append(f"broke off: {error}")
+                case.outcomes.insert(0, f"{BROKE_OFF}: {error}")
             raise
         finally:
             for case in cases:
@@ -157,13 +160,14 @@ class Healer:
             stretches = self._stretches(incident, golden, champion)
             if not stretches and champion is not None:
                 case.outcomes.append(f"v{champion.version} is proved on it")
-        except (BadBaseline, SettingsError, NothingToLearnFrom) as error:
+        except (BadBaseline, SettingsError, Refused) as error:  # evidence that cannot be read is a `BadMessage`
             stretches = []
             self._refuse(case, error)
         for stretch in stretches:
             try:
                 material = gather(incident, stretch, golden, self.kind, self.policy, self.settings)
-                material.require_first_of_its_cause(champion.conditions if champion else ())
+                if champion is not None:
+                    material.require_first_of_its_cause(champion.conditions, champion.ended)
                 material.require_like(case.materials)
                 case.materials.append(material)
             except Refused as error:
@@ -210,7 +214,7 @@ class Healer:
         proofs = [copes(self.kind, model, material.held_out, replay.held_out) for material in materials]
         if all(proof.proved for proof in proofs):
             gains = [proof.gain_db for proof in proofs]
-            champion = registry.add_conditions(self.store, champion, self._conditions(materials, gains))
+            champion = condition_records.add_conditions(self.store, champion, self._conditions(materials, gains))
             self._conclude(
                 group, f"proved without training: v{champion.version} copes, {proofs[0].reason}", healed=True
             )
@@ -229,7 +233,11 @@ class Healer:
         """Compare a challenger with the champion, and promote it with all that it is proved on, or keep the other."""
         materials = [material for _, material in group]
         self._report("comparing", 1.0, materials[0].cause)
-        live = [condition for condition in champion.conditions if condition.is_live(self._now(condition.stream))]
+        live = [
+            condition
+            for condition in champion.conditions
+            if is_current(self.store, self.settings, self.baselines, self.name, condition)
+        ]
         proofs = [prove_condition(self.kind, challenger, condition) for condition in live]
         trained_on = [replay.training, *(material.training for material in materials)]
         comparison = compare(
@@ -252,12 +260,13 @@ class Healer:
         gains = [prove(self.kind, challenger, material.held_out).gain_db for material in materials]
         kept = [row.model_copy(update={"gain_db": p.gain_db}) for row, p in zip(live, proofs, strict=True)]
         renewed = {(material.stretch.stream, material.cause) for material in materials}
-        expired = [row for row in champion.conditions if row not in live and (row.stream, row.cause) not in renewed]
+        over = [*champion.ended, *(row for row in champion.conditions if row not in live)]
         record = registry.promote(
             self.store,
             champion,
             challenger,
-            [*kept, *expired, *self._conditions(materials, gains)],
+            [*kept, *self._conditions(materials, gains)],
+            ended=[row for row in over if (row.stream, row.cause) not in renewed],
             decision=decision,
             state_dir=self.settings.state_dir,
         )
@@ -289,10 +298,6 @@ class Healer:
             if self.store.streams.is_known(material.stretch.stream):
                 firsts.setdefault(material.stretch.stream, (material, gain))
         return [condition_of(material, self.name, gain, self.settings) for material, gain in firsts.values()]
-
-    def _now(self, stream: str) -> float:
-        """Return the latest capture time of a stream, or the present if it has none."""
-        return self.store.streams.latest_capture_times().get(stream, time.time())
 
     def _conclude(self, group: Sequence[tuple[Case, Material]], outcome: str, *, healed: bool) -> None:
         for case, material in group:

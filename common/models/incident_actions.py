@@ -13,6 +13,9 @@ from common.contracts.models import ChampionRecord
 Leave = Callable[[IncidentNote], None]
 """Puts a note into its stream's inbox, and has the reducer look at it."""
 
+BROKE_OFF = "broke off"
+"""How the outcome of an action begins that came to no end by itself."""
+
 
 def action_of(incident: Incident, kind: ActionKind, version: int) -> Action:
     """Return an action that begins now.
@@ -27,8 +30,14 @@ def action_of(incident: Incident, kind: ActionKind, version: int) -> Action:
 
 
 def was_tried(incident: Incident, action: Action) -> bool:
-    """Return whether the same was done before, with the same footage and the same champion, and came to an end."""
-    return any(done.id == action.id and done.ended_at is not None for done in incident.actions)
+    """Return whether the same was done before, with the same footage and the same champion, and came to an end.
+
+    What broke off came to none: somebody else changed the champion, or Redis was away.
+    """
+    return any(
+        done.id == action.id and done.ended_at is not None and not done.outcome.startswith(BROKE_OFF)
+        for done in incident.actions
+    )
 
 
 def begin(leave: Leave, incident: Incident, action: Action) -> None:

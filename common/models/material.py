@@ -17,12 +17,14 @@ from common.drift.judge import judge
 from common.drift.segment import Segment
 from common.drift.stretches import Stretch
 from common.errors import BadModel, NothingToLearnFrom
+from common.judging import Thresholds
 from common.models.conditions import load_condition, save_condition
 from common.models.folders import condition_folder
 from common.models.policy import cause_to_train
 from common.models.protocols import Examples, Model, ModelKind
 from common.settings import Settings
 from common.sources.local import Limits
+from common.stream_config import settings_of_stream
 
 _SECONDS_PER_DAY = 86_400.0
 FEWEST_HELD_OUT = 120
@@ -37,6 +39,7 @@ class Material:
     ----------
     segment : its features, as the judge compares windows with them
     training, held_out : (n, ...) uint8 each, the earlier and the later part of its examples
+    thresholds : by which its stream is judged
     """
 
     incident: Incident
@@ -46,6 +49,7 @@ class Material:
     segment: Segment
     training: Examples
     held_out: Examples
+    thresholds: Thresholds
 
     @property
     def taken_at(self) -> float:
@@ -53,16 +57,17 @@ class Material:
         taken_at = self.stretch.block.capture_time(-1)
         return self.incident.latest_at if taken_at is None else taken_at
 
-    def require_first_of_its_cause(self, conditions: Sequence[ConditionRecord]) -> None:
+    def require_first_of_its_cause(self, proved: Sequence[ConditionRecord], ended: Sequence[ConditionRecord]) -> None:
         """Raise `NothingToLearnFrom` if the stream has, or had, a condition of the same cause that this is unlike.
 
         Footage that has left such a condition shows a fault that grows. A condition for each step of it would lead
-        the judge along until nothing fails any more. Footage that is like an expired condition may be proved afresh.
+        the judge along until nothing fails any more. Footage that is like an ended condition may be proved afresh.
         """
-        for condition in conditions:
-            if condition.stream != self.stretch.stream or condition.cause is not self.cause:
+        for condition in (*proved, *ended):
+            same = (condition.stream, condition.cause, condition.golden_id)
+            if same != (self.stretch.stream, self.cause, self.golden.id):
                 continue
-            if condition.is_live(self.taken_at) or not self._is_like(condition):
+            if (condition in proved and condition.is_live(self.taken_at)) or not self._is_like(condition):
                 raise NothingToLearnFrom(
                     f"there is a condition of {self.cause} already, and this footage is not like it: "
                     "the fault grows or changes, and is not learned step by step; look at the camera"
@@ -89,7 +94,14 @@ class Material:
         """Return whether every window of the stretch, one after the other, passes beside a condition."""
         frames, block = self.golden.baseline.rule.frames, self.stretch.block
         return all(
-            judge(self.golden.baseline, block[start : start + frames], conditions=[condition]).status is Status.PASS
+            judge(
+                self.golden.baseline,
+                block[start : start + frames],
+                threshold=self.thresholds.score,
+                p_value=self.thresholds.p_value,
+                conditions=[condition],
+            ).status
+            is Status.PASS
             for start in range(0, len(block) - frames + 1, frames)
         )
 
@@ -142,7 +154,16 @@ def gather(
             f"{stretch.name} gives {len(examples)} examples, of which {len(split.held_out)} can be held out; "
             f"{FEWEST_HELD_OUT} are needed to prove a model on: wait for more footage, and keep the files in place"
         )
-    return Material(incident, stretch, cause, golden, segment, examples[split.training], examples[split.held_out])
+    return Material(
+        incident,
+        stretch,
+        cause,
+        golden,
+        segment,
+        training=examples[split.training],
+        held_out=examples[split.held_out],
+        thresholds=Thresholds.of(settings_of_stream(settings, incident.stream)),
+    )
 
 
 def fit_examples(kind: ModelKind[Model], stretch: Stretch, settings: Settings, most: int) -> Examples:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.baselines.binding import BaselineBinding
 from common.contracts.conditions import ConditionRecord
 from common.contracts.models import ChampionRecord
-from common.errors import BadModel
+from common.errors import BadBaseline, BadModel, SettingsError
 from common.models.conditions import load_examples
 from common.models.kinds import load_kind
 from common.models.proof import Proof, prove
 from common.models.protocols import Model, ModelKind
+from common.settings import Settings
+from common.store import Store
+from common.stream_config import model_of
 
 log = logging.getLogger(__name__)
 
@@ -40,3 +45,17 @@ def prove_condition(kind: ModelKind[Model], model: Model, condition: ConditionRe
     except BadModel as error:
         log.error("%s", error)
         return Proof(proved=False, reason=str(error), gain_db=0.0, surely_db=0.0, examples=0)
+
+
+def is_current(
+    store: Store, settings: Settings, baselines: BaselineBinding, model: str, condition: ConditionRecord
+) -> bool:
+    """Return whether a condition is live, and its stream still has this model and that golden baseline."""
+    stream = condition.stream
+    if not condition.is_live(store.streams.latest_capture_times().get(stream, time.time())):
+        return False
+    try:
+        golden = baselines.of_stream(stream)
+    except (BadBaseline, SettingsError):
+        return False
+    return model_of(settings, stream) == model and golden.id == condition.golden_id

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import redis
 
 from common.contracts.conditions import ConditionRecord
-from common.contracts.events import ChampionPromoted, ConditionDropped
+from common.contracts.events import ChampionPromoted
 from common.contracts.models import ChampionRecord, Hold
 from common.errors import NotPromoted
 from common.models import folders
+from common.models.condition_records import dropped_event
 from common.models.gate import Decision
 from common.models.protocols import Model
 from common.store import Store
+
+log = logging.getLogger(__name__)
 
 Proof = Callable[[ChampionRecord, Sequence[ConditionRecord]], Sequence[ConditionRecord]]
 """Returns those of the conditions that a version of a model is proved on."""
@@ -57,6 +61,7 @@ def promote(
     *,
     decision: Decision,
     state_dir: Path,
+    ended: Sequence[ConditionRecord] = (),
 ) -> ChampionRecord:
     """Save a challenger, and make it champion with the conditions that it is proved on, in one step.
 
@@ -65,6 +70,7 @@ def promote(
     over : the champion that the challenger was compared with
     conditions : all that the challenger is proved on, old and new
     decision : of the gate; its reason and figures are stored in the record
+    ended : conditions that it is not proved on any more, and that are remembered
 
     Raises
     ------
@@ -83,63 +89,9 @@ def promote(
         loss_db=decision.loss_db,
         created_at=time.time(),
         conditions=tuple(conditions),
+        ended=tuple(ended),
     )
     return _save_and_publish(store, record, challenger, over=over, state_dir=state_dir)
-
-
-def add_conditions(store: Store, over: ChampionRecord, conditions: Sequence[ConditionRecord]) -> ChampionRecord:
-    """Add to the champion's record conditions that it is proved on as it is, or proved on afresh.
-
-    One that stood in `over` and was dropped meanwhile is not added again.
-
-    Raises
-    ------
-    NotPromoted
-        If `over` is no longer champion.
-    """
-    amended = over
-
-    def change(champion: ChampionRecord) -> tuple[ChampionRecord, list[ConditionDropped]]:
-        nonlocal amended
-        if champion.version != over.version:
-            raise NotPromoted(f"model {over.model!r} was promoted by somebody else meanwhile: look again and retry")
-        dropped = {condition.id for condition in over.conditions} - {row.id for row in champion.conditions}
-        added = {condition.id: condition for condition in conditions if condition.id not in dropped}
-        kept = tuple(
-            row for row in champion.conditions if row.id not in added and not _is_replaced(row, added.values())
-        )
-        amended = champion.model_copy(update={"conditions": (*kept, *added.values())})
-        return amended, []
-
-    store.champions.amend(over.model, change)
-    return amended
-
-
-def _is_replaced(old: ConditionRecord, added: Iterable[ConditionRecord]) -> bool:
-    """Return whether a condition has expired, and another of the same stream and cause is proved now."""
-    return any((old.stream, old.cause) == (row.stream, row.cause) and not old.is_live(row.proved) for row in added)
-
-
-def drop_conditions(store: Store, model: str, wanted: Callable[[ConditionRecord], bool]) -> list[ConditionRecord]:
-    """Take the conditions that are `wanted` out of the champion's record, announce it, and return them."""
-    dropped: list[ConditionRecord] = []
-
-    def change(champion: ChampionRecord) -> tuple[ChampionRecord, list[ConditionDropped]]:
-        dropped[:] = [condition for condition in champion.conditions if wanted(condition)]
-        kept = tuple(condition for condition in champion.conditions if condition not in dropped)
-        return champion.model_copy(update={"conditions": kept}), [_dropped(model, row) for row in dropped]
-
-    store.champions.amend(model, change)
-    return dropped
-
-
-def drop_conditions_of_stream(store: Store, stream: str) -> list[ConditionRecord]:
-    """Take the conditions of a stream out of the records of all champions, and return them."""
-    return [
-        condition
-        for model in store.champions.models()
-        for condition in drop_conditions(store, model, lambda condition: condition.stream == stream)
-    ]
 
 
 def roll_back(store: Store, model: str, prove: Proof) -> tuple[ChampionRecord, list[ConditionRecord]]:
@@ -250,18 +202,14 @@ def _choose(
             "reason": reason,
             "created_at": now,
             "conditions": tuple(kept),
+            "ended": (*champion.ended, *dropped),
         }
     )
     hold = Hold(model=record.model, version=record.version, reason=reason, since=now)
     _publish(store, record, over=champion, hold=hold)
     for condition in dropped:
-        store.event_log.announce(_dropped(record.model, condition))
+        store.event_log.announce(dropped_event(record.model, condition))
     return record, dropped
-
-
-def _dropped(model: str, condition: ConditionRecord) -> ConditionDropped:
-    key = f"{condition.id}@{condition.proved}"  # the same condition may be proved again, and dropped again
-    return ConditionDropped.about(condition, model=model, stream=condition.stream, key=key)
 
 
 def _save_and_publish(

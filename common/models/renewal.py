@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from common.contracts.conditions import ConditionRecord
 from common.contracts.models import ChampionRecord
 from common.drift.stretches import Stretch, join_windows
-from common.errors import Refused
-from common.models import registry
+from common.errors import NothingToLearnFrom, Refused
+from common.models import condition_records
 from common.models.material import FEWEST_HELD_OUT, expiry, fit_examples
 from common.models.proof import prove
 from common.models.protocols import Model, ModelKind
@@ -70,15 +70,17 @@ def renew(
     condition = fresh.condition
     about = f"condition {condition.cause} of {condition.stream}"
     try:
-        examples = fit_examples(kind, fresh.stretch, settings, FEWEST_HELD_OUT)
+        examples = fit_examples(kind, fresh.stretch, settings, settings.retrain_max_triplets)
+        if len(examples) < FEWEST_HELD_OUT:
+            raise NothingToLearnFrom(f"{len(examples)} examples are too few, {FEWEST_HELD_OUT} are needed")
     except Refused as error:
         log.warning("%s is not proved again yet: %s", about, error)
         return champion, f"{about} is not proved again yet: {error}"
     proof = prove(kind, model, examples)
     if not proof.proved:
-        registry.drop_conditions(store, champion.model, lambda row: row.id == condition.id)
+        condition_records.end_conditions(store, champion.model, lambda row: row.id == condition.id)
         return store.champions.champion(champion.model) or champion, f"{about} let go: {proof.reason}"
     renewed = condition.model_copy(
         update={"gain_db": proof.gain_db, "proved": fresh.taken_at, "expires": expiry(fresh.taken_at, settings)}
     )
-    return registry.add_conditions(store, champion, [renewed]), f"{about} proved again: {proof.reason}"
+    return condition_records.add_conditions(store, champion, [renewed]), f"{about} proved again: {proof.reason}"

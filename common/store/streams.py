@@ -37,6 +37,7 @@ from common.store.incidents import (
 from common.store.unreadable import readable_verdict, stand_in
 
 WindowEvent = WindowPassed | WindowFailed
+_WINDOW_FIELDS = ("version", "state", "at", "verdict", "incidents", "muted", "taken_to")
 
 
 class Committed(IntEnum):
@@ -78,6 +79,7 @@ class Window:
     holds_muted : whether an open incident in it is muted
     notes : the head of the stream's inbox
     muted_until : when the stream's mute ends, seconds since the epoch; None: it is not muted
+    taken_to : latest capture time that was judged, seconds since the epoch; None: none was known
     """
 
     version: int
@@ -88,6 +90,7 @@ class Window:
     holds_muted: bool = False
     notes: tuple[ReceivedNote, ...] = ()
     muted_until: float | None = None
+    taken_to: float | None = None
 
 
 @dataclass(frozen=True)
@@ -146,10 +149,10 @@ class StreamStore:
     def window(self, stream: str) -> Window:
         """Return the stream's window; its verdict is None if there is none or it is unreadable."""
         pipe = self.client.pipeline(transaction=False)
-        pipe.hmget(keys.stream_key(stream, "window"), "version", "state", "at", "verdict", "incidents", "muted")
+        pipe.hmget(keys.stream_key(stream, "window"), _WINDOW_FIELDS)
         pipe.lrange(keys.stream_key(stream, "inbox"), 0, NOTES_PER_COMMIT - 1)
         pipe.get(keys.stream_key(stream, "mute"))
-        (version, state, at, verdict, incidents, muted), notes, mute = pipe.execute()
+        (version, state, at, verdict, incidents, muted, taken_to), notes, mute = pipe.execute()
         return Window(
             version=int(version or 0),
             state=binary(state),
@@ -159,6 +162,7 @@ class StreamStore:
             holds_muted=muted is not None,
             notes=received(notes),
             muted_until=muted_until(binary(mute)),
+            taken_to=float(taken_to) if taken_to is not None else None,
         )
 
     def frames(self, stream: str, read: Window) -> list[FeatureBlock]:

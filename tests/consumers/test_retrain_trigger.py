@@ -17,7 +17,8 @@ from common.contracts.policy import Policy
 from common.contracts.verdicts import Cause, Status, Verdict
 from common.errors import Backlogged
 from common.ingest.accept import Ingestor
-from common.models.registry import add_conditions, release, roll_back
+from common.models.condition_records import add_conditions
+from common.models.registry import release, roll_back
 from common.settings import Settings
 from common.store import Store, keys
 from common.store.ingest import offer

@@ -219,16 +219,22 @@ def test_a_model_that_is_held_after_it_was_called_is_not_retrained(incident: Inc
     assert "rejected" in retraining.retrain(MODEL), "the call still stands"
 
 
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [(MemoryError("no memory"), "MemoryError: no memory"), (NotPromoted("somebody was first"), "somebody was first")],
-)
-def test_a_retraining_that_breaks_is_a_rejection(
-    incident: Incident, store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+def test_a_retraining_that_lost_its_compare_and_set_leaves_its_streams_waiting(
+    incident: Incident, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken(monkeypatch, error)
+    broken(monkeypatch, NotPromoted("somebody was first"))
     call(store)
-    assert retraining.retrain(MODEL) == f"rejected: {reason}"
+    assert retraining.retrain(MODEL) == "broke off: somebody was first"
+    assert store.champions.waiting(MODEL) == ["dock"]
+    assert store.champions.due_at(MODEL) is not None
+
+
+def test_a_retraining_that_breaks_is_a_rejection(
+    incident: Incident, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(monkeypatch, MemoryError("no memory"))
+    call(store)
+    assert retraining.retrain(MODEL) == "rejected: MemoryError: no memory"
     assert store.champions.waiting(MODEL) == []
     assert isinstance(list(store.event_log.events())[-1], ChallengerRejected)
 

@@ -92,7 +92,7 @@ def test_a_retraining_that_is_given_up_is_ended_with_the_reason(site: Site) -> N
     healer = Healer(
         site.store, site.settings, site.baselines, "vfi", load_kind("vfi"), report=die, leave=site.store.streams.note
     )
-    healer.end_broken_off(["dock"], "broke off: the worker died of it again and again")
+    healer.end_broken_off(["dock"], "given up: the worker died of it again and again")
     site.heal("dock")
-    assert actions(site)[0].outcome == "broke off: the worker died of it again and again"
+    assert actions(site)[0].outcome == "given up: the worker died of it again and again"
     assert all(action.ended_at is not None for action in actions(site))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from common.contracts.conditions import ConditionRecord
+from common.models.condition_records import drop_conditions
 from common.models.folders import condition_folder, remove_orphans
-from common.models.registry import drop_conditions
 from common.store import Store
 from tests.common.builders import condition_record, record
 

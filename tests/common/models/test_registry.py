@@ -9,16 +9,9 @@ import redis
 
 from common.contracts.events import ChampionPromoted, ConditionDropped, EventType
 from common.errors import BadModel, NotPromoted
+from common.models.condition_records import add_conditions, drop_conditions, drop_conditions_of_stream
 from common.models.gate import Decision
-from common.models.registry import (
-    add_conditions,
-    drop_conditions,
-    drop_conditions_of_stream,
-    promote,
-    promote_by_hand,
-    register_first,
-    roll_back,
-)
+from common.models.registry import promote, promote_by_hand, register_first, roll_back
 from common.settings import Settings
 from common.store import Store
 from tests.common.builders import record

@@ -13,14 +13,8 @@ from common.contracts.conditions import ConditionRecord
 from common.contracts.events import EventType
 from common.contracts.models import ChampionRecord
 from common.errors import BadModel, NotPromoted
-from common.models.registry import (
-    add_conditions,
-    promote_by_hand,
-    register_first,
-    release,
-    roll_back,
-    version_before,
-)
+from common.models.condition_records import add_conditions
+from common.models.registry import promote_by_hand, register_first, release, roll_back, version_before
 from common.settings import Settings
 from common.store import Store
 from tests.common.models.lines import (
