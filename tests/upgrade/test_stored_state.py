@@ -231,7 +231,7 @@ def test_fails_that_go_on_open_an_incident_and_those_that_waited_are_not_retrain
         assert incident.state == "failing"
         assert incident.model == DEFAULT_MODEL
         assert incident.since >= opened.continued["verdicts"]["gate/north"][0]["start"], "it has no window of before"
-        assert store.champions.waiting(DEFAULT_MODEL)[0] == "gate/north"
+        assert "gate/north" in store.champions.waiting(DEFAULT_MODEL), "which fails first, it or `yard`, is a race"
         lines = set(store.champions.models())
         assert all(store.champions.waiting_count(model) == 0 for model in lines)
         for model in lines:
