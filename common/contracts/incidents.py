@@ -96,6 +96,7 @@ class RunWindow(Message):
     """A window that fails the golden baseline, in a run of such windows that is not confirmed yet."""
 
     window: IncidentWindow
+    golden_id: str = Field(description="digest of the golden baseline that it departs from")
     taken_from: float = Field(description="capture time of its first frame, seconds since the epoch")
     taken_to: float = Field(description="capture time of its last frame")
     worst_frames: tuple[WorstFrame, ...]

@@ -71,12 +71,16 @@ def advance(
 
 
 def _under(log: IncidentLog, golden_id: str, at: float) -> IncidentLog:
-    """Return the log with the incidents closed that departed from another golden baseline than the one of now."""
-    if all(incident.golden_id == golden_id for incident in log.open):
+    """Return the log without what departed from another golden baseline than the one of now.
+
+    Its incidents are closed, and its windows are no part of a run.
+    """
+    if all(row.golden_id == golden_id for row in (*log.open, *log.run)):
         return log
     ended = {"state": IncidentState.CLOSED, "closed_at": at, "ended": "its stream has another golden baseline now"}
     rows = [row if row.golden_id == golden_id else row.model_copy(update=ended) for row in log.open]
-    return with_incidents(log, [*log.closed, *rows]).model_copy(update={"run": ()})
+    run = tuple(row for row in log.run if row.golden_id == golden_id)
+    return with_incidents(log, [*log.closed, *rows]).model_copy(update={"run": run})
 
 
 def _passed(log: IncidentLog, at: float, close_windows: int) -> IncidentLog:
@@ -220,6 +224,7 @@ def _run_window(event_id: str, verdict: Verdict, now: float) -> RunWindow:
             segment=verdict.segment,
             condition=match.id if match is not None else None,
         ),
+        golden_id=verdict.baseline_id,
         taken_from=verdict.taken_from if verdict.taken_from is not None else now,
         taken_to=verdict.taken_to if verdict.taken_to is not None else now,
         worst_frames=verdict.worst_frames,

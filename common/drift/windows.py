@@ -117,6 +117,10 @@ class WindowState:
             else WindowState(self.position, self.position, feature_spec=feature_spec)
         )
 
+    def without_runs(self) -> WindowState:
+        """Return the state with no run: the windows so far were held against another golden baseline."""
+        return replace(self, run=None, departure=None)
+
 
 def _numbers(run: Run | None) -> tuple[bool, int, int, float]:
     return (False, 0, 0, 0.0) if run is None else (True, run.since, run.stop, run.evidence)

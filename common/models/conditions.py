@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import shutil
 import tempfile
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,14 +34,22 @@ _FILE = "condition.json"
 _SEGMENT = "segment.npz"
 _EXAMPLES = "examples.npz"
 _FORMAT = 1
+T = TypeVar("T")
+_OTHER = "it is not what was saved there, or of another version"
 
 
 class ConditionFile(Message):
     """The content of `condition.json`."""
 
     format: int
-    digest: str = Field(description="of segment and examples")
+    segment: str = Field(description="digest of the segment")
+    examples: str = Field(description="digest of the examples")
     summary: ClipSummary
+
+    @property
+    def digest(self) -> str:
+        """Of both, as a champion's record names it."""
+        return hashlib.blake2b(f"{self.segment} {self.examples}".encode(), digest_size=16).hexdigest()
 
 
 def save_condition(folder: Path, segment: Segment, examples: Examples) -> str:
@@ -52,13 +66,12 @@ def save_condition(folder: Path, segment: Segment, examples: Examples) -> str:
         If it cannot be written.
     """
     arrays, packed = segment_arrays(segment, ""), _pack(examples)
-    digest = _digest(arrays, packed)
+    stored = ConditionFile(format=_FORMAT, segment=_digest(arrays), examples=_digest(packed), summary=segment.summary)
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         np.savez_compressed(staging / _SEGMENT, **arrays)  # type: ignore[arg-type]
         np.savez(staging / _EXAMPLES, **packed)  # type: ignore[arg-type]
-        stored = ConditionFile(format=_FORMAT, digest=digest, summary=segment.summary)
         (staging / _FILE).write_text(stored.model_dump_json(indent=1), encoding="utf-8")
         staging.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)
@@ -67,38 +80,53 @@ def save_condition(folder: Path, segment: Segment, examples: Examples) -> str:
         raise BadModel(f"the condition cannot be written to {folder}: {error.strerror or error}; free space") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return digest
+    return stored.digest
 
 
 def load_condition(record: ConditionRecord) -> Condition:
-    """Return the condition that a champion's record names; its digest is verified.
+    """Return the condition that a champion's record names; what is read of it is verified against its digest.
+
+    Its examples must be there, but are not read: they are a hundred times as large, and only a proof needs them.
 
     Raises
     ------
     BadModel
         If its footage is gone or damaged.
     """
-    return Condition(record, _load(record)[0])
+    with _reading(record) as (folder, stored):
+        if not (folder / _EXAMPLES).is_file():
+            raise BadMessage(f"{_EXAMPLES} is gone, and without it no model can be proved on it again")
+        arrays = _read(folder / _SEGMENT, stored.segment)
+        return Condition(record, segment_from_arrays(stored.summary, "", arrays))
 
 
 def load_examples(record: ConditionRecord) -> Examples:
     """Return the held-out examples (n, ...) uint8 of a condition; raise `BadModel` as `load_condition` does."""
-    return _load(record)[1]
+    with _reading(record) as (folder, stored):
+        return _unpack(_read(folder / _EXAMPLES, stored.examples))
 
 
-def _load(record: ConditionRecord) -> tuple[Segment, Examples]:
+@contextmanager
+def _reading(record: ConditionRecord) -> Iterator[tuple[Path, ConditionFile]]:
+    """Give the folder of a condition and what is written about it; what goes wrong in the block is a `BadModel`."""
     folder = Path(record.path)
     try:
         stored = ConditionFile.from_json((folder / _FILE).read_bytes())
-        arrays, packed = read_npz(folder / _SEGMENT), read_npz(folder / _EXAMPLES)
-        if stored.format != _FORMAT or not record.digest == stored.digest == _digest(arrays, packed):
-            raise BadMessage("it is not what was saved there, or of another version")
-        return segment_from_arrays(stored.summary, "", arrays), _unpack(packed)
+        if stored.format != _FORMAT or stored.digest != record.digest:
+            raise BadMessage(_OTHER)
+        yield folder, stored
     except (OSError, ValueError, KeyError, IndexError, BadMessage) as error:
         raise BadModel(
             f"condition {record.id[:12]} of stream {record.stream!r} in {folder} is missing or damaged ({error}): "
             "restore the folder; until then its footage fails as if there were no such condition"
         ) from error
+
+
+def _read(path: Path, digest: str) -> Arrays:
+    arrays = read_npz(path)
+    if _digest(arrays) != digest:
+        raise BadMessage(_OTHER)
+    return arrays
 
 
 def _pack(examples: Examples) -> dict[str, npt.NDArray[np.generic]]:
@@ -120,38 +148,51 @@ def _unpack(packed: Arrays) -> Examples:
     return np.asarray(packed["frames"][packed["index"]], np.uint8)
 
 
-def _digest(*parts: Arrays | dict[str, npt.NDArray[np.generic]]) -> str:
+def _digest(arrays: Arrays | dict[str, npt.NDArray[np.generic]]) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for arrays in parts:
-        for name, array in sorted(arrays.items()):
-            digest.update(f"{name}{array.dtype}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name}{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 
 class ConditionCache:
-    """The conditions of champions' records, each loaded once by a process."""
+    """The conditions of champions' records, as a process has loaded them.
 
-    _MOST = 64
+    One whose footage cannot be read is tried again after a while, because somebody may restore it.
+    """
 
-    def __init__(self) -> None:
-        self._loaded: dict[str, Condition] = {}
-        self._reported: set[str] = set()
+    def __init__(self, *, most: int = 64, again_after: float = 60.0) -> None:
+        self._most = most
+        self._again_after = again_after
+        self._segments: OrderedDict[str, Segment] = OrderedDict()
+        self._failed: OrderedDict[str, float] = OrderedDict()
 
     def of(self, records: tuple[ConditionRecord, ...]) -> list[Condition]:
-        """Return the conditions of `records` whose footage can be read; the others are logged once and left out."""
-        found = []
-        for record in records:
-            key = f"{record.path} {record.digest}"
-            if key not in self._loaded:
-                try:
-                    self._loaded[key] = load_condition(record)
-                except BadModel as error:
-                    if key not in self._reported:
-                        self._reported.add(key)
-                        log.error("%s", error)
-                    continue
-            found.append(Condition(record, self._loaded[key].segment))
-        while len(self._loaded) > self._MOST:
-            del self._loaded[next(iter(self._loaded))]
-        return found
+        """Return the conditions of `records` whose footage can be read; the others are logged and left out."""
+        found = [(record, self._segment(record)) for record in records]
+        return [Condition(record, segment) for record, segment in found if segment is not None]
+
+    def _segment(self, record: ConditionRecord) -> Segment | None:
+        key = f"{record.path} {record.digest}"
+        if key in self._segments:
+            self._segments.move_to_end(key)
+            return self._segments[key]
+        if time.monotonic() - self._failed.get(key, -math.inf) < self._again_after:
+            return None
+        try:
+            segment = load_condition(record).segment
+        except BadModel as error:
+            log.error("%s", error)
+            _keep(self._failed, key, time.monotonic(), self._most)
+            return None
+        _keep(self._segments, key, segment, self._most)
+        return segment
+
+
+def _keep(cache: OrderedDict[str, T], key: str, value: T, most: int) -> None:
+    """Add to a cache, and drop what was not used for longest."""
+    cache[key] = value
+    cache.move_to_end(key)
+    while len(cache) > most:
+        cache.popitem(last=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +34,6 @@ def pooled_replay(
     store: Store, settings: Settings, baselines: BaselineBinding, name: str, kind: ModelKind[Model]
 ) -> Replay:
     """Return the golden examples of all streams that a model serves.
-
-    Each baseline's examples are split by themselves, so that what is held out stays held out when a stream joins.
 
     Raises
     ------
@@ -67,10 +66,28 @@ def pooled_replay(
         )
     for reason in reasons:
         log.warning("model %s: no golden replay of it: %s", name, reason)
-    each = max(kind.fewest_examples, _MOST // len(found))
-    thinned = [examples[np.linspace(0, len(examples) - 1, min(each, len(examples))).astype(int)] for examples in found]
-    splits = [(examples, kind.split_golden(len(examples))) for examples in thinned]
+    return split_pool(kind, found)
+
+
+def split_pool(kind: ModelKind[Model], golden: Sequence[Examples]) -> Replay:
+    """Pool the golden examples of several baselines, in equal parts.
+
+    Each baseline's examples are split by themselves, and thinned out afterwards: nothing that was trained on is held
+    out when another baseline joins.
+
+    Parameters
+    ----------
+    golden : (n, ...) uint8 each
+    """
+    each = max(kind.fewest_examples, _MOST // len(golden))
+    splits = [(examples, kind.split_golden(len(examples)), min(each / len(examples), 1.0)) for examples in golden]
     return Replay(
-        np.concatenate([examples[split.training] for examples, split in splits]),
-        np.concatenate([examples[split.held_out] for examples, split in splits]),
+        np.concatenate([_thin(examples[split.training], share) for examples, split, share in splits]),
+        np.concatenate([_thin(examples[split.held_out], share) for examples, split, share in splits]),
     )
+
+
+def _thin(examples: Examples, share: float) -> Examples:
+    """Return the given share of the examples, at least one, evenly spread."""
+    count = max(round(share * len(examples)), 1)
+    return examples[np.linspace(0, len(examples) - 1, count).astype(int)]

@@ -49,6 +49,19 @@ def test_what_was_accepted_is_golden_at_once_also_for_a_process_that_runs(
     assert statuses(feed(store, binding, "dock", normal(72, seed=5))) == {Status.FAIL}, "what was normal is not, now"
 
 
+def test_a_run_of_fails_does_not_outlive_the_golden_baseline_that_it_departed_from(
+    store: Store, with_baseline: Settings, binding: BaselineBinding
+) -> None:
+    """Else the first FAIL under the new one would be confirmed at once, by windows that may be normal now."""
+    turn(store, binding, "dock")
+    rebuilt = small_baseline(with_baseline.baselines_dir / "test", seed=9)
+    found = feed(store, binding, "dock", re_aimed(72, seed=4))
+    assert (found[0].status, found[0].baseline_id) == (Status.FAIL, rebuilt.id)
+    assert {row.failing_since for row in found} == {found[0].start}, "the run begins with the new baseline"
+    (incident,) = store.streams.open_incidents("dock")
+    assert (incident.golden_id, incident.since) == (rebuilt.id, found[0].start)
+
+
 def test_the_incident_is_closed_by_the_reducer_and_says_who_and_why(
     store: Store, with_baseline: Settings, binding: BaselineBinding
 ) -> None:

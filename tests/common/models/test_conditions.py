@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,9 @@ def test_the_digest_depends_on_everything_that_is_stored_and_on_nothing_else(tmp
     assert len({first.digest, other.digest, less}) == 3
 
 
+READERS = {"segment.npz": load_condition, "examples.npz": load_examples}
+
+
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("harm", ["gone", "empty", "cut", "garbage", "another"])
 def test_a_file_that_is_gone_or_was_changed_is_refused_with_what_follows(tmp_path: Path, file: str, harm: str) -> None:
@@ -102,9 +106,19 @@ def test_a_file_that_is_gone_or_was_changed_is_refused_with_what_follows(tmp_pat
     else:
         data = path.read_bytes()
         path.write_bytes({"empty": b"", "cut": data[: len(data) // 2], "garbage": os.urandom(500)}[harm])
-    for load in (load_condition, load_examples):
+    for load in [READERS[file]] if file in READERS else READERS.values():
         with pytest.raises(BadModel, match=rf"condition {record.id[:12]} of stream 'dock' .*restore the folder"):
             load(record)
+
+
+def test_a_condition_without_its_examples_is_none_and_the_judge_does_not_read_them(tmp_path: Path) -> None:
+    record = saved(tmp_path / "a")
+    path = Path(record.path) / "examples.npz"
+    path.write_bytes(b"not read")
+    assert load_condition(record).record == record
+    path.unlink()
+    with pytest.raises(BadModel, match="no model can be proved on it again"):
+        load_condition(record)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -117,10 +131,12 @@ def test_a_condition_with_any_byte_changed_is_the_same_or_refused(
     data = bytearray(path.read_bytes())
     data[int(place * len(data))] = value
     path.write_bytes(data)
-    try:
+    with suppress(BadModel):
         np.testing.assert_array_equal(load_examples(record), triplets())
-    except BadModel:
-        pass
+    with suppress(BadModel):
+        read = segment_arrays(load_condition(record).segment, "")
+        for name, array in segment_arrays(segment(), "").items():
+            np.testing.assert_array_equal(read[name], array)
 
 
 def test_a_widened_bound_is_refused_though_the_file_is_whole(tmp_path: Path) -> None:
@@ -134,7 +150,9 @@ def test_a_widened_bound_is_refused_though_the_file_is_whole(tmp_path: Path) -> 
         load_condition(record)
 
 
-@pytest.mark.parametrize("edit", [{"format": 2}, {"digest": "0" * 32}, {"summary": None}, {"more": 1}])
+@pytest.mark.parametrize(
+    "edit", [{"format": 2}, {"segment": "0" * 32}, {"examples": "0" * 32}, {"summary": None}, {"more": 1}]
+)
 def test_an_edited_description_is_refused(tmp_path: Path, edit: dict[str, object]) -> None:
     record = saved(tmp_path / "a")
     path = Path(record.path) / "condition.json"
@@ -185,27 +203,36 @@ def test_a_process_loads_each_condition_once(tmp_path: Path, monkeypatch: pytest
     assert loaded == [first.id, second.id, first.id]
 
 
-def test_a_damaged_condition_is_left_out_and_logged_once_until_it_is_there_again(
+def test_a_damaged_condition_is_left_out_and_tried_again_after_a_while(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole, broken = saved(tmp_path / "a"), saved(tmp_path / "b", "b", seed=1)
     (tmp_path / "b").rename(tmp_path / "away")
-    cache = ConditionCache()
+    patient, eager = ConditionCache(), ConditionCache(again_after=0.0)
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
-            assert [row.record for row in cache.of((broken, whole))] == [whole]
-    assert (
-        [row.getMessage() for row in caplog.records].count(caplog.records[0].getMessage()) == len(caplog.records) == 1
-    )
+            assert [row.record for row in patient.of((broken, whole))] == [whole]
+    assert len(caplog.records) == 1, "it is not read anew for each window"
     assert broken.id[:12] in caplog.text
+    assert [row.record for row in eager.of((broken, whole))] == [whole]
     (tmp_path / "away").rename(tmp_path / "b")
-    assert [row.record for row in cache.of((broken, whole))] == [broken, whole]
+    assert [row.record for row in patient.of((broken, whole))] == [whole]
+    assert [row.record for row in eager.of((broken, whole))] == [broken, whole]
 
 
-def test_a_process_keeps_a_bounded_number_of_conditions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ConditionCache, "_MOST", 2)
-    cache = ConditionCache()
-    records = tuple(saved(tmp_path / name, name, seed=number) for number, name in enumerate("abc"))
-    for _ in range(2):
-        assert [row.record for row in cache.of(records)] == list(records), "all of them, though not all are kept"
-    assert len(cache._loaded) == 2
+def test_a_process_keeps_a_bounded_number_of_conditions_those_that_it_used_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+
+    def counting(record: ConditionRecord) -> conditions.Condition:
+        loaded.append(record.id)
+        return load_condition(record)
+
+    monkeypatch.setattr(conditions, "load_condition", counting)
+    cache = ConditionCache(most=2)
+    a, b, c = (saved(tmp_path / name, name, seed=number) for number, name in enumerate("abc"))
+    assert [row.record for row in cache.of((a, b, a, c, a))] == [a, b, a, c, a], "all, though not all are kept"
+    assert loaded == [a.id, b.id, c.id]
+    cache.of((b,))
+    assert loaded == [a.id, b.id, c.id, b.id], "b was not used for longest"
