@@ -201,7 +201,9 @@ class Settings(BaseSettings):
     )
     retrain_seconds: Seconds = Field(20.0, description="duration of one fine-tuning, in seconds")
     retrain_max_triplets: int = Field(
-        300, ge=12, description="most triplets of a stretch of drifted footage, to train on and to prove on together"
+        300,
+        ge=160,  # with fewer, too few are left to train on beside those that are held out
+        description="most triplets of a stretch of drifted footage, to train on and to prove on together",
     )
     promote_min_gain_db: float = Field(
         0.05, ge=0, description="least gain on the drifted footage for a promotion, dB PSNR"

@@ -29,7 +29,7 @@ from common.stream_config import model_of
 
 log = logging.getLogger(__name__)
 
-_MOST_EXAMPLES = 36  # per clip, as many as are kept of golden footage
+_MOST_EXAMPLES = 48  # per clip, as many as are kept of golden footage
 _REPLAY_SECONDS = 300.0  # for reading the sources of one clip again
 _SAFE_AGE_SECONDS = 86_400.0  # far longer than accepting takes
 _READABLE = 40  # characters of a stream's name that its folder shows

@@ -75,11 +75,11 @@ def _under(log: IncidentLog, golden_id: str, at: float) -> IncidentLog:
 
     Its incidents are closed, and its windows are no part of a run.
     """
-    if all(row.golden_id == golden_id for row in (*log.open, *log.run)):
+    run = tuple(row for row in log.run if row.golden_id == golden_id)
+    if len(run) == len(log.run) and all(incident.golden_id == golden_id for incident in log.open):
         return log
     ended = {"state": IncidentState.CLOSED, "closed_at": at, "ended": "its stream has another golden baseline now"}
     rows = [row if row.golden_id == golden_id else row.model_copy(update=ended) for row in log.open]
-    run = tuple(row for row in log.run if row.golden_id == golden_id)
     return with_incidents(log, [*log.closed, *rows]).model_copy(update={"run": run})
 
 

@@ -63,13 +63,13 @@ def _note(leave: Leave, incident: Incident, action: Action) -> None:
     )
 
 
-def rollback_note(condition: ConditionRecord, record: ChampionRecord) -> IncidentNote:
-    """Return the note that an older version of a model, which is champion again, is not proved on a condition."""
+def rollback_note(condition: ConditionRecord, record: ChampionRecord, *, by: str) -> IncidentNote:
+    """Return the note that the version of a model that `by` chose is not proved on a condition."""
     now = time.time()
     action = Action(
         id=content_id(condition.id, record.model, record.version),
         kind=ActionKind.ROLLBACK,
-        by="sentinel",
+        by=by,
         at=now,
         ended_at=now,
         outcome=f"v{record.version} is champion and not proved on it: {record.reason}",

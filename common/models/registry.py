@@ -10,12 +10,13 @@ from pathlib import Path
 import redis
 
 from common.contracts.conditions import ConditionRecord
-from common.contracts.events import ChampionPromoted
+from common.contracts.events import ChampionPromoted, Event
 from common.contracts.models import ChampionRecord, Hold
 from common.errors import NotPromoted
 from common.models import folders
 from common.models.condition_records import dropped_event
 from common.models.gate import Decision
+from common.models.incident_actions import rollback_note
 from common.models.protocols import Model
 from common.store import Store
 
@@ -94,12 +95,14 @@ def promote(
     return _save_and_publish(store, record, challenger, over=over, state_dir=state_dir)
 
 
-def roll_back(store: Store, model: str, prove: Proof) -> tuple[ChampionRecord, list[ConditionRecord]]:
+def roll_back(store: Store, model: str, prove: Proof, *, by: str) -> tuple[ChampionRecord, list[ConditionRecord]]:
     """Go one version further back, and hold the model there.
 
     Parameters
     ----------
-    prove : tries the older version on the conditions; those that it is not proved on are dropped
+    prove : tries the older version on the conditions; those that it is not proved on are dropped, and their incidents
+        say so
+    by : the person who wants it
 
     Returns
     -------
@@ -117,11 +120,12 @@ def roll_back(store: Store, model: str, prove: Proof) -> tuple[ChampionRecord, l
             f"model {model!r} has no version before the one that is champion: see `sentinel champions list`, "
             "or choose any other with `sentinel champions promote`"
         )
-    return _choose(store, history, target, f"rolled back from version {history[-1].version} to version {target}", prove)
+    reason = f"rolled back from version {history[-1].version} to version {target}"
+    return _choose(store, history, target, reason, prove, by=by)
 
 
 def promote_by_hand(
-    store: Store, model: str, version: int, prove: Proof
+    store: Store, model: str, version: int, prove: Proof, *, by: str
 ) -> tuple[ChampionRecord, list[ConditionRecord]]:
     """Make any earlier version the champion again, and hold the model there; otherwise as `roll_back`.
 
@@ -130,7 +134,7 @@ def promote_by_hand(
     NotPromoted
         If there is no such version, or another promotion came first.
     """
-    return _choose(store, _history(store, model), version, f"version {version} promoted by hand", prove)
+    return _choose(store, _history(store, model), version, f"version {version} promoted by hand", prove, by=by)
 
 
 def release(store: Store, model: str) -> None:
@@ -181,7 +185,7 @@ def _history(store: Store, model: str) -> list[ChampionRecord]:
 
 
 def _choose(
-    store: Store, history: Sequence[ChampionRecord], version: int, reason: str, prove: Proof
+    store: Store, history: Sequence[ChampionRecord], version: int, reason: str, prove: Proof, *, by: str
 ) -> tuple[ChampionRecord, list[ConditionRecord]]:
     champion = history[-1]
     chosen = next((record for record in history if record.version == version), None)
@@ -206,9 +210,7 @@ def _choose(
         }
     )
     hold = Hold(model=record.model, version=record.version, reason=reason, since=now)
-    _publish(store, record, over=champion, hold=hold)
-    for condition in dropped:
-        store.event_log.announce(dropped_event(record.model, condition))
+    _publish(store, record, over=champion, hold=hold, dropped=dropped, by=by)
     return record, dropped
 
 
@@ -219,7 +221,7 @@ def _save_and_publish(
     try:
         model.save(folder / "model")
         saved = record.model_copy(update={"model_path": str(folder / "model"), "model_digest": model.digest})
-        return _publish(store, saved, over=over, hold=None)
+        return _publish(store, saved, over=over)
     except redis.RedisError:
         raise  # the promotion may have succeeded; if it did not, `remove_orphans` removes the folder
     except BaseException:
@@ -227,9 +229,20 @@ def _save_and_publish(
         raise
 
 
-def _publish(store: Store, record: ChampionRecord, *, over: ChampionRecord | None, hold: Hold | None) -> ChampionRecord:
-    event = ChampionPromoted.about(record, model=record.model)
-    if not store.champions.promote(record, over=over or 0, announce=event, hold=hold):
+def _publish(
+    store: Store,
+    record: ChampionRecord,
+    *,
+    over: ChampionRecord | None,
+    hold: Hold | None = None,
+    dropped: Sequence[ConditionRecord] = (),
+    by: str = "sentinel",
+) -> ChampionRecord:
+    """Make a record the champion, and say in the same step which conditions that drops."""
+    events: list[Event] = [ChampionPromoted.about(record, model=record.model)]
+    events += [dropped_event(record.model, condition) for condition in dropped]
+    notes = [rollback_note(condition, record, by=by) for condition in dropped]
+    if not store.champions.promote(record, over=over or 0, announce=events, notes=notes, hold=hold):
         raise NotPromoted(
             f"model {record.model!r} or its conditions were changed by somebody else meanwhile: look again and retry"
         )

@@ -90,4 +90,4 @@ def split_pool(kind: ModelKind[Model], golden: Sequence[Examples]) -> Replay:
 def _thin(examples: Examples, share: float) -> Examples:
     """Return the given share of the examples, at least one, evenly spread."""
     count = max(round(share * len(examples)), 1)
-    return examples[np.linspace(0, len(examples) - 1, count).astype(int)]
+    return np.asarray(examples[np.linspace(0, len(examples) - 1, count).astype(int)], np.uint8)

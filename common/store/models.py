@@ -15,6 +15,7 @@ from redis.exceptions import LockNotOwnedError
 from redis.lock import Lock
 
 from common.contracts.events import Event
+from common.contracts.incidents import IncidentNote
 from common.contracts.models import ChampionRecord, Hold
 from common.store import keys
 from common.store.client import load_script, text
@@ -64,7 +65,13 @@ class ChampionStore:
         return sorted(text(key)[len(prefix) : -len(suffix)] for key in found)
 
     def promote(
-        self, record: ChampionRecord, *, over: ChampionRecord | int, announce: Event | None, hold: Hold | None = None
+        self,
+        record: ChampionRecord,
+        *,
+        over: ChampionRecord | int,
+        announce: Sequence[Event] = (),
+        notes: Sequence[IncidentNote] = (),
+        hold: Hold | None = None,
     ) -> bool:
         """Make `record` the champion if the champion is still `over` (compare-and-set).
 
@@ -73,14 +80,14 @@ class ChampionStore:
         record : the new champion
         over : champion that `record` was compared with, whose conditions must not have changed either; or only its
             version, 0: there is no champion
-        announce : event written in the same step; None: no event
+        announce : events written in the same step
+        notes : left in their streams' inboxes in the same step
         hold : hold written in the same step, if a person chose the record
 
         Returns
         -------
         Whether it became the champion; False if another promotion came first.
         """
-        fields = [item for pair in announce.to_fields().items() for item in pair] if announce else []
         model = record.model
         champion = keys.model_key(model, "champion")
         stored: bytes | str = ""
@@ -89,13 +96,17 @@ class ChampionStore:
             # `record` stands there already if an earlier answer was lost; the script knows it again.
             if not stored or ChampionRecord.from_json(stored) not in (over, record):
                 return False
-        held = hold.to_json() if hold else ""
+        inboxes = [keys.stream_key(note.stream, "inbox") for note in notes]
+        left = [{"stream": note.stream, "note": note.to_json()} for note in notes]
         return bool(
             self._promote(
-                keys=[champion, keys.model_key(model, "history"), keys.EVENTS, keys.HELD],
-                args=[_version(over), stored, record.to_json(), model, held, self._max_events, *fields],
+                keys=[champion, keys.model_key(model, "history"), keys.EVENTS, keys.HELD, keys.STREAMS, *inboxes],
+                args=[
+                    _version(over), stored, record.to_json(), model, hold.to_json() if hold else "", self._max_events,
+                    json.dumps(_fields(announce)), json.dumps(left),
+                ],
             )
-        )
+        )  # fmt: skip
 
     def amend(self, model: str, change: Callable[[ChampionRecord], tuple[ChampionRecord, Sequence[Event]]]) -> None:
         """Change the conditions in the champion's record, and announce the events of the change in the same step.
@@ -111,10 +122,9 @@ class ChampionStore:
             after, events = change(before)
             if after == before:
                 return
-            fields = [[item for pair in event.to_fields().items() for item in pair] for event in events]
             if self._amend(
                 keys=[champion, keys.model_key(model, "history"), keys.EVENTS],
-                args=[stored, after.to_json(), self._max_events, json.dumps(fields)],
+                args=[stored, after.to_json(), self._max_events, json.dumps(_fields(events))],
             ):
                 return
 
@@ -221,6 +231,11 @@ class ChampionStore:
 
     def _lease_key(self, model: str) -> str:
         return keys.model_key(model, "lease")
+
+
+def _fields(events: Sequence[Event]) -> list[list[str]]:
+    """Return the events as flat lists of names and values."""
+    return [[item for pair in event.to_fields().items() for item in pair] for event in events]
 
 
 def _version(over: ChampionRecord | int) -> int:

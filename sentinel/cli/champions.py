@@ -15,6 +15,7 @@ from common.models.registry import release as release_model
 from common.settings import get_settings
 from common.store import Store
 from sentinel.cli.console import JsonOption, columns, err, out, print_json
+from sentinel.cli.stream_names import ByOption, person
 from sentinel.cli.streams import clock, number
 from sentinel.stack.local import open_store, redis_url
 
@@ -70,15 +71,15 @@ def show(model: str, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def promote(model: str, version: int, as_json: JsonOption = False) -> None:
+def promote(model: str, version: int, by: ByOption = "", as_json: JsonOption = False) -> None:
     """Make an earlier version champion again, and hold the model there."""
-    _change(lambda store, prove: promote_by_hand(store, model, version, prove), model, as_json)
+    _change(lambda store, prove: promote_by_hand(store, model, version, prove, by=person(by)), model, as_json)
 
 
 @app.command()
-def rollback(model: str, as_json: JsonOption = False) -> None:
+def rollback(model: str, by: ByOption = "", as_json: JsonOption = False) -> None:
     """Go one version further back, and hold the model there."""
-    _change(lambda store, prove: roll_back(store, model, prove), model, as_json)
+    _change(lambda store, prove: roll_back(store, model, prove, by=person(by)), model, as_json)
 
 
 @app.command()
@@ -98,7 +99,6 @@ def _change(
 ) -> None:
     """Let a person choose a version. Its conditions are proved on it first, which takes a few seconds each."""
     from common import broker
-    from common.models.incident_actions import rollback_note
     from common.models.proving import proved_conditions
 
     settings = get_settings()
@@ -112,7 +112,6 @@ def _change(
     record, dropped = choose(store, prove)
     broker.connect_to(redis_url(settings))
     for condition in dropped:
-        store.streams.note(rollback_note(condition, record))
         broker.send_reduce(condition.stream)
     if as_json:
         print_json(record.to_json())

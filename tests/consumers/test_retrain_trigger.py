@@ -113,8 +113,8 @@ def test_one_task_is_sent_for_all_streams_once_the_cool_down_is_over(trigger: Re
 def test_a_fail_of_a_held_model_waits_for_its_release(trigger: RetrainTrigger, store: Store) -> None:
     for version in (1, 2):
         new = record(version, parent=version - 1 or None, model_digest=f"w{version}")
-        store.champions.promote(new, over=version - 1, announce=None)
-    roll_back(store, "vfi", lambda _, conditions: conditions)
+        store.champions.promote(new, over=version - 1)
+    roll_back(store, "vfi", lambda _, conditions: conditions, by="ada")
     announce(store, verdict())
     for _ in range(3):
         trigger.step()
@@ -130,7 +130,7 @@ def test_a_stream_waits_for_a_proof_in_the_second_half_of_a_conditions_life(
 ) -> None:
     """By capture time: the condition is proved at 1000 and expires at 2000, long before the test runs."""
     condition = condition_record(proved=1000.0, expires=2000.0)
-    store.champions.promote(record(1, conditions=(condition, condition_record("b"))), over=0, announce=None)
+    store.champions.promote(record(1, conditions=(condition, condition_record("b"))), over=0)
     announce(store, verdict(condition=condition).model_copy(update={"taken_to": taken_to}))
     trigger.step()
     assert store.champions.waiting("vfi") == (["dock"] if waits else [])
@@ -139,7 +139,7 @@ def test_a_stream_waits_for_a_proof_in_the_second_half_of_a_conditions_life(
 def test_without_capture_times_the_time_of_the_verdict_counts(trigger: RetrainTrigger, store: Store) -> None:
     young = condition_record("young", proved=time.time(), expires=time.time() + 1000)
     old = condition_record("old", proved=time.time() - 1000, expires=time.time() + 500)
-    store.champions.promote(record(1, conditions=(young, old)), over=0, announce=None)
+    store.champions.promote(record(1, conditions=(young, old)), over=0)
     announce(store, verdict(condition=young))
     trigger.step()
     assert store.champions.waiting("vfi") == []
@@ -156,7 +156,7 @@ def test_a_condition_that_was_let_go_or_proved_afresh_meanwhile_is_not_proved(
     announce(store, aged)
     trigger.step()
     assert store.champions.waiting("vfi") == [], "there is no champion"
-    store.champions.promote(record(1), over=0, announce=None)
+    store.champions.promote(record(1), over=0)
     announce(store, aged)
     trigger.step()
     assert store.champions.waiting("vfi") == [], "it was let go"

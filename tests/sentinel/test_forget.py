@@ -87,7 +87,7 @@ def live(store: Store, ingestor: Ingestor, settings: Settings, stream: str) -> P
         model="vfi", version=version + 1, model_path=None, model_digest=None, parent=None, reason="r", gain_db=None,
         loss_db=None, created_at=0.0, conditions=(*(champion.conditions if champion else ()), condition),
     )  # fmt: skip
-    store.champions.promote(record, over=version, announce=ChampionPromoted.about(record, model="vfi"))
+    store.champions.promote(record, over=version, announce=[ChampionPromoted.about(record, model="vfi")])
     return folder
 
 

@@ -209,9 +209,9 @@ def test_a_model_whose_package_is_broken_is_a_dead_letter_that_says_so(
 
 
 def test_a_model_that_is_held_after_it_was_called_is_not_retrained(incident: Incident, store: Store) -> None:
-    assert store.champions.promote(record(1), over=0, announce=None)
+    assert store.champions.promote(record(1), over=0)
     call(store)
-    promote_by_hand(store, MODEL, 1, on_all)
+    promote_by_hand(store, MODEL, 1, on_all, by="ada")
     assert "held at version 2" in retraining.retrain(MODEL)
     assert started(store) == []
     assert store.champions.waiting(MODEL) == ["dock"]

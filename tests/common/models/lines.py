@@ -48,7 +48,7 @@ def by_gate(store: Store, *conditions: ConditionRecord, name: str = "") -> Champ
     version = champion.version + 1 if champion else 1
     place = f"/v{version}{name}"
     new = record(version, parent=version - 1 or None, model_path=place, model_digest=place, conditions=conditions)
-    assert store.champions.promote(new, over=version - 1, announce=None)
+    assert store.champions.promote(new, over=version - 1)
     return new
 
 
@@ -56,7 +56,7 @@ def old_line(store: Store, versions: int = 1) -> ChampionRecord:
     """Champions of a version before 0.3, whose weights nobody can use."""
     for version in range(1, versions + 1):
         old = record(version, parent=version - 1 or None, model_path=f"/old{version}", model_digest=None)
-        assert store.champions.promote(old, over=version - 1, announce=None)
+        assert store.champions.promote(old, over=version - 1)
     return old
 
 

@@ -24,7 +24,7 @@ def state_dir(tmp_path: Path, store: Store) -> Path:
     condition = folder_of(tmp_path, LIVE)
     proved_on = LIVE.model_copy(update={"path": str(condition)})
     promoted = record(1, model_path=str(named / "model"), conditions=(proved_on,))
-    assert store.champions.promote(promoted, over=0, announce=None)
+    assert store.champions.promote(promoted, over=0)
     make(named), make(condition)
     return tmp_path
 
@@ -59,7 +59,7 @@ def test_the_folder_of_a_condition_goes_once_the_champion_has_let_it_go(store: S
     """Older versions in the history name it still; a rollback takes over the champion's conditions, never theirs."""
     newer = record(2, parent=1, conditions=())
     assert remove_orphans(store.champions, state_dir) == []
-    assert store.champions.promote(newer, over=1, announce=None)
+    assert store.champions.promote(newer, over=1)
     assert remove_orphans(store.champions, state_dir) == [folder_of(state_dir, LIVE)]
 
 

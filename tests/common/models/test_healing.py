@@ -204,7 +204,7 @@ def test_a_challenger_than_which_somebody_else_was_quicker_leaves_nothing_behind
 
     def overtaken(stage: str, share: float, detail: str) -> None:
         if stage == "comparing":
-            promote_by_hand(site.store, "vfi", 1, on_all)
+            promote_by_hand(site.store, "vfi", 1, on_all, by="ada")
 
     with pytest.raises(NotPromoted):
         site.heal("gate", report=overtaken)

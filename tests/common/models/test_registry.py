@@ -48,9 +48,9 @@ def test_a_line_of_the_version_before_goes_on_with_weights_that_can_be_used(stor
     first = register_first(store, "vfi", PaperModel(), old, settings.state_dir)
     assert (first.version, first.parent, first.model_digest) == (4, None, "paper")
     with pytest.raises(NotPromoted, match="no version before"):
-        roll_back(store, "vfi", on_all)
+        roll_back(store, "vfi", on_all, by="ada")
     with pytest.raises(NotPromoted, match=r"version 2 of model 'vfi' was made before 0\.3"):
-        promote_by_hand(store, "vfi", 2, on_all)
+        promote_by_hand(store, "vfi", 2, on_all, by="ada")
     assert champion(store) == first
 
 
@@ -204,7 +204,7 @@ def test_dropped_conditions_leave_the_record_and_are_announced_with_their_stream
 def test_the_conditions_of_a_stream_are_dropped_from_every_model(store: Store) -> None:
     by_gate(store, NOISE, ELSEWHERE)
     other = record(1, model="other", conditions=(BLUR,))
-    assert store.champions.promote(other, over=0, announce=None)
+    assert store.champions.promote(other, over=0)
     assert sorted(row.id for row in drop_conditions_of_stream(store, "dock")) == sorted([NOISE.id, BLUR.id])
     assert champion(store).conditions == (ELSEWHERE,)
     left = store.champions.champion("other")

@@ -67,7 +67,7 @@ def test_a_condition_that_its_champion_is_no_longer_proved_on_is_let_go_and_its_
     champion = record(
         3, parent=2, model_path=str(site.settings.state_dir / "forgetful"), conditions=(condition,)
     )  # fmt: skip
-    assert site.store.champions.promote(champion, over=2, announce=None)
+    assert site.store.champions.promote(champion, over=2)
     assert statuses(site.show("dock", "noise again", day=days - 1)) == {"PASS"}
     outcome = site.heal("dock")
     assert "let go" in " ".join(outcome.sentences)

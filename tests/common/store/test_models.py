@@ -25,11 +25,11 @@ def wait_until_due(store: Store) -> list[str]:
 
 
 def test_of_many_that_promote_over_one_version_one_wins(store: Store) -> None:
-    assert store.champions.promote(record(1), over=0, announce=None)
+    assert store.champions.promote(record(1), over=0)
     wins: list[bool] = []
     challengers = [record(2, parent=1, model_path=f"/m{number}") for number in range(8)]
     threads = [
-        threading.Thread(target=lambda mine=mine: wins.append(store.champions.promote(mine, over=1, announce=None)))
+        threading.Thread(target=lambda mine=mine: wins.append(store.champions.promote(mine, over=1)))
         for mine in challengers
     ]
     for thread in threads:
@@ -42,22 +42,22 @@ def test_of_many_that_promote_over_one_version_one_wins(store: Store) -> None:
 
 def test_a_promotion_whose_answer_was_lost_and_that_is_asked_for_again_happens_once(store: Store) -> None:
     event = ChampionPromoted.about(record(1), model="vfi")
-    assert store.champions.promote(record(1), over=0, announce=event)
-    assert store.champions.promote(record(1), over=0, announce=event)
+    assert store.champions.promote(record(1), over=0, announce=[event])
+    assert store.champions.promote(record(1), over=0, announce=[event])
     second = record(2, parent=1)
     for _ in range(2):
-        assert store.champions.promote(second, over=record(1), announce=None)
+        assert store.champions.promote(second, over=record(1))
     assert store.champions.history("vfi") == [record(1), second]
     assert len(list(store.event_log.events())) == 1
 
 
 def test_a_promotion_over_a_record_fails_if_its_conditions_are_no_longer_those(store: Store) -> None:
     over = record(1, conditions=(condition_record("a"),))
-    store.champions.promote(over, over=0, announce=None)
+    store.champions.promote(over, over=0)
     store.champions.amend("vfi", lambda champion: (champion.model_copy(update={"conditions": ()}), []))
-    assert not store.champions.promote(record(2, parent=1), over=over, announce=None)
-    assert not store.champions.promote(record(2, model="x"), over=record(1, model="x"), announce=None), "there is none"
-    assert store.champions.promote(record(2, parent=1), over=record(1), announce=None)
+    assert not store.champions.promote(record(2, parent=1), over=over)
+    assert not store.champions.promote(record(2, model="x"), over=record(1, model="x")), "there is none"
+    assert store.champions.promote(record(2, parent=1), over=record(1))
     assert store.champions.models() == ["vfi"]
 
 
@@ -66,8 +66,8 @@ def test_a_promotion_over_a_record_fails_if_its_conditions_are_no_longer_those(s
 
 def test_an_amendment_replaces_the_champions_record_and_the_last_of_its_history(store: Store) -> None:
     row = condition_record("a")
-    store.champions.promote(record(1), over=0, announce=None)
-    store.champions.promote(record(2, parent=1), over=1, announce=None)
+    store.champions.promote(record(1), over=0)
+    store.champions.promote(record(2, parent=1), over=1)
     amended = record(2, parent=1, conditions=(row,))
     dropped = ConditionDropped.about(row, model="vfi", stream="dock", key="k")
     store.champions.amend("vfi", lambda _: (amended, [dropped]))
@@ -79,7 +79,7 @@ def test_an_amendment_replaces_the_champions_record_and_the_last_of_its_history(
 
 def test_of_many_that_amend_at_once_no_change_is_lost(store: Store) -> None:
     """The law: each reads the record, adds its own condition, and starts anew if another one was quicker."""
-    store.champions.promote(record(1), over=0, announce=None)
+    store.champions.promote(record(1), over=0)
     rows = [condition_record(f"c{number}") for number in range(8)]
 
     def add(row_number: int) -> None:
@@ -111,7 +111,7 @@ def test_an_amendment_that_changes_nothing_or_has_no_champion_writes_nothing(sto
 
     store.champions.amend("vfi", same)
     assert (asked, store.client.keys("sentinel:*")) == ([], [])
-    store.champions.promote(record(1), over=0, announce=None)
+    store.champions.promote(record(1), over=0)
     store.champions.amend("vfi", same)
     assert asked == [record(1)]
     assert list(store.event_log.events()) == []
@@ -131,7 +131,7 @@ def test_a_champion_of_the_version_before_is_amended_as_todays(store: Store) -> 
     champion = store.champions.champion("vfi")
     assert champion is not None
     assert (champion.reason, champion.conditions, champion.model_digest) == ("old", (row,), None)
-    assert store.champions.promote(record(2), over=champion, announce=None)
+    assert store.champions.promote(record(2), over=champion)
 
 
 # --- streams that wait
@@ -217,7 +217,7 @@ def test_a_call_that_came_while_its_retraining_ran_does_not_outlive_it(store: St
 
 def test_streams_of_a_held_model_wait_and_are_due_once_it_is_released(store: Store) -> None:
     hold = Hold(model="vfi", version=1, reason="rolled back", since=0.0)
-    store.champions.promote(record(1), over=0, announce=None, hold=hold)
+    store.champions.promote(record(1), over=0, hold=hold)
     store.champions.note_waiting("vfi", "dock")
     store.champions.note_waiting("other", "gate")
     assert wait_until_due(store) == ["other"]

@@ -27,7 +27,7 @@ def line(store: Store) -> None:
             model_digest=f"w{number}",
             conditions=conditions,
         )
-        assert store.champions.promote(new, over=number - 1, announce=None)
+        assert store.champions.promote(new, over=number - 1)
 
 
 @pytest.mark.usefixtures("line")
@@ -55,7 +55,7 @@ def test_the_list_counts_the_conditions_of_each_version(sentinel: CommandLine) -
 
 def test_a_champion_that_is_proved_on_nothing_says_so(sentinel: CommandLine, store: Store) -> None:
     assert "no champions yet" in sentinel.run("champions", "list").stdout
-    assert store.champions.promote(record(1), over=0, announce=None)
+    assert store.champions.promote(record(1), over=0)
     assert "golden baseline alone" in sentinel.run("champions", "show", "vfi").stdout
     missing = sentinel.run("champions", "show", "x")
     assert missing.code == 3

@@ -72,7 +72,7 @@ def fill(store: Store, name: str) -> None:
     champion = record(2, model=name, parent=1, model_path=name, model_digest=name, conditions=(condition,)).model_copy(
         update={"reason": name}
     )
-    assert store.champions.promote(champion, over=0, announce=None)
+    assert store.champions.promote(champion, over=0)
     judged = verdict().model_copy(update={"sources": (name,), "baseline": name})
     report = RetrainReport(model=name, stage=name, progress=0.5, detail=name, incidents=(name,))
     batch = BatchReport(batch_id="b", stream=name, uri=name, frames=1, dead_chunks=1)

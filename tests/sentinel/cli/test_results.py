@@ -66,7 +66,7 @@ def test_a_redis_or_a_setting_that_is_wrong_is_one_json_document(sentinel: Comma
 
 
 def test_every_result_is_json_where_that_is_asked_for(sentinel: CommandLine, store: Store) -> None:
-    assert store.champions.promote(record(3, parent=2), over=0, announce=None)
+    assert store.champions.promote(record(3, parent=2), over=0)
     for command in (
         ("status",), ("events",), ("baseline", "list"), ("champions", "list"), ("dead", "list"),
         ("champions", "promote", "vfi", "3"), ("sabotage", "--fault", "list"), ("dead", "drop", "--all"),

@@ -100,7 +100,7 @@ def test_streams_are_chosen_by_name_by_pattern_and_by_status(sentinel: CommandLi
 def test_status_says_when_the_next_retraining_may_start_and_how_far_a_running_one_is(
     sentinel: CommandLine, store: Store
 ) -> None:
-    assert store.champions.promote(record(3, parent=2), over=0, announce=None)
+    assert store.champions.promote(record(3, parent=2), over=0)
     assert "next retraining" not in sentinel.run("status").stdout
     store.champions.note_waiting("vfi", "dock")
     store.champions.note_waiting("vfi", "gate")
@@ -133,7 +133,7 @@ def test_status_says_when_the_next_retraining_may_start_and_how_far_a_running_on
 
 
 def test_status_says_that_a_model_is_held(sentinel: CommandLine, store: Store) -> None:
-    assert store.champions.promote(record(3, parent=2), over=0, announce=None)
+    assert store.champions.promote(record(3, parent=2), over=0)
     assert sentinel.run("champions", "promote", "vfi", "3").code == 0
     store.champions.note_waiting("vfi", "dock")
     said = sentinel.run("status").stdout
