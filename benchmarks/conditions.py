@@ -5,7 +5,9 @@
 The first half of a clip is golden. Its third quarter with a fault of severity 3 becomes a
 condition, for each fault that the default policy trains on. The last quarter is judged: with
 the condition's own fault at severities 1, 3 and 5, and with every fault at severities 1, 3 and 5
-beside all conditions together. Features are cached below --out.
+beside all conditions together. At last blur grows from nothing to severity 3: the first step that
+fails becomes a condition, as if a model were proved on it, and the later steps are judged beside it.
+Features are cached below --out.
 """
 
 from __future__ import annotations
@@ -14,9 +16,12 @@ import argparse
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+
+import cv2
+import numpy as np
 
 from benchmarks.clips import clips_below
 from benchmarks.machine import machine
@@ -26,14 +31,14 @@ from common.baselines.build import choose_rule, choose_sampling
 from common.contracts.batches import SourceKind
 from common.contracts.conditions import ConditionRecord
 from common.contracts.policy import Policy
-from common.contracts.verdicts import Judgement, Status
+from common.contracts.verdicts import Cause, Judgement, Status
 from common.drift.baseline import Baseline
 from common.drift.conditions import Condition, fit_condition, frames_needed
 from common.drift.judge import judge
 from common.drift.windows import WindowRule
 from common.errors import SentinelError
 from common.extraction import Extractor
-from common.features import FeatureBlock
+from common.features import FeatureBlock, Image
 from common.modalities.video.decode import Frame, probe, sampled_frames
 from common.modalities.video.frame_converter import StillPicture
 from common.modalities.video.sampling import sampled_count
@@ -44,6 +49,8 @@ from simulation.faults import Fault, sabotage_frames
 _SEED = 7
 _SEVERITIES = (1, 3, 5)
 _TRAINED_AT = 3
+_GROWING_BLUR = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.6, 2.0)  # standard deviation, pixels; up to severity 3
+_SEVERITY_2 = 1.2
 # One fault for each cause, because a stream has one live condition of a cause.
 _TRAINABLE = tuple(
     fault for fault in Fault if fault.cause and fault.value == fault.cause.value and Policy().of(fault.cause).trains
@@ -75,13 +82,28 @@ class Footage:
 
     def part(self, start: float, stop: float, fault: Fault | None = None, severity: int = 0) -> FeatureBlock:
         """Return the features of the frames between two shares of the clip, with a fault in each or without."""
-        stored = self._cache / f"{start}-{stop}-{fault}-{severity}.bin"
+
+        def sabotage(images: Iterator[Image]) -> Iterator[Image]:
+            return images if fault is None else sabotage_frames(images, fault, severity, _SEED)
+
+        return self._features(f"{start}-{stop}-{fault}-{severity}", start, stop, sabotage)
+
+    def blurred(self, start: float, stop: float, sigma: float) -> FeatureBlock:
+        """Return the same with blur of standard deviation `sigma`, pixels."""
+
+        def blur(images: Iterator[Image]) -> Iterator[Image]:
+            return (np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8) for image in images)
+
+        return self._features(f"{start}-{stop}-sigma-{sigma}", start, stop, blur)
+
+    def _features(
+        self, name: str, start: float, stop: float, change: Callable[[Iterator[Image]], Iterator[Image]]
+    ) -> FeatureBlock:
+        stored = self._cache / f"{name}.bin"
         if not stored.exists():
-            frames = self._frames(int(start * self.count), int(stop * self.count))
-            if fault is not None:
-                read = list(frames)
-                images = sabotage_frames((frame.image for frame in read), fault, severity, _SEED)
-                frames = (replace(f, picture=StillPicture(i)) for f, i in zip(read, images, strict=True))
+            read = list(self._frames(int(start * self.count), int(stop * self.count)))
+            images = change(frame.image for frame in read)
+            frames = (replace(f, picture=StillPicture(i)) for f, i in zip(read, images, strict=True))
             blocks = list(self._extractor.features(frames, self._clip.stem, _BLOCK_FRAMES))
             stored.write_bytes(FeatureBlock.concatenate(blocks).to_bytes())
         return FeatureBlock.from_bytes(stored.read_bytes())
@@ -119,10 +141,41 @@ def evaluate(footage: Footage, name: str, counts: Counts, per_clip: list[str]) -
             _add(counts, "faults found before that are found beside the other conditions", still)
             if not all(still):
                 lost.append(f"{fault} {severity} ({still.count(False)}/{len(still)})")
+    grown = _growing_blur(footage, baseline, counts)
     per_clip.append(
         f"{name}: clean {clean.count(Status.PASS)}/{len(clean)} pass, {len(conditions)} conditions"
+        + f"; blur that grows {grown}"
         + (f"; lost: {', '.join(lost)}" if lost else "")
     )
+
+
+def _growing_blur(footage: Footage, baseline: Baseline, counts: Counts) -> str:
+    """Let blur grow, and add to `counts` whether it fails early; return what happens beside a condition of it."""
+    fails = {
+        sigma: [judge(baseline, row).status for row in windows(footage.blurred(0.75, 1.0, sigma), footage.rule)]
+        for sigma in _GROWING_BLUR
+    }
+    first = next((sigma for sigma, found in fails.items() if Status.FAIL in found), None)
+    _add(counts, "clips on which blur that grows FAILs before severity 2", [first is not None and first < _SEVERITY_2])
+    if first is None:
+        return "is not found"
+    block = footage.blurred(0.5, 0.75, first)
+    condition = _fitted(block, baseline, Fault.BLUR, Cause.BLUR)
+    beside = {
+        sigma: Status.FAIL in [
+            judge(baseline, row, conditions=[condition]).status
+            for row in windows(footage.blurred(0.75, 1.0, sigma), footage.rule)
+        ]
+        for sigma in _GROWING_BLUR
+        if sigma > first
+    }  # fmt: skip
+    _add(
+        counts,
+        "clips on which it FAILs again by severity 3, beside a condition of its first FAIL",
+        [any(beside.values())],
+    )
+    again = next((sigma for sigma, failed in beside.items() if failed), None)
+    return f"FAILs at sigma {first}, and beside a condition of that " + (f"at {again}" if again else "no more")
 
 
 def _own(
@@ -144,10 +197,13 @@ def _own(
 
 
 def _condition(footage: Footage, baseline: Baseline, fault: Fault) -> Condition:
-    block = footage.part(0.5, 0.75, fault, _TRAINED_AT)
     assert fault.cause is not None
+    return _fitted(footage.part(0.5, 0.75, fault, _TRAINED_AT), baseline, fault, fault.cause)
+
+
+def _fitted(block: FeatureBlock, baseline: Baseline, fault: Fault, cause: Cause) -> Condition:
     record = ConditionRecord(
-        id=fault.value, stream="s", cause=fault.cause, incident="-", golden_id="-", path="-", digest="-",
+        id=fault.value, stream="s", cause=cause, incident="-", golden_id="-", path="-", digest="-",
         gain_db=0.0, proved=0.0, expires=1.0,
     )  # fmt: skip
     return Condition(record, fit_condition(fault.value, block, baseline, baseline.segments[0].summary.name))
