@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,7 +37,9 @@ from tests.chaos.decisions import champion_rows, golden_rows, incident_rows, une
 from tests.chaos.world import ACTING_STREAMS, SETTINGS, STREAMS, Feeder, Pool
 
 _ROLES = ("embed", "reduce", "retrain", "camera-events", "retrain-trigger", "watch", "beat", "redis")
-_WEIGHTS = (6, 3, 1, 3, 2, 3, 1, 0)  # Redis has a schedule of its own
+# A retraining takes half a minute here, and after a kill is called again a minute later: among more kills none would
+# ever end, and there would be nothing to lose. Redis has a schedule of its own.
+_WEIGHTS = (18, 9, 1, 9, 6, 9, 3, 0)
 _DRAIN_SECONDS = 300.0
 _ACTING_SECONDS = 240.0  # for what was begun among the kills, and for retrainings to end
 _SOON_SECONDS = 30.0  # a retraining that is due within this time is waited for
@@ -282,10 +285,12 @@ def main() -> None:
     chosen = parser.parse_args()
     seconds = chosen.minutes * 60
     redis_kills = max(1, int(seconds / 100)) if chosen.redis_kills is None else chosen.redis_kills
-    with tempfile.TemporaryDirectory(prefix="sentinel-chaos-") as folder:
-        chaos = Chaos(Path(folder), seconds, chosen.seed, chosen.kill_every, redis_kills, Goals.within(seconds))
-        chaos.run()
-    sys.exit("\n".join(["promises broken:", *chaos.problems]) if chaos.problems else 0)
+    folder = Path(tempfile.mkdtemp(prefix="sentinel-chaos-"))
+    chaos = Chaos(folder, seconds, chosen.seed, chosen.kill_every, redis_kills, Goals.within(seconds))
+    chaos.run()
+    if chaos.problems:
+        sys.exit("\n".join([f"promises broken (logs and state are in {folder}):", *chaos.problems]))
+    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
