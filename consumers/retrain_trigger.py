@@ -47,7 +47,7 @@ class RetrainTrigger:
             if champions.waiting_count(model):
                 broker.send_retrain(model)
             else:  # a line of version 0.2, whose FAILs waited under other keys
-                champions.settle(model, [], "stale")
+                champions.settle(model, {}, ended=False)
         return read
 
     def _note(self, event: Event) -> None:

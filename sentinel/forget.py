@@ -52,9 +52,7 @@ def forget(store: Store, settings: Settings, stream: str) -> Forgotten:
     it is interrupted, it may be called again.
     """
     keys, came_back = store.forgetting.forget(stream)
-    for model in store.champions.models():
-        if stream in store.champions.waiting(model):
-            store.champions.settle(model, [stream], "stale")
+    store.champions.forget(stream)
     drop_conditions_of_stream(store, stream)
     letters = [letter for letter in store.event_log.dead_letters() if letter.stream == stream]
     for letter in letters:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import reprlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import redis
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -29,6 +29,7 @@ from common.errors import BadMessage, BadModel, NotPromoted, SentinelError
 from common.models.healing import Healer
 from common.models.kinds import load_kind
 from common.settings import get_settings
+from common.store.models import Outcome
 from workers import context, dead_letters
 
 log = logging.getLogger(__name__)
@@ -89,9 +90,9 @@ def retrain(self: Task, model: str) -> str:
             return "another worker retrains this model"
         if hold := champions.held(model):
             return f"held at version {hold.version}: {hold.reason}"
-        if not champions.accept_call(model):
+        if (called_at := champions.accept_call(model)) is None:
             return "not called: the cool-down is not over, or the call has been answered"
-        return answer(self, model)
+        return answer(self, model, called_at)
 
 
 def require_known(model: object) -> None:
@@ -109,38 +110,56 @@ def require_known(model: object) -> None:
     raise Ignore
 
 
-def answer(task: Task, model: str) -> str:
-    """Heal the streams that wait for `model`, whose lease is held; return a sentence about the outcome."""
+def answer(task: Task, model: str, called_at: float) -> str:
+    """Heal the streams of `model` whose wait is over; return a sentence about the outcome. Its lease is held.
+
+    Parameters
+    ----------
+    called_at : when the trigger found the model due, seconds since the epoch; this machine's clock may be behind
+    """
     store, settings = context.store(), get_settings()
     champions = store.champions
-    noted = champions.noted(model)
+    noted = champions.noted(model, due_by=max(called_at, time.time()))
     streams, noted_by = list(noted), max(noted.values(), default=0.0)
+    all_rejected: dict[str, Outcome] = dict.fromkeys(streams, "rejected")
     progress = Progress(task, model)
     healer = Healer(store, settings, context.baselines(), model, load_kind(model), report=progress, leave=leave)
     progress.start(tuple(incident.id for incident in healer.incidents(streams)))
     if champions.begin(model) > settings.max_deliveries:
         reason = "the worker died of it again and again: see its log"
         healer.end_broken_off(streams, f"given up: {reason}")
-        return reject(model, noted, progress, reason)
+        return reject(model, all_rejected, noted_by, progress, reason)
     try:
         outcome = healer.heal(streams)
     except redis.RedisError:
         raise  # Redis is unavailable: the model becomes due again
     except NotPromoted as error:
-        champions.settle(model, [], "idle")  # nothing is wrong with the footage: its streams wait on
+        champions.settle(model, {})  # nothing is wrong with the footage: its streams wait on
         log.warning("model %s: %s", model, error)
         return f"broke off: {error}"
-    except SentinelError as error:
-        return reject(model, noted, progress, str(error))
     except (Exception, SoftTimeLimitExceeded) as error:
-        log.exception("model %s: the retraining broke", model)
-        return reject(model, noted, progress, f"{type(error).__name__}: {error}")
+        reason = str(error)
+        if not isinstance(error, SentinelError):
+            log.exception("model %s: the retraining broke", model)
+            reason = f"{type(error).__name__}: {error}"
+        return reject(model, dealt_with(healer, streams), noted_by, progress, reason)
     said = "; ".join(outcome.sentences) or "nothing waits"
-    if outcome.settled_as == "rejected":
-        return reject(model, noted, progress, said)
-    champions.settle(model, streams, outcome.settled_as, noted_by=noted_by)
+    outcomes: dict[str, Outcome] = {stream: outcome.settled_as(stream) for stream in streams}
+    if outcome.rejected:
+        return reject(model, outcomes, noted_by, progress, said)
+    champions.settle(model, outcomes, noted_by=noted_by)
     log.info("model %s: %s", model, said)
     return said
+
+
+def dealt_with(broken: Healer, streams: Sequence[str]) -> dict[str, Outcome]:
+    """Return how a retraining that broke ended for the streams that it had dealt with; the others wait on.
+
+    Where nothing tells which stream it broke on, it was in vain for all that it had not healed.
+    """
+    healed = broken.outcome.healed
+    in_vain = broken.outcome.in_vain or set(streams) - healed
+    return {stream: "promoted" if stream in healed else "rejected" for stream in streams if stream in healed | in_vain}
 
 
 def leave(note: IncidentNote) -> None:
@@ -149,10 +168,9 @@ def leave(note: IncidentNote) -> None:
     send_reduce(note.stream)
 
 
-def reject(model: str, noted: Mapping[str, float], progress: Progress, reason: str) -> str:
-    """Publish why the champion stays, and double the wait before this model's next retraining."""
+def reject(model: str, outcomes: Mapping[str, Outcome], noted_by: float, progress: Progress, reason: str) -> str:
+    """Publish why the champion stays, and settle the streams, of which those that were rejected wait twice as long."""
     progress.announce(ChallengerRejected, progress.report("rejected", 1.0, reason))
-    noted_by = max(noted.values(), default=0.0)
-    context.store().champions.settle(model, list(noted), "rejected", noted_by=noted_by)
+    context.store().champions.settle(model, outcomes, noted_by=noted_by)
     log.warning("model %s: nothing was healed: %s", model, reason)
     return f"rejected: {reason}"

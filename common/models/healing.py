@@ -15,7 +15,6 @@ import numpy as np
 
 from common.baselines.binding import BaselineBinding
 from common.baselines.storage import StoredBaseline
-from common.contracts.conditions import ConditionRecord
 from common.contracts.incidents import ActionKind, Incident, IncidentState
 from common.contracts.models import ChampionRecord
 from common.contracts.policy import Policy
@@ -27,7 +26,8 @@ from common.models.broken_off import came_to, noted_incidents, still_failing, un
 from common.models.cases import Case, Outcome
 from common.models.gate import compare, decide, digests_of
 from common.models.incident_actions import BROKE_OFF, Leave, action_of, begin, end, was_tried
-from common.models.material import Material, condition_of, gather
+from common.models.material import Material, conditions_of, gather
+from common.models.policy import cause_to_train
 from common.models.proof import copes, prove
 from common.models.protocols import Model, ModelKind, TrainingProgress
 from common.models.proving import is_current, prove_condition
@@ -69,9 +69,10 @@ class Healer:
         self.name = name
         self.kind = kind
         self.policy = Policy.parse(settings.policy)
+        self.outcome = Outcome()
+        """So far, where it breaks off."""
         self._report = report
         self._leave = leave
-        self._outcome = Outcome()
 
     def incidents(self, streams: Sequence[str]) -> list[Incident]:
         """Return the failing incidents of `streams`."""
@@ -113,8 +114,9 @@ class Healer:
         cases: list[Case] = []
         try:
             for incident in self.incidents(streams):
-                if case := self._open(incident, champion):
-                    cases.append(case)
+                with self.outcome.attempt([incident.stream]):
+                    if case := self._open(incident, champion):
+                        cases.append(case)
             self._heal_cases(champion, cases, streams)
         except Exception as error:
             for case in cases:
@@ -124,7 +126,7 @@ class Healer:
             for case in cases:
                 outcome = "; ".join(dict.fromkeys(case.outcomes)) or "refused: nothing of it can be trained on"
                 end(self._leave, case.incident, case.action, outcome)
-        return self._outcome
+        return self.outcome
 
     def _heal_cases(self, champion: ChampionRecord | None, cases: Sequence[Case], streams: Sequence[str]) -> None:
         groups: dict[Cause, list[tuple[Case, Material]]] = {}
@@ -134,18 +136,20 @@ class Healer:
         fresh = expiring(self.store, streams, champion) if champion else []
         if not groups and not fresh:
             return
-        try:
-            replay = pooled_replay(self.store, self.settings, self.baselines, self.name, self.kind)
-        except NothingToLearnFrom as error:
-            self._conclude([row for group in groups.values() for row in group], f"refused: {error}", healed=False)
-            return
-        champion, model = self._champion(champion, replay)
+        everything = [row for group in groups.values() for row in group]
+        with self.outcome.attempt([*_streams(everything), *(row.condition.stream for row in fresh)]):
+            try:
+                replay = pooled_replay(self.store, self.settings, self.baselines, self.name, self.kind)
+            except NothingToLearnFrom as error:
+                self._conclude(everything, f"refused: {error}", healed=False)
+                return
+            champion, model = self._champion(champion, replay)
         for row in fresh:
             self._report("proving again", 0.0, f"{row.condition.cause} of {row.condition.stream}")
-            champion, sentence = renew(self.store, self.settings, self.kind, champion, model, row)
-            self._outcome.add(sentence, healed=True)
+            champion = renew(self.store, self.settings, self.kind, champion, model, row, self.outcome)
         for cause, group in groups.items():
-            champion, model = self._heal_together(champion, model, replay, cause, group)
+            with self.outcome.attempt(_streams(group)):
+                champion, model = self._heal_together(champion, model, replay, cause, group)
 
     # --- what there is to heal
 
@@ -165,13 +169,18 @@ class Healer:
             self._refuse(case, error)
         for stretch in stretches:
             try:
-                material = gather(incident, stretch, golden, self.kind, self.policy, self.settings)
+                cause = cause_to_train(stretch.causes, self.policy)
+            except NothingToLearnFrom as error:
+                self._refuse(case, error)
+                continue
+            try:
+                material = gather(incident, stretch, cause, golden, self.kind, self.settings)
                 if champion is not None:
                     material.require_first_of_its_cause(champion.conditions, champion.ended)
                 material.require_like(case.materials)
                 case.materials.append(material)
             except Refused as error:
-                self._refuse(case, error)
+                self._refuse(case, error, in_vain=True)
         return case
 
     def _stretches(self, incident: Incident, golden: StoredBaseline, champion: ChampionRecord | None) -> list[Stretch]:
@@ -186,9 +195,9 @@ class Healer:
             raise NothingToLearnFrom("the features of its windows are no longer kept: see SENTINEL_RETENTION_DAYS")
         return join_windows(incident.stream, still_failing(rows, golden, champion, incident.stream, self.settings))
 
-    def _refuse(self, case: Case, error: Exception) -> None:
+    def _refuse(self, case: Case, error: Exception, *, in_vain: bool = False) -> None:
         case.outcomes.append(f"refused: {error}")
-        self._outcome.add(f"{case.incident.stream}: {error}", healed=False)
+        self.outcome.refuse(case.incident.stream, f"{case.incident.stream}: {error}", in_vain=in_vain)
 
     # --- healing
 
@@ -214,7 +223,8 @@ class Healer:
         proofs = [copes(self.kind, model, material.held_out, replay.held_out) for material in materials]
         if all(proof.proved for proof in proofs):
             gains = [proof.gain_db for proof in proofs]
-            champion = condition_records.add_conditions(self.store, champion, self._conditions(materials, gains))
+            proved = conditions_of(self.store, materials, self.name, gains, self.settings)
+            champion = condition_records.add_conditions(self.store, champion, proved)
             self._conclude(
                 group, f"proved without training: v{champion.version} copes, {proofs[0].reason}", healed=True
             )
@@ -265,7 +275,7 @@ class Healer:
             self.store,
             champion,
             challenger,
-            [*kept, *self._conditions(materials, gains)],
+            [*kept, *conditions_of(self.store, materials, self.name, gains, self.settings)],
             ended=[row for row in over if (row.stream, row.cause) not in renewed],
             decision=decision,
             state_dir=self.settings.state_dir,
@@ -288,18 +298,12 @@ class Healer:
         )
         return challenger.model
 
-    def _conditions(self, materials: Sequence[Material], gains_db: Sequence[float]) -> list[ConditionRecord]:
-        """Store a condition for each stream: of its first stretch, which the others are like.
-
-        A stream that was forgotten meanwhile gets none.
-        """
-        firsts: dict[str, tuple[Material, float]] = {}
-        for material, gain in zip(materials, gains_db, strict=True):
-            if self.store.streams.is_known(material.stretch.stream):
-                firsts.setdefault(material.stretch.stream, (material, gain))
-        return [condition_of(material, self.name, gain, self.settings) for material, gain in firsts.values()]
-
     def _conclude(self, group: Sequence[tuple[Case, Material]], outcome: str, *, healed: bool) -> None:
         for case, material in group:
             case.outcomes.append(f"{material.cause}: {outcome}")
-            self._outcome.add(f"{material.stretch.name}, {material.cause}: {outcome}", healed=healed)
+            sentence = f"{material.stretch.name}, {material.cause}: {outcome}"
+            (self.outcome.heal if healed else self.outcome.refuse)(material.stretch.stream, sentence)
+
+
+def _streams(group: Sequence[tuple[Case, Material]]) -> list[str]:
+    return [material.stretch.stream for _, material in group]

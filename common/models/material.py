@@ -10,7 +10,6 @@ from common.baselines.storage import StoredBaseline
 from common.contracts.conditions import ConditionRecord
 from common.contracts.ids import content_id
 from common.contracts.incidents import Incident
-from common.contracts.policy import Policy
 from common.contracts.verdicts import Cause, Status
 from common.drift.conditions import Condition, fit_condition
 from common.drift.judge import judge
@@ -20,10 +19,10 @@ from common.errors import BadModel, NothingToLearnFrom
 from common.judging import Thresholds
 from common.models.conditions import load_condition, save_condition
 from common.models.folders import condition_folder
-from common.models.policy import cause_to_train
 from common.models.protocols import Examples, Model, ModelKind
 from common.settings import Settings
 from common.sources.local import Limits
+from common.store import Store
 from common.stream_config import settings_of_stream
 
 _SECONDS_PER_DAY = 86_400.0
@@ -130,21 +129,20 @@ def expiry(proved: float, settings: Settings) -> float:
 def gather(
     incident: Incident,
     stretch: Stretch,
+    cause: Cause,
     golden: StoredBaseline,
     kind: ModelKind[Model],
-    policy: Policy,
     settings: Settings,
 ) -> Material:
-    """Return the footage of a stretch, if the policy trains on it and there is enough of it.
+    """Return the footage of a stretch that may be trained on for `cause`, if there is enough of it.
 
     Raises
     ------
     NothingToLearnFrom
-        If it may not be trained on, shows no motion to learn, or is too short; the message says which.
+        If it shows no motion to learn, or is too short; the message says which.
     BadSource
         If its frames can no longer be read.
     """
-    cause = cause_to_train(stretch.causes, policy)
     resembled = Counter(window.segment for window in stretch.windows).most_common(1)[0][0]
     segment = fit_condition(stretch.name, stretch.block, golden.baseline, resembled)
     examples = fit_examples(kind, stretch, settings, settings.retrain_max_triplets)
@@ -182,14 +180,27 @@ def fit_examples(kind: ModelKind[Model], stretch: Stretch, settings: Settings, m
     return footage.examples
 
 
-def condition_of(material: Material, model: str, gain_db: float, settings: Settings) -> ConditionRecord:
-    """Store the footage of a stretch as a condition, and return its record.
+def conditions_of(
+    store: Store, materials: Sequence[Material], model: str, gains_db: Sequence[float], settings: Settings
+) -> list[ConditionRecord]:
+    """Store a condition for each stream: of its first stretch, which the others are like.
+
+    A stream that was forgotten meanwhile gets none.
 
     Raises
     ------
     BadModel
-        If it cannot be written.
+        If one cannot be written.
     """
+    firsts: dict[str, tuple[Material, float]] = {}
+    for material, gain in zip(materials, gains_db, strict=True):
+        if store.streams.is_known(material.stretch.stream):
+            firsts.setdefault(material.stretch.stream, (material, gain))
+    return [_condition_of(material, model, gain, settings) for material, gain in firsts.values()]
+
+
+def _condition_of(material: Material, model: str, gain_db: float, settings: Settings) -> ConditionRecord:
+    """Store the footage of a stretch as a condition, and return its record."""
     stretch = material.stretch
     identity = content_id(stretch.stream, material.incident.id, stretch.first, len(stretch.block))
     folder = condition_folder(settings.state_dir, model, identity)

@@ -12,6 +12,7 @@ from common.contracts.models import ChampionRecord
 from common.drift.stretches import Stretch, join_windows
 from common.errors import NothingToLearnFrom, Refused
 from common.models import condition_records
+from common.models.cases import Outcome
 from common.models.material import FEWEST_HELD_OUT, expiry, fit_examples
 from common.models.proof import prove
 from common.models.protocols import Model, ModelKind
@@ -56,8 +57,33 @@ def _fresh_footage(store: Store, condition: ConditionRecord) -> Fresh | None:
 
 
 def renew(
+    store: Store,
+    settings: Settings,
+    kind: ModelKind[Model],
+    champion: ChampionRecord,
+    model: Model,
+    fresh: Fresh,
+    outcome: Outcome,
+) -> ChampionRecord:
+    """Prove the champion on fresh footage of a condition; return its record afterwards.
+
+    Parameters
+    ----------
+    outcome : of the retraining; what came of it is added
+    """
+    stream = fresh.condition.stream
+    with outcome.attempt([stream]):
+        champion, sentence, decided = _prove_again(store, settings, kind, champion, model, fresh)
+    if decided:
+        outcome.heal(stream, sentence)
+    else:
+        outcome.sentences.append(sentence)
+    return champion
+
+
+def _prove_again(
     store: Store, settings: Settings, kind: ModelKind[Model], champion: ChampionRecord, model: Model, fresh: Fresh
-) -> tuple[ChampionRecord, str]:
+) -> tuple[ChampionRecord, str, bool]:
     """Prove the champion on fresh footage of a condition, against the references alone.
 
     Where it is proved, the condition's life begins anew; where it is not, the condition is let go. Footage that
@@ -65,7 +91,7 @@ def renew(
 
     Returns
     -------
-    The champion's record afterwards, and a sentence about what came of it.
+    The champion's record afterwards, a sentence about what came of it, and whether the condition was decided on.
     """
     condition = fresh.condition
     about = f"condition {condition.cause} of {condition.stream}"
@@ -75,12 +101,13 @@ def renew(
             raise NothingToLearnFrom(f"{len(examples)} examples are too few, {FEWEST_HELD_OUT} are needed")
     except Refused as error:
         log.warning("%s is not proved again yet: %s", about, error)
-        return champion, f"{about} is not proved again yet: {error}"
+        return champion, f"{about} is not proved again yet: {error}", False
     proof = prove(kind, model, examples)
     if not proof.proved:
         condition_records.end_conditions(store, champion.model, lambda row: row.id == condition.id)
-        return store.champions.champion(champion.model) or champion, f"{about} let go: {proof.reason}"
+        return store.champions.champion(champion.model) or champion, f"{about} let go: {proof.reason}", True
     renewed = condition.model_copy(
         update={"gain_db": proof.gain_db, "proved": fresh.taken_at, "expires": expiry(fresh.taken_at, settings)}
     )
-    return condition_records.add_conditions(store, champion, [renewed]), f"{about} proved again: {proof.reason}"
+    champion = condition_records.add_conditions(store, champion, [renewed])
+    return champion, f"{about} proved again: {proof.reason}", True

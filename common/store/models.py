@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from threading import Event as Flag
 from threading import Thread
@@ -23,10 +23,10 @@ from common.store.client import load_script, text
 _LEASE_SECONDS = 20.0
 _RENEW_SECONDS = 5.0  # three renewals may fail before the lease expires
 _LONGEST_COOLDOWN_SECONDS = 86_400.0
+_LONGEST_MEMORY_SECONDS = 1e9  # decades: Redis refuses to expire a key after more than it can count
 
-Outcome = Literal["promoted", "rejected", "idle", "stale"]
-"""How a retraining ended: with something healed, with nothing healed, or with nothing to do. `stale`: none ran, and the
-streams no longer wait for another reason."""
+Outcome = Literal["promoted", "rejected", "idle"]
+"""How a retraining ended for one stream: something of it was healed, an attempt was made in vain, or neither."""
 
 
 class ChampionStore:
@@ -60,8 +60,11 @@ class ChampionStore:
         return [ChampionRecord.from_json(row) for row in self.client.lrange(keys.model_key(model, "history"), 0, -1)]
 
     def models(self) -> list[str]:
-        prefix, suffix = keys.model_key("*", "champion").split("*")
-        found = self.client.scan_iter(match=keys.model_key("*", "champion"), count=500)
+        return self._models_with("champion")
+
+    def _models_with(self, part: str) -> list[str]:
+        prefix, suffix = keys.model_key("*", part).split("*")
+        found = self.client.scan_iter(match=keys.model_key("*", part), count=500)
         return sorted(text(key)[len(prefix) : -len(suffix)] for key in found)
 
     def promote(
@@ -142,7 +145,11 @@ class ChampionStore:
     # --- streams that wait
 
     def note_waiting(self, model: str, stream: str) -> bool:
-        """Add a stream to those that wait for the model's next retraining; return False if it waits already."""
+        """Add a stream to those that wait for a retraining of the model; return False if it waits already.
+
+        It is due after a cool-down, or with what is due before that. Each rejection in a row doubles its own wait, up
+        to a day, and no other stream's.
+        """
         args: list[str | float] = [model, stream, time.time(), self._cooldown, _LONGEST_COOLDOWN_SECONDS]
         return bool(self._note(keys=self._waiting_keys(model), args=args))
 
@@ -154,13 +161,17 @@ class ChampionStore:
         due_keys = [keys.DUE, keys.CALLED, keys.HELD]
         return [text(model) for model in self._take(keys=due_keys, args=[time.time(), again_after])]
 
-    def accept_call(self, model: str) -> bool:
-        """Consume the mark that `take_due` set for `model`; return whether there was one.
+    def accept_call(self, model: str) -> float | None:
+        """Consume the mark that `take_due` set for `model`; return when, seconds since the epoch, None: there is none.
 
         Call it while holding the lease. A task alone does not prove that a model is due, because every client of
         the queue can send one; the mark does, and can be used once.
         """
-        return bool(self.client.hdel(keys.CALLED, model))
+        pipe = self.client.pipeline()
+        pipe.hget(keys.CALLED, model)
+        pipe.hdel(keys.CALLED, model)
+        called_at = pipe.execute()[0]
+        return None if called_at is None else float(called_at)
 
     def due_at(self, model: str) -> float | None:
         """Return when the model's next retraining may start, seconds since the epoch; None if no stream waits."""
@@ -171,25 +182,50 @@ class ChampionStore:
         """Return the streams that wait, in the order in which they were first noted."""
         return list(self.noted(model))
 
-    def noted(self, model: str) -> dict[str, float]:
-        """Return stream -> when it was noted last, seconds since the epoch, in the order in which they were noted."""
+    def noted(self, model: str, *, due_by: float = float("inf")) -> dict[str, float]:
+        """Return stream -> when it was noted last, seconds since the epoch, in the order in which they were noted.
+
+        Parameters
+        ----------
+        due_by : only streams whose own wait is over by then, seconds since the epoch
+        """
         rows = self.client.hgetall(keys.model_key(model, "waiting"))
-        times = {text(stream): [float(at) for at in text(value).split("|")] for stream, value in rows.items()}
-        return {stream: times[stream][-1] for stream in sorted(times, key=lambda stream: (times[stream][0], stream))}
+        found = []
+        for stream, value in rows.items():
+            first, last, due = (float(at) for at in text(value).split("|"))
+            if due <= due_by:
+                found.append((first, text(stream), last))
+        return {stream: last for _, stream, last in sorted(found)}
 
     def waiting_count(self, model: str) -> int:
         """Return the number of streams that wait."""
         return int(self.client.hlen(keys.model_key(model, "waiting")))
 
-    def settle(self, model: str, streams: Sequence[str], outcome: Outcome, *, noted_by: float = float("inf")) -> int:
+    def settle(
+        self, model: str, outcomes: Mapping[str, Outcome], *, ended: bool = True, noted_by: float = float("inf")
+    ) -> int:
         """Remove streams that a retraining has dealt with; return how many still wait.
 
-        Streams that were noted again after `noted_by`, while it ran, wait on.
+        Parameters
+        ----------
+        outcomes : how it ended for each stream; streams that are not named wait on as they did
+        ended : whether a retraining came to an end, after which the cool-down begins anew; False: none ran
+        noted_by : streams that were noted again after this, while it ran, wait anew; seconds since the epoch
         """
-        args: list[str | float] = [model, time.time(), self._cooldown, outcome, _LONGEST_COOLDOWN_SECONDS, noted_by]
-        args += streams
+        remembered = int(min(2 * max(self._cooldown, _LONGEST_COOLDOWN_SECONDS), _LONGEST_MEMORY_SECONDS))
+        args: list[str | float] = [model, time.time(), self._cooldown, _LONGEST_COOLDOWN_SECONDS, remembered]
+        args += [int(ended), noted_by, *(part for pair in outcomes.items() for part in pair)]
         settle_keys = [*self._waiting_keys(model), keys.model_key(model, "attempts"), keys.CALLED]
         return int(self._settle(keys=settle_keys, args=args))
+
+    def forget(self, stream: str) -> None:
+        """Forget that `stream` waits for a retraining of any model, and its rejections."""
+        for model in self._models_with("waiting"):
+            if self.client.hexists(keys.model_key(model, "waiting"), stream):
+                self.settle(model, {stream: "idle"}, ended=False)
+        # Last: a retraining that ends now counts no rejection of a stream that does not wait.
+        for model in self._models_with("rejected"):
+            self.client.hdel(keys.model_key(model, "rejected"), stream)
 
     def begin(self, model: str) -> int:
         """Count the start of a retraining; return the number of starts since a retraining last ended."""
@@ -199,7 +235,7 @@ class ChampionStore:
         return int(pipe.execute()[0])
 
     def _waiting_keys(self, model: str) -> list[str]:
-        return [keys.model_key(model, "waiting"), keys.DUE, keys.model_key(model, "rejections")]
+        return [keys.model_key(model, "waiting"), keys.DUE, keys.model_key(model, "rejected")]
 
     # --- one retraining per model
 

@@ -72,6 +72,8 @@ def live(store: Store, ingestor: Ingestor, settings: Settings, stream: str) -> P
     store.client.xadd(keys.INGEST, source_offer(stream, "1", "io.sentinel.frame.v1", "/x.jpg"))
     store.client.xadd(keys.INGEST, source_offer(f"{stream}2", "1", "io.sentinel.frame.v1", "/kept.jpg"))
     store.champions.note_waiting("vfi", stream)
+    store.champions.settle("vfi", {stream: "rejected"})
+    store.champions.note_waiting("vfi", stream)
     folder = condition_folder(settings.state_dir, "vfi", f"{len(stream):032x}")
     segment = fit_segment(
         f"{stream}@0", footage(160, seed=1), window=24, names=SENSORS, minimum_effects=MINIMUM_EFFECTS
@@ -103,6 +105,8 @@ def test_nothing_is_left_of_a_stream_that_is_forgotten_and_all_of_the_others(
     history = store.champions.history("vfi")
     assert [row.stream for row in history[-1].conditions] == ["other"]
     assert NAME not in everything(store)
+    assert store.champions.waiting("vfi") == ["other"]
+    assert store.client.hgetall(keys.model_key("vfi", "rejected")) == {b"other": b"1"}
     assert NAME.replace("/", "\\/") not in everything(store), "as Lua writes it"
     assert {key for key in store.client.scan_iter() if b"{other}" in key} == others
     assert sum(event.stream == "other" for event in store.event_log.events()) == verdicts

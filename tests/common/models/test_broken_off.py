@@ -77,7 +77,7 @@ def test_footage_that_failed_while_its_like_was_learned_is_no_fault_that_grows(s
 
     site.heal("dock", report=meanwhile)
     assert came
-    assert site.heal("dock").settled_as == "idle"
+    assert site.heal("dock").settled_as("dock") == "idle"
     assert len(site.conditions) == 1
     assert site.said("dock") == "v2 is proved on it"
 

@@ -14,7 +14,7 @@ from tests.common.models.site import Site, statuses
 def healed(site: Site) -> Site:
     """A stream with a condition of noise, proved on day 10."""
     site.show("dock", "noise", day=10)
-    assert site.heal("dock").settled_as == "promoted"
+    assert site.heal("dock").settled_as("dock") == "promoted"
     return site
 
 
@@ -41,7 +41,7 @@ def test_a_condition_that_was_let_go_still_keeps_worse_noise_from_being_learned(
 def test_the_same_noise_is_proved_afresh_after_its_condition_was_let_go(healed: Site) -> None:
     end_conditions(healed.store, "vfi", lambda _: True)
     assert statuses(healed.show("dock", "noise", day=11)) == {"FAIL"}
-    assert healed.heal("dock").settled_as == "promoted"
+    assert healed.heal("dock").settled_as("dock") == "promoted"
     assert [row.cause for row in healed.conditions] == ["noise"]
     assert healed.champion is not None
     assert healed.champion.ended == ()
@@ -70,4 +70,4 @@ def test_a_retraining_that_somebody_else_was_quicker_than_is_tried_again(
         with pytest.raises(NotPromoted):
             site.heal("dock")
     assert site.said("dock").startswith("broke off")
-    assert site.heal("dock").settled_as == "promoted"
+    assert site.heal("dock").settled_as("dock") == "promoted"

@@ -21,12 +21,14 @@ from tests.common.models.lines import folders, on_all
 from tests.common.models.site import Site, statuses
 from workers import context
 
-CALLS_A_PERSON = {
+OF_NO_CAUSE_TO_TRAIN = {
     "black": "shows black",
     "frozen": "shows frozen",
     "covered": "shows covered",
     "camera moved": "shows camera_moved",
     "noise, then black": "shows black",
+}
+CALLS_A_PERSON = OF_NO_CAUSE_TO_TRAIN | {
     "random pixels": "predicted no better by their neighbours",
     "shuffled frames": "predicted no better by their neighbours",
 }
@@ -45,7 +47,7 @@ def test_noise_that_is_healed_passes_on_its_stream_alone_and_golden_stays_as_it_
     failed = site.show("dock", "noise")
     assert statuses(failed) == {"FAIL"}
     outcome = site.heal("dock")
-    assert outcome.settled_as == "promoted"
+    assert outcome.settled_as("dock") == "promoted"
     (condition,) = site.conditions
     assert (condition.stream, condition.cause, condition.incident) == ("dock", Cause.NOISE, site.incident("dock").id)
     assert site.champion is not None
@@ -77,7 +79,10 @@ def test_the_incident_says_what_was_done_and_becomes_healed_when_its_footage_mat
 @pytest.mark.parametrize(("clip", "reason"), CALLS_A_PERSON.items())
 def test_what_blinds_a_camera_is_refused_with_its_reason(site: Site, clip: str, reason: str) -> None:
     assert statuses(site.show("dock", clip)) == {"FAIL"}
-    assert site.heal("dock").settled_as == "rejected"
+    outcome = site.heal("dock")
+    assert outcome.rejected
+    settled_as = outcome.settled_as("dock")
+    assert settled_as == ("idle" if clip in OF_NO_CAUSE_TO_TRAIN else "rejected"), "a frame had to be read for it"
     assert reason in site.said("dock")
     assert site.said("dock").startswith("refused: ")
     assert site.champion is None, "not even a first one was needed"
@@ -99,10 +104,10 @@ def test_the_same_footage_and_champion_are_not_tried_again(site: Site) -> None:
     site.heal("dock")
     before = site.incident("dock")
     again = site.heal("dock")
-    assert (again.settled_as, again.sentences) == ("idle", [])
+    assert (again.settled_as("dock"), again.rejected, again.sentences) == ("idle", False, [])
     assert site.incident("dock") == before
     site.show("dock", "covered")
-    assert site.heal("dock").settled_as == "rejected", "other footage is looked at"
+    assert site.heal("dock").rejected, "other footage is looked at"
 
 
 # --- a champion that copes
@@ -113,7 +118,7 @@ def test_a_champion_that_copes_is_proved_without_training(site: Site) -> None:
     site.heal("dock")
     site.reports.clear()
     site.show("gate", "noise again")
-    assert site.heal("gate").settled_as == "promoted"
+    assert site.heal("gate").settled_as("gate") == "promoted"
     assert site.champion is not None
     assert site.champion.version == 2
     assert "training" not in site.reports
@@ -125,10 +130,24 @@ def test_a_champion_that_copes_is_proved_without_training(site: Site) -> None:
 def test_two_streams_are_healed_by_one_training(site: Site) -> None:
     site.show("dock", "noise")
     site.show("gate", "noise again")
-    site.heal("dock", "gate")
+    outcome = site.heal("dock", "gate")
+    assert [outcome.settled_as(stream) for stream in ("dock", "gate")] == ["promoted", "promoted"]
     assert site.champion is not None
     assert site.champion.version == 2
     assert {condition.stream for condition in site.conditions} == {"dock", "gate"}
+
+
+def test_what_is_refused_of_one_stream_counts_for_it_alone(site: Site) -> None:
+    site.show("dock", "noise")
+    site.show("gate", "random pixels")
+    site.show("yard", "covered")
+    outcome = site.heal("gate", "yard", "dock")
+    assert {stream: outcome.settled_as(stream) for stream in ("dock", "gate", "yard")} == {
+        "dock": "promoted",
+        "gate": "rejected",
+        "yard": "idle",
+    }
+    assert not outcome.rejected
 
 
 def test_a_fault_that_grows_is_not_learned_step_by_step(site: Site) -> None:
@@ -136,7 +155,7 @@ def test_a_fault_that_grows_is_not_learned_step_by_step(site: Site) -> None:
     site.heal("dock")
     worse = site.show("dock", "noise worse")
     assert statuses(worse) == {"FAIL"}
-    assert site.heal("dock").settled_as == "rejected"
+    assert site.heal("dock").settled_as("dock") == "rejected"
     assert "there is a condition of noise already" in site.said("dock")
     assert len(site.conditions) == 1
     assert statuses(site.show("dock", "noise worse")) == {"FAIL"}
@@ -178,7 +197,7 @@ def test_a_baseline_of_format_2_keeps_no_examples_to_train_on_and_its_refusal_sa
     old = replace(site, settings=own, baselines=BaselineBinding(own, site.store))
     monkeypatch.setattr(context, "baselines", lambda: old.baselines)
     assert statuses(old.show("gate", "noise again")) == {"FAIL"}, "it still judges"
-    assert old.heal("gate").settled_as == "rejected"
+    assert old.heal("gate").settled_as("gate") == "rejected"
     assert "160x96" in old.said("gate")
     assert "rebuild the baseline with this version" in old.said("gate")
     assert site.champion == champion
@@ -189,7 +208,7 @@ def test_footage_whose_file_is_gone_is_refused_and_a_restored_one_heals(site: Si
     site.show("dock", "noise")
     clip.rename(tmp_path / clip.name)
     try:
-        assert site.heal("dock").settled_as == "rejected"
+        assert site.heal("dock").settled_as("dock") == "rejected"
     finally:
         (tmp_path / clip.name).rename(clip)
     assert clip.name in site.said("dock")
@@ -222,6 +241,6 @@ def test_the_model_that_ships_learns_noise_and_is_proved_on_it(site: Site, monke
     site.show("dock", "noise")
     # The gate has tests of its own; here a few seconds on a busy machine must be enough.
     own = site.settings.model_copy(update={"retrain_seconds": 6.0, "promote_max_loss_db": 5.0})
-    assert site.heal("dock", settings=own).settled_as == "promoted", site.said("dock")
+    assert site.heal("dock", settings=own).settled_as("dock") == "promoted", site.said("dock")
     assert statuses(site.show("dock", "noise again")) == {"PASS"}
     assert statuses(site.show("dock", "noise worse")) == {"FAIL"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from common.contracts.conditions import ConditionRecord
@@ -36,7 +38,7 @@ def test_fresh_footage_in_the_second_half_of_its_life_lets_it_live_on(site: Site
     site.show("dock", "noise again", day=days - 1)
     site.reports.clear()
     outcome = site.heal("dock")
-    assert outcome.settled_as == "promoted"
+    assert outcome.settled_as("dock") == "promoted"
     assert site.reports == ["proving again"], "no training"
     (renewed,) = site.conditions
     assert (renewed.id, renewed.path, renewed.digest) == (condition.id, condition.path, condition.digest)
@@ -48,7 +50,22 @@ def test_fresh_footage_in_the_second_half_of_its_life_lets_it_live_on(site: Site
 
 def test_fresh_footage_in_the_first_half_of_its_life_changes_nothing(site: Site, condition: ConditionRecord) -> None:
     site.show("dock", "noise again", day=1)
-    assert site.heal("dock").settled_as == "idle"
+    assert site.heal("dock").settled_as("dock") == "idle"
+    assert site.conditions == (condition,)
+
+
+def test_fresh_footage_that_cannot_be_read_is_neither_a_healing_nor_a_rejection(
+    site: Site, condition: ConditionRecord, tmp_path: Path
+) -> None:
+    clip = Path(site.camera["noise again"].sources[0])
+    site.show("dock", "noise again", day=site.settings.condition_days - 1)
+    clip.rename(tmp_path / clip.name)
+    try:
+        outcome = site.heal("dock")
+    finally:
+        (tmp_path / clip.name).rename(clip)
+    assert "not proved again yet" in " ".join(outcome.sentences)
+    assert (outcome.settled_as("dock"), outcome.rejected) == ("idle", False)
     assert site.conditions == (condition,)
 
 

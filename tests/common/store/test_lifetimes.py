@@ -132,19 +132,9 @@ def test_dead_letters_that_were_trimmed_away_are_forgotten_and_may_come_again(
     assert store.client.hlen(keys.DEAD_IDS) == sum(1 for _ in store.event_log.dead_letters())
 
 
-def test_rejections_in_a_row_double_the_wait_though_streams_keep_coming(store: Store) -> None:
-    waits = []
-    for attempt in range(4):
-        store.champions.note_waiting("vfi", f"dock{attempt}")
-        store.champions.note_waiting("vfi", f"late{attempt}")
-        store.champions.settle("vfi", [f"dock{attempt}"], "rejected")
-        waits.append((store.champions.due_at("vfi") or 0) - time.time())
-    assert waits == pytest.approx([0.4, 0.8, 1.6, 3.2], abs=0.15)
-
-
 def test_retrainings_that_never_come_to_an_end_are_counted(store: Store) -> None:
     assert [store.champions.begin("vfi") for _ in range(3)] == [1, 2, 3]
-    store.champions.settle("vfi", ["forgotten"], "stale")
+    store.champions.settle("vfi", {"forgotten": "idle"}, ended=False)
     assert store.champions.begin("vfi") == 4, "a stream was forgotten: no retraining came to an end"
 
 
@@ -152,5 +142,5 @@ def test_retrainings_that_never_come_to_an_end_are_counted(store: Store) -> None
 def test_a_retraining_that_came_to_an_end_counts_no_more(store: Store, outcome: Outcome) -> None:
     """One with nothing to do too: a stream that fails on and on, and was refused, calls for one again and again."""
     assert [store.champions.begin("vfi") for _ in range(2)] == [1, 2]
-    store.champions.settle("vfi", [], outcome)
+    store.champions.settle("vfi", {"dock": outcome})
     assert store.champions.begin("vfi") == 1
