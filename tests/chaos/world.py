@@ -40,7 +40,7 @@ CAMERA_STREAMS = ("cam1", "cam2")
 ACTING_STREAMS = ("night/1", "night/2", "night/3")
 """Streams that drift, are healed, accepted as they are, and taken back."""
 STREAMS = (*FILE_STREAMS, *CAMERA_STREAMS, *ACTING_STREAMS)
-DRIFT_SECONDS = 20.0  # long enough for a condition: 120 triplets held out, and some to train on
+DRIFT_SECONDS = 30.0  # long enough for a condition: 120 triplets held out, and some to train on, when cuts are left out
 WIDTH, HEIGHT, FPS = 320, 180, 10.0
 
 
