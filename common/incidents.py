@@ -12,6 +12,7 @@ from common.contracts.incidents import IncidentLog
 from common.drift.incident_changes import Change, ChangeKind, end_mute
 from common.drift.incident_notes import apply_note
 from common.drift.incidents import advance
+from common.drift.silence import end_silence, fall_silent
 from common.errors import BadMessage
 from common.store import Store
 from common.store.incidents import NO_INCIDENTS, IncidentCommit, IncidentEvent
@@ -28,9 +29,16 @@ _EVENTS: dict[ChangeKind, type[IncidentOpened] | type[IncidentChanged] | type[In
 
 
 def move_incidents(
-    store: Store, stream: str, read: Window, judged: Sequence[JudgedEvent], *, model: str, close_windows: int
+    store: Store,
+    stream: str,
+    read: Window,
+    judged: Sequence[JudgedEvent],
+    *,
+    model: str,
+    close_windows: int,
+    frames: int = 0,
 ) -> tuple[list[JudgedEvent], IncidentCommit]:
-    """Apply the notes in the inbox and then the verdicts to the stream's incidents.
+    """Apply the notes in the inbox, then the frames and then the verdicts to the stream's incidents.
 
     Parameters
     ----------
@@ -38,6 +46,7 @@ def move_incidents(
     judged : the verdicts since then, oldest first
     model : the model that serves the stream
     close_windows : windows in a row that must pass the golden baseline before an incident is closed
+    frames : frames that enter the window; they end a silence
 
     Returns
     -------
@@ -46,10 +55,13 @@ def move_incidents(
     """
     now = time.time()
     muted = read.muted_until is not None and now < read.muted_until
-    if not judged and not read.notes and (muted or not read.holds_muted):
+    ends_silence = frames > 0 and read.holds_silence
+    if not judged and not read.notes and not ends_silence and (muted or not read.holds_muted):
         return [], NO_INCIDENTS
     before, readable = _stored_log(store, stream, read)
-    moved, noted = _after_notes(store, stream, read, before)
+    quiet_since = read.accepted_at if frames == 0 else None
+    moved, noted, relies_on = _after_notes(store, stream, read, before, quiet_since=quiet_since, muted=muted)
+    moved, ended = end_silence(moved, at=read.accepted_at or now) if ends_silence else (moved, ())
     moved, loud = end_mute(moved, muted=muted)
     rows = []
     for row in judged:
@@ -58,7 +70,7 @@ def move_incidents(
         )
         rows.append(replace(row, incidents=_events(changes)))
     kept = moved if moved is not before or not readable else None
-    return rows, IncidentCommit(kept, read.notes, (*noted, *_events(loud)))
+    return rows, IncidentCommit(kept, read.notes, (*noted, *_events((*ended, *loud))), relies_on)
 
 
 def _stored_log(store: Store, stream: str, read: Window) -> tuple[IncidentLog, bool]:
@@ -72,25 +84,45 @@ def _stored_log(store: Store, stream: str, read: Window) -> tuple[IncidentLog, b
 
 
 def _after_notes(
-    store: Store, stream: str, read: Window, before: IncidentLog
-) -> tuple[IncidentLog, tuple[IncidentEvent, ...]]:
-    """Return the log after the notes in the inbox, and the events about the incidents that they change."""
+    store: Store, stream: str, read: Window, before: IncidentLog, *, quiet_since: float | None, muted: bool
+) -> tuple[IncidentLog, tuple[IncidentEvent, ...], float | None]:
+    """Apply the notes in the inbox.
+
+    Parameters
+    ----------
+    quiet_since : when the last batch was accepted; None: frames come
+
+    Returns
+    -------
+    The log, the events about the incidents that the notes change, and `quiet_since` if the log relies on it.
+    """
     moved, events = before, list[IncidentEvent]()
+    relies_on = None
     for row in read.notes:
         if row.note is None:
             error = row.error or BadMessage("it is no note")
             store.event_log.bury(unreadable_note(stream, error, row.stored, time.time()))
             continue
+        if row.note.silence is not None:
+            if row.note.silence.since != quiet_since:
+                continue  # a batch came since the sweep asked
+            position = read.verdict.stop if read.verdict else 0
+            moved, changes = fall_silent(
+                moved, row.note.id, row.note.silence, stream=stream, position=position, muted=muted
+            )
+            relies_on = quiet_since if changes else relies_on
+            events += _events(changes)
+            continue
         if row.note.incident is not None and not moved.knows(row.note.incident):
             log.warning(
                 "stream %s: a note (%s) about incident %.8s is dropped: there is no such incident, or no longer",
                 stream,
-                row.note.action.kind,
+                row.note.kind,
                 row.note.incident,
             )
         moved, changes = apply_note(moved, row.note)
         events += _events(changes)
-    return moved, tuple(events)
+    return moved, tuple(events), relies_on
 
 
 def _events(changes: Iterable[Change]) -> tuple[IncidentEvent, ...]:

@@ -64,6 +64,7 @@ class Process:
     stop_rank : those that feed work in stop first (0), then those that work it off (1)
     late_after : seconds without a heartbeat after which it is reported as late
     ports : published by compose, as HOST:PORT:PORT
+    hears : whether sources come in through it, so that while it is away silence says nothing about a camera
     """
 
     name: str
@@ -72,6 +73,7 @@ class Process:
     stop_rank: int = FEEDS_WORK
     late_after: float = _LATE_SECONDS
     ports: tuple[str, ...] = ()
+    hears: bool = False
 
     def command(self, settings: Settings) -> list[str]:
         """Return the words of its command line; the first is `celery` or `sentinel`."""
@@ -114,18 +116,21 @@ PROCESSES = (
         "beat",
         "sends what is scheduled: sources of sentinel.toml, the daily check, the sweep for lost work, retention",
         Celery("-A producers.schedule beat"),
+        hears=True,
     ),
     Process(
         "camera-events",
         "accepts what cameras write to sentinel:ingest",
         Command("producers.camera_events:main"),
         late_after=_LATE_READING_SECONDS,
+        hears=True,
     ),
     Process(
         "watch",
         "accepts files from the watched folder",
         Command("sentinel.stack.watch:main"),
         late_after=_LATE_READING_SECONDS,
+        hears=True,
     ),
     Process(
         "retrain-trigger",

@@ -27,8 +27,11 @@ from common.store.client import without_password
 from common.store.incidents import open_incidents
 
 _MOST_EVENTS_READ = 2_000  # a running retraining announces itself every few seconds
-_FIRST = {Status.FAIL: 0, None: 1, Status.PASS: 2}
-_FIRST_STATE = {IncidentState.FAILING: 0, IncidentState.HEALED: 1, IncidentState.CLOSED: 2}
+_FIRST = {Status.FAIL: 0, None: 2, Status.PASS: 3}
+_OFFLINE_RANK = 1  # whatever the latest verdict was, which is an old one
+_FIRST_STATE = {
+    IncidentState.FAILING: 0, IncidentState.OFFLINE: 1, IncidentState.HEALED: 2, IncidentState.CLOSED: 3,
+}  # fmt: skip
 _PATH = re.compile(r"\S*/\S+")
 _NUMBER = re.compile(r"\d+")
 
@@ -39,7 +42,9 @@ class OpenIncident(Message):
     id: str
     state: IncidentState
     cause: Cause
-    since_time: float = Field(description="capture time of its first frame, seconds since the epoch")
+    since_time: float = Field(
+        description="capture time of its first frame, seconds since the epoch; of a silence, when the last batch came"
+    )
     times_this_week: int = Field(description="how often it was opened or reopened in seven days")
     acknowledged_by: str | None
     muted: bool
@@ -92,8 +97,9 @@ class IncidentChoice(StrEnum):
     """Which incidents are asked for."""
 
     OPEN = "open"
-    """Failing or healed."""
+    """Failing, offline or healed."""
     FAILING = "failing"
+    OFFLINE = "offline"
     HEALED = "healed"
     CLOSED = "closed"
 
@@ -136,12 +142,17 @@ def system_status(store: Store, redis_url: str, *, stream: str = "", status: Sta
 
 
 def stream_statuses(store: Store, *, stream: str = "", status: Status | None = None) -> list[StreamStatus]:
-    """Return the states of the streams, ordered by status (FAIL, no verdict yet, PASS), then by their latest frame,
-    the most recent first."""
+    """Return the states of the streams, ordered by status (FAIL, offline, no verdict yet, PASS), then by their latest
+    frame, the most recent first."""
     now = time.time()
     found = [stream_status(store, name, now) for name in store.streams.names() if matches(name, stream)]
     chosen = [row for row in found if status is None or row.status is status]
-    return sorted(chosen, key=lambda row: (_FIRST[row.status], _age(row), row.stream))
+    return sorted(chosen, key=lambda row: (_rank(row), _age(row), row.stream))
+
+
+def _rank(row: StreamStatus) -> int:
+    offline = any(incident.state is IncidentState.OFFLINE for incident in row.incidents)
+    return min(_FIRST[row.status], _OFFLINE_RANK) if offline else _FIRST[row.status]
 
 
 def _age(row: StreamStatus) -> float:
@@ -180,7 +191,7 @@ def _as_open(incident: Incident) -> OpenIncident:
 
 
 def incidents(store: Store, *, stream: str = "", state: IncidentChoice | None = None) -> list[Incident]:
-    """Return the incidents, those that fail first, then the healed ones, then the closed ones; the latest first.
+    """Return the incidents: failing, offline, healed, closed ones, and of each the latest first.
 
     Parameters
     ----------

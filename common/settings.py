@@ -174,6 +174,12 @@ class Settings(BaseSettings):
     silent_hours: float = Field(
         24.0, gt=0, description="the daily check reports a stream without frames for this many hours as SILENT"
     )
+    offline_seconds: float = Field(
+        120.0,
+        ge=0,
+        description="a stream from which nothing comes for longer than this, and for longer than is usual for it, is "
+        "offline, which is an incident; 0: nobody asks",
+    )
     retention_days: float = Field(
         7.0, gt=0, description="days for which verdicts (by capture time), other events and batch records are kept"
     )

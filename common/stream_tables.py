@@ -64,6 +64,9 @@ class StreamTable(BaseModel):
     false_alarms_per_day: Annotated[float, Field(gt=0)] | None = Field(
         None, description="instead of SENTINEL_FALSE_ALARMS_PER_DAY"
     )
+    offline_seconds: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="instead of SENTINEL_OFFLINE_SECONDS"
+    )
 
     @field_validator("schedule")
     @classmethod

@@ -21,6 +21,7 @@ from sentinel.stack.info import read_info
 ADVICE = "only Celery clients may write there, cameras write to the Stream sentinel:ingest"
 
 _LOOKED_AT = 200  # entries of a queue
+_NAMED = 5  # streams in a line
 _CLOCK_SECONDS = 5.0  # a clock that is further off is mentioned
 
 
@@ -53,6 +54,7 @@ def examine_redis(settings: Settings) -> list[Finding]:
         look("room in Redis", lambda: _room(store)),
         look("queues", lambda: _queues(store.client)),
         look("camera events", lambda: _camera_events(store.client)),
+        look("silence", lambda: _silence(store)),
         *_processes(store, settings),
     ]
 
@@ -101,6 +103,19 @@ def _camera_events(client: redis.Redis) -> str:
         for repair in ingest_repairs(client)
     )
     return f"{waiting} waiting in {len(streams)} Streams{repairs}"
+
+
+def _silence(store: Store) -> str:
+    """Look for streams from which nothing comes."""
+    names = store.streams.names()
+    offline = [name for name in names if store.silence.quiet(name).offline]
+    if offline:
+        more = f" and {len(offline) - _NAMED} more" if len(offline) > _NAMED else ""
+        raise SentinelError(
+            f"offline: {', '.join(offline[:_NAMED])}{more}: look at the cameras, their power and network; "
+            "`sentinel incidents list --state offline` says since when"
+        )
+    return f"none of {len(names)} streams is offline"
 
 
 def _processes(store: Store, settings: Settings) -> list[Finding]:

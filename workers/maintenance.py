@@ -1,4 +1,4 @@
-"""Periodic tasks sent by beat: resend lost work, check every stream, delete old data."""
+"""Periodic tasks sent by beat: resend lost work, ask about silence, check every stream, delete old data."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from common import broker
 from common.baselines.accepted_baseline import remove_unaccepted
 from common.broker import DAILY_TASK, EMBED_QUEUE, RETENTION_TASK, SWEEP_TASK, app
 from common.contracts.events import StreamCheck, StreamChecked
-from common.errors import BadMessage
+from common.errors import BadMessage, SettingsError
 from common.ingest.dispatch import dispatch_next
 from common.models.condition_records import end_conditions, forget_ended
 from common.models.folders import remove_orphans
 from common.settings import get_settings
+from common.silence import ask_about_silence
 from workers import context
 
 log = logging.getLogger(__name__)
@@ -27,12 +28,18 @@ _SECONDS_PER_DAY = 86_400.0
 def sweep() -> int:
     """Send tasks again that were lost, and chunks that there is room for; return the number of tasks sent.
 
+    It also asks about silence: a stream that is silent has a note in its inbox then, so that a reducer has work.
+
     While tasks wait in queue `embed`, an overdue chunk is probably among them, so
     only the first chunk of each stream is sent again.
     """
     store, settings = context.store(), get_settings()
     streams = store.streams
     sent = 0
+    try:
+        ask_about_silence(store, settings, time.time())
+    except SettingsError as error:  # what was accepted is worked off all the same
+        log.error("nobody asks about silence: %s", error)
     idle = context.store().client.llen(EMBED_QUEUE) == 0
     for stream in streams.names():
         if streams.waits_for_reducer(stream):

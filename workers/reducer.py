@@ -163,6 +163,7 @@ def commit(
         [JudgedEvent(verdict_event(row.verdict, model), row.features) for row in judged],
         model=model,
         close_windows=get_settings().close_windows,
+        frames=sum(len(done.features or ()) for done in ready),
     )
     latest = state.latest(stored.baseline.rule)
     # Between verdicts frames are only appended: writing the whole window each time would dominate the cost.

@@ -20,6 +20,7 @@ from common.baselines.storage import load_baseline
 from common.contracts.golden import GoldenChange, GoldenRecord
 from common.contracts.ids import content_id
 from common.contracts.incidents import Action, ActionKind, Incident, IncidentNote, IncidentState, NoteKind
+from common.contracts.verdicts import Cause
 from common.errors import BadMessage, NotAccepted, UnknownStream
 from common.models.condition_records import drop_conditions_of_stream
 from common.settings import Settings
@@ -197,7 +198,9 @@ def _history(store: Store, stream: str, origin_id: str) -> list[GoldenRecord]:
 def _chosen(store: Store, stream: str, wanted: str) -> tuple[Incident, ...]:
     incidents = store.streams.incidents(stream)
     if not wanted:
-        found = tuple(row for row in incidents if row.state is not IncidentState.CLOSED)
+        found = tuple(
+            row for row in incidents if row.state is not IncidentState.CLOSED and row.cause is not Cause.OFFLINE
+        )
         if not found:
             raise NotAccepted(
                 f"stream {stream!r} has no open incident, so nothing of it departs from its golden baseline: name a "
@@ -210,6 +213,11 @@ def _chosen(store: Store, stream: str, wanted: str) -> tuple[Incident, ...]:
         raise NotAccepted(
             f"{len(found)} incidents of stream {stream!r} begin with {wanted!r} (there are: {known}): see "
             "`sentinel incidents list`"
+        )
+    if found[0].cause is Cause.OFFLINE:
+        raise NotAccepted(
+            f"incident {found[0].id} is a silence of stream {stream!r}, which has no footage to learn from: it is "
+            "closed once frames come; where silence is normal, set offline_seconds = 0 in the stream's table"
         )
     return found
 

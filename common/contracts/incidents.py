@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from common.contracts.ids import Message, StreamName
 from common.contracts.stored import StoredMessage
@@ -18,6 +18,8 @@ class IncidentState(StrEnum):
     """Windows fail, and a confirmed run of them began the incident or goes on."""
     HEALED = "healed"
     """Windows fail the golden baseline, but match conditions of the champion: the camera still wants a hand."""
+    OFFLINE = "offline"
+    """No footage comes, for longer than is usual for the stream."""
     CLOSED = "closed"
 
 
@@ -54,12 +56,17 @@ class IncidentWindow(Message):
 
 
 class Incident(StoredMessage):
-    """A confirmed departure of one stream from its golden baseline. Times are capture times where there are any."""
+    """A confirmed departure of one stream from its golden baseline, or its silence.
+
+    Times are capture times where there are any; a silence has those of the wall clock, and no windows.
+    """
 
     id: str
     stream: StreamName
     model: str
-    golden_id: str = Field(description="digest of the golden baseline that its latest window departs from")
+    golden_id: str = Field(
+        description="digest of the golden baseline that its latest window departs from; empty: silence"
+    )
     state: IncidentState
     cause: Cause = Field(
         description="the most frequent cause of its latest windows: of its FAILs while it fails, of its matches while "
@@ -67,9 +74,17 @@ class Incident(StoredMessage):
     )
     causes: dict[Cause, int] = Field(description="windows by cause")
     since: int = Field(ge=0, description="position of its first frame in the stream, in sampled frames")
-    since_time: float = Field(description="capture time of that frame, seconds since the epoch")
-    opened_at: float = Field(description="capture time of the window that confirmed it")
-    latest_at: float = Field(description="capture time of its latest window that failed the golden baseline")
+    since_time: float = Field(
+        description="capture time of that frame, seconds since the epoch; of a silence, when the last batch before it "
+        "was accepted"
+    )
+    opened_at: float = Field(
+        description="capture time of the window that confirmed it; of a silence, when it was noticed"
+    )
+    latest_at: float = Field(
+        description="capture time of its latest window that failed the golden baseline; of a silence, when it was "
+        "noticed last"
+    )
     failed_windows: int = Field(0, ge=0)
     matched_windows: int = Field(0, ge=0, description="windows that matched a condition")
     passes: int = Field(0, ge=0, description="windows in a row that pass the golden baseline by now")
@@ -105,7 +120,7 @@ class RunWindow(Message):
 class IncidentLog(StoredMessage):
     """What a stream's incidents have come to: the state that `common.drift.incidents` moves from verdict to verdict.
 
-    At most one open incident is failing; there may be a healed one beside it for each cause.
+    At most one open incident is failing, and at most one is offline; there may be a healed one for each cause beside.
     """
 
     open: tuple[Incident, ...] = ()
@@ -122,14 +137,37 @@ class NoteKind(StrEnum):
     ACTION = "action"
     """Something was done about an incident, or came to an end: the note's action replaces the one of the same id."""
     CLOSE = "close"
-    """An incident ends by a person's word (acceptance)."""
+    """An incident ends by a person's word (acceptance), or because its silence is not asked about any more."""
+    SILENCE = "silence"
+    """The stream is silent for longer than is usual for it."""
+
+
+class Silence(Message):
+    """What the sweep found of a stream from which nothing comes. Times are those of the wall clock."""
+
+    since: float = Field(description="when its last batch was accepted, seconds since the epoch")
+    noticed_at: float
+    model: str = Field(description="that serves the stream")
 
 
 class IncidentNote(StoredMessage):
-    """A note in a stream's inbox, which the reducer applies to the stream's incident in its one step."""
+    """A note in a stream's inbox, which the reducer applies to the stream's incident in its one step.
+
+    There is a `silence` in one of kind `silence`, and an `action` in every other.
+    """
 
     id: str = Field(description="a note that comes again with the same id changes nothing")
     stream: StreamName
     kind: NoteKind
     incident: str | None = Field(description="id of the incident; None: every one that is open now")
-    action: Action
+    action: Action | None = None
+    silence: Silence | None = None
+
+    @model_validator(mode="after")
+    def _says_what_its_kind_promises(self) -> IncidentNote:
+        silent = self.kind is NoteKind.SILENCE
+        if (self.silence is None) is silent or (self.action is None) is not silent:
+            raise ValueError(
+                f"a note of kind {self.kind} has {'a silence' if silent else 'an action'}, and nothing else"
+            )
+        return self

@@ -44,7 +44,10 @@ DEFAULT: Mapping[Cause, Response] = {
     Cause.CAMERA_MOVED: Response.CALL,
     Cause.OVER_EXPOSURE: Response.CALL,
     Cause.UNKNOWN: Response.CALL,
+    Cause.OFFLINE: Response.CALL,
 }
+
+_WITHOUT_FOOTAGE = frozenset({Cause.OFFLINE})
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,21 @@ class Policy:
         Raises
         ------
         ValueError
-            If a cause or a response has no such name; the message offers the nearest.
+            If a cause or a response has no such name (the message offers the nearest), or there can be no footage of
+            a cause that is to be trained on.
         """
         rows = dict(DEFAULT)
         for part in filter(None, (part.strip() for part in text.split(","))):
             cause, separator, response = (piece.strip() for piece in part.partition("="))
             if not separator:
                 raise ValueError(f"{part!r} is no row of the policy: write CAUSE=RESPONSE, like unknown=train")
-            rows[Cause(_known(cause, list(Cause)))] = Response(_known(response, list(Response)))
+            named, wanted = Cause(_known(cause, list(Cause))), Response(_known(response, list(Response)))
+            if named in _WITHOUT_FOOTAGE and wanted.trains:
+                raise ValueError(
+                    f"'{named}={wanted}' cannot be: no footage comes that a model could be trained on; "
+                    f"the only response is {named}={Response.CALL}"
+                )
+            rows[named] = wanted
         return cls(rows)
 
 

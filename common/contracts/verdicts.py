@@ -18,7 +18,7 @@ class Status(StrEnum):
 
 
 class Cause(StrEnum):
-    """The most likely reason why a window failed, derived from its features."""
+    """The most likely reason why a window failed, derived from its features; `OFFLINE` is why there is no window."""
 
     NOISE = "noise"
     BLUR = "blur"
@@ -34,6 +34,8 @@ class Cause(StrEnum):
     NEW_CONTENT = "new_content"
     """The quality readings are normal; the content differs from that of the baseline."""
     UNKNOWN = "unknown"
+    OFFLINE = "offline"
+    """No footage comes: no verdict has this cause, only the incident of a stream that is silent."""
 
 
 class FeatureShift(Message):

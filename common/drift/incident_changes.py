@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from common.contracts.incidents import Incident, IncidentLog, IncidentState
 
+_MOST_APPLIED = 64  # a note is delivered twice within moments, if at all
+_MOST_OCCURRENCES = 64  # bounded, so that a stream's state does not grow with its age
 _MOST_CLOSED = 8  # they can be reopened, or a retraining of them may still end
 _ANNOUNCED = ("state", "cause", "occurrences", "actions", "acknowledged_by", "muted")
 
@@ -32,6 +34,17 @@ def with_incidents(log: IncidentLog, rows: Iterable[Incident]) -> IncidentLog:
     closed = [row for row in incidents if row.state is IncidentState.CLOSED]
     still_open = [row for row in incidents if row.state is not IncidentState.CLOSED]
     return log.model_copy(update={"open": tuple(still_open), "closed": tuple(closed[-_MOST_CLOSED:])})
+
+
+def with_applied(log: IncidentLog, note_id: str) -> IncidentLog:
+    """Return the log, which contains the note of this id now."""
+    return log.model_copy(update={"applied": (*log.applied, note_id)[-_MOST_APPLIED:]})
+
+
+def reopened(incident: Incident, *, at: float, muted: bool) -> Incident:
+    """Return a closed incident that goes on; its state is the caller's matter."""
+    occurrences = (*incident.occurrences, at)[-_MOST_OCCURRENCES:]
+    return incident.model_copy(update={"occurrences": occurrences, "muted": muted, "closed_at": None, "ended": ""})
 
 
 def end_mute(log: IncidentLog, *, muted: bool) -> tuple[IncidentLog, tuple[Change, ...]]:

@@ -1,44 +1,49 @@
-"""Notes from a stream's inbox: what was done about its incidents."""
+"""Notes from a stream's inbox: what was done about its incidents. Those about silence are in `common.drift.silence`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from common.contracts.incidents import Action, ActionKind, Incident, IncidentLog, IncidentNote, IncidentState, NoteKind
-from common.drift.incident_changes import Change, changes, with_incidents
+from common.contracts.verdicts import Cause
+from common.drift.incident_changes import Change, changes, with_applied, with_incidents
 
 _MOST_ACTIONS = 32
 _LONGEST_OUTCOME = 1_000  # characters
-_MOST_APPLIED = 64  # a note is delivered twice within moments, if at all
 
 
 def apply_note(log: IncidentLog, note: IncidentNote) -> tuple[IncidentLog, tuple[Change, ...]]:
     """Return the log after a note, and the incidents to announce.
 
-    A note that was applied before changes nothing, nor does one about an unknown incident.
+    A note that was applied before changes nothing, nor does one about an unknown incident. What ends every open
+    incident leaves a silence open: it is no footage that could have become normal.
     """
-    if note.id in log.applied:
+    if note.id in log.applied or note.action is None:
         return log, ()
-    before = log
-    concerned = {note.incident} if note.incident is not None else {incident.id for incident in log.open}
-    rows = [_noted(row, note) if row.id in concerned else row for row in (*log.closed, *log.open)]
+    before, closes = log, note.kind is NoteKind.CLOSE
+    silences = {incident.id for incident in (*log.closed, *log.open) if incident.cause is Cause.OFFLINE}
+    if note.incident is not None:
+        concerned = {note.incident}
+    else:
+        concerned = {incident.id for incident in log.open} - (silences if closes else set())
+    action = note.action.model_copy(update={"outcome": note.action.outcome[:_LONGEST_OUTCOME]})
+    rows = [_noted(row, action, closes=closes) if row.id in concerned else row for row in (*log.closed, *log.open)]
     # A run that began before an acceptance departs from a golden baseline that no longer holds.
-    run = () if note.kind is NoteKind.CLOSE else log.run
-    applied = (*log.applied, note.id)[-_MOST_APPLIED:]
-    log = with_incidents(log, rows).model_copy(update={"run": run, "applied": applied})
+    run = () if closes and note.incident not in silences else log.run
+    log = with_applied(with_incidents(log, rows).model_copy(update={"run": run}), note.id)
     return log, changes(before, log)
 
 
-def _noted(incident: Incident, note: IncidentNote) -> Incident:
+def _noted(incident: Incident, action: Action, *, closes: bool) -> Incident:
     """Return the incident after a note about it."""
-    action = note.action.model_copy(update={"outcome": note.action.outcome[:_LONGEST_OUTCOME]})
     changed: dict[str, object] = {"actions": _with_action(incident.actions, action)}
     if action.kind is ActionKind.ACKNOWLEDGE:
         changed["acknowledged_by"] = action.by
-    if note.kind is NoteKind.CLOSE and incident.state is not IncidentState.CLOSED:
-        # The stream's own clock, which is capture time, stands at its latest window.
+    if closes and incident.state is not IncidentState.CLOSED:
+        # The stream's own clock, which is capture time, stands at its latest window; silence has the wall clock.
+        at = action.at if incident.state is IncidentState.OFFLINE else incident.latest_at
         ended = action.outcome or f"closed by {action.by}"
-        changed |= {"state": IncidentState.CLOSED, "closed_at": incident.latest_at, "ended": ended}
+        changed |= {"state": IncidentState.CLOSED, "closed_at": at, "ended": ended}
     return incident.model_copy(update=changed)
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from common.contracts.ids import content_id
 from common.contracts.incidents import Incident, IncidentLog, IncidentState, IncidentWindow, RunWindow
 from common.contracts.verdicts import Cause, Status, Verdict, WorstFrame
-from common.drift.incident_changes import Change, changes, unmuted, with_incidents
+from common.drift.incident_changes import Change, changes, reopened, unmuted, with_incidents
 
 REOPEN_SECONDS = 86_400.0
 """An incident that was closed is reopened if its cause comes back within this time, by capture time."""
@@ -28,7 +28,6 @@ REOPEN_SECONDS = 86_400.0
 _WINDOWS_FOR_CAUSE = 16  # enough that a single odd window does not rename an incident
 _MOST_WINDOWS = 64  # as many as the store keeps evidence of
 _MOST_WORST_FRAMES = 3
-_MOST_OCCURRENCES = 64
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,16 @@ def advance(
     muted : whether the stream is muted now
     """
     at = verdict.taken_to if verdict.taken_to is not None else now
-    before, log = log, _under(log, verdict.baseline_id, at)
+    before, silences = log, tuple(incident for incident in log.open if incident.state is IncidentState.OFFLINE)
+    if silences:  # a silence is no departure from golden: verdicts neither join it nor close it
+        log = log.model_copy(update={"open": tuple(incident for incident in log.open if incident not in silences)})
+    log = _under(log, verdict.baseline_id, at)
     if verdict.status is Status.PASS and verdict.condition is None:
         after = _passed(log, at, close_windows)
     else:
         after = _departed(log, _run_window(event_id, verdict, now), _Step(verdict, event_id, model, at, muted))
+    if silences:
+        after = after.model_copy(update={"open": (*after.open, *silences)})
     after = after if muted else unmuted(after)
     return after, changes(before, after)
 
@@ -109,7 +113,7 @@ def _departed(log: IncidentLog, row: RunWindow, step: _Step) -> IncidentLog:
         taker = _absorbed(_opened(log.run, step, state, cause), log.run, step, state)
         taker = taker.model_copy(update={"cause": cause})
     elif found.state is IncidentState.CLOSED:
-        taker = _absorbed(_reopened(found, step), log.run, step, state)
+        taker = _absorbed(reopened(found, at=step.at, muted=step.muted), log.run, step, state)
     else:
         taker = _absorbed(found, log.run, step, state)
     others = [i for i in (*log.closed, *log.open) if i.id != taker.id]
@@ -174,17 +178,6 @@ def _opened(run: Sequence[RunWindow], step: _Step, state: IncidentState, cause: 
         latest_at=step.at,
         occurrences=(step.at,),
         muted=step.muted,
-    )
-
-
-def _reopened(incident: Incident, step: _Step) -> Incident:
-    return incident.model_copy(
-        update={
-            "occurrences": (*incident.occurrences, step.at)[-_MOST_OCCURRENCES:],
-            "muted": step.muted,
-            "closed_at": None,
-            "ended": "",
-        }
     )
 
 

@@ -12,6 +12,7 @@ from common.store.forgetting import Forgetting
 from common.store.golden import GoldenStore
 from common.store.heartbeats import Heartbeats
 from common.store.models import ChampionStore
+from common.store.silence import SilenceStore
 from common.store.streams import StreamStore
 
 _SECONDS_PER_DAY = 86_400
@@ -40,6 +41,7 @@ class Store:
             max_events=settings.max_events,
         )
         self.golden = GoldenStore(self.client)
+        self.silence = SilenceStore(self.client)
         self.forgetting = Forgetting(self.client)
         self.event_log = EventLog(self.client, max_events=settings.max_events)
         self.heartbeats = Heartbeats(self.client)

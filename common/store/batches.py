@@ -54,6 +54,7 @@ class BatchStore:
                 keys.stream_key(batch.stream, "pending"),
                 keys.STREAMS,
                 self._folder_key(batch.stream, batch.source.uri),
+                keys.stream_key(batch.stream, "rhythm"),
             ],
             args=[
                 batch.stream,

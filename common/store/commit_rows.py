@@ -8,7 +8,7 @@ from common.contracts.batches import Chunk
 from common.contracts.events import BatchCompleted, Event, WindowFailed, WindowPassed
 from common.contracts.incidents import IncidentState
 from common.features import FeatureBlock
-from common.store.incidents import IncidentEvent
+from common.store.incidents import IncidentCommit, IncidentEvent
 
 
 def chunk_row(chunk: Chunk, features: FeatureBlock | None, event: BatchCompleted) -> dict[str, object]:
@@ -32,6 +32,18 @@ def verdict_row(
         "departs": departs,
         "taken_to": event.verdict.taken_to,
         "incidents": [incident_row(changed) for changed in incidents],
+    }
+
+
+def incident_part(commit: IncidentCommit) -> dict[str, object]:
+    """Return the part of the plan about the stream's incidents, without those that verdicts change."""
+    still_open = commit.log.open if commit.log is not None else ()
+    return {
+        "muted": any(incident.muted for incident in still_open),
+        "offline": any(incident.state is IncidentState.OFFLINE for incident in still_open),
+        "silent_since": commit.silent_since,
+        "applied": len(commit.applied),
+        "incidents": [incident_row(event) for event in commit.events],
     }
 
 

@@ -50,12 +50,15 @@ class IncidentCommit:
     ----------
     log : the new log; None: it stays as it is
     applied : the notes at the head of the inbox that the log contains now
-    events : events about the incidents that these notes changed
+    events : events about the incidents that these notes, or frames after a silence, changed
+    silent_since : when the last batch was accepted, where the log says that none came since; the commit then fails if
+        one did
     """
 
     log: IncidentLog | None = None
     applied: tuple[ReceivedNote, ...] = ()
     events: tuple[IncidentEvent, ...] = ()
+    silent_since: float | None = None
 
 
 NO_INCIDENTS = IncidentCommit()

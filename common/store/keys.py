@@ -26,6 +26,8 @@ HELD = "sentinel:retrain:held"
 """Hash: model -> `contracts.models.Hold`, while a person's choice suspends its retraining."""
 FORGOTTEN_PREFIX = "sentinel:forgotten:"
 """Before the content id of a stream's name: there for a day after the stream was forgotten."""
+LISTENING = "sentinel:listening"
+"""Hash: `asked`, when the sweep asked about silence last; `since`, since when sources could come in."""
 STREAM_PREFIX = "sentinel:{%s}:"
 MODEL_PREFIX = "sentinel:model:{%s}:"
 PROCESS_PREFIX = "sentinel:process:%s:"
@@ -36,7 +38,7 @@ def stream_key(stream: str, *parts: str) -> str:
 
     Parts: `counter`, `pending`, `sent`, `cost`, `window`, `frames`, `batch:ID`, `chunk:ID`, `data:ID`,
     `evidence:ID`, `evidence-list`, `folder:ID`, `handed-in`, `inbox`, `mute`, `incidents`, `incident-order`, `golden`,
-    `golden-history`.
+    `golden-history`, `rhythm`.
     """
     return (STREAM_PREFIX % stream) + ":".join(parts)
 

@@ -22,7 +22,7 @@ from common.errors import BadMessage
 from common.features import FeatureBlock
 from common.store import keys
 from common.store.client import binary, load_script, text
-from common.store.commit_rows import chunk_row, incident_row, verdict_row
+from common.store.commit_rows import chunk_row, incident_part, verdict_row
 from common.store.incidents import (
     NO_INCIDENTS,
     NOTES_PER_COMMIT,
@@ -37,7 +37,7 @@ from common.store.incidents import (
 from common.store.unreadable import readable_verdict, stand_in
 
 WindowEvent = WindowPassed | WindowFailed
-_WINDOW_FIELDS = ("version", "state", "at", "verdict", "incidents", "muted", "taken_to")
+_WINDOW_FIELDS = ("version", "state", "at", "verdict", "incidents", "muted", "offline", "taken_to")
 
 
 class Committed(IntEnum):
@@ -77,6 +77,8 @@ class Window:
     ----------
     incidents : the stored `IncidentLog`
     holds_muted : whether an open incident in it is muted
+    holds_silence : whether an open incident in it is a silence
+    accepted_at : when the stream's last batch was accepted, by the wall clock, seconds since the epoch
     notes : the head of the stream's inbox
     muted_until : when the stream's mute ends, seconds since the epoch; None: it is not muted
     taken_to : latest capture time that was judged, seconds since the epoch; None: none was known
@@ -88,6 +90,8 @@ class Window:
     verdict: Verdict | None
     incidents: bytes | None = None
     holds_muted: bool = False
+    holds_silence: bool = False
+    accepted_at: float | None = None
     notes: tuple[ReceivedNote, ...] = ()
     muted_until: float | None = None
     taken_to: float | None = None
@@ -152,7 +156,8 @@ class StreamStore:
         pipe.hmget(keys.stream_key(stream, "window"), _WINDOW_FIELDS)
         pipe.lrange(keys.stream_key(stream, "inbox"), 0, NOTES_PER_COMMIT - 1)
         pipe.get(keys.stream_key(stream, "mute"))
-        (version, state, at, verdict, incidents, muted, taken_to), notes, mute = pipe.execute()
+        pipe.zscore(keys.STREAMS, stream)
+        (version, state, at, verdict, incidents, muted, offline, taken_to), notes, mute, accepted_at = pipe.execute()
         return Window(
             version=int(version or 0),
             state=binary(state),
@@ -160,6 +165,8 @@ class StreamStore:
             verdict=readable_verdict(binary(verdict)),
             incidents=binary(incidents),
             holds_muted=muted is not None,
+            holds_silence=offline is not None,
+            accepted_at=float(accepted_at) if accepted_at is not None else None,
             notes=received(notes),
             muted_until=muted_until(binary(mute)),
             taken_to=float(taken_to) if taken_to is not None else None,
@@ -221,9 +228,8 @@ class StreamStore:
             "max_events": self._max_events,
             "prefix": {name: keys.stream_key(stream, name, "") for name in ("chunk", "batch", "evidence", "data")},
             "replace_frames": frames is not None,
-            "muted": incidents.log is not None and any(row.muted for row in incidents.log.open),
-            "applied": len(incidents.applied),
-            "incidents": [incident_row(event) for event in incidents.events],
+            "stream": stream,
+            **incident_part(incidents),
             "chunks": [
                 chunk_row(done.chunk, done.features, event) for done, event in zip(chunks, batch_events, strict=True)
             ],
@@ -239,7 +245,9 @@ class StreamStore:
             *(row.window.to_bytes() for row in judged if row.departs),
         ]
         return Committed(
-            self._commit(keys=[keys.EVENTS, *(keys.stream_key(stream, part) for part in parts)], args=args)
+            self._commit(
+                keys=[keys.EVENTS, *(keys.stream_key(stream, part) for part in parts), keys.STREAMS], args=args
+            )
         )
 
     def note(self, note: IncidentNote) -> bool:

@@ -21,7 +21,7 @@ from common.settings import get_settings
 from common.store import Store
 from sentinel.cli.console import JsonOption, Piece, columns, out, print_json, print_messages
 from sentinel.cli.streams import INCIDENT_COLOURS, StreamOption, clock
-from sentinel.responses import ADVICE
+from sentinel.responses import advice_about
 from sentinel.stack.local import open_store, redis_url
 
 app = typer.Typer(help="What a person has to know of the cameras: look, acknowledge.", no_args_is_help=True)
@@ -41,7 +41,7 @@ def list_(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the incidents: those that fail first, then those that are healed, then the closed ones."""
+    """List the incidents: those that fail first, then offline, healed and closed ones."""
     found = incidents(open_store(get_settings()), stream=stream, state=state)
     if as_json:
         print_messages(found)
@@ -54,7 +54,7 @@ def list_(
 
 
 def _row(incident: Incident) -> list[Piece]:
-    windows = f"{incident.failed_windows} failed"
+    windows = "none" if incident.cause is Cause.OFFLINE else f"{incident.failed_windows} failed"
     if incident.matched_windows:
         windows += f", {incident.matched_windows} healed"
     return [
@@ -109,14 +109,14 @@ def show(incident_id: IdArgument, as_json: JsonOption = False) -> None:
         "stream": incident.stream,
         "model": incident.model,
         "cause": _causes(incident),
-        "calls for": ADVICE[Policy.parse(settings.policy).of(incident.cause)],
-        "windows": f"{incident.failed_windows} failed, {incident.matched_windows} matched a condition of the champion",
-        "frames": f"from position {incident.since} of the stream",
+        "calls for": advice_about(incident.cause, Policy.parse(settings.policy)),
+        **_frames(incident),
     }
     out.styled((f"{incident.state}", INCIDENT_COLOURS[incident.state]), "".join(f", {remark}" for remark in remarks))
     for name, value in facts.items():
         out.styled((f"{name:10}", "bold"), value)
-    out.styled(("time line (capture times, where there are any)", "bold"))
+    times = "" if incident.cause is Cause.OFFLINE else " (capture times, where there are any)"
+    out.styled((f"time line{times}", "bold"))
     for at, what in _time_line(incident):
         out.print(f"  {clock(at)}  {what}")
     if incident.worst_frames:
@@ -126,7 +126,19 @@ def show(incident_id: IdArgument, as_json: JsonOption = False) -> None:
         out.print(f"  {name} at {frame.time:.2f} s, distance {frame.distance:.2f}")
 
 
+def _frames(incident: Incident) -> dict[str, str]:
+    """Return what there is to say of an incident's windows and frames."""
+    if incident.cause is Cause.OFFLINE:
+        return {"frames": f"none after position {incident.since} of the stream"}
+    return {
+        "windows": f"{incident.failed_windows} failed, {incident.matched_windows} matched a condition of the champion",
+        "frames": f"from position {incident.since} of the stream",
+    }
+
+
 def _causes(incident: Incident) -> str:
+    if not incident.causes:
+        return incident.cause
     others = [f"{cause} {count}" for cause, count in sorted(incident.causes.items(), key=_by_count)]
     return f"{incident.cause} (windows: {', '.join(others)})"
 
@@ -137,14 +149,16 @@ def _by_count(row: tuple[Cause, int]) -> tuple[int, str]:
 
 def _time_line(incident: Incident) -> list[tuple[float, str]]:
     """Return when what happened, oldest first."""
-    rows = [(incident.since_time, "first frame")]
+    silent = incident.cause is Cause.OFFLINE
+    rows = [(incident.since_time, "last batch before it" if silent else "first frame")]
     for number, at in enumerate(incident.occurrences):
         rows.append((at, "opened again" if number else "opened"))
     for action in incident.actions:
         rows.append((action.at, f"{action.kind} by {action.by}"))
         if action.ended_at is not None and action.outcome:
             rows.append((action.ended_at, f"{action.kind} ended: {action.outcome}"))
-    rows.append((incident.latest_at, "latest window that fails the golden baseline"))
+    if not silent:
+        rows.append((incident.latest_at, "latest window that fails the golden baseline"))
     if incident.closed_at is not None:
         rows.append((incident.closed_at, f"closed: {incident.ended}"))
     return sorted(rows, key=lambda row: row[0])

@@ -37,7 +37,10 @@ from sentinel.stack.local import open_store, redis_url
 StreamOption = Annotated[str, typer.Option(help="Only this stream, or those that fit a pattern like 'site/*'.")]
 
 _COLOURS = {Status.FAIL: "bold red", Status.PASS: "green", None: "dim"}
-INCIDENT_COLOURS = {IncidentState.FAILING: "bold red", IncidentState.HEALED: "yellow", IncidentState.CLOSED: "dim"}
+INCIDENT_COLOURS = {
+    IncidentState.FAILING: "bold red", IncidentState.OFFLINE: "bold red", IncidentState.HEALED: "yellow",
+    IncidentState.CLOSED: "dim",
+}  # fmt: skip
 _PREFIX, _SUFFIX = "io.sentinel.", ".v1"  # around the short name of a type of event
 
 

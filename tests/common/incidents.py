@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.contracts.ids import content_id
-from common.contracts.incidents import Action, ActionKind, IncidentNote, NoteKind
+from common.contracts.incidents import Action, ActionKind, IncidentNote, NoteKind, Silence
 from common.contracts.verdicts import Cause, ConditionMatch, Status, Verdict, WorstFrame
 from tests.common.builders import verdict
 
@@ -74,3 +74,14 @@ def note(
     )  # fmt: skip
     note_id = content_id(name, kind, incident, done.to_json())
     return IncidentNote(id=note_id, stream=stream, kind=kind, incident=incident, action=done)
+
+
+def silence_note(since: float, *, noticed_at: float, stream: str = "dock", name: str = "") -> IncidentNote:
+    """Return the note that `stream`, whose last batch came at `since`, is silent."""
+    return IncidentNote(
+        id=content_id("silence", stream, since, name),
+        stream=stream,
+        kind=NoteKind.SILENCE,
+        incident=None,
+        silence=Silence(since=since, noticed_at=noticed_at, model="vfi"),
+    )

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from common.contracts.verdicts import Verdict
 from common.modalities.video.decode import sampled_frames
 from common.settings import Settings
 from common.sources.local import Limits
+from common.store import keys
 from common.store.client import without_password
 from sentinel.demo.footage import drop
 from tests.sentinel.conftest import Running, wait_until
@@ -88,6 +90,34 @@ def test_an_image_inside_an_event_counts_as_one_named_by_it(stack: Running, stil
     wait_for_batches(stack, "inline")
     (event,) = events(stack, "inline", EventType.BATCH_COMPLETE)
     assert event.report.frames == 1
+
+
+def test_a_camera_that_falls_silent_is_an_incident_until_its_frames_come_again(
+    stack: Running, stills: list[Path]
+) -> None:
+    def send(number: int) -> None:
+        fields = {
+            "specversion": "1.0", "id": str(number), "source": "/cameras/gate", "type": "io.sentinel.frame.v1",
+            "datacontenttype": "image/png", "dataref": f"file://{stills[number]}",
+        }  # fmt: skip
+        stack.store.client.xadd("sentinel:ingest", fields)  # type: ignore[arg-type]
+        wait_for_batches(stack, "gate", number + 1)
+
+    config = stack.world.folder / "sentinel.toml"
+    config.write_text("[streams.gate]\noffline_seconds = 2\n")
+    try:
+        send(0)
+        # A past of a frame a second, which a test does not wait for.
+        rhythm = {f"{int(time.time() // 86_400)}:0": 3600}
+        stack.store.client.hset(keys.stream_key("gate", "rhythm"), mapping=rhythm)  # type: ignore[arg-type]
+        wait_until("the incident", lambda: events(stack, "gate", EventType.INCIDENT_OPENED))
+        listed = json.loads(stack.world.run("incidents", "list", "--stream", "gate", "--json").stdout)
+        assert [(row["state"], row["cause"]) for row in listed] == [("offline", "offline")]
+        send(1)
+        wait_until("its end", lambda: events(stack, "gate", EventType.INCIDENT_CLOSED))
+        assert len(events(stack, "gate", EventType.INCIDENT_OPENED)) == 1
+    finally:
+        config.write_text("")
 
 
 def test_a_celery_client_may_hand_a_source_in_by_task_name(stack: Running) -> None:

@@ -2,13 +2,14 @@
 --
 -- KEYS[1] events     Stream of events
 -- KEYS[2] window     hash: version, state, at, verdict (the latest, as JSON), taken_to (the latest capture time judged),
---                    incidents (the log of incidents, as JSON), muted (there while an open incident is muted)
+--                    incidents (the log of incidents, as JSON), muted and offline (there while an open incident is)
 -- KEYS[3] pending    sorted set: chunk id -> order
 -- KEYS[4] evidence   list: `event id|capture time` of the windows whose evidence is kept, oldest first
 -- KEYS[5] frames     list: the latest frames' features, in blocks
 -- KEYS[6] inbox      list: notes about the stream's incidents, as JSON, oldest first
 -- KEYS[7] archive    hash: id of a closed incident -> JSON
 -- KEYS[8] order      sorted set: id of a closed incident -> when it was closed
+-- KEYS[9] streams    sorted set: stream -> time of its last accepted batch
 -- ARGV[1] the plan, JSON with named fields; `StreamStore.commit` writes it:
 --   version          of the window that was read
 --   now              seconds since the epoch
@@ -22,10 +23,12 @@
 --   chunks           id, batch, frames, dead (1 if given up), and the event to announce should the batch end with it
 --   verdicts         event, verdict (JSON), departs (its evidence is kept), taken_to (capture time of the last frame,
 --                    or null), incidents (that it changed, as above)
---   muted            whether an open incident of the new log is muted
+--   muted, offline   whether an open incident of the new log is
+--   stream           its name
+--   silent_since     when its last batch was accepted, if the new log says that none came since; else null
 -- ARGV[2] new state, or '': it stays  [3] latest frames, or ''  [4] new log of incidents, or '': it stays
 -- ARGV[5] the last of the applied notes, or ''  [6..] evidence of the verdicts that depart, in their order
--- Result: 0 another reducer committed first; 1 committed; 2 committed, and the next chunk in order is finished too, or
+-- Result: 0 another reducer committed first, or a batch came to a stream that is said to be silent; 1 committed; 2 committed, and the next chunk in order is finished too, or
 -- more notes wait.
 --
 -- Promise: a chunk's frames enter the window exactly once, in order, and a note is applied exactly once; window,
@@ -45,6 +48,10 @@ for i, chunk in ipairs(plan.chunks) do
 end
 -- The version tells that nobody else applied these notes; this, that the inbox was not deleted and begun anew.
 if plan.applied > 0 and redis.call('LINDEX', KEYS[6], plan.applied - 1) ~= ARGV[5] then
+    return 0
+end
+if type(plan.silent_since) == 'number'
+    and tonumber(redis.call('ZSCORE', KEYS[9], plan.stream) or nil) ~= plan.silent_since then
     return 0
 end
 
@@ -74,10 +81,12 @@ if plan.applied > 0 then
 end
 if ARGV[4] ~= '' then
     redis.call('HSET', KEYS[2], 'incidents', ARGV[4])
-    if plan.muted then
-        redis.call('HSET', KEYS[2], 'muted', 1)
-    else
-        redis.call('HDEL', KEYS[2], 'muted')
+    for _, name in ipairs({'muted', 'offline'}) do
+        if plan[name] then
+            redis.call('HSET', KEYS[2], name, 1)
+        else
+            redis.call('HDEL', KEYS[2], name)
+        end
     end
 end
 move_incidents(plan.incidents)

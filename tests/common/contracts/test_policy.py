@@ -11,8 +11,11 @@ from common.contracts.verdicts import Cause
 from common.errors import SettingsError
 from common.settings import Settings, get_settings
 
-NEVER = {Cause.BLACK, Cause.FROZEN, Cause.COVERED, Cause.CAMERA_MOVED, Cause.OVER_EXPOSURE, Cause.UNKNOWN}
-rows = st.dictionaries(st.sampled_from(Cause), st.sampled_from(Response))
+NEVER = {
+    Cause.BLACK, Cause.FROZEN, Cause.COVERED, Cause.CAMERA_MOVED, Cause.OVER_EXPOSURE, Cause.UNKNOWN, Cause.OFFLINE,
+}  # fmt: skip
+WITH_FOOTAGE = [cause for cause in Cause if cause is not Cause.OFFLINE]
+rows = st.dictionaries(st.sampled_from(WITH_FOOTAGE), st.sampled_from(Response))
 
 
 def test_by_default_what_shows_nothing_or_something_else_is_never_trained_on() -> None:
@@ -58,6 +61,8 @@ def test_of_two_rows_for_one_cause_the_last_one_counts() -> None:
         ("noise", r"'noise' is no row of the policy: write CAUSE=RESPONSE"),
         ("noise=call;blur=call", r"'call;blur=call' is none of train"),
         ("NOISE=call", r"'NOISE' is none of noise"),
+        ("offline=train", r"'offline=train' cannot be: no footage comes .* the only response is offline=call"),
+        ("noise=call, offline=both", r"'offline=both' cannot be"),
     ],
 )
 def test_what_is_no_row_is_refused_with_the_nearest_name(text: str, said: str) -> None:
@@ -72,6 +77,7 @@ def test_whatever_is_set_is_a_policy_or_a_clear_refusal(text: str) -> None:
     except ValueError:
         return
     assert set(policy.responses) == set(Cause)
+    assert policy.of(Cause.OFFLINE) is Response.CALL
 
 
 def test_the_setting_is_checked_when_settings_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

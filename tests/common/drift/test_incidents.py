@@ -233,8 +233,8 @@ windows = st.lists(
 )
 notes = st.lists(
     st.tuples(
-        st.integers(0, 60), st.sampled_from(list(NoteKind)), st.sampled_from(list(ActionKind)), st.integers(0, 3),
-        st.booleans(),
+        st.integers(0, 60), st.sampled_from([NoteKind.ACTION, NoteKind.CLOSE]), st.sampled_from(list(ActionKind)),
+        st.integers(0, 3), st.booleans(),
     ),
     max_size=6,
 )  # fmt: skip

@@ -15,12 +15,13 @@ from common.contracts.incidents import ActionKind, Incident, IncidentLog, Incide
 from common.contracts.verdicts import Status, Verdict
 from common.drift.incident_notes import apply_note
 from common.drift.incidents import advance
+from common.drift.silence import end_silence, fall_silent
 from common.incidents import move_incidents
 from common.store import Store, keys
 from common.store.incidents import NO_INCIDENTS
 from common.store.streams import Committed, JudgedEvent, Window
 from tests.common.builders import block
-from tests.common.incidents import judged, note
+from tests.common.incidents import judged, note, silence_note
 
 CLOSE_WINDOWS = 3
 WINDOW = keys.stream_key("dock", "window")
@@ -31,20 +32,21 @@ def row(verdict: Verdict) -> JudgedEvent:
     return JudgedEvent(kind.about(verdict, model="vfi", stream=verdict.stream, key=verdict.id), block(48))
 
 
-def commit_to(store: Store, stream: str, *verdicts: Verdict, read: Window | None = None) -> Committed:
+def commit_to(store: Store, stream: str, *verdicts: Verdict, read: Window | None = None, frames: int = 0) -> Committed:
     """Commit `verdicts` and the notes in the stream's inbox, as the reducer does."""
     read = read or store.streams.window(stream)
     rows, incidents = move_incidents(
-        store, stream, read, [row(verdict) for verdict in verdicts], model="vfi", close_windows=CLOSE_WINDOWS
-    )
+        store, stream, read, [row(verdict) for verdict in verdicts], model="vfi", close_windows=CLOSE_WINDOWS,
+        frames=frames,
+    )  # fmt: skip
     return store.streams.commit(
         stream, read=read, state=b"state" if verdicts else None, frames=None, chunks=(), batch_events=(), judged=rows,
         incidents=incidents,
     )  # fmt: skip
 
 
-def commit(store: Store, *verdicts: Verdict, read: Window | None = None) -> Committed:
-    return commit_to(store, "dock", *verdicts, read=read)
+def commit(store: Store, *verdicts: Verdict, read: Window | None = None, frames: int = 0) -> Committed:
+    return commit_to(store, "dock", *verdicts, read=read, frames=frames)
 
 
 def passes(first: int) -> list[Verdict]:
@@ -259,7 +261,8 @@ def test_without_verdicts_notes_or_mutes_nothing_is_read_or_written(store: Store
 
 turns = st.lists(
     st.tuples(
-        st.sampled_from(["pass", "fail", "match", "note", "accept"]), st.sampled_from(["", "kill", "race", "twice"])
+        st.sampled_from(["pass", "fail", "match", "note", "accept", "silence", "stale", "frames"]),
+        st.sampled_from(["", "kill", "race", "twice"]),
     ),
     max_size=25,
 )
@@ -271,7 +274,7 @@ def test_whatever_is_killed_raced_or_delivered_twice_the_incidents_are_those_of_
     store: Store, turns: list[tuple[str, str]]
 ) -> None:
     store.client.flushall()
-    store.client.zadd(keys.STREAMS, {"dock": time.time()})
+    store.client.zadd(keys.STREAMS, {"dock": 1.5})
     clean, expected = IncidentLog(), list[Incident]()
     for number, (kind, trouble) in enumerate(turns):
         read = store.streams.window("dock")
@@ -282,6 +285,19 @@ def test_whatever_is_killed_raced_or_delivered_twice_the_incidents_are_those_of_
             read = store.streams.window("dock")
             verdicts = []
             clean, changes = apply_note(clean, told)
+        elif kind in {"silence", "stale"}:  # of a batch that is the last one, and of one that is not
+            told = silence_note(1.5 if kind == "silence" else 1.0, noticed_at=float(number), name=str(number))
+            for _ in range(2 if trouble == "twice" else 1):
+                store.streams.note(told)
+            read, verdicts, changes = store.streams.window("dock"), [], ()
+            position = read.verdict.stop if read.verdict else 0
+            if kind == "silence" and told.silence is not None:
+                clean, changes = fall_silent(
+                    clean, told.id, told.silence, stream="dock", position=position, muted=False
+                )  # fmt: skip
+        elif kind == "frames":
+            verdicts = []
+            clean, changes = end_silence(clean, at=1.5)
         else:
             verdicts = [judged(number, kind)]
             clean, changes = advance(
@@ -289,12 +305,13 @@ def test_whatever_is_killed_raced_or_delivered_twice_the_incidents_are_those_of_
                 muted=False,
             )  # fmt: skip
         expected += [change.incident for change in changes]
+        frames = int(kind == "frames")
         if trouble == "kill":  # between computing and committing
             events = [row(verdict) for verdict in verdicts]
-            move_incidents(store, "dock", read, events, model="vfi", close_windows=CLOSE_WINDOWS)
-        assert commit(store, *verdicts, read=read) is Committed.DONE
+            move_incidents(store, "dock", read, events, model="vfi", close_windows=CLOSE_WINDOWS, frames=frames)
+        assert commit(store, *verdicts, read=read, frames=frames) is Committed.DONE
         if trouble == "race":
-            assert commit(store, *verdicts, read=read) is Committed.CONFLICT
+            assert commit(store, *verdicts, read=read, frames=frames) is Committed.CONFLICT
     stored = store.client.hget(WINDOW, "incidents")
     assert IncidentLog.from_json(stored or IncidentLog().to_json()) == clean
     assert [incident for _, incident in announced(store)] == expected

@@ -14,7 +14,7 @@ from common.contracts.verdicts import Cause, Verdict
 from common.printable import printable
 from common.store import Store, keys
 from sentinel.stack.redis_server import RedisServer
-from tests.common.incidents import DAY, judged, note
+from tests.common.incidents import DAY, judged, note, silence_note
 from tests.common.store.test_incidents import commit_to
 from tests.sentinel.cli.conftest import CommandLine, Done
 from tests.sentinel.cli.names import WORST, names, obeyed
@@ -157,6 +157,49 @@ def test_status_shows_each_streams_open_incident(sentinel: CommandLine, store: S
     assert [row["state"] for row in rows["dark"]] == ["failing"]
     assert rows["dark"][0]["id"] == only(store, "dark").id
     assert rows["site/closed"] == rows["well"] == []
+
+
+def offline(store: Store, name: str, since: float = 1000.0) -> None:
+    """Let `name`, the last of whose windows passed, be silent."""
+    stream(store, name, judged(0, "pass", stream=name))
+    store.client.zadd(keys.STREAMS, {name: since})
+    store.streams.note(silence_note(since, noticed_at=since + 180.0, stream=name))
+    commit_to(store, name)
+
+
+def test_a_silence_is_shown_without_windows_and_what_to_do_about_it(sentinel: CommandLine, store: Store) -> None:
+    of_each_state(store)
+    offline(store, "gate")
+    _, *lines = sentinel.run("incidents", "list").stdout.splitlines()
+    assert [line.split()[1:3] for line in lines][:2] == [["failing", "dark"], ["offline", "gate"]]
+    assert "none" in lines[1]
+    chosen = json.loads(sentinel.run("incidents", "list", "--state", "offline", "--json").stdout)
+    assert [row["stream"] for row in chosen] == ["gate"]
+    incident = only(store, "gate")
+    shown = sentinel.run("incidents", "show", incident.id).stdout
+    assert shown.splitlines()[0] == "offline"
+    for said in ("its power and its network", "last batch before it", "cause     offline\n", "none after position 48"):
+        assert said in shown
+    for absent in ("windows", "worst frames", "first frame", "capture times"):
+        assert absent not in shown
+    streams = [line.split()[1] for line in sentinel.run("status").stdout.splitlines()[1:6]]
+    assert streams[:2] == ["dark", "gate"], "what fails, then what is offline, whatever its latest verdict was"
+    assert "offline since 1970-01-01 00:16:40Z" in sentinel.run("status", "--stream", "gate").stdout
+    assert "offline: offline since" in sentinel.run("events", "--type", "incident.opened", "--stream", "gate").stdout
+    assert sentinel.run("incidents", "ack", incident.id, "--by", "Ida").code == 0
+    commit_to(store, "gate", frames=48)
+    shown = sentinel.run("incidents", "show", incident.id).stdout
+    assert shown.splitlines()[0] == "closed"
+    assert "closed: frames come again, it was offline for" in shown
+    assert sentinel.run("doctor").stdout.count("none of 5 streams is offline") == 1
+
+
+def test_the_doctor_names_streams_that_are_offline(sentinel: CommandLine, store: Store) -> None:
+    for number in range(7):
+        offline(store, f"gate{number}")
+    found = sentinel.run("doctor").stdout
+    assert "offline: gate" in found
+    assert "and 2 more" in found
 
 
 def test_events_about_incidents_have_a_line_each(sentinel: CommandLine, store: Store) -> None:
