@@ -177,6 +177,7 @@ class Healer:
                 material = gather(incident, stretch, cause, golden, self.kind, self.settings)
                 if champion is not None:
                     material.require_first_of_its_cause(champion.conditions, champion.ended)
+                material.require_uniform()
                 material.require_like(case.materials)
                 case.materials.append(material)
             except Refused as error:

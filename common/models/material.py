@@ -72,6 +72,17 @@ class Material:
                     "the fault grows or changes, and is not learned step by step; look at the camera"
                 )
 
+    def require_uniform(self) -> None:
+        """Raise `NothingToLearnFrom` if a window of the stretch would not match a condition of the whole of it.
+
+        Something else rides along in it, which the judge calls by the same cause; it would be learned with the rest.
+        """
+        if not self._matches(Condition(_unproved(self), self.segment)):
+            raise NothingToLearnFrom(
+                f"{self.stretch.name} is not of one kind, though all of it shows {self.cause}: wait for footage "
+                "that is, or look at the camera"
+            )
+
     def require_like(self, others: Sequence[Material]) -> None:
         """Raise `NothingToLearnFrom` if an earlier stretch of the same stream and cause is unlike this one."""
         for other in others:

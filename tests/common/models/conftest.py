@@ -39,13 +39,14 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FeatureBlock]:
 
     clean, other = shots(2), shots(3)
     noise = list(sabotage_frames(clean, Fault.NOISE, 3))
+    noise_again = list(sabotage_frames(other, Fault.NOISE, 3, seed=1))
     black = list(sabotage_frames(clean, Fault.BLACK, 4))
     numbers = np.random.default_rng(0)
     clips = {
         "golden": shots(1, 30),
         "clean": clean,
         "noise": noise,
-        "noise again": list(sabotage_frames(other, Fault.NOISE, 3, seed=1)),
+        "noise again": noise_again,
         "noise worse": list(sabotage_frames(other, Fault.NOISE, 5)),
         "black": black,
         "frozen": list(sabotage_frames(clean, Fault.FROZEN, 5)),
@@ -53,6 +54,11 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FeatureBlock]:
         "camera moved": [np.ascontiguousarray(image[::-1, ::-1]) for image in clean],  # it hangs upside down
         "noise, then black": [*noise[: len(noise) // 2], *black[len(noise) // 2 :]],
         "random pixels": [numbers.integers(0, 256, clean[0].shape, np.uint8) for _ in clean],
+        "random pixels amid noise": [
+            *noise,
+            *(numbers.integers(0, 256, clean[0].shape, np.uint8) for _ in range(2 * WINDOW)),
+            *noise_again,
+        ],
         "shuffled frames": [noise[number] for number in numbers.permutation(len(noise))],
     }
     for step, sigma in enumerate(GROWING_NOISE):

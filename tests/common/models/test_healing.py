@@ -99,6 +99,16 @@ def test_it_is_refused_beside_noise_of_the_same_stream_too(site: Site, clip: str
     assert "FAIL" in statuses(site.show("dock", clip))
 
 
+def test_what_rides_along_under_the_same_name_is_not_learned_with_the_rest(site: Site) -> None:
+    """The judge calls random pixels noise, and in the mean over the whole stretch its frames move as footage does."""
+    verdicts = site.show("dock", "random pixels amid noise")
+    assert {row.cause for row in verdicts} == {Cause.NOISE}
+    site.heal("dock")
+    assert "is not of one kind" in site.said("dock")
+    assert site.conditions == ()
+    assert statuses(site.show("dock", "random pixels")) == {"FAIL"}
+
+
 def test_the_same_footage_and_champion_are_not_tried_again(site: Site) -> None:
     site.show("dock", "covered")
     site.heal("dock")
