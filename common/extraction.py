@@ -17,9 +17,10 @@ import numpy as np
 from common.backbones import Backbone
 from common.contracts.batches import FeatureSpec, SourceKind
 from common.errors import BadSource, BaselineMismatch
-from common.features import FeatureBlock, FloatArray, Image, time_source_code
+from common.features import FeatureBlock, FloatArray, Image, time_source_code, to_half_precision
 from common.modalities.video.capture_time import capture_times
 from common.modalities.video.decode import DECODE_PIPELINE, Frame, decode_image, probe, sampled_frames
+from common.modalities.video.groups import EMBEDDING, QUALITY
 from common.modalities.video.sensors import SENSOR_NAMES, SENSORS_VERSION, measure
 from common.sources.capture_time import UNKNOWN_TIMES, CaptureTimes
 from common.sources.local import Limits
@@ -126,7 +127,7 @@ class Extractor:
 
     def empty(self) -> FeatureBlock:
         """Return a block of no frames, as wide as this extractor's features."""
-        return FeatureBlock.empty(self.backbone.output_size, len(SENSOR_NAMES))
+        return FeatureBlock.empty({EMBEDDING: self.backbone.output_size, QUALITY: len(SENSOR_NAMES)})
 
     def features(
         self, frames: Iterator[Frame], uri: str, size: int, taken: CaptureTimes = UNKNOWN_TIMES, *, first: int = 0
@@ -181,14 +182,13 @@ class Extractor:
             )
         taken_at = [taken.of_frame(index - first, at) for index, at in zip(batch.positions, times, strict=True)]
         return FeatureBlock(
-            embedding,
-            sensors,
+            {EMBEDDING: to_half_precision(embedding), QUALITY: sensors},
             np.array(times, np.float64),
             (uri,),
             np.zeros(count, np.int32),
             np.array(taken_at, np.float64),
             np.full(count, time_source_code(taken.known_by), np.uint8),
-        ).as_stored()
+        )
 
 
 def _short(value: str) -> str:

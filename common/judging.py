@@ -13,6 +13,7 @@ from common.drift.frame_buffer import FrameBuffer
 from common.drift.judge import judge
 from common.drift.windows import WindowState, advance
 from common.features import FeatureBlock
+from common.modalities.video.diagnosis import diagnose
 from common.settings import Settings
 
 
@@ -90,7 +91,12 @@ def judge_block(
         taken_at = features.capture_time(-1)
         live = [c for c in conditions if c.record.is_live(now if taken_at is None else taken_at)]
         judgement = judge(
-            stored.baseline, features, threshold=thresholds.score, p_value=thresholds.p_value, conditions=live
+            stored.baseline,
+            features,
+            threshold=thresholds.score,
+            p_value=thresholds.p_value,
+            conditions=live,
+            diagnose=diagnose,
         )
         state = with_runs(state, judgement, window)
         run = state.departure if judgement.condition else state.run

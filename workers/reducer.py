@@ -245,7 +245,7 @@ def fold(
 
 def empty_like(stored: StoredBaseline) -> FeatureBlock:
     """Return a block of no frames, as wide as the baseline's features."""
-    return FeatureBlock.empty(stored.baseline.embedding_size, stored.baseline.quality_size)
+    return FeatureBlock.empty(stored.baseline.widths)
 
 
 def batch_event(done: FinishedChunk, model: str) -> BatchCompleted:

@@ -63,8 +63,7 @@ def fit_accepted(
             name=golden.name,
             feature_spec=golden.feature_spec,
             rule=golden.rule,
-            sensor_names=golden.sensor_names,
-            minimum_effects=golden.minimum_effects,
+            groups=golden.groups,
             created_at=time.time(),
             libraries=golden.libraries,
         )

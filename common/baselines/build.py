@@ -22,8 +22,8 @@ from common.extraction import Extractor
 from common.features import FeatureBlock
 from common.modalities.video.decode import probe
 from common.modalities.video.frame import SourceInfo
+from common.modalities.video.groups import feature_groups
 from common.modalities.video.sampling import sampled_count
-from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
 from common.modalities.video.timeline import key_seconds
 from common.models.kinds import load_kind
 from common.settings import Settings
@@ -163,8 +163,7 @@ def build_baseline(
         name=name,
         feature_spec=extractor.feature_spec(fps),
         rule=choose_rule(infos, fps, settings),
-        sensor_names=SENSOR_NAMES,
-        minimum_effects=MINIMUM_EFFECTS,
+        groups=feature_groups(extractor.backbone.output_size),
         created_at=time.time(),
         libraries={library: importlib.metadata.version(library) for library in _LIBRARIES},
     )

@@ -12,6 +12,9 @@ from common.contracts.ids import Message, StreamName, content_id
 from common.contracts.stored import Fields, StoredMessage
 from common.features import TimeSource
 
+FIRST_MODALITY = "video"
+"""The modality of feature specs that name none: before 0.4 there was no other."""
+
 
 class SourceKind(StrEnum):
     VIDEO = "video"
@@ -43,6 +46,7 @@ class Source(Message):
 class FeatureSpec(Message):
     """How features are made. Features made by different feature specs must never be compared.
 
+    A modality without a backbone leaves `backbone`, `weights` and `precision` empty.
     A baseline carries the feature spec that it was made with. A chunk carries the
     feature spec of the baseline that it will be judged by. A worker refuses chunks
     whose feature spec it cannot reproduce.
@@ -54,18 +58,21 @@ class FeatureSpec(Message):
     decode_pipeline: str = Field(description="name and version of what turns bytes into pixels")
     sensors: str = Field(description="version and names of the camera-quality sensors")
     sample_fps: float | None = Field(gt=0, description="frames per second; None: every frame")
+    modality: str = Field(FIRST_MODALITY, description="entry point name of what makes samples and features of bytes")
 
     def digest(self, *beside: str) -> bytes:
         """Return a digest of 16 bytes over the feature spec and the texts `beside`.
 
         Stored windows carry this digest, so it is computed over the field names
-        of version 0.1 and does not change when a field is renamed.
+        of version 0.1 and does not change when a field is renamed. The modality is
+        a part of it unless it is video, which was the only one before 0.4.
         """
         fields = self.model_dump()
         fields["route"] = fields.pop("decode_pipeline")
         ordered = {name: fields[name] for name in _SPEC_ORDER}
         text = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False)
-        return bytes.fromhex(content_id(text, *beside)[:32])
+        other = () if self.modality == FIRST_MODALITY else (self.modality,)
+        return bytes.fromhex(content_id(text, *other, *beside)[:32])
 
 
 _SPEC_ORDER = ("backbone", "weights", "precision", "route", "sensors", "sample_fps")

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from common.baselines import two_groups
 from common.contracts.conditions import ConditionRecord
 from common.contracts.ids import Message
 from common.drift.conditions import Condition
@@ -27,7 +28,8 @@ log = logging.getLogger(__name__)
 _FILE = "condition.json"
 _SEGMENT = "segment.npz"
 _EXAMPLES = "examples.npz"
-_FORMAT = 1
+_FORMAT = 2
+_TWO_GROUPS_FORMAT = 1  # of version 0.3
 
 
 class ConditionFile(Message):
@@ -36,6 +38,7 @@ class ConditionFile(Message):
     format: int
     digest: str = Field(description="of segment and examples")
     summary: ClipSummary
+    groups: tuple[str, ...] = Field(two_groups.NAMES, description="names of the segment's feature groups")
 
 
 def save_condition(folder: Path, segment: Segment, examples: Examples) -> str:
@@ -58,7 +61,7 @@ def save_condition(folder: Path, segment: Segment, examples: Examples) -> str:
     try:
         np.savez_compressed(staging / _SEGMENT, **arrays)  # type: ignore[arg-type]
         np.savez(staging / _EXAMPLES, **packed)  # type: ignore[arg-type]
-        stored = ConditionFile(format=_FORMAT, digest=digest, summary=segment.summary)
+        stored = ConditionFile(format=_FORMAT, digest=digest, summary=segment.summary, groups=tuple(segment.groups))
         (staging / _FILE).write_text(stored.model_dump_json(indent=1), encoding="utf-8")
         staging.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)
@@ -91,9 +94,12 @@ def _load(record: ConditionRecord) -> tuple[Segment, Examples]:
     try:
         stored = ConditionFile.from_json((folder / _FILE).read_bytes())
         arrays, packed = read_npz(folder / _SEGMENT), read_npz(folder / _EXAMPLES)
-        if stored.format != _FORMAT or not record.digest == stored.digest == _digest(arrays, packed):
+        known = stored.format in {_TWO_GROUPS_FORMAT, _FORMAT}
+        if not known or not record.digest == stored.digest == _digest(arrays, packed):
             raise BadMessage("it is not what was saved there, or of another version")
-        return segment_from_arrays(stored.summary, "", arrays), _unpack(packed)
+        if stored.format == _TWO_GROUPS_FORMAT:
+            arrays = two_groups.renamed(arrays)
+        return segment_from_arrays(stored.summary, stored.groups, "", arrays), _unpack(packed)
     except (OSError, ValueError, KeyError, IndexError, BadMessage) as error:
         raise BadModel(
             f"condition {record.id[:12]} of stream {record.stream!r} in {folder} is missing or damaged ({error}): "

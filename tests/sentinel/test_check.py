@@ -22,8 +22,8 @@ from common.extraction import Extractor
 from common.judging import Thresholds, judge_block
 from common.modalities.video.chunking import chunk_video
 from common.modalities.video.decode import probe
+from common.modalities.video.groups import feature_groups
 from common.modalities.video.sampling import sampled_count
-from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
 from common.modalities.video.timeline import read_sampled
 from common.settings import Settings
 from common.sources.local import Limits
@@ -64,7 +64,7 @@ def stored(extractor: Extractor, tmp_path_factory: pytest.TempPathFactory) -> St
     block = extractor.extract(golden, SourceKind.VIDEO, uri=str(golden), sample_fps=SAMPLE_FPS)
     baseline = fit_baseline(
         [("golden.mp4", block)], name="tiny", feature_spec=extractor.feature_spec(SAMPLE_FPS), rule=RULE,
-        sensor_names=SENSOR_NAMES, minimum_effects=MINIMUM_EFFECTS, created_at=0.0, libraries={},
+        groups=feature_groups(block.widths["embedding"]), created_at=0.0, libraries={},
     )  # fmt: skip
     return save_baseline(baseline, folder / "tiny")
 

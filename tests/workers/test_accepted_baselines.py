@@ -89,7 +89,7 @@ def test_an_accepted_baseline_reads_back_as_it_was_fitted(
     assert latest is not None
     stored = load_baseline(Path(latest.folder or ""))
     assert (stored.id, latest.frames) == (latest.baseline_id, proposal.footage.frames)
-    assert np.isfinite(stored.baseline.segments[0].embedding).all()
+    assert np.isfinite(stored.baseline.segments[0].groups["embedding"].values).all()
 
 
 def test_frames_for_replay_are_kept_where_the_sources_can_still_be_read(with_baseline: Settings) -> None:

@@ -12,11 +12,11 @@ from common.contracts.batches import FrameBatch, Source, SourceKind
 from common.contracts.events import EventType
 from common.contracts.ids import content_id
 from common.contracts.verdicts import Verdict
-from common.drift.judge import judge
-from common.features import FeatureBlock
+from common.features import FeatureBlock, to_half_precision
 from common.ingest.accept import Ingestor
 from common.store import Store
 from common.store.streams import Committed
+from tests.common.drift.footage import judge
 from workers import context, reducer
 
 
@@ -24,12 +24,14 @@ def footage(ingestor: Ingestor, frames: int) -> FeatureBlock:
     baseline = ingestor.baselines.of_stream("cam").baseline
     rng = np.random.default_rng(0)
     return FeatureBlock(
-        rng.normal(size=(frames, baseline.embedding_size)).astype(np.float32),
-        rng.normal(size=(frames, baseline.quality_size)).astype(np.float32),
+        {
+            name: to_half_precision(rng.normal(size=(frames, width)).astype(np.float32))
+            for name, width in baseline.widths.items()
+        },
         np.arange(frames, dtype=np.float64),
         ("/cam.mp4",),
         np.zeros(frames, np.int32),
-    ).as_stored()
+    )
 
 
 def feed(ingestor: Ingestor, store: Store, name: str, frames: FeatureBlock) -> None:

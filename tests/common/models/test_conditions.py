@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from common.baselines import two_groups
 from common.contracts.conditions import ConditionRecord
 from common.drift.conditions import fit_condition
 from common.drift.segment import Segment
@@ -53,6 +54,23 @@ def test_what_was_saved_is_what_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_examples(record), triplets())
     assert sorted(path.name for path in Path(record.path).iterdir()) == sorted(FILES)
     assert list(Path(record.path).parent.iterdir()) == [Path(record.path)], "nothing is left beside it"
+
+
+def test_a_condition_of_version_0_3_is_read_with_the_digest_that_its_record_has(tmp_path: Path) -> None:
+    record = saved(tmp_path / "a")
+    folder, before = Path(record.path), load_condition(record)
+    with np.load(folder / "segment.npz") as file, np.load(folder / "examples.npz") as packed:
+        old_names = {new: old for old, new in two_groups._ARRAYS.items()}
+        arrays = {old_names[name]: file[name] for name in file.files}
+        digest = conditions._digest(arrays, dict(packed))
+    np.savez_compressed(folder / "segment.npz", **arrays)  # type: ignore[arg-type]
+    told = json.loads((folder / "condition.json").read_text())
+    del told["groups"]
+    (folder / "condition.json").write_text(json.dumps({**told, "format": 1, "digest": digest}))
+    again = load_condition(record.model_copy(update={"digest": digest}))
+    assert again.segment.summary == before.segment.summary
+    for name, array in segment_arrays(before.segment, "").items():
+        np.testing.assert_array_equal(segment_arrays(again.segment, "")[name], array)
 
 
 def test_a_condition_that_is_saved_again_replaces_the_one_before(tmp_path: Path) -> None:
@@ -129,12 +147,12 @@ def test_a_widened_bound_is_refused_though_the_file_is_whole(tmp_path: Path) -> 
     path = Path(record.path) / "segment.npz"
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
-    np.savez_compressed(path, **{**arrays, "quality_bound": arrays["quality_bound"] * 2})  # type: ignore[arg-type]
+    np.savez_compressed(path, **{**arrays, "quality.bound": arrays["quality.bound"] * 2})  # type: ignore[arg-type]
     with pytest.raises(BadModel, match="not what was saved"):
         load_condition(record)
 
 
-@pytest.mark.parametrize("edit", [{"format": 2}, {"digest": "0" * 32}, {"summary": None}, {"more": 1}])
+@pytest.mark.parametrize("edit", [{"format": 3}, {"digest": "0" * 32}, {"summary": None}, {"more": 1}])
 def test_an_edited_description_is_refused(tmp_path: Path, edit: dict[str, object]) -> None:
     record = saved(tmp_path / "a")
     path = Path(record.path) / "condition.json"
