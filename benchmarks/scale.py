@@ -115,7 +115,7 @@ def measure(
         stream = f"cam{camera}"
         batch = FrameBatch(
             id=content_id(stream, fed), stream=stream,
-            source=Source(uri=f"/{fed}.mp4", kind=SourceKind.VIDEO, size=1, digest=str(fed)),
+            source=Source(uri=f"/{fed}.mp4", kind=SourceKind.RECORDING, size=1, digest=str(fed)),
             expected_frames=chunk_frames, starts=(0,), feature_spec=_SPEC, received_at=0.0,
         )  # fmt: skip
         fed += 1

@@ -13,7 +13,7 @@ from common.drift.frame_buffer import FrameBuffer
 from common.drift.judge import judge
 from common.drift.windows import WindowState, advance
 from common.features import FeatureBlock
-from common.modalities.video.diagnosis import diagnose
+from common.modalities.registry import load_modality
 from common.settings import Settings
 
 
@@ -81,6 +81,7 @@ def judge_block(
     enough = evidence_needed(
         thresholds.false_alarms_per_day, thresholds.p_value, rule.frames, stored.baseline.frames_per_second
     )
+    diagnose = load_modality(stored.baseline.feature_spec.modality).diagnose
     buffer.append(block)
     state, windows = advance(
         state, rule, len(block), own_window=batch_frames >= rule.frames, starts=opens_batch, ends=closes_batch

@@ -17,12 +17,14 @@ FIRST_MODALITY = "video"
 
 
 class SourceKind(StrEnum):
-    VIDEO = "video"
-    """One video file."""
+    """What a source is. Modalities say which files are recordings and which are stills."""
+
+    RECORDING = "recording"
+    """One file of many samples, such as a video."""
     IMAGE = "image"
-    """One still image: a batch of one frame."""
+    """One still image, or another file of a single sample: a batch of one frame."""
     FOLDER = "folder"
-    """A folder of images, in natural order of their names: one batch."""
+    """A folder of such files, in natural order of their names: one batch."""
 
 
 class Source(Message):
@@ -37,7 +39,7 @@ class Source(Message):
     digest: str = Field(description="digest of the content; for a folder, of its images' names, sizes and contents")
     names: tuple[str, ...] = Field((), description="names of a folder's images, in order; in a chunk only its own")
     digests: tuple[str, ...] = Field((), description="digests of those images' contents; version 0.1 kept none")
-    version: str = Field("", description="for a video, size, times and inode; while equal, it is not read again")
+    version: str = Field("", description="for a recording, size, times and inode; while equal, it is not read again")
     taken_at: float | None = Field(None, description="capture time of its first frame, seconds since the epoch")
     still_times: tuple[float, ...] = Field((), description="for a folder, the capture time of each of `names`")
     time_source: TimeSource = Field(TimeSource.UNKNOWN, description="how the capture times are known")
@@ -101,6 +103,10 @@ class Chunk(StoredMessage):
     def from_format_1(cls, fields: Fields) -> Fields:
         return _with_feature_spec(fields)
 
+    @classmethod
+    def from_format_3(cls, fields: Fields) -> Fields:
+        return _with_recording(fields)
+
 
 class FrameBatch(StoredMessage):
     """What a producer accepted: one source of one stream, and how it is sampled and split.
@@ -121,6 +127,10 @@ class FrameBatch(StoredMessage):
     @classmethod
     def from_format_1(cls, fields: Fields) -> Fields:
         return _with_feature_spec(fields)
+
+    @classmethod
+    def from_format_3(cls, fields: Fields) -> Fields:
+        return _with_recording(fields)
 
     def chunks(self) -> tuple[Chunk, ...]:
         """Return all chunks in order; the last one has the `stop` of the batch."""
@@ -164,6 +174,12 @@ def _with_feature_spec(fields: Fields) -> Fields:
     recipe = dict(fields["recipe"])
     recipe["decode_pipeline"] = recipe.pop("route")
     return {**{name: value for name, value in fields.items() if name != "recipe"}, "feature_spec": recipe}
+
+
+def _with_recording(fields: Fields) -> Fields:
+    """Return the fields of a batch or chunk of format 3, in which a recording was called a video."""
+    source = fields["source"]
+    return {**fields, "source": {**source, "kind": "recording"}} if source["kind"] == "video" else fields
 
 
 class Submission(StrEnum):

@@ -23,7 +23,7 @@ from common.models.folders import condition_folder
 from common.models.policy import cause_to_train
 from common.models.protocols import Examples, Model, ModelKind
 from common.settings import Settings
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from common.stream_config import settings_of_stream
 
 _SECONDS_PER_DAY = 86_400.0
@@ -144,6 +144,12 @@ def gather(
     BadSource
         If its frames can no longer be read.
     """
+    modality = golden.baseline.feature_spec.modality
+    if modality != kind.modality:
+        raise NothingToLearnFrom(
+            f"{stretch.name} is of modality {modality}, and model {kind.name} is trained on {kind.modality}: "
+            "name a model of that modality in the stream's table"
+        )
     cause = cause_to_train(stretch.causes, policy)
     resembled = Counter(window.segment for window in stretch.windows).most_common(1)[0][0]
     segment = fit_condition(stretch.name, stretch.block, golden.baseline, resembled)

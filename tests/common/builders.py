@@ -35,7 +35,7 @@ def batch(stream: str = "dock", *, name: str = "a", frames: int = 100, chunk_fra
     return FrameBatch(
         id=content_id(stream, name),
         stream=stream,
-        source=Source(uri=f"/{name}.mp4", kind=SourceKind.VIDEO, size=1, digest=name),
+        source=Source(uri=f"/{name}.mp4", kind=SourceKind.RECORDING, size=1, digest=name),
         expected_frames=frames,
         starts=tuple(range(0, frames, chunk_frames)),
         feature_spec=FEATURE_SPEC,

@@ -15,7 +15,7 @@ from common.features import FeatureBlock, Image
 from common.models.vfi.kind import KIND
 from common.models.vfi.motion import why_unfit
 from common.models.vfi.triplets import TRIPLET_SIZE, collect, collect_triplets, spread
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from simulation.faults import Fault, sabotage_frames
 from tests.common.models.vfi.test_trainer import footage
 from tests.footage import write_clip
