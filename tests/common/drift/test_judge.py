@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.contracts.feature_groups import FeatureGroup
 from common.contracts.verdicts import Cause, Status
 from common.drift.baseline import Baseline
 from common.drift.calibration import ks_p_value
+from common.drift.fitting import fit_baseline
 from common.errors import BadBaseline, BadMessage
 from common.features import FeatureBlock
-from tests.common.drift.footage import RULE, changed, fitted, footage, judge
+from tests.common.drift.footage import FEATURE_SPEC, GROUPS, RULE, changed, fitted, footage, judge
 
 GOLDEN = footage(600, seed=1)
 BASELINE = fitted(GOLDEN)
@@ -122,6 +126,28 @@ def test_windows_that_do_not_fit_the_baseline_are_refused() -> None:
     broken[3, 3] = np.nan
     with pytest.raises(BadMessage, match="NaN"):
         judge(BASELINE, changed(narrow, embedding=broken))
+
+
+def test_p_values_are_corrected_for_the_groups_that_there_are() -> None:
+    """A group that changes nothing makes it harder for the others to be significant, by its number alone."""
+    quality = next(group for group in GROUPS if group.name == "quality").model_copy(update={"steps_of": None})
+    third = quality.model_copy(update={"name": "third"})
+
+    def p_value(*groups: FeatureGroup) -> float:
+        def having(block: FeatureBlock) -> FeatureBlock:
+            return replace(block, groups={group.name: block.groups["quality"] for group in groups})
+
+        baseline = fit_baseline(
+            [("clip", having(footage(600, seed=1)))], name="n", feature_spec=FEATURE_SPEC, rule=RULE, groups=groups,
+            created_at=0.0, libraries={},
+        )  # fmt: skip
+        verdict = judge(baseline, having(footage(RULE.frames, seed=7, noise=0.4)))
+        assert [score.group for score in verdict.feature_groups] == [group.name for group in groups]
+        return verdict.feature_groups[0].p_value
+
+    alone = p_value(quality)
+    assert 0 < alone < 0.5
+    assert p_value(quality, third) == pytest.approx(2 * alone)
 
 
 def test_p_values_fall_as_the_statistic_or_the_sample_grows() -> None:
