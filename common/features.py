@@ -225,11 +225,12 @@ def to_half_precision(values: FloatArray) -> FloatArray:
 
 
 def _compressed(values: FloatArray) -> npt.NDArray[np.floating]:
-    """Return (n, columns) in half precision if that loses nothing, else as they are."""
+    """Return (n, columns) in half precision if that loses no bit, else as they are."""
+    whole = np.ascontiguousarray(values, np.float32)
     with np.errstate(over="ignore"):  # what is too large is kept as it is
-        half = values.astype(np.float16)
-    lossless = np.array_equal(half, values, equal_nan=True)
-    return np.ascontiguousarray(half) if lossless else np.ascontiguousarray(values)
+        half = whole.astype(np.float16)
+    lossless = np.array_equal(half.astype(np.float32).view(np.uint32), whole.view(np.uint32))
+    return half if lossless else whole
 
 
 def _texts(value: object) -> tuple[str, ...]:

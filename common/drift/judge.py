@@ -136,14 +136,10 @@ def _check(baseline: Baseline, window: FeatureBlock) -> None:
         )
     if window.widths != baseline.widths:
         raise BadMessage(
-            f"the window has features {_listed(window.widths)}, baseline {baseline.name!r} has "
-            f"{_listed(baseline.widths)}: they were made by different feature specs"
+            f"the window has features {window.widths}, baseline {baseline.name!r} has {baseline.widths}: "
+            "they were made by different feature specs"
         )
     check_finite(window)
-
-
-def _listed(widths: Mapping[str, int]) -> str:
-    return " + ".join(f"{name} ({width})" for name, width in widths.items())
 
 
 def _compare(groups: Sequence[FeatureGroup], segment: Segment, window: FeatureBlock) -> _SegmentResult:

@@ -192,11 +192,7 @@ class Ingestor:
         if not described.listing and self.store.batches.known(stream, batch_id):
             return Submission.DUPLICATE  # even if the stream's baseline has changed since
         feature_spec = self._feature_spec(stream)
-        if described.modality != feature_spec.modality:
-            raise BaselineMismatch(
-                f"{described.source.uri} is of modality {described.modality}, but the baseline of stream {stream!r} "
-                f"judges {feature_spec.modality}: give each modality a stream, with a baseline of its own"
-            )
+        described.require_modality(feature_spec.modality, stream)
         count, starts = self._chunk_starts(stream, described, feature_spec)
         return self._send(
             FrameBatch(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.contracts.batches import Source, SourceKind
+from common.errors import BaselineMismatch
 from common.modalities.modality import SourceFacts
 from common.modalities.registry import load_modality
 from common.sources.capture_time import CaptureTimes
@@ -30,6 +31,14 @@ class Described:
     def digests(self) -> dict[str, str]:
         """Name -> digest of the images of a folder."""
         return {image.name: image.digest for image in self.listing}
+
+    def require_modality(self, wanted: str, stream: str) -> None:
+        """Raise `BaselineMismatch` unless it is of the modality that the baseline of `stream` judges."""
+        if self.modality != wanted:
+            raise BaselineMismatch(
+                f"{self.source.uri} is of modality {self.modality}, but the baseline of stream {stream!r} judges "
+                f"{wanted}: give each modality a stream, with a baseline of its own"
+            )
 
 
 def describe_file(path: Path, limits: Limits) -> Described:

@@ -98,3 +98,19 @@ def test_a_baseline_with_a_longer_window_starts_a_new_one(
     monkeypatch.setattr(context, "baselines", lambda: SimpleNamespace(of_stream=lambda stream: changed))
     feed_to(6 * rule.frames)
     assert verdicts(store)[before].stop == 2 * rule.frames + longer.frames, "what a longer one needs is not kept"
+
+
+def test_a_stream_whose_modality_is_not_installed_waits_and_goes_on_once_it_is(
+    ingestor: Ingestor, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = ingestor.baselines.of_stream("cam")
+    spec = stored.baseline.feature_spec.model_copy(update={"modality": "nowhere"})
+    strange = replace(stored, baseline=replace(stored.baseline, feature_spec=spec))
+    monkeypatch.setattr(context, "baselines", lambda: SimpleNamespace(of_stream=lambda stream: strange))
+    feed(ingestor, store, "first", footage(ingestor, stored.baseline.rule.frames))
+    (letter,) = store.event_log.dead_letters()
+    assert "its finished frames are kept: no entry point offers modality 'nowhere'" in letter.reason
+    assert verdicts(store) == []
+    monkeypatch.setattr(context, "baselines", lambda: ingestor.baselines)
+    assert reducer.move_on("cam") is Committed.DONE
+    assert len(verdicts(store)) == 1
