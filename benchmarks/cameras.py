@@ -31,7 +31,8 @@ from common.extraction import Extractor
 from common.features import FeatureBlock
 from common.modalities.video.decode import sampled_frames
 from common.modalities.video.frame import Frame
-from common.sources.local import Limits
+from common.modalities.video.modality import VIDEO
+from common.sources.limits import Limits
 from simulation.faults import Fault, sabotage_frames
 from simulation.virtual_camera import record
 
@@ -70,7 +71,7 @@ class Point:
 
 def measure_cameras(source: Path, folder: Path, weights: str) -> None:
     """Measure, print the table, and store figures and picture."""
-    extractor = Extractor(cpu_backbone(weights), Limits())
+    extractor = Extractor(VIDEO, cpu_backbone(weights), Limits())
     minutes = {}
     for name, gop in _GOPS.items():
         short = as_camera(source, folder / f"gop{gop}.mp4", _HEIGHT, frames=_CLIP_SECONDS * _FPS, fps=_FPS, gop=gop)
@@ -99,14 +100,14 @@ def cameras_per_core(extractor: Extractor, path: Path, fps: float, verdict: floa
     times = []
     for _ in range(3):
         began = time.perf_counter()
-        frames = len(extractor.extract(path, SourceKind.VIDEO, uri=str(path), sample_fps=fps))
+        frames = len(extractor.extract(path, SourceKind.RECORDING, uri=str(path), sample_fps=fps))
         times.append(time.perf_counter() - began + verdict * frames / _RULE.stride)
     return _CLIP_SECONDS * _REPEATS / statistics.median(times)
 
 
 def verdict_seconds(extractor: Extractor, golden: Path) -> float:
     """Return the seconds that one verdict takes."""
-    features = extractor.extract(golden, SourceKind.VIDEO, uri=str(golden), sample_fps=1.0)
+    features = extractor.extract(golden, SourceKind.RECORDING, uri=str(golden), sample_fps=1.0)
     baseline = fit("golden", [("golden", features)], _RULE)
     began = time.perf_counter()
     for _ in range(10):
@@ -135,7 +136,9 @@ def _part_seconds(fps: float) -> float:
 def _delay(extractor: Extractor, golden: Path, today: Path, fps: float) -> tuple[float, int, int]:
     def read(path: Path, length: float) -> list[Frame]:
         stop = round(length * fps)
-        return list(sampled_frames(path, SourceKind.VIDEO, sample_fps=fps, start=0, stop=stop, limits=extractor.limits))
+        return list(
+            sampled_frames(path, SourceKind.RECORDING, sample_fps=fps, start=0, stop=stop, limits=extractor.limits)
+        )
 
     def features(frames: Iterable[Frame]) -> FeatureBlock:
         return FeatureBlock.concatenate(list(extractor.features(iter(frames), "today", 64)))

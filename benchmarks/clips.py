@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from common.contracts.batches import SourceKind
 from common.features import Image
 from common.modalities.video.decode import probe, sampled_frames
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from simulation.virtual_camera import record
 
 SIZES = {720: (1280, 720), 1080: (1920, 1080), 2160: (3840, 2160)}
@@ -53,7 +53,7 @@ def largest_clip(data: Path | None, folder: Path) -> Path:
     clips = sorted(path for path in data.rglob("*") if path.suffix.lower() in _SPEED_SUFFIXES)
     if not clips:
         raise SystemExit(f"{data} holds no video ({' '.join(sorted(_SPEED_SUFFIXES))}): name a folder with clips")
-    return max(clips, key=lambda path: probe(path, SourceKind.VIDEO, Limits()).height)
+    return max(clips, key=lambda path: probe(path, SourceKind.RECORDING, Limits()).height)
 
 
 def as_camera(source: Path, target: Path, height: int, *, frames: int, fps: int = 30, gop: int = 30) -> Path:
@@ -100,5 +100,5 @@ def repeated(source: Path, target: Path, times: int) -> Path:
 
 def _repeated_frames(source: Path) -> Iterator[Image]:
     while True:
-        for frame in sampled_frames(source, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=Limits()):
+        for frame in sampled_frames(source, SourceKind.RECORDING, sample_fps=None, start=0, stop=None, limits=Limits()):
             yield frame.image

@@ -12,7 +12,7 @@ from common.contracts.batches import SourceKind
 from common.features import Image
 from common.modalities.video.decode import probe, sampled_frames
 from common.modalities.video.encode import write_video
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from simulation.faults import Fault
 from simulation.saboteur import sabotage
 from simulation.virtual_camera import record
@@ -61,7 +61,7 @@ def _virtual(folder: Path, number: int, faults: Sequence[Fault], severity: int) 
 
 def _cut(video: Path, folder: Path, faults: Sequence[Fault], severity: int) -> Shot:
     """Take the golden part from the start of the first half of `video`, the clip from that of the second."""
-    info = probe(video, SourceKind.VIDEO, Limits())
+    info = probe(video, SourceKind.RECORDING, Limits())
     half = int(info.duration * info.fps / 2)
     golden, clean = folder / "golden.mp4", folder / "clean.mp4"
     write_video(golden, islice(_images(video, 0), min(half, _GOLDEN_FRAMES)), info.fps)
@@ -80,5 +80,5 @@ def _spoilt(folder: Path, golden: Path, clean: Path, fps: float, faults: Sequenc
 
 
 def _images(video: Path, start: int) -> Iterator[Image]:
-    frames = sampled_frames(video, SourceKind.VIDEO, sample_fps=None, start=start, stop=None, limits=Limits())
+    frames = sampled_frames(video, SourceKind.RECORDING, sample_fps=None, start=start, stop=None, limits=Limits())
     return (frame.image for frame in frames)

@@ -17,7 +17,17 @@ RENAMED: Mapping[str, str] = {
     "recipe": "feature_spec",
     "route": "decode_pipeline",
     "sensor_floors": "minimum_effects",
-    "usual": "reference_median",
+    "usual": "quality.median",
+    # 0.3 -> 0.4: arrays of a segment are named by their groups
+    "embedding": "embedding.values",
+    "embedding_spread": "embedding.spread",
+    "embedding_bound": "embedding.bound",
+    "embedding_size": "embedding.size",
+    "quality": "quality.values",
+    "quality_spread": "quality.spread",
+    "quality_bound": "quality.bound",
+    "quality_size": "quality.size",
+    "reference_median": "quality.median",
 }
 """Fields of verdicts and arrays of baselines that the newer version calls otherwise, old name -> new name. A name that
 is not listed here and is gone is a difference."""
@@ -27,6 +37,11 @@ GONE: frozenset[str] = frozenset(
         # 0.2 -> 0.3
         "remedy",  # of a verdict: what a cause calls for is the policy's matter
         "replay",  # among a baseline's arrays: golden triplets are the model's, and lie beside them
+        # 0.3 -> 0.4: `groups` says what they said
+        "sensor_names",
+        "sensor_floors",
+        "minimum_effects",
+        "embedding_size",
     }
 )
 """Fields of verdicts and arrays of baselines that the newer version does without, on purpose."""
@@ -121,7 +136,7 @@ def compare_arrays(base: Path, new: Path) -> Comparison:
 
 def _renamed_array(name: str) -> str:
     """Return what the newer version calls an array; arrays of a segment are named `NUMBER.COLUMN`."""
-    number, dot, column = name.rpartition(".")
+    number, dot, column = name.partition(".")
     return f"{number}{dot}{RENAMED.get(column, column)}"
 
 

@@ -39,11 +39,11 @@ from common.drift.windows import WindowRule
 from common.errors import SentinelError
 from common.extraction import Extractor
 from common.features import FeatureBlock, Image
-from common.modalities.video.decode import Frame, probe, sampled_frames
+from common.modalities.video.decode import Frame, sampled_frames
 from common.modalities.video.frame_converter import StillPicture
-from common.modalities.video.sampling import sampled_count
+from common.modalities.video.modality import VIDEO
 from common.settings import Settings
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from simulation.faults import Fault, sabotage_frames
 
 _SEED = 7
@@ -65,10 +65,10 @@ class Footage:
     """Features of the parts of one clip, read from the cache or extracted when they are first asked for."""
 
     def __init__(self, clip: Path, extractor: Extractor, settings: Settings, cache: Path) -> None:
-        info = probe(clip, SourceKind.VIDEO, extractor.limits)
+        info = VIDEO.probe(clip, SourceKind.RECORDING, extractor.limits)
         half = replace(info, duration=info.duration / 2, frames=max(1, info.frames // 2))
         self.fps = choose_sampling([half], settings.window_frames, settings.sample_fps)
-        self.count = sampled_count(info, self.fps)
+        self.count = info.sampled_count(self.fps)
         chosen = choose_rule([replace(half, frames=self.count // 2, fps=self.fps or info.fps)], None, settings)
         frames = chosen.frames
         while frames_needed(frames) > self.count // 4:  # a quarter has to be long enough for a condition
@@ -110,7 +110,9 @@ class Footage:
 
     def _frames(self, start: int, stop: int) -> Iterator[Frame]:
         limits = self._extractor.limits
-        return sampled_frames(self._clip, SourceKind.VIDEO, sample_fps=self.fps, start=start, stop=stop, limits=limits)
+        return sampled_frames(
+            self._clip, SourceKind.RECORDING, sample_fps=self.fps, start=start, stop=stop, limits=limits
+        )
 
 
 def windows(block: FeatureBlock, rule: WindowRule) -> Iterator[FeatureBlock]:
@@ -220,7 +222,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(".sentinel/evaluate"), help="for the cache")
     chosen = parser.parse_args()
     settings = Settings()
-    extractor = Extractor(load_backbone(settings, None), Limits())
+    extractor = Extractor(VIDEO, load_backbone(settings, None), Limits())
     counts: Counts = Counter()
     per_clip: list[str] = []
     for clip in clips_below(chosen.data):

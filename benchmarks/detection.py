@@ -32,6 +32,7 @@ from benchmarks.clips import clips_below
 from benchmarks.evaluation import Result, Share, evaluate
 from benchmarks.footage import SEVERITY_LEVELS, Footage, load_all
 from benchmarks.machine import machine
+from common.modalities.video.groups import EMBEDDING
 from common.settings import Settings
 from simulation.faults import Fault
 
@@ -156,9 +157,13 @@ def compare_with_peers(footage: Sequence[Footage], python: Path, out: Path) -> s
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     for clip in footage:
-        arrays: dict[str, npt.NDArray[np.generic]] = {"golden": clip.golden.embedding, "clean": clip.clean.embedding}
+        arrays: dict[str, npt.NDArray[np.generic]] = {
+            "golden": clip.golden.groups[EMBEDDING],
+            "clean": clip.clean.groups[EMBEDDING],
+        }
         arrays["rule"] = np.array([clip.rule.frames, clip.rule.stride])
-        arrays |= {f"{fault}-{severity}": block.embedding for (fault, severity), block in clip.faulty.items()}
+        for (fault, severity), block in clip.faulty.items():
+            arrays[f"{fault}-{severity}"] = block.groups[EMBEDDING]
         np.savez(folder / f"{clip.name}.npz", allow_pickle=False, **arrays)
     script = Path(__file__).with_name("peers.py")
     done = subprocess.run([python, script, folder], check=True, stdout=subprocess.PIPE, text=True)

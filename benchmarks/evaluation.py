@@ -15,6 +15,7 @@ from common.drift.confirmation import DAY_SECONDS, evidence_needed, update_run
 from common.drift.judge import judge
 from common.errors import SentinelError
 from common.features import FeatureBlock
+from common.modalities.video.diagnosis import diagnose
 from common.settings import Settings
 
 _SIMULATED_DAYS = 3.0
@@ -94,7 +95,7 @@ def evaluate(footage: Sequence[Footage], settings: Settings) -> Result:
 
 
 def _judge(baseline: Baseline, window: FeatureBlock, settings: Settings) -> Judgement:
-    return judge(baseline, window, threshold=settings.drift_threshold, p_value=settings.p_value)
+    return judge(baseline, window, threshold=settings.drift_threshold, p_value=settings.p_value, diagnose=diagnose)
 
 
 def _evaluate_clean(result: Result, clip: Footage, baseline: Baseline, settings: Settings) -> None:

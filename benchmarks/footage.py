@@ -19,11 +19,11 @@ from common.contracts.ids import content_id
 from common.drift.windows import WindowRule
 from common.extraction import Extractor
 from common.features import FeatureBlock
-from common.modalities.video.decode import Frame, probe, sampled_frames
+from common.modalities.video.decode import Frame, sampled_frames
 from common.modalities.video.frame_converter import StillPicture
-from common.modalities.video.sampling import sampled_count
+from common.modalities.video.modality import VIDEO
 from common.settings import Settings
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from simulation.faults import SEVERITIES, Fault, sabotage_frames
 
 _SEED = 7  # of the saboteur
@@ -76,12 +76,12 @@ def load_all(
 
 
 def _load(clip: Path, settings: Settings, cache: Path) -> Footage:
-    extractor = Extractor(load_backbone(settings, None), Limits())
-    info = probe(clip, SourceKind.VIDEO, extractor.limits)
+    extractor = Extractor(VIDEO, load_backbone(settings, None), Limits())
+    info = VIDEO.probe(clip, SourceKind.RECORDING, extractor.limits)
     # Sampling and windows that `baseline build` would choose if the first half were a file of its own.
     half = replace(info, duration=info.duration / 2, frames=max(1, info.frames // 2))
     fps = choose_sampling([half], settings.window_frames, settings.sample_fps)
-    count = sampled_count(info, fps)
+    count = info.sampled_count(fps)
     rule = choose_rule([replace(half, frames=count // 2, fps=fps or info.fps)], None, settings)
     feature_spec = extractor.feature_spec(fps)
     faults = content_id(feature_spec.to_json(), rule.to_json(), str({f: SEVERITIES[f] for f in Fault}), str(_SEED))
@@ -101,7 +101,9 @@ def _extract(clip: Path, extractor: Extractor, fps: float | None, count: int, ru
         (folder / f"{name}.npz").write_bytes(FeatureBlock.concatenate(blocks).to_bytes())
 
     def read(start: int, stop: int | None) -> Iterator[Frame]:
-        return sampled_frames(clip, SourceKind.VIDEO, sample_fps=fps, start=start, stop=stop, limits=extractor.limits)
+        return sampled_frames(
+            clip, SourceKind.RECORDING, sample_fps=fps, start=start, stop=stop, limits=extractor.limits
+        )
 
     half = count // 2
     save("golden", read(0, half))

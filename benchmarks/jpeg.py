@@ -20,7 +20,7 @@ from common.features import FloatArray
 from common.modalities.video.decode import sampled_frames
 from common.modalities.video.frame_converter import StillPicture
 from common.modalities.video.sensors import MINIMUM_EFFECTS, measure
-from common.sources.local import Limits
+from common.sources.limits import Limits
 
 _FRAMES, _QUALITY = 24, 90
 _DECODERS = {"at full size": cv2.IMREAD_COLOR, "at half size": cv2.IMREAD_REDUCED_COLOR_2}
@@ -29,7 +29,7 @@ _DECODERS = {"at full size": cv2.IMREAD_COLOR, "at half size": cv2.IMREAD_REDUCE
 def measure_jpeg(clip: Path, weights: str, runs: int) -> None:
     """Print the table for the first frames of `clip`."""
     backbone = cpu_backbone(weights)
-    kept = sampled_frames(clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=_FRAMES, limits=Limits())
+    kept = sampled_frames(clip, SourceKind.RECORDING, sample_fps=None, start=0, stop=_FRAMES, limits=Limits())
     quality = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
     files = [cv2.imencode(".jpg", frame.image[..., ::-1], quality)[1] for frame in kept]
     found: dict[str, tuple[float, FloatArray, FloatArray]] = {}

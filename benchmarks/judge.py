@@ -28,6 +28,7 @@ from common.drift.judge import judge
 from common.drift.statistics import kolmogorov_smirnov, sort_reference, wasserstein
 from common.drift.windows import WindowRule
 from common.features import FeatureBlock
+from common.modalities.video.groups import EMBEDDING, QUALITY
 from common.modalities.video.sensors import SENSOR_NAMES
 
 _REFERENCE, _WINDOW, _WIDTH = 2000, 256, 1280
@@ -78,8 +79,10 @@ def baseline_and_window(rng: np.random.Generator) -> tuple[Baseline, FeatureBloc
 
     def features(count: int) -> FeatureBlock:
         return FeatureBlock(
-            rng.normal(size=(count, _WIDTH)).astype(np.float32),
-            rng.normal(size=(count, len(SENSOR_NAMES))).astype(np.float32),
+            {
+                EMBEDDING: rng.normal(size=(count, _WIDTH)).astype(np.float32),
+                QUALITY: rng.normal(size=(count, len(SENSOR_NAMES))).astype(np.float32),
+            },
             np.arange(count) / 5.0,
             ("random",),
             np.zeros(count, np.int32),

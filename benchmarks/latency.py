@@ -33,8 +33,9 @@ from benchmarks.stack import Bench, running_stack
 from common.backbones import load_backbone
 from common.contracts.batches import SourceKind
 from common.extraction import Extractor
+from common.modalities.video.modality import VIDEO
 from common.settings import Settings
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from simulation.virtual_camera import record
 
 _FRAMES, _FPS, _SETTLE = 10, 10.0, 0.5
@@ -100,11 +101,11 @@ def measure(folder: Path, weights: str, runs: int) -> Latencies:
     record(batch, seconds=_FRAMES / _FPS, fps=_FPS, seed=2)
     record(part, seconds=_LONG_PART_SECONDS, fps=_FPS, seed=3, width=160, height=90)
     long = repeated(part, folder / "long.mp4", _LONG_HOURS * 3600 // _LONG_PART_SECONDS)
-    extractor = Extractor(load_backbone(Settings(_env_file=None, weights=weights), None), Limits())
+    extractor = Extractor(VIDEO, load_backbone(Settings(_env_file=None, weights=weights), None), Limits())
     pipeline = []
     for _ in range(runs):
         began = time.perf_counter()
-        extractor.extract(batch, SourceKind.VIDEO, uri="batch", sample_fps=None)
+        extractor.extract(batch, SourceKind.RECORDING, uri="batch", sample_fps=None)
         pipeline.append(time.perf_counter() - began)
     settings = {
         "SENTINEL_WEIGHTS": weights,

@@ -31,7 +31,8 @@ from common.contracts.batches import FrameBatch, Source, SourceKind
 from common.contracts.ids import content_id
 from common.drift.baseline import Baseline
 from common.drift.windows import WindowRule
-from common.features import FeatureBlock
+from common.features import FeatureBlock, to_half_precision
+from common.modalities.video.groups import EMBEDDING, QUALITY
 from common.modalities.video.sensors import SENSOR_NAMES
 from sentinel.stack.redis_server import RedisServer
 
@@ -74,12 +75,14 @@ def baseline(rng: np.random.Generator, window: int) -> Baseline:
 def features(rng: np.random.Generator, count: int) -> FeatureBlock:
     """Return random features of `count` frames, as they read back from storage."""
     return FeatureBlock(
-        rng.normal(size=(count, _WIDTH)).astype(np.float32),
-        rng.normal(0.0, 0.01, size=(count, len(SENSOR_NAMES))).astype(np.float32),
+        {
+            EMBEDDING: to_half_precision(rng.normal(size=(count, _WIDTH)).astype(np.float32)),
+            QUALITY: rng.normal(0.0, 0.01, size=(count, len(SENSOR_NAMES))).astype(np.float32),
+        },
         np.arange(count) / 5.0,
         ("random",),
         np.zeros(count, np.int32),
-    ).as_stored()
+    )
 
 
 def measure(
@@ -112,7 +115,7 @@ def measure(
         stream = f"cam{camera}"
         batch = FrameBatch(
             id=content_id(stream, fed), stream=stream,
-            source=Source(uri=f"/{fed}.mp4", kind=SourceKind.VIDEO, size=1, digest=str(fed)),
+            source=Source(uri=f"/{fed}.mp4", kind=SourceKind.RECORDING, size=1, digest=str(fed)),
             expected_frames=chunk_frames, starts=(0,), feature_spec=_SPEC, received_at=0.0,
         )  # fmt: skip
         fed += 1

@@ -22,8 +22,9 @@ from common.drift.judge import judge
 from common.drift.windows import WindowRule
 from common.extraction import Extractor
 from common.modalities.video.decode import sampled_frames
+from common.modalities.video.modality import VIDEO
 from common.modalities.video.sensors import measure
-from common.sources.local import Limits
+from common.sources.limits import Limits
 
 STAGES = ("decode", "small", "sensors", "engine", "judge")
 _BATCH = 32
@@ -66,20 +67,23 @@ def hand_written() -> Callable[[Path], int]:
 @cache
 def stages_of(clip: Path, weights: str) -> dict[str, Callable[[], int]]:
     """Return the stages on `clip`, each with its input prepared; a stage returns the number of frames it processed."""
-    extractor = Extractor(cpu_backbone(weights), Limits())
+    backbone = cpu_backbone(weights)
+    extractor = Extractor(VIDEO, backbone, Limits())
 
     def frames() -> int:
-        chosen = sampled_frames(clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=extractor.limits)
+        chosen = sampled_frames(
+            clip, SourceKind.RECORDING, sample_fps=None, start=0, stop=None, limits=extractor.limits
+        )
         return sum(1 for _ in chosen)
 
     def pipeline() -> int:
-        return len(extractor.extract(clip, SourceKind.VIDEO, uri=str(clip), sample_fps=None))
+        return len(extractor.extract(clip, SourceKind.RECORDING, uri=str(clip), sample_fps=None))
 
-    kept = sampled_frames(clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=_BATCH, limits=extractor.limits)
+    kept = sampled_frames(clip, SourceKind.RECORDING, sample_fps=None, start=0, stop=_BATCH, limits=extractor.limits)
     pictures = [frame.picture for frame in kept]
-    side = extractor.backbone.input_size
+    side = backbone.input_size
     small = np.stack([picture.small(side) for picture in pictures])
-    features = extractor.extract(clip, SourceKind.VIDEO, uri=str(clip), sample_fps=None)
+    features = extractor.extract(clip, SourceKind.RECORDING, uri=str(clip), sample_fps=None)
     rule = WindowRule(frames=min(_WINDOW, len(features) // 4), stride=_STRIDE)
     baseline = fit("clip", [("clip", features)], rule)
 
@@ -92,7 +96,7 @@ def stages_of(clip: Path, weights: str) -> dict[str, Callable[[], int]]:
         "decode": frames,
         "small": lambda: len([picture.small(side) for picture in pictures]),
         "sensors": lambda: len([measure(picture.planes()) for picture in pictures]),
-        "engine": lambda: len(extractor.backbone.embed(small)),
+        "engine": lambda: len(backbone.embed(small)),
         "judge": verdict,
     }
 

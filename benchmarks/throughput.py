@@ -43,7 +43,7 @@ from benchmarks.stages import STAGES, hand_written, median_rates, stage_times
 from benchmarks.workbench import say
 from common.contracts.batches import SourceKind
 from common.modalities.video.decode import probe, sampled_frames
-from common.sources.local import Limits
+from common.sources.limits import Limits
 
 _FRAMES = {720: 300, 1080: 240, 2160: 72}  # per clip, by height
 _STACK_SECONDS = 30.0  # of work for the stack
@@ -123,7 +123,7 @@ def measure_stages(source: Path, heights: list[int], folder: Path, weights: str,
 
 def clip_of(source: Path, height: int, folder: Path) -> Path:
     """Return `source` if it has `height` lines, else the same footage as a camera of that size would send it."""
-    if probe(source, SourceKind.VIDEO, Limits()).height == height:
+    if probe(source, SourceKind.RECORDING, Limits()).height == height:
         return source
     return as_camera(source, folder / f"{height}.mp4", height, frames=_FRAMES[height])
 
@@ -131,7 +131,9 @@ def clip_of(source: Path, height: int, folder: Path) -> Path:
 def run_stack(row: Row, clip: Path, folder: Path, weights: str) -> None:
     """Feed copies of `clip`, every frame, to a whole stack, and set the rate, processor time and memory of `row`."""
     cores = os.cpu_count() or 1
-    total = sum(1 for _ in sampled_frames(clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=Limits()))
+    total = sum(
+        1 for _ in sampled_frames(clip, SourceKind.RECORDING, sample_fps=None, start=0, stop=None, limits=Limits())
+    )
     copies = max(_STREAMS, round(_STACK_SECONDS * row.stages / total))
     if row.height == _STACK_HEIGHTS[0]:
         copies = max(copies, -(-_MANY_FRAMES // total))

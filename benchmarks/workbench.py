@@ -11,7 +11,7 @@ from common.drift.baseline import Baseline
 from common.drift.fitting import fit_baseline
 from common.drift.windows import WindowRule
 from common.features import FeatureBlock
-from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
+from common.modalities.video.groups import EMBEDDING, feature_groups
 from common.settings import Settings
 
 NO_SPEC = FeatureSpec(backbone="-", weights="-", precision="-", decode_pipeline="-", sensors="-", sample_fps=None)
@@ -32,8 +32,7 @@ def fit(
         name=name,
         feature_spec=feature_spec,
         rule=rule,
-        sensor_names=SENSOR_NAMES,
-        minimum_effects=MINIMUM_EFFECTS,
+        groups=feature_groups(clips[0][1].widths[EMBEDDING]),
         created_at=0.0,
         libraries={},
     )

@@ -6,6 +6,7 @@
     │   ├── BadMessage             a message, event or name breaks its contract
     │   ├── BadSource              frames of a source are unavailable
     │   │   └── PathNotAllowed     outside the allowed roots
+    │   ├── BadModality            a modality is not installed, or is none
     │   ├── NothingToLearnFrom     too little of the failed footage can be read
     │   └── BaselineMismatch       features cannot be made as the baseline asks
     ├── BadBaseline                a baseline is missing, damaged or of another format
@@ -54,6 +55,10 @@ class BadSource(Refused):
 
 class PathNotAllowed(BadSource):
     """A path outside the allowed roots (`SENTINEL_ALLOWED_ROOTS` and the watched folder)."""
+
+
+class BadModality(Refused):
+    """No installed package offers the modality of a source or baseline, or what is offered is none."""
 
 
 class NothingToLearnFrom(Refused):

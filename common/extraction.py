@@ -1,7 +1,7 @@
-"""Feature extraction: a range of a source is decoded once, and both feature groups are computed from it.
+"""Feature extraction: a range of a source is decoded once, and all feature groups are computed from it.
 
 The embedding workers, `sentinel check` and `sentinel baseline build` all use this
-module, so the same frames always give the same features.
+module, so the same samples always give the same features.
 """
 
 from __future__ import annotations
@@ -10,61 +10,73 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 
-from common.backbones import Backbone
+from common.backbones import Backbone, load_backbone
 from common.contracts.batches import FeatureSpec, SourceKind
+from common.contracts.feature_groups import FeatureGroup
 from common.errors import BadSource, BaselineMismatch
-from common.features import FeatureBlock, FloatArray, Image, time_source_code
-from common.modalities.video.capture_time import capture_times
-from common.modalities.video.decode import DECODE_PIPELINE, Frame, decode_image, probe, sampled_frames
-from common.modalities.video.sensors import SENSOR_NAMES, SENSORS_VERSION, measure
+from common.features import FeatureBlock, FloatArray, Image, time_source_code, to_half_precision
+from common.modalities.modality import Modality, Sample
+from common.modalities.registry import load_modality
+from common.settings import Settings
 from common.sources.capture_time import UNKNOWN_TIMES, CaptureTimes
-from common.sources.local import Limits
+from common.sources.limits import Limits
+
+_BATCH = 64  # samples in a block where no backbone asks for another number
 
 
 @dataclass
 class _Batch:
-    """Frames that will form one block: scaled images, sensor readings, times in s, indices in their source."""
+    """Samples that will form one block: images for the backbone, readings by group, times in s, indices in the
+    source."""
 
     small: list[Image] = field(default_factory=list)
-    quality: list[FloatArray] = field(default_factory=list)
+    readings: dict[str, list[FloatArray]] = field(default_factory=dict)
     times: list[float] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
 
 
 class Extractor:
-    """Computes features with one loaded backbone. Create it after a fork, one per process.
+    """Computes features of one modality, with one loaded backbone. Create it after a fork, one per process.
 
     Parameters
     ----------
-    backbone : the loaded embedding model
+    modality : whose samples are read
+    backbone : the loaded embedding model; None for a modality that needs none
     limits : largest frames and sources that are accepted
     """
 
-    def __init__(self, backbone: Backbone, limits: Limits) -> None:
+    def __init__(self, modality: Modality[Any], backbone: Backbone | None, limits: Limits) -> None:
+        self.modality = modality
         self.backbone = backbone
         self.limits = limits
-        # Work is parallel by processes, one per core; OpenCV's own threads would only compete with them.
-        cv2.setNumThreads(1)
+
+    @property
+    def groups(self) -> tuple[FeatureGroup, ...]:
+        """The groups of features that it computes."""
+        return self.modality.groups(0 if self.backbone is None else self.backbone.output_size)
 
     def feature_spec(self, sample_fps: float | None) -> FeatureSpec:
         """Return the feature spec of this extractor at `sample_fps` frames per second (None: every frame)."""
+        backbone = self.backbone
         return FeatureSpec(
-            backbone=self.backbone.name,
-            weights=self.backbone.weights_digest,
-            precision=self.backbone.precision,
-            decode_pipeline=DECODE_PIPELINE,
-            sensors=SENSORS_VERSION,
+            backbone="" if backbone is None else backbone.name,
+            weights="" if backbone is None else backbone.weights_digest,
+            precision="" if backbone is None else backbone.precision,
+            decode_pipeline=self.modality.decode_pipeline,
+            sensors=self.modality.sensors_version,
             sample_fps=sample_fps,
+            modality=self.modality.name,
         )
 
     def require(self, wanted: FeatureSpec) -> None:
         """Raise `BaselineMismatch` if this extractor cannot reproduce the feature spec `wanted`."""
         mine = self.feature_spec(wanted.sample_fps)
         advice = {
+            "modality": "give it sources of the baseline's modality",
             "backbone": "set SENTINEL_BACKBONE",
             "weights": "set SENTINEL_WEIGHTS",
             "precision": "use a device that has it",
@@ -104,52 +116,53 @@ class Extractor:
         BadSource
             If the source cannot be decoded, or a frame's features are not finite.
         """
-        frames = sampled_frames(
+        samples = self.modality.samples(
             path, kind, sample_fps=sample_fps, start=start, stop=stop, limits=self.limits,
             names=names, digests=digests,
         )  # fmt: skip
-        blocks = list(self.features(frames, uri, self.backbone.batch, taken, first=start))
+        size = _BATCH if self.backbone is None else self.backbone.batch
+        blocks = list(self.features(samples, uri, size, taken, first=start))
         return FeatureBlock.concatenate(blocks) if blocks else self.empty()
 
     def blocks(
         self, path: Path, kind: SourceKind, *, uri: str, sample_fps: float | None, size: int
     ) -> Iterator[FeatureBlock]:
         """Yield the features of a whole source in blocks of `size` frames, so that its length costs no memory."""
-        frames = sampled_frames(path, kind, sample_fps=sample_fps, start=0, stop=None, limits=self.limits)
-        taken = capture_times(path, probe(path, kind, self.limits), self.limits)
-        return self.features(frames, uri, size, taken)
+        samples = self.modality.samples(
+            path, kind, sample_fps=sample_fps, start=0, stop=None, limits=self.limits
+        )  # fmt: skip
+        return self.features(samples, uri, size, self.modality.probe(path, kind, self.limits).times)
 
     def extract_bytes(self, data: bytes, *, uri: str, taken: CaptureTimes = UNKNOWN_TIMES) -> FeatureBlock:
-        """Return the features of one encoded image held in memory."""
-        image = decode_image(data, uri, self.limits)
-        return next(self.features(iter([Frame.of(image, 0, 0.0)]), uri, 1, taken))
+        """Return the features of one still held in memory."""
+        return next(self.features(self.modality.samples_of_data(data, uri, self.limits), uri, 1, taken))
 
     def empty(self) -> FeatureBlock:
         """Return a block of no frames, as wide as this extractor's features."""
-        return FeatureBlock.empty(self.backbone.output_size, len(SENSOR_NAMES))
+        return FeatureBlock.empty({group.name: group.size for group in self.groups})
 
     def features(
-        self, frames: Iterator[Frame], uri: str, size: int, taken: CaptureTimes = UNKNOWN_TIMES, *, first: int = 0
+        self, samples: Iterator[Sample], uri: str, size: int, taken: CaptureTimes = UNKNOWN_TIMES, *, first: int = 0
     ) -> Iterator[FeatureBlock]:
-        """Yield the features of decoded frames in blocks of `size`.
+        """Yield the features of decoded samples in blocks of `size`.
 
         A backbone on another device embeds one block while the next is decoded.
 
         Parameters
         ----------
-        taken : capture times of the frames
-        first : index in the source of the first frame that `taken` covers
+        taken : capture times of the samples
+        first : index in the source of the first sample that `taken` covers
         """
 
         def join(batch: _Batch) -> FeatureBlock:
             return self._join(batch, uri, taken, first)
 
-        if not self.backbone.offloaded:
-            yield from map(join, self._batches(frames, size))
+        if self.backbone is None or not self.backbone.offloaded:
+            yield from map(join, self._batches(samples, size))
             return
         with ThreadPoolExecutor(1) as device:
             waiting: Future[FeatureBlock] | None = None
-            for batch in self._batches(frames, size):
+            for batch in self._batches(samples, size):
                 following = device.submit(join, batch)
                 if waiting is not None:
                     yield waiting.result()
@@ -157,14 +170,17 @@ class Extractor:
             if waiting is not None:
                 yield waiting.result()
 
-    def _batches(self, frames: Iterator[Frame], size: int) -> Iterator[_Batch]:
+    def _batches(self, samples: Iterator[Sample], size: int) -> Iterator[_Batch]:
         # Native frames are large, so each is reduced to readings and a small image at once, and none is kept.
         batch = _Batch()
-        for frame in frames:
-            batch.quality.append(measure(frame.picture.planes()))
-            batch.small.append(frame.picture.small(self.backbone.input_size))
-            batch.times.append(frame.time)
-            batch.positions.append(frame.index)
+        embedding = self.modality.embedding
+        for sample in samples:
+            for name, values in self.modality.readings(sample).items():
+                batch.readings.setdefault(name, []).append(values)
+            if embedding is not None and self.backbone is not None:
+                batch.small.append(embedding.image(sample, self.backbone.input_size))
+            batch.times.append(sample.time)
+            batch.positions.append(sample.index)
             if len(batch.times) == size:
                 yield batch
                 batch = _Batch()
@@ -172,23 +188,44 @@ class Extractor:
             yield batch
 
     def _join(self, batch: _Batch, uri: str, taken: CaptureTimes, first: int) -> FeatureBlock:
-        embedding = self.backbone.embed(np.stack(batch.small))
-        sensors = np.stack(batch.quality)
+        groups = {}
+        if self.modality.embedding is not None and self.backbone is not None:
+            groups[self.modality.embedding.group] = self.backbone.embed(np.stack(batch.small))
+        groups |= {name: np.stack(rows) for name, rows in batch.readings.items()}
         times, count = batch.times, len(batch.times)
-        if not (np.isfinite(embedding).all() and np.isfinite(sensors).all()):
+        if not all(np.isfinite(values).all() for values in groups.values()):
             raise BadSource(
                 f"{uri}: a frame between {times[0]:.2f} s and {times[-1]:.2f} s gives features that are not finite"
             )
+        if self.modality.embedding is not None:
+            groups[self.modality.embedding.group] = to_half_precision(groups[self.modality.embedding.group])
         taken_at = [taken.of_frame(index - first, at) for index, at in zip(batch.positions, times, strict=True)]
         return FeatureBlock(
-            embedding,
-            sensors,
+            groups,
             np.array(times, np.float64),
             (uri,),
             np.zeros(count, np.int32),
             np.array(taken_at, np.float64),
             np.full(count, time_source_code(taken.known_by), np.uint8),
-        ).as_stored()
+        )
+
+
+def load_extractor(settings: Settings, modality: Modality[Any], spec: FeatureSpec | None) -> Extractor:
+    """Return an extractor of `modality`, with the backbone of `spec`; None: no baseline yet, the settings count.
+
+    Raises
+    ------
+    BaselineMismatch, BackboneError
+        As `load_backbone` does, for a modality that needs a backbone.
+    """
+    backbone = None if modality.embedding is None else load_backbone(settings, spec)
+    return Extractor(modality, backbone, Limits.from_settings(settings))
+
+
+def extractor_of(settings: Settings, spec: FeatureSpec) -> Extractor:
+    """Return an extractor for the modality and backbone of a baseline; the errors are those of `load_extractor`, and
+    `BadModality` if no installed package offers the modality."""
+    return load_extractor(settings, load_modality(spec.modality), spec)
 
 
 def _short(value: str) -> str:

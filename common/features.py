@@ -1,16 +1,18 @@
-"""Arrays of features, one row per frame, and how they are stored.
+"""Arrays of features in named groups, one row per frame, and how they are stored.
 
-Stored blocks carry a format number. Format 2 is safetensors: a JSON header of
+Stored blocks carry a format number. Format 3 is safetensors: a JSON header of
 names, shapes and types, then the raw arrays. It loads in a tenth of the time of
-an npz file and cannot contain code. Format 1 is the npz file that version 0.1
-wrote; it is still read.
+an npz file and cannot contain code. A group's array is called `group.` and its
+name. Format 2, of versions 0.2 and 0.3, is the same with the two groups of video
+under their own names. Format 1 is the npz file that version 0.1 wrote. Both are
+still read.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -28,7 +30,10 @@ CodeArray = npt.NDArray[np.uint8]
 Image = npt.NDArray[np.uint8]
 """One frame: (height, width, 3), RGB, 8 bit."""
 
-BLOCK_FORMAT = 2
+BLOCK_FORMAT = 3
+_TWO_GROUPS_FORMAT = 2
+_TWO_GROUPS = ("embedding", "quality")  # the groups of every block of formats 1 and 2
+_PREFIX = "group."
 _NPZ_SIGNATURE = b"PK"  # format 1 is a zip file
 
 
@@ -69,8 +74,7 @@ class FeatureBlock:
 
     Attributes
     ----------
-    embedding : (n, d) float32, the backbone's features
-    quality : (n, q) float32, the readings of the camera-quality sensors at native resolution
+    groups : name -> (n, columns) float32. Which groups a block must have is said by the baseline that it is judged by
     times : (n,) float64, seconds from the start of the frame's source
     sources : URIs of the sources that the frames came from
     source_index : (n,) int32, index into `sources` of each frame
@@ -78,8 +82,7 @@ class FeatureBlock:
     time_source : (n,) uint8, where each capture time comes from, see `time_source_code`
     """
 
-    embedding: FloatArray
-    quality: FloatArray
+    groups: Mapping[str, FloatArray]
     times: TimeArray
     sources: tuple[str, ...]
     source_index: IndexArray
@@ -91,10 +94,10 @@ class FeatureBlock:
         if not len(self.taken_at) and not len(self.time_source):
             object.__setattr__(self, "taken_at", np.full(n, np.nan))
             object.__setattr__(self, "time_source", np.full(n, _UNKNOWN, np.uint8))
-        if self.embedding.ndim != 2 or self.quality.ndim != 2:
+        if any(values.ndim != 2 for values in self.groups.values()):
             raise BadMessage("features must be two-dimensional: (frames, features)")
-        columns = (self.embedding, self.quality, self.source_index, self.taken_at, self.time_source)
-        if any(len(column) != n for column in columns):
+        lengths = {len(self.source_index), len(self.taken_at), len(self.time_source), *map(len, self.groups.values())}
+        if lengths != {n}:
             raise BadMessage("features, times and sources differ in their number of frames")
         if n and not 0 <= int(self.source_index.min()) <= int(self.source_index.max()) < len(self.sources):
             raise BadMessage("a frame names a source that is not listed")
@@ -106,8 +109,7 @@ class FeatureBlock:
 
     def __getitem__(self, frames: slice) -> FeatureBlock:
         return FeatureBlock(
-            self.embedding[frames],
-            self.quality[frames],
+            {name: values[frames] for name, values in self.groups.items()},
             self.times[frames],
             self.sources,
             self.source_index[frames],
@@ -138,33 +140,32 @@ class FeatureBlock:
         renumber[used] = np.arange(len(used), dtype=np.int32)
         return replace(self, sources=tuple(self.sources[i] for i in used), source_index=renumber[self.source_index])
 
+    @property
+    def widths(self) -> dict[str, int]:
+        """Number of columns of each group, by its name."""
+        return {name: values.shape[1] for name, values in self.groups.items()}
+
     @classmethod
-    def empty(cls, embedding_size: int, quality_size: int) -> FeatureBlock:
-        """Return a block of no frames: arrays of shape (0, embedding_size) and (0, quality_size)."""
-        return cls(
-            np.zeros((0, embedding_size), np.float32),
-            np.zeros((0, quality_size), np.float32),
-            np.zeros(0, np.float64),
-            (),
-            np.zeros(0, np.int32),
-        )
+    def empty(cls, widths: Mapping[str, int]) -> FeatureBlock:
+        """Return a block of no frames, with groups of these numbers of columns."""
+        groups = {name: np.zeros((0, width), np.float32) for name, width in widths.items()}
+        return cls(groups, np.zeros(0, np.float64), (), np.zeros(0, np.int32))
 
     @classmethod
     def concatenate(cls, blocks: Sequence[FeatureBlock]) -> FeatureBlock:
-        """Join blocks in order; raise `BadMessage` if there are none, or if their widths differ."""
+        """Join blocks in order; raise `BadMessage` if there are none, or if their groups or widths differ."""
         if not blocks:
             raise BadMessage("no features to join")
-        widths = {(b.embedding.shape[1], b.quality.shape[1]) for b in blocks}
-        if len(widths) > 1:
-            raise BadMessage(f"features of different widths cannot be joined: {sorted(widths)}")
+        widths = blocks[0].widths
+        if other := next((block.widths for block in blocks if block.widths != widths), None):
+            raise BadMessage(f"features of different widths cannot be joined: {widths} and {other}")
         names: dict[str, int] = {}
         columns = []
         for block in blocks:
             renumber = np.array([names.setdefault(uri, len(names)) for uri in block.sources] or [0], dtype=np.int32)
             columns.append(renumber[block.source_index])
         return cls(
-            np.concatenate([b.embedding for b in blocks]),
-            np.concatenate([b.quality for b in blocks]),
+            {name: np.concatenate([b.groups[name] for b in blocks]) for name in widths},
             np.concatenate([b.times for b in blocks]),
             tuple(names),
             np.concatenate(columns),
@@ -173,12 +174,11 @@ class FeatureBlock:
         )
 
     def to_bytes(self) -> bytes:
-        """Encode for storage, with embeddings as float16, which changed no verdict in our measurements."""
+        """Encode for storage. A group of which no value needs more than half precision is stored in it."""
         return save(
             {
                 "format": np.array([BLOCK_FORMAT], np.uint8),
-                "embedding": np.ascontiguousarray(self.embedding, np.float16),
-                "quality": np.ascontiguousarray(self.quality),
+                **{f"{_PREFIX}{name}": _compressed(values) for name, values in self.groups.items()},
                 "times": np.ascontiguousarray(self.times),
                 "sources": np.frombuffer(json.dumps(self.sources).encode(), np.uint8),
                 "source_index": np.ascontiguousarray(self.source_index),
@@ -189,20 +189,22 @@ class FeatureBlock:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> FeatureBlock:
-        """Decode a block that this version or 0.1 stored; raise `BadMessage` for anything else."""
+        """Decode a block that this version or an earlier one stored; raise `BadMessage` for anything else."""
         if data.startswith(_NPZ_SIGNATURE):
             return _from_npz(data)
         try:
             arrays = load(data)
             stored = int(arrays["format"][0])
-            if stored != BLOCK_FORMAT:
+            if stored not in {_TWO_GROUPS_FORMAT, BLOCK_FORMAT}:
                 raise BadMessage(
                     f"stored features have format {stored}, this version reads up to {BLOCK_FORMAT}: "
                     "they were written by a newer version; upgrade this process"
                 )
+            names = {name: name for name in _TWO_GROUPS}
+            if stored == BLOCK_FORMAT:
+                names = {name.removeprefix(_PREFIX): name for name in arrays if name.startswith(_PREFIX)}
             return cls(
-                arrays["embedding"].astype(np.float32),
-                arrays["quality"].astype(np.float32, copy=False),
+                {group: arrays[name].astype(np.float32, copy=False) for group, name in names.items()},
                 arrays["times"].astype(np.float64, copy=False),
                 _texts(json.loads(arrays["sources"].tobytes())),
                 arrays["source_index"].astype(np.int32, copy=False),
@@ -212,10 +214,23 @@ class FeatureBlock:
         except (SafetensorError, ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError) as error:
             raise BadMessage(f"stored features cannot be read: {error}") from error
 
-    def as_stored(self) -> FeatureBlock:
-        """Return the block with embeddings rounded to float16, so that `sentinel check` and the reducer judge equal
-        numbers."""
-        return replace(self, embedding=self.embedding.astype(np.float16).astype(np.float32))
+
+def to_half_precision(values: FloatArray) -> FloatArray:
+    """Return `values`, float32, rounded to numbers that half precision holds too.
+
+    Wide groups are rounded when they are made, so that they take half the space in Redis, and whoever judges them,
+    before or after storage, judges equal numbers. It changed no verdict in our measurements.
+    """
+    return values.astype(np.float16).astype(np.float32)
+
+
+def _compressed(values: FloatArray) -> npt.NDArray[np.floating]:
+    """Return (n, columns) in half precision if that loses no bit, else as they are."""
+    whole = np.ascontiguousarray(values, np.float32)
+    with np.errstate(over="ignore"):  # what is too large is kept as it is
+        half = whole.astype(np.float16)
+    lossless = np.array_equal(half.astype(np.float32).view(np.uint32), whole.view(np.uint32))
+    return half if lossless else whole
 
 
 def _texts(value: object) -> tuple[str, ...]:
@@ -229,8 +244,7 @@ def _from_npz(data: bytes) -> FeatureBlock:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return FeatureBlock(
-                arrays["embedding"].astype(np.float32),
-                arrays["quality"].astype(np.float32),
+                {name: arrays[name].astype(np.float32) for name in _TWO_GROUPS},
                 arrays["times"].astype(np.float64),
                 tuple(str(uri) for uri in arrays["sources"]),
                 arrays["source_index"].astype(np.int32),

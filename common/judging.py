@@ -13,6 +13,7 @@ from common.drift.frame_buffer import FrameBuffer
 from common.drift.judge import judge
 from common.drift.windows import WindowState, advance
 from common.features import FeatureBlock
+from common.modalities.registry import load_modality
 from common.settings import Settings
 
 
@@ -80,6 +81,7 @@ def judge_block(
     enough = evidence_needed(
         thresholds.false_alarms_per_day, thresholds.p_value, rule.frames, stored.baseline.frames_per_second
     )
+    diagnose = load_modality(stored.baseline.feature_spec.modality).diagnose
     buffer.append(block)
     state, windows = advance(
         state, rule, len(block), own_window=batch_frames >= rule.frames, starts=opens_batch, ends=closes_batch
@@ -90,7 +92,12 @@ def judge_block(
         taken_at = features.capture_time(-1)
         live = [c for c in conditions if c.record.is_live(now if taken_at is None else taken_at)]
         judgement = judge(
-            stored.baseline, features, threshold=thresholds.score, p_value=thresholds.p_value, conditions=live
+            stored.baseline,
+            features,
+            threshold=thresholds.score,
+            p_value=thresholds.p_value,
+            conditions=live,
+            diagnose=diagnose,
         )
         state = with_runs(state, judgement, window)
         run = state.departure if judgement.condition else state.run

@@ -22,11 +22,9 @@ from common.errors import BaselineMismatch, WindowNotFull
 from common.extraction import Extractor
 from common.features import FeatureBlock
 from common.judging import Thresholds, judge_block
-from common.modalities.video.chunking import chunk_video
-from common.modalities.video.decode import probe
 from common.printable import encodable
 from common.settings import Settings
-from common.sources.local import Limits, describe_kind
+from common.sources.local import check_modality, describe_kind
 
 STREAM = "check"
 """Name of the stream that a one-shot check judges: nobody else sees it."""
@@ -91,7 +89,8 @@ def check(
     stream = _Stream(stored, Thresholds.of(settings), Policy.parse(settings.policy))
     for path in paths:
         kind = describe_kind(path)
-        promised = batch_frames(path, kind, feature_spec.sample_fps, extractor.limits)
+        check_modality(path, feature_spec.modality, extractor.limits)
+        promised = batch_frames(path, kind, feature_spec.sample_fps, extractor)
         uri = encodable(str(path))
         with progress.source(path.name, promised) as ticker:
             blocks = extractor.blocks(path, kind, uri=uri, sample_fps=feature_spec.sample_fps, size=_BLOCK_FRAMES)
@@ -101,13 +100,16 @@ def check(
     return stream.result()
 
 
-def batch_frames(path: Path, kind: SourceKind, sample_fps: float | None, limits: Limits) -> int:
+def batch_frames(path: Path, kind: SourceKind, sample_fps: float | None, extractor: Extractor) -> int:
     """Return how many sampled frames the source at `path` has, counted as `common.ingest.accept` counts them.
 
     A batch that fills a window is judged by itself, so near one window's length one frame more or less decides.
     """
-    info = probe(path, kind, limits)
-    return chunk_video(path, sample_fps, _BLOCK_FRAMES, limits)[0] if kind is SourceKind.VIDEO else info.frames
+    modality, limits = extractor.modality, extractor.limits
+    facts = modality.probe(path, kind, limits)
+    if kind is SourceKind.RECORDING:
+        return modality.chunk(path, sample_fps, _BLOCK_FRAMES, limits)[0]
+    return facts.frames
 
 
 class _Stream:

@@ -159,7 +159,9 @@ def _backbone(settings: Settings) -> str:
             f"not loaded, because there is no baseline yet: {settings.backbone} with weights {settings.weights}; "
             "`sentinel baseline build` loads it, and downloads it if need be"
         )
-    loaded = [load_backbone(settings, spec) for spec in specs]
+    loaded = [load_backbone(settings, spec) for spec in specs if spec.backbone]
+    if not loaded:
+        return "none is needed by the baselines"
     return "; ".join(f"{b.name}, weights {b.weights_digest[:12]}, {b.precision}" for b in loaded)
 
 

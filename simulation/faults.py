@@ -7,7 +7,7 @@ To add a fault, add a member to `Fault`, its row to `SEVERITIES`, and its functi
 to `_FUNCTIONS`. The function is given the image, the amount of the severity, the
 seed, and the index of the frame; it returns a new image and modifies nothing.
 If verdicts should name the fault as a cause of its own, it also needs a `Cause`
-with the same value, and a rule in `common.drift.diagnosis`.
+with the same value, and a rule in `common.modalities.video.diagnosis`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ from common.modalities.video.decode import probe, sampled_frames
 from common.modalities.video.encode import writable_suffix, write_frames
 from common.modalities.video.frame import Frame
 from common.modalities.video.stills import decode_file
-from common.sources.local import Limits, describe_kind, images_in
+from common.sources.limits import Limits
+from common.sources.local import describe_kind, images_in
 from simulation.faults import SEVERITIES, Fault, amount_of, sabotage_frame, sabotage_frames
 
 __all__ = ["SEVERITIES", "Fault", "copy_name", "sabotage", "sabotage_frame", "sabotage_frames"]
@@ -61,7 +62,7 @@ def sabotage(
     if source.resolve() == target.resolve():
         raise BadSource(f"{source} would be overwritten by its sabotaged copy: name another target")
     kind = describe_kind(source)
-    if kind is SourceKind.VIDEO:
+    if kind is SourceKind.RECORDING:
         fps = probe(source, kind, limits).fps
         write_frames(target, _sabotaged_video(source, fault, severity, seed, limits), fps, title=title)
         return
@@ -77,14 +78,14 @@ def copy_name(source: Path, fault: Fault, severity: int) -> str:
     kind = describe_kind(source)
     if kind is SourceKind.FOLDER:
         return name
-    return name + (writable_suffix(source.suffix) if kind is SourceKind.VIDEO else source.suffix)
+    return name + (writable_suffix(source.suffix) if kind is SourceKind.RECORDING else source.suffix)
 
 
 def _sabotaged_video(source: Path, fault: Fault, severity: int, seed: int, limits: Limits) -> Iterator[Frame]:
     times: list[tuple[int, float]] = []
 
     def clean() -> Iterator[Image]:
-        frames = sampled_frames(source, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=limits)
+        frames = sampled_frames(source, SourceKind.RECORDING, sample_fps=None, start=0, stop=None, limits=limits)
         for frame in frames:
             times.append((frame.index, frame.time))
             yield frame.image

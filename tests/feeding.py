@@ -67,6 +67,4 @@ def noisy(frames: int, *, seed: int) -> FeatureBlock:
 
 def _timed(block: FeatureBlock) -> FeatureBlock:
     times = 1_700_000_000.0 + np.arange(len(block)) / 10.0
-    return FeatureBlock(
-        block.embedding, block.quality, block.times, block.sources, block.source_index, times, block.time_source
-    )
+    return FeatureBlock(block.groups, block.times, block.sources, block.source_index, times, block.time_source)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 from functools import cache, lru_cache
 
-from common.backbones import load_backbone
 from common.baselines.binding import BaselineBinding
 from common.baselines.storage import find_baseline, load_baseline
 from common.contracts.batches import FeatureSpec
 from common.drift.conditions import Condition
 from common.errors import BadMessage
-from common.extraction import Extractor
+from common.extraction import Extractor, extractor_of
 from common.models.conditions import ConditionCache
 from common.settings import get_settings
-from common.sources.local import Limits
 from common.store import Store, open_store
 from common.stream_config import model_of
 
@@ -58,6 +56,8 @@ def extractor(spec: FeatureSpec) -> Extractor:
     ------
     BaselineMismatch
         If this worker cannot load the backbone, weights and precision of `spec`.
+    BadModality
+        If no installed package offers its modality.
     BackboneError
         If loading fails for any other reason.
     """
@@ -67,8 +67,7 @@ def extractor(spec: FeatureSpec) -> Extractor:
 
 @lru_cache(maxsize=_MAX_BACKBONES)
 def _extractor(spec: FeatureSpec) -> Extractor:
-    settings = get_settings()
-    return Extractor(load_backbone(settings, spec), Limits.from_settings(settings))
+    return extractor_of(get_settings(), spec)
 
 
 def default_feature_spec() -> FeatureSpec | None:

@@ -20,11 +20,12 @@ from common.contracts.ids import check_stream_name
 from common.contracts.verdicts import Status, Verdict
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
-from common.errors import BadBaseline, BadMessage, BaselineMismatch, SentinelError, SettingsError
+from common.errors import BadBaseline, BadMessage, BadModality, BaselineMismatch, SentinelError, SettingsError
 from common.features import FeatureBlock
 from common.incidents import move_incidents
 from common.ingest.dispatch import dispatch_next
 from common.judging import JudgedWindow, Thresholds, judge_block
+from common.modalities.registry import load_modality
 from common.settings import get_settings
 from common.store.event_log import dead_letter
 from common.store.incidents import NO_INCIDENTS
@@ -110,10 +111,13 @@ def move_on(stream: str) -> Committed:
 
 
 def baseline_of(stream: str) -> StoredBaseline | None:
-    """Return the baseline that `stream` is judged by; None if it waits for one, which a dead letter says."""
+    """Return the baseline that `stream` is judged by; None if it waits for one, or for the package of its modality,
+    which a dead letter says."""
     try:
-        return context.baselines().of_stream(stream)
-    except (BadBaseline, SettingsError) as error:
+        stored = context.baselines().of_stream(stream)
+        load_modality(stored.baseline.feature_spec.modality)
+        return stored
+    except (BadBaseline, SettingsError, BadModality) as error:
         report_waiting(stream, error)
         return None
 
@@ -248,7 +252,7 @@ def fold(
 
 def empty_like(stored: StoredBaseline) -> FeatureBlock:
     """Return a block of no frames, as wide as the baseline's features."""
-    return FeatureBlock.empty(stored.baseline.embedding_size, stored.baseline.quality_size)
+    return FeatureBlock.empty(stored.baseline.widths)
 
 
 def batch_event(done: FinishedChunk, model: str) -> BatchCompleted:

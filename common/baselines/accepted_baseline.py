@@ -23,7 +23,7 @@ from common.models.kinds import load_kind
 from common.models.protocols import Examples
 from common.sandbox import Sandbox
 from common.settings import Settings
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from common.store import Store
 from common.stream_config import model_of
 
@@ -63,8 +63,7 @@ def fit_accepted(
             name=golden.name,
             feature_spec=golden.feature_spec,
             rule=golden.rule,
-            sensor_names=golden.sensor_names,
-            minimum_effects=golden.minimum_effects,
+            groups=golden.groups,
             created_at=time.time(),
             libraries=golden.libraries,
         )
@@ -72,7 +71,7 @@ def fit_accepted(
         raise NotAccepted(f"the footage of stream {stream!r} cannot be a baseline: {error}") from error
     folder = folder_of(settings.state_dir, stream) / f"{number}-{int(time.time() * 1000)}"
     try:
-        stored = save_baseline(baseline, folder, accepted_replay(stream, footage, settings))
+        stored = save_baseline(baseline, folder, accepted_replay(stream, footage, golden, settings))
         set_owner(stored.folder, stream)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -104,9 +103,14 @@ def remove_unaccepted(store: Store, state_dir: Path) -> list[Path]:
     return removed
 
 
-def accepted_replay(stream: str, footage: AcceptedFootage, settings: Settings) -> Examples | None:
-    """Return examples of the footage for the golden replay of the stream's model, as far as its sources can be read."""
+def accepted_replay(stream: str, footage: AcceptedFootage, golden: Baseline, settings: Settings) -> Examples | None:
+    """Return examples of the footage for the golden replay of the stream's model, as far as its sources can be read.
+
+    There are none for a model that is trained on another modality.
+    """
     model = model_of(settings, stream)
+    if load_kind(model).modality != golden.feature_spec.modality:
+        return None
     parts = []
     with Sandbox(_REPLAY_SECONDS, settings.max_memory_mb) as sandbox:
         for name, clip in footage.clips:

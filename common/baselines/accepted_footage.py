@@ -105,7 +105,7 @@ def _departed(golden: Baseline, stretch: Stretch, features: Mapping[str, Feature
     begin = _onset(golden, features[first.event_id])
     end = len(stretch.block) - _onset(golden, features[last.event_id][::-1])
     block = stretch.block[begin : max(begin, end)]
-    found = two_scenes(block, golden.rule.frames)
+    found = two_scenes(block, golden.groups, golden.rule.frames)
     if found is not None and found[0] is Mixture.CONSECUTIVE:  # it changed again: the later part is the present
         begin, block = begin + found[1], block[found[1] :]
     return stretch.first + begin, block

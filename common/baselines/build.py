@@ -20,14 +20,10 @@ from common.drift.windows import WindowRule
 from common.errors import BadBaseline, BadSource
 from common.extraction import Extractor
 from common.features import FeatureBlock
-from common.modalities.video.decode import probe
-from common.modalities.video.frame import SourceInfo
-from common.modalities.video.sampling import sampled_count
-from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
-from common.modalities.video.timeline import key_seconds
+from common.modalities.modality import SourceFacts
 from common.models.kinds import load_kind
 from common.settings import Settings
-from common.sources.local import describe_kind
+from common.sources.local import check_modality, describe_kind
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _BLOCK_FRAMES = 64
@@ -45,7 +41,8 @@ _WINDOWS_WANTED = 8
 _WINDOWS_NEEDED = 4
 _SHORTEST_WINDOW = 12
 _STRIDES_PER_WINDOW = 4
-_LIBRARIES = ("numpy", "scipy", "opencv-python-headless", "av", "openvino", "keras")
+_LIBRARIES = ("numpy", "scipy")
+_LIBRARIES_OF_BACKBONES = ("openvino", "keras")
 
 
 class FrameCounter(Protocol):
@@ -71,7 +68,7 @@ def check_name(name: str) -> None:
 
 
 def choose_sampling(
-    infos: Sequence[SourceInfo], window: int, asked: float | None, key_seconds: Sequence[float | None] = ()
+    infos: Sequence[SourceFacts], window: int, asked: float | None, key_seconds: Sequence[float | None] = ()
 ) -> float | None:
     """Return the sampling rate in frames per second (None: every frame) that suits the shortest clip.
 
@@ -118,14 +115,14 @@ def sampling_advice(key_seconds: Sequence[float | None], fps: float | None, wind
     )
 
 
-def choose_rule(infos: Sequence[SourceInfo], fps: float | None, settings: Settings) -> WindowRule:
+def choose_rule(infos: Sequence[SourceFacts], fps: float | None, settings: Settings) -> WindowRule:
     """Return the window rule: as set, or, if it is not set and the shortest clip is too short, a shorter window.
 
     Unless it is set, the stride is a quarter of the window. The cost of a verdict is proportional to the window, so
     the cost per frame stays constant.
     """
     frames = settings.window_frames
-    shortest = min(sampled_count(info, fps) for info in infos)
+    shortest = min(info.sampled_count(fps) for info in infos)
     if "window_frames" not in settings.model_fields_set and shortest < frames * _WINDOWS_NEEDED:
         frames = max(_SHORTEST_WINDOW, shortest // _WINDOWS_NEEDED)
     stride = settings.window_stride or max(1, frames // _STRIDES_PER_WINDOW)
@@ -144,14 +141,17 @@ def build_baseline(
     BadSource
         If a source cannot be read.
     """
+    modality, limits = extractor.modality, extractor.limits
+    for path in paths:
+        check_modality(path, modality.name, limits)
     kinds = {path: describe_kind(path) for path in paths}
-    infos = [probe(path, kinds[path], extractor.limits) for path in paths]
-    keys = [key_seconds(path, extractor.limits) if kinds[path] is SourceKind.VIDEO else None for path in paths]
+    infos = [modality.probe(path, kinds[path], limits) for path in paths]
+    keys = [modality.key_seconds(path, limits) if kinds[path] is SourceKind.RECORDING else None for path in paths]
     fps = choose_sampling(infos, settings.window_frames, settings.sample_fps, keys)
     clips: list[tuple[str, FeatureBlock]] = []
     for path, info in zip(paths, infos, strict=True):
         blocks = []
-        with progress.source(path.name, sampled_count(info, fps)) as ticker:
+        with progress.source(path.name, info.sampled_count(fps)) as ticker:
             for block in extractor.blocks(path, kinds[path], uri=str(path), sample_fps=fps, size=_BLOCK_FRAMES):
                 ticker.advance(len(block))
                 blocks.append(block)
@@ -163,14 +163,22 @@ def build_baseline(
         name=name,
         feature_spec=extractor.feature_spec(fps),
         rule=choose_rule(infos, fps, settings),
-        sensor_names=SENSOR_NAMES,
-        minimum_effects=MINIMUM_EFFECTS,
+        groups=extractor.groups,
         created_at=time.time(),
-        libraries={library: importlib.metadata.version(library) for library in _LIBRARIES},
+        libraries=_versions(extractor),
     )
     model = load_kind(_MODEL)
-    replay = np.concatenate([model.read_golden(path, kinds[path], extractor.limits) for path in paths])
+    replay = None
+    if model.modality == modality.name:
+        replay = np.concatenate([model.read_golden(path, kinds[path], limits) for path in paths])
     stored = save_baseline(baseline, folder, replay)
     if advice := sampling_advice(keys, fps, settings.window_frames):
         progress.say(advice)
     return stored
+
+
+def _versions(extractor: Extractor) -> dict[str, str]:
+    """Return the versions of the libraries that features and statistics are made with."""
+    of_backbone = () if extractor.backbone is None else _LIBRARIES_OF_BACKBONES
+    names = (*_LIBRARIES, *extractor.modality.libraries, *of_backbone)
+    return {name: importlib.metadata.version(name) for name in names}

@@ -7,11 +7,13 @@ import hashlib
 import numpy as np
 from pydantic import Field
 
+from common.baselines import two_groups
 from common.contracts.batches import FeatureSpec
 from common.contracts.ids import Message
 from common.drift.manifest import BaselineManifest, ClipSummary
 from common.drift.segment_arrays import Arrays
 from common.drift.windows import WindowRule
+from common.modalities.video.groups import feature_groups
 
 FORMAT = 1
 _RENAMED_ARRAYS = {"usual": "reference_median"}
@@ -59,9 +61,7 @@ class Manifest(Message):
             name=self.name,
             feature_spec=self.recipe.feature_spec(),
             rule=self.rule,
-            sensor_names=self.sensor_names,
-            minimum_effects=self.sensor_floors,
-            embedding_size=self.embedding_size,
+            groups=feature_groups(self.embedding_size, self.sensor_names, self.sensor_floors),
             clips=tuple(ClipSummary.model_validate(clip.model_dump()) for clip in self.clips),
             null_false_alarms=self.null_false_alarms,
             false_alarm_rate_held=self.false_alarm_rate_held,
@@ -104,4 +104,4 @@ def renamed(arrays: Arrays) -> Arrays:
     for name, array in arrays.items():
         number, dot, column = name.partition(".")
         found[f"{number}{dot}{_RENAMED_ARRAYS.get(column, column)}"] = array
-    return found
+    return two_groups.renamed(found)

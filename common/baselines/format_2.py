@@ -1,4 +1,7 @@
-"""Baselines of version 0.2, which kept golden replay among the arrays of the judge: verified by the digest of then."""
+"""Baselines of versions 0.2 and 0.3, which knew the two groups of video alone: verified by the digest of then.
+
+Format 2, of 0.2, kept golden replay among the arrays of the judge. Format 3, of 0.3, keeps it beside them.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,31 @@ from common.drift.manifest import BaselineManifest, ClipSummary
 from common.drift.segment_arrays import Arrays
 from common.drift.windows import WindowRule
 from common.features import TimeSource
+from common.modalities.video.groups import feature_groups
 
 FORMAT = 2
+FORMAT_OF_0_3 = 3
+
+
+class FeatureSpec2(Message):
+    """The feature spec, before it named its modality."""
+
+    backbone: str
+    weights: str
+    precision: str
+    decode_pipeline: str
+    sensors: str
+    sample_fps: float | None = Field(gt=0)
+
+    def feature_spec(self) -> FeatureSpec:
+        return FeatureSpec(**self.model_dump())
 
 
 class Manifest(Message):
     """The manifest. The digest is computed over its JSON, so fields and their order must not change."""
 
     name: str
-    feature_spec: FeatureSpec
+    feature_spec: FeatureSpec2
     rule: WindowRule
     sensor_names: tuple[str, ...]
     minimum_effects: tuple[float, ...]
@@ -37,11 +56,9 @@ class Manifest(Message):
         clips = tuple(ClipSummary.model_validate(clip.model_dump()) for clip in self.clips)
         return BaselineManifest(
             name=self.name,
-            feature_spec=self.feature_spec,
+            feature_spec=self.feature_spec.feature_spec(),
             rule=self.rule,
-            sensor_names=self.sensor_names,
-            minimum_effects=self.minimum_effects,
-            embedding_size=self.embedding_size,
+            groups=feature_groups(self.embedding_size, self.sensor_names, self.minimum_effects),
             clips=clips,
             null_false_alarms=self.null_false_alarms,
             false_alarm_rate_held=self.false_alarm_rate_held,
@@ -70,10 +87,11 @@ class File(Message):
     format: int
     digest: str
     manifest: Manifest
+    replay: str | None = None
 
 
 def digest_of(manifest: Manifest, arrays: Arrays) -> str:
-    """Return the digest as version 0.2 computed it: over the manifest's JSON and all arrays, replay included."""
+    """Return the digest as versions 0.2 and 0.3 computed it: over the manifest's JSON and all arrays of the file."""
     digest = hashlib.blake2b(manifest.to_json().encode(), digest_size=16)
     for name, array in sorted(arrays.items()):
         digest.update(f"{name}{array.dtype}{array.shape}".encode())

@@ -20,7 +20,7 @@ from typing import TypeVar
 import numpy as np
 from pydantic import Field
 
-from common.baselines import format_1, format_2
+from common.baselines import format_1, format_2, two_groups
 from common.contracts.ids import Message
 from common.drift.baseline import Baseline
 from common.drift.manifest import BaselineManifest
@@ -32,8 +32,9 @@ from common.npz import read_npz
 MANIFEST_FILE = "baseline.json"
 ARRAYS_FILE = "arrays.npz"
 REPLAY_FILE = "replay.npz"
-_FORMAT = 3
-_FORMATS = (format_1.FORMAT, format_2.FORMAT, _FORMAT)
+_FORMAT = 4
+_FORMATS = (format_1.FORMAT, format_2.FORMAT, format_2.FORMAT_OF_0_3, _FORMAT)
+_WITH_REPLAY = (format_2.FORMAT_OF_0_3, _FORMAT)  # whose golden examples have the size that models are trained on
 
 
 class BaselineFile(Message):
@@ -124,17 +125,22 @@ def _read_format_1(text: bytes, arrays: Arrays, folder: Path) -> tuple[Baseline,
 
 def _read_format_2(text: bytes, arrays: Arrays, folder: Path) -> tuple[Baseline, str, str]:
     file = _parse(format_2.File, text, folder)
-    baseline = Baseline.from_parts(file.manifest.manifest(), arrays)
+    baseline = Baseline.from_parts(file.manifest.manifest(), two_groups.renamed(arrays))
     return baseline, file.digest, format_2.digest_of(file.manifest, arrays)
 
 
-def _read_format_3(text: bytes, arrays: Arrays, folder: Path) -> tuple[Baseline, str, str]:
+def _read_format_4(text: bytes, arrays: Arrays, folder: Path) -> tuple[Baseline, str, str]:
     file = _parse(BaselineFile, text, folder)
     baseline = Baseline.from_parts(file.manifest, arrays)
     return baseline, file.digest, baseline.digest
 
 
-_READERS = {format_1.FORMAT: _read_format_1, format_2.FORMAT: _read_format_2, _FORMAT: _read_format_3}
+_READERS = {
+    format_1.FORMAT: _read_format_1,
+    format_2.FORMAT: _read_format_2,
+    format_2.FORMAT_OF_0_3: _read_format_2,
+    _FORMAT: _read_format_4,
+}
 
 
 def load_replay(folder: Path) -> Examples | None:
@@ -147,12 +153,12 @@ def load_replay(folder: Path) -> Examples | None:
         model of this version cannot be trained on.
     """
     text = _read(folder / MANIFEST_FILE)
-    if (stored := _format_of(text, folder)) != _FORMAT:
+    if (stored := _format_of(text, folder)) not in _WITH_REPLAY:
         raise BadBaseline(
             f"the golden examples of {folder} have the size of format {stored}, 160x96: no model can be trained on "
             "them; rebuild the baseline with this version. It still judges"
         )
-    digest = _parse(BaselineFile, text, folder).replay
+    digest = read_manifest(folder).replay
     if digest is None:
         return None
     examples = _read_arrays(folder / REPLAY_FILE).get("examples")
@@ -178,7 +184,8 @@ def read_manifest(folder: Path) -> BaselineFile:
         return _parse(BaselineFile, text, folder)
     older: type[format_1.File | format_2.File] = format_1.File if stored == format_1.FORMAT else format_2.File
     old = _parse(older, text, folder)
-    return BaselineFile(format=old.format, digest=old.digest, manifest=old.manifest.manifest())
+    replay = old.replay if isinstance(old, format_2.File) else None
+    return BaselineFile(format=old.format, digest=old.digest, manifest=old.manifest.manifest(), replay=replay)
 
 
 def _read(path: Path) -> bytes:

@@ -12,14 +12,19 @@ from common.contracts.ids import Message, StreamName, content_id
 from common.contracts.stored import Fields, StoredMessage
 from common.features import TimeSource
 
+FIRST_MODALITY = "video"
+"""The modality of feature specs that name none: before 0.4 there was no other."""
+
 
 class SourceKind(StrEnum):
-    VIDEO = "video"
-    """One video file."""
+    """What a source is. Modalities say which files are recordings and which are stills."""
+
+    RECORDING = "recording"
+    """One file of many samples, such as a video."""
     IMAGE = "image"
-    """One still image: a batch of one frame."""
+    """One still image, or another file of a single sample: a batch of one frame."""
     FOLDER = "folder"
-    """A folder of images, in natural order of their names: one batch."""
+    """A folder of such files, in natural order of their names: one batch."""
 
 
 class Source(Message):
@@ -34,7 +39,7 @@ class Source(Message):
     digest: str = Field(description="digest of the content; for a folder, of its images' names, sizes and contents")
     names: tuple[str, ...] = Field((), description="names of a folder's images, in order; in a chunk only its own")
     digests: tuple[str, ...] = Field((), description="digests of those images' contents; version 0.1 kept none")
-    version: str = Field("", description="for a video, size, times and inode; while equal, it is not read again")
+    version: str = Field("", description="for a recording, size, times and inode; while equal, it is not read again")
     taken_at: float | None = Field(None, description="capture time of its first frame, seconds since the epoch")
     still_times: tuple[float, ...] = Field((), description="for a folder, the capture time of each of `names`")
     time_source: TimeSource = Field(TimeSource.UNKNOWN, description="how the capture times are known")
@@ -43,6 +48,7 @@ class Source(Message):
 class FeatureSpec(Message):
     """How features are made. Features made by different feature specs must never be compared.
 
+    A modality without a backbone leaves `backbone`, `weights` and `precision` empty.
     A baseline carries the feature spec that it was made with. A chunk carries the
     feature spec of the baseline that it will be judged by. A worker refuses chunks
     whose feature spec it cannot reproduce.
@@ -54,18 +60,21 @@ class FeatureSpec(Message):
     decode_pipeline: str = Field(description="name and version of what turns bytes into pixels")
     sensors: str = Field(description="version and names of the camera-quality sensors")
     sample_fps: float | None = Field(gt=0, description="frames per second; None: every frame")
+    modality: str = Field(FIRST_MODALITY, description="entry point name of what makes samples and features of bytes")
 
     def digest(self, *beside: str) -> bytes:
         """Return a digest of 16 bytes over the feature spec and the texts `beside`.
 
         Stored windows carry this digest, so it is computed over the field names
-        of version 0.1 and does not change when a field is renamed.
+        of version 0.1 and does not change when a field is renamed. The modality is
+        a part of it unless it is video, which was the only one before 0.4.
         """
         fields = self.model_dump()
         fields["route"] = fields.pop("decode_pipeline")
         ordered = {name: fields[name] for name in _SPEC_ORDER}
         text = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False)
-        return bytes.fromhex(content_id(text, *beside)[:32])
+        other = () if self.modality == FIRST_MODALITY else (self.modality,)
+        return bytes.fromhex(content_id(text, *other, *beside)[:32])
 
 
 _SPEC_ORDER = ("backbone", "weights", "precision", "route", "sensors", "sample_fps")
@@ -94,6 +103,10 @@ class Chunk(StoredMessage):
     def from_format_1(cls, fields: Fields) -> Fields:
         return _with_feature_spec(fields)
 
+    @classmethod
+    def from_format_3(cls, fields: Fields) -> Fields:
+        return _with_recording(fields)
+
 
 class FrameBatch(StoredMessage):
     """What a producer accepted: one source of one stream, and how it is sampled and split.
@@ -114,6 +127,10 @@ class FrameBatch(StoredMessage):
     @classmethod
     def from_format_1(cls, fields: Fields) -> Fields:
         return _with_feature_spec(fields)
+
+    @classmethod
+    def from_format_3(cls, fields: Fields) -> Fields:
+        return _with_recording(fields)
 
     def chunks(self) -> tuple[Chunk, ...]:
         """Return all chunks in order; the last one has the `stop` of the batch."""
@@ -157,6 +174,12 @@ def _with_feature_spec(fields: Fields) -> Fields:
     recipe = dict(fields["recipe"])
     recipe["decode_pipeline"] = recipe.pop("route")
     return {**{name: value for name, value in fields.items() if name != "recipe"}, "feature_spec": recipe}
+
+
+def _with_recording(fields: Fields) -> Fields:
+    """Return the fields of a batch or chunk of format 3, in which a recording was called a video."""
+    source = fields["source"]
+    return {**fields, "source": {**source, "kind": "recording"}} if source["kind"] == "video" else fields
 
 
 class Submission(StrEnum):

@@ -1,9 +1,10 @@
 """Messages that are stored in Redis or on disk, where a later version of Sentinel may read them.
 
 Each carries a format number. A message without one was written by version 0.1
-and has format 1, version 0.2 wrote format 2. A class whose fields have changed
-since overrides `from_format_1` or `from_format_2`; an older message passes
-through both. A message of a later format is refused.
+and has format 1, version 0.2 wrote format 2, version 0.3 format 3. A class whose
+fields have changed since overrides `from_format_1`, `from_format_2` or
+`from_format_3`; an older message passes through all that follow its own. A message
+of a later format is refused.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from common.contracts.ids import Message, describe
 from common.errors import BadMessage
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 
 Fields = dict[str, Any]
 """The fields of a message as parsed from JSON, before validation."""
@@ -25,7 +26,7 @@ Fields = dict[str, Any]
 class StoredMessage(Message):
     """Base class of messages that are stored."""
 
-    format: Literal[3] = FORMAT
+    format: Literal[4] = FORMAT
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -43,7 +44,12 @@ class StoredMessage(Message):
 
     @classmethod
     def from_format_2(cls, fields: Fields) -> Fields:
-        """Return the fields of a message of format 2 under the names of this version."""
+        """Return the fields of a message of format 2 under the names of format 3."""
+        return fields
+
+    @classmethod
+    def from_format_3(cls, fields: Fields) -> Fields:
+        """Return the fields of a message of format 3 under the names of this version."""
         return fields
 
     @classmethod
@@ -55,10 +61,11 @@ class StoredMessage(Message):
                 f"a stored {cls.__name__} has format {stored}, this version reads up to {FORMAT}: "
                 "it was written by a newer version; upgrade this process"
             ) from error
-        if stored in {1, 2}:
+        if stored in {1, 2, 3}:
             try:
-                known = cls.from_format_1(fields) if stored == 1 else fields
-                return cls.model_validate({**cls.from_format_2(known), "format": FORMAT})
+                for convert in (cls.from_format_1, cls.from_format_2, cls.from_format_3)[stored - 1 :]:
+                    fields = convert(fields)
+                return cls.model_validate({**fields, "format": FORMAT})
             except (ValidationError, AttributeError, KeyError, TypeError, ValueError):
                 pass  # the first error names the fields as this version does
         raise BadMessage(f"not a {cls.__name__}: {describe(error)}") from error

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.contracts.batches import FeatureSpec
-from common.drift.feature_groups import quality_names
+from common.contracts.feature_groups import FeatureGroup
 from common.drift.manifest import BaselineManifest
 from common.drift.segment import Segment
 from common.drift.segment_arrays import Arrays, segment_arrays, segment_from_arrays
@@ -25,8 +25,7 @@ class Baseline:
     ----------
     feature_spec : how the features were made; windows to be judged need features made the same way
     rule : length and stride of the windows that it judges
-    sensor_names : (q,) names of the sensors' readings, the columns of `FeatureBlock.quality`
-    minimum_effects : (q,) the smallest change of each reading that matters, in its own unit
+    groups : the groups of features that it compares; blocks to be judged need all of them
     segments : one per clip
     null_false_alarms : share of the golden clips' own windows that the baseline fails, 0 to 1
     libraries : versions of the libraries that it was made with
@@ -36,22 +35,16 @@ class Baseline:
     name: str
     feature_spec: FeatureSpec
     rule: WindowRule
-    sensor_names: tuple[str, ...]
-    minimum_effects: tuple[float, ...]
+    groups: tuple[FeatureGroup, ...]
     segments: tuple[Segment, ...]
     null_false_alarms: float
     libraries: Mapping[str, str]
     created_at: float
 
     @property
-    def embedding_size(self) -> int:
-        """Number of columns of `FeatureBlock.embedding`."""
-        return int(self.segments[0].embedding.shape[1])
-
-    @property
-    def quality_size(self) -> int:
-        """Number of columns of `FeatureBlock.quality`: the sensors' readings."""
-        return len(self.sensor_names)
+    def widths(self) -> dict[str, int]:
+        """Number of stored columns of each group, by its name."""
+        return {group.name: group.size for group in self.groups}
 
     @property
     def false_alarm_rate_held(self) -> float:
@@ -71,11 +64,6 @@ class Baseline:
         return sum(clip.frames for clip in golden) / max(sum(clip.seconds for clip in golden), 1e-6)
 
     @property
-    def quality_columns(self) -> tuple[str, ...]:
-        """Names of the columns of the quality group, which are made from the readings."""
-        return quality_names(self.sensor_names)
-
-    @property
     def digest(self) -> str:
         """The baseline's id: equal content, equal digest."""
         digest = hashlib.blake2b(self.to_manifest().to_json().encode(), digest_size=16)
@@ -89,9 +77,7 @@ class Baseline:
             name=self.name,
             feature_spec=self.feature_spec,
             rule=self.rule,
-            sensor_names=self.sensor_names,
-            minimum_effects=self.minimum_effects,
-            embedding_size=self.embedding_size,
+            groups=self.groups,
             clips=tuple(segment.summary for segment in self.segments),
             null_false_alarms=self.null_false_alarms,
             false_alarm_rate_held=self.false_alarm_rate_held,
@@ -111,23 +97,20 @@ class Baseline:
         """Put a baseline together again; raise `BadBaseline` if manifest and arrays do not fit."""
         try:
             segments = tuple(
-                segment_from_arrays(clip, f"{number}.", arrays) for number, clip in enumerate(manifest.clips)
+                segment_from_arrays(clip, [group.name for group in manifest.groups], f"{number}.", arrays)
+                for number, clip in enumerate(manifest.clips)
             )
         except KeyError as error:
             raise BadBaseline(f"baseline {manifest.name!r} lacks array {error}: rebuild it") from error
-        wide = len(quality_names(manifest.sensor_names))
-        for segment in segments:
-            shapes = segment.embedding.shape[1:], segment.quality.shape[1:], segment.reference_median.shape
-            if shapes != ((manifest.embedding_size,), (wide,), (len(manifest.sensor_names),)):
-                raise BadBaseline(f"baseline {manifest.name!r} has arrays of another shape than it says: rebuild it")
+        if any(not segment.fits(manifest.groups) for segment in segments):
+            raise BadBaseline(f"baseline {manifest.name!r} has arrays of another shape than it says: rebuild it")
         if not segments:
             raise BadBaseline(f"baseline {manifest.name!r} covers no clip: rebuild it")
         return cls(
             manifest.name,
             manifest.feature_spec,
             manifest.rule,
-            manifest.sensor_names,
-            manifest.minimum_effects,
+            manifest.groups,
             segments,
             manifest.null_false_alarms,
             manifest.libraries,

@@ -64,11 +64,4 @@ def fit_condition(name: str, block: FeatureBlock, baseline: Baseline, golden_seg
             f"{name} has {len(block)} sampled frames; to become a condition with windows of {window} it needs {needed}"
         )
     within = next((s for s in baseline.segments if s.summary.name == golden_segment), baseline.segments[0])
-    return fit_segment(
-        name,
-        block,
-        window=window,
-        names=baseline.sensor_names,
-        minimum_effects=baseline.minimum_effects,
-        within=within,
-    )
+    return fit_segment(name, block, window=window, groups=baseline.groups, within=within)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from common.contracts.batches import FeatureSpec
+from common.contracts.feature_groups import FeatureGroup, GroupKind, check_groups
 from common.contracts.verdicts import Status
 from common.drift.baseline import Baseline
 from common.drift.conditions import frames_needed
@@ -27,8 +28,7 @@ def fit_baseline(
     name: str,
     feature_spec: FeatureSpec,
     rule: WindowRule,
-    sensor_names: tuple[str, ...],
-    minimum_effects: tuple[float, ...],
+    groups: tuple[FeatureGroup, ...],
     created_at: float,
     libraries: Mapping[str, str],
 ) -> Baseline:
@@ -37,7 +37,7 @@ def fit_baseline(
     Parameters
     ----------
     clips : name and features of each clip, frames in order
-    name, feature_spec, rule, sensor_names, minimum_effects, created_at, libraries : see `Baseline`
+    name, feature_spec, rule, groups, created_at, libraries : see `Baseline`
 
     Raises
     ------
@@ -52,17 +52,13 @@ def fit_baseline(
         raise BadBaseline("there is no golden clip: give at least one")
     for clip, block in clips:
         _check_length(clip, block, rule.frames)
-        _check_content(clip, block, rule.frames)
-    segments = [
-        fit_segment(clip, block, window=rule.frames, names=sensor_names, minimum_effects=minimum_effects)
-        for clip, block in clips
-    ]
+        _check_content(clip, block, groups, rule.frames)
+    segments = [fit_segment(clip, block, window=rule.frames, groups=groups) for clip, block in clips]
     baseline = Baseline(
         name=name,
         feature_spec=feature_spec,
         rule=rule,
-        sensor_names=sensor_names,
-        minimum_effects=minimum_effects,
+        groups=check_groups(groups),
         segments=tuple(segments),
         null_false_alarms=0.0,
         libraries=dict(libraries),
@@ -83,10 +79,13 @@ def _check_length(clip: str, block: FeatureBlock, window: int) -> None:
     )
 
 
-def _check_content(clip: str, block: FeatureBlock, window: int) -> None:
-    if len(np.unique(block.quality, axis=0)) < _MIN_DISTINCT_FRAMES:
-        raise BadBaseline(f"{clip} shows the same picture all the time: golden footage must come from a live camera")
-    found = two_scenes(block, window)
+def _check_content(clip: str, block: FeatureBlock, groups: Sequence[FeatureGroup], window: int) -> None:
+    readings = [block.groups[group.name] for group in groups if group.kind is GroupKind.COLUMNS]
+    if any(len(np.unique(values, axis=0)) < _MIN_DISTINCT_FRAMES for values in readings):
+        raise BadBaseline(
+            f"{clip} has the same picture or readings all the time: golden footage must come from a live source"
+        )
+    found = two_scenes(block, groups, window)
     if found is None:
         return
     mixture, frame = found

@@ -7,8 +7,8 @@ distance: 0 for a normal window, 0.3 where W is 1.43 times the bound.
 
 The p-value is that of the KS statistic with a margin of three quarters of the
 bound (`calibration.margin`), at the effective sample size of the segment. That
-size already corrects for the number of columns; the number of groups is
-corrected for by Bonferroni's method.
+size already corrects for the number of columns; the number of groups that the
+baseline has is corrected for by Bonferroni's method.
 
 A window departs from a segment if a column has a score above the threshold and a
 p-value below the significance level. It is judged by the golden segment that it
@@ -18,24 +18,24 @@ a window that is like one of them passes and names it, any other FAILs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from common.contracts.feature_groups import FeatureGroup, GroupKind
+from common.contracts.shifts import Diagnose, Shifts, unnamed
 from common.contracts.verdicts import ConditionMatch, FeatureShift, FrameTime, GroupScore, Judgement, Status, WorstFrame
 from common.drift.baseline import Baseline
 from common.drift.calibration import ks_p_value, margin, novelty_p_value
 from common.drift.conditions import Condition
-from common.drift.diagnosis import Shifts, diagnose
-from common.drift.feature_groups import EMBEDDING, QUALITY
-from common.drift.segment import Bounds, Segment
+from common.drift.feature_groups import check_finite, compared_names
+from common.drift.segment import Bounds, Segment, SegmentGroup
 from common.drift.statistics import kolmogorov_smirnov, wasserstein
 from common.errors import BadMessage
 from common.features import FeatureBlock
 
-_GROUPS = 2
 _LEADING = 5  # features named in a verdict
 _WORST = 3  # frames named in a verdict
 _BEFORE_SHARE = 0.5  # frames before an onset must lie at less than this share of the distance of those after it
@@ -45,7 +45,7 @@ _BEFORE_SHARE = 0.5  # frames before an onset must lie at less than this share o
 class _GroupResult:
     """Results of one group; all attributes are (f,), and p-values are corrected for the number of columns and groups.
 
-    The columns of the embedding are averaged, so its f is 1.
+    The columns of a joint group are averaged, so its f is 1.
     """
 
     scores: npt.NDArray[np.float64]
@@ -65,10 +65,11 @@ class _GroupResult:
 
 @dataclass(frozen=True)
 class _SegmentResult:
+    """The comparison with one segment: of each group, the window's (n, f) columns and what came of them."""
+
     segment: Segment
-    columns: npt.NDArray[np.float32]
-    embedding: _GroupResult
-    quality: _GroupResult
+    columns: Mapping[str, npt.NDArray[np.float32]]
+    groups: Mapping[str, _GroupResult]
 
 
 def judge(
@@ -78,6 +79,7 @@ def judge(
     threshold: float = 0.30,
     p_value: float = 0.05,
     conditions: Sequence[Condition] = (),
+    diagnose: Diagnose = unnamed,
 ) -> Judgement:
     """Judge one window.
 
@@ -87,6 +89,7 @@ def judge(
     window : features of exactly `baseline.rule.frames` frames
     threshold, p_value : a column fails with a score above `threshold` and a p-value below `p_value`
     conditions : those of the window's stream that its model is proved on
+    diagnose : the baseline's modality's; names the cause of a FAIL
 
     Returns
     -------
@@ -97,17 +100,17 @@ def judge(
     Raises
     ------
     BadMessage
-        If the window has another length or width than the baseline's, or features that are not finite.
+        If the window has another length, other groups or widths than the baseline's, or features that are not finite.
     """
     _check(baseline, window)
-    results = [_compare(segment, window, baseline.sensor_names) for segment in baseline.segments]
+    results = [_compare(baseline.groups, segment, window) for segment in baseline.segments]
     best = min(results, key=lambda result: _severity(result, threshold, p_value))
-    golden = _judgement(baseline, best, window, threshold, p_value)
+    golden = _judgement(baseline, best, window, threshold, p_value, diagnose)
     if golden.status is Status.PASS or golden.cause is None or not conditions:
         return golden
-    compared = [(c, _compare(c.segment, window, baseline.sensor_names)) for c in conditions]
+    compared = [(c, _compare(baseline.groups, c.segment, window)) for c in conditions]
     condition, nearest = min(compared, key=lambda row: _severity(row[1], threshold, p_value))
-    like = _judgement(baseline, nearest, window, threshold, p_value)
+    like = _judgement(baseline, nearest, window, threshold, p_value, diagnose)
     if like.status is Status.FAIL:
         return golden.model_copy(
             update={
@@ -131,45 +134,57 @@ def _check(baseline: Baseline, window: FeatureBlock) -> None:
             f"a window of {len(window)} frames cannot be judged by baseline {baseline.name!r}, "
             f"whose windows have {baseline.rule.frames}: rebuild it with SENTINEL_WINDOW_FRAMES={len(window)}"
         )
-    widths = (window.embedding.shape[1], window.quality.shape[1])
-    wanted = (baseline.embedding_size, baseline.quality_size)
-    if widths != wanted:
+    if window.widths != baseline.widths:
         raise BadMessage(
-            f"the window has {widths[0]} + {widths[1]} features, baseline {baseline.name!r} has {wanted[0]} + "
-            f"{wanted[1]}: they were made by different feature specs"
+            f"the window has features {window.widths}, baseline {baseline.name!r} has {baseline.widths}: "
+            "they were made by different feature specs"
         )
+    check_finite(window)
 
 
-def _compare(segment: Segment, window: FeatureBlock, sensor_names: tuple[str, ...]) -> _SegmentResult:
-    quality = segment.quality_of(window, sensor_names)
-    scaled = segment.scaled(window.embedding)
-    w = np.array([wasserstein(segment.embedding, scaled).mean()])
-    k = np.array([kolmogorov_smirnov(segment.embedding, scaled, margin(segment.embedding_bounds.distance)).mean()])
-    w_quality = wasserstein(segment.quality, quality)
-    k_quality = kolmogorov_smirnov(segment.quality, quality, margin(segment.quality_bounds.distance))
-    p_quality = ks_p_value(k_quality, segment.quality_bounds.size)
+def _compare(groups: Sequence[FeatureGroup], segment: Segment, window: FeatureBlock) -> _SegmentResult:
+    columns: dict[str, npt.NDArray[np.float32]] = {}
+    results: dict[str, _GroupResult] = {}
+    for group in groups:
+        reference = segment.groups[group.name]
+        now = columns[group.name] = reference.columns_of(group, window)
+        compare = _compare_joint if group.kind is GroupKind.JOINT else _compare_columns
+        distances, p_values = compare(reference, now)
+        results[group.name] = _result(distances, p_values, reference.bounds, len(groups))
+    return _SegmentResult(segment, columns, results)
+
+
+_Distances = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+"""(f,) Wasserstein distances, and (f,) p-values corrected for the number of columns."""
+
+
+def _compare_joint(reference: SegmentGroup, now: npt.NDArray[np.float32]) -> _Distances:
+    bounds = reference.bounds
+    w = np.array([wasserstein(reference.values, now).mean()])
+    k = np.array([kolmogorov_smirnov(reference.values, now, margin(bounds.distance)).mean()])
+    return w, ks_p_value(k, bounds.size)
+
+
+def _compare_columns(reference: SegmentGroup, now: npt.NDArray[np.float32]) -> _Distances:
+    bounds, values = reference.bounds, reference.values
+    w = wasserstein(values, now)
+    p_values = ks_p_value(kolmogorov_smirnov(values, now, margin(bounds.distance)), bounds.size)
     # In a column that is constant in the baseline (such as: no frame is black), a few deviating frames are significant.
-    novel = (quality != segment.quality[0]).sum(axis=0)
-    constant = segment.quality[0] == segment.quality[-1]
-    p_novel = novelty_p_value(novel, len(quality), len(segment.quality))
-    p_quality = np.where(constant, np.minimum(p_quality, p_novel), p_quality)
-    return _SegmentResult(
-        segment,
-        quality,
-        _result(w, ks_p_value(k, segment.embedding_bounds.size), segment.embedding_bounds),
-        _result(w_quality, p_quality, segment.quality_bounds),
-    )
+    novel = (now != values[0]).sum(axis=0)
+    constant = values[0] == values[-1]
+    p_novel = novelty_p_value(novel, len(now), len(values))
+    return w, np.where(constant, np.minimum(p_values, p_novel), p_values)
 
 
-def _result(w: npt.NDArray[np.float64], p_values: npt.NDArray[np.float64], bounds: Bounds) -> _GroupResult:
+def _result(w: npt.NDArray[np.float64], p_values: npt.NDArray[np.float64], bounds: Bounds, groups: int) -> _GroupResult:
     scores = np.clip(1.0 - bounds.distance / np.maximum(w, 1e-12), 0.0, 1.0)
-    return _GroupResult(scores, np.minimum(p_values * _GROUPS, 1.0), w, bounds.distance)
+    return _GroupResult(scores, np.minimum(p_values * groups, 1.0), w, bounds.distance)
 
 
 def _severity(result: _SegmentResult, threshold: float, p_value: float) -> tuple[int, float]:
     """Return the sort key of the segments, best match first: number of failing columns, then sum of the scores."""
-    failing = sum(int(group.fails(threshold, p_value).sum()) for group in (result.embedding, result.quality))
-    return failing, float(result.embedding.scores.sum() + result.quality.scores.sum())
+    failing = sum(int(group.fails(threshold, p_value).sum()) for group in result.groups.values())
+    return failing, float(sum(group.scores.sum() for group in result.groups.values()))
 
 
 def _judgement(
@@ -178,22 +193,26 @@ def _judgement(
     window: FeatureBlock,
     threshold: float,
     p_value: float,
+    diagnose: Diagnose,
 ) -> Judgement:
-    segment = best.segment
-    groups = {EMBEDDING: best.embedding, QUALITY: best.quality}
+    segment, groups = best.segment, best.groups
     leading = {name: group.leading(threshold, p_value) for name, group in groups.items()}
     fails = {name: bool(group.fails(threshold, p_value)[leading[name]]) for name, group in groups.items()}
     decisive = max(groups, key=lambda name: (fails[name], groups[name].scores[leading[name]]))
     failed = any(fails.values())
-    shifts = _shifts(baseline, best, threshold)
-    cause = diagnose(shifts, embedding_fails=fails[EMBEDDING]) if failed else None
-    distances = _frame_distances(segment, window, best.columns, decisive, leading[QUALITY])
+    kinds = {group.name: group.kind for group in baseline.groups}
+    shifts = _shifts(baseline.groups, best, threshold, frozenset(name for name in groups if fails[name]))
+    distances = (
+        _joint_frame_distances(segment.groups[decisive], best.columns[decisive])
+        if kinds[decisive] is GroupKind.JOINT
+        else _column_frame_distances(segment.groups[decisive], best.columns[decisive], leading[decisive])
+    )
     first = onset(distances)
     return Judgement(
         status=Status.FAIL if failed else Status.PASS,
         drift_score=float(groups[decisive].scores[leading[decisive]]),
         p_value=float(groups[decisive].p_values[leading[decisive]]),
-        cause=cause,
+        cause=diagnose(shifts) if failed else None,
         began=FrameTime(source=window.source_of(first), time=float(window.times[first])) if failed else None,
         segment=segment.summary.name,
         feature_groups=tuple(
@@ -206,7 +225,7 @@ def _judgement(
             )
             for name, group in groups.items()
         ),
-        leading_features=_leading_features(shifts, segment, best.quality),
+        leading_features=_leading_features(shifts, baseline.groups, segment),
         worst_frames=tuple(
             WorstFrame(source=window.source_of(i), time=float(window.times[i]), distance=float(distances[i]))
             for i in np.argsort(-distances, kind="stable")[:_WORST].tolist()
@@ -214,46 +233,53 @@ def _judgement(
     )
 
 
-def _shifts(baseline: Baseline, best: _SegmentResult, threshold: float) -> Shifts:
+def _shifts(groups: Sequence[FeatureGroup], best: _SegmentResult, threshold: float, failing: frozenset[str]) -> Shifts:
+    """Return the shifts of all columns that are judged by themselves, in the order of their groups."""
+    own = [group.name for group in groups if group.kind is GroupKind.COLUMNS]
+    references = [best.segment.groups[name].values for name in own]
     # In a window that has failed, every column with a high score helps to diagnose it, significant by itself or not.
+    scores = _joined([best.groups[name].scores for name in own])
     return Shifts(
-        names=baseline.quality_columns,
-        before=best.segment.quality.mean(axis=0, dtype=np.float64),
-        now=best.columns.mean(axis=0, dtype=np.float64),
-        scores=best.quality.scores,
-        moved=best.quality.scores > threshold,
+        names=tuple(column for group in groups for column in compared_names(group)),
+        before=_joined([values.mean(axis=0, dtype=np.float64) for values in references]),
+        now=_joined([best.columns[name].mean(axis=0, dtype=np.float64) for name in own]),
+        scores=scores,
+        moved=scores > threshold,
+        failing_groups=failing,
     )
 
 
-def _leading_features(shifts: Shifts, segment: Segment, group: _GroupResult) -> tuple[FeatureShift, ...]:
-    order = np.lexsort((group.scores, shifts.moved))[::-1]
+def _joined(parts: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    return np.concatenate([np.zeros(0), *parts])
+
+
+def _leading_features(shifts: Shifts, groups: Sequence[FeatureGroup], segment: Segment) -> tuple[FeatureShift, ...]:
+    own = [segment.groups[group.name] for group in groups if group.kind is GroupKind.COLUMNS]
+    spreads = [spread for group in own for spread in group.spread]
+    order = np.lexsort((shifts.scores, shifts.moved))[::-1]
     return tuple(
         FeatureShift(
             feature=shifts.names[i],
-            shift=float((shifts.now[i] - shifts.before[i]) / segment.quality_spread[i]),
+            shift=float((shifts.now[i] - shifts.before[i]) / spreads[i]),
             baseline_value=float(shifts.before[i]),
             window_value=float(shifts.now[i]),
         )
         for i in order[:_LEADING]
-        if group.scores[i] > 0
+        if shifts.scores[i] > 0
     )
 
 
-def _frame_distances(
-    segment: Segment, window: FeatureBlock, quality: npt.NDArray[np.float32], group: str, column: int
+def _column_frame_distances(
+    reference: SegmentGroup, columns: npt.NDArray[np.float32], column: int
 ) -> npt.NDArray[np.float64]:
-    """Return (n,) distances of the frames from the segment's median, in units of its spread.
+    """Return (n,) distances of the frames from the segment's median of one column, in units of its spread."""
+    distances = np.abs(columns[:, column] - reference.middle()[column]) / reference.spread[column]
+    return np.asarray(distances, np.float64)
 
-    Parameters
-    ----------
-    quality : (n, f) the window's columns of the quality group
-    group : the decisive group; if it is the quality group, the distance is that of `column` alone
-    """
-    if group == QUALITY:
-        middle, spread = segment.quality_middle()[column], segment.quality_spread[column]
-        return np.asarray(np.abs(quality[:, column] - middle) / spread, np.float64)
-    middle_e = segment.embedding[len(segment.embedding) // 2]
-    return np.asarray(np.sqrt(np.square(segment.scaled(window.embedding) - middle_e).mean(axis=1)), np.float64)
+
+def _joint_frame_distances(reference: SegmentGroup, columns: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return (n,) root mean square distances of the frames from the segment's medians, in units of its spreads."""
+    return np.asarray(np.sqrt(np.square(columns - reference.middle()).mean(axis=1)), np.float64)
 
 
 def onset(distances: npt.NDArray[np.float64]) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from common.contracts.batches import FeatureSpec
+from common.contracts.feature_groups import FeatureGroup, check_groups
 from common.contracts.ids import Message
 from common.drift.windows import WindowRule
 from common.features import TimeSource
@@ -34,9 +37,9 @@ class BaselineManifest(Message):
     name: str
     feature_spec: FeatureSpec
     rule: WindowRule
-    sensor_names: tuple[str, ...]
-    minimum_effects: tuple[float, ...]
-    embedding_size: int = Field(ge=1)
+    groups: Annotated[tuple[FeatureGroup, ...], AfterValidator(check_groups)] = Field(
+        description="the groups of features that it compares, in the order in which verdicts name them"
+    )
     clips: tuple[ClipSummary, ...]
     null_false_alarms: float = Field(
         ge=0, le=1, description="share of the golden footage's own windows that the baseline fails"

@@ -9,12 +9,14 @@ interleaved frame by frame change groups all the time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
-from common.features import FeatureBlock
+from common.contracts.feature_groups import FeatureGroup, GroupKind
+from common.features import FeatureBlock, FloatArray
 
 _STEP_RATIO = 2.0  # of a change of scenes to the step between frames
 _TYPICAL_STEP = 0.95  # quantile of the steps between consecutive frames
@@ -30,24 +32,32 @@ class Mixture(StrEnum):
     ALTERNATING = "alternating"
 
 
-def two_scenes(block: FeatureBlock, shortest: int) -> tuple[Mixture, int] | None:
+def two_scenes(block: FeatureBlock, groups: Sequence[FeatureGroup], shortest: int) -> tuple[Mixture, int] | None:
     """Return how a clip mixes two scenes, and the first frame of the second one; None for a single scene.
+
+    Only joint groups are looked at: in a clip without any, no scenes are told apart.
 
     Parameters
     ----------
     block : features of the clip, frames in order
+    groups : the groups of the clip's modality
     shortest : frames that each scene must last
     """
-    count = len(block)
+    joint = (group for group in groups if group.kind is GroupKind.JOINT)
+    return next((found for group in joint if (found := _two_scenes(block.groups[group.name], shortest))), None)
+
+
+def _two_scenes(embedding: FloatArray, shortest: int) -> tuple[Mixture, int] | None:
+    count = len(embedding)
     if count < 2 * max(shortest, 2):
         return None
-    centred = block.embedding - block.embedding.mean(axis=0)
+    centred = embedding - embedding.mean(axis=0)
     along = _first_component(centred)
     group, explained = _two_groups(along)
     changes = np.flatnonzero(group[1:] != group[:-1]) + 1
     if len(changes) >= _ALTERNATING * count and explained > _SEPARATE:
         return Mixture.ALTERNATING, int(changes[0])
-    steps = np.sqrt(np.square(np.diff(block.embedding, axis=0)).sum(axis=1))
+    steps = np.sqrt(np.square(np.diff(embedding, axis=0)).sum(axis=1))
     if len(changes) == 1 and shortest <= changes[0] <= count - shortest:
         typical = float(np.quantile(np.delete(steps, changes[0] - 1), _TYPICAL_STEP))
         if steps[changes[0] - 1] > _STEP_RATIO * max(typical, 1e-9):

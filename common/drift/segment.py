@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from common.contracts.feature_groups import FeatureGroup, GroupKind
 from common.drift.calibration import Comparison, Null, fit_null
-from common.drift.feature_groups import between_frames, quality_columns_of, quality_minimum_effects, reference_medians
+from common.drift.feature_groups import (
+    between_samples,
+    check_finite,
+    compared_columns,
+    compared_minimum_effects,
+    compared_size,
+    reference_medians,
+)
 from common.drift.manifest import ClipSummary
 from common.drift.statistics import sort_reference
 from common.errors import BaselineTooShort
@@ -18,16 +27,13 @@ Array = npt.NDArray[np.float32]
 
 _MAX_FRAMES = 2000  # kept per clip, evenly spread: more change no relevant quantile and slow down each verdict
 _MAD_TO_SIGMA = 1.4826  # median absolute deviation to standard deviation, for a normal variable
-# The distance between two samples of the same footage, W1 / spread averaged over the dimensions, is seldom smaller
-# (MEASURED: 0.28 at 20 independent frames, 0.1 at 200). A smaller bound would only reflect that the footage was still.
-EMBEDDING_MINIMUM_EFFECT = 0.15
 _MIN_SPREAD = 1e-4
 _TIMES_DIFFER_SECONDS = 1.0  # between capture times and times in the source; smaller differences are rounding
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """How far the columns of a group vary by themselves; f = 1 for the embedding, whose columns are averaged.
+    """How far the columns of a group vary by themselves; f = 1 for a joint group, whose columns are averaged.
 
     Attributes
     ----------
@@ -40,40 +46,56 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Segment:
-    """One clip: its sorted features, their spreads, and its bounds.
+class SegmentGroup:
+    """One group of a clip's features.
 
     Attributes
     ----------
-    summary : name and length of the clip
-    embedding : (m, d) each column sorted, in units of `embedding_spread`
-    embedding_spread : (d,) standard deviation of each dimension, but no less than their median
-    quality : (m, f) columns of the quality group, each sorted, in their own units
-    quality_spread : (f,) typical deviation of each column, the unit of the shifts in a verdict
-    reference_median : (q,) median of each reading over the clip; tiles are compared with it
-    embedding_bounds, quality_bounds : of the two groups
+    values : (m, f) compared columns, each sorted; of a joint group in units of `spread`, else in their own units
+    spread : (f,) of a joint group the standard deviation of each column, but no less than their median; else the
+        typical deviation of each column, the unit of the shifts in a verdict
+    reference_median : (q,) median of each reading over the clip, which tiles are compared with; None: a joint group
+    bounds : of the group
     """
 
+    values: Array
+    spread: Array
+    reference_median: Array | None
+    bounds: Bounds
+
+    def middle(self) -> Array:
+        """Return the (f,) medians of the compared columns."""
+        return np.asarray(self.values[len(self.values) // 2], np.float32)
+
+    def columns_of(self, group: FeatureGroup, window: FeatureBlock) -> Array:
+        """Return a window's (n, f) columns as they are compared with `values`; its tiles are compared with the clip's.
+
+        Parameters
+        ----------
+        group : the declaration of this group
+        """
+        readings = window.groups[group.name]
+        if self.reference_median is None:
+            return np.asarray(readings / self.spread, np.float32)
+        return compared_columns(group, readings, between_samples(group, window), self.reference_median)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One clip: name and length, and its groups by name."""
+
     summary: ClipSummary
-    embedding: Array
-    embedding_spread: Array
-    quality: Array
-    quality_spread: Array
-    reference_median: Array
-    embedding_bounds: Bounds
-    quality_bounds: Bounds
+    groups: Mapping[str, SegmentGroup]
 
-    def scaled(self, embedding: Array) -> Array:
-        """Return embeddings (n, d) in units of the clip's spread."""
-        return np.asarray(embedding / self.embedding_spread, np.float32)
-
-    def quality_middle(self) -> Array:
-        """Return the (f,) medians of the quality columns."""
-        return np.asarray(self.quality[len(self.quality) // 2], np.float32)
-
-    def quality_of(self, window: FeatureBlock, sensor_names: tuple[str, ...]) -> Array:
-        """Return a window's (n, f) columns of the quality group; its tiles are compared with the clip's."""
-        return quality_columns_of(window.quality, between_frames(window), self.reference_median, sensor_names)
+    def fits(self, groups: Sequence[FeatureGroup]) -> bool:
+        """Return whether its arrays have the shapes that `groups` call for."""
+        for group in groups:
+            own, size = self.groups[group.name], compared_size(group)
+            readings = None if own.reference_median is None else own.reference_median.shape
+            wanted = (group.size,) if group.kind is GroupKind.COLUMNS else None
+            if (own.values.shape[1:], own.spread.shape, readings) != ((size,), (size,), wanted):
+                return False
+        return True
 
 
 def fit_segment(
@@ -81,8 +103,7 @@ def fit_segment(
     block: FeatureBlock,
     *,
     window: int,
-    names: tuple[str, ...],
-    minimum_effects: tuple[float, ...],
+    groups: Sequence[FeatureGroup],
     within: Segment | None = None,
 ) -> Segment:
     """Return the segment of one clip.
@@ -92,7 +113,7 @@ def fit_segment(
     name : of the clip
     block : its features, frames in order
     window : frames per window
-    names, minimum_effects : (q,) of the sensors' readings
+    groups : the groups to compare; `block` has all of them
     within : a golden segment; the new segment's bounds, of a condition, are then nowhere wider than its
 
     Raises
@@ -102,47 +123,70 @@ def fit_segment(
     BadMessage
         If features are not finite.
     """
-    spread = np.maximum(block.embedding.std(axis=0), _MIN_SPREAD)
+    check_finite(block)
+    fitted: dict[str, SegmentGroup] = {}
+    null_windows = 0
+    for group in groups:
+        fit = _fit_joint if group.kind is GroupKind.JOINT else _fit_columns
+        found = fit(group, block, window, within.groups[group.name] if within else None)
+        if found is None:
+            raise BaselineTooShort(
+                f"{name} has {len(block)} sampled frames: too few for a window of {window} and a rest"
+            )
+        fitted[group.name], null_windows = found
+    return Segment(_summary(name, block, window, null_windows=null_windows), fitted)
+
+
+def _fit_joint(
+    group: FeatureGroup, block: FeatureBlock, window: int, within: SegmentGroup | None
+) -> tuple[SegmentGroup, int] | None:
+    """Return a joint group and the windows of its null; None if the clip is too short."""
+    readings = block.groups[group.name]
+    spread = np.maximum(readings.std(axis=0), _MIN_SPREAD)
     # Otherwise a dimension that is zero in nearly all frames would give a large distance whenever it is not.
     spread = np.maximum(spread, np.median(spread)).astype(np.float32)
     if within is not None:
-        spread = np.minimum(spread, within.embedding_spread)
-    embedding = np.asarray(block.embedding / spread, np.float32)
-    between, reference_median = between_frames(block), reference_medians(block)
-    quality = quality_columns_of(block.quality, between, reference_median, names)
-    smallest, still = quality_minimum_effects(names, minimum_effects), np.array([EMBEDDING_MINIMUM_EFFECT])
-
-    count = len(block)
-    null_e = fit_null(
-        count, window, lambda rest, inside: (embedding[rest], embedding[inside]), minimum_effect=still, pooled=True
+        spread = np.minimum(spread, within.spread)
+    scaled = np.asarray(readings / spread, np.float32)
+    smallest = compared_minimum_effects(group)
+    null = fit_null(
+        len(block), window, lambda rest, inside: (scaled[rest], scaled[inside]), minimum_effect=smallest, pooled=True
     )
-    null_q = fit_null(count, window, _quality_comparison(block, between, names), minimum_effect=smallest, pooled=False)
-    if null_e is None or null_q is None:
-        raise BaselineTooShort(f"{name} has {count} sampled frames: too few for a window of {window} and a rest")
-    summary = _summary(name, block, window, null_windows=len(null_e.kolmogorov))
-    return Segment(
-        summary,
-        sort_reference(_thin(embedding)),
-        spread,
-        sort_reference(_thin(quality)),
-        _typical_spread(quality, smallest),
-        reference_median,
-        _bounds(null_e, still, np.zeros(1, np.bool_), within.embedding_bounds if within else None),
-        _bounds(null_q, smallest, np.ptp(quality, axis=0) == 0, within.quality_bounds if within else None),
+    if null is None:
+        return None
+    bounds = _bounds(null, smallest, np.zeros(1, np.bool_), within.bounds if within else None)
+    return SegmentGroup(sort_reference(_thin(scaled)), spread, None, bounds), len(null.kolmogorov)
+
+
+def _fit_columns(
+    group: FeatureGroup, block: FeatureBlock, window: int, within: SegmentGroup | None
+) -> tuple[SegmentGroup, int] | None:
+    """Return a group whose columns are judged by themselves, and the windows of its null, or None as `_fit_joint`."""
+    readings, between = block.groups[group.name], between_samples(group, block)
+    reference_median = reference_medians(readings)
+    columns = compared_columns(group, readings, between, reference_median)
+    smallest = compared_minimum_effects(group)
+    null = fit_null(
+        len(block), window, _column_comparison(group, readings, between), minimum_effect=smallest, pooled=False
     )
+    if null is None:
+        return None
+    bounds = _bounds(null, smallest, np.ptp(columns, axis=0) == 0, within.bounds if within else None)
+    spread = _typical_spread(columns, smallest)
+    return SegmentGroup(sort_reference(_thin(columns)), spread, reference_median, bounds), len(null.kolmogorov)
 
 
-def _quality_comparison(block: FeatureBlock, between: Array, names: tuple[str, ...]) -> Comparison:
-    """Return the function that makes quality columns of the rest and of a window, with reference medians of the rest.
+def _column_comparison(group: FeatureGroup, readings: Array, between: Array) -> Comparison:
+    """Return the function that makes columns of the rest and of a window, with reference medians of the rest.
 
     The medians must not include the window: a window that is judged later is not part of them either.
     """
 
     def comparison(rest: npt.NDArray[np.bool_], inside: slice) -> tuple[Array, Array]:
-        reference_median = np.median(block.quality[rest], axis=0).astype(np.float32)
+        reference_median = reference_medians(readings[rest])
         return (
-            quality_columns_of(block.quality[rest], between[rest], reference_median, names),
-            quality_columns_of(block.quality[inside], between[inside], reference_median, names),
+            compared_columns(group, readings[rest], between[rest], reference_median),
+            compared_columns(group, readings[inside], between[inside], reference_median),
         )
 
     return comparison
@@ -185,10 +229,10 @@ def _bounds(
     return Bounds(np.minimum(own.distance, within.distance), np.maximum(own.size, within.size))
 
 
-def _typical_spread(quality: Array, minimum_effects: npt.NDArray[np.float64]) -> Array:
+def _typical_spread(columns: Array, minimum_effects: npt.NDArray[np.float64]) -> Array:
     """Return (f,) robust standard deviations, but no less than half the minimum effects."""
-    middle = np.median(quality, axis=0)
-    robust = _MAD_TO_SIGMA * np.median(np.abs(quality - middle), axis=0)
+    middle = np.median(columns, axis=0)
+    robust = _MAD_TO_SIGMA * np.median(np.abs(columns - middle), axis=0)
     return np.asarray(np.maximum(robust, minimum_effects / 2), np.float32)
 
 

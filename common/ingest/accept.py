@@ -25,14 +25,23 @@ from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.ids import Message, check_stream_name, content_id
 from common.errors import BadMessage, BadSource, BaselineMismatch, Refused
 from common.features import TimeSource
-from common.ingest.description import DESCRIBE_SECONDS, Described, describe_data, describe_file, time_to_describe, timed
+from common.ingest.description import (
+    DESCRIBE_SECONDS,
+    Described,
+    chunk_evenly,
+    chunk_file,
+    describe_data,
+    describe_file,
+    time_to_describe,
+    timed,
+)
 from common.ingest.dispatch import dispatch_next
-from common.modalities.video.chunking import chunk_evenly, chunk_video
 from common.sandbox import Sandbox
 from common.settings import Settings
 from common.sources.capture_time import CaptureTimes, is_plausible
 from common.sources.identity import check_accepted, file_version
-from common.sources.local import Limits, images_in, local_path
+from common.sources.limits import Limits
+from common.sources.local import images_in, local_path
 from common.store import Store
 from common.store.client import unavailability
 from common.store.event_log import dead_letter
@@ -103,7 +112,7 @@ class Ingestor:
             # Equal images under two names are two frames: a frozen camera produces them.
             identity = content_id(stream, source.digest, source.uri)
         else:
-            # An equal video or folder under another name is a copy.
+            # An equal recording or folder under another name is a copy.
             identity = content_id(stream, source.digest)
         return self._register(stream, identity, described, lasting=event_key is None)
 
@@ -141,8 +150,11 @@ class Ingestor:
                 f"({self.settings.max_data_bytes}): send a dataref to a file instead"
             )
         batch_id = content_id(stream, event_key)
+        if self.store.batches.known(stream, batch_id):
+            return Submission.DUPLICATE  # even if the stream's baseline has changed since
         name = f"{_DATA_SCHEME}{batch_id}"
-        described = self.sandbox.call(describe_data, image, name, self.limits, subject=f"event {event_key}")
+        modality = self._feature_spec(stream).modality
+        described = self.sandbox.call(describe_data, image, name, modality, self.limits, subject=f"event {event_key}")
         described = _as_told(described, taken_at)
         if not self.store.batches.known(stream, batch_id):
             self.store.batches.keep_data(stream, batch_id, image)
@@ -180,6 +192,7 @@ class Ingestor:
         if not described.listing and self.store.batches.known(stream, batch_id):
             return Submission.DUPLICATE  # even if the stream's baseline has changed since
         feature_spec = self._feature_spec(stream)
+        described.require_modality(feature_spec.modality, stream)
         count, starts = self._chunk_starts(stream, described, feature_spec)
         return self._send(
             FrameBatch(
@@ -200,11 +213,11 @@ class Ingestor:
     ) -> tuple[int, tuple[int, ...]]:
         """Return the number of sampled frames of a source, and the index of the first frame of each chunk."""
         size = self._chunk_frames(stream)
-        if described.source.kind is not SourceKind.VIDEO:
-            return described.info.frames, chunk_evenly(described.info.frames, size)
+        if described.source.kind is not SourceKind.RECORDING:
+            return described.facts.frames, chunk_evenly(described.facts.frames, size)
         path = local_path(described.source.uri, self.settings.roots)
         return self.sandbox.call(
-            chunk_video,
+            chunk_file,
             path,
             feature_spec.sample_fps,
             size,

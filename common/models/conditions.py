@@ -45,6 +45,7 @@ class ConditionFile(Message):
     segment: str = Field(description="digest of the segment")
     examples: str = Field(description="digest of the examples")
     summary: ClipSummary
+    groups: tuple[str, ...] = Field(description="names of the segment's feature groups")
 
     @property
     def digest(self) -> str:
@@ -66,7 +67,13 @@ def save_condition(folder: Path, segment: Segment, examples: Examples) -> str:
         If it cannot be written.
     """
     arrays, packed = segment_arrays(segment, ""), _pack(examples)
-    stored = ConditionFile(format=_FORMAT, segment=_digest(arrays), examples=_digest(packed), summary=segment.summary)
+    stored = ConditionFile(
+        format=_FORMAT,
+        segment=_digest(arrays),
+        examples=_digest(packed),
+        summary=segment.summary,
+        groups=tuple(segment.groups),
+    )
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -97,7 +104,7 @@ def load_condition(record: ConditionRecord) -> Condition:
         if not (folder / _EXAMPLES).is_file():
             raise BadMessage(f"{_EXAMPLES} is gone, and without it no model can be proved on it again")
         arrays = _read(folder / _SEGMENT, stored.segment)
-        return Condition(record, segment_from_arrays(stored.summary, "", arrays))
+        return Condition(record, segment_from_arrays(stored.summary, stored.groups, "", arrays))
 
 
 def load_examples(record: ConditionRecord) -> Examples:

@@ -21,7 +21,7 @@ from common.models.conditions import load_condition, save_condition
 from common.models.folders import condition_folder
 from common.models.protocols import Examples, Model, ModelKind
 from common.settings import Settings
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from common.store import Store
 from common.stream_config import settings_of_stream
 
@@ -154,6 +154,12 @@ def gather(
     BadSource
         If its frames can no longer be read.
     """
+    modality = golden.baseline.feature_spec.modality
+    if modality != kind.modality:
+        raise NothingToLearnFrom(
+            f"{stretch.name} is of modality {modality}, and model {kind.name} is trained on {kind.modality}: "
+            "name a model of that modality in the stream's table"
+        )
     resembled = Counter(window.segment for window in stretch.windows).most_common(1)[0][0]
     segment = fit_condition(stretch.name, stretch.block, golden.baseline, resembled)
     examples = fit_examples(kind, stretch, settings, settings.retrain_max_triplets)

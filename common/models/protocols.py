@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from common.contracts.batches import SourceKind
 from common.features import FeatureBlock, FloatArray
-from common.sources.local import Limits
+from common.sources.limits import Limits
 
 Examples = npt.NDArray[np.uint8]
 """(n, ...) uint8: n examples for training or scoring, in the order of the footage."""
@@ -129,11 +129,15 @@ class ModelKind(Protocol[ModelT]):
     Attributes
     ----------
     name : identifies the architecture, and so the weights that `load` accepts
+    modality : name of the modality whose footage it is trained on
     fewest_examples : with fewer examples of a stretch or of golden footage, nothing is trained
     """
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def modality(self) -> str: ...
 
     @property
     def fewest_examples(self) -> int: ...

@@ -10,9 +10,9 @@ from common.sources.local import describe_kind, is_media, unreadable
 
 
 def find_sources(path: Path) -> list[Path]:
-    """Return the sources at `path`: a file itself, or the videos and folders of images in and below a folder.
+    """Return the sources at `path`: a file itself, or the recordings and folders of images in and below a folder.
 
-    Images beside videos are left out, because they are usually posters or thumbnails.
+    Images beside recordings are left out, because they are usually posters or thumbnails.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def _found_in(folder: Path, above: tuple[Path, ...]) -> list[Path]:
         media = [child for child in children if child.is_file() and is_media(child)]
     except OSError as error:
         raise unreadable(folder, error) from error
-    found = [child for child in media if describe_kind(child) is SourceKind.VIDEO]
+    found = [child for child in media if describe_kind(child) is SourceKind.RECORDING]
     if media and not found:
         found = [folder]  # images only: the folder is one batch
     for child in children:

@@ -22,7 +22,8 @@ from typing import BinaryIO, TypeAlias
 from common.contracts.batches import Source, SourceKind
 from common.contracts.ids import content_id
 from common.errors import BadSource, Refused
-from common.sources.local import Limits, check_file, describe_kind, images_in, local_path, printable, unreadable
+from common.sources.limits import Limits
+from common.sources.local import check_file, describe_kind, images_in, local_path, printable, unreadable
 
 _DIGEST_BYTES = 16
 _STEP_BYTES = 1 << 20  # read in pieces, so that a file's size does not matter
@@ -71,7 +72,7 @@ def describe_source(path: Path, limits: Limits) -> Source:
     if kind is SourceKind.FOLDER:
         return source_of(path, describe_listing(path, limits))
     identity = identify(path, limits)
-    version = identity.version if kind is SourceKind.VIDEO else ""  # an image is always compared by its digest
+    version = identity.version if kind is SourceKind.RECORDING else ""  # an image is always compared by its digest
     return Source(uri=printable(path), kind=kind, size=identity.size, digest=identity.digest, version=version)
 
 
@@ -131,7 +132,7 @@ def digest_of(data: bytes) -> str:
 def accepted(source: Source, roots: Sequence[Path]) -> Iterator[Path]:
     """Yield the path of `source` for reading, and raise if its content is not the content that was accepted.
 
-    A video is checked before and after the block. Images are checked by their
+    A recording is checked before and after the block. Images are checked by their
     reader, with `read_accepted`.
 
     Raises
@@ -142,23 +143,23 @@ def accepted(source: Source, roots: Sequence[Path]) -> Iterator[Path]:
         If it cannot be read, or does not have the content that was accepted.
     """
     path = local_path(source.uri, roots)
-    if source.kind is not SourceKind.VIDEO:
+    if source.kind is not SourceKind.RECORDING:
         yield path
         return
-    _check_video(path, source)
+    _check_recording(path, source)
     try:
         yield path
     except Refused:
-        _check_video(path, source)  # that the file was rewritten meanwhile explains the error better
+        _check_recording(path, source)  # that the file was rewritten meanwhile explains the error better
         raise
-    _check_video(path, source)
+    _check_recording(path, source)
 
 
 def check_accepted(source: Source, roots: Sequence[Path], limits: Limits) -> None:
     """Raise `BadSource` if `source` no longer has the content that was accepted. It may read the whole source."""
     path = local_path(source.uri, roots)
-    if source.kind is SourceKind.VIDEO:
-        _check_video(path, source)
+    if source.kind is SourceKind.RECORDING:
+        _check_recording(path, source)
     elif source.kind is SourceKind.IMAGE:
         read_accepted(path, limits, source.digest)
     else:
@@ -186,7 +187,7 @@ def no_longer_accepted(name: str) -> BadSource:
     )
 
 
-def _check_video(path: Path, source: Source) -> None:
+def _check_recording(path: Path, source: Source) -> None:
     if file_version(path) == source.version:
         return
     try:

@@ -1,4 +1,4 @@
-"""Checks of paths and file URIs: whether they are allowed, what kind of source they are, and the limits on it."""
+"""Checks of paths and file URIs: whether they are allowed, and what kind of source of which modality they are."""
 
 from __future__ import annotations
 
@@ -6,62 +6,18 @@ import re
 import stat
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from common.contracts.batches import SourceKind
 from common.errors import BadSource, PathNotAllowed
-from common.settings import Settings
-from common.sources.media_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_ignored, kind_of, natural_order
+from common.modalities.modality import Modality
+from common.modalities.registry import load_modality, modality_name_of, suffixes
+from common.sources.limits import Limits
+from common.sources.media_types import is_ignored, kind_of, natural_order
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: `C:` is a drive letter
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Limits on sources and frames. The defaults are those of the settings of the same names."""
-
-    max_pixels: int = 50_000_000
-    min_side: int = 32
-    max_file_bytes: int = 20_000_000_000
-    max_folder_files: int = 100_000
-    max_frames: int = 5_000_000
-    max_seconds: float = 200_000.0
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        return cls(
-            max_pixels=settings.max_pixels,
-            min_side=settings.min_side,
-            max_file_bytes=settings.max_file_bytes,
-            max_folder_files=settings.max_folder_files,
-            max_frames=settings.max_frames,
-            max_seconds=settings.max_seconds,
-        )
-
-    def check_size(self, name: str, width: int, height: int) -> None:
-        """Raise `BadSource` if frames of `width` x `height` pixels may not be decoded."""
-        if width * height > self.max_pixels:
-            raise BadSource(
-                f"{name} is {width} x {height} pixels, more than SENTINEL_MAX_PIXELS ({self.max_pixels}): "
-                "scale it down, or raise the setting if the machine has the memory"
-            )
-        if min(width, height) < self.min_side:
-            raise BadSource(
-                f"{name} is {width} x {height} pixels, less on a side than SENTINEL_MIN_SIDE ({self.min_side}): "
-                "send frames as the camera made them"
-            )
-
-    def check_length(self, name: str, frames: int, seconds: float) -> None:
-        """Raise `BadSource` if a source with this number of frames or seconds is too long."""
-        if frames > self.max_frames:
-            raise BadSource(f"{name} has {frames} frames, more than SENTINEL_MAX_FRAMES ({self.max_frames}): cut it")
-        if seconds > self.max_seconds:
-            raise BadSource(
-                f"{name} lasts {seconds:.0f} s, longer than SENTINEL_MAX_SECONDS ({self.max_seconds:.0f}): cut it"
-            )
 
 
 def local_path(uri: str, roots: Sequence[Path]) -> Path:
@@ -115,7 +71,7 @@ def _path_part(uri: str) -> str:
 
 
 def is_media(path: Path) -> bool:
-    """Return whether the name of `path` is that of a video or image, and not hidden or temporary."""
+    """Return whether a modality reads files with the name of `path`, and it is not hidden or temporary."""
     return kind_of(path.name) is not None and not is_ignored(path.name)
 
 
@@ -126,10 +82,38 @@ def describe_kind(path: Path) -> SourceKind:
     kind = kind_of(path.name)
     if kind is not None:
         return kind
-    raise BadSource(
-        f"{path} is no video ({' '.join(sorted(VIDEO_SUFFIXES))}), no image ({' '.join(sorted(IMAGE_SUFFIXES))}) "
-        "and no folder of images: rename or convert it"
-    )
+    wanted = "".join(f"no {what} ({' '.join(sorted(of))}), " for what, of in _suffixes_by_use().items())
+    raise BadSource(f"{path} is {wanted.rstrip(', ')} and no folder of images: rename or convert it")
+
+
+def _suffixes_by_use() -> dict[str, list[str]]:
+    """Return the suffixes of recordings by their modality, and those of stills."""
+    found: dict[str, list[str]] = {}
+    for suffix, (modality, kind) in suffixes().items():
+        found.setdefault(modality if kind is SourceKind.RECORDING else "image", []).append(suffix)
+    return found
+
+
+def modality_of(path: Path, limits: Limits) -> Modality[Any]:
+    """Return the modality of the file or folder of stills at `path`.
+
+    Raises
+    ------
+    BadSource
+        If no modality reads it, or the files in a folder are of several.
+    """
+    kind = describe_kind(path)
+    names = {modality_name_of(file.name) for file in (images_in(path, limits) if kind is SourceKind.FOLDER else [path])}
+    if len(names) > 1:
+        raise BadSource(f"{path} holds files of {' and '.join(sorted(map(str, names)))}: give each a folder of its own")
+    return load_modality(str(names.pop()))
+
+
+def check_modality(path: Path, wanted: str, limits: Limits) -> None:
+    """Raise `BadSource` unless the source at `path` is of the modality that is called `wanted`."""
+    found = modality_of(path, limits).name
+    if found != wanted:
+        raise BadSource(f"{path} is of modality {found}, not {wanted}: a baseline judges one modality")
 
 
 def images_in(folder: Path, limits: Limits) -> list[Path]:
@@ -152,7 +136,8 @@ def images_in(folder: Path, limits: Limits) -> list[Path]:
     if strays:
         raise PathNotAllowed(f"{strays[0]} is a link that leaves its folder: put the image itself there")
     if not names:
-        raise BadSource(f"{folder} holds no images ({' '.join(sorted(IMAGE_SUFFIXES))}): put some there, or remove it")
+        stills = sorted(suffix for suffix, (_, kind) in suffixes().items() if kind is SourceKind.IMAGE)
+        raise BadSource(f"{folder} holds no images ({' '.join(stills)}): put some there, or remove it")
     if len(names) > limits.max_folder_files:
         raise BadSource(
             f"{folder} holds {len(names)} images, more than SENTINEL_MAX_FOLDER_FILES "

@@ -1,4 +1,4 @@
-"""Classification of files by name: kind of media, hidden or temporary, and natural order."""
+"""Classification of files by name: kind of source, hidden or temporary, and natural order."""
 
 from __future__ import annotations
 
@@ -6,16 +6,9 @@ import re
 from pathlib import PurePath
 
 from common.contracts.batches import SourceKind
+from common.modalities.registry import suffixes
 
 # fmt: off
-VIDEO_SUFFIXES = frozenset((
-    ".3gp", ".asf", ".avi", ".flv", ".gif", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mjpeg", ".mjpg", ".mkv",
-    ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
-))
-IMAGE_SUFFIXES = frozenset((
-    ".avif", ".bmp", ".exr", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
-))
-
 # Suffixes of unfinished files of editors, browsers, and programs that copy or upload.
 _TEMPORARY_SUFFIXES = (
     ".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".opdownload", ".swp", ".swo",
@@ -35,11 +28,9 @@ def is_ignored(name: str) -> bool:
 
 
 def kind_of(name: str) -> SourceKind | None:
-    """Return VIDEO or IMAGE by the suffix of `name`; None for any other suffix."""
-    suffix = PurePath(name).suffix.lower()
-    if suffix in VIDEO_SUFFIXES:
-        return SourceKind.VIDEO
-    return SourceKind.IMAGE if suffix in IMAGE_SUFFIXES else None
+    """Return RECORDING or IMAGE by the suffix of `name`; None for a suffix that no installed modality has."""
+    known = suffixes().get(PurePath(name).suffix.lower())
+    return None if known is None else known[1]
 
 
 def natural_order(path: PurePath) -> tuple[tuple[str | int, ...], ...]:

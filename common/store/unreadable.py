@@ -19,7 +19,7 @@ def stand_in(stream: str, chunk_id: str) -> Chunk:
         id=chunk_id,
         batch_id=batch_id,
         stream=stream,
-        source=Source(uri=_UNKNOWN, kind=SourceKind.VIDEO, size=0, digest=""),
+        source=Source(uri=_UNKNOWN, kind=SourceKind.RECORDING, size=0, digest=""),
         start=int(start) if start.isdecimal() else 0,
         stop=None,
         feature_spec=FeatureSpec(

@@ -154,7 +154,7 @@ class Scanner:
 
     def _warn_of_mixed_folder(self, folder: Path, kinds: set[SourceKind | None], *, marked: bool) -> None:
         """Say what becomes of videos and images in one nested folder, for not everybody expects it."""
-        if {SourceKind.VIDEO, SourceKind.IMAGE} <= kinds and not marked and folder.parent != self.root != folder:
+        if {SourceKind.RECORDING, SourceKind.IMAGE} <= kinds and not marked and folder.parent != self.root != folder:
             name = folder.relative_to(self.root)
             self.log_once(
                 logging.WARNING,
@@ -168,7 +168,7 @@ class Scanner:
     def place(self, path: Path, *, unit: Path) -> Destination:
         """Return where `path`, which waits as part of `unit`, goes."""
         relative = path.relative_to(self.root)
-        kind = kind_of(path.name) or SourceKind.VIDEO  # a link to a folder has no kind, and is refused anyway
+        kind = kind_of(path.name) or SourceKind.RECORDING  # a link to a folder has no kind, and is refused anyway
         return destination_of(relative, kind, marked=unit == path)
 
     def check(self, path: Path) -> None:

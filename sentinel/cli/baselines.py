@@ -31,11 +31,11 @@ def build(
     as_json: JsonOption = False,
 ) -> None:
     """Learn from golden footage what a stream looks like when all is well."""
-    from common.backbones import load_backbone
     from common.baselines.build import build_baseline, check_name
-    from common.extraction import Extractor
+    from common.extraction import load_extractor
     from common.sources.find import find_sources
-    from common.sources.local import Limits
+    from common.sources.limits import Limits
+    from common.sources.local import modality_of
 
     check_name(name)
     target = (out_dir or get_settings().baselines_dir) / name
@@ -45,8 +45,10 @@ def build(
     chosen = {key: value for key, value in asked.items() if value}
     settings = get_settings().model_copy(update=chosen)
     paths = [path for source in sources for path in find_sources(source)]
-    err.print(f"backbone {settings.backbone}, weights {settings.weights}")
-    extractor = Extractor(load_backbone(settings, None), Limits.from_settings(settings))
+    modality = modality_of(paths[0], Limits.from_settings(settings))
+    if modality.embedding is not None:
+        err.print(f"backbone {settings.backbone}, weights {settings.weights}")
+    extractor = load_extractor(settings, modality, None)
     with frame_progress() as progress:
         stored = build_baseline(paths, name, target, extractor, settings, progress)
     manifest = stored.baseline.to_manifest()

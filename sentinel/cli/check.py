@@ -64,19 +64,16 @@ def check(
 
 def judge(source: Path, baseline: str, settings: Settings) -> CheckResult:
     """Judge `source` by the baseline of this name or folder, with a bar on standard error."""
-    from common.backbones import load_backbone
     from common.baselines.storage import find_baseline, load_baseline
-    from common.extraction import Extractor
+    from common.extraction import extractor_of
     from common.sources.find import find_sources
-    from common.sources.local import Limits
     from sentinel import check as checking
 
     if not baseline:
         raise SettingsError("no baseline: give --baseline NAME or set SENTINEL_BASELINE; see `sentinel baseline list`")
     stored = load_baseline(find_baseline(baseline, settings.baselines_dir))
     paths = find_sources(source)
-    backbone = load_backbone(settings, stored.baseline.feature_spec)
-    extractor = Extractor(backbone, Limits.from_settings(settings))
+    extractor = extractor_of(settings, stored.baseline.feature_spec)
     with frame_progress() as progress:
         return checking.check(paths, stored, extractor, settings, progress)
 

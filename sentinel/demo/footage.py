@@ -12,7 +12,7 @@ from common.contracts.batches import SourceKind
 from common.errors import BadSource
 from common.modalities.video.decode import probe, sampled_frames
 from common.modalities.video.encode import write_video
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from simulation.faults import Fault, sabotage_frames
 from simulation.virtual_camera import record
 
@@ -89,22 +89,22 @@ def prepare(folder: Path, video: Path | None, say: Callable[[str], None]) -> Foo
 
 def _sabotage(source: Path, target: Path, fault: Fault, title: str) -> None:
     limits = Limits()
-    frames = sampled_frames(source, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=limits)
+    frames = sampled_frames(source, SourceKind.RECORDING, sample_fps=None, start=0, stop=None, limits=limits)
     images = sabotage_frames((frame.image for frame in frames), fault, _SEVERITY[fault], 0)
     if fault is Fault.LOW_LIGHT:
         images = sabotage_frames(images, Fault.NOISE, _NOISE_IN_THE_DARK, 0)
-    write_video(target, images, probe(source, SourceKind.VIDEO, limits).fps, title=title)
+    write_video(target, images, probe(source, SourceKind.RECORDING, limits).fps, title=title)
 
 
 def _halve(video: Path, golden: Path, clean: Path) -> None:
     """Write the first half of `video` to `golden` and the second to `clean`."""
     limits = Limits()
-    info = probe(video, SourceKind.VIDEO, limits)
+    info = probe(video, SourceKind.RECORDING, limits)
     half = int(info.duration * info.fps / 2)
     if half < 1:
         raise BadSource(f"{video} is too short to be halved: use one of a minute or so")
     frames = (
-        f.image for f in sampled_frames(video, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=limits)
+        f.image for f in sampled_frames(video, SourceKind.RECORDING, sample_fps=None, start=0, stop=None, limits=limits)
     )
     write_video(golden, islice(frames, min(half, _MOST_GOLDEN)), info.fps)
     write_video(clean, islice(frames, max(0, half - _MOST_GOLDEN), max(0, half - _MOST_GOLDEN) + _MOST_CLEAN), info.fps)

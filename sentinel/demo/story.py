@@ -138,12 +138,11 @@ def _tell(settings: Settings, folder: Path, video: Path | None, steps: list[Step
 
 
 def _build(golden: Path, settings: Settings) -> str:
-    from common.backbones import load_backbone
     from common.baselines.build import build_baseline
-    from common.extraction import Extractor
-    from common.sources.local import Limits
+    from common.extraction import load_extractor
+    from common.modalities.video.modality import VIDEO
 
-    extractor = Extractor(load_backbone(settings, None), Limits.from_settings(settings))
+    extractor = load_extractor(settings, VIDEO, None)
     with frame_progress() as progress:
         stored = build_baseline([golden], BASELINE, settings.baselines_dir / BASELINE, extractor, settings, progress)
     return f"{stored.baseline.name}, id {stored.id[:12]}, weights {settings.weights}"

@@ -13,7 +13,7 @@ import cv2
 from common.contracts.batches import SourceKind
 from common.drift.windows import WindowRule
 from common.modalities.video.decode import sampled_frames
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from simulation.faults import Fault
 from simulation.saboteur import sabotage
 from simulation.virtual_camera import record
@@ -85,14 +85,16 @@ class Pool:
             sabotage(steady, path, fault, severity=severity)
         self.clips.append((self.drifted[0], frames_in(self.drifted[0])))
         self.images: list[Path] = []
-        shown = sampled_frames(self.clips[0][0], SourceKind.VIDEO, sample_fps=None, start=0, stop=20, limits=Limits())
+        shown = sampled_frames(
+            self.clips[0][0], SourceKind.RECORDING, sample_fps=None, start=0, stop=20, limits=Limits()
+        )
         for frame in shown:
             self.images.append(folder / f"{frame.index:03d}.jpg")
             assert cv2.imwrite(str(self.images[-1]), cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR))
 
 
 def frames_in(path: Path) -> int:
-    frames = sampled_frames(path, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=Limits())
+    frames = sampled_frames(path, SourceKind.RECORDING, sample_fps=None, start=0, stop=None, limits=Limits())
     return sum(1 for _ in frames)
 
 

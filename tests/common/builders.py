@@ -21,8 +21,10 @@ def block(frames: int, *, start: int = 0, uri: str = "/a.mp4", embedding: int = 
     """Features whose values tell which frame of which source they belong to."""
     index = np.arange(start, start + frames)
     return FeatureBlock(
-        np.repeat(index[:, None], embedding, axis=1).astype(np.float32),
-        np.repeat(index[:, None], quality, axis=1).astype(np.float32),
+        {
+            "embedding": np.repeat(index[:, None], embedding, axis=1).astype(np.float32),
+            "quality": np.repeat(index[:, None], quality, axis=1).astype(np.float32),
+        },
         index.astype(np.float64),
         (uri,) if frames else (),
         np.zeros(frames, np.int32),
@@ -33,7 +35,7 @@ def batch(stream: str = "dock", *, name: str = "a", frames: int = 100, chunk_fra
     return FrameBatch(
         id=content_id(stream, name),
         stream=stream,
-        source=Source(uri=f"/{name}.mp4", kind=SourceKind.VIDEO, size=1, digest=name),
+        source=Source(uri=f"/{name}.mp4", kind=SourceKind.RECORDING, size=1, digest=name),
         expected_frames=frames,
         starts=tuple(range(0, frames, chunk_frames)),
         feature_spec=FEATURE_SPEC,

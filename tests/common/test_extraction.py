@@ -16,8 +16,9 @@ from common.extraction import Extractor
 from common.features import FloatArray
 from common.modalities.video.decode import sampled_frames
 from common.modalities.video.frame import Frame
+from common.modalities.video.modality import VIDEO
 from common.settings import Settings
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from tests.common.backbones.builders import write_onnx
 from tests.footage import scene, write_clip
 
@@ -32,11 +33,11 @@ def extractor(tmp_path_factory: pytest.TempPathFactory) -> Extractor:
     folder = tmp_path_factory.mktemp("model")
     path = write_onnx(folder / "tiny.onnx")
     settings = Settings(_env_file=None, state_dir=folder, backbone=path, device="cpu")  # type: ignore[call-arg]
-    return Extractor(load_backbone(settings, None), Limits())
+    return Extractor(VIDEO, load_backbone(settings, None), Limits())
 
 
 def frames(clip: Path) -> Iterator[Frame]:
-    return sampled_frames(clip, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=Limits())
+    return sampled_frames(clip, SourceKind.RECORDING, sample_fps=None, start=0, stop=None, limits=Limits())
 
 
 @pytest.mark.parametrize("size", [1, 7, 50, 64])
@@ -48,8 +49,8 @@ def test_a_backbone_offloaded_gives_the_same_features_in_the_same_order(
     there = list(extractor.features(frames(clip), "clip", size))
     assert [len(block) for block in there] == [len(block) for block in here]
     for one, other in zip(here, there, strict=True):
-        np.testing.assert_array_equal(one.embedding, other.embedding)
-        np.testing.assert_array_equal(one.quality, other.quality)
+        np.testing.assert_array_equal(one.groups["embedding"], other.groups["embedding"])
+        np.testing.assert_array_equal(one.groups["quality"], other.groups["quality"])
         np.testing.assert_array_equal(one.times, other.times)
 
 

@@ -21,12 +21,11 @@ from common.errors import WindowNotFull
 from common.extraction import Extractor
 from common.judging import Thresholds, judge_block
 from common.modalities.video.chunking import chunk_video
-from common.modalities.video.decode import probe
-from common.modalities.video.sampling import sampled_count
-from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
+from common.modalities.video.groups import feature_groups
+from common.modalities.video.modality import VIDEO
 from common.modalities.video.timeline import read_sampled
 from common.settings import Settings
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from sentinel.check import STREAM, check
 from tests.common.backbones.builders import write_onnx
 from tests.footage import scene, write_clip
@@ -54,17 +53,17 @@ def extractor(tmp_path_factory: pytest.TempPathFactory) -> Extractor:
     own = OWN.model_copy(
         update={"state_dir": folder, "backbone": str(write_onnx(folder / "tiny.onnx")), "device": "cpu"}
     )
-    return Extractor(load_backbone(own, None), Limits())
+    return Extractor(VIDEO, load_backbone(own, None), Limits())
 
 
 @pytest.fixture(scope="module")
 def stored(extractor: Extractor, tmp_path_factory: pytest.TempPathFactory) -> StoredBaseline:
     folder = tmp_path_factory.mktemp("baseline")
     golden = write_clip(folder / "golden.mp4", scene(240), fps=FPS)
-    block = extractor.extract(golden, SourceKind.VIDEO, uri=str(golden), sample_fps=SAMPLE_FPS)
+    block = extractor.extract(golden, SourceKind.RECORDING, uri=str(golden), sample_fps=SAMPLE_FPS)
     baseline = fit_baseline(
         [("golden.mp4", block)], name="tiny", feature_spec=extractor.feature_spec(SAMPLE_FPS), rule=RULE,
-        sensor_names=SENSOR_NAMES, minimum_effects=MINIMUM_EFFECTS, created_at=0.0, libraries={},
+        groups=feature_groups(block.widths["embedding"]), created_at=0.0, libraries={},
     )  # fmt: skip
     return save_baseline(baseline, folder / "tiny")
 
@@ -82,12 +81,12 @@ def judged_by_the_queue(paths: Sequence[Path], stored: StoredBaseline, extractor
         count, starts = chunk_video(path, SAMPLE_FPS, CHUNK_FRAMES, Limits())
         batch = FrameBatch(
             id=path.stem, stream=STREAM, expected_frames=count, starts=starts, received_at=0.0,
-            source=Source(uri=str(path), kind=SourceKind.VIDEO, size=1, digest=path.stem),
+            source=Source(uri=str(path), kind=SourceKind.RECORDING, size=1, digest=path.stem),
             feature_spec=stored.baseline.feature_spec,
         )  # fmt: skip
         for chunk in batch.chunks():
             block = extractor.extract(
-                path, SourceKind.VIDEO, uri=str(path), sample_fps=SAMPLE_FPS, start=chunk.start, stop=chunk.stop
+                path, SourceKind.RECORDING, uri=str(path), sample_fps=SAMPLE_FPS, start=chunk.start, stop=chunk.stop
             )
             state, judged = judge_block(
                 state, frames, block, stored=stored, thresholds=Thresholds.of(OWN), stream=STREAM,
@@ -121,6 +120,6 @@ def test_a_batch_near_one_window_is_judged_in_the_same_windows_by_check_and_queu
 def test_a_gap_makes_a_header_promise_more_frames_than_there_are(tmp_path: Path) -> None:
     """The example above is one: were both counts on one side of the window's length, nothing would be shown."""
     clip = clip_with_a_gap(tmp_path / "near.mp4", 20, 9, 1.0)
-    promised = sampled_count(probe(clip, SourceKind.VIDEO, Limits()), SAMPLE_FPS)
+    promised = VIDEO.probe(clip, SourceKind.RECORDING, Limits()).sampled_count(SAMPLE_FPS)
     there = len(read_sampled(clip, SAMPLE_FPS, Limits()))
     assert there < RULE.frames <= promised

@@ -22,7 +22,7 @@ from common.contracts.events import EventType
 from common.contracts.verdicts import Verdict
 from common.modalities.video.decode import sampled_frames
 from common.settings import Settings
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from common.store import keys
 from common.store.client import without_password
 from sentinel.demo.footage import drop
@@ -39,7 +39,7 @@ def stills(stack: Running) -> list[Path]:
     folder.mkdir(parents=True)
     paths = []
     frames = sampled_frames(
-        stack.world.folder / "clean.mp4", SourceKind.VIDEO, sample_fps=None, start=0, stop=FRAMES, limits=Limits()
+        stack.world.folder / "clean.mp4", SourceKind.RECORDING, sample_fps=None, start=0, stop=FRAMES, limits=Limits()
     )
     for frame in frames:
         paths.append(folder / f"{frame.index:04d}.png")

@@ -27,7 +27,7 @@ from common.store.event_log import dead_letter
 from common.store.streams import Committed, FinishedChunk, Window
 from sentinel.forget import forget, require_any
 from tests.common.builders import batch
-from tests.common.drift.footage import MINIMUM_EFFECTS, SENSORS, footage
+from tests.common.drift.footage import GROUPS, footage
 from tests.feeding import feed, normal, re_aimed
 from workers import context, reducer
 
@@ -75,9 +75,7 @@ def live(store: Store, ingestor: Ingestor, settings: Settings, stream: str) -> P
     store.champions.settle("vfi", {stream: "rejected"})
     store.champions.note_waiting("vfi", stream)
     folder = condition_folder(settings.state_dir, "vfi", f"{len(stream):032x}")
-    segment = fit_segment(
-        f"{stream}@0", footage(160, seed=1), window=24, names=SENSORS, minimum_effects=MINIMUM_EFFECTS
-    )
+    segment = fit_segment(f"{stream}@0", footage(160, seed=1), window=24, groups=GROUPS)
     digest = save_condition(folder, segment, np.zeros((2, 3, 4, 4, 3), np.uint8))
     champion = store.champions.champion("vfi")
     condition = ConditionRecord(

@@ -14,7 +14,8 @@ from common.errors import BadSource
 from common.features import Image
 from common.modalities.video.decode import Frame, probe, sampled_frames
 from common.modalities.video.encode import write_video
-from common.sources.local import Limits, describe_kind
+from common.sources.limits import Limits
+from common.sources.local import describe_kind
 from simulation.saboteur import SEVERITIES, Fault, copy_name, sabotage, sabotage_frame, sabotage_frames
 from tests.footage import scene, write_clip, write_images
 
@@ -179,7 +180,7 @@ def test_files_of_the_same_frames_differ_by_their_titles(tmp_path: Path) -> None
 def test_odd_sizes_lose_a_row_and_a_column_in_every_container(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"odd{suffix}"
     assert write_video(path, scene(8, width=97, height=65), 12.5) == 8
-    info = probe(path, SourceKind.VIDEO, LIMITS)
+    info = probe(path, SourceKind.RECORDING, LIMITS)
     assert (info.width, info.height, info.frames, round(info.fps, 1)) == (96, 64, 8, 12.5)
 
 

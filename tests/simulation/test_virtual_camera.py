@@ -13,7 +13,7 @@ from common.contracts.batches import SourceKind
 from common.errors import NoPhotographs
 from common.features import Image
 from common.modalities.video.decode import probe, sampled_frames
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from simulation.virtual_camera import SCENES, film, load_photograph, record
 
 FPS = 10.0
@@ -26,7 +26,7 @@ def shots(seed: int, count: int) -> list[Image]:
 
 def test_a_recording_has_the_length_rate_and_size_asked(tmp_path: Path) -> None:
     record(tmp_path / "a.mp4", seconds=1.5, fps=12, seed=1)
-    info = probe(tmp_path / "a.mp4", SourceKind.VIDEO, Limits())
+    info = probe(tmp_path / "a.mp4", SourceKind.RECORDING, Limits())
     assert (info.width, info.height, info.fps, info.frames) == (640, 360, 12.0, 18)
 
 
@@ -53,7 +53,9 @@ def test_rounds_of_different_seeds_are_alike() -> None:
 
 def test_a_recording_decodes_to_the_frames_that_were_filmed(tmp_path: Path) -> None:
     record(tmp_path / "a.mp4", seconds=1, fps=FPS, seed=5, **SIZE)
-    frames = sampled_frames(tmp_path / "a.mp4", SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=Limits())
+    frames = sampled_frames(
+        tmp_path / "a.mp4", SourceKind.RECORDING, sample_fps=None, start=0, stop=None, limits=Limits()
+    )
     for frame, image in zip(frames, shots(5, 10), strict=True):
         assert abs(frame.image.mean() - image.mean()) < 0.5
 

@@ -140,8 +140,12 @@ def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize("baseline", ["baseline", "baseline_yard"])
 def test_the_baseline_shows_as_it_was_built(opened: Opened, baseline: str) -> None:
-    expected = opened.part(baseline)
-    opened.same(opened.found[baseline], expected)
+    expected, found = opened.part(baseline), opened.found[baseline]
+    opened.same(found, expected)
+    embedding, quality = found["groups"]  # which 0.1 and 0.2 knew alone, and did not name
+    assert (embedding["name"], embedding["size"]) == ("embedding", expected["embedding_size"])
+    assert (quality["name"], quality["columns"]) == ("quality", expected["sensor_names"])
+    assert quality["minimum_effects"] == expected.get("minimum_effects", expected.get("sensor_floors"))
 
 
 @pytest.mark.parametrize("check", ["check", "check_mild", "check_yard"])

@@ -195,10 +195,10 @@ def test_a_picture_that_never_changes_cannot_become_normal(
 ) -> None:
     feed(store, binding, "dock", normal(72, seed=2))
     black = re_aimed(160, seed=3)
-    black.quality[:] = 0.0
-    black.embedding[:] = 5.0
+    black.groups["quality"][:] = 0.0
+    black.groups["embedding"][:] = 5.0
     feed(store, binding, "dock", black)
-    with pytest.raises(NotAccepted, match="same picture all the time"):
+    with pytest.raises(NotAccepted, match="same picture or readings all the time"):
         accept(store, with_baseline, propose(store, binding, "dock"), by="ada", why="")
     assert store.golden.latest("dock") is None
     assert not list(folder_of(with_baseline.state_dir, "dock").glob("*"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from common.store import Store
 from sentinel.stream_file import bind
 from simulation.virtual_camera import record
 from tests.common.baselines.small import small_baseline
-from tests.common.drift.footage import footage
+from tests.common.drift.footage import fitted, footage
 from tests.workers.turned_camera import accepted, turn
 
 
@@ -89,7 +90,7 @@ def test_an_accepted_baseline_reads_back_as_it_was_fitted(
     assert latest is not None
     stored = load_baseline(Path(latest.folder or ""))
     assert (stored.id, latest.frames) == (latest.baseline_id, proposal.footage.frames)
-    assert np.isfinite(stored.baseline.segments[0].embedding).all()
+    assert np.isfinite(stored.baseline.segments[0].groups["embedding"].values).all()
 
 
 def test_frames_for_replay_are_kept_where_the_sources_can_still_be_read(with_baseline: Settings) -> None:
@@ -100,11 +101,16 @@ def test_frames_for_replay_are_kept_where_the_sources_can_still_be_read(with_bas
         (name, footage(60, seed=1, name=str(path)))
         for name, path in (("dock@0", video), ("dock@60", with_baseline.watch_dir / "gone.mp4"))
     )
-    kept = accepted_replay("dock", AcceptedFootage(clips, {}), with_baseline)
+    golden = fitted(footage(200, seed=1))
+    kept = accepted_replay("dock", AcceptedFootage(clips, {}), golden, with_baseline)
     assert kept is not None
     assert kept.ndim == 5
     assert len(kept) >= 12
-    assert accepted_replay("dock", AcceptedFootage(clips[1:], {}), with_baseline) is None
+    assert accepted_replay("dock", AcceptedFootage(clips[1:], {}), golden, with_baseline) is None
+    other = replace(golden, feature_spec=golden.feature_spec.model_copy(update={"modality": "csv"}))
+    assert accepted_replay("dock", AcceptedFootage(clips, {}), other, with_baseline) is None, (
+        "the model is one of video"
+    )
 
 
 def test_a_stream_without_a_baseline_waits_visibly_until_it_has_one(

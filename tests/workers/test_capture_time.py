@@ -32,11 +32,12 @@ def feed(ingestor: Ingestor, store: Store, stream: str, days: list[float], *, fa
         work = work.model_copy(update={"feature_spec": stored.baseline.feature_spec})
         store.batches.register(work)
         store.batches.release(stream, 8)
-        embedding = rng.normal(50.0 if faulty else 0.0, 1.0, (frames, stored.baseline.embedding_size))
-        quality = rng.normal(50.0 if faulty else 0.0, 1.0, (frames, stored.baseline.quality_size))
+        groups = {
+            name: rng.normal(50.0 if faulty else 0.0, 1.0, (frames, width)).astype(np.float32)
+            for name, width in stored.baseline.widths.items()
+        }
         block = FeatureBlock(
-            embedding.astype(np.float32),
-            quality.astype(np.float32),
+            groups,
             np.arange(frames, dtype=np.float64),
             (f"/{stream}/{day}.mp4",),
             np.zeros(frames, np.int32),

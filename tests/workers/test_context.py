@@ -11,8 +11,9 @@ from common.backbones import Backbone, load_backbone
 from common.contracts.batches import FeatureSpec
 from common.errors import BaselineMismatch
 from common.extraction import Extractor
+from common.modalities.video.modality import VIDEO
 from common.settings import Settings, get_settings
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from tests.common.backbones.builders import write_onnx
 from workers import context
 
@@ -38,7 +39,7 @@ def build(state: Path, name: str) -> Backbone:
 
 
 def spec_of(backbone: Backbone, sample_fps: float | None = None) -> FeatureSpec:
-    return Extractor(backbone, Limits()).feature_spec(sample_fps)
+    return Extractor(VIDEO, backbone, Limits()).feature_spec(sample_fps)
 
 
 def test_one_worker_serves_baselines_of_several_backbones_with_nothing_set(state: Path) -> None:

@@ -15,9 +15,10 @@ from common.errors import BadSource
 from common.extraction import Extractor
 from common.ingest.accept import Ingestor
 from common.modalities.video import decoder
+from common.modalities.video.modality import VIDEO
 from common.settings import Settings
 from common.sources.identity import describe_source
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from common.store import Store
 from tests.common.backbones.builders import write_onnx
 from tests.common.sources.test_identity import replace_by_rename, rewrite_and_put_the_time_back, rewrite_in_place
@@ -31,7 +32,7 @@ CHANGES = [rewrite_in_place, rewrite_and_put_the_time_back, replace_by_rename]
 def extractor(tmp_path_factory: pytest.TempPathFactory) -> Extractor:
     folder = tmp_path_factory.mktemp("model")
     settings = Settings(_env_file=None, state_dir=folder, backbone=write_onnx(folder / "tiny.onnx"), device="cpu")  # type: ignore[call-arg]
-    return Extractor(load_backbone(settings, None), Limits())
+    return Extractor(VIDEO, load_backbone(settings, None), Limits())
 
 
 @pytest.fixture

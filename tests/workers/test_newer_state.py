@@ -31,8 +31,8 @@ def work(ingestor: Ingestor, store: Store) -> object:
         features = block(
             stored.baseline.rule.frames,
             start=chunk.start,
-            embedding=stored.baseline.embedding_size,
-            quality=stored.baseline.quality_size,
+            embedding=stored.baseline.widths["embedding"],
+            quality=stored.baseline.widths["quality"],
         )
         store.chunks.finish(chunk, features)
     return made

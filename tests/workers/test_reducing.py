@@ -12,11 +12,11 @@ from common.contracts.batches import FrameBatch, Source, SourceKind
 from common.contracts.events import EventType
 from common.contracts.ids import content_id
 from common.contracts.verdicts import Verdict
-from common.drift.judge import judge
-from common.features import FeatureBlock
+from common.features import FeatureBlock, to_half_precision
 from common.ingest.accept import Ingestor
 from common.store import Store
 from common.store.streams import Committed
+from tests.common.drift.footage import judge
 from workers import context, reducer
 
 
@@ -24,12 +24,14 @@ def footage(ingestor: Ingestor, frames: int) -> FeatureBlock:
     baseline = ingestor.baselines.of_stream("cam").baseline
     rng = np.random.default_rng(0)
     return FeatureBlock(
-        rng.normal(size=(frames, baseline.embedding_size)).astype(np.float32),
-        rng.normal(size=(frames, baseline.quality_size)).astype(np.float32),
+        {
+            name: to_half_precision(rng.normal(size=(frames, width)).astype(np.float32))
+            for name, width in baseline.widths.items()
+        },
         np.arange(frames, dtype=np.float64),
         ("/cam.mp4",),
         np.zeros(frames, np.int32),
-    ).as_stored()
+    )
 
 
 def feed(ingestor: Ingestor, store: Store, name: str, frames: FeatureBlock) -> None:
@@ -96,3 +98,19 @@ def test_a_baseline_with_a_longer_window_starts_a_new_one(
     monkeypatch.setattr(context, "baselines", lambda: SimpleNamespace(of_stream=lambda stream: changed))
     feed_to(6 * rule.frames)
     assert verdicts(store)[before].stop == 2 * rule.frames + longer.frames, "what a longer one needs is not kept"
+
+
+def test_a_stream_whose_modality_is_not_installed_waits_and_goes_on_once_it_is(
+    ingestor: Ingestor, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = ingestor.baselines.of_stream("cam")
+    spec = stored.baseline.feature_spec.model_copy(update={"modality": "nowhere"})
+    strange = replace(stored, baseline=replace(stored.baseline, feature_spec=spec))
+    monkeypatch.setattr(context, "baselines", lambda: SimpleNamespace(of_stream=lambda stream: strange))
+    feed(ingestor, store, "first", footage(ingestor, stored.baseline.rule.frames))
+    (letter,) = store.event_log.dead_letters()
+    assert "its finished frames are kept: no entry point offers modality 'nowhere'" in letter.reason
+    assert verdicts(store) == []
+    monkeypatch.setattr(context, "baselines", lambda: ingestor.baselines)
+    assert reducer.move_on("cam") is Committed.DONE
+    assert len(verdicts(store)) == 1

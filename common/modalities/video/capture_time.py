@@ -11,7 +11,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from common.contracts.batches import SourceKind
 from common.modalities.video.frame import SourceInfo
 from common.sources.capture_time import CaptureTimes, times_of_file, times_of_images
-from common.sources.local import Limits, images_in
+from common.sources.limits import Limits
+from common.sources.local import images_in
 
 # An image with unreadable metadata is not refused; it has no capture time.
 _UNREADABLE = (UnidentifiedImageError, OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError)
@@ -36,7 +37,7 @@ def capture_times(path: Path, info: SourceInfo, limits: Limits) -> CaptureTimes:
     OSError
         If a file no longer exists.
     """
-    if info.kind is SourceKind.VIDEO:
+    if info.kind is SourceKind.RECORDING:
         return times_of_file(path, info.duration, info.created_at)
     images = images_in(path, limits) if info.kind is SourceKind.FOLDER else [path]
     exif: list[float | None] = []

@@ -9,7 +9,7 @@ import numpy as np
 from common.errors import BadSource
 from common.modalities.video.sampling import TimestampArray
 from common.modalities.video.timeline import read_sampled, read_timeline
-from common.sources.local import Limits
+from common.sources.limits import Limits
 
 # A chunk starts at a key frame if there is one within _SHORTEST to _LONGEST times the chunk size; one within _NORMAL is
 # preferred. Longer chunks would distribute the work too unevenly.
@@ -38,11 +38,6 @@ def chunk_video(path: Path, sample_fps: float | None, size: int, limits: Limits)
         raise BadSource(f"{path} holds a header and no frames: it is cut short; send it again, whole")
     limits.check_length(str(path), len(timeline.pts), timeline.duration)
     return len(wanted), chunk_at_keys(wanted, timeline.keys, size)
-
-
-def chunk_evenly(count: int, size: int) -> tuple[int, ...]:
-    """Return the indices of the first frames of chunks of `size` frames, of `count` frames in all."""
-    return tuple(range(0, count, size))
 
 
 def chunk_at_keys(wanted: TimestampArray, keys: TimestampArray, size: int) -> tuple[int, ...]:

@@ -20,7 +20,8 @@ from common.modalities.video.decoder import video_frames
 from common.modalities.video.frame import STILLS_FPS, Frame, SourceInfo
 from common.modalities.video.probe import probe, probe_image
 from common.modalities.video.stills import decode_file, decode_image
-from common.sources.local import Limits, images_in
+from common.sources.limits import Limits
+from common.sources.local import images_in
 
 __all__ = ["DECODE_PIPELINE", "Frame", "SourceInfo", "decode_image", "probe", "probe_image", "sampled_frames"]
 
@@ -69,7 +70,7 @@ def sampled_frames(
     BadSource
         If the source cannot be read, or no frame of the part can be decoded.
     """
-    if kind is SourceKind.VIDEO:
+    if kind is SourceKind.RECORDING:
         return video_frames(path, sample_fps=sample_fps, start=start, stop=stop, limits=limits)
     if names:
         return _named_frames(path, names, digests, start, limits)

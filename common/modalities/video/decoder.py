@@ -29,7 +29,7 @@ from common.modalities.video.frame import Frame
 from common.modalities.video.frame_converter import FrameConverter
 from common.modalities.video.sampling import TimestampArray
 from common.modalities.video.timeline import Timeline, open_video, packets_of, read_sampled, read_timeline
-from common.sources.local import Limits
+from common.sources.limits import Limits
 
 log = logging.getLogger(__name__)
 

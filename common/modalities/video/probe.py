@@ -13,7 +13,8 @@ from common.modalities.video.frame import STILLS_FPS, SourceInfo
 from common.modalities.video.stills import data_size, file_size
 from common.modalities.video.timeline import open_video, read_timeline, stream_fps
 from common.sources.capture_time import is_plausible, parse_time
-from common.sources.local import Limits, check_file, images_in
+from common.sources.limits import Limits
+from common.sources.local import check_file, images_in
 
 # Chunks are planned by the number of frames that a header declares, which may be anything. The smallest packet, of a
 # frame that repeats the previous one, has about this many bytes. If more frames are declared than fit into the file,
@@ -35,7 +36,7 @@ def probe(path: Path, kind: SourceKind, limits: Limits) -> SourceInfo:
     BadSource
         If the source cannot be read, its content does not match its suffix, or it exceeds the limits.
     """
-    if kind is SourceKind.VIDEO:
+    if kind is SourceKind.RECORDING:
         return _probe_video(path, limits)
     images = images_in(path, limits) if kind is SourceKind.FOLDER else [path]
     # All images are checked, so that a folder with a bad one is refused as a whole and not half-way through.
@@ -89,4 +90,4 @@ def _probe_video(path: Path, limits: Limits) -> SourceInfo:
     if not frames:
         raise BadSource(f"{path} holds a header and no frames: it is cut short; send it again, whole")
     limits.check_length(str(path), frames, duration)
-    return SourceInfo(SourceKind.VIDEO, width, height, fps, duration, frames, created)
+    return SourceInfo(SourceKind.RECORDING, width, height, fps, duration, frames, created)

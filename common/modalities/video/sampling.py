@@ -10,14 +10,10 @@ sampled like the whole, wherever reading starts.
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
-
-from common.contracts.batches import SourceKind
-from common.modalities.video.frame import SourceInfo
 
 TimestampArray = npt.NDArray[np.int64]
 """Presentation timestamps, in units of a time base."""
@@ -62,13 +58,3 @@ def select(pts: TimestampArray, keys: TimestampArray, time_base: Fraction, sampl
     near = keys[np.minimum(at, len(keys) - 1)] if len(keys) else chosen
     stops = np.append(chosen[1:], pts[-1] + 1)
     return np.where((near >= chosen) & (near < stops), near, chosen)
-
-
-def sampled_count(info: SourceInfo, sample_fps: float | None) -> int:
-    """Return the number of sampled frames to expect from the header of a source, at least 1.
-
-    Stills are all sampled, whatever the rate: their number was chosen when they were taken.
-    """
-    if sample_fps is None or info.kind is not SourceKind.VIDEO or sample_fps >= info.fps:
-        return info.frames
-    return max(1, min(info.frames, math.ceil(info.duration * sample_fps)))

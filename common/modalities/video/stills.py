@@ -21,7 +21,8 @@ from common.errors import BadSource
 from common.features import Image
 from common.sources.headers import Size, image_size
 from common.sources.identity import read_accepted
-from common.sources.local import Limits, check_file, unreadable
+from common.sources.limits import Limits
+from common.sources.local import check_file, unreadable
 
 
 def file_size(path: Path, limits: Limits) -> Size:

@@ -18,7 +18,8 @@ from av.video.stream import VideoStream
 from common.errors import BadSource
 from common.modalities.video.sampling import TimestampArray, select
 from common.sources.identity import file_version
-from common.sources.local import Limits, check_file, unreadable
+from common.sources.limits import Limits
+from common.sources.local import check_file, unreadable
 
 # Only containers that hold their frames themselves may be opened. Playlists and scripts (HLS, ffconcat, image patterns)
 # refer to other files and hosts, and may hide behind any suffix.

@@ -10,7 +10,8 @@ from common.errors import BadSource
 from common.features import FeatureBlock, Image
 from common.modalities.video.decode import probe, sampled_frames
 from common.models.vfi.triplets import DISTANT, Collected, TripletArray, collect, collect_triplets, join, spread
-from common.sources.local import Limits, describe_kind, local_path
+from common.sources.limits import Limits
+from common.sources.local import describe_kind, local_path
 
 _REPLAY_TRIPLETS = 48  # per golden clip; up to 36 MB before compression, and enough to fit a first model to
 

@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 
-from common.contracts.batches import SourceKind
+from common.contracts.batches import FIRST_MODALITY, SourceKind
 from common.errors import BadSource
 from common.features import FeatureBlock, FloatArray
 from common.models.protocols import Footage, Predictor, Split
@@ -21,7 +21,7 @@ from common.models.vfi.references import Average, Blender, Flow
 from common.models.vfi.scores import psnr_db, split_in_blocks, split_in_time
 from common.models.vfi.trainer import InterpolatorTrainer, initial_champion
 from common.models.vfi.triplets import TripletArray, within_shots
-from common.sources.local import Limits
+from common.sources.limits import Limits
 
 _FEWEST_TRIPLETS = 12  # with fewer, held-out scores are too noisy
 _BATCH = 16  # triplets scored at a time, whose warps are kept in memory
@@ -31,6 +31,7 @@ class InterpolationKind:
     """The kind of model that predicts the middle one of three frames."""
 
     name = ARCHITECTURE
+    modality = FIRST_MODALITY
     fewest_examples = _FEWEST_TRIPLETS
 
     def first_model(self, replay: TripletArray, *, seed: int) -> Interpolator:

@@ -8,14 +8,15 @@ import pytest
 
 from common.baselines.build import choose_sampling, sampling_advice
 from common.contracts.batches import SourceKind
-from common.modalities.video.frame import SourceInfo
+from common.modalities.modality import SourceFacts
 from common.modalities.video.timeline import key_seconds, read_sampled, read_timeline
-from common.sources.local import Limits
+from common.sources.capture_time import UNKNOWN_TIMES
+from common.sources.limits import Limits
 from tests.footage import scene, write_clip
 
 
-def clip(seconds: float, fps: float = 30.0) -> SourceInfo:
-    return SourceInfo(SourceKind.VIDEO, 64, 64, fps, seconds, max(1, round(seconds * fps)))
+def clip(seconds: float, fps: float = 30.0) -> SourceFacts:
+    return SourceFacts(SourceKind.RECORDING, fps, seconds, max(1, round(seconds * fps)), UNKNOWN_TIMES)
 
 
 @pytest.mark.parametrize(

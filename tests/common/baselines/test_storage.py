@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.baselines import format_2
+from common.baselines import format_2, two_groups
 from common.baselines.storage import (
     REPLAY_FILE,
     StoredBaseline,
@@ -57,15 +57,19 @@ def test_a_baseline_with_a_file_missing_or_cut_is_refused(tmp_path: Path, name: 
 
 def test_a_baseline_with_bytes_damaged_inside_is_refused(tmp_path: Path) -> None:
     """Wherever: in the directory of the archive, in a header, or in what is compressed, which has errors of its own."""
-    small_baseline(tmp_path / "dock")
+    saved = small_baseline(tmp_path / "dock")
     path = tmp_path / "dock" / "arrays.npz"
     whole = path.read_bytes()
+    refused = 0
     for start in range(0, len(whole) - 200, len(whole) // 100):
         data = bytearray(whole)
         data[start : start + 16] = bytes(byte ^ 255 for byte in data[start : start + 16])
         path.write_bytes(data)
-        with pytest.raises(BadBaseline):
-            load_baseline(tmp_path / "dock")
+        try:  # an archive has bytes that nobody reads
+            assert load_baseline(tmp_path / "dock").baseline.digest == saved.id
+        except BadBaseline:
+            refused += 1
+    assert refused > 90
 
 
 def test_an_edited_baseline_is_refused(tmp_path: Path) -> None:
@@ -73,7 +77,7 @@ def test_an_edited_baseline_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "dock" / "arrays.npz"
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
-    arrays["0.quality_bound"] = arrays["0.quality_bound"] * 3
+    arrays["0.quality.bound"] = arrays["0.quality.bound"] * 3
     np.savez_compressed(path, **arrays)
     with pytest.raises(BadBaseline, match="edited or damaged"):
         load_baseline(tmp_path / "dock")
@@ -129,22 +133,49 @@ def test_golden_examples_that_were_edited_or_cut_are_refused(tmp_path: Path) -> 
         load_replay(tmp_path / "dock")
 
 
-def as_format_2(folder: Path, **changes: object) -> str:
-    """Write the baseline in `folder` again as version 0.2 did, with replay among its arrays; return its digest."""
+def as_format(number: int, folder: Path, **changes: object) -> str:
+    """Write the baseline in `folder` again as version 0.2 (format 2, with replay among the arrays) or 0.3 (format 3)
+    did; return its digest."""
     baseline = load_baseline(folder).baseline
-    arrays = {**baseline.to_arrays(), "replay": REPLAY}
+    replay = json.loads((folder / "baseline.json").read_text())["replay"]
+    now = {new: old for old, new in two_groups._ARRAYS.items()}
+    arrays = {f"0.{now[name.removeprefix('0.')]}": array for name, array in baseline.to_arrays().items()}
+    if number == 2:
+        arrays["replay"] = REPLAY
     manifest = {**baseline.to_manifest().model_dump(mode="json"), **changes}
+    embedding, quality = manifest.pop("groups")
+    manifest["feature_spec"] = {
+        name: value for name, value in manifest["feature_spec"].items() if name in format_2.FeatureSpec2.model_fields
+    }
+    manifest |= {
+        "sensor_names": quality["columns"],
+        "minimum_effects": quality["minimum_effects"],
+        "embedding_size": embedding["size"],
+    }
     parsed = format_2.Manifest.model_validate_json(json.dumps(manifest))
     digest = format_2.digest_of(parsed, arrays)
     np.savez_compressed(folder / "arrays.npz", **arrays)
-    file = {"format": 2, "digest": digest, "manifest": json.loads(parsed.to_json())}
+    file = {"format": number, "digest": digest, "manifest": json.loads(parsed.to_json())}
+    if number == 3:
+        file["replay"] = replay
     (folder / "baseline.json").write_text(json.dumps(file))
     return digest
 
 
+def test_a_baseline_of_format_3_opens_with_its_own_digest_and_its_golden_examples(tmp_path: Path) -> None:
+    new = with_replay(tmp_path / "dock")
+    digest = as_format(3, tmp_path / "dock")
+    old = load_baseline(tmp_path / "dock")
+    assert old.id == read_manifest(tmp_path / "dock").digest == digest
+    assert old.baseline.digest == new.id, "what judges is the same"
+    replay = load_replay(tmp_path / "dock")
+    assert replay is not None
+    assert np.array_equal(replay, REPLAY)
+
+
 def test_a_baseline_of_format_2_opens_with_its_own_digest_and_its_replay_is_refused(tmp_path: Path) -> None:
     new = small_baseline(tmp_path / "dock")
-    digest = as_format_2(tmp_path / "dock")
+    digest = as_format(2, tmp_path / "dock")
     old = load_baseline(tmp_path / "dock")
     assert old.id == digest != new.id
     assert read_manifest(tmp_path / "dock").digest == digest
@@ -155,7 +186,7 @@ def test_a_baseline_of_format_2_opens_with_its_own_digest_and_its_replay_is_refu
 
 def test_a_baseline_of_format_2_that_was_edited_is_refused(tmp_path: Path) -> None:
     small_baseline(tmp_path / "dock")
-    as_format_2(tmp_path / "dock")
+    as_format(2, tmp_path / "dock")
     path = tmp_path / "dock" / "arrays.npz"
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
@@ -166,7 +197,7 @@ def test_a_baseline_of_format_2_that_was_edited_is_refused(tmp_path: Path) -> No
 
 def test_a_baseline_of_format_2_that_a_promotion_extended_still_opens(tmp_path: Path) -> None:
     clip = small_baseline(tmp_path / "dock").baseline.to_manifest().clips[0].model_dump(mode="json")
-    digest = as_format_2(tmp_path / "dock", clips=[{**clip, "golden": False}])
+    digest = as_format(2, tmp_path / "dock", clips=[{**clip, "golden": False}])
     old = load_baseline(tmp_path / "dock")
     assert old.id == digest
     assert [segment.summary.golden for segment in old.baseline.segments] == [False]

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import io
+import json
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from safetensors.numpy import save
 
 from common.contracts.batches import Chunk
 from common.contracts.ids import check_stream_name, content_id
 from common.contracts.verdicts import Status, worst
 from common.errors import BadMessage
-from common.features import FeatureBlock
+from common.features import FeatureBlock, FloatArray, to_half_precision
 from tests.common.builders import batch, block, verdict
 
 
@@ -68,12 +71,46 @@ def test_names_that_would_break_keys_or_paths_are_refused(name: str) -> None:
         check_stream_name(name)
 
 
-def test_features_survive_storage_as_float16() -> None:
-    features = block(5)
+names_of_groups = st.from_regex(r"[a-z][a-z0-9_]{0,9}", fullmatch=True)
+numbers = st.floats(width=32, allow_nan=False)
+
+
+@given(st.dictionaries(names_of_groups, arrays(np.float32, (3, 2), elements=numbers), max_size=4))
+def test_features_of_any_groups_survive_storage_to_the_last_bit(groups: dict[str, FloatArray]) -> None:
+    features = FeatureBlock(groups, np.arange(3.0), ("/a.csv",), np.zeros(3, np.int32))
     again = FeatureBlock.from_bytes(features.to_bytes())
-    np.testing.assert_array_equal(again.embedding, features.as_stored().embedding)
-    np.testing.assert_array_equal(again.quality, features.quality)
+    assert again.widths == features.widths
+    for name, values in groups.items():
+        assert again.groups[name].tobytes() == values.tobytes()
+        assert again.groups[name].dtype == np.float32
     assert again.sources == features.sources
+
+
+def test_features_rounded_to_half_precision_take_half_the_space() -> None:
+    values = np.random.default_rng(0).normal(size=(100, 100)).astype(np.float32)
+    whole, half = (
+        FeatureBlock({"embedding": each}, np.arange(100.0), ("/a.mp4",), np.zeros(100, np.int32)).to_bytes()
+        for each in (values, to_half_precision(values))
+    )
+    assert len(whole) - len(half) == 2 * values.size
+
+
+def test_features_of_format_2_are_those_of_the_two_groups_of_video() -> None:
+    features = block(5)
+    stored = {
+        "format": np.array([2], np.uint8),
+        "embedding": features.groups["embedding"].astype(np.float16),
+        "quality": features.groups["quality"],
+        "times": features.times,
+        "sources": np.frombuffer(json.dumps(features.sources).encode(), np.uint8),
+        "source_index": features.source_index,
+        "taken_at": features.taken_at,
+        "time_source": features.time_source,
+    }
+    again = FeatureBlock.from_bytes(save(stored))
+    assert again.widths == features.widths
+    np.testing.assert_array_equal(again.groups["embedding"], features.groups["embedding"])
+    np.testing.assert_array_equal(again.groups["quality"], features.groups["quality"])
 
 
 @given(st.binary(max_size=300))
@@ -95,7 +132,7 @@ def test_slicing_and_joining_features_changes_nothing(sizes: list[int], data: st
     whole = FeatureBlock.concatenate(parts)
     cut = data.draw(st.integers(0, len(whole)))
     again = FeatureBlock.concatenate([whole[:cut], whole[cut:]])
-    np.testing.assert_array_equal(again.embedding, whole.embedding)
+    np.testing.assert_array_equal(again.groups["embedding"], whole.groups["embedding"])
     assert [again.source_of(i) for i in range(len(again))] == [whole.source_of(i) for i in range(len(whole))]
 
 

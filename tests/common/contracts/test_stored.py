@@ -26,8 +26,8 @@ STORED: list[StoredMessage] = [
 
 @pytest.mark.parametrize("message", STORED, ids=lambda message: type(message).__name__)
 def test_a_message_of_a_later_format_is_refused_and_says_what_to_do(message: StoredMessage) -> None:
-    later = {**json.loads(message.to_json()), "format": 4, "new_field": 1}
-    with pytest.raises(BadMessage, match=r"format 4, this version reads up to 3.*upgrade this process"):
+    later = {**json.loads(message.to_json()), "format": 5, "new_field": 1}
+    with pytest.raises(BadMessage, match=r"format 5, this version reads up to 4.*upgrade this process"):
         type(message).from_json(json.dumps(later))
 
 
@@ -60,10 +60,13 @@ def test_a_verdict_of_format_1_is_read_under_todays_names() -> None:
     assert read.condition is None
 
 
+@pytest.mark.parametrize("number", [2, 3])
 @pytest.mark.parametrize("kind", [FrameBatch, Chunk])
-def test_a_batch_of_format_2_is_read_as_it_is(kind: type[FrameBatch | Chunk]) -> None:
+def test_a_batch_of_formats_2_and_3_is_one_of_video(kind: type[FrameBatch | Chunk], number: int) -> None:
     message = batch() if kind is FrameBatch else batch().chunks()[0]
-    assert kind.from_json(json.dumps({**json.loads(message.to_json()), "format": 2})) == message
+    old = json.loads(message.to_json())
+    assert old["feature_spec"].pop("modality") == "video"
+    assert kind.from_json(json.dumps({**old, "format": number})) == message
 
 
 @pytest.mark.parametrize("remedy", ["training", "camera", None])
@@ -138,8 +141,8 @@ def test_whatever_is_stored_a_message_is_read_or_refused(stored: bytes | str) ->
 
 def test_features_of_a_later_format_are_refused_and_say_what_to_do() -> None:
     arrays = load(block(3).to_bytes())
-    later = save({**arrays, "format": np.array([3], np.uint8)})
-    with pytest.raises(BadMessage, match=r"format 3, this version reads up to 2.*upgrade this process"):
+    later = save({**arrays, "format": np.array([4], np.uint8)})
+    with pytest.raises(BadMessage, match=r"format 4, this version reads up to 3.*upgrade this process"):
         FeatureBlock.from_bytes(later)
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from common.contracts.batches import FeatureSpec
+from common.contracts.verdicts import Judgement
 from common.drift.baseline import Baseline
 from common.drift.fitting import fit_baseline
+from common.drift.judge import judge as judge_any
 from common.drift.windows import WindowRule
-from common.features import FeatureBlock
+from common.features import FeatureBlock, FloatArray
+from common.modalities.video.diagnosis import diagnose
+from common.modalities.video.groups import EMBEDDING, QUALITY, feature_groups
 
 SENSORS = ("luma", "noise", "sharpness")
 MINIMUM_EFFECTS = (0.04, 0.25, 0.25)
+GROUPS = feature_groups(32, SENSORS, MINIMUM_EFFECTS)
 RULE = WindowRule(frames=24, stride=6)
 FEATURE_SPEC = FeatureSpec(
     backbone="b", weights="w", precision="f32", decode_pipeline="r", sensors="s", sample_fps=None
@@ -38,12 +46,21 @@ def footage(
     quality = series[:, 32:] * np.array([0.03, 0.08, 0.08]) + np.array([0.5, 0.7, 2.0])
     quality[:, 1] += noise
     return FeatureBlock(
-        (series[:, :32] + shift).astype(np.float32),
-        quality.astype(np.float32),
+        {EMBEDDING: (series[:, :32] + shift).astype(np.float32), QUALITY: quality.astype(np.float32)},
         np.arange(frames) / 10.0,
         (name,),
         np.zeros(frames, np.int32),
     )
+
+
+def changed(block: FeatureBlock, **groups: FloatArray) -> FeatureBlock:
+    """Return `block` with other values (n, columns) in the groups of these names."""
+    return replace(block, groups={**block.groups, **groups})
+
+
+def judge(baseline: Baseline, window: FeatureBlock, **how: Any) -> Judgement:
+    """Judge as `common.drift.judge.judge` does, with the causes of video."""
+    return judge_any(baseline, window, diagnose=diagnose, **how)
 
 
 def fitted(*clips: FeatureBlock, rule: WindowRule = RULE) -> Baseline:
@@ -52,8 +69,7 @@ def fitted(*clips: FeatureBlock, rule: WindowRule = RULE) -> Baseline:
         name="test",
         feature_spec=FEATURE_SPEC,
         rule=rule,
-        sensor_names=SENSORS,
-        minimum_effects=MINIMUM_EFFECTS,
+        groups=GROUPS,
         created_at=0.0,
         libraries={},
     )

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.contracts.feature_groups import MOTION, REPEATED
 from common.contracts.verdicts import Cause, Status
 from common.drift.baseline import Baseline
-from common.drift.feature_groups import MOTION, REPEATED, quality_columns_of, quality_minimum_effects, quality_names
+from common.drift.feature_groups import compared_columns, compared_minimum_effects, compared_names
 from common.drift.fitting import fit_baseline
-from common.drift.judge import judge
 from common.drift.manifest import BaselineManifest
 from common.errors import BadBaseline
 from common.features import FeatureBlock
-from tests.common.drift.footage import FEATURE_SPEC, RULE, footage
+from common.modalities.video.groups import feature_groups
+from tests.common.drift.footage import FEATURE_SPEC, RULE, changed, footage, judge
 
 TILES = 16
 NAMES = (
@@ -26,6 +25,8 @@ NAMES = (
     *(f"layout_light.{tile:02d}" for tile in range(TILES)),
 )
 MINIMUM_EFFECTS = (0.04, *[0.25] * TILES, *[0.03] * TILES)
+GROUPS = feature_groups(32, NAMES, MINIMUM_EFFECTS)
+QUALITY = GROUPS[1]
 
 
 def tiled(frames: int, seed: int, noise: np.ndarray | float = 0.0, light: np.ndarray | float = 0.0) -> FeatureBlock:
@@ -37,7 +38,7 @@ def tiled(frames: int, seed: int, noise: np.ndarray | float = 0.0, light: np.nda
     readings = reference_median + grain
     readings[:, :TILES] += noise
     readings[:, TILES:] += light
-    return replace(plain, quality=np.column_stack([plain.quality[:, :1], readings]).astype(np.float32))
+    return changed(plain, quality=np.column_stack([plain.groups["quality"][:, :1], readings]).astype(np.float32))
 
 
 def tiled_baseline() -> Baseline:
@@ -46,19 +47,24 @@ def tiled_baseline() -> Baseline:
         name="tiles",
         feature_spec=FEATURE_SPEC,
         rule=RULE,
-        sensor_names=NAMES,
-        minimum_effects=MINIMUM_EFFECTS,
+        groups=GROUPS,
         created_at=0.0,
         libraries={"numpy": "2"},
     )
 
 
 def test_a_family_of_tiles_is_one_column_and_single_readings_stay_as_they_are() -> None:
-    assert quality_names(NAMES) == ("luma", "noise", "layout_light", MOTION, REPEATED)
-    np.testing.assert_allclose(quality_minimum_effects(NAMES, MINIMUM_EFFECTS)[:3], [0.04, 0.25, 0.03])
-    baseline = tiled_baseline()
-    assert baseline.quality_columns == quality_names(NAMES)
-    assert baseline.quality_size == len(NAMES)
+    assert compared_names(QUALITY) == ("luma", "noise", "layout_light", MOTION, REPEATED)
+    np.testing.assert_allclose(compared_minimum_effects(QUALITY)[:3], [0.04, 0.25, 0.03])
+    assert tiled_baseline().widths == {"embedding": 32, "quality": len(NAMES)}
+
+
+def test_names_that_look_like_tiles_are_columns_of_their_own_unless_the_group_says_so() -> None:
+    plain = QUALITY.model_copy(update={"tiles": {}, "steps_of": None})
+    assert compared_names(plain) == NAMES
+    readings = np.random.default_rng(1).normal(size=(5, len(NAMES))).astype(np.float32)
+    nothing = np.zeros((5, 0), np.float32)
+    np.testing.assert_array_equal(compared_columns(plain, readings, nothing, readings[0]), readings)
 
 
 @settings(max_examples=25, deadline=None)
@@ -69,7 +75,7 @@ def test_an_object_in_a_few_tiles_hardly_changes_their_column(tiles: int, by: fl
     touched = readings.copy()
     touched[:, 1 : 1 + tiles] += np.float32(by)
     between = np.zeros((5, 2), np.float32)
-    before, after = (quality_columns_of(r, between, reference_median, NAMES) for r in (readings, touched))
+    before, after = (compared_columns(QUALITY, r, between, reference_median) for r in (readings, touched))
     assert np.abs(after - before)[:, 1].max() < 0.05
 
 
@@ -93,10 +99,10 @@ def test_rearranged_light_fails_as_a_moved_camera_and_more_light_everywhere_pass
 
 def test_a_repeated_frame_is_diagnosed_as_frozen() -> None:
     window = tiled(RULE.frames, seed=55)
-    stuck = replace(
+    stuck = changed(
         window,
-        embedding=np.repeat(window.embedding[:1], RULE.frames, axis=0),
-        quality=np.repeat(window.quality[:1], RULE.frames, axis=0),
+        embedding=np.repeat(window.groups["embedding"][:1], RULE.frames, axis=0),
+        quality=np.repeat(window.groups["quality"][:1], RULE.frames, axis=0),
     )
     verdict = judge(tiled_baseline(), stuck)
     assert (verdict.status, verdict.cause) == (Status.FAIL, Cause.FROZEN)
@@ -114,7 +120,7 @@ def test_a_baseline_with_tiles_survives_storage() -> None:
 def test_a_baseline_whose_arrays_do_not_fit_its_sensors_is_refused() -> None:
     baseline = tiled_baseline()
     manifest, arrays = baseline.to_manifest(), baseline.to_arrays()
-    arrays["0.reference_median"] = arrays["0.reference_median"][:-1]
+    arrays["0.quality.median"] = arrays["0.quality.median"][:-1]
     with pytest.raises(BadBaseline, match="another shape"):
         Baseline.from_parts(manifest, arrays)
     with pytest.raises(BadBaseline, match="covers no clip"):

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from common.contracts.verdicts import Cause, Status
 from common.drift.conditions import Condition, fit_condition, frames_needed
-from common.drift.judge import judge
 from common.errors import BadMessage, NothingToLearnFrom
 from common.features import FeatureBlock
 from tests.common.builders import condition_record
-from tests.common.drift.footage import RULE, fitted, footage
+from tests.common.drift.footage import RULE, fitted, footage, judge
 
 BASELINE = fitted(footage(600, seed=1))
 NOISE, BLUR, SCENE = {"noise": 1.5}, {"sharpness": -1.5}, {"shift": 3.0}
@@ -25,7 +24,7 @@ law = settings(max_examples=40, deadline=None)
 def drifted(frames: int, *, seed: int, noise: float = 0.0, sharpness: float = 0.0, shift: float = 0.0) -> FeatureBlock:
     """Footage whose readings of noise and sharpness, and whose content, differ from golden's by so much."""
     block = footage(frames, seed=seed, noise=noise, shift=shift)
-    block.quality[:, 2] += sharpness
+    block.groups["quality"][:, 2] += sharpness
     return block
 
 
@@ -73,18 +72,25 @@ def test_the_bounds_of_a_condition_are_nowhere_wider_than_its_own_or_golden_ones
 ) -> None:
     """The smaller of both in each column, however restless or still the footage was."""
     block = drifted(frames, seed=seed, **drift)
-    for values in (block.embedding, block.quality):
+    for values in (block.groups["embedding"], block.groups["quality"]):
         values[:] = values.mean(axis=0) + liveliness * (values - values.mean(axis=0))
     segment = fit_condition("c", block, BASELINE, "clip0")
     golden, own = BASELINE.segments[0], fitted(block).segments[0]
     assert (
-        segment.quality_bounds.distance == np.minimum(own.quality_bounds.distance, golden.quality_bounds.distance)
+        segment.groups["quality"].bounds.distance
+        == np.minimum(own.groups["quality"].bounds.distance, golden.groups["quality"].bounds.distance)
     ).all()
-    assert (segment.quality_bounds.size >= np.maximum(own.quality_bounds.size, golden.quality_bounds.size)).all()
-    assert (segment.embedding_spread == np.minimum(own.embedding_spread, golden.embedding_spread)).all()
+    assert (
+        segment.groups["quality"].bounds.size
+        >= np.maximum(own.groups["quality"].bounds.size, golden.groups["quality"].bounds.size)
+    ).all()
+    assert (
+        segment.groups["embedding"].spread
+        == np.minimum(own.groups["embedding"].spread, golden.groups["embedding"].spread)
+    ).all()
     # Distances of the embedding are in units of the spread: the bound in the unit of the features is narrower too.
-    assert (segment.embedding_bounds.distance <= golden.embedding_bounds.distance).all()
-    assert (segment.embedding_bounds.size >= golden.embedding_bounds.size).all()
+    assert (segment.groups["embedding"].bounds.distance <= golden.groups["embedding"].bounds.distance).all()
+    assert (segment.groups["embedding"].bounds.size >= golden.groups["embedding"].bounds.size).all()
 
 
 @law
@@ -157,18 +163,20 @@ def test_footage_that_is_too_short_to_know_its_own_variation_is_refused() -> Non
 
 def test_a_condition_is_bounded_by_the_golden_segment_that_its_footage_resembles() -> None:
     restless = footage(600, seed=2)
-    restless.quality[:, 1] *= 3
+    restless.groups["quality"][:, 1] *= 3
     both = fitted(footage(600, seed=1), restless)
     block = drifted(300, seed=9, **NOISE)
-    block.quality[:, 1] *= 3
-    wide, narrow = (fit_condition("c", block, both, name).quality_bounds.distance for name in ("clip1", "clip0"))
-    assert (narrow <= both.segments[0].quality_bounds.distance).all()
-    assert (wide <= both.segments[1].quality_bounds.distance).all()
+    block.groups["quality"][:, 1] *= 3
+    wide, narrow = (
+        fit_condition("c", block, both, name).groups["quality"].bounds.distance for name in ("clip1", "clip0")
+    )
+    assert (narrow <= both.segments[0].groups["quality"].bounds.distance).all()
+    assert (wide <= both.segments[1].groups["quality"].bounds.distance).all()
     assert (narrow < wide).any()
 
 
 def test_footage_that_is_not_finite_becomes_no_condition() -> None:
     block = drifted(200, seed=1, **NOISE)
-    block.quality[7, 1] = np.nan
+    block.groups["quality"][7, 1] = np.nan
     with pytest.raises(BadMessage, match="NaN"):
         fit_condition("broken", block, BASELINE, "clip0")

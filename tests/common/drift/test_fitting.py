@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from common.drift.segment import fit_segment
 from common.errors import BadBaseline, BadMessage, BaselineTooShort
-from tests.common.drift.footage import MINIMUM_EFFECTS, RULE, SENSORS, fitted, footage
+from tests.common.drift.footage import GROUPS, RULE, changed, fitted, footage
 
 
 def test_each_clip_keeps_its_own_null() -> None:
     night = footage(400, seed=2, noise=2.0)
     both = fitted(footage(600, seed=1), night)
     alone = fitted(footage(600, seed=1))
-    np.testing.assert_array_equal(both.segments[0].quality_bounds.distance, alone.segments[0].quality_bounds.distance)
+    np.testing.assert_array_equal(
+        both.segments[0].groups["quality"].bounds.distance, alone.segments[0].groups["quality"].bounds.distance
+    )
     assert [clip.frames for clip in both.to_manifest().clips] == [600, 400]
 
 
@@ -34,7 +34,7 @@ def test_no_footage_and_broken_footage_are_refused() -> None:
     with pytest.raises(BadBaseline, match="no golden clip"):
         fitted()
     broken = footage(300, seed=1)
-    broken.quality[7, 0] = np.nan
+    broken.groups["quality"][7, 0] = np.nan
     with pytest.raises(BadMessage, match="NaN"):
         fitted(broken)
 
@@ -46,7 +46,7 @@ def test_too_short_golden_footage_is_refused_with_the_length_needed() -> None:
 
 def test_golden_footage_of_one_repeated_picture_is_refused() -> None:
     still = footage(200, seed=1)
-    still = replace(still, quality=np.tile(still.quality[:1], (200, 1)))
+    still = changed(still, quality=np.tile(still.groups["quality"][:1], (200, 1)))
     with pytest.raises(BadBaseline, match="same picture"):
         fitted(still)
 
@@ -54,4 +54,4 @@ def test_golden_footage_of_one_repeated_picture_is_refused() -> None:
 def test_a_segment_has_bounds_of_its_own_or_none_at_all() -> None:
     short = footage(RULE.frames, seed=4)
     with pytest.raises(BaselineTooShort, match="too few for a window"):
-        fit_segment("short", short, window=RULE.frames, names=SENSORS, minimum_effects=MINIMUM_EFFECTS)
+        fit_segment("short", short, window=RULE.frames, groups=GROUPS)

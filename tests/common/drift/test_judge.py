@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.contracts.feature_groups import FeatureGroup
 from common.contracts.verdicts import Cause, Status
 from common.drift.baseline import Baseline
 from common.drift.calibration import ks_p_value
-from common.drift.judge import judge
+from common.drift.fitting import fit_baseline
 from common.errors import BadBaseline, BadMessage
 from common.features import FeatureBlock
-from tests.common.drift.footage import RULE, fitted, footage
+from tests.common.drift.footage import FEATURE_SPEC, GROUPS, RULE, changed, fitted, footage, judge
 
 GOLDEN = footage(600, seed=1)
 BASELINE = fitted(GOLDEN)
@@ -74,7 +75,7 @@ def test_a_fail_says_when_the_change_began(frame: int) -> None:
 @given(st.floats(0.01, 100.0))
 def test_the_embeddings_scale_does_not_matter(factor: float) -> None:
     def scaled(block: FeatureBlock) -> FeatureBlock:
-        return replace(block, embedding=(block.embedding * factor).astype(np.float32))
+        return changed(block, embedding=(block.groups["embedding"] * factor).astype(np.float32))
 
     window = footage(RULE.frames, seed=5, shift=1.0)
     one = judge(BASELINE, window).feature_groups[0].drift_score
@@ -88,8 +89,8 @@ def test_both_conditions_are_needed_to_fail() -> None:
 
 
 def test_constant_features_are_judged_without_dividing_by_zero() -> None:
-    still = replace(GOLDEN, embedding=np.zeros_like(GOLDEN.embedding))
-    window = replace(footage(RULE.frames, seed=3), embedding=np.zeros((RULE.frames, 32), np.float32))
+    still = changed(GOLDEN, embedding=np.zeros_like(GOLDEN.groups["embedding"]))
+    window = changed(footage(RULE.frames, seed=3), embedding=np.zeros((RULE.frames, 32), np.float32))
     assert judge(fitted(still), window).status is Status.PASS
 
 
@@ -108,9 +109,9 @@ def test_a_baseline_survives_storage_and_an_edit_changes_its_digest() -> None:
     window = footage(RULE.frames, seed=7, noise=1.5)
     assert judge(again, window) == judge(BASELINE, window)
     edited = {**BASELINE.to_arrays()}
-    edited["0.quality_bound"] = edited["0.quality_bound"] * 2
+    edited["0.quality.bound"] = edited["0.quality.bound"] * 2
     assert Baseline.from_parts(BASELINE.to_manifest(), edited).digest != BASELINE.digest
-    del edited["0.embedding"]
+    del edited["0.embedding.values"]
     with pytest.raises(BadBaseline, match="lacks"):
         Baseline.from_parts(BASELINE.to_manifest(), edited)
 
@@ -120,11 +121,33 @@ def test_windows_that_do_not_fit_the_baseline_are_refused() -> None:
         judge(BASELINE, footage(10, seed=1))
     narrow = footage(RULE.frames, seed=1)
     with pytest.raises(BadMessage, match="different feature specs"):
-        judge(BASELINE, replace(narrow, embedding=narrow.embedding[:, :5]))
-    broken = narrow.embedding.copy()
+        judge(BASELINE, changed(narrow, embedding=narrow.groups["embedding"][:, :5]))
+    broken = narrow.groups["embedding"].copy()
     broken[3, 3] = np.nan
     with pytest.raises(BadMessage, match="NaN"):
-        judge(BASELINE, replace(narrow, embedding=broken))
+        judge(BASELINE, changed(narrow, embedding=broken))
+
+
+def test_p_values_are_corrected_for_the_groups_that_there_are() -> None:
+    """A group that changes nothing makes it harder for the others to be significant, by its number alone."""
+    quality = next(group for group in GROUPS if group.name == "quality").model_copy(update={"steps_of": None})
+    third = quality.model_copy(update={"name": "third"})
+
+    def p_value(*groups: FeatureGroup) -> float:
+        def having(block: FeatureBlock) -> FeatureBlock:
+            return replace(block, groups={group.name: block.groups["quality"] for group in groups})
+
+        baseline = fit_baseline(
+            [("clip", having(footage(600, seed=1)))], name="n", feature_spec=FEATURE_SPEC, rule=RULE, groups=groups,
+            created_at=0.0, libraries={},
+        )  # fmt: skip
+        verdict = judge(baseline, having(footage(RULE.frames, seed=7, noise=0.4)))
+        assert [score.group for score in verdict.feature_groups] == [group.name for group in groups]
+        return verdict.feature_groups[0].p_value
+
+    alone = p_value(quality)
+    assert 0 < alone < 0.5
+    assert p_value(quality, third) == pytest.approx(2 * alone)
 
 
 def test_p_values_fall_as_the_statistic_or_the_sample_grows() -> None:

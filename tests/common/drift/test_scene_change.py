@@ -8,7 +8,7 @@ import pytest
 from common.drift.scene_change import Mixture, two_scenes
 from common.errors import BadBaseline
 from common.features import FeatureBlock
-from tests.common.drift.footage import RULE, fitted, footage
+from tests.common.drift.footage import EMBEDDING, GROUPS, RULE, changed, fitted, footage
 
 
 def other(frames: int, seed: int = 2) -> FeatureBlock:
@@ -23,14 +23,14 @@ def alternating(frames: int) -> FeatureBlock:
 
 def test_two_consecutive_cameras_are_refused_with_the_time_of_the_change() -> None:
     mixed = FeatureBlock.concatenate([footage(200, seed=1), other(150)])
-    assert two_scenes(mixed, RULE.frames) == (Mixture.CONSECUTIVE, 200)
+    assert two_scenes(mixed, GROUPS, RULE.frames) == (Mixture.CONSECUTIVE, 200)
     with pytest.raises(BadBaseline, match="cut the clip there and give both parts"):
         fitted(mixed)
     assert len(fitted(mixed[:200], mixed[200:]).segments) == 2, "as two clips they are two segments"
 
 
 def test_two_interleaved_cameras_are_refused() -> None:
-    found = two_scenes(alternating(100), RULE.frames)
+    found = two_scenes(alternating(100), GROUPS, RULE.frames)
     assert found is not None
     assert found[0] is Mixture.ALTERNATING
     with pytest.raises(BadBaseline, match="alternates"):
@@ -39,7 +39,7 @@ def test_two_interleaved_cameras_are_refused() -> None:
 
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9, 0.97])
 def test_one_scene_is_accepted(correlation: float) -> None:
-    found = [two_scenes(footage(200, seed=seed, correlation=correlation), RULE.frames) for seed in range(30)]
+    found = [two_scenes(footage(200, seed=seed, correlation=correlation), GROUPS, RULE.frames) for seed in range(30)]
     assert not any(found)
 
 
@@ -48,8 +48,5 @@ def test_a_scene_that_changes_and_changes_back_is_accepted() -> None:
     shift = np.zeros(200)
     shift[60:90] = shift[150:170] = 8.0
     visits = footage(200, seed=3)
-    visits = FeatureBlock(
-        (visits.embedding + shift[:, None]).astype(np.float32), visits.quality, visits.times, visits.sources,
-        visits.source_index,
-    )  # fmt: skip
-    assert two_scenes(visits, RULE.frames) is None
+    visits = changed(visits, embedding=(visits.groups[EMBEDDING] + shift[:, None]).astype(np.float32))
+    assert two_scenes(visits, GROUPS, RULE.frames) is None

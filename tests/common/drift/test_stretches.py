@@ -26,7 +26,7 @@ def row(start: int, *, frames: int = 24, uri: str = "/a.mp4", cause: Cause = Cau
 
 
 def positions(stretch: Stretch) -> list[int]:
-    return [int(value) for value in stretch.block.quality[:, 0]]
+    return [int(value) for value in stretch.block.groups["quality"][:, 0]]
 
 
 @given(

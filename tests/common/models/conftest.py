@@ -14,9 +14,10 @@ from common.baselines.binding import BaselineBinding
 from common.extraction import Extractor
 from common.features import FeatureBlock, Image
 from common.modalities.video.encode import write_video
+from common.modalities.video.modality import VIDEO
 from common.models import kinds
 from common.settings import Settings
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from common.store import Store
 from sentinel.stack.redis_server import RedisServer
 from simulation.saboteur import Fault, sabotage_frames
@@ -66,7 +67,7 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FeatureBlock]:
         clips[f"noise, step {step}"] = list(np.clip(np.rint(np.stack(clean) + grain), 0, 255).astype(np.uint8))
     for name, images in clips.items():
         write_video(folder / f"{name}.mp4", images, FPS)
-    extractor = Extractor(Thumbnails(), Limits())
+    extractor = Extractor(VIDEO, Thumbnails(), Limits())
     golden = build_golden(folder / "golden.mp4", folder / "baselines" / "golden", extractor)
     return {name: features_of(folder / f"{name}.mp4", extractor, golden) for name in clips if name != "golden"}
 

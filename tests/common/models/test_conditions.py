@@ -145,7 +145,7 @@ def test_a_widened_bound_is_refused_though_the_file_is_whole(tmp_path: Path) -> 
     path = Path(record.path) / "segment.npz"
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
-    np.savez_compressed(path, **{**arrays, "quality_bound": arrays["quality_bound"] * 2})  # type: ignore[arg-type]
+    np.savez_compressed(path, **{**arrays, "quality.bound": arrays["quality.bound"] * 2})  # type: ignore[arg-type]
     with pytest.raises(BadModel, match="not what was saved"):
         load_condition(record)
 

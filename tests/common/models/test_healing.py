@@ -16,7 +16,7 @@ from common.contracts.verdicts import Cause
 from common.errors import NotPromoted
 from common.models import kinds
 from common.models.registry import promote_by_hand
-from tests.common.baselines.test_storage import as_format_2
+from tests.common.baselines.test_storage import as_format
 from tests.common.models.lines import folders, on_all
 from tests.common.models.site import Site, statuses
 from workers import context
@@ -188,7 +188,7 @@ def test_a_promotion_proves_the_conditions_of_all_streams_again(site: Site) -> N
 def test_an_incident_over_another_golden_baseline_is_refused(site: Site, tmp_path: Path) -> None:
     site.show("dock", "noise")
     shutil.copytree(site.settings.baselines_dir, tmp_path / "rebuilt")
-    as_format_2(tmp_path / "rebuilt" / "golden")
+    as_format(2, tmp_path / "rebuilt" / "golden")
     own = site.settings.model_copy(update={"baselines_dir": tmp_path / "rebuilt"})
     replace(site, baselines=BaselineBinding(own, site.store)).heal("dock")
     assert "another golden baseline now" in site.said("dock")
@@ -202,7 +202,7 @@ def test_a_baseline_of_format_2_keeps_no_examples_to_train_on_and_its_refusal_sa
     site.heal("dock")
     champion = site.champion
     shutil.copytree(site.settings.baselines_dir, tmp_path / "old")
-    as_format_2(tmp_path / "old" / "golden")
+    as_format(2, tmp_path / "old" / "golden")
     own = site.settings.model_copy(update={"baselines_dir": tmp_path / "old"})
     old = replace(site, settings=own, baselines=BaselineBinding(own, site.store))
     monkeypatch.setattr(context, "baselines", lambda: old.baselines)

@@ -13,7 +13,7 @@ from common.contracts.batches import Source
 from common.errors import BadSource, PathNotAllowed
 from common.sources import identity
 from common.sources.identity import accepted, check_accepted, describe_source, digest_of, file_version, identify
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from tests.footage import scene, write_clip, write_images
 
 LIMITS = Limits()

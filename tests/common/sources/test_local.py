@@ -12,7 +12,8 @@ from common.contracts.batches import SourceKind
 from common.errors import BadSource, PathNotAllowed
 from common.settings import Settings
 from common.sources.identity import describe_source
-from common.sources.local import Limits, describe_kind, images_in, is_media, local_path
+from common.sources.limits import Limits
+from common.sources.local import describe_kind, images_in, is_media, local_path
 from tests.footage import scene, write_images
 
 
@@ -53,7 +54,7 @@ def test_the_digest_follows_the_content_not_the_name(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     a, b, c = (describe_source(tmp_path / name, Limits()) for name in ("a.mp4", "b.mp4", "c.mp4"))
     assert a.digest == b.digest != c.digest
-    assert (a.kind, a.size, a.uri) == (SourceKind.VIDEO, 3, str(tmp_path / "a.mp4"))
+    assert (a.kind, a.size, a.uri) == (SourceKind.RECORDING, 3, str(tmp_path / "a.mp4"))
 
 
 def test_a_folders_digest_follows_names_and_contents_of_its_images(tmp_path: Path) -> None:
@@ -132,7 +133,7 @@ def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 def test_kinds_follow_names(tmp_path: Path) -> None:
     assert describe_kind(tmp_path) is SourceKind.FOLDER
-    assert describe_kind(Path("a.MP4")) is SourceKind.VIDEO
+    assert describe_kind(Path("a.MP4")) is SourceKind.RECORDING
     assert describe_kind(Path("a.JPeG")) is SourceKind.IMAGE
     assert is_media(Path("a.webm"))
     assert not is_media(Path(".a.webm"))

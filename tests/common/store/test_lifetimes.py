@@ -96,10 +96,8 @@ def test_the_image_of_a_chunk_that_was_given_up_stays_for_a_retry(store: Store, 
 
 def test_a_stream_that_fails_for_days_keeps_a_bounded_amount_of_evidence(store: Store) -> None:
     rng = np.random.default_rng(0)
-    window = FeatureBlock(
-        rng.random((48, 64), np.float32), rng.random((48, 4), np.float32), np.arange(48.0), ("/a.mp4",),
-        np.zeros(48, np.int32),
-    )  # fmt: skip
+    groups = {"embedding": rng.random((48, 64), np.float32), "quality": rng.random((48, 4), np.float32)}
+    window = FeatureBlock(groups, np.arange(48.0), ("/a.mp4",), np.zeros(48, np.int32))
     last = ""
     for number in range(100):
         work = batch(name=f"b{number}", frames=12)

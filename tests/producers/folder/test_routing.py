@@ -58,7 +58,7 @@ def test_names_that_only_look_temporary_are_not_passed_over(name: str) -> None:
 
 
 def test_a_name_claims_what_its_suffix_says_in_any_case() -> None:
-    assert kind_of("A.MP4") is SourceKind.VIDEO
+    assert kind_of("A.MP4") is SourceKind.RECORDING
     assert kind_of("b.JpG") is SourceKind.IMAGE
     assert kind_of("notes.txt") is None
     assert kind_of("no suffix") is None

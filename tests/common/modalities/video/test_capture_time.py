@@ -15,7 +15,7 @@ from common.features import TimeSource
 from common.modalities.video.capture_time import capture_times, exif_time
 from common.modalities.video.probe import probe
 from common.sources.capture_time import CaptureTimes
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from tests.footage import scene, write_clip
 
 TAKEN = datetime(2024, 11, 24, 6, 15, 0, tzinfo=UTC).timestamp()
@@ -53,20 +53,20 @@ def retagged(clip: Path, target: Path, **tags: str) -> Path:
 def test_a_container_tells_when_it_was_recorded(tmp_path: Path, suffix: str) -> None:
     clip = write_clip(tmp_path / "plain.mp4", scene(30))
     dated = retagged(clip, tmp_path / f"dated{suffix}", creation_time="2024-11-24T06:15:00.000000Z")
-    assert times(dated, SourceKind.VIDEO) == CaptureTimes(TAKEN, TimeSource.CONTAINER)
+    assert times(dated, SourceKind.RECORDING) == CaptureTimes(TAKEN, TimeSource.CONTAINER)
 
 
 def test_a_container_of_1904_or_of_the_future_is_not_believed(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "plain.mp4", scene(30))
     for wrong in ("1904-01-01T00:00:00Z", "2104-01-01T00:00:00Z", "soon"):
         dated = retagged(clip, tmp_path / "dated.mp4", creation_time=wrong)
-        assert times(dated, SourceKind.VIDEO).known_by is TimeSource.FILE
+        assert times(dated, SourceKind.RECORDING).known_by is TimeSource.FILE
 
 
 def test_a_clip_without_a_date_began_its_length_before_it_was_written(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "plain.mp4", scene(50), fps=25.0)
     os.utime(clip, (TAKEN, TAKEN))
-    found = times(clip, SourceKind.VIDEO)
+    found = times(clip, SourceKind.RECORDING)
     assert found.known_by is TimeSource.FILE
     assert found.first == pytest.approx(TAKEN - 2.0, abs=0.1)
     assert found.of_frame(25, 1.0) == pytest.approx(TAKEN - 1.0, abs=0.1)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from common.errors import BadSource
 from common.modalities.video.chunking import chunk_at_keys, chunk_video
 from common.modalities.video.timeline import read_timeline
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from tests.footage import scene, write_clip
 
 

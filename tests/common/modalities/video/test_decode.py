@@ -16,7 +16,7 @@ from common.errors import BadSource
 from common.modalities.video import decoder
 from common.modalities.video.decode import DECODE_PIPELINE, Frame, probe, sampled_frames
 from common.modalities.video.encode import write_video
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from tests.footage import close, same, scene, write_clip
 
 LIMITS = Limits()
@@ -25,7 +25,7 @@ UNEVEN = [round(t, 3) for t in np.cumsum([0.0] + [0.02, 0.04, 0.04, 0.11, 0.5] *
 
 
 def read(path: Path, fps: float | None = None, start: int = 0, stop: int | None = None) -> list[Frame]:
-    return list(sampled_frames(path, SourceKind.VIDEO, sample_fps=fps, start=start, stop=stop, limits=LIMITS))
+    return list(sampled_frames(path, SourceKind.RECORDING, sample_fps=fps, start=start, stop=stop, limits=LIMITS))
 
 
 CLIPS: dict[str, dict[str, object]] = {
@@ -115,7 +115,7 @@ def test_times_are_the_presentation_timestamps(clips: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", CLIPS)
 def test_a_probe_declares_what_decoding_finds(clips: Path, name: str) -> None:
-    info = probe(clips / name, SourceKind.VIDEO, LIMITS)
+    info = probe(clips / name, SourceKind.RECORDING, LIMITS)
     assert (info.width, info.height, info.frames) == (96, 64, 60)
     assert info.duration > 0 and info.fps > 0
 
@@ -154,7 +154,7 @@ def test_a_truncated_video_yields_the_frames_it_has(clips: Path, tmp_path: Path)
     cut.write_bytes(whole[: len(whole) // 2])
     found = read(cut)
     assert 5 < len(found) < 60
-    assert probe(cut, SourceKind.VIDEO, LIMITS).frames < 60
+    assert probe(cut, SourceKind.RECORDING, LIMITS).frames < 60
 
 
 def test_damage_in_the_middle_costs_only_the_frames_it_affects(clips: Path, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_file_that_is_no_video_is_refused_by_name(clips: Path, tmp_path: Path,
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(BadSource, match=name):
-        probe(path, SourceKind.VIDEO, LIMITS)
+        probe(path, SourceKind.RECORDING, LIMITS)
     with pytest.raises(BadSource, match=name):
         read(path)
 
@@ -196,7 +196,7 @@ def test_a_header_without_its_index_is_refused(clips: Path, tmp_path: Path) -> N
     path = tmp_path / "headless.mp4"
     path.write_bytes((clips / "bframes.mp4").read_bytes()[:2000])
     with pytest.raises(BadSource, match=r"headless\.mp4.*cut short"):
-        probe(path, SourceKind.VIDEO, LIMITS)
+        probe(path, SourceKind.RECORDING, LIMITS)
 
 
 def test_frames_over_the_limits_are_refused(clips: Path) -> None:
@@ -207,11 +207,13 @@ def test_frames_over_the_limits_are_refused(clips: Path) -> None:
         (Limits(min_side=65), "SENTINEL_MIN_SIDE"),
     ):
         with pytest.raises(BadSource, match=setting):
-            probe(clips / "bframes.mp4", SourceKind.VIDEO, limits)
+            probe(clips / "bframes.mp4", SourceKind.RECORDING, limits)
     with pytest.raises(BadSource, match=r"bframes\.mp4"):
         video = clips / "bframes.mp4"
         list(
-            sampled_frames(video, SourceKind.VIDEO, sample_fps=None, start=0, stop=None, limits=Limits(max_pixels=1000))
+            sampled_frames(
+                video, SourceKind.RECORDING, sample_fps=None, start=0, stop=None, limits=Limits(max_pixels=1000)
+            )
         )
 
 

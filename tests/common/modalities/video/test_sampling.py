@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.contracts.batches import SourceKind
-from common.modalities.video.frame import SourceInfo
-from common.modalities.video.sampling import TimestampArray, sampled_count, select
+from common.modalities.modality import SourceFacts
+from common.modalities.video.sampling import TimestampArray, select
+from common.sources.capture_time import UNKNOWN_TIMES
 
 MILLISECOND = Fraction(1, 1000)
 NONE = np.zeros(0, np.int64)
@@ -109,7 +110,7 @@ def test_a_video_without_frames_has_no_sampled_frames() -> None:
 
 
 def test_the_expected_number_is_at_least_one_and_at_most_all_frames() -> None:
-    video = SourceInfo(SourceKind.VIDEO, 64, 64, 25.0, 10.0, 250)
-    assert [sampled_count(video, fps) for fps in (None, 100.0, 25.0, 5.0, 0.01)] == [250, 250, 250, 50, 1]
-    stills = SourceInfo(SourceKind.FOLDER, 64, 64, 1.0, 40.0, 40)
-    assert sampled_count(stills, 0.1) == 40, "stills are all sampled"
+    video = SourceFacts(SourceKind.RECORDING, 25.0, 10.0, 250, UNKNOWN_TIMES)
+    assert [video.sampled_count(fps) for fps in (None, 100.0, 25.0, 5.0, 0.01)] == [250, 250, 250, 50, 1]
+    stills = SourceFacts(SourceKind.FOLDER, 1.0, 40.0, 40, UNKNOWN_TIMES)
+    assert stills.sampled_count(0.1) == 40, "stills are all sampled"

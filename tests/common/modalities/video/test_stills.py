@@ -15,7 +15,7 @@ from common.contracts.batches import SourceKind
 from common.errors import BadSource
 from common.modalities.video.decode import Frame, decode_image, probe, probe_image, sampled_frames
 from common.modalities.video.frame_converter import StillPicture
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from tests.footage import close, same, scene, write_clip, write_images
 
 LIMITS = Limits()
@@ -148,7 +148,7 @@ def test_each_pixel_of_a_small_picture_is_the_mean_of_its_area(width: int, heigh
 
 def test_a_video_and_its_frames_as_images_give_similar_pictures(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", scene(5))
-    for frame in read(path, SourceKind.VIDEO):
+    for frame in read(path, SourceKind.RECORDING):
         still = StillPicture(frame.image)
         off = frame.picture.small(32).astype(int) - still.small(32)
         assert abs(off.mean()) < 0.7 and np.abs(off).mean() < 4  # what RGB clips is lost

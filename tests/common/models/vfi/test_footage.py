@@ -15,7 +15,7 @@ from common.features import FeatureBlock, Image
 from common.models.vfi.kind import KIND
 from common.models.vfi.motion import why_unfit
 from common.models.vfi.triplets import TRIPLET_SIZE, collect, collect_triplets, spread
-from common.sources.local import Limits
+from common.sources.limits import Limits
 from simulation.faults import Fault, sabotage_frames
 from tests.common.models.vfi.test_trainer import footage
 from tests.footage import write_clip
@@ -106,7 +106,9 @@ def test_footage_too_short_to_tell_is_not_trained_on() -> None:
 def stretch(path: Path, frames: int, *, start: int, fps: float) -> FeatureBlock:
     """Features of a stretch of one video; only their times matter here."""
     nothing = np.zeros((frames, 1), np.float32)
-    return FeatureBlock(nothing, nothing, (start + np.arange(frames)) / fps, (str(path),), np.zeros(frames, np.int32))
+    return FeatureBlock(
+        {"quality": nothing}, (start + np.arange(frames)) / fps, (str(path),), np.zeros(frames, np.int32)
+    )
 
 
 def test_a_stretch_is_read_at_its_full_frame_rate_and_in_time_order(tmp_path: Path) -> None:
@@ -133,4 +135,4 @@ def test_a_stretch_whose_source_is_gone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadSource):
         KIND.read_stretch(gone, limits=Limits(), roots=[tmp_path], most=300)
     with pytest.raises(BadSource, match="names no source"):
-        KIND.read_stretch(FeatureBlock.empty(1, 1), limits=Limits(), roots=[tmp_path], most=300)
+        KIND.read_stretch(FeatureBlock.empty({"quality": 1}), limits=Limits(), roots=[tmp_path], most=300)

@@ -8,13 +8,11 @@ one smoother. Faults that move many columns are therefore tested first.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
+from common.contracts.feature_groups import MOTION, REPEATED
+from common.contracts.shifts import Shifts
 from common.contracts.verdicts import Cause
-from common.drift.feature_groups import MOTION, REPEATED
+from common.modalities.video.groups import EMBEDDING
 
 _COVERED_DARK = 0.08  # share of the picture that turned dark and flat
 _COVERED_FLAT = 0.25  # share that turned flat, dark or not; larger, because plain walls and sky are flat too
@@ -27,56 +25,8 @@ _GROSS_BLUR, _GROSS_NOISE, _GROSS_BLOCKS = 0.8, 1.2, 1.0
 _GROSS_CAST = 0.35  # natural log; clipping and fog shift the colour balance too, but by less
 
 
-@dataclass(frozen=True)
-class Shifts:
-    """The columns of the quality group in the baseline and in the window; all attributes are (f,).
-
-    Attributes
-    ----------
-    names : of the columns
-    before : mean over the segment of the baseline
-    now : mean over the window
-    scores : drift scores, 0 to 1
-    moved : whether the score exceeds the threshold
-    """
-
-    names: tuple[str, ...]
-    before: npt.NDArray[np.float64]
-    now: npt.NDArray[np.float64]
-    scores: npt.NDArray[np.float64]
-    moved: npt.NDArray[np.bool_]
-
-    def change(self, name: str) -> float:
-        """Return the signed change of a column in its own unit; 0 if there is no such column."""
-        return (
-            float(self.now[self.names.index(name)] - self.before[self.names.index(name)]) if name in self.names else 0.0
-        )
-
-    def value(self, name: str) -> float:
-        """Return the value of a column in the window; 0 if there is no such column."""
-        return float(self.now[self.names.index(name)]) if name in self.names else 0.0
-
-    def has_moved(self, name: str) -> bool:
-        """Return whether there is such a column and it moved."""
-        return name in self.names and bool(self.moved[self.names.index(name)])
-
-    def fell(self, name: str) -> bool:
-        """Return whether a column moved down."""
-        return self.has_moved(name) and self.change(name) < 0
-
-    def rose(self, name: str) -> bool:
-        """Return whether a column moved up."""
-        return self.has_moved(name) and self.change(name) > 0
-
-
-def diagnose(shifts: Shifts, *, embedding_fails: bool) -> Cause:
-    """Return the most likely cause of a failed window.
-
-    Parameters
-    ----------
-    shifts : columns of the quality group
-    embedding_fails : whether the embedding group fails the window
-    """
+def diagnose(shifts: Shifts) -> Cause:
+    """Return the most likely cause of a failed window, from the columns of the quality group."""
     if shifts.rose("blackout"):
         return Cause.BLACK
     if _covered(shifts):
@@ -85,9 +35,7 @@ def diagnose(shifts: Shifts, *, embedding_fails: bool) -> Cause:
         return Cause.FROZEN
     if _rearranged(shifts):
         return Cause.NEW_CONTENT if _content_differs(shifts) else Cause.CAMERA_MOVED
-    return (
-        _gross_fault(shifts) or _light_fault(shifts) or _picture_fault(shifts) or _scene_change(shifts, embedding_fails)
-    )
+    return _gross_fault(shifts) or _light_fault(shifts) or _picture_fault(shifts) or _scene_change(shifts)
 
 
 def _covered(shifts: Shifts) -> bool:
@@ -153,8 +101,8 @@ def _picture_fault(shifts: Shifts) -> Cause | None:
     return Cause.LOW_CONTRAST if shifts.fell("contrast") else None
 
 
-def _scene_change(shifts: Shifts, embedding_fails: bool) -> Cause:
+def _scene_change(shifts: Shifts) -> Cause:
     # Blockiness falls when a picture is shifted, cropped or rescaled, for it no longer matches its encoder's grid.
     if shifts.rose("layout_light") or shifts.rose("layout_detail") or shifts.fell("blockiness"):
         return Cause.CAMERA_MOVED
-    return Cause.NEW_CONTENT if embedding_fails or shifts.moved.any() else Cause.UNKNOWN
+    return Cause.NEW_CONTENT if EMBEDDING in shifts.failing_groups or shifts.moved.any() else Cause.UNKNOWN
