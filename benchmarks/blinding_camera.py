@@ -34,7 +34,7 @@ from workers import context, reducer
 _FIRST = datetime(2024, 11, 1, tzinfo=UTC).timestamp()
 _BETWEEN_SECONDS = 3600.0  # of capture time between two showings
 _REDIS_MB = 512
-_HEALED = re.compile(r"(?P<stream>.+)@(?P<first>\d+), .*(promoted|proved without training)")
+_TRAINED = re.compile(r"(?P<stream>.+)@(?P<first>\d+), \w+: (?P<how>v\d+ promoted|proved without training|v\d+ stays)")
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,11 @@ def frames_of(condition: ConditionRecord) -> range:
     return range(first, first + summary.frames)
 
 
-def learned(outcome: Outcome, stream: str) -> list[int]:
-    """Return where the stretches of a stream begin that a healing has trained or proved a model on."""
-    found = [_HEALED.match(sentence) for sentence in outcome.sentences]
-    return [int(match["first"]) for match in found if match and match["stream"] == stream]
+def trained_on(outcome: Outcome, stream: str) -> Iterator[tuple[int, bool]]:
+    """Yield where each stretch of a stream begins that a healing trained or proved a model on, and if it was healed.
+
+    It is not where the gate, or the proof, refused the model.
+    """
+    for match in filter(None, map(_TRAINED.match, outcome.sentences)):
+        if match["stream"] == stream:
+            yield int(match["first"]), not match["how"].endswith("stays")

@@ -23,12 +23,14 @@ class Found:
     Attributes
     ----------
     missed : a sentence about each time that a bar was missed
-    unseen : the same where footage was learned that shows a fault too slight for a confirmed FAIL
+    gated : a sentence about each training on a fault that the gate refused
+    unseen : as `missed`, where footage was learned that shows a fault too slight for a confirmed FAIL
     clips : a line about each clip
     """
 
     counts: Counts = field(default_factory=Counter)
     missed: list[str] = field(default_factory=list)
+    gated: list[str] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
     clips: list[str] = field(default_factory=list)
 
@@ -48,8 +50,9 @@ def table(found: Found, damages: list[Damage]) -> str:
     """Return what was counted, a row for each fault and severity; figures of all ways, one after the other."""
     lines = [
         "| fault | severity | windows that FAIL before | clips with a confirmed FAIL alone | learned, bar 0 | "
-        "learned, not confirmed alone | blinded windows, bar 0 | other cause after |",
-        "|---|---|---|---|---|---|---|---|",
+        "tried, the gate refused | learned, not confirmed alone | blinded windows, bar 0 | hidden by noise | "
+        "other cause after |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
 
     def figures(row: str, what: str, of: str = "", ways: tuple[str, ...] = _WAYS) -> str:
@@ -64,8 +67,10 @@ def table(found: Found, damages: list[Damage]) -> str:
             figures(row, "failed", "windows", ("alone",)),
             figures(row, "confirmed", "clips", ("alone",)),
             figures(row, "harmful"),
+            figures(row, "refused"),
             figures(row, "unseen"),
             figures(row, "blinded"),
+            figures(row, "hidden"),
             figures(row, "renamed"),
         ]
         lines.append(f"| {' | '.join(cells)} |")
@@ -85,7 +90,11 @@ def report(found: Found, damages: list[Damage]) -> bool:
         f"first: {first['matched']} of {first['windows']} windows match; on another stream {elsewhere['blinded']} of "
         f"{elsewhere['failed']} windows that FAILed pass"
     )
-    for title, sentences in (("MISSED", found.missed), ("not confirmed alone", found.unseen)):
+    for title, sentences in (
+        ("MISSED", found.missed),
+        ("not confirmed alone", found.unseen),
+        ("the gate refused", found.gated),
+    ):
         print("\n".join(f"{title}: {sentence}" for sentence in sentences))
     if not first["conditions"] + beside:
         found.missed.append("nothing was healed")
@@ -97,6 +106,7 @@ def report(found: Found, damages: list[Damage]) -> bool:
             "counts": {" | ".join(key): count for key, count in sorted(found.counts.items())},
             "missed": found.missed,
             "unseen": found.unseen,
+            "gated": found.gated,
             "clips": found.clips,
         },
     )
