@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench compare evaluate conditions peers chaos fuzz lint format clean lock generated
+.PHONY: help install demo test up bench compare evaluate conditions blinding peers chaos fuzz lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -41,6 +41,10 @@ evaluate: install  ## is the judge right? DATA=folder with clips; PEERS=1 runs o
 conditions: install  ## do conditions hide faults? DATA=folder with clips
 	@test -n "$(DATA)" || { echo "say make conditions DATA=folder (with video clips)"; exit 2; }
 	$(BIN)/python -m benchmarks.conditions --data "$(DATA)"
+
+blinding: install  ## does acting blind seeing? DATA=folder with clips of fixed cameras
+	@test -n "$(DATA)" || { echo "say make blinding DATA=folder (with clips of fixed cameras)"; exit 2; }
+	$(BIN)/python -m benchmarks.blinding --data "$(DATA)"
 
 peers: .venv-peers/.installed  ## install the detectors that Sentinel is compared with, apart: they need NumPy 1
 

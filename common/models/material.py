@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.baselines.storage import StoredBaseline
+from common.baselines.storage import StoredBaseline, load_replay
 from common.contracts.conditions import ConditionRecord
 from common.contracts.ids import content_id
 from common.contracts.incidents import Incident
@@ -15,7 +15,7 @@ from common.drift.conditions import Condition, fit_condition
 from common.drift.judge import judge
 from common.drift.segment import Segment
 from common.drift.stretches import Stretch
-from common.errors import BadModel, NothingToLearnFrom
+from common.errors import BadBaseline, BadModel, NothingToLearnFrom
 from common.judging import Thresholds
 from common.models.conditions import load_condition, save_condition
 from common.models.folders import condition_folder
@@ -163,6 +163,10 @@ def gather(
     resembled = Counter(window.segment for window in stretch.windows).most_common(1)[0][0]
     segment = fit_condition(stretch.name, stretch.block, golden.baseline, resembled)
     examples = fit_examples(kind, stretch, settings, settings.retrain_max_triplets)
+    if (elsewhere := kind.why_elsewhere(examples, golden_examples(golden))) is not None:
+        raise NothingToLearnFrom(
+            f"{stretch.name}: {elsewhere}. If it is to look like this, say so with `sentinel streams accept`"
+        )
     split = kind.split_stretch(len(examples))
     if len(split.held_out) < FEWEST_HELD_OUT:
         raise NothingToLearnFrom(
@@ -179,6 +183,26 @@ def gather(
         held_out=examples[split.held_out],
         thresholds=Thresholds.of(settings_of_stream(settings, incident.stream)),
     )
+
+
+def golden_examples(golden: StoredBaseline) -> Examples:
+    """Return the golden examples (n, ...) uint8 of a stream, with whose view its footage is compared.
+
+    Raises
+    ------
+    NothingToLearnFrom
+        If its baseline keeps none.
+    """
+    try:
+        examples = load_replay(golden.folder)
+    except BadBaseline as error:
+        raise NothingToLearnFrom(str(error)) from error
+    if examples is None or not len(examples):
+        raise NothingToLearnFrom(
+            f"baseline {golden.folder.name!r} keeps no golden frames to compare the view with: rebuild it from moving "
+            "footage"
+        )
+    return examples
 
 
 def fit_examples(kind: ModelKind[Model], stretch: Stretch, settings: Settings, most: int) -> Examples:

@@ -179,6 +179,9 @@ class ModelKind(Protocol[ModelT]):
             If a source no longer exists or cannot be read.
         """
 
+    def why_elsewhere(self, examples: Examples, golden: Examples) -> str | None:
+        """Return why footage was taken of something else than golden footage; None if nothing says so."""
+
     def split_golden(self, count: int) -> Split:
         """Return which of `count` golden examples are trained on, and which are held out."""
 

@@ -16,14 +16,16 @@ from common.models.vfi.flow import halfway_warps
 from common.models.vfi.footage import golden_replay, source_triplets
 from common.models.vfi.model import KIND as ARCHITECTURE
 from common.models.vfi.model import Interpolator, load_model
+from common.models.vfi.framing import why_elsewhere
 from common.models.vfi.motion import why_unfit
 from common.models.vfi.references import Average, Blender, Flow
 from common.models.vfi.scores import psnr_db, split_in_blocks, split_in_time
 from common.models.vfi.trainer import InterpolatorTrainer, initial_champion
-from common.models.vfi.triplets import TripletArray, within_shots
+from common.models.vfi.triplets import TripletArray, longest_break, within_shots
 from common.sources.limits import Limits
 
 _FEWEST_TRIPLETS = 12  # with fewer, held-out scores are too noisy
+_MOST_BREAK = 8  # triplets one after the other; a cut is in two, and what is longer is no cut
 _BATCH = 16  # triplets scored at a time, whose warps are kept in memory
 
 
@@ -74,10 +76,21 @@ class InterpolationKind:
     def read_stretch(self, clip: FeatureBlock, *, limits: Limits, roots: Sequence[Path], most: int) -> Footage:
         """Return up to `most` triplets of a stretch in time order, and whether its motion can be learned from.
 
-        Triplets across a cut are set aside.
+        Triplets across a cut are set aside. Where many of them follow each other, the frames there are not those of
+        a scene: the judge may call it noise, and it would become part of a condition of the noise around it.
         """
         collected = source_triplets(clip, limits=limits, roots=roots, most=most)
-        return Footage(within_shots(collected.triplets), why_unfit(collected.surroundings))
+        unfit = why_unfit(collected.surroundings)
+        if unfit is None and (broken := longest_break(collected.triplets)) > _MOST_BREAK:
+            unfit = (
+                f"{broken} frames one after the other are unlike their neighbours, as plain noise is: "
+                "nothing can be learned from it"
+            )
+        return Footage(within_shots(collected.triplets), unfit)
+
+    def why_elsewhere(self, examples: TripletArray, golden: TripletArray) -> str | None:
+        """Return why the view of the middle frames is not that of golden footage; see `framing.why_elsewhere`."""
+        return why_elsewhere(examples[:, 1], golden[:, 1])
 
     def split_golden(self, count: int) -> Split:
         """Split golden triplets in blocks, because they are spread over all of the golden footage."""

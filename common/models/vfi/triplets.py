@@ -97,8 +97,20 @@ def within_shots(triplets: TripletArray) -> TripletArray:
 
     Before and after a cut the frames are hardly correlated, at a scale at which sensor noise does not matter.
     """
-    kept = [triplet for triplet in triplets if _correlation(triplet[0], triplet[2]) > _SAME_SCENE]
-    return _stacked(kept, triplets.shape[1:])
+    return _stacked([triplet for triplet in triplets if not _is_cut(triplet)], triplets.shape[1:])
+
+
+def longest_break(triplets: TripletArray) -> int:
+    """Return how many of the triplets (n, 3, h, w, 3) one after the other are across a cut; a single cut is in two."""
+    longest = run = 0
+    for triplet in triplets:
+        run = run + 1 if _is_cut(triplet) else 0
+        longest = max(longest, run)
+    return longest
+
+
+def _is_cut(triplet: TripletArray) -> bool:
+    return _correlation(triplet[0], triplet[2]) <= _SAME_SCENE
 
 
 def _correlation(first: Image, last: Image) -> float:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from common.errors import BadSource
 from common.features import FeatureBlock, Image
+from common.models.protocols import Footage
 from common.models.vfi.kind import KIND
 from common.models.vfi.motion import why_unfit
 from common.models.vfi.triplets import TRIPLET_SIZE, collect, collect_triplets, spread
@@ -128,6 +129,37 @@ def test_a_stretch_at_the_very_start_or_end_of_its_source_can_be_read(tmp_path: 
         read = KIND.read_stretch(stretch(path, 40, start=start, fps=10.0), limits=Limits(), roots=[tmp_path], most=300)
         assert len(read.examples) >= 37
         assert read.unfit is None
+
+
+def read_whole(path: Path, frames: list[Image]) -> Footage:
+    write_clip(path, frames, fps=10.0)
+    whole = stretch(path, len(frames), start=0, fps=10.0)
+    return KIND.read_stretch(whole, limits=Limits(), roots=[path.parent], most=300)
+
+
+def test_random_pixels_within_noise_are_not_learned_with_it(tmp_path: Path) -> None:
+    """Most of the stretch moves as footage does, and the judge calls all of it noise."""
+    noisy = list(sabotage_frames(moving(), Fault.NOISE, 3))
+    frames = [*noisy, *random_pixels()[:20], *noisy]
+    assert unfit(frames) is None, "in the mean it moves"
+    read = read_whole(tmp_path / "a.mp4", frames)
+    assert read.unfit is not None
+    assert "frames one after the other are unlike their neighbours" in read.unfit
+    assert "nothing can be learned" in read.unfit
+
+
+def test_a_stretch_with_cuts_is_learned_without_them(tmp_path: Path) -> None:
+    scenes = [list(footage(30, seed=seed)) for seed in range(3)]
+    read = read_whole(tmp_path / "a.mp4", [image for scene in scenes for image in scene])
+    assert read.unfit is None
+    assert len(read.examples) == 90 - 2 - 2 * 2
+
+
+@pytest.mark.parametrize("fault", [Fault.NOISE, Fault.BLUR, Fault.LOW_LIGHT, Fault.COMPRESSION])
+def test_a_gross_fault_is_no_break(tmp_path: Path, fault: Fault) -> None:
+    read = read_whole(tmp_path / "a.mp4", list(sabotage_frames(moving(), fault, 5)))
+    assert read.unfit is None
+    assert len(read.examples) == FRAMES - 2
 
 
 def test_a_stretch_whose_source_is_gone_is_refused(tmp_path: Path) -> None:
