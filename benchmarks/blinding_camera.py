@@ -117,7 +117,7 @@ class Camera:
         batch = FrameBatch(
             id=content_id(stream, uri, self._shown),
             stream=stream,
-            source=Source(uri=uri, kind=SourceKind.VIDEO, size=Path(uri).stat().st_size, digest=f"{self._shown}"),
+            source=Source(uri=uri, kind=SourceKind.RECORDING, size=Path(uri).stat().st_size, digest=f"{self._shown}"),
             expected_frames=count,
             starts=(0,),
             feature_spec=context.baselines().of_stream(stream).baseline.feature_spec,

@@ -105,7 +105,7 @@ class Footage:
 
     def __init__(self, clip: Path, extractor: Extractor, settings: Settings, cache_dir: Path, width: int) -> None:
         self._clip, self._extractor, self._width = clip, extractor, width
-        self._info = probe(clip, SourceKind.VIDEO, extractor.limits)
+        self._info = probe(clip, SourceKind.RECORDING, extractor.limits)
         made_by = f"{_FORMAT} {width}".encode() + extractor.feature_spec(settings.sample_fps).digest("")
         content = hashlib.blake2b(clip.read_bytes() + made_by, digest_size=8).hexdigest()
         self.folder = (cache_dir / f"blinding-{clip.stem}-{content}").resolve()
@@ -123,7 +123,7 @@ class Footage:
         if not (stored.exists() and path.exists()):
             write_video(path, damaged(self._images(quarter), damage, quarter), self._info.fps)
             fps = self.golden.baseline.feature_spec.sample_fps
-            block = self._extractor.extract(path, SourceKind.VIDEO, uri=str(path), sample_fps=fps)
+            block = self._extractor.extract(path, SourceKind.RECORDING, uri=str(path), sample_fps=fps)
             stored.write_bytes(block.to_bytes())
         return FeatureBlock.from_bytes(stored.read_bytes())
 
@@ -154,7 +154,7 @@ class Footage:
     def _scaled(self, start: int, stop: int) -> Iterator[Image]:
         limits = self._extractor.limits
         for frame in sampled_frames(
-            self._clip, SourceKind.VIDEO, sample_fps=None, start=start, stop=stop, limits=limits
+            self._clip, SourceKind.RECORDING, sample_fps=None, start=start, stop=stop, limits=limits
         ):
             height, width = frame.image.shape[:2]
             share = min(1.0, self._width / width)

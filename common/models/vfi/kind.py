@@ -14,9 +14,9 @@ from common.features import FeatureBlock, FloatArray
 from common.models.protocols import Footage, Predictor, Split
 from common.models.vfi.flow import halfway_warps
 from common.models.vfi.footage import golden_replay, source_triplets
+from common.models.vfi.framing import why_elsewhere
 from common.models.vfi.model import KIND as ARCHITECTURE
 from common.models.vfi.model import Interpolator, load_model
-from common.models.vfi.framing import why_elsewhere
 from common.models.vfi.motion import why_unfit
 from common.models.vfi.references import Average, Blender, Flow
 from common.models.vfi.scores import psnr_db, split_in_blocks, split_in_time

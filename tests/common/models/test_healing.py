@@ -11,11 +11,15 @@ from pathlib import Path
 import pytest
 
 from common.baselines.binding import BaselineBinding
+from common.baselines.storage import load_replay
 from common.contracts.incidents import ActionKind, IncidentState
 from common.contracts.verdicts import Cause
 from common.errors import NotPromoted
 from common.models import kinds
+from common.models.protocols import Examples
 from common.models.registry import promote_by_hand
+from common.models.vfi import kind as vfi_kind
+from common.models.vfi.kind import InterpolationKind
 from tests.common.baselines.test_storage import as_format
 from tests.common.models.lines import folders, on_all
 from tests.common.models.site import Site, statuses
@@ -99,14 +103,41 @@ def test_it_is_refused_beside_noise_of_the_same_stream_too(site: Site, clip: str
     assert "FAIL" in statuses(site.show("dock", clip))
 
 
-def test_what_rides_along_under_the_same_name_is_not_learned_with_the_rest(site: Site) -> None:
+@pytest.mark.parametrize("guard", ["of frames", "of features"])
+def test_what_rides_along_under_the_same_name_is_not_learned_with_the_rest(
+    site: Site, guard: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The judge calls random pixels noise, and in the mean over the whole stretch its frames move as footage does."""
+    if guard == "of features":
+        monkeypatch.setattr(vfi_kind, "longest_break", lambda triplets: 0)
+        monkeypatch.setattr(vfi_kind, "why_unfit", lambda surroundings: None)
     verdicts = site.show("dock", "random pixels amid noise")
     assert {row.cause for row in verdicts} == {Cause.NOISE}
     site.heal("dock")
-    assert "is not of one kind" in site.said("dock")
+    assert ("unlike their neighbours" if guard == "of frames" else "not of one kind") in site.said("dock")
     assert site.conditions == ()
     assert statuses(site.show("dock", "random pixels")) == {"FAIL"}
+
+
+def test_footage_of_another_view_is_not_learned_whatever_it_is_called(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A camera that was turned may be called new content or noise; `framing` says how the view is compared."""
+    compared: list[int] = []
+
+    def turned(self: object, examples: Examples, golden: Examples) -> str:
+        compared.append(len(golden))
+        return "the camera was moved"
+
+    monkeypatch.setattr(InterpolationKind, "why_elsewhere", turned)
+    site.show("dock", "noise")
+    site.heal("dock")
+    assert "the camera was moved. If it is to look like this, say so with `sentinel streams acc" in site.said("dock")
+    kept = load_replay(site.baselines.of_stream("dock").folder)
+    assert kept is not None
+    assert compared == [len(kept)], "with what is kept of the stream's own golden footage"
+    assert site.conditions == ()
+    assert site.champion is None
 
 
 def test_the_same_footage_and_champion_are_not_tried_again(site: Site) -> None:

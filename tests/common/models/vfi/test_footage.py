@@ -98,6 +98,24 @@ def test_footage_that_moves_may_be_trained_on_however_bad_it_is(fault: Fault | N
     assert unfit(moving() if fault is None else list(sabotage_frames(moving(), fault, 5))) is None
 
 
+@pytest.mark.parametrize("fault", [None, Fault.NOISE])
+def test_frames_out_of_order_amid_others_are_found_though_the_mean_is_good(fault: Fault | None) -> None:
+    frames = list(footage(6 * FRAMES))
+    if fault is not None:
+        frames = list(sabotage_frames(frames, fault, 3))
+    assert why_unfit(collect(frames, spread(len(frames), 300)).surroundings) is None
+    middle = [frames[FRAMES + i] for i in np.random.default_rng(0).permutation(FRAMES)]
+    mixed = [*frames[:FRAMES], *middle, *frames[2 * FRAMES :]]
+    assert "rides along" in (why_unfit(collect(mixed, spread(len(mixed), 300)).surroundings) or "")
+
+
+def test_a_quiet_moment_amid_motion_is_no_disorder() -> None:
+    frames = [*moving(), *[moving()[-1]] * FRAMES]
+    noisy = list(sabotage_frames(frames, Fault.NOISE, 1))
+    assert unfit(frames) is None
+    assert "rides along" not in (unfit(noisy) or "")
+
+
 def test_footage_too_short_to_tell_is_not_trained_on() -> None:
     reason = unfit(moving()[:22])
     assert reason is not None
