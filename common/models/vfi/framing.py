@@ -22,7 +22,9 @@ _PART = 16  # frames of which a view is made: enough that noise and what passes 
 _MOST_PARTS = 4
 _LARGEST_SHIFT = 0.012  # share of the width; views of one fixed camera lie within 0.001
 _WOBBLE = 2.0  # times the shift between golden views, where that is more: a mast in the wind
-_LEAST_RESPONSE = 0.15  # of phase correlation; 0.3 to 0.9 for one view under faults of severity 3, below 0.1 for two
+# Of phase correlation, or half of that between golden views, where that is less: a table on which hands move things.
+# It is 0.3 to 0.9 for one view under faults of severity 3, and below 0.1 for two views.
+_LEAST_RESPONSE = 0.15
 _STEADY = 0.3  # correlation of golden views; fixed cameras have 0.4 to 0.95, films and moving cameras at most 0.25
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _FINE, _COARSE = 1.0, 12.0  # pixels; edges of sizes between these are compared
@@ -49,10 +51,11 @@ def why_elsewhere(frames: Frames, golden: Frames) -> str | None:
     between = [_best([_match(view, other) for other in views if other is not view]) for view in views]
     if len(views) < 2 or float(np.median([match.correlation for match in between])) < _STEADY:
         return None
+    least = min(_LEAST_RESPONSE, float(np.median([match.response for match in between])) / 2.0)
     largest = max(_LARGEST_SHIFT, _WOBBLE * float(np.median([match.shift for match in between])))
     for view in _views(frames):
         match = _best([_match(view, other) for other in views])
-        if match.response < _LEAST_RESPONSE:
+        if match.response < least:
             return (
                 "what stands still in golden footage cannot be found in it: another scene, or a camera that was moved"
             )
