@@ -20,6 +20,21 @@ hypothesis.settings.register_profile("sentinel", deadline=None)  # a busy machin
 hypothesis.settings.load_profile("sentinel")
 
 
+_LONGEST_FIRST = (
+    "test_chaos.py",
+    "test_healing_end_to_end.py",
+    "test_stored_state.py",
+    "test_schedule.py",
+    "test_stack.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take minutes, so that no process is left with one of them at the end."""
+    order = {name: place for place, name in enumerate(_LONGEST_FIRST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
 @pytest.fixture(autouse=True)
 def no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """A test sees the defaults, whatever the shell it was started from has set."""

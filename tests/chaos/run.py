@@ -34,7 +34,7 @@ from sentinel.stack.info import StackInfo, read_info
 from tests.chaos.acting import Actor, Goals
 from tests.chaos.counting import complete_batches, count_rows, verdict_count
 from tests.chaos.decisions import champion_rows, golden_rows, incident_rows, unended
-from tests.chaos.world import ACTING_STREAMS, SETTINGS, STREAMS, Feeder, Pool
+from tests.chaos.world import ACTING_STREAMS, DRIFT_SECONDS, SETTINGS, STREAMS, Feeder, Pool
 
 _ROLES = ("embed", "reduce", "retrain", "camera-events", "retrain-trigger", "watch", "beat", "redis")
 # A retraining takes half a minute here, and after a kill is called again a minute later: among more kills none would
@@ -55,6 +55,7 @@ class Chaos:
     seed: int
     kill_every: float
     redis_kills: int
+    drift_seconds: float = DRIFT_SECONDS
     goals: Goals = field(default_factory=Goals)
     kills: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
@@ -72,7 +73,7 @@ class Chaos:
             "PYTHONUNBUFFERED": "1",
         }
         say(f"seed {self.seed}, {self.seconds:.0f} s, in {self.folder}")
-        pool = Pool(self.folder / "pool")
+        pool = Pool(self.folder / "pool", self.drift_seconds)
         self._sentinel("baseline", "build", str(pool.golden), "--name", "golden")
         rule = WindowRule(frames=48, stride=12)
         feeder = Feeder(pool, self.folder / "incoming", rule, self.rng)
@@ -286,7 +287,7 @@ def main() -> None:
     seconds = chosen.minutes * 60
     redis_kills = max(1, int(seconds / 100)) if chosen.redis_kills is None else chosen.redis_kills
     folder = Path(tempfile.mkdtemp(prefix="sentinel-chaos-"))
-    chaos = Chaos(folder, seconds, chosen.seed, chosen.kill_every, redis_kills, Goals.within(seconds))
+    chaos = Chaos(folder, seconds, chosen.seed, chosen.kill_every, redis_kills, goals=Goals.within(seconds))
     chaos.run()
     if chaos.problems:
         sys.exit("\n".join([f"promises broken (logs and state are in {folder}):", *chaos.problems]))

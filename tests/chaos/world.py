@@ -40,7 +40,8 @@ CAMERA_STREAMS = ("cam1", "cam2")
 ACTING_STREAMS = ("night/1", "night/2", "night/3")
 """Streams that drift, are healed, accepted as they are, and taken back."""
 STREAMS = (*FILE_STREAMS, *CAMERA_STREAMS, *ACTING_STREAMS)
-DRIFT_SECONDS = 30.0  # long enough for a condition: 120 triplets held out, and some to train on, when cuts are left out
+DRIFT_SECONDS = 30.0
+"""Of footage that drifts: long enough for a condition, with 120 triplets held out and some to train on."""
 WIDTH, HEIGHT, FPS = 320, 180, 10.0
 
 
@@ -66,7 +67,7 @@ class Expected:
 class Pool:
     """Footage: a golden clip, production clips of known length, one of them sabotaged, and single images."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, drift_seconds: float) -> None:
         self.folder = folder
         folder.mkdir(parents=True)
         self.golden = folder / "golden.mp4"
@@ -77,7 +78,7 @@ class Pool:
             record(path, seconds=seconds, fps=FPS, seed=seed, width=WIDTH, height=HEIGHT)
             self.clips.append((path, frames_in(path)))
         steady = folder / "steady.mp4"
-        record(steady, seconds=DRIFT_SECONDS, fps=FPS, seed=5, width=WIDTH, height=HEIGHT)
+        record(steady, seconds=drift_seconds, fps=FPS, seed=5, width=WIDTH, height=HEIGHT)
         # The first champion copes with some of it and has to be trained for the rest.
         faults = ((Fault.NOISE, 4), (Fault.LOW_LIGHT, 4), (Fault.NOISE, 5), (Fault.LOW_LIGHT, 3))
         self.drifted = [folder / f"{fault}-{severity}.mp4" for fault, severity in faults]

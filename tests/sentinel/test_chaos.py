@@ -13,7 +13,7 @@ from tests.chaos.run import Chaos
 @pytest.mark.timeout(500)
 def test_every_frame_is_counted_once_whatever_is_killed(tmp_path: Path) -> None:
     goals = Goals(conditions=0, acceptances=1, rollbacks=0, releases=0)
-    chaos = Chaos(tmp_path, seconds=25, seed=3, kill_every=2.5, redis_kills=1, goals=goals)
+    chaos = Chaos(tmp_path, seconds=25, seed=3, kill_every=2.5, redis_kills=1, drift_seconds=12, goals=goals)
     chaos.run()
     assert chaos.problems == []
     assert sum(chaos.kills.values()) >= 5
