@@ -1,0 +1,157 @@
+"""Views: where what stands still in small pictures of a camera lies, compared with its golden footage.
+
+A sample of a group of kind VIEW holds width and height of a small grey picture, then its pixels row by row, then
+zeros. The median over a part of a window keeps what stands still; neither noise nor what passes by is left in it. Each
+part is registered to the golden view that it resembles most. If it is not found there, it is tried mirrored and turned
+by quarters. Footage whose own views do not match each other, of a moving camera or a film, has no view: nothing is held
+against it.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import numpy.typing as npt
+
+from common.contracts.feature_groups import VIEW_COLUMNS
+from common.drift.registration import (
+    NOWHERE,
+    UNMOVED,
+    Edges,
+    Placement,
+    Shift,
+    correlation_in_place,
+    find,
+    place,
+)
+from common.errors import BadMessage
+
+Array = npt.NDArray[np.float32]
+Views = npt.NDArray[np.uint8]
+"""(k, size) stored pictures: medians of golden footage."""
+
+_PART = 24  # samples of which a picture is made: enough that noise and what passes by vanish
+_MOST_PARTS = 256  # of a clip that are registered; more change no bound
+_MOST_VIEWS = 4
+_STEADY = 0.3  # correlation of golden views; fixed cameras have 0.4 to 0.95, films and moving cameras at most 0.25
+_FOUND = 0.4  # of the match between golden views: a picture that matches less shows another scene, or nothing
+_HEADER = 2  # columns before the pixels: width and height
+_Orientation = tuple[bool, int]
+"""Mirrored or not, then turned by so many quarters."""
+_UPRIGHT: _Orientation = (False, 0)
+_TURNED = tuple(way for way in itertools.product((False, True), range(4)) if way != _UPRIGHT)
+_NEAR = 0.02  # of the width: from so near the fit ends in the same place wherever it starts
+_CLEARLY = 0.1  # by which a move must raise the correlation; moves of 2% of the width raise it by 0.2 and more
+
+
+def golden_views(samples: Array) -> Views:
+    """Return the views of a golden clip (n, size), spread over its time; none if it has no steady view."""
+    count = max(2, min(len(samples) // _PART, _MOST_VIEWS))
+    views = np.stack([_still(part) for part in np.array_split(samples, count)])
+    return views if _is_steady([Edges.of(_picture(view)) for view in views]) else views[:0]
+
+
+def view_columns(samples: Array, views: Views) -> Array:
+    """Return the (n, 5) columns `VIEW_COLUMNS` of samples (n, size), held against golden views.
+
+    All samples of a part have the same columns; without views they are all 0.
+    """
+    golden = [Edges.of(_picture(view)) for view in views]
+    parts = np.array_split(samples, max(1, len(samples) // _PART))
+    return _repeated([_columns(_still(part), golden) for part in parts], [len(part) for part in parts])
+
+
+def golden_columns(samples: Array, views: Views) -> Array:
+    """Return the (n, 5) columns of the golden clip that `views` were made of; no part is held against its own view."""
+    golden = [Edges.of(_picture(view)) for view in views]
+    quarters = np.array_split(np.arange(len(samples)), max(len(views), 1))
+    rows, lengths = [], []
+    for number, quarter in enumerate(quarters):
+        others = golden[:number] + golden[number + 1 :]
+        for part in np.array_split(quarter, max(1, min(len(quarter) // _PART, _MOST_PARTS // len(quarters)))):
+            rows.append(_columns(_still(samples[part[:_PART]]), others))
+            lengths.append(len(part))
+    return _repeated(rows, lengths)
+
+
+def _is_steady(views: list[Edges]) -> bool:
+    if len({view.size for view in views}) > 1:
+        return False
+    pairs = [correlation_in_place(one, other) for i, one in enumerate(views) for other in views[:i]]
+    return float(np.median(pairs)) >= _STEADY
+
+
+def _columns(sample: Views, golden: list[Edges]) -> tuple[float, ...]:
+    """Return `VIEW_COLUMNS` of one picture."""
+    if not golden:
+        return (0.0,) * len(VIEW_COLUMNS)
+    least, picture = _FOUND * _typical_match(golden), _picture(sample)
+    found = _upright(picture, golden)
+    if found.match >= least:
+        return found.shift, found.rotation, found.zoom, 0.0, 0.0
+    (mirrored, quarters), found = _best(picture, golden, _TURNED)
+    if found.match >= least:
+        turn = 90.0 * (quarters if quarters < 3 else -1)
+        return found.shift, found.rotation + turn, found.zoom, float(mirrored), 0.0
+    return 0.0, 0.0, 0.0, 0.0, 1.0
+
+
+def _upright(picture: Views, golden: list[Edges]) -> Placement:
+    """Return how a picture lies on the golden view that it resembles most, as far as it can be told.
+
+    Where large things move, parts of the picture resemble others in another place. A move that explains the picture
+    hardly better than standing still is none.
+    """
+    edges = Edges.of(picture)
+    same = [view for view in golden if view.size == edges.size]
+    if not same:
+        return NOWHERE
+    view, moved = _nearest(same, edges)
+    found = place(view, edges, moved)
+    if moved.length <= _NEAR * edges.size[0]:
+        return found
+    still = max(same, key=lambda other: correlation_in_place(other, edges))
+    standing = place(still, edges, UNMOVED)
+    return found if found.match > standing.match + _CLEARLY else standing
+
+
+def _nearest(golden: list[Edges], edges: Edges) -> tuple[Edges, Shift]:
+    return max(((view, find(view, edges)) for view in golden), key=lambda row: row[1].response)
+
+
+def _best(picture: Views, golden: list[Edges], ways: tuple[_Orientation, ...]) -> tuple[_Orientation, Placement]:
+    """Return the orientation in which a picture resembles a golden view most, and how it lies on that view."""
+    tried = []
+    for mirrored, quarters in ways:
+        edges = Edges.of(np.rot90(picture[:, :: -1 if mirrored else 1], quarters))
+        same = [view for view in golden if view.size == edges.size]
+        if same:
+            tried.append(((mirrored, quarters), edges, *_nearest(same, edges)))
+    if not tried:
+        return _UPRIGHT, NOWHERE
+    way, edges, view, shift = max(tried, key=lambda row: row[3].response)
+    return way, place(view, edges, shift)
+
+
+def _typical_match(golden: list[Edges]) -> float:
+    if len(golden) < 2:
+        return 1.0
+    return float(np.median([correlation_in_place(one, other) for i, one in enumerate(golden) for other in golden[:i]]))
+
+
+def _still(samples: Array) -> Views:
+    """Return the (size,) median of samples (n, size)."""
+    return np.asarray(np.median(samples, axis=0), np.uint8)
+
+
+def _picture(sample: Views) -> Views:
+    """Return the (h, w) picture of a sample (size,)."""
+    width, height = int(sample[0]), int(sample[1])
+    if not 0 < width * height <= len(sample) - _HEADER:
+        raise BadMessage(f"a view of {width} x {height} pixels is none: {len(sample) - _HEADER} are stored")
+    return np.asarray(sample[_HEADER : _HEADER + width * height].reshape(height, width), np.uint8)
+
+
+def _repeated(rows: list[tuple[float, ...]], lengths: list[int]) -> Array:
+    return np.repeat(np.array(rows, np.float32), lengths, axis=0)
