@@ -20,7 +20,7 @@ from common.drift.feature_groups import (
 )
 from common.drift.manifest import ClipSummary
 from common.drift.statistics import sort_reference
-from common.drift.views import Views, golden_columns, golden_views, view_columns
+from common.drift.views import Views, golden_columns, golden_views, moves_by_itself, no_views, view_columns
 from common.errors import BaselineTooShort
 from common.features import FeatureBlock, TimeSource
 
@@ -214,12 +214,18 @@ def _fit_view(
     if within is not None:
         return within, 0
     samples = block.groups[group.name]
-    views = golden_views(samples)
-    columns = golden_columns(samples, views)
-    smallest = compared_minimum_effects(group)
+    found = _fit_placements(group, samples, golden_views(samples), window)
+    if found is not None and moves_by_itself(found[0].bounds.distance / compared_minimum_effects(group)):
+        return _fit_placements(group, samples, no_views(samples), window)
+    return found
+
+
+def _fit_placements(group: FeatureGroup, samples: Array, views: Views, window: int) -> tuple[SegmentGroup, int] | None:
+    columns, smallest = golden_columns(samples, views), compared_minimum_effects(group)
     null = fit_null(
-        len(block), window, lambda rest, inside: (columns[rest], columns[inside]), minimum_effect=smallest, pooled=False
-    )
+        len(samples), window, lambda rest, inside: (columns[rest], columns[inside]), minimum_effect=smallest,
+        pooled=False,
+    )  # fmt: skip
     if null is None:
         return None
     bounds = _bounds(null, smallest, np.ptp(columns, axis=0) == 0, None)

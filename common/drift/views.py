@@ -34,8 +34,12 @@ Views = npt.NDArray[np.uint8]
 _PART = 24  # samples of which a picture is made: enough that noise and what passes by vanish
 _MOST_PARTS = 256  # of a clip that are registered; more change no bound
 _MOST_VIEWS = 4
-_STEADY = 0.3  # correlation of golden views; fixed cameras have 0.4 to 0.95, films and moving cameras at most 0.25
-_FOUND = 0.4  # of the match between golden views: a picture that matches less shows another scene, or nothing
+_STEADY = (
+    0.4  # correlation of golden views; fixed cameras have 0.6 to 0.99, most films and moving cameras less than 0.4
+)
+_FOUND = 0.35  # of the match between golden views: a picture that matches less shows another scene, or nothing
+_FOUND_TURNED = 0.5  # the same of a mirrored or turned picture, which there are seven ways to find by chance
+_MOST_OF_FIXED = {"shift": 10.0, "rotation": 2.0, "zoom": 2.0}  # bounds of a fixed camera, in minimum effects
 _HEADER = 2  # columns before the pixels: width and height
 _Orientation = tuple[bool, int]
 """Mirrored or not, then turned by so many quarters."""
@@ -49,7 +53,25 @@ def golden_views(samples: Array) -> Views:
     """Return the views of a golden clip (n, size), spread over its time; none if it has no steady view."""
     count = max(2, min(len(samples) // _PART, _MOST_VIEWS))
     views = np.stack([_still(part) for part in np.array_split(samples, count)])
-    return views if _is_steady([Edges.of(_picture(view)) for view in views]) else views[:0]
+    return views if _is_steady([Edges.of(_picture(view)) for view in views]) else no_views(samples)
+
+
+def no_views(samples: Array) -> Views:
+    """Return (0, size): the views of a clip (n, size) that has none."""
+    return np.zeros((0, samples.shape[1]), np.uint8)
+
+
+def moves_by_itself(bounds: npt.NDArray[np.float64]) -> bool:
+    """Return whether a camera moves of itself, so that no place of its view is normal.
+
+    A road seen from a car looks like a fixed scene at first sight, but turns and grows. A mast that sways in the wind
+    shifts the picture by a little.
+
+    Parameters
+    ----------
+    bounds : (5,) of the columns `VIEW_COLUMNS`, in units of their minimum effects
+    """
+    return any(bounds[VIEW_COLUMNS.index(name)] > most for name, most in _MOST_OF_FIXED.items())
 
 
 def view_columns(samples: Array, views: Views) -> Array:
@@ -76,22 +98,19 @@ def golden_columns(samples: Array, views: Views) -> Array:
 
 
 def _is_steady(views: list[Edges]) -> bool:
-    if len({view.size for view in views}) > 1:
-        return False
-    pairs = [correlation_in_place(one, other) for i, one in enumerate(views) for other in views[:i]]
-    return float(np.median(pairs)) >= _STEADY
+    return len({view.size for view in views}) == 1 and _typical_match(views) >= _STEADY
 
 
 def _columns(sample: Views, golden: list[Edges]) -> tuple[float, ...]:
     """Return `VIEW_COLUMNS` of one picture."""
     if not golden:
         return (0.0,) * len(VIEW_COLUMNS)
-    least, picture = _FOUND * _typical_match(golden), _picture(sample)
+    typical, picture = _typical_match(golden), _picture(sample)
     found = _upright(picture, golden)
-    if found.match >= least:
+    if found.match >= _FOUND * typical:
         return found.shift, found.rotation, found.zoom, 0.0, 0.0
     (mirrored, quarters), found = _best(picture, golden, _TURNED)
-    if found.match >= least:
+    if found.match >= _FOUND_TURNED * typical:
         turn = 90.0 * (quarters if quarters < 3 else -1)
         return found.shift, found.rotation + turn, found.zoom, float(mirrored), 0.0
     return 0.0, 0.0, 0.0, 0.0, 1.0
@@ -135,9 +154,11 @@ def _best(picture: Views, golden: list[Edges], ways: tuple[_Orientation, ...]) -
 
 
 def _typical_match(golden: list[Edges]) -> float:
+    """Return the correlation of a golden view with that other one that it resembles most; day and night may differ."""
     if len(golden) < 2:
         return 1.0
-    return float(np.median([correlation_in_place(one, other) for i, one in enumerate(golden) for other in golden[:i]]))
+    best = [max(correlation_in_place(view, other) for other in golden if other is not view) for view in golden]
+    return float(np.median(best))
 
 
 def _still(samples: Array) -> Views:
