@@ -20,9 +20,11 @@ _COVERED_DARK = 0.08  # share of the picture that turned dark and flat
 _COVERED_FLAT = 0.25  # share that turned flat, dark or not; larger, because plain walls and sky are flat too
 _TINY = 1e-3
 _DARKENED = 0.3  # natural log
+_DIMMED = 1.0  # natural log: whites that fell further are those of a dark picture, not of what a cover left
 _FROZEN_DROP = 1.5  # natural log: motion fell to less than a quarter
 # Beyond these, a fault explains what it does to the columns of other faults. Natural logs; blockiness is a ratio.
-_GROSS_BLUR, _GROSS_NOISE, _GROSS_BLOCKS = 0.8, 1.2, 1.0
+_GROSS_BLUR, _GROSS_NOISE, _GROSS_BLOCKS, _GROSS_DARKNESS = 0.8, 1.2, 1.0, 1.5
+_HIDING_BLUR = 0.4  # natural log: what stands still is not found, or found beside its place
 _GROSS_CAST = 0.35  # natural log; clipping and fog shift the colour balance too, but by less
 
 
@@ -34,10 +36,11 @@ def diagnose(shifts: Shifts) -> Cause:
         return Cause.COVERED
     if shifts.rose(REPEATED) or (shifts.fell(MOTION) and shifts.change(MOTION) < -_FROZEN_DROP):
         return Cause.FROZEN
-    if any(shifts.has_moved(name) for name in ("shift", "rotation", "zoom", "mirrored")):
-        return Cause.CAMERA_MOVED
-    if shifts.rose("lost") and not shifts.rose("clipped_bright") and not _drowned(shifts):
-        return Cause.NEW_CONTENT if _content_differs(shifts) else Cause.CAMERA_MOVED
+    if not _drowned(shifts):
+        if any(shifts.has_moved(name) for name in ("shift", "rotation", "zoom", "mirrored")):
+            return Cause.CAMERA_MOVED
+        if shifts.rose("lost") and not shifts.rose("clipped_bright") and shifts.change("luma") > -_GROSS_DARKNESS:
+            return Cause.NEW_CONTENT if _content_differs(shifts) else Cause.CAMERA_MOVED
     return _gross_fault(shifts) or _light_fault(shifts) or _picture_fault(shifts) or _scene_change(shifts)
 
 
@@ -47,10 +50,11 @@ def _covered(shifts: Shifts) -> bool:
         return False
     if shifts.rose("clipped_bright") or shifts.rose("black_level"):
         return False
-    if shifts.change("luma") > -_DARKENED and (shifts.change("dark_area") > _COVERED_DARK or shifts.rose("lost")):
-        return not _drowned(shifts)
     before = shifts.value("white_level") - shifts.change("white_level")
     whites = math.log(max(shifts.value("white_level"), _TINY) / max(before, _TINY))
+    hidden = shifts.rose("lost") and whites > -_DIMMED
+    if hidden or (shifts.change("luma") > -_DARKENED and shifts.change("dark_area") > _COVERED_DARK):
+        return not _drowned(shifts)
     return shifts.change("luma") < -_DARKENED and whites > shifts.change("luma") / 2
 
 
@@ -61,7 +65,7 @@ def _content_differs(shifts: Shifts) -> bool:
 
 def _drowned(shifts: Shifts) -> bool:
     """Return whether blur, blocks or noise are so strong that they hide what stands still."""
-    return _gross_fault(shifts) in {Cause.BLUR, Cause.COMPRESSION, Cause.NOISE}
+    return shifts.change("edge_peak") < -_HIDING_BLUR or _gross_fault(shifts) in {Cause.COMPRESSION, Cause.NOISE}
 
 
 def _gross_fault(shifts: Shifts) -> Cause | None:
