@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.uint8]
 
 _FINE = 0.7  # pixels; below it is noise
 _COARSE = 1 / 16  # of the width; above it is light
@@ -96,9 +97,9 @@ class Edges:
         return np.asarray(cv2.GaussianBlur(self.values, (0, 0), _FINE), np.float32)
 
     @cached_property
-    def inner(self) -> FloatArray:
+    def inner(self) -> Mask:
         """(h, w), 1 within the border, else 0."""
-        mask = np.zeros(self.values.shape, np.float32)
+        mask = np.zeros(self.values.shape, np.uint8)
         mask[_BORDER:-_BORDER, _BORDER:-_BORDER] = 1
         return mask
 
@@ -140,17 +141,18 @@ def place(reference: Edges, picture: Edges, start: Shift) -> Placement:
     warp = _warp(np.array([start.right, start.down, 0.0, 0.0]))
     for _ in range(_ITERATIONS):
         laid, overlap = _laid_on(picture.smooth, warp, reference)
-        if overlap.mean() < _LEAST_OVERLAP:
+        if cv2.countNonZero(overlap) < _LEAST_OVERLAP * overlap.size:
             return NOWHERE
         level, spread = _moments(reference.smooth, overlap)
         own_level, own_spread = _moments(laid, overlap)
-        difference = ((laid - own_level) * (spread / own_spread) - (reference.smooth - level)) * overlap
-        step = reference.step(difference)
+        gain = np.float32(spread / own_spread)
+        difference = laid * gain - reference.smooth + np.float32(level - own_level * gain)
+        step = reference.step(difference * overlap)
         warp = warp @ np.linalg.inv(_warp(step))
         if np.abs(step * [1, 1, reference.size[0] / 2, reference.size[0] / 2]).max() < _SETTLED:
             break
     laid, overlap = _laid_on(picture.values, warp, reference)
-    if overlap.mean() < _LEAST_OVERLAP:
+    if cv2.countNonZero(overlap) < _LEAST_OVERLAP * overlap.size:
         return NOWHERE
     return Placement(
         shift=float(np.hypot(warp[0, 2], warp[1, 2])) / reference.size[0],
@@ -176,7 +178,7 @@ def _warp(parameters: Matrix) -> Matrix:
     return np.array([[1 + growth, -turn, right], [turn, 1 + growth, down], [0, 0, 1]])
 
 
-def _laid_on(values: FloatArray, warp: Matrix, reference: Edges) -> tuple[FloatArray, FloatArray]:
+def _laid_on(values: FloatArray, warp: Matrix, reference: Edges) -> tuple[FloatArray, Mask]:
     """Return (h, w) values where the reference has them, and where they overlap, 1 or 0."""
     width, height = reference.size
     middle = np.array([[1, 0, (width - 1) / 2], [0, 1, (height - 1) / 2], [0, 0, 1]])
@@ -184,19 +186,18 @@ def _laid_on(values: FloatArray, warp: Matrix, reference: Edges) -> tuple[FloatA
     flags = cv2.WARP_INVERSE_MAP
     laid = cv2.warpAffine(values, matrix, reference.size, flags=flags | cv2.INTER_LINEAR)
     overlap = cv2.warpAffine(reference.inner, matrix, reference.size, flags=flags | cv2.INTER_NEAREST)
-    return np.asarray(laid, np.float32), np.asarray(overlap * reference.inner, np.float32)
+    return np.asarray(laid, np.float32), np.asarray(overlap & reference.inner, np.uint8)
 
 
-def _moments(values: FloatArray, mask: FloatArray) -> tuple[float, float]:
+def _moments(values: FloatArray, mask: Mask) -> tuple[float, float]:
     """Return mean and standard deviation of the values under a mask."""
-    count = float(mask.sum())
-    level = float(np.vdot(values, mask)) / count
-    masked = values * mask
-    return level, float(np.sqrt(max(float(np.vdot(masked, masked)) / count - level * level, _TINY)))
+    level, spread = cv2.meanStdDev(values, mask=mask)
+    return float(level[0, 0]), max(float(spread[0, 0]), _TINY)
 
 
-def _correlation(one: FloatArray, other: FloatArray, mask: FloatArray) -> float:
+def _correlation(one: FloatArray, other: FloatArray, mask: Mask) -> float:
     level, spread = _moments(one, mask)
     other_level, other_spread = _moments(other, mask)
-    common = float(np.vdot(one * mask, other)) / float(mask.sum()) - level * other_level
+    masked = np.asarray(one * mask, np.float32)
+    common = float(np.vdot(masked, other)) / cv2.countNonZero(mask) - level * other_level
     return common / (spread * other_spread)

@@ -162,8 +162,9 @@ def _typical_match(golden: list[Edges]) -> float:
 
 
 def _still(samples: Array) -> Views:
-    """Return the (size,) median of samples (n, size)."""
-    return np.asarray(np.median(samples, axis=0), np.uint8)
+    """Return the (size,) median of samples (n, size); of an even number the upper one of the two in the middle."""
+    middle = len(samples) // 2
+    return np.asarray(np.partition(samples.astype(np.uint8), middle, axis=0)[middle], np.uint8)
 
 
 def _picture(sample: Views) -> Views:
