@@ -8,7 +8,7 @@ together (inverse compositional alignment, Baker and Matthews, 2004), to a small
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Self
 
 import cv2
@@ -69,7 +69,7 @@ NOWHERE = Placement(0.0, 0.0, 0.0, -1.0)
 
 @dataclass(frozen=True, eq=False)
 class Edges:
-    """Edges of one picture, and what registration needs of them, computed once.
+    """Edges of one picture.
 
     Attributes
     ----------
@@ -91,35 +91,29 @@ class Edges:
         """Width and height, pixels."""
         return self.values.shape[1], self.values.shape[0]
 
-    @cached_property
     def smooth(self) -> FloatArray:
-        """(h, w), smoothed so that the fit finds its way over a pixel or two."""
+        """Return (h, w), smoothed so that the fit finds its way over a pixel or two."""
         return np.asarray(cv2.GaussianBlur(self.values, (0, 0), _FINE), np.float32)
 
-    @cached_property
-    def inner(self) -> Mask:
-        """(h, w), 1 within the border, else 0."""
-        mask = np.zeros(self.values.shape, np.uint8)
-        mask[_BORDER:-_BORDER, _BORDER:-_BORDER] = 1
-        return mask
 
-    @cached_property
-    def _descent(self) -> tuple[FloatArray, Matrix]:
-        """(h w, 4) the derivatives of `smooth` by the parameters of a `_warp` at none, and their inverse Hessian."""
-        width, height = self.size
-        right = cv2.Sobel(self.smooth, cv2.CV_32F, 1, 0, scale=1 / 8)
-        down = cv2.Sobel(self.smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
+class _Descent:
+    """Says which step explains how a picture differs from smooth edges, (h, w)."""
+
+    def __init__(self, smooth: FloatArray, inner: Mask) -> None:
+        height, width = smooth.shape
+        right = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8)
+        down = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
         y, x = np.mgrid[:height, :width].astype(np.float32)
         x, y = x - np.float32((width - 1) / 2), y - np.float32((height - 1) / 2)
-        slopes = np.stack([right, down, down * x - right * y, right * x + down * y], axis=-1)
-        jacobian = np.asarray((slopes * self.inner[..., None]).reshape(-1, 4), np.float32)
-        hessian = np.asarray(jacobian.T @ jacobian, np.float64)
-        return jacobian, np.asarray(np.linalg.inv(hessian + np.eye(4) * _TINY), np.float64)
+        # By the parameters of a `_warp`, at none.
+        slopes = np.stack([right, down, down * x - right * y, right * x + down * y])
+        self._jacobian = np.asarray((slopes * inner).reshape(4, -1), np.float32)
+        hessian = np.asarray(self._jacobian @ self._jacobian.T, np.float64)
+        self._inverse = np.linalg.inv(hessian + np.eye(4) * _TINY)
 
     def step(self, difference: FloatArray) -> Matrix:
-        """Return (4,) the parameters that explain a difference (h, w) from `smooth`."""
-        jacobian, inverse = self._descent
-        return np.asarray(inverse @ (jacobian.T @ difference.ravel()).astype(np.float64), np.float64)
+        """Return (4,) the parameters that explain a difference (h, w)."""
+        return np.asarray(self._inverse @ (self._jacobian @ difference.ravel()).astype(np.float64), np.float64)
 
 
 def find(reference: Edges, picture: Edges) -> Shift:
@@ -139,19 +133,21 @@ def place(reference: Edges, picture: Edges, start: Shift) -> Placement:
     start : from `find`
     """
     warp = _warp(np.array([start.right, start.down, 0.0, 0.0]))
+    target, source, inner = reference.smooth(), picture.smooth(), _inner(*reference.size)
+    descent = _Descent(target, inner)
     for _ in range(_ITERATIONS):
-        laid, overlap = _laid_on(picture.smooth, warp, reference)
+        laid, overlap = _laid_on(source, warp)
         if cv2.countNonZero(overlap) < _LEAST_OVERLAP * overlap.size:
             return NOWHERE
-        level, spread = _moments(reference.smooth, overlap)
+        level, spread = _moments(target, overlap)
         own_level, own_spread = _moments(laid, overlap)
         gain = np.float32(spread / own_spread)
-        difference = laid * gain - reference.smooth + np.float32(level - own_level * gain)
-        step = reference.step(difference * overlap)
+        difference = laid * gain - target + np.float32(level - own_level * gain)
+        step = descent.step(difference * overlap)
         warp = warp @ np.linalg.inv(_warp(step))
         if np.abs(step * [1, 1, reference.size[0] / 2, reference.size[0] / 2]).max() < _SETTLED:
             break
-    laid, overlap = _laid_on(picture.values, warp, reference)
+    laid, overlap = _laid_on(picture.values, warp)
     if cv2.countNonZero(overlap) < _LEAST_OVERLAP * overlap.size:
         return NOWHERE
     return Placement(
@@ -164,12 +160,20 @@ def place(reference: Edges, picture: Edges, start: Shift) -> Placement:
 
 def correlation_in_place(one: Edges, other: Edges) -> float:
     """Return the correlation of two pictures of the same size as they are, -1 to 1."""
-    return _correlation(one.values, other.values, one.inner)
+    return _correlation(one.values, other.values, _inner(*one.size))
 
 
 @lru_cache(maxsize=8)
 def _window(width: int, height: int) -> FloatArray:
     return np.asarray(cv2.createHanningWindow((width, height), cv2.CV_32F), np.float32)
+
+
+@lru_cache(maxsize=8)
+def _inner(width: int, height: int) -> Mask:
+    """Return (h, w), 1 within the border, else 0."""
+    mask = np.zeros((height, width), np.uint8)
+    mask[_BORDER:-_BORDER, _BORDER:-_BORDER] = 1
+    return mask
 
 
 def _warp(parameters: Matrix) -> Matrix:
@@ -178,15 +182,16 @@ def _warp(parameters: Matrix) -> Matrix:
     return np.array([[1 + growth, -turn, right], [turn, 1 + growth, down], [0, 0, 1]])
 
 
-def _laid_on(values: FloatArray, warp: Matrix, reference: Edges) -> tuple[FloatArray, Mask]:
-    """Return (h, w) values where the reference has them, and where they overlap, 1 or 0."""
-    width, height = reference.size
+def _laid_on(values: FloatArray, warp: Matrix) -> tuple[FloatArray, Mask]:
+    """Return (h, w) values in the place that a warp gives them, and where they overlap with a reference, 1 or 0."""
+    height, width = values.shape
     middle = np.array([[1, 0, (width - 1) / 2], [0, 1, (height - 1) / 2], [0, 0, 1]])
     matrix = (middle @ warp @ np.linalg.inv(middle))[:2]
     flags = cv2.WARP_INVERSE_MAP
-    laid = cv2.warpAffine(values, matrix, reference.size, flags=flags | cv2.INTER_LINEAR)
-    overlap = cv2.warpAffine(reference.inner, matrix, reference.size, flags=flags | cv2.INTER_NEAREST)
-    return np.asarray(laid, np.float32), np.asarray(overlap & reference.inner, np.uint8)
+    laid = cv2.warpAffine(values, matrix, (width, height), flags=flags | cv2.INTER_LINEAR)
+    inner = _inner(width, height)
+    overlap = np.asarray(cv2.warpAffine(inner, matrix, (width, height), flags=flags | cv2.INTER_NEAREST), np.uint8)
+    return np.asarray(laid, np.float32), overlap & inner
 
 
 def _moments(values: FloatArray, mask: Mask) -> tuple[float, float]:

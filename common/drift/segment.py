@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from common.drift.feature_groups import (
 )
 from common.drift.manifest import ClipSummary
 from common.drift.statistics import sort_reference
-from common.drift.views import Views, golden_columns, golden_views, moves_by_itself, no_views, view_columns
+from common.drift.views import Golden, Views, golden_columns, golden_views, moves_by_itself, no_views, view_columns
 from common.errors import BaselineTooShort
 from common.features import FeatureBlock, TimeSource
 
@@ -67,6 +68,11 @@ class SegmentGroup:
     bounds: Bounds
     views: Views | None = None
 
+    @cached_property
+    def golden(self) -> Golden | None:
+        """What windows are registered to, of a group of kind VIEW."""
+        return None if self.views is None else Golden.of(self.views)
+
     def middle(self) -> Array:
         """Return the (f,) medians of the compared columns."""
         return np.asarray(self.values[len(self.values) // 2], np.float32)
@@ -79,8 +85,8 @@ class SegmentGroup:
         group : the declaration of this group
         """
         readings = window.groups[group.name]
-        if self.views is not None:
-            return view_columns(readings, self.views)
+        if self.golden is not None:
+            return view_columns(readings, self.golden)
         if self.reference_median is None:
             return np.asarray(readings / self.spread, np.float32)
         return compared_columns(group, readings, between_samples(group, window), self.reference_median)

@@ -10,6 +10,9 @@ against it.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -49,11 +52,45 @@ _NEAR = 0.02  # of the width: from so near the fit ends in the same place wherev
 _CLEARLY = 0.1  # by which a move must raise the correlation; moves of 2% of the width raise it by 0.2 and more
 
 
+@dataclass(frozen=True, eq=False)
+class Golden:
+    """What windows are registered to.
+
+    Attributes
+    ----------
+    edges : of each golden view
+    match : correlation of a golden view with that other one that it resembles most; day and night may differ
+    """
+
+    edges: tuple[Edges, ...]
+    match: float
+
+    @classmethod
+    def of(cls, views: Views) -> Self:
+        """Return what is compared with, of views (k, size)."""
+        return cls._of_edges(tuple(Edges.of(_picture(view)) for view in views))
+
+    @classmethod
+    def _of_edges(cls, edges: tuple[Edges, ...]) -> Self:
+        best = [
+            max(correlation_in_place(edge, other) for other in edges if other is not edge)
+            for edge in edges
+            if len(edges) > 1
+        ]
+        return cls(edges, float(np.median(best)) if best else 1.0)
+
+    def without(self, number: int) -> Self:
+        """Return it without one view."""
+        return self._of_edges(self.edges[:number] + self.edges[number + 1 :])
+
+
 def golden_views(samples: Array) -> Views:
     """Return the views of a golden clip (n, size), spread over its time; none if it has no steady view."""
     count = max(2, min(len(samples) // _PART, _MOST_VIEWS))
     views = np.stack([_still(part) for part in np.array_split(samples, count)])
-    return views if _is_steady([Edges.of(_picture(view)) for view in views]) else no_views(samples)
+    if len({tuple(view[:_HEADER]) for view in views}) > 1 or Golden.of(views).match < _STEADY:
+        return no_views(samples)
+    return views
 
 
 def no_views(samples: Array) -> Views:
@@ -74,49 +111,45 @@ def moves_by_itself(bounds: npt.NDArray[np.float64]) -> bool:
     return any(bounds[VIEW_COLUMNS.index(name)] > most for name, most in _MOST_OF_FIXED.items())
 
 
-def view_columns(samples: Array, views: Views) -> Array:
+def view_columns(samples: Array, golden: Golden) -> Array:
     """Return the (n, 5) columns `VIEW_COLUMNS` of samples (n, size), held against golden views.
 
     All samples of a part have the same columns; without views they are all 0.
     """
-    golden = [Edges.of(_picture(view)) for view in views]
     parts = np.array_split(samples, max(1, len(samples) // _PART))
     return _repeated([_columns(_still(part), golden) for part in parts], [len(part) for part in parts])
 
 
 def golden_columns(samples: Array, views: Views) -> Array:
     """Return the (n, 5) columns of the golden clip that `views` were made of; no part is held against its own view."""
-    golden = [Edges.of(_picture(view)) for view in views]
+    golden = Golden.of(views)
     quarters = np.array_split(np.arange(len(samples)), max(len(views), 1))
     rows, lengths = [], []
     for number, quarter in enumerate(quarters):
-        others = golden[:number] + golden[number + 1 :]
+        others = golden.without(number)
         for part in np.array_split(quarter, max(1, min(len(quarter) // _PART, _MOST_PARTS // len(quarters)))):
             rows.append(_columns(_still(samples[part[:_PART]]), others))
             lengths.append(len(part))
     return _repeated(rows, lengths)
 
 
-def _is_steady(views: list[Edges]) -> bool:
-    return len({view.size for view in views}) == 1 and _typical_match(views) >= _STEADY
-
-
-def _columns(sample: Views, golden: list[Edges]) -> tuple[float, ...]:
+def _columns(sample: Views, golden: Golden) -> tuple[float, ...]:
     """Return `VIEW_COLUMNS` of one picture."""
-    if not golden:
+    if not golden.edges:
         return (0.0,) * len(VIEW_COLUMNS)
-    typical, picture = _typical_match(golden), _picture(sample)
-    found = _upright(picture, golden)
-    if found.match >= _FOUND * typical:
-        return found.shift, found.rotation, found.zoom, 0.0, 0.0
-    (mirrored, quarters), found = _best(picture, golden, _TURNED)
-    if found.match >= _FOUND_TURNED * typical:
-        turn = 90.0 * (quarters if quarters < 3 else -1)
-        return found.shift, found.rotation + turn, found.zoom, float(mirrored), 0.0
-    return 0.0, 0.0, 0.0, 0.0, 1.0
+    picture = _picture(sample)
+    found = _upright(picture, golden.edges)
+    if found.match < _FOUND_TURNED * golden.match:
+        (mirrored, quarters), turned = _best(picture, golden.edges, _TURNED)
+        if turned.match >= max(_FOUND_TURNED * golden.match, found.match + _CLEARLY):
+            turn = 90.0 * (quarters if quarters < 3 else -1)
+            return turned.shift, turned.rotation + turn, turned.zoom, float(mirrored), 0.0
+    if found.match < _FOUND * golden.match:
+        return 0.0, 0.0, 0.0, 0.0, 1.0
+    return found.shift, found.rotation, found.zoom, 0.0, 0.0
 
 
-def _upright(picture: Views, golden: list[Edges]) -> Placement:
+def _upright(picture: Views, golden: Sequence[Edges]) -> Placement:
     """Return how a picture lies on the golden view that it resembles most, as far as it can be told.
 
     Where large things move, parts of the picture resemble others in another place. A move that explains the picture
@@ -135,11 +168,11 @@ def _upright(picture: Views, golden: list[Edges]) -> Placement:
     return found if found.match > standing.match + _CLEARLY else standing
 
 
-def _nearest(golden: list[Edges], edges: Edges) -> tuple[Edges, Shift]:
+def _nearest(golden: Sequence[Edges], edges: Edges) -> tuple[Edges, Shift]:
     return max(((view, find(view, edges)) for view in golden), key=lambda row: row[1].response)
 
 
-def _best(picture: Views, golden: list[Edges], ways: tuple[_Orientation, ...]) -> tuple[_Orientation, Placement]:
+def _best(picture: Views, golden: Sequence[Edges], ways: tuple[_Orientation, ...]) -> tuple[_Orientation, Placement]:
     """Return the orientation in which a picture resembles a golden view most, and how it lies on that view."""
     tried = []
     for mirrored, quarters in ways:
@@ -153,18 +186,12 @@ def _best(picture: Views, golden: list[Edges], ways: tuple[_Orientation, ...]) -
     return way, place(view, edges, shift)
 
 
-def _typical_match(golden: list[Edges]) -> float:
-    """Return the correlation of a golden view with that other one that it resembles most; day and night may differ."""
-    if len(golden) < 2:
-        return 1.0
-    best = [max(correlation_in_place(view, other) for other in golden if other is not view) for view in golden]
-    return float(np.median(best))
-
-
 def _still(samples: Array) -> Views:
     """Return the (size,) median of samples (n, size); of an even number the upper one of the two in the middle."""
     middle = len(samples) // 2
-    return np.asarray(np.partition(samples.astype(np.uint8), middle, axis=0)[middle], np.uint8)
+    # A picture's pixels over time are partitioned several times as fast where they lie beside each other.
+    over_time = np.ascontiguousarray(samples.astype(np.uint8).T)
+    return np.ascontiguousarray(np.partition(over_time, middle, axis=1)[:, middle])
 
 
 def _picture(sample: Views) -> Views:
