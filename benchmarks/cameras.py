@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.clips import as_camera, repeated
 from benchmarks.results import draw_lines, save
 from benchmarks.stack import running_stack
-from benchmarks.workbench import cpu_backbone, fit, say
+from benchmarks.workbench import cpu_backbone, embed_every, fit, say
 from common.baselines.storage import load_baseline
 from common.contracts.batches import SourceKind
 from common.contracts.verdicts import Status
@@ -71,7 +71,7 @@ class Point:
 
 def measure_cameras(source: Path, folder: Path, weights: str) -> None:
     """Measure, print the table, and store figures and picture."""
-    extractor = Extractor(VIDEO, cpu_backbone(weights), Limits())
+    extractor = Extractor(VIDEO, cpu_backbone(weights), Limits(), embed_every=embed_every())
     minutes = {}
     for name, gop in _GOPS.items():
         short = as_camera(source, folder / f"gop{gop}.mp4", _HEIGHT, frames=_CLIP_SECONDS * _FPS, fps=_FPS, gop=gop)

@@ -48,6 +48,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     chosen = parser.parse_args()
     settings = Settings()
+    if chosen.peers:  # which look at embeddings alone: they are given those of every frame, and so are we
+        settings = settings.model_copy(update={"embed_every": 1})
     clips = clips_below(chosen.data)
     if not clips:
         sys.exit(f"{chosen.data} holds no video files")

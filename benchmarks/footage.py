@@ -12,18 +12,16 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from common.backbones import load_backbone
 from common.baselines.build import choose_rule, choose_sampling
 from common.contracts.batches import SourceKind
 from common.contracts.ids import content_id
 from common.drift.windows import WindowRule
-from common.extraction import Extractor
+from common.extraction import Extractor, load_extractor
 from common.features import FeatureBlock
 from common.modalities.video.decode import Frame, sampled_frames
 from common.modalities.video.frame_converter import StillPicture
 from common.modalities.video.modality import VIDEO
 from common.settings import Settings
-from common.sources.limits import Limits
 from simulation.faults import SEVERITIES, Fault, sabotage_frames
 
 _SEED = 7  # of the saboteur
@@ -76,7 +74,7 @@ def load_all(
 
 
 def _load(clip: Path, settings: Settings, cache: Path) -> Footage:
-    extractor = Extractor(VIDEO, load_backbone(settings, None), Limits())
+    extractor = load_extractor(settings, VIDEO, None)
     info = VIDEO.probe(clip, SourceKind.RECORDING, extractor.limits)
     # Sampling and windows that `baseline build` would choose if the first half were a file of its own.
     half = replace(info, duration=info.duration / 2, frames=max(1, info.frames // 2))

@@ -30,12 +30,10 @@ from benchmarks.clips import repeated
 from benchmarks.machine import machine
 from benchmarks.results import draw_bars, save
 from benchmarks.stack import Bench, running_stack
-from common.backbones import load_backbone
 from common.contracts.batches import SourceKind
-from common.extraction import Extractor
+from common.extraction import load_extractor
 from common.modalities.video.modality import VIDEO
 from common.settings import Settings
-from common.sources.limits import Limits
 from simulation.virtual_camera import record
 
 _FRAMES, _FPS, _SETTLE = 10, 10.0, 0.5
@@ -101,7 +99,7 @@ def measure(folder: Path, weights: str, runs: int) -> Latencies:
     record(batch, seconds=_FRAMES / _FPS, fps=_FPS, seed=2)
     record(part, seconds=_LONG_PART_SECONDS, fps=_FPS, seed=3, width=160, height=90)
     long = repeated(part, folder / "long.mp4", _LONG_HOURS * 3600 // _LONG_PART_SECONDS)
-    extractor = Extractor(VIDEO, load_backbone(Settings(_env_file=None, weights=weights), None), Limits())
+    extractor = load_extractor(Settings(_env_file=None, weights=weights), VIDEO, None)
     pipeline = []
     for _ in range(runs):
         began = time.perf_counter()

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from scipy import stats
 
-from benchmarks.workbench import cpu_backbone, fit
+from benchmarks.workbench import cpu_backbone, embed_every, fit
 from common.contracts.batches import SourceKind
 from common.drift.judge import judge
 from common.drift.windows import WindowRule
@@ -66,9 +66,12 @@ def hand_written() -> Callable[[Path], int]:
 
 @cache
 def stages_of(clip: Path, weights: str) -> dict[str, Callable[[], int]]:
-    """Return the stages on `clip`, each with its input prepared; a stage returns the number of frames it processed."""
-    backbone = cpu_backbone(weights)
-    extractor = Extractor(VIDEO, backbone, Limits())
+    """Return the stages on `clip`, each with its input prepared; a stage returns the number of frames it processed.
+
+    A picture that is scaled and embedded stands for all the frames of which the backbone sees one.
+    """
+    backbone, every = cpu_backbone(weights), embed_every()
+    extractor = Extractor(VIDEO, backbone, Limits(), embed_every=every)
 
     def frames() -> int:
         chosen = sampled_frames(
@@ -94,9 +97,9 @@ def stages_of(clip: Path, weights: str) -> dict[str, Callable[[], int]]:
     return {
         "pipeline": pipeline,
         "decode": frames,
-        "small": lambda: len([picture.small(side) for picture in pictures]),
+        "small": lambda: every * len([picture.small(side) for picture in pictures]),
         "sensors": lambda: len([measure(picture.planes()) for picture in pictures]),
-        "engine": lambda: len(backbone.embed(small)),
+        "engine": lambda: every * len(backbone.embed(small)),
         "judge": verdict,
     }
 

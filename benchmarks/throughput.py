@@ -8,7 +8,8 @@ cores compete for memory, cache and the host, which is no cost of the queue.
 
 - sgemm: the machine's single-precision matrix product, in frames/s of the backbone (0.6 GFLOP per frame)
 - engine: the backbone on prepared frames, on one thread and on all cores
-- decode, small (scaled for the backbone), sensors, judge: the other stages of a frame
+- decode, small (scaled for the backbone), sensors, judge: the other stages of a frame; small and engine count all the
+  frames of which the backbone sees one (SENTINEL_EMBED_EVERY)
 - pipeline: Sentinel's extractor, which is all stages but the judge
 - by hand (reference): cv2.VideoCapture, INTER_AREA, Keras `predict` on batches of 32, SciPy's Wasserstein and KS loops
   over a window of 48 frames every 12 frames; without sensors; Keras uses all cores

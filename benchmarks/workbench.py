@@ -23,6 +23,11 @@ def cpu_backbone(weights: str, threads: int = 1) -> Backbone:
     return load_backbone(Settings(_env_file=None, weights=weights, device="cpu", threads=threads), None)
 
 
+def embed_every() -> int:
+    """Return of how many frames the backbone sees one, as for a baseline that is built in this environment."""
+    return Settings(_env_file=None).embed_every
+
+
 def fit(
     name: str, clips: Sequence[tuple[str, FeatureBlock]], rule: WindowRule, feature_spec: FeatureSpec = NO_SPEC
 ) -> Baseline:

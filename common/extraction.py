@@ -17,6 +17,7 @@ import numpy as np
 from common.backbones import Backbone, load_backbone
 from common.contracts.batches import FeatureSpec, SourceKind
 from common.contracts.feature_groups import FeatureGroup
+from common.contracts.zones import Zone
 from common.errors import BadSource, BaselineMismatch
 from common.features import FeatureBlock, FloatArray, Image, time_source_code, to_half_precision
 from common.modalities.modality import Modality, Sample
@@ -30,10 +31,11 @@ _BATCH = 64  # samples in a block where no backbone asks for another number
 
 @dataclass
 class _Batch:
-    """Samples that will form one block: images for the backbone, readings by group, times in s, indices in the
-    source."""
+    """Samples that will form one block: images for the backbone and which samples they are of, readings by group, times
+    in s, indices in the source."""
 
     small: list[Image] = field(default_factory=list)
+    seen: list[int] = field(default_factory=list)
     readings: dict[str, list[FloatArray]] = field(default_factory=dict)
     times: list[float] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
@@ -47,12 +49,35 @@ class Extractor:
     modality : whose samples are read
     backbone : the loaded embedding model; None for a modality that needs none
     limits : largest frames and sources that are accepted
+    embed_every : samples of a source of which the backbone sees one, see `FeatureSpec.embeds`
+    ignore : zones of the picture that features show nothing of
+
+    Raises
+    ------
+    BaselineMismatch
+        If there are zones to ignore, but the modality has no pictures.
     """
 
-    def __init__(self, modality: Modality[Any], backbone: Backbone | None, limits: Limits) -> None:
+    def __init__(
+        self,
+        modality: Modality[Any],
+        backbone: Backbone | None,
+        limits: Limits,
+        *,
+        embed_every: int = 1,
+        ignore: tuple[Zone, ...] = (),
+    ) -> None:
+        if ignore and modality.mask is None:
+            raise BaselineMismatch(f"{modality.name} has no pictures with zones to ignore: remove `ignore`")
         self.modality = modality
         self.backbone = backbone
         self.limits = limits
+        self.embed_every = embed_every if backbone is not None else 1
+        self.ignore = ignore
+
+    def following(self, spec: FeatureSpec) -> Extractor:
+        """Return an extractor with the same backbone that looks at what `spec` asks for."""
+        return Extractor(self.modality, self.backbone, self.limits, embed_every=spec.embed_every, ignore=spec.ignore)
 
     @property
     def groups(self) -> tuple[FeatureGroup, ...]:
@@ -70,6 +95,8 @@ class Extractor:
             sensors=self.modality.sensors_version,
             sample_fps=sample_fps,
             modality=self.modality.name,
+            embed_every=self.embed_every,
+            ignore=self.ignore,
         )
 
     def require(self, wanted: FeatureSpec) -> None:
@@ -82,9 +109,11 @@ class Extractor:
             "precision": "use a device that has it",
             "decode_pipeline": "rebuild the baseline with this version",
             "sensors": "rebuild the baseline with this version",
+            "embed_every": "let the extractor follow the baseline",
+            "ignore": "let the extractor follow the baseline",
         }
         for name, what_to_do in advice.items():
-            have, want = getattr(mine, name), getattr(wanted, name)
+            have, want = str(getattr(mine, name)), str(getattr(wanted, name))
             if have != want:
                 raise BaselineMismatch(
                     f"this worker has {name} {_short(have)}, the baseline wants {_short(want)}: {what_to_do}"
@@ -120,7 +149,7 @@ class Extractor:
             path, kind, sample_fps=sample_fps, start=start, stop=stop, limits=self.limits,
             names=names, digests=digests,
         )  # fmt: skip
-        size = _BATCH if self.backbone is None else self.backbone.batch
+        size = _BATCH if self.backbone is None else self.backbone.batch * self.embed_every
         blocks = list(self.features(samples, uri, size, taken, first=start))
         return FeatureBlock.concatenate(blocks) if blocks else self.empty()
 
@@ -173,12 +202,14 @@ class Extractor:
     def _batches(self, samples: Iterator[Sample], size: int) -> Iterator[_Batch]:
         # Native frames are large, so each is reduced to readings and a small image at once, and none is kept.
         batch = _Batch()
-        embedding = self.modality.embedding
-        for sample in samples:
+        embedding, mask, spec = self.modality.embedding, self.modality.mask, self.feature_spec(None)
+        for decoded in samples:
+            sample = mask(decoded, self.ignore) if mask is not None and self.ignore else decoded
             for name, values in self.modality.readings(sample).items():
                 batch.readings.setdefault(name, []).append(values)
-            if embedding is not None and self.backbone is not None:
+            if embedding is not None and self.backbone is not None and spec.embeds(sample.index):
                 batch.small.append(embedding.image(sample, self.backbone.input_size))
+                batch.seen.append(len(batch.times))
             batch.times.append(sample.time)
             batch.positions.append(sample.index)
             if len(batch.times) == size:
@@ -188,17 +219,20 @@ class Extractor:
             yield batch
 
     def _join(self, batch: _Batch, uri: str, taken: CaptureTimes, first: int) -> FeatureBlock:
-        groups = {}
-        if self.modality.embedding is not None and self.backbone is not None:
-            groups[self.modality.embedding.group] = self.backbone.embed(np.stack(batch.small))
+        groups, seen = {}, {}
+        embedding, backbone = self.modality.embedding, self.backbone
+        if embedding is not None and backbone is not None:
+            none = np.zeros((0, backbone.output_size), np.float32)
+            groups[embedding.group] = backbone.embed(np.stack(batch.small)) if batch.small else none
+            seen[embedding.group] = np.array(batch.seen, np.int32)
         groups |= {name: np.stack(rows) for name, rows in batch.readings.items()}
         times, count = batch.times, len(batch.times)
         if not all(np.isfinite(values).all() for values in groups.values()):
             raise BadSource(
                 f"{uri}: a frame between {times[0]:.2f} s and {times[-1]:.2f} s gives features that are not finite"
             )
-        if self.modality.embedding is not None:
-            groups[self.modality.embedding.group] = to_half_precision(groups[self.modality.embedding.group])
+        for name in seen:
+            groups[name] = to_half_precision(groups[name])
         taken_at = [taken.of_frame(index - first, at) for index, at in zip(batch.positions, times, strict=True)]
         return FeatureBlock(
             groups,
@@ -207,19 +241,24 @@ class Extractor:
             np.zeros(count, np.int32),
             np.array(taken_at, np.float64),
             np.full(count, time_source_code(taken.known_by), np.uint8),
+            seen,
         )
 
 
 def load_extractor(settings: Settings, modality: Modality[Any], spec: FeatureSpec | None) -> Extractor:
-    """Return an extractor of `modality`, with the backbone of `spec`; None: no baseline yet, the settings count.
+    """Return an extractor of `modality` that follows `spec`; None: no baseline yet, the settings count.
 
     Raises
     ------
     BaselineMismatch, BackboneError
-        As `load_backbone` does, for a modality that needs a backbone.
+        As `load_backbone` does, for a modality that needs a backbone, and as `Extractor` does.
     """
     backbone = None if modality.embedding is None else load_backbone(settings, spec)
-    return Extractor(modality, backbone, Limits.from_settings(settings))
+    extractor = Extractor(modality, backbone, Limits.from_settings(settings))
+    if spec is not None:
+        return extractor.following(spec)
+    chosen = {"embed_every": settings.embed_every, "ignore": settings.ignore or ()}
+    return extractor.following(extractor.feature_spec(None).model_copy(update=chosen))
 
 
 def extractor_of(settings: Settings, spec: FeatureSpec) -> Extractor:

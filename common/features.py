@@ -1,18 +1,19 @@
-"""Arrays of features in named groups, one row per frame, and how they are stored.
+"""Arrays of features in named groups, with a row per frame or per some of the frames, and how they are stored.
 
-Stored blocks carry a format number. Format 3 is safetensors: a JSON header of
+Stored blocks carry a format number. Format 4 is safetensors: a JSON header of
 names, shapes and types, then the raw arrays. It loads in a tenth of the time of
 an npz file and cannot contain code. A group's array is called `group.` and its
-name. Format 2, of versions 0.2 and 0.3, is the same with the two groups of video
-under their own names. Format 1 is the npz file that version 0.1 wrote. Both are
-still read.
+name, and `seen.` and its name if not every frame has a row. Format 3 had a row
+of every group for every frame. Format 2, of versions 0.2 and 0.3, is the same
+with the two groups of video under their own names. Format 1 is the npz file that
+version 0.1 wrote. All are still read.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -30,10 +31,12 @@ CodeArray = npt.NDArray[np.uint8]
 Image = npt.NDArray[np.uint8]
 """One frame: (height, width, 3), RGB, 8 bit."""
 
-BLOCK_FORMAT = 3
+BLOCK_FORMAT = 4
+_EVERY_FRAME_FORMAT = 3
 _TWO_GROUPS_FORMAT = 2
 _TWO_GROUPS = ("embedding", "quality")  # the groups of every block of formats 1 and 2
 _PREFIX = "group."
+_SEEN_PREFIX = "seen."
 _NPZ_SIGNATURE = b"PK"  # format 1 is a zip file
 
 
@@ -70,16 +73,18 @@ def time_source_code(source: TimeSource) -> int:
 class FeatureBlock:
     """Features of n consecutive sampled frames, with the source and the capture time of each frame.
 
-    Raises `BadMessage` if the shapes do not agree, or if a source or a time source does not exist.
+    Raises `BadMessage` if the shapes do not agree, or if a source, a time source or a frame does not exist.
 
     Attributes
     ----------
-    groups : name -> (n, columns) float32. Which groups a block must have is said by the baseline that it is judged by
+    groups : name -> (n, columns) float32, or (r, columns) for a group that `seen` lists. Which groups a block must have
+        is said by the baseline that it is judged by
     times : (n,) float64, seconds from the start of the frame's source
     sources : URIs of the sources that the frames came from
     source_index : (n,) int32, index into `sources` of each frame
     taken_at : (n,) float64, capture times in seconds since the epoch; NaN where unknown
     time_source : (n,) uint8, where each capture time comes from, see `time_source_code`
+    seen : name -> (r,) int32, ascending: the frames that the rows of a group are of, if not of all frames
     """
 
     groups: Mapping[str, FloatArray]
@@ -88,6 +93,7 @@ class FeatureBlock:
     source_index: IndexArray
     taken_at: TimeArray = field(default_factory=lambda: np.zeros(0, np.float64))
     time_source: CodeArray = field(default_factory=lambda: np.zeros(0, np.uint8))
+    seen: Mapping[str, IndexArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.times)
@@ -96,8 +102,12 @@ class FeatureBlock:
             object.__setattr__(self, "time_source", np.full(n, _UNKNOWN, np.uint8))
         if any(values.ndim != 2 for values in self.groups.values()):
             raise BadMessage("features must be two-dimensional: (frames, features)")
-        lengths = {len(self.source_index), len(self.taken_at), len(self.time_source), *map(len, self.groups.values())}
-        if lengths != {n}:
+        object.__setattr__(self, "seen", {name: frames for name, frames in self.seen.items() if len(frames) < n})
+        for name, frames in self.seen.items():
+            if len(self.groups.get(name, ())) != len(frames) or not _are_frames(frames, n):
+                raise BadMessage(f"the rows of features {name!r} are of other frames than there are")
+        whole = [len(values) for name, values in self.groups.items() if name not in self.seen]
+        if {len(self.source_index), len(self.taken_at), len(self.time_source), *whole} != {n}:
             raise BadMessage("features, times and sources differ in their number of frames")
         if n and not 0 <= int(self.source_index.min()) <= int(self.source_index.max()) < len(self.sources):
             raise BadMessage("a frame names a source that is not listed")
@@ -108,14 +118,23 @@ class FeatureBlock:
         return len(self.times)
 
     def __getitem__(self, frames: slice) -> FeatureBlock:
+        """Return consecutive frames; `frames` has no step."""
+        start, stop, _ = frames.indices(len(self))
+        rows = {name: slice(*np.searchsorted(at, (start, max(start, stop)))) for name, at in self.seen.items()}
         return FeatureBlock(
-            {name: values[frames] for name, values in self.groups.items()},
+            {name: values[rows.get(name, frames)] for name, values in self.groups.items()},
             self.times[frames],
             self.sources,
             self.source_index[frames],
             self.taken_at[frames],
             self.time_source[frames],
+            {name: at[rows[name]] - np.int32(start) for name, at in self.seen.items()},
         )._compact()
+
+    def frames_of(self, group: str) -> IndexArray:
+        """Return (r,) the frame that each row of `group` is of, ascending."""
+        at = self.seen.get(group)
+        return np.arange(len(self), dtype=np.int32) if at is None else at
 
     def source_of(self, frame: int) -> str:
         """Return the URI of the source that `frame` came from."""
@@ -171,6 +190,7 @@ class FeatureBlock:
             np.concatenate(columns),
             np.concatenate([b.taken_at for b in blocks]),
             np.concatenate([b.time_source for b in blocks]),
+            _joined_frames(blocks),
         )
 
     def to_bytes(self) -> bytes:
@@ -179,6 +199,7 @@ class FeatureBlock:
             {
                 "format": np.array([BLOCK_FORMAT], np.uint8),
                 **{f"{_PREFIX}{name}": _compressed(values) for name, values in self.groups.items()},
+                **{f"{_SEEN_PREFIX}{name}": np.ascontiguousarray(at, np.int32) for name, at in self.seen.items()},
                 "times": np.ascontiguousarray(self.times),
                 "sources": np.frombuffer(json.dumps(self.sources).encode(), np.uint8),
                 "source_index": np.ascontiguousarray(self.source_index),
@@ -195,14 +216,14 @@ class FeatureBlock:
         try:
             arrays = load(data)
             stored = int(arrays["format"][0])
-            if stored not in {_TWO_GROUPS_FORMAT, BLOCK_FORMAT}:
+            if stored not in {_TWO_GROUPS_FORMAT, _EVERY_FRAME_FORMAT, BLOCK_FORMAT}:
                 raise BadMessage(
                     f"stored features have format {stored}, this version reads up to {BLOCK_FORMAT}: "
                     "they were written by a newer version; upgrade this process"
                 )
             names = {name: name for name in _TWO_GROUPS}
-            if stored == BLOCK_FORMAT:
-                names = {name.removeprefix(_PREFIX): name for name in arrays if name.startswith(_PREFIX)}
+            if stored != _TWO_GROUPS_FORMAT:
+                names = _by_group(arrays, _PREFIX)
             return cls(
                 {group: arrays[name].astype(np.float32, copy=False) for group, name in names.items()},
                 arrays["times"].astype(np.float64, copy=False),
@@ -210,6 +231,7 @@ class FeatureBlock:
                 arrays["source_index"].astype(np.int32, copy=False),
                 arrays["taken_at"].astype(np.float64, copy=False),
                 arrays["time_source"].astype(np.uint8, copy=False),
+                {group: arrays[name].astype(np.int32) for group, name in _by_group(arrays, _SEEN_PREFIX).items()},
             )
         except (SafetensorError, ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError) as error:
             raise BadMessage(f"stored features cannot be read: {error}") from error
@@ -232,6 +254,30 @@ def _compressed(values: FloatArray) -> npt.NDArray[np.number]:
             if np.array_equal(narrow.astype(np.float32).view(np.uint32), whole.view(np.uint32)):
                 return narrow
     return whole
+
+
+def _by_group(names: Iterable[str], prefix: str) -> dict[str, str]:
+    """Return the names that start with `prefix`, by what follows it."""
+    return {name.removeprefix(prefix): name for name in names if name.startswith(prefix)}
+
+
+def _are_frames(frames: IndexArray, count: int) -> bool:
+    """Return whether `frames` are ascending indices of `count` frames, each at most once."""
+    return frames.ndim == 1 and (
+        not len(frames) or bool(frames[0] >= 0 and frames[-1] < count and (np.diff(frames) > 0).all())
+    )
+
+
+def _joined_frames(blocks: Sequence[FeatureBlock]) -> dict[str, IndexArray]:
+    """Return `seen` of blocks that are joined in order."""
+    starts = np.cumsum([0, *map(len, blocks)])
+    names = {name for block in blocks for name in block.seen}
+    return {
+        name: np.concatenate([b.frames_of(name) + start for b, start in zip(blocks, starts[:-1], strict=True)]).astype(
+            np.int32
+        )
+        for name in names
+    }
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from common.contracts.ids import describe
 from common.contracts.policy import Policy
+from common.contracts.zones import Zone, as_zones, parse_zones
 from common.errors import SettingsError
 from common.redis_url import with_password
 
@@ -90,6 +91,12 @@ class Settings(BaseSettings):
         description="frames sampled per second; unset: `baseline build` chooses, everything else follows the baseline",
     )
 
+    ignore: Annotated[tuple[Zone, ...] | None, NoDecode] = Field(
+        None,
+        description="zones of the picture that `baseline build` leaves out, such as a clock: `x,y,width,height` each, "
+        "in shares of the picture, separated by spaces; unset: none, everything else follows the baseline",
+    )
+
     # Model and device
     backbone: str = Field(
         "mobilenet_v2",
@@ -108,6 +115,13 @@ class Settings(BaseSettings):
     precision: Literal["f32", "bf16", "int8"] = Field(
         "f32",
         description="precision in which `baseline build` computes embeddings; everything else follows the baseline",
+    )
+    embed_every: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="sampled frames of which the backbone of `baseline build` sees one, to find new content; the "
+        "sensors, which find faults, read every frame. 1: it sees every frame; everything else follows the baseline",
     )
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="device that the backbone runs on")
     threads: int = Field(1, ge=1, description="threads per embedding process")
@@ -248,6 +262,11 @@ class Settings(BaseSettings):
         if isinstance(roots, str):
             values = {**values, "allowed_roots": tuple(r for r in roots.split(os.pathsep) if r)}
         return values
+
+    @field_validator("ignore", mode="before")
+    @classmethod
+    def _parse_zones(cls, zones: object) -> object:
+        return zones if zones is None else parse_zones(zones) if isinstance(zones, str) else as_zones(zones)
 
     @field_validator("flower_hosts", mode="before")
     @classmethod

@@ -24,13 +24,14 @@ from pydantic import (
 )
 
 from common.contracts.ids import check_stream_name
+from common.contracts.zones import Zone, as_zones
 from common.errors import SettingsError
 from common.models.kinds import check_kind_name
 from common.settings import Unit, check_cron_line
 
 _STREAMS = "streams"
 _MODELS = "models"
-_OF_LATER_VERSIONS = frozenset({"url", "ignore"})
+_OF_LATER_VERSIONS = frozenset({"url"})
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _LINE = re.compile(r"at line (\d+)")
 
@@ -64,6 +65,10 @@ class StreamTable(BaseModel):
     false_alarms_per_day: Annotated[float, Field(gt=0)] | None = Field(
         None, description="instead of SENTINEL_FALSE_ALARMS_PER_DAY"
     )
+    ignore: tuple[Zone, ...] | None = Field(
+        None, description="zones of the picture that are left out, such as a clock: `[[x, y, width, height], ...]` in "
+        "shares of the picture; the stream's baseline must have been made with the same"
+    )  # fmt: skip
     offline_seconds: Annotated[float, Field(ge=0)] | None = Field(
         None, description="instead of SENTINEL_OFFLINE_SECONDS"
     )
@@ -72,6 +77,11 @@ class StreamTable(BaseModel):
     @classmethod
     def _is_a_cron_line(cls, line: str | None) -> str | None:
         return line if line is None else check_cron_line(line)
+
+    @field_validator("ignore", mode="before")
+    @classmethod
+    def _are_zones(cls, value: object) -> object:
+        return value if value is None else as_zones(value)
 
     @field_validator("model")
     @classmethod

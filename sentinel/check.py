@@ -16,6 +16,7 @@ from common.contracts.batches import SourceKind
 from common.contracts.ids import Message
 from common.contracts.policy import Policy, Response
 from common.contracts.verdicts import Cause, FrameTime, Status, Verdict, worst
+from common.contracts.zones import zones_text
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
 from common.errors import BaselineMismatch, WindowNotFull
@@ -84,6 +85,12 @@ def check(
         raise BaselineMismatch(
             f"SENTINEL_SAMPLE_FPS is {settings.sample_fps:g}, but the baseline was sampled at "
             f"{feature_spec.sample_fps or 'every frame'}: unset it, or build a baseline at that rate"
+        )
+    if settings.ignore is not None and settings.ignore != feature_spec.ignore:
+        raise BaselineMismatch(
+            f"{zones_text(settings.ignore)} are to be ignored, but baseline {stored.baseline.name!r} was made with "
+            f"{zones_text(feature_spec.ignore)}: leave --ignore and SENTINEL_IGNORE out to follow it, or build a "
+            "baseline with these zones"
         )
     extractor.require(feature_spec)
     stream = _Stream(stored, Thresholds.of(settings), Policy.parse(settings.policy))

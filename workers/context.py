@@ -50,7 +50,7 @@ def conditions(stream: str, golden_id: str) -> list[Condition]:
 
 
 def extractor(spec: FeatureSpec) -> Extractor:
-    """Return an extractor with the backbone of `spec`; each backbone is loaded once per process.
+    """Return an extractor that follows `spec`; each backbone is loaded once per process.
 
     Raises
     ------
@@ -62,7 +62,8 @@ def extractor(spec: FeatureSpec) -> Extractor:
         If loading fails for any other reason.
     """
     # Specs that differ only in these fields share a backbone.
-    return _extractor(spec.model_copy(update={"sample_fps": None, "decode_pipeline": "", "sensors": ""}))
+    others = {"sample_fps": None, "decode_pipeline": "", "sensors": "", "embed_every": 1, "ignore": ()}
+    return _extractor(spec.model_copy(update=others)).following(spec)
 
 
 @lru_cache(maxsize=_MAX_BACKBONES)

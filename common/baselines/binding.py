@@ -9,10 +9,11 @@ from pathlib import Path
 from common.baselines.owner import owner_of
 from common.baselines.storage import MANIFEST_FILE, StoredBaseline, find_baseline, load_baseline
 from common.contracts.golden import GoldenRecord, WaitingStream
+from common.contracts.zones import zones_text
 from common.errors import BadBaseline, BadMessage, SettingsError
 from common.settings import Settings
 from common.store import Store
-from common.stream_config import baseline_of, stream_config
+from common.stream_config import baseline_of, settings_of_stream, stream_config
 
 _MOST_LOADED = 16  # baselines kept in memory
 _LONGEST_REASON = 1_000  # characters
@@ -69,7 +70,8 @@ class BaselineBinding:
         Raises
         ------
         SettingsError
-            If no baseline is set for the stream, or the one that is set belongs to another stream.
+            If no baseline is set for the stream, or the one that is set belongs to another stream, or was made with
+            other zones to ignore than those of the stream's table.
         BadBaseline
             If it is missing or damaged.
         """
@@ -91,7 +93,10 @@ class BaselineBinding:
         return self._golden(stream, latest)
 
     def origin(self, stream: str) -> StoredBaseline:
-        """Return the baseline of the stream's table or of the settings; the errors are those of `of_stream`."""
+        """Return the baseline of the stream's table or of the settings; the errors are those of `of_stream`.
+
+        A baseline judges only windows made with the zones that it was made with itself.
+        """
         origin, owner = self._load(find_baseline(baseline_of(self.settings, stream), self.settings.baselines_dir))
         if owner not in {None, stream}:
             raise SettingsError(
@@ -99,7 +104,21 @@ class BaselineBinding:
                 f"and stream {stream!r} names it too: give {stream!r} a baseline of its own with "
                 "`sentinel streams bind STREAM --baseline NAME`"
             )
+        self._require_zones(stream, origin)
         return origin
+
+    def _require_zones(self, stream: str, origin: StoredBaseline) -> None:
+        """Raise `SettingsError` if `stream` is to ignore other zones than its baseline was made with."""
+        asked, made = settings_of_stream(self.settings, stream).ignore, origin.baseline.feature_spec.ignore
+        if asked is None or asked == made:
+            return
+        name = origin.baseline.name
+        options = "".join(f" --ignore {zones_text((zone,))}" for zone in asked)
+        raise SettingsError(
+            f"stream {stream!r} is to ignore {zones_text(asked)}, but its baseline {name!r} was made with "
+            f"{zones_text(made)}: build it again with `sentinel baseline build FILES --name {name} --replace{options}`"
+            ", or take `ignore` out of the stream's table, or SENTINEL_IGNORE, to follow the baseline"
+        )
 
     def _golden(self, stream: str, latest: bytes | None) -> Golden:
         origin = self.origin(stream)

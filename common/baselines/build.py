@@ -40,6 +40,7 @@ _WINDOWS_WANTED = 8
 # they are little more than one independent frame.
 _WINDOWS_NEEDED = 4
 _SHORTEST_WINDOW = 12
+_SEEN_NEEDED = 2  # frames of a window that the backbone sees, at least: a distance needs a sample
 _STRIDES_PER_WINDOW = 4
 _LIBRARIES = ("numpy", "scipy")
 _LIBRARIES_OF_BACKBONES = ("openvino", "keras")
@@ -129,6 +130,16 @@ def choose_rule(infos: Sequence[SourceFacts], fps: float | None, settings: Setti
     return WindowRule(frames=frames, stride=min(stride, frames))
 
 
+def check_embed_every(embed_every: int, rule: WindowRule) -> None:
+    """Raise `BadBaseline` if the backbone would see too few frames of a window."""
+    most = rule.frames // _SEEN_NEEDED
+    if embed_every > most:
+        raise BadBaseline(
+            f"SENTINEL_EMBED_EVERY={embed_every} leaves the backbone too few frames of a window of {rule.frames}: "
+            f"set it to {most} or less, or set SENTINEL_WINDOW_FRAMES higher"
+        )
+
+
 def build_baseline(
     paths: Sequence[Path], name: str, folder: Path, extractor: Extractor, settings: Settings, progress: BuildProgress
 ) -> StoredBaseline:
@@ -138,6 +149,8 @@ def build_baseline(
     ------
     BaselineTooShort
         If the footage is too short to calibrate on; the message gives the length that is needed.
+    BadBaseline
+        If the backbone would see too few frames of a window.
     BadSource
         If a source cannot be read.
     """
@@ -148,6 +161,8 @@ def build_baseline(
     infos = [modality.probe(path, kinds[path], limits) for path in paths]
     keys = [modality.key_seconds(path, limits) if kinds[path] is SourceKind.RECORDING else None for path in paths]
     fps = choose_sampling(infos, settings.window_frames, settings.sample_fps, keys)
+    rule = choose_rule(infos, fps, settings)
+    check_embed_every(extractor.embed_every, rule)
     clips: list[tuple[str, FeatureBlock]] = []
     for path, info in zip(paths, infos, strict=True):
         blocks = []
@@ -162,7 +177,7 @@ def build_baseline(
         clips,
         name=name,
         feature_spec=extractor.feature_spec(fps),
-        rule=choose_rule(infos, fps, settings),
+        rule=rule,
         groups=extractor.groups,
         created_at=time.time(),
         libraries=_versions(extractor),

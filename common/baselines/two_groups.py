@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.contracts.feature_groups import FeatureGroup
 from common.drift.segment_arrays import Arrays
-from common.modalities.video.groups import embedding_group, quality_group
+from common.modalities.video.groups import EMBEDDING, embedding_group, quality_group
 
 NAMES = ("embedding", "quality")
 _ARRAYS = {
@@ -24,7 +24,7 @@ def groups(
     embedding_size: int, sensor_names: tuple[str, ...], minimum_effects: tuple[float, ...]
 ) -> tuple[FeatureGroup, ...]:
     """Return the declarations of the two groups."""
-    return embedding_group(embedding_size), quality_group(sensor_names, minimum_effects)
+    return embedding_group(embedding_size), quality_group(sensor_names, minimum_effects, EMBEDDING)
 
 
 def renamed(arrays: Arrays) -> Arrays:

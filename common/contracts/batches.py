@@ -6,10 +6,11 @@ import json
 from bisect import bisect_left
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from common.contracts.ids import Message, StreamName, content_id
 from common.contracts.stored import Fields, StoredMessage
+from common.contracts.zones import Zones
 from common.features import TimeSource
 
 FIRST_MODALITY = "video"
@@ -61,22 +62,58 @@ class FeatureSpec(Message):
     sensors: str = Field(description="version and names of the camera-quality sensors")
     sample_fps: float | None = Field(gt=0, description="frames per second; None: every frame")
     modality: str = Field(FIRST_MODALITY, description="entry point name of what makes samples and features of bytes")
+    embed_every: int = Field(
+        1, ge=1, description="sampled frames of a source of which the backbone sees one; 1: it sees every frame"
+    )
+    ignore: Zones = Field((), description="zones of the picture, in its shares, that features show nothing of")
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out what has the value that everything had before there was a choice.
+
+        The digest of a stored baseline covers its feature spec, and stays what it was.
+        """
+        as_before = {name for name, value in _BEFORE_A_CHOICE.items() if getattr(self, name) == value}
+        return {name: value for name, value in serialize(self).items() if name not in as_before}
+
+    def embeds(self, index: int) -> bool:
+        """Return whether the backbone sees the sampled frame at `index` of its source, counted from 0.
+
+        It sees one of every `embed_every` frames, the first of a source among them. Its place varies, so that nothing
+        that comes at a regular rhythm is always seen or never.
+
+        Examples
+        --------
+        >>> spec = FeatureSpec(backbone="b", weights="w", precision="f32", decode_pipeline="p", sensors="s",
+        ...                    sample_fps=None, embed_every=4)
+        >>> [index for index in range(24) if spec.embeds(index)]
+        [0, 5, 11, 14, 17, 23]
+        """
+        turn, place = divmod(index, self.embed_every)
+        return place == (turn * _SPREADING % 2**32 >> 16) % self.embed_every
 
     def digest(self, *beside: str) -> bytes:
         """Return a digest of 16 bytes over the feature spec and the texts `beside`.
 
         Stored windows carry this digest, so it is computed over the field names
         of version 0.1 and does not change when a field is renamed. The modality is
-        a part of it unless it is video, which was the only one before 0.4.
+        a part of it unless it is video, which was the only one before 0.4,
+        `embed_every` unless it is 1, and `ignore` if there are zones.
         """
         fields = self.model_dump()
         fields["route"] = fields.pop("decode_pipeline")
         ordered = {name: fields[name] for name in _SPEC_ORDER}
         text = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False)
-        other = () if self.modality == FIRST_MODALITY else (self.modality,)
+        other: tuple[str, ...] = () if self.modality == FIRST_MODALITY else (self.modality,)
+        if self.embed_every > 1:
+            other = (*other, f"embed_every={self.embed_every}")
+        if self.ignore:
+            other = (*other, f"ignore={self.ignore}")
         return bytes.fromhex(content_id(text, *other, *beside)[:32])
 
 
+_SPREADING = 2654435761  # Knuth's multiplier: the upper bits of its multiples look random
+_BEFORE_A_CHOICE: dict[str, object] = {"embed_every": 1, "ignore": ()}
 _SPEC_ORDER = ("backbone", "weights", "precision", "route", "sensors", "sample_fps")
 
 

@@ -54,7 +54,9 @@ class FeatureGroup(Message):
         {}, description="families of columns, named `family.00`, `family.01`, ..., that are compared as one column"
     )
     steps_of: str | None = Field(
-        None, description="a joint group whose steps are compared with this one, as columns `motion` and `repeated`"
+        None,
+        description="the group whose steps from one sample to the next are compared with this one, as columns `motion` "
+        "and `repeated`: itself, or a joint group that is computed of every sample",
     )
 
     @model_validator(mode="after")
@@ -79,6 +81,8 @@ def check_groups(groups: tuple[FeatureGroup, ...]) -> tuple[FeatureGroup, ...]:
     if not groups or len(kinds) < len(groups):
         raise ValueError("a modality needs at least one group, and different names for them")
     for group in groups:
-        if group.steps_of is not None and kinds.get(group.steps_of) is not GroupKind.JOINT:
-            raise ValueError(f"group {group.name!r} compares steps of {group.steps_of!r}, which is no joint group")
+        if group.steps_of not in {None, group.name} and kinds.get(group.steps_of) is not GroupKind.JOINT:
+            raise ValueError(
+                f"group {group.name!r} compares steps of {group.steps_of!r}, which is neither itself nor a joint group"
+            )
     return groups

@@ -43,11 +43,13 @@ class Null:
         times `widening_factor`, and at least the minimum effect
     kolmogorov : (n_windows, f) KS statistics, with a margin of `MARGIN_SHARE` times the bound
     window : frames per window
+    rows : the fewest rows of the group in one of the windows; as many as frames if it has a row for every frame
     """
 
     bound: npt.NDArray[np.float64]
     kolmogorov: npt.NDArray[np.float64]
     window: int
+    rows: int
 
     def effective_sizes(self, constant: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
         """Return (f,) effective sample sizes: how many independent frames one window is worth.
@@ -65,7 +67,8 @@ class Null:
         """
         largest = self.kolmogorov.max(axis=1)
         middle, upper = max(float(np.median(largest)), _TINY), max(float(np.quantile(largest, _UPPER_SHARE)), _TINY)
-        size = min((_MEDIAN_K / middle) ** 2, (_UPPER_K / upper) ** 2, self.window / _FRAMES_PER_INDEPENDENT)
+        most = min(self.window / _FRAMES_PER_INDEPENDENT, self.rows)
+        size = min((_MEDIAN_K / middle) ** 2, (_UPPER_K / upper) ** 2, most)
         return np.where(constant, float(self.window), size)
 
 
@@ -111,7 +114,7 @@ def fit_null(
     ----------
     frames : length of the clip
     window : frames per window
-    comparison : returns the columns of the rest and of the window
+    comparison : returns the columns of the rest and of the window; windows in which either has no row are left out
     minimum_effect : (f,), or (1,) if pooled: the smallest bound
     pooled : average the distances over all columns, so that the null has a single column
     """
@@ -121,13 +124,14 @@ def fit_null(
         rest = np.ones(frames, np.bool_)
         rest[max(0, start - guard) : start + window + guard] = False
         outside, inside = comparison(rest, slice(start, start + window))
-        pairs.append((sort_reference(outside), inside))
+        if len(outside) and len(inside):
+            pairs.append((sort_reference(outside), inside))
     if not pairs:
         return None
     distances = np.array([_pool(wasserstein(rest, inside), pooled) for rest, inside in pairs])
     bound = np.maximum(distances.max(axis=0) * widening_factor(frames, window), minimum_effect)
     statistics = [_pool(kolmogorov_smirnov(rest, inside, margin(bound)), pooled) for rest, inside in pairs]
-    return Null(bound, np.array(statistics), window)
+    return Null(bound, np.array(statistics), window, min(len(inside) for _, inside in pairs))
 
 
 def _pool(values: npt.NDArray[np.float64], pooled: bool) -> npt.NDArray[np.float64]:

@@ -6,8 +6,10 @@ whose columns are judged by themselves, these are made:
 - A single reading is a column of its own.
 - A family of tiles (`noise.00`, `noise.01`, ...) becomes one column: the median over
   the tiles of each tile's deviation from its own reference median.
-- Where the group compares the steps of another one, `motion` and `repeated` compare
-  each sample with the previous one.
+- Where the group declares `steps_of`, `motion` and `repeated` compare each sample with
+  the previous one, or with one further back (`common.drift.cadence`). Steps of a joint
+  group are relative to the mean length of its vectors, steps of other columns are in
+  units of their minimum effects.
 
 What is compared of a group of kind VIEW is in `common.drift.views`.
 """
@@ -27,7 +29,7 @@ Array = npt.NDArray[np.float32]
 
 _MOTION_MINIMUM_EFFECT = 0.7  # natural log: half or twice as much motion is no fault of a camera
 _REPEATED_MINIMUM_EFFECT = 0.1  # share of samples: encoders repeat a frame now and then
-_STILL = 1e-3  # of the mean length of a group's vectors; smaller steps are rounding errors
+_STILL = 1e-3  # of the mean length of a joint group's vectors, or of the minimum effects; smaller steps are rounding
 
 
 def compared_names(group: FeatureGroup) -> tuple[str, ...]:
@@ -79,21 +81,38 @@ def compared_columns(group: FeatureGroup, readings: Array, between: Array, refer
     return np.column_stack([*columns, between]).astype(np.float32)
 
 
-def between_samples(group: FeatureGroup, block: FeatureBlock) -> Array:
-    """Return (n, 2): `motion` and `repeated` of each sample; the first sample gets the values of the second.
+def between_samples(group: FeatureGroup, block: FeatureBlock, span: int = 1) -> Array:
+    """Return (n, 2): `motion` and `repeated` of each sample against the one `span` samples before.
 
-    It is (n, 0) for a group that compares no steps.
+    The first `span` samples get the values of the one after them. It is (n, 0) for a group that compares no steps.
+    Raises `BadMessage` if the steps are those of a group that has no row for some of the samples.
     """
     if group.steps_of is None:
         return np.zeros((len(block), 0), np.float32)
-    if len(block) < 2:
+    if len(block) <= span:
         return np.zeros((len(block), 2), np.float32)
-    vectors = block.groups[group.steps_of].astype(np.float32)
-    length = float(np.sqrt(np.square(vectors).sum(axis=1)).mean()) or 1.0
-    step = np.sqrt(np.square(np.diff(vectors, axis=0)).sum(axis=1)) / length
-    same = (step == 0) & (np.diff(block.groups[group.name], axis=0) == 0).all(axis=1)
+    if group.steps_of in block.seen:
+        raise BadMessage(f"steps between consecutive frames need features {group.steps_of!r} of every frame")
+    readings = block.groups[group.name]
+    if group.steps_of == group.name:
+        step = _own_steps(group, readings, span)
+    else:
+        step = _joint_steps(block.groups[group.steps_of], span)
+    same = (step == 0) & (readings[span:] == readings[:-span]).all(axis=1)
     columns = np.column_stack([np.log(step + _STILL), same])
-    return np.concatenate([columns[:1], columns]).astype(np.float32)
+    return np.concatenate([np.repeat(columns[:1], span, axis=0), columns]).astype(np.float32)
+
+
+def _joint_steps(vectors: Array, span: int) -> Array:
+    """Return (n - span,) the lengths of the steps between vectors (n, q), relative to their mean length."""
+    length = float(np.sqrt(np.square(vectors).sum(axis=1)).mean()) or 1.0
+    return np.asarray(np.sqrt(np.square(vectors[span:] - vectors[:-span]).sum(axis=1)) / length, np.float32)
+
+
+def _own_steps(group: FeatureGroup, readings: Array, span: int) -> Array:
+    """Return (n - span,) the root mean square steps of readings (n, q), in units of their minimum effects."""
+    steps = (readings[span:] - readings[:-span]) / np.array(group.minimum_effects, np.float32)
+    return np.asarray(np.sqrt(np.square(steps).mean(axis=1)), np.float32)
 
 
 def check_finite(block: FeatureBlock) -> None:

@@ -65,7 +65,7 @@ class _GroupResult:
 
 @dataclass(frozen=True)
 class _SegmentResult:
-    """The comparison with one segment: of each group, the window's (n, f) columns and what came of them."""
+    """The comparison with one segment: of each group, the window's columns and what came of them."""
 
     segment: Segment
     columns: Mapping[str, npt.NDArray[np.float32]]
@@ -145,11 +145,13 @@ def _check(baseline: Baseline, window: FeatureBlock) -> None:
 def _compare(groups: Sequence[FeatureGroup], segment: Segment, window: FeatureBlock) -> _SegmentResult:
     columns: dict[str, npt.NDArray[np.float32]] = {}
     results: dict[str, _GroupResult] = {}
+    span = segment.span_of(window)
     for group in groups:
         reference = segment.groups[group.name]
-        now = columns[group.name] = reference.columns_of(group, window)
+        now = columns[group.name] = reference.columns_of(group, window, span)
         compare = _compare_joint if group.kind is GroupKind.JOINT else _compare_columns
-        distances, p_values = compare(reference, now)
+        # A window of very few frames may have none that the group was computed of: it then says nothing.
+        distances, p_values = compare(reference, now) if len(now) else (np.zeros(1), np.ones(1))
         results[group.name] = _result(distances, p_values, reference.bounds, len(groups))
     return _SegmentResult(segment, columns, results)
 
@@ -198,7 +200,8 @@ def _judgement(
     segment, groups = best.segment, best.groups
     leading = {name: group.leading(threshold, p_value) for name, group in groups.items()}
     fails = {name: bool(group.fails(threshold, p_value)[leading[name]]) for name, group in groups.items()}
-    decisive = max(groups, key=lambda name: (fails[name], groups[name].scores[leading[name]]))
+    computed = [name for name in groups if len(best.columns[name])]
+    decisive = max(computed, key=lambda name: (fails[name], groups[name].scores[leading[name]]))
     failed = any(fails.values())
     kinds = {group.name: group.kind for group in baseline.groups}
     shifts = _shifts(baseline.groups, best, threshold, frozenset(name for name in groups if fails[name]))
@@ -207,7 +210,8 @@ def _judgement(
         if kinds[decisive] is GroupKind.JOINT
         else _column_frame_distances(segment.groups[decisive], best.columns[decisive], leading[decisive])
     )
-    first = onset(distances)
+    frames = window.frames_of(decisive)
+    first = int(frames[onset(distances)])
     return Judgement(
         status=Status.FAIL if failed else Status.PASS,
         drift_score=float(groups[decisive].scores[leading[decisive]]),
@@ -227,8 +231,9 @@ def _judgement(
         ),
         leading_features=_leading_features(shifts, baseline.groups, segment),
         worst_frames=tuple(
-            WorstFrame(source=window.source_of(i), time=float(window.times[i]), distance=float(distances[i]))
-            for i in np.argsort(-distances, kind="stable")[:_WORST].tolist()
+            WorstFrame(source=window.source_of(frame), time=float(window.times[frame]), distance=float(distances[row]))
+            for row in np.argsort(-distances, kind="stable")[:_WORST].tolist()
+            for frame in (int(frames[row]),)
         ),
     )
 
@@ -278,7 +283,8 @@ def _column_frame_distances(
 
 
 def _joint_frame_distances(reference: SegmentGroup, columns: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Return (n,) root mean square distances of the frames from the segment's medians, in units of its spreads."""
+    """Return (r,) root mean square distances of the group's frames from the segment's medians, in units of its
+    spreads."""
     return np.asarray(np.sqrt(np.square(columns - reference.middle()).mean(axis=1)), np.float64)
 
 

@@ -43,8 +43,14 @@ def two_scenes(block: FeatureBlock, groups: Sequence[FeatureGroup], shortest: in
     groups : the groups of the clip's modality
     shortest : frames that each scene must last
     """
-    joint = (group for group in groups if group.kind is GroupKind.JOINT)
-    return next((found for group in joint if (found := _two_scenes(block.groups[group.name], shortest))), None)
+    for group in groups:
+        if group.kind is not GroupKind.JOINT:
+            continue
+        at = block.frames_of(group.name)
+        rows = -(-shortest * len(at) // max(len(block), 1))  # in the group's own rows, rounded up
+        if found := _two_scenes(block.groups[group.name], rows):
+            return found[0], int(at[found[1]])
+    return None
 
 
 def _two_scenes(embedding: FloatArray, shortest: int) -> tuple[Mixture, int] | None:

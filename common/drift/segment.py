@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.contracts.feature_groups import FeatureGroup, GroupKind
+from common.drift.cadence import interval_of, samples_per_step
 from common.drift.calibration import Comparison, Null, fit_null
 from common.drift.feature_groups import (
     between_samples,
@@ -77,27 +78,42 @@ class SegmentGroup:
         """Return the (f,) medians of the compared columns."""
         return np.asarray(self.values[len(self.values) // 2], np.float32)
 
-    def columns_of(self, group: FeatureGroup, window: FeatureBlock) -> Array:
-        """Return a window's (n, f) columns as they are compared with `values`; its tiles are compared with the clip's.
+    def columns_of(self, group: FeatureGroup, window: FeatureBlock, span: int = 1) -> Array:
+        """Return a window's columns as they are compared with `values`; its tiles are compared with the clip's.
+
+        They are (n, f), a row per frame, or (r, f) for a joint group that has rows of r frames only.
 
         Parameters
         ----------
         group : the declaration of this group
+        span : samples of the window over which steps are taken, see `Segment.span_of`
         """
         readings = window.groups[group.name]
         if self.golden is not None:
             return view_columns(readings, self.golden)
         if self.reference_median is None:
             return np.asarray(readings / self.spread, np.float32)
-        return compared_columns(group, readings, between_samples(group, window), self.reference_median)
+        return compared_columns(group, readings, between_samples(group, window, span), self.reference_median)
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One clip: name and length, and its groups by name."""
+    """One clip.
+
+    Attributes
+    ----------
+    summary : name and length
+    groups : by name
+    interval : median time between consecutive samples, s; None: unknown
+    """
 
     summary: ClipSummary
     groups: Mapping[str, SegmentGroup]
+    interval: float | None = None
+
+    def span_of(self, window: FeatureBlock) -> int:
+        """Return over how many samples of `window` a step takes as long as one of the clip does."""
+        return samples_per_step(self.interval, window)
 
     def fits(self, groups: Sequence[FeatureGroup]) -> bool:
         """Return whether its arrays have the shapes that `groups` call for."""
@@ -152,14 +168,16 @@ def fit_segment(
             )
         fitted[group.name], windows = found
         null_windows = max(null_windows, windows)
-    return Segment(_summary(name, block, window, null_windows=null_windows), fitted)
+    return Segment(_summary(name, block, window, null_windows=null_windows), fitted, interval_of(block))
 
 
 def _fit_joint(
     group: FeatureGroup, block: FeatureBlock, window: int, within: SegmentGroup | None
 ) -> tuple[SegmentGroup, int] | None:
     """Return a joint group and the windows of its null; None if the clip is too short."""
-    readings = block.groups[group.name]
+    readings, at = block.groups[group.name], block.frames_of(group.name)
+    if not len(readings):
+        return None
     spread = np.maximum(readings.std(axis=0), _MIN_SPREAD)
     # Otherwise a dimension that is zero in nearly all frames would give a large distance whenever it is not.
     spread = np.maximum(spread, np.median(spread)).astype(np.float32)
@@ -167,9 +185,11 @@ def _fit_joint(
         spread = np.minimum(spread, within.spread)
     scaled = np.asarray(readings / spread, np.float32)
     smallest = compared_minimum_effects(group)
-    null = fit_null(
-        len(block), window, lambda rest, inside: (scaled[rest], scaled[inside]), minimum_effect=smallest, pooled=True
-    )
+
+    def comparison(rest: npt.NDArray[np.bool_], inside: slice) -> tuple[Array, Array]:
+        return scaled[rest[at]], scaled[slice(*np.searchsorted(at, (inside.start, inside.stop)))]
+
+    null = fit_null(len(block), window, comparison, minimum_effect=smallest, pooled=True)
     if null is None:
         return None
     bounds = _bounds(null, smallest, np.zeros(1, np.bool_), within.bounds if within else None)

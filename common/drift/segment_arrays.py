@@ -17,9 +17,11 @@ Arrays = dict[str, npt.NDArray[Any]]
 def segment_arrays(segment: Segment, prefix: str) -> Arrays:
     """Return everything of a segment but its summary, as arrays `GROUP.values`, `GROUP.spread`, `GROUP.bound`,
     `GROUP.size` and, of groups whose readings are judged by themselves, `GROUP.median`, of groups of pictures,
-    `GROUP.views`; each name starts with `prefix`.
+    `GROUP.views`; and `interval`, if it is known. Each name starts with `prefix`.
     """
     arrays: Arrays = {}
+    if segment.interval is not None:
+        arrays[f"{prefix}interval"] = np.array(segment.interval)
     for name, group in segment.groups.items():
         arrays[f"{prefix}{name}.values"] = group.values
         arrays[f"{prefix}{name}.spread"] = group.spread
@@ -50,4 +52,5 @@ def segment_from_arrays(summary: ClipSummary, groups: Iterable[str], prefix: str
             bounds=Bounds(np.asarray(arrays[f"{start}bound"]), np.asarray(arrays[f"{start}size"])),
             views=arrays.get(f"{start}views"),
         )
-    return Segment(summary, found)
+    interval = arrays.get(f"{prefix}interval")
+    return Segment(summary, found, None if interval is None else float(interval))

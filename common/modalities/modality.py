@@ -17,6 +17,7 @@ from common.contracts.batches import SourceKind
 from common.contracts.feature_groups import FeatureGroup
 from common.contracts.shifts import Shifts
 from common.contracts.verdicts import Cause
+from common.contracts.zones import Zone
 from common.features import FloatArray, Image
 from common.sources.capture_time import CaptureTimes
 from common.sources.limits import Limits
@@ -92,6 +93,7 @@ class Modality(Protocol[SampleT]):
     sensors_version : identifies the readings and their arithmetic: change it likewise
     libraries : distributions whose versions a baseline records
     embedding : what it needs a backbone for; None if it needs none
+    mask : returns a sample of which nothing shows what lies in zones of its picture; None if samples have no picture
     """
 
     @property
@@ -111,6 +113,9 @@ class Modality(Protocol[SampleT]):
 
     @property
     def embedding(self) -> Embedding[SampleT] | None: ...
+
+    @property
+    def mask(self) -> Callable[[SampleT, tuple[Zone, ...]], SampleT] | None: ...
 
     def groups(self, embedding_size: int) -> tuple[FeatureGroup, ...]:
         """Return its feature groups, in the order in which verdicts name them.

@@ -11,6 +11,7 @@ from common.errors import BadBaseline, SentinelError
 from common.settings import get_settings
 from sentinel.cli.console import JsonOption, columns, err, frame_progress, out, print_json, print_messages
 from sentinel.cli.streams import clock
+from sentinel.cli.zones import IgnoreOption, ignored
 
 app = typer.Typer(help="Make and look at golden baselines.", no_args_is_help=True)
 
@@ -27,6 +28,7 @@ def build(
     backbone: Annotated[str, typer.Option(help="Embedding model [SENTINEL_BACKBONE].")] = "",
     weights: Annotated[str, typer.Option(help="imagenet, a file, or random:SEED [SENTINEL_WEIGHTS].")] = "",
     precision: Annotated[str, typer.Option(help="f32, bf16 or int8 [SENTINEL_PRECISION].")] = "",
+    ignore: IgnoreOption = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a baseline of the same name.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -43,7 +45,7 @@ def build(
         raise BadBaseline(f"there is a baseline {name!r} in {target.parent}: say --replace, or choose another --name")
     asked = {"backbone": backbone, "weights": weights, "precision": precision}
     chosen = {key: value for key, value in asked.items() if value}
-    settings = get_settings().model_copy(update=chosen)
+    settings = get_settings().model_copy(update={**chosen, **ignored(ignore)})
     paths = [path for source in sources for path in find_sources(source)]
     modality = modality_of(paths[0], Limits.from_settings(settings))
     if modality.embedding is not None:

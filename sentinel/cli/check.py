@@ -21,6 +21,7 @@ from sentinel.cli.console import (
     print_error,
     print_json,
 )
+from sentinel.cli.zones import IgnoreOption, ignored
 from sentinel.responses import ADVICE
 
 if TYPE_CHECKING:
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
 def check(
     source: Annotated[Path, typer.Argument(help="A video, an image folder, or a folder of them.")],
     baseline: Annotated[str, typer.Option(help="Name or folder of the golden baseline.")] = "",
+    ignore: IgnoreOption = None,
     as_json: JsonOption = False,
     status_dir: Annotated[Path | None, typer.Option(help="Write status.json into this folder.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a page with a picture of the scores to this file.")] = None,
 ) -> None:
     """Judge footage against a baseline, without Redis or Celery. Exit 0: PASS, 1: FAIL, 3: no verdict."""
-    settings = get_settings()
+    settings = get_settings().model_copy(update=ignored(ignore))
     try:
         # Before the work, not after it.
         if status_dir is not None:

@@ -13,7 +13,7 @@ from common.backbones.backbone import Images
 from common.contracts.batches import SourceKind
 from common.errors import BackboneError
 from common.extraction import Extractor
-from common.features import FloatArray
+from common.features import FeatureBlock, FloatArray
 from common.modalities.video.decode import sampled_frames
 from common.modalities.video.frame import Frame
 from common.modalities.video.modality import VIDEO
@@ -85,3 +85,22 @@ def test_what_breaks_offloaded_breaks_here(clip: Path, extractor: Extractor, mon
     monkeypatch.setattr(type(extractor.backbone), "embed", embed)
     with pytest.raises(BackboneError, match="gone"):
         list(extractor.features(frames(clip), "clip", 8))
+
+
+def test_the_backbone_sees_the_same_frames_however_the_source_is_cut(clip: Path, extractor: Extractor) -> None:
+    every = FeatureBlock.concatenate(list(extractor.features(frames(clip), "clip", 64)))
+    seldom = Extractor(VIDEO, extractor.backbone, Limits(), embed_every=4)
+
+    def part(start: int, stop: int | None) -> FeatureBlock:
+        return seldom.extract(clip, SourceKind.RECORDING, uri="clip", sample_fps=None, start=start, stop=stop)
+
+    whole = part(0, None)
+    at = whole.frames_of("embedding")
+    assert at.tolist() == [index for index in range(50) if seldom.feature_spec(None).embeds(index)]
+    np.testing.assert_array_equal(whole.groups["embedding"], every.groups["embedding"][at])
+    np.testing.assert_array_equal(whole.groups["quality"], every.groups["quality"])
+    for cuts in ((1, 2, 3), (7, 20), (49,)):
+        edges = [0, *cuts, None]
+        parts = [part(edges[i] or 0, edges[i + 1]) for i in range(len(edges) - 1)]
+        assert FeatureBlock.concatenate(parts).to_bytes() == whole.to_bytes()
+    assert len(whole.to_bytes()) < len(every.to_bytes())

@@ -88,7 +88,9 @@ def test_a_stream_without_baseline_says_how_to_make_one(settings: Settings) -> N
         ("[stream.dock]\nbaseline = 'x'", "unknown key 'stream' at the top: is 'streams' meant?"),
         ("baseline = 'x'", "unknown key 'baseline' at the top: keys of a stream stand below [streams.NAME]"),
         ("[streams.dock]\nurl = 'rtsp://x'", "'url' in [streams.dock]: this version of Sentinel does not read it yet"),
-        ("[streams.dock]\nignore = [[0, 0, 1, 1]]", "'ignore' in [streams.dock]: this version of Sentinel does not"),
+        ("[streams.dock]\nignore = [[0, 0, 1, 1]]", "'ignore' in [streams.dock]: the zones cover 100%"),
+        ("[streams.dock]\nignore = [[0.9, 0, 0.2, 0.1]]", "'ignore' in [streams.dock]: zone [0.9, 0.0, 0.2,"),
+        ("[streams.dock]\nignore = [0, 0, 0.2, 0.1]", "'ignore' in [streams.dock]: 0 is no zone: write [x, y,"),
         ("[streams.dock]\nmodel = 'vif'", "'model' in [streams.dock]: no entry point offers model 'vif'"),
         ("[streams.dock]\nmodel = 'zebra'", "no entry point offers model 'zebra' (there are: "),
         ("[models.vif]", "[models.vif]: no entry point offers model 'vif' (there are: "),
@@ -217,3 +219,11 @@ def test_a_process_that_starts_with_a_broken_file_says_so_each_time_and_reads_it
             reader.current()
     write(file, "[streams.a]\nbaseline = 'one'", age=0.0)
     assert reader.current().of("a").baseline == "one", "nothing stands yet, so there is nothing to keep"
+
+
+def test_zones_to_ignore_are_a_streams_own(file: Path, settings: Settings) -> None:
+    write(file, "[streams.dock]\nignore = [[0.9, 0, 0.1, 1], [0, 0, 0.3, 0.08]]\n[streams.yard]\nignore = []")
+    own = settings.model_copy(update={"config": file, "ignore": ((0.5, 0.5, 0.1, 0.1),)})
+    assert settings_of_stream(own, "dock").ignore == ((0.0, 0.0, 0.3, 0.08), (0.9, 0.0, 0.1, 1.0))
+    assert settings_of_stream(own, "yard").ignore == ()
+    assert settings_of_stream(own, "other").ignore == own.ignore

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from common.backbones import load_backbone
 from common.baselines.storage import StoredBaseline, save_baseline
 from common.contracts.batches import FrameBatch, Source, SourceKind
-from common.contracts.verdicts import Verdict
+from common.contracts.verdicts import Status, Verdict
 from common.drift.fitting import fit_baseline
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowRule, WindowState
-from common.errors import WindowNotFull
+from common.errors import BaselineMismatch, WindowNotFull
 from common.extraction import Extractor
 from common.judging import Thresholds, judge_block
 from common.modalities.video.chunking import chunk_video
@@ -115,6 +115,34 @@ def test_a_batch_near_one_window_is_judged_in_the_same_windows_by_check_and_queu
     except WindowNotFull:
         found = ()
     assert positions(found) == positions(expected)
+
+
+def test_a_baseline_with_zones_judges_footage_with_the_same_zones_alone(
+    tmp_path: Path, stored: StoredBaseline, extractor: Extractor
+) -> None:
+    """The scene has a bar at its top, whose place tells the frame's number: here it is spoilt."""
+    bar = ((0.0, 0.0, 1.0, 0.1),)
+    spec = stored.baseline.feature_spec.model_copy(update={"ignore": bar})
+    masked = extractor.following(spec)
+    golden = masked.extract(
+        write_clip(tmp_path / "golden.mp4", scene(240), fps=FPS), SourceKind.RECORDING, uri="g", sample_fps=SAMPLE_FPS
+    )
+    baseline = fit_baseline(
+        [("golden.mp4", golden)], name="masked", feature_spec=spec, rule=RULE,
+        groups=feature_groups(golden.widths["embedding"]), created_at=0.0, libraries={},
+    )  # fmt: skip
+    own = save_baseline(baseline, tmp_path / "masked")
+    today = scene(80)
+    for image in today:
+        image[:6] = 128
+    clip = write_clip(tmp_path / "today.mp4", today, fps=FPS)
+    assert check([clip], stored, extractor, OWN, Silent()).status is Status.FAIL
+    assert check([clip], own, masked, OWN, Silent()).status is Status.PASS
+    asked = OWN.model_copy(update={"ignore": ((0.0, 0.0, 0.5, 0.1),)})
+    with pytest.raises(BaselineMismatch, match=r"0,0,0\.5,0\.1 are to be ignored, but baseline 'masked' was made"):
+        check([clip], own, masked, asked, Silent())
+    with pytest.raises(BaselineMismatch, match="ignore"):
+        check([clip], own, extractor, OWN, Silent())
 
 
 def test_a_gap_makes_a_header_promise_more_frames_than_there_are(tmp_path: Path) -> None:

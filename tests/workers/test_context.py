@@ -49,10 +49,14 @@ def test_one_worker_serves_baselines_of_several_backbones_with_nothing_set(state
     assert context._extractor.cache_info().misses == 2
 
 
-def test_baselines_that_differ_in_their_sampling_share_a_backbone(state: Path) -> None:
+def test_baselines_that_differ_in_which_frames_are_seen_share_a_backbone(state: Path) -> None:
     built = build(state, "one")
-    extractors = [context.extractor(spec_of(built, sample_fps)) for sample_fps in (None, 2.0, 5.0)]
-    assert extractors[0] is extractors[1] is extractors[2]
+    specs = [spec_of(built, sample_fps) for sample_fps in (None, 2.0, 5.0)]
+    specs.append(specs[0].model_copy(update={"embed_every": 4}))
+    extractors = [context.extractor(spec) for spec in specs]
+    for spec, extractor in zip(specs, extractors, strict=True):
+        extractor.require(spec)
+        assert extractor.backbone is extractors[0].backbone
 
 
 def test_weights_that_come_later_are_found_then(state: Path) -> None:

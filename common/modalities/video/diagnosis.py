@@ -34,7 +34,7 @@ def diagnose(shifts: Shifts) -> Cause:
         return Cause.BLACK
     if _covered(shifts):
         return Cause.COVERED
-    if shifts.rose(REPEATED) or (shifts.fell(MOTION) and shifts.change(MOTION) < -_FROZEN_DROP):
+    if shifts.rose(REPEATED) or _stopped(shifts):
         return Cause.FROZEN
     if not _drowned(shifts):
         if any(shifts.has_moved(name) for name in ("shift", "rotation", "zoom", "mirrored")):
@@ -42,6 +42,12 @@ def diagnose(shifts: Shifts) -> Cause:
         if shifts.rose("lost") and not shifts.rose("clipped_bright") and shifts.change("luma") > -_GROSS_DARKNESS:
             return Cause.NEW_CONTENT if _content_differs(shifts) else Cause.CAMERA_MOVED
     return _gross_fault(shifts) or _light_fault(shifts) or _picture_fault(shifts) or _scene_change(shifts)
+
+
+def _stopped(shifts: Shifts) -> bool:
+    """Return whether nothing moves any more; fog and darkness make movements smaller, but only with the contrast."""
+    faded = min(shifts.change("contrast"), 0.0)
+    return shifts.fell(MOTION) and shifts.change(MOTION) - faded < -_FROZEN_DROP
 
 
 def _covered(shifts: Shifts) -> bool:

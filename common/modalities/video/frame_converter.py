@@ -17,9 +17,11 @@ import numpy.typing as npt
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
+from common.contracts.zones import Zone
 from common.features import Image
 from common.modalities.video.colour import ToRgb, is_limited_420
 from common.modalities.video.sensors.planes import Planes
+from common.modalities.video.zones import fill_i420
 
 _Plane = npt.NDArray[np.uint8]
 
@@ -55,6 +57,15 @@ class Picture(Protocol):
 
     def planes(self) -> Planes:
         """Return the planes that the camera-quality sensors read, at native resolution."""
+
+    def without(self, zones: tuple[Zone, ...]) -> Picture:
+        """Return the picture with `zones` filled from what surrounds them; see `zones.fill_i420`.
+
+        Raises
+        ------
+        BadSource
+            If the picture is so small that nothing would be left of it.
+        """
 
 
 class FrameConverter:
@@ -115,6 +126,13 @@ class VideoPicture:
         y, u, v = (_samples(self.frame, number) for number in range(3))
         return Planes.of_yuv(y, u, v)
 
+    def without(self, zones: tuple[Zone, ...]) -> Picture:
+        if not is_limited_420(self.frame):
+            return StillPicture(self._rgb).without(zones)
+        i420 = np.ascontiguousarray(self.frame.to_ndarray(), np.uint8)
+        fill_i420(i420, zones)
+        return VideoPicture(av.VideoFrame.from_ndarray(i420, format="yuv420p"), self._converter)
+
 
 class StillPicture:
     """A picture given as RGB. Small image and planes are made from its YUV conversion, as for a video frame."""
@@ -145,6 +163,9 @@ class StillPicture:
 
     def planes(self) -> Planes:
         return self._coded.planes()
+
+    def without(self, zones: tuple[Zone, ...]) -> Picture:
+        return self._coded.without(zones)
 
 
 def _samples(frame: VideoFrame, number: int) -> _Plane:

@@ -41,7 +41,9 @@ def embedding_group(size: int) -> FeatureGroup:
     return FeatureGroup(name=EMBEDDING, kind=GroupKind.JOINT, size=size, minimum_effects=(EMBEDDING_MINIMUM_EFFECT,))
 
 
-def quality_group(sensor_names: tuple[str, ...], minimum_effects: tuple[float, ...]) -> FeatureGroup:
+def quality_group(
+    sensor_names: tuple[str, ...], minimum_effects: tuple[float, ...], steps_of: str = QUALITY
+) -> FeatureGroup:
     """Return the group of the sensors' readings.
 
     Readings that are called `family.NN` are the tiles of a family, which are compared by what they have in common. An
@@ -50,6 +52,8 @@ def quality_group(sensor_names: tuple[str, ...], minimum_effects: tuple[float, .
     Parameters
     ----------
     sensor_names, minimum_effects : (q,) of the readings
+    steps_of : the group that tells moving pictures from frozen ones; before 0.4 it was the embedding, which today sees
+        only some of the frames
     """
     families = dict.fromkeys(family for name in sensor_names if (family := _family(name)))
     return FeatureGroup(
@@ -59,7 +63,7 @@ def quality_group(sensor_names: tuple[str, ...], minimum_effects: tuple[float, .
         columns=sensor_names,
         minimum_effects=minimum_effects,
         tiles=dict.fromkeys(families, TileSummary.SHARED),
-        steps_of=EMBEDDING,
+        steps_of=steps_of,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from common.contracts.batches import FIRST_MODALITY, SourceKind
 from common.contracts.feature_groups import FeatureGroup
 from common.contracts.shifts import Shifts
 from common.contracts.verdicts import Cause
+from common.contracts.zones import Zone
 from common.features import FloatArray, Image, TimeSource
 from common.modalities.modality import Embedding, SourceFacts
 from common.modalities.video.capture_time import capture_times, exif_time
@@ -32,6 +34,10 @@ def _small(frame: Frame, side: int) -> Image:
     return frame.picture.small(side)
 
 
+def _masked(frame: Frame, zones: tuple[Zone, ...]) -> Frame:
+    return replace(frame, picture=frame.picture.without(zones))
+
+
 class Video:
     """Videos, images and folders of images, judged by a backbone's embedding, camera-quality sensors and the view."""
 
@@ -44,6 +50,7 @@ class Video:
     sensors_version = SENSORS_VERSION
     libraries = ("opencv-python-headless", "av")
     embedding = Embedding(EMBEDDING, _small)
+    mask = staticmethod(_masked)
 
     def groups(self, embedding_size: int) -> tuple[FeatureGroup, ...]:
         return feature_groups(embedding_size)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from common.baselines.storage import StoredBaseline, save_baseline
+from common.contracts.zones import Zone
 from tests.common.drift.footage import fitted, footage
 
 
-def small_baseline(folder: Path, *, seed: int = 1) -> StoredBaseline:
+def small_baseline(folder: Path, *, seed: int = 1, ignore: tuple[Zone, ...] = ()) -> StoredBaseline:
     """Save a baseline of made-up features to `folder`."""
-    return save_baseline(fitted(footage(200, seed=seed)), folder)
+    baseline = fitted(footage(200, seed=seed))
+    spec = baseline.feature_spec.model_copy(update={"ignore": ignore})
+    return save_baseline(replace(baseline, feature_spec=spec), folder)

@@ -13,6 +13,7 @@ from common.errors import BadBaseline, SettingsError
 from common.settings import Settings
 from common.store import Store, keys
 from common.store.golden import Appended
+from common.stream_config import _config_file
 from tests.common.baselines.small import small_baseline
 
 
@@ -112,3 +113,28 @@ def test_the_history_is_appended_to_once_and_only_over_what_was_read(store: Stor
 def test_a_stream_that_is_gone_gets_no_history(store: Store) -> None:
     assert store.golden.append(record(1), over=None, notes=()) is Appended.UNKNOWN_STREAM
     assert store.client.keys("*") == []
+
+
+def test_a_baseline_judges_no_windows_with_other_zones_than_its_own(store: Store, own: Settings) -> None:
+    clock, tree = (0.0, 0.0, 0.3, 0.08), (0.8, 0.2, 0.2, 0.5)
+    small_baseline(own.baselines_dir / "night", ignore=(clock,))
+    assert own.config is not None
+    binding = BaselineBinding(own, store)
+    assert binding.of_stream("night").baseline.feature_spec.ignore == (clock,), "where nothing is said it is followed"
+
+    def says(text: str) -> BaselineBinding:
+        (own.config or Path()).write_text(f'[streams.night]\nbaseline = "night"\n{text}', encoding="utf-8")
+        _config_file.cache_clear()
+        return BaselineBinding(own, store)
+
+    says("ignore = [[0, 0, 0.3, 0.08]]").of_stream("night")
+    with pytest.raises(SettingsError, match=r"to ignore no zones, but .* was made with 0,0,0.3,0.08"):
+        says("ignore = []").of_stream("night")
+    with pytest.raises(
+        SettingsError, match=r"--replace --ignore 0,0,0\.3,0\.08 --ignore 0\.8,0\.2,0\.2,0\.5`, or take `ignore` out"
+    ):
+        says("ignore = [[0, 0, 0.3, 0.08], [0.8, 0.2, 0.2, 0.5]]").of_stream("night")
+    assert "was made with 0,0,0.3,0.08" in store.golden.waiting()["night"].reason
+    small_baseline(own.baselines_dir / "night", ignore=(clock, tree))
+    assert binding.of_stream("night").baseline.feature_spec.ignore == (clock, tree)
+    assert store.golden.waiting() == {}

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from common.baselines.build import choose_sampling, sampling_advice
+from common.baselines.build import check_embed_every, choose_sampling, sampling_advice
 from common.contracts.batches import SourceKind
+from common.drift.windows import WindowRule
+from common.errors import BadBaseline
 from common.modalities.modality import SourceFacts
 from common.modalities.video.timeline import key_seconds, read_sampled, read_timeline
 from common.sources.capture_time import UNKNOWN_TIMES
@@ -73,3 +75,9 @@ def test_no_advice_where_nothing_is_gained() -> None:
     assert sampling_advice([5.0], None, 48) is None
     assert sampling_advice([5.0], 7.0, 48) is None, "footage so short that it has to be sampled densely"
     assert sampling_advice([None], 1.0, 48) is None, "images, or too few key frames to know"
+
+
+def test_a_backbone_that_would_hardly_look_at_a_window_is_refused() -> None:
+    check_embed_every(24, WindowRule(frames=48, stride=12))
+    with pytest.raises(BadBaseline, match="set it to 24 or less"):
+        check_embed_every(25, WindowRule(frames=48, stride=12))

@@ -40,7 +40,9 @@ def test_groups_that_do_not_go_together_are_refused() -> None:
     press, embedding = FeatureGroup(**COLUMNS), FeatureGroup(**JOINT)
     stepping = press.model_copy(update={"steps_of": "embedding"})
     assert check_groups((embedding, stepping)) == (embedding, stepping)
-    with pytest.raises(ValueError, match="no joint group"):
+    by_itself = press.model_copy(update={"steps_of": press.name})
+    assert check_groups((by_itself,)) == (by_itself,)
+    with pytest.raises(ValueError, match="neither itself nor a joint group"):
         check_groups((stepping,))
     with pytest.raises(ValueError, match="different names"):
         check_groups((press, press))

@@ -141,8 +141,8 @@ def test_whatever_is_stored_a_message_is_read_or_refused(stored: bytes | str) ->
 
 def test_features_of_a_later_format_are_refused_and_say_what_to_do() -> None:
     arrays = load(block(3).to_bytes())
-    later = save({**arrays, "format": np.array([4], np.uint8)})
-    with pytest.raises(BadMessage, match=r"format 4, this version reads up to 3.*upgrade this process"):
+    later = save({**arrays, "format": np.array([5], np.uint8)})
+    with pytest.raises(BadMessage, match=r"format 5, this version reads up to 4.*upgrade this process"):
         FeatureBlock.from_bytes(later)
 
 
