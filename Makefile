@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench compare evaluate conditions blinding peers chaos fuzz lint format clean lock generated
+.PHONY: help install demo test up bench compare evaluate rates corpus conditions blinding peers chaos fuzz lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -37,6 +37,14 @@ evaluate: install  ## is the judge right? DATA=folder with clips; PEERS=1 runs o
 	@test -n "$(DATA)" || { echo "say make evaluate DATA=folder (with video clips)"; exit 2; }
 	$(if $(PEERS),$(MAKE) peers)
 	$(BIN)/python -m benchmarks.detection --data "$(DATA)" $(if $(PEERS),--peers .venv-peers/bin/python)
+
+rates: install   ## do the rates hold on cameras not seen? DATA=folder[:folder] with clips of fixed cameras
+	@test -n "$(DATA)" || { echo "say make rates DATA=folder (with clips of fixed cameras)"; exit 2; }
+	$(BIN)/python -m benchmarks.rates --data "$(DATA)" --notes
+
+corpus: install  ## make the table of clean drift anew: DATA=folder[:folder] with clean clips of fixed cameras
+	@test -n "$(DATA)" || { echo "say make corpus DATA=folder (with clean clips of fixed cameras)"; exit 2; }
+	$(BIN)/python -m benchmarks.corpus --data "$(DATA)"
 
 conditions: install  ## do conditions hide faults? DATA=folder with clips
 	@test -n "$(DATA)" || { echo "say make conditions DATA=folder (with video clips)"; exit 2; }

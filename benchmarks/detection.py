@@ -32,6 +32,8 @@ from benchmarks.clips import clips_below
 from benchmarks.evaluation import Result, Share, evaluate
 from benchmarks.footage import SEVERITY_LEVELS, Footage, load_all
 from benchmarks.machine import machine
+from common.drift.confirmation import DAY_SECONDS
+from common.drift.intervals import most_per_day
 from common.modalities.video.groups import EMBEDDING
 from common.settings import Settings
 from simulation.faults import Fault
@@ -88,6 +90,7 @@ def report(result: Result, settings: Settings) -> str:
 
 def _clean_table(result: Result, settings: Settings) -> list[str]:
     clean = Share(sum(s.hits for s in result.clean_fail.values()), sum(s.count for s in result.clean_fail.values()))
+    days = result.clean_seconds / DAY_SECONDS
     return [
         "| clean footage | |",
         "|---|---|",
@@ -95,6 +98,8 @@ def _clean_table(result: Result, settings: Settings) -> list[str]:
         f"| whole second halves that pass | {sum(v == 'PASS' for v in result.whole.values())}/{len(result.whole)} |",
         f"| p below {settings.p_value} | {result.clean_significant} |",
         f"| windows of other splits (halves swapped, first or last third held out) that FAIL | {result.held_out} |",
+        f"| confirmed alarms on this clean footage | {result.alarms} in {days * 24 * 60:.1f} minutes: at most "
+        f"{most_per_day(result.alarms, days):.3g} per camera-day at the upper bound of 95% |",
         f"| false alarms per camera-day, second halves resampled | {_spread(result.alarms_per_day)} |",
         f"| the same, other splits resampled | {_spread(result.alarms_per_day_held_out)} |",
         f"| windows of other clips that FAIL | {result.content} |",

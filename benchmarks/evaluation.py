@@ -11,10 +11,13 @@ from benchmarks.footage import Footage
 from benchmarks.workbench import fit
 from common.contracts.verdicts import Judgement, Status
 from common.drift.baseline import Baseline
-from common.drift.confirmation import DAY_SECONDS, evidence_needed, update_run
+from common.drift.confirmation import DAY_SECONDS, AlarmRule
+from common.drift.intervals import share_bounds
 from common.drift.judge import judge
+from common.drift.windows import WindowState
 from common.errors import SentinelError
 from common.features import FeatureBlock
+from common.judging import with_evidence
 from common.modalities.video.diagnosis import diagnose
 from common.settings import Settings
 
@@ -24,7 +27,7 @@ _MEAN_BLOCK = 4.0  # windows' worth of frames, mean length of the blocks that ar
 
 @dataclass
 class Share:
-    """A count out of a total."""
+    """A count out of a total, with its 95% bounds."""
 
     hits: int = 0
     count: int = 0
@@ -34,7 +37,10 @@ class Share:
         self.count += 1
 
     def __str__(self) -> str:
-        return f"{self.hits}/{self.count}" + (f" ({self.hits / self.count:.1%})" if self.count else "")
+        if not self.count:
+            return "0/0"
+        low, high = share_bounds(self.hits, self.count)
+        return f"{self.hits}/{self.count} ({self.hits / self.count:.1%}; {low:.1%} to {high:.1%})"
 
 
 @dataclass
@@ -54,6 +60,8 @@ class Result:
     missed : faulty windows that PASS, in words
     delay : by fault and severity, frames until the first FAIL of each clip
     alarms_per_day, alarms_per_day_held_out : by clip, simulated false alarms per camera-day
+    alarms : confirmed alarms on the clean footage itself, of the second halves and of the other splits
+    clean_seconds : of that footage
     content : windows of other clips that FAIL
     left_out : clips without a baseline, in words
     """
@@ -71,6 +79,8 @@ class Result:
     delay: dict[str, dict[int, list[float]]] = field(default_factory=dict)
     alarms_per_day: dict[str, float] = field(default_factory=dict)
     alarms_per_day_held_out: dict[str, float] = field(default_factory=dict)
+    alarms: int = 0
+    clean_seconds: float = 0.0
     content: Share = field(default_factory=Share)
     left_out: list[str] = field(default_factory=list)
 
@@ -105,6 +115,7 @@ def _evaluate_clean(result: Result, clip: Footage, baseline: Baseline, settings:
         share.add(verdict.status is Status.FAIL)
         result.clean_significant.add(verdict.p_value < settings.p_value)
         result.clean_scores.append(verdict.drift_score)
+    _count_alarms(result, verdicts, clip, baseline, settings)
     result.alarms_per_day[clip.name] = alarms_per_day([verdicts], clip, baseline, settings)
     result.whole[clip.name] = "FAIL" if share.hits else "PASS"
 
@@ -136,10 +147,24 @@ def _evaluate_other_splits(result: Result, clip: Footage, baseline: Baseline, se
         except SentinelError:
             continue
         held_out.append([_judge(other, window, settings) for window in windows(production, clip)])
+        _count_alarms(result, held_out[-1], clip, other, settings)
         for verdict in held_out[-1]:
             share.add(verdict.status is Status.FAIL)
             result.held_out.add(verdict.status is Status.FAIL)
     result.alarms_per_day_held_out[clip.name] = alarms_per_day(held_out, clip, baseline, settings)
+
+
+def _count_alarms(
+    result: Result, verdicts: Sequence[Judgement], clip: Footage, baseline: Baseline, settings: Settings
+) -> None:
+    size, stride = clip.rule.frames, clip.rule.stride
+    rule = AlarmRule.of(settings.false_alarms_per_day, size, baseline.frames_per_second)
+    state, confirmed = WindowState(), False
+    for start, verdict in zip(range(0, len(verdicts) * stride, stride), verdicts, strict=True):
+        state = with_evidence(state, verdict, range(start, start + size), rule)
+        result.alarms += state.fails.confirmed and not confirmed
+        confirmed = state.fails.confirmed
+    result.clean_seconds += (size + stride * (len(verdicts) - 1)) / clip.fps if verdicts else 0.0
 
 
 def windows(block: FeatureBlock, clip: Footage) -> Iterator[FeatureBlock]:
@@ -167,14 +192,14 @@ def alarms_per_day(
     """
     rng = np.random.default_rng(0)
     size, stride = clip.rule.frames, clip.rule.stride
-    needed = evidence_needed(settings.false_alarms_per_day, settings.p_value, size, baseline.frames_per_second)
+    rule = AlarmRule.of(settings.false_alarms_per_day, size, baseline.frames_per_second)
     pieces = [piece for piece in footage if piece]
     if not pieces:
         return float("nan")
     if not any(verdict.status is Status.FAIL for piece in pieces for verdict in piece):
         return 0.0
     left = int(_SIMULATED_DAYS * DAY_SECONDS * baseline.frames_per_second / stride)
-    alarms, run, confirmed, stop = 0, None, False, size
+    alarms, state, confirmed, stop = 0, WindowState(), False, size
     p_continue = 1.0 - stride / (_MEAN_BLOCK * size)
     while left > 0:
         piece = pieces[int(rng.integers(len(pieces)))]
@@ -182,11 +207,9 @@ def alarms_per_day(
         for verdict in piece[at : at + int(rng.geometric(1.0 - p_continue))]:
             stop += stride
             left -= 1
-            failed = verdict.status is Status.FAIL
-            run = update_run(run, failed=failed, p_value=verdict.p_value, start=stop - size, stop=stop)
-            now = run is not None and run.evidence >= needed
-            alarms += now and not confirmed
-            confirmed = now
+            state = with_evidence(state, verdict, range(stop - size, stop), rule)
+            alarms += state.fails.confirmed and not confirmed
+            confirmed = state.fails.confirmed
     return alarms / _SIMULATED_DAYS
 
 

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from common.backbones import Backbone, load_backbone
 from common.contracts.batches import FeatureSpec
 from common.drift.baseline import Baseline
+from common.drift.clean_drift import CleanDrift
 from common.drift.fitting import fit_baseline
 from common.drift.windows import WindowRule
 from common.features import FeatureBlock
+from common.modalities.video.clean_drift import clean_drift
 from common.modalities.video.groups import EMBEDDING, feature_groups
 from common.settings import Settings
 
@@ -29,17 +31,29 @@ def embed_every() -> int:
 
 
 def fit(
-    name: str, clips: Sequence[tuple[str, FeatureBlock]], rule: WindowRule, feature_spec: FeatureSpec = NO_SPEC
+    name: str,
+    clips: Sequence[tuple[str, FeatureBlock]],
+    rule: WindowRule,
+    feature_spec: FeatureSpec = NO_SPEC,
+    drift: CleanDrift | None = None,
 ) -> Baseline:
-    """Return a baseline of golden clips, given by name and features; raises what `fit_baseline` raises."""
+    """Return a baseline of golden clips, given by name and features; raises what `fit_baseline` raises.
+
+    Parameters
+    ----------
+    drift : the table of clean drift; None: the one that video ships
+    """
+    by_hand = feature_groups(clips[0][1].widths[EMBEDDING])
+    drift = drift or CleanDrift(clean_drift())
     return fit_baseline(
         clips,
         name=name,
         feature_spec=feature_spec,
         rule=rule,
-        groups=feature_groups(clips[0][1].widths[EMBEDDING]),
+        groups=drift.applied(by_hand),
         created_at=0.0,
         libraries={},
+        clean_ratios=drift.ratios(by_hand),
     )
 
 

@@ -11,6 +11,7 @@
     │   └── BaselineMismatch       features cannot be made as the baseline asks
     ├── BadBaseline                a baseline is missing, damaged or of another format
     │   └── BaselineTooShort       golden footage is too short
+    ├── BadCorpus                  clean footage of too few cameras, or a damaged table of it
     ├── BackboneError              a backbone or its weights cannot be loaded
     ├── BadModel                   a champion's files are missing, damaged or of another kind
     ├── NoPhotographs              the virtual camera has nothing to look at
@@ -75,6 +76,10 @@ class BadBaseline(SentinelError):
 
 class BaselineTooShort(BadBaseline):
     """The golden footage is too short to calibrate on; the message says how much is needed."""
+
+
+class BadCorpus(SentinelError):
+    """Clean footage of too few cameras to say anything about others, or a damaged table of it."""
 
 
 class BackboneError(SentinelError):

@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from common.baselines.storage import StoredBaseline
-from common.contracts.verdicts import Judgement, Status, Verdict
+from common.contracts.verdicts import Cause, Judgement, Status, Verdict
 from common.drift.conditions import Condition
-from common.drift.confirmation import evidence_needed, update_run
+from common.drift.confirmation import AlarmRule, update
+from common.drift.confirmation import Window as DetectorWindow
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.judge import judge
 from common.drift.windows import WindowState, advance
 from common.features import FeatureBlock
 from common.modalities.registry import load_modality
 from common.settings import Settings
+
+NEED_NO_HISTORY = frozenset({Cause.BLACK, Cause.FROZEN})
+"""Causes that one window confirms if it is gross: no live source looks like that, whatever it looked like before."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,8 @@ def judge_block(
 ) -> tuple[WindowState, list[JudgedWindow]]:
     """Append the next frames of `stream` to its window, and judge each window that is complete.
 
-    A FAIL is confirmed by the run of FAILs that it belongs to, and a window that matches a condition by the run of
-    windows that fail the golden baseline.
+    A FAIL is confirmed by the FAILs that it follows, and a window that matches a condition by those windows that fail
+    the golden baseline.
 
     Parameters
     ----------
@@ -78,9 +82,7 @@ def judge_block(
     rule = stored.baseline.rule
     # The window also restarts if the window rule changed: the frames that a longer window needs are not kept.
     state = state.of_feature_spec(stored.baseline.feature_spec.digest(rule.to_json()))
-    enough = evidence_needed(
-        thresholds.false_alarms_per_day, thresholds.p_value, rule.frames, stored.baseline.frames_per_second
-    )
+    alarm_rule = AlarmRule.of(thresholds.false_alarms_per_day, rule.frames, stored.baseline.frames_per_second)
     diagnose = load_modality(stored.baseline.feature_spec.modality).diagnose
     buffer.append(block)
     state, windows = advance(
@@ -99,8 +101,8 @@ def judge_block(
             conditions=live,
             diagnose=diagnose,
         )
-        state = with_runs(state, judgement, window)
-        run = state.departure if judgement.condition else state.run
+        state = with_evidence(state, judgement, window, alarm_rule)
+        detector = state.departures if judgement.condition else state.fails
         verdict = Verdict.place(
             judgement,
             features,
@@ -108,24 +110,23 @@ def judge_block(
             baseline=stored.baseline.name,
             baseline_id=stored.id,
             stop=window.stop,
-            failing_since=run.since if run else None,
-            confirmed=run is not None and run.evidence >= enough,
+            failing_since=detector.since,
+            confirmed=detector.confirmed,
         )
         judged.append(JudgedWindow(verdict, features))
     return state, judged
 
 
-def with_runs(state: WindowState, judgement: Judgement, window: range) -> WindowState:
-    """Return the state after a judgement of the frames at `window`: its runs go on or end."""
+def with_evidence(state: WindowState, judgement: Judgement, window: range, rule: AlarmRule) -> WindowState:
+    """Return the state after a judgement of the frames at `window`, which is evidence for or against an alarm."""
     failed, match = judgement.status is Status.FAIL, judgement.condition
-    return replace(
-        state,
-        run=update_run(state.run, failed=failed, p_value=judgement.p_value, start=window.start, stop=window.stop),
-        departure=update_run(
-            state.departure,
-            failed=failed or match is not None,
-            p_value=match.golden_p_value if match else judgement.p_value,
-            start=window.start,
-            stop=window.stop,
-        ),
+    seen = DetectorWindow(
+        window.start,
+        window.stop,
+        judgement.p_value,
+        failed,
+        gross=failed and judgement.gross,
+        needs_no_history=failed and judgement.gross and judgement.cause in NEED_NO_HISTORY,
     )
+    departed = replace(seen, p_value=match.golden_p_value, failed=True, gross=judgement.gross) if match else seen
+    return replace(state, fails=update(state.fails, rule, seen), departures=update(state.departures, rule, departed))

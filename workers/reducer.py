@@ -98,7 +98,7 @@ def move_on(stream: str) -> Committed:
     try:
         before = WindowState.from_bytes(read.state) if read.state else WindowState()
         if read.verdict is not None and read.verdict.baseline_id != stored.id:
-            before = before.without_runs()
+            before = before.without_evidence()
         frames = FrameBuffer(before.position, lambda: streams.frames(stream, read))
         return commit(stream, stored, read, before, frames, ready)
     except WindowMoved:

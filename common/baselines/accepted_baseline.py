@@ -66,6 +66,7 @@ def fit_accepted(
             groups=golden.groups,
             created_at=time.time(),
             libraries=golden.libraries,
+            clean_ratios=golden.clean_ratios,
         )
     except (BadBaseline, BadMessage) as error:
         raise NotAccepted(f"the footage of stream {stream!r} cannot be a baseline: {error}") from error

@@ -15,6 +15,7 @@ import numpy as np
 
 from common.baselines.storage import StoredBaseline, save_baseline
 from common.contracts.batches import SourceKind
+from common.drift.clean_drift import CleanDrift
 from common.drift.fitting import fit_baseline
 from common.drift.windows import WindowRule
 from common.errors import BadBaseline, BadSource
@@ -173,14 +174,16 @@ def build_baseline(
         if not blocks:
             raise BadSource(f"{path} gave no frames: leave it out or replace it")
         clips.append((path.name, FeatureBlock.concatenate(blocks)))
+    drift = CleanDrift(modality.clean_drift) if modality.clean_drift else None
     baseline = fit_baseline(
         clips,
         name=name,
         feature_spec=extractor.feature_spec(fps),
         rule=rule,
-        groups=extractor.groups,
+        groups=drift.applied(extractor.groups) if drift else extractor.groups,
         created_at=time.time(),
         libraries=_versions(extractor),
+        clean_ratios=drift.ratios(extractor.groups) if drift else (),
     )
     model = load_kind(_MODEL)
     replay = None

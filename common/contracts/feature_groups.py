@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from common.contracts.ids import Message
+from common.contracts.ids import Message, without_empty
 
 MOTION = "motion"
 """A compared column: natural log of the relative step of a group from one sample to the next."""
@@ -50,6 +50,16 @@ class FeatureGroup(Message):
         description="the smallest change of each column that matters, in its own unit (of kind VIEW: of each of "
         "VIEW_COLUMNS); of a joint group, the smallest distance, in units of its columns' spreads"
     )
+    clean_effects: tuple[float, ...] = Field(
+        (),
+        description="the smallest bound of each compared column, from clean footage of other cameras; empty: the "
+        "minimum effects are used",
+    )
+    gross_distances: tuple[float, ...] = Field(
+        (),
+        description="distance of each compared column that no clean footage of other cameras comes near; empty: "
+        "not known",
+    )
     tiles: dict[str, TileSummary] = Field(
         {}, description="families of columns, named `family.00`, `family.01`, ..., that are compared as one column"
     )
@@ -58,6 +68,11 @@ class FeatureGroup(Message):
         description="the group whose steps from one sample to the next are compared with this one, as columns `motion` "
         "and `repeated`: itself, or a joint group that is computed of every sample",
     )
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what groups without clean drift do not have, so that the digests of their baselines stay."""
+        return without_empty(handler(self), ("clean_effects", "gross_distances"))
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -68,8 +83,9 @@ class FeatureGroup(Message):
                 f"group {self.name!r} of {self.size} columns needs {wanted} minimum effects and {names} different "
                 f"names, it has {len(self.minimum_effects)} and {len(self.columns)}"
             )
-        if not all(math.isfinite(effect) and effect > 0 for effect in self.minimum_effects):
-            raise ValueError(f"minimum effects of group {self.name!r} must be positive numbers")
+        effects = (*self.minimum_effects, *self.clean_effects, *self.gross_distances)
+        if not all(math.isfinite(effect) and effect > 0 for effect in effects):
+            raise ValueError(f"effects and distances of group {self.name!r} must be positive numbers")
         if self.kind is not GroupKind.COLUMNS and (self.tiles or self.steps_of):
             raise ValueError(f"group {self.name!r} of kind {self.kind} has neither tiles nor steps")
         return self

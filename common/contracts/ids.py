@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from typing import Annotated, Self
+from collections.abc import Iterable
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
@@ -64,6 +65,11 @@ class Message(BaseModel):
             return cls.model_validate_json(text)
         except ValidationError as error:
             raise BadMessage(f"not a {cls.__name__}: {describe(error)}") from error
+
+
+def without_empty(fields: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return serialised `fields` without those of `names` that are empty."""
+    return {name: value for name, value in fields.items() if value or name not in names}
 
 
 def describe(error: ValidationError) -> str:

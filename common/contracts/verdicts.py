@@ -52,7 +52,7 @@ class GroupScore(Message):
 
     group: str
     drift_score: float = Field(ge=0, le=1)
-    p_value: float = Field(ge=0, le=1)
+    p_value: float = Field(ge=0, le=1, description="of the KS test, corrected for the number of columns and groups")
     distance: float = Field(ge=0, description="Wasserstein distance in units of the baseline's spread")
     bound: float = Field(ge=0, description="the distance that the baseline's own variation explains, in the same units")
 
@@ -87,7 +87,16 @@ class Judgement(Message):
 
     status: Status
     drift_score: float = Field(ge=0, le=1)
-    p_value: float = Field(ge=0, le=1)
+    p_value: float = Field(
+        ge=0,
+        le=1,
+        description="rank among clean windows of other cameras, (1 + number of those as far away) / (n + 1); of a "
+        "baseline that knows none, of the KS test",
+    )
+    gross: bool = Field(
+        False,
+        description="whether the window departs farther from golden than clean windows of other cameras ever did",
+    )
     cause: Cause | None = Field(description="None on PASS")
     began: FrameTime | None = Field(
         None, description="first frame of the change; the first frame of the window if it began earlier; None on PASS"

@@ -10,6 +10,7 @@ import numpy as np
 
 from common.contracts.batches import FeatureSpec
 from common.contracts.feature_groups import FeatureGroup
+from common.drift.feature_groups import fits_clean_drift
 from common.drift.manifest import BaselineManifest
 from common.drift.segment import Segment
 from common.drift.segment_arrays import Arrays, segment_arrays, segment_from_arrays
@@ -27,6 +28,8 @@ class Baseline:
     rule : length and stride of the windows that it judges
     groups : the groups of features that it compares; blocks to be judged need all of them
     segments : one per clip
+    clean_ratios : largest distance of clean windows of other cameras, in units of bounds made without them, in rising
+        order; a window's p-value is its rank among them. Empty: it is that of the KS test
     null_false_alarms : share of the golden clips' own windows that the baseline fails, 0 to 1
     libraries : versions of the libraries that it was made with
     created_at : seconds since the epoch
@@ -37,6 +40,7 @@ class Baseline:
     rule: WindowRule
     groups: tuple[FeatureGroup, ...]
     segments: tuple[Segment, ...]
+    clean_ratios: tuple[float, ...]
     null_false_alarms: float
     libraries: Mapping[str, str]
     created_at: float
@@ -78,6 +82,7 @@ class Baseline:
             feature_spec=self.feature_spec,
             rule=self.rule,
             groups=self.groups,
+            clean_ratios=self.clean_ratios,
             clips=tuple(segment.summary for segment in self.segments),
             null_false_alarms=self.null_false_alarms,
             false_alarm_rate_held=self.false_alarm_rate_held,
@@ -104,6 +109,8 @@ class Baseline:
             raise BadBaseline(f"baseline {manifest.name!r} lacks array {error}: rebuild it") from error
         if any(not segment.fits(manifest.groups) for segment in segments):
             raise BadBaseline(f"baseline {manifest.name!r} has arrays of another shape than it says: rebuild it")
+        if any(not fits_clean_drift(group) for group in manifest.groups):
+            raise BadBaseline(f"baseline {manifest.name!r} has clean effects of other columns than it has: rebuild it")
         if not segments:
             raise BadBaseline(f"baseline {manifest.name!r} covers no clip: rebuild it")
         return cls(
@@ -112,6 +119,7 @@ class Baseline:
             manifest.rule,
             manifest.groups,
             segments,
+            manifest.clean_ratios,
             manifest.null_false_alarms,
             manifest.libraries,
             manifest.created_at,

@@ -48,12 +48,23 @@ def compared_size(group: FeatureGroup) -> int:
 
 
 def compared_minimum_effects(group: FeatureGroup) -> npt.NDArray[np.float64]:
-    """Return (f,) the smallest change of each compared column that matters; (1,) for a joint group."""
+    """Return (f,) the smallest change of each compared column that matters, set by hand; (1,) for a joint group."""
     if group.kind is not GroupKind.COLUMNS:
         return np.array(group.minimum_effects, np.float64)
     columns = [max(group.minimum_effects[part]) for _, part in _families(group)]
     steps = [_MOTION_MINIMUM_EFFECT, _REPEATED_MINIMUM_EFFECT] if group.steps_of else []
     return np.array([*columns, *steps], np.float64)
+
+
+def smallest_bounds(group: FeatureGroup) -> npt.NDArray[np.float64]:
+    """Return (f,) the smallest bound of each compared column; (1,) for a joint group."""
+    return np.array(group.clean_effects, np.float64) if group.clean_effects else compared_minimum_effects(group)
+
+
+def fits_clean_drift(group: FeatureGroup) -> bool:
+    """Return whether a group has clean effects and gross distances of all its compared columns, or none at all."""
+    size = 1 if group.kind is GroupKind.JOINT else compared_size(group)
+    return {len(group.clean_effects), len(group.gross_distances)} <= {0, size}
 
 
 def reference_medians(readings: Array) -> Array:

@@ -31,13 +31,14 @@ def fit_baseline(
     groups: tuple[FeatureGroup, ...],
     created_at: float,
     libraries: Mapping[str, str],
+    clean_ratios: tuple[float, ...] = (),
 ) -> Baseline:
     """Return a baseline of golden clips.
 
     Parameters
     ----------
     clips : name and features of each clip, frames in order
-    name, feature_spec, rule, groups, created_at, libraries : see `Baseline`
+    name, feature_spec, rule, groups, created_at, libraries, clean_ratios : see `Baseline`
 
     Raises
     ------
@@ -60,6 +61,7 @@ def fit_baseline(
         rule=rule,
         groups=check_groups(groups),
         segments=tuple(segments),
+        clean_ratios=clean_ratios,
         null_false_alarms=0.0,
         libraries=dict(libraries),
         created_at=created_at,

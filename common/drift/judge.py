@@ -5,20 +5,29 @@ the segment, and c the bound, the distance that the segment's own variation
 explains. The drift score is max(0, 1 - c / W), the unexplained share of the
 distance: 0 for a normal window, 0.3 where W is 1.43 times the bound.
 
-The p-value is that of the KS statistic with a margin of three quarters of the
-bound (`calibration.margin`), at the effective sample size of the segment. That
-size already corrects for the number of columns; the number of groups that the
-baseline has is corrected for by Bonferroni's method.
+Whether a column's departure is significant is tested by the KS statistic with a
+margin of three quarters of the bound (`calibration.margin`), at the effective sample
+size of the segment. That size already corrects for the number of columns. A
+baseline without ratios (see below) corrects for the number of its groups by
+Bonferroni's method; ranks are ranks of the largest ratio of all columns anyway.
 
-A window departs from a segment if a column has a score above the threshold and a
-p-value below the significance level. It is judged by the golden segment that it
+The p-value of the window is the rank of its ratio, the largest W / c of its columns,
+among the ratios of clean windows of other cameras, whose bounds were made without
+them (`clean_drift`): (1 + number of those at least as large) / (n + 1), which is
+never smaller than n windows can support. A baseline without such ratios states the
+p-value of the KS test.
+
+A window departs from a segment if its p-value is below the significance level, and a
+column has a score above the threshold and a p-value of its KS test below the
+significance level. It is judged by the golden segment that it
 resembles most. If it departs from that one too, it is compared with the conditions:
 a window that is like one of them passes and names it, any other FAILs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +47,7 @@ from common.features import FeatureBlock
 
 _LEADING = 5  # features named in a verdict
 _WORST = 3  # frames named in a verdict
+_GROSS_RATIO = 5.0  # W / c, where gross distances are not known: by effects set by hand, clean windows reached 4.7
 _BEFORE_SHARE = 0.5  # frames before an onset must lie at less than this share of the distance of those after it
 
 
@@ -65,11 +75,20 @@ class _GroupResult:
 
 @dataclass(frozen=True)
 class _SegmentResult:
-    """The comparison with one segment: of each group, the window's columns and what came of them."""
+    """The comparison with one segment: of each group, the window's columns and what came of them.
+
+    `rank` is the window's p-value by its rank among clean windows of other cameras; None: they are not known.
+    """
 
     segment: Segment
     columns: Mapping[str, npt.NDArray[np.float32]]
     groups: Mapping[str, _GroupResult]
+    rank: float | None
+
+    def fails(self, threshold: float, p_value: float) -> dict[str, npt.NDArray[np.bool_]]:
+        """Return which columns of each group fail, by its name; none does in a window whose rank is not significant."""
+        significant = self.rank is None or self.rank < p_value
+        return {name: group.fails(threshold, p_value) & significant for name, group in self.groups.items()}
 
 
 def judge(
@@ -87,7 +106,8 @@ def judge(
     ----------
     baseline : golden, fitted to features of the same feature spec
     window : features of exactly `baseline.rule.frames` frames
-    threshold, p_value : a column fails with a score above `threshold` and a p-value below `p_value`
+    threshold, p_value : a column fails with a score above `threshold` and a p-value below `p_value`, which the
+        p-value of the window has to be too
     conditions : those of the window's stream that its model is proved on
     diagnose : the baseline's modality's; names the cause of a FAIL
 
@@ -103,12 +123,12 @@ def judge(
         If the window has another length, other groups or widths than the baseline's, or features that are not finite.
     """
     _check(baseline, window)
-    results = [_compare(baseline.groups, segment, window) for segment in baseline.segments]
+    results = [_compare(baseline, segment, window) for segment in baseline.segments]
     best = min(results, key=lambda result: _severity(result, threshold, p_value))
     golden = _judgement(baseline, best, window, threshold, p_value, diagnose)
     if golden.status is Status.PASS or golden.cause is None or not conditions:
         return golden
-    compared = [(c, _compare(baseline.groups, c.segment, window)) for c in conditions]
+    compared = [(c, _compare(baseline, c.segment, window)) for c in conditions]
     condition, nearest = min(compared, key=lambda row: _severity(row[1], threshold, p_value))
     like = _judgement(baseline, nearest, window, threshold, p_value, diagnose)
     if like.status is Status.FAIL:
@@ -125,7 +145,7 @@ def judge(
         golden_p_value=golden.p_value,
         golden_cause=golden.cause,
     )
-    return like.model_copy(update={"condition": match, "segment": golden.segment})
+    return like.model_copy(update={"condition": match, "segment": golden.segment, "gross": golden.gross})
 
 
 def _check(baseline: Baseline, window: FeatureBlock) -> None:
@@ -142,7 +162,14 @@ def _check(baseline: Baseline, window: FeatureBlock) -> None:
     check_finite(window)
 
 
-def _compare(groups: Sequence[FeatureGroup], segment: Segment, window: FeatureBlock) -> _SegmentResult:
+def distances(baseline: Baseline, window: FeatureBlock) -> npt.NDArray[np.float64]:
+    """Return the distances of a window from the first segment: of all compared columns, one of a joint group."""
+    result = _compare(baseline, baseline.segments[0], window)
+    return np.concatenate([group.distances for group in result.groups.values()])
+
+
+def _compare(baseline: Baseline, segment: Segment, window: FeatureBlock) -> _SegmentResult:
+    groups = baseline.groups
     columns: dict[str, npt.NDArray[np.float32]] = {}
     results: dict[str, _GroupResult] = {}
     span = segment.span_of(window)
@@ -152,8 +179,17 @@ def _compare(groups: Sequence[FeatureGroup], segment: Segment, window: FeatureBl
         compare = _compare_joint if group.kind is GroupKind.JOINT else _compare_columns
         # A window of very few frames may have none that the group was computed of: it then says nothing.
         distances, p_values = compare(reference, now) if len(now) else (np.zeros(1), np.ones(1))
-        results[group.name] = _result(distances, p_values, reference.bounds, len(groups))
-    return _SegmentResult(segment, columns, results)
+        groups_tested = 1 if baseline.clean_ratios else len(groups)
+        results[group.name] = _result(distances, p_values, reference.bounds, groups_tested)
+    return _SegmentResult(segment, columns, results, _rank(results.values(), baseline.clean_ratios))
+
+
+def _rank(groups: Iterable[_GroupResult], clean_ratios: Sequence[float]) -> float | None:
+    if not clean_ratios:
+        return None
+    ratio = max(float((group.distances / group.bounds).max()) for group in groups)
+    larger = len(clean_ratios) - bisect_left(clean_ratios, ratio)
+    return (1 + larger) / (1 + len(clean_ratios))
 
 
 _Distances = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
@@ -185,7 +221,7 @@ def _result(w: npt.NDArray[np.float64], p_values: npt.NDArray[np.float64], bound
 
 def _severity(result: _SegmentResult, threshold: float, p_value: float) -> tuple[int, float]:
     """Return the sort key of the segments, best match first: number of failing columns, then sum of the scores."""
-    failing = sum(int(group.fails(threshold, p_value).sum()) for group in result.groups.values())
+    failing = sum(int(fails.sum()) for fails in result.fails(threshold, p_value).values())
     return failing, float(sum(group.scores.sum() for group in result.groups.values()))
 
 
@@ -199,7 +235,8 @@ def _judgement(
 ) -> Judgement:
     segment, groups = best.segment, best.groups
     leading = {name: group.leading(threshold, p_value) for name, group in groups.items()}
-    fails = {name: bool(group.fails(threshold, p_value)[leading[name]]) for name, group in groups.items()}
+    failing = best.fails(threshold, p_value)
+    fails = {name: bool(failing[name][leading[name]]) for name in groups}
     computed = [name for name in groups if len(best.columns[name])]
     decisive = max(computed, key=lambda name: (fails[name], groups[name].scores[leading[name]]))
     failed = any(fails.values())
@@ -215,7 +252,8 @@ def _judgement(
     return Judgement(
         status=Status.FAIL if failed else Status.PASS,
         drift_score=float(groups[decisive].scores[leading[decisive]]),
-        p_value=float(groups[decisive].p_values[leading[decisive]]),
+        p_value=float(groups[decisive].p_values[leading[decisive]]) if best.rank is None else best.rank,
+        gross=any(_is_gross(group, groups[group.name], failing[group.name]) for group in baseline.groups),
         cause=diagnose(shifts) if failed else None,
         began=FrameTime(source=window.source_of(first), time=float(window.times[first])) if failed else None,
         segment=segment.summary.name,
@@ -236,6 +274,12 @@ def _judgement(
             for frame in (int(frames[row]),)
         ),
     )
+
+
+def _is_gross(group: FeatureGroup, result: _GroupResult, fails: npt.NDArray[np.bool_]) -> bool:
+    """Return whether a failing column lies farther away than clean footage of other cameras ever did, by a margin."""
+    known = np.array(group.gross_distances) if group.gross_distances else result.bounds * _GROSS_RATIO
+    return bool((fails & (result.distances > known)).any())
 
 
 def _shifts(groups: Sequence[FeatureGroup], best: _SegmentResult, threshold: float, failing: frozenset[str]) -> Shifts:

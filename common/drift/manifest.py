@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from common.contracts.batches import FeatureSpec
 from common.contracts.feature_groups import FeatureGroup, check_groups
-from common.contracts.ids import Message
+from common.contracts.ids import Message, without_empty
 from common.drift.windows import WindowRule
 from common.features import TimeSource
 
@@ -40,6 +40,11 @@ class BaselineManifest(Message):
     groups: Annotated[tuple[FeatureGroup, ...], AfterValidator(check_groups)] = Field(
         description="the groups of features that it compares, in the order in which verdicts name them"
     )
+    clean_ratios: tuple[float, ...] = Field(
+        (),
+        description="largest distance of clean windows of other cameras, in units of bounds made without them, in "
+        "rising order; a window's p-value is its rank among them. Empty: it is that of the KS test",
+    )
     clips: tuple[ClipSummary, ...]
     null_false_alarms: float = Field(
         ge=0, le=1, description="share of the golden footage's own windows that the baseline fails"
@@ -49,3 +54,8 @@ class BaselineManifest(Message):
     )
     libraries: dict[str, str] = Field(description="versions of the libraries that it was made with")
     created_at: float = Field(description="seconds since the epoch")
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what a baseline without clean ratios does not have, so that its digest stays."""
+        return without_empty(handler(self), ("clean_ratios",))

@@ -19,6 +19,7 @@ from common.drift.feature_groups import (
     compared_minimum_effects,
     compared_size,
     reference_medians,
+    smallest_bounds,
 )
 from common.drift.manifest import ClipSummary
 from common.drift.statistics import sort_reference
@@ -184,7 +185,7 @@ def _fit_joint(
     if within is not None:
         spread = np.minimum(spread, within.spread)
     scaled = np.asarray(readings / spread, np.float32)
-    smallest = compared_minimum_effects(group)
+    smallest = smallest_bounds(group)
 
     def comparison(rest: npt.NDArray[np.bool_], inside: slice) -> tuple[Array, Array]:
         return scaled[rest[at]], scaled[slice(*np.searchsorted(at, (inside.start, inside.stop)))]
@@ -203,14 +204,14 @@ def _fit_columns(
     readings, between = block.groups[group.name], between_samples(group, block)
     reference_median = reference_medians(readings)
     columns = compared_columns(group, readings, between, reference_median)
-    smallest = compared_minimum_effects(group)
+    smallest = smallest_bounds(group)
     null = fit_null(
         len(block), window, _column_comparison(group, readings, between), minimum_effect=smallest, pooled=False
     )
     if null is None:
         return None
     bounds = _bounds(null, smallest, np.ptp(columns, axis=0) == 0, within.bounds if within else None)
-    spread = _typical_spread(columns, smallest)
+    spread = _typical_spread(columns, compared_minimum_effects(group))
     return SegmentGroup(sort_reference(_thin(columns)), spread, reference_median, bounds), len(null.kolmogorov)
 
 
@@ -247,7 +248,7 @@ def _fit_view(
 
 
 def _fit_placements(group: FeatureGroup, samples: Array, views: Views, window: int) -> tuple[SegmentGroup, int] | None:
-    columns, smallest = golden_columns(samples, views), compared_minimum_effects(group)
+    columns, smallest = golden_columns(samples, views), smallest_bounds(group)
     null = fit_null(
         len(samples), window, lambda rest, inside: (columns[rest], columns[inside]), minimum_effect=smallest,
         pooled=False,
@@ -255,7 +256,7 @@ def _fit_placements(group: FeatureGroup, samples: Array, views: Views, window: i
     if null is None:
         return None
     bounds = _bounds(null, smallest, np.ptp(columns, axis=0) == 0, None)
-    spread = _typical_spread(columns, smallest)
+    spread = _typical_spread(columns, compared_minimum_effects(group))
     return SegmentGroup(sort_reference(_thin(columns)), spread, None, bounds, views), len(null.kolmogorov)
 
 

@@ -23,15 +23,19 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from common.contracts.ids import Message
-from common.drift.confirmation import Run
+from common.drift.confirmation import Detector
 from common.errors import BadMessage
 
+_DETECTOR = "?q?q?dqdq"
 _RUN = "?qqd"
-_STATE = struct.Struct(f"<qqq{_RUN}{_RUN}16s")
-_EARLIER_STATE = struct.Struct(f"<qqq{_RUN}16s")
-_FORMAT = 3
-"""First byte of a stored state. Format 2, of version 0.2, has a single run. Format 1, of version 0.1, is like format 2
-without this byte."""
+_STATE = struct.Struct(f"<qqq{_DETECTOR}{_DETECTOR}16s")
+_TWO_RUNS = struct.Struct(f"<qqq{_RUN}{_RUN}16s")
+_ONE_RUN = struct.Struct(f"<qqq{_RUN}16s")
+_FORMAT = 4
+"""First byte of a stored state. Format 3, of version 0.3, has runs whose evidence is a product of p-values. Format 2,
+of version 0.2, has a single one. Format 1, of version 0.1, is like format 2 without this byte."""
+_CONFIRMED = 10.0  # evidence, natural logarithm, at which a run of formats 1 to 3 was confirmed at one frame per second
+_NO_EVIDENCE = Detector()
 
 
 class WindowRule(Message):
@@ -57,16 +61,16 @@ class WindowState:
     position : number of frames that have arrived so far, which is the position of the next frame
     opened : position at which the window was last emptied
     unjudged : frames since the last verdict, or since the window was emptied
-    run : the current run of FAILs; None after a PASS
-    departure : the current run of windows that fail the golden baseline, whether they match a condition or not
+    fails : when FAILs are confirmed
+    departures : the same of windows that fail the golden baseline, whether they match a condition or not
     feature_spec : 16-byte digest of the feature spec and window rule that the state belongs to
     """
 
     position: int = 0
     opened: int = 0
     unjudged: int = 0
-    run: Run | None = None
-    departure: Run | None = None
+    fails: Detector = _NO_EVIDENCE
+    departures: Detector = _NO_EVIDENCE
     feature_spec: bytes = bytes(16)
 
     def latest(self, rule: WindowRule) -> range:
@@ -78,8 +82,8 @@ class WindowState:
             self.position,
             self.opened,
             self.unjudged,
-            *_numbers(self.run),
-            *_numbers(self.departure),
+            *_numbers(self.fails),
+            *_numbers(self.departures),
             self.feature_spec,
         )
 
@@ -87,10 +91,12 @@ class WindowState:
     def from_bytes(cls, data: bytes) -> WindowState:
         """Decode the result of `to_bytes` of this version or an earlier one; raise `BadMessage` for anything else."""
         try:
-            if len(data) == _EARLIER_STATE.size:
-                return cls._from_earlier(data)
+            if len(data) == _ONE_RUN.size:
+                return cls._of_one_run(data)
             if data[:1] == bytes([2]):
-                return cls._from_earlier(data[1:])
+                return cls._of_one_run(data[1:])
+            if data[:1] == bytes([3]):
+                return cls._of_two_runs(data[1:])
             if data[:1] > bytes([_FORMAT]):
                 raise BadMessage(
                     f"a stored window has format {data[0]}, this version reads up to {_FORMAT}: "
@@ -98,16 +104,22 @@ class WindowState:
                 )
             if data[:1] != bytes([_FORMAT]):
                 raise BadMessage("a stored window cannot be read: it is of no format that there ever was")
-            position, opened, unjudged, *runs, feature_spec = _STATE.unpack(data[1:])
+            position, opened, unjudged, *numbers, feature_spec = _STATE.unpack(data[1:])
         except struct.error as error:
             raise BadMessage(f"a stored window cannot be read: {error}") from error
-        return cls(position, opened, unjudged, _run(*runs[:4]), _run(*runs[4:]), feature_spec)
+        half = len(numbers) // 2
+        return cls(position, opened, unjudged, _detector(*numbers[:half]), _detector(*numbers[half:]), feature_spec)
 
     @classmethod
-    def _from_earlier(cls, data: bytes) -> WindowState:
-        position, opened, unjudged, *run, feature_spec = _EARLIER_STATE.unpack(data)
+    def _of_two_runs(cls, data: bytes) -> WindowState:
+        position, opened, unjudged, *runs, feature_spec = _TWO_RUNS.unpack(data)
+        return cls(position, opened, unjudged, _of_run(*runs[:4]), _of_run(*runs[4:]), feature_spec)
+
+    @classmethod
+    def _of_one_run(cls, data: bytes) -> WindowState:
+        position, opened, unjudged, *run, feature_spec = _ONE_RUN.unpack(data)
         # Before there were conditions, every departure from the golden baseline was a FAIL.
-        return cls(position, opened, unjudged, _run(*run), _run(*run), feature_spec)
+        return cls(position, opened, unjudged, _of_run(*run), _of_run(*run), feature_spec)
 
     def of_feature_spec(self, feature_spec: bytes) -> WindowState:
         """Return the state for features of `feature_spec`; if they differ from those so far, a new window starts."""
@@ -117,17 +129,44 @@ class WindowState:
             else WindowState(self.position, self.position, feature_spec=feature_spec)
         )
 
-    def without_runs(self) -> WindowState:
-        """Return the state with no run: the windows so far were held against another golden baseline."""
-        return replace(self, run=None, departure=None)
+    def without_evidence(self) -> WindowState:
+        """Return the state without evidence: the windows so far were held against another golden baseline."""
+        return replace(self, fails=_NO_EVIDENCE, departures=_NO_EVIDENCE)
 
 
-def _numbers(run: Run | None) -> tuple[bool, int, int, float]:
-    return (False, 0, 0, 0.0) if run is None else (True, run.since, run.stop, run.evidence)
+def _numbers(detector: Detector) -> tuple[bool, int, bool, int, bool, float, int, float, int]:
+    since, gross_since = detector.since, detector.gross_since
+    return (
+        since is not None,
+        since or 0,
+        gross_since is not None,
+        gross_since or 0,
+        detector.confirmed,
+        detector.level,
+        detector.opened,
+        detector.total,
+        detector.count,
+    )
 
 
-def _run(exists: bool, since: int, stop: int, evidence: float) -> Run | None:
-    return Run(since, stop, evidence) if exists else None
+def _detector(
+    failing: bool,
+    since: int,
+    gross: bool,
+    gross_since: int,
+    confirmed: bool,
+    level: float,
+    opened: int,
+    total: float,
+    count: int,
+) -> Detector:
+    return Detector(since if failing else None, gross_since if gross else None, confirmed, level, opened, total, count)
+
+
+def _of_run(failing: bool, since: int, stop: int, evidence: float) -> Detector:
+    """Return the detector of a stored run: what was confirmed stays so, its product of p-values is no evidence."""
+    del stop
+    return Detector(since=since, confirmed=evidence >= _CONFIRMED) if failing else Detector()
 
 
 def advance(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from common.contracts.batches import SourceKind
+from common.contracts.clean_drift import DriftTable
 from common.contracts.feature_groups import FeatureGroup
 from common.contracts.shifts import Shifts
 from common.contracts.verdicts import Cause
@@ -94,6 +95,7 @@ class Modality(Protocol[SampleT]):
     libraries : distributions whose versions a baseline records
     embedding : what it needs a backbone for; None if it needs none
     mask : returns a sample of which nothing shows what lies in zones of its picture; None if samples have no picture
+    clean_drift : what clean footage of other sources does; None if it ships no such table
     """
 
     @property
@@ -116,6 +118,9 @@ class Modality(Protocol[SampleT]):
 
     @property
     def mask(self) -> Callable[[SampleT, tuple[Zone, ...]], SampleT] | None: ...
+
+    @property
+    def clean_drift(self) -> DriftTable | None: ...
 
     def groups(self, embedding_size: int) -> tuple[FeatureGroup, ...]:
         """Return its feature groups, in the order in which verdicts name them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -104,6 +105,9 @@ def show_manifest(fields: dict[str, object], digest: str) -> None:
     """Print what a manifest says, a line for each value."""
     rows = [["id", digest]]
     for name, value in fields.items():
+        if name == "clean_ratios" and isinstance(value, list):
+            rows.append(["false alarms", _false_alarms(value, get_settings().drift_threshold)])
+            continue
         if name == "created_at" and isinstance(value, float):
             rows.append([name, clock(value)])
             continue
@@ -115,6 +119,18 @@ def show_manifest(fields: dict[str, object], digest: str) -> None:
         else:
             rows.append([name, _text(value)])
     columns(["what", "value"], rows)
+
+
+def _false_alarms(clean_ratios: Sequence[float], threshold: float) -> str:
+    """Say how many clean windows of other cameras exceed the threshold, with the 95% upper bound of that share."""
+    from common.drift.intervals import most_share
+
+    above = sum(1.0 - 1.0 / max(ratio, 1.0) > threshold for ratio in clean_ratios)
+    most = most_share(above, len(clean_ratios))
+    return (
+        f"{above} of {len(clean_ratios)} clean windows of other cameras score above {threshold:g}: "
+        f"at most {most:.1%} of windows at the upper bound of 95%"
+    )
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""From features to verdicts: runs of FAILs and of departures, and which conditions count for a window."""
+"""From features to verdicts: evidence of FAILs and of departures, and which conditions count for a window."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from common.baselines.storage import StoredBaseline
 from common.contracts.verdicts import Cause, Judgement, Status, Verdict
 from common.drift.conditions import Condition, fit_condition
-from common.drift.confirmation import Run, update_run
+from common.drift.confirmation import AlarmRule, Detector, Window, update
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
 from common.features import FeatureBlock
-from common.judging import Thresholds, judge_block, with_runs
+from common.judging import Thresholds, judge_block, with_evidence
 from tests.common.builders import condition_record, verdict
 from tests.common.drift.footage import RULE, fitted, footage
 
@@ -26,6 +26,7 @@ Step = Literal["pass", "match", "fail"]
 BASELINE = fitted(footage(600, seed=1))
 STORED = StoredBaseline(BASELINE, BASELINE.digest, Path("/golden"))
 THRESHOLDS = Thresholds(score=0.3, p_value=0.05, false_alarms_per_day=1.0)
+ALARM = AlarmRule.of(1.0, 48, 10.0)
 SEGMENT = fit_condition("noise", footage(200, seed=50, noise=1.5), BASELINE, "clip0")
 
 
@@ -69,32 +70,30 @@ def judgement(step: Step) -> Judgement:
 
 
 @given(st.lists(st.sampled_from(["pass", "match", "fail"]), min_size=1, max_size=12))
-def test_a_run_of_fails_ends_at_a_match_and_one_of_departures_only_at_a_golden_pass(steps: list[Step]) -> None:
-    """The law: each run is that of the windows that belong to it, whatever came before."""
-    state = WindowState()
-    fails: Run | None = None
-    departures: Run | None = None
+def test_fails_end_at_a_match_and_departures_only_at_a_golden_pass(steps: list[Step]) -> None:
+    """The law: each detector is told of the windows that belong to it, whatever came before."""
+    state, fails, departures = WindowState(), Detector(), Detector()
     for number, step in enumerate(steps):
         window = range(6 * number, 6 * number + 48)
-        state = with_runs(state, judgement(step), window)
-        fails = update_run(fails, failed=step == "fail", p_value=0.01, start=window.start, stop=window.stop)
-        departures = update_run(departures, failed=step != "pass", p_value=0.01, start=window.start, stop=window.stop)
-        assert (state.run, state.departure) == (fails, departures)
-    assert (state.run is None, state.departure is None) == (steps[-1] != "fail", steps[-1] == "pass")
-    if state.run and state.departure:
-        assert state.departure.since <= state.run.since
-        assert state.departure.evidence >= state.run.evidence
-    assert state.position == 0, "nothing but the runs changes"
+        state = with_evidence(state, judgement(step), window, ALARM)
+        matched = 0.4 if step == "match" else 0.01
+        fails = update(fails, ALARM, Window(window.start, window.stop, matched, step == "fail"))
+        departures = update(departures, ALARM, Window(window.start, window.stop, 0.01, step != "pass"))
+        assert (state.fails, state.departures) == (fails, departures)
+    assert (state.fails.since is None, state.departures.since is None) == (steps[-1] != "fail", steps[-1] == "pass")
+    if state.fails.since is not None and state.departures.since is not None:
+        assert state.departures.since <= state.fails.since
+    assert state.position == 0, "nothing but the evidence changes"
 
 
 def test_a_match_counts_as_evidence_with_its_p_value_against_golden() -> None:
-    matched = with_runs(WindowState(), verdict(condition=condition_record()), range(48))
-    failed = with_runs(WindowState(), verdict(), range(48))
-    assert matched.run is None
-    assert matched.departure == failed.departure == failed.run
+    matched = with_evidence(WindowState(), verdict(condition=condition_record()), range(48), ALARM)
+    failed = with_evidence(WindowState(), verdict(), range(48), ALARM)
+    assert matched.fails.since is None
+    assert matched.departures == failed.departures == failed.fails
 
 
-def test_a_match_is_confirmed_by_the_run_of_departures_that_it_belongs_to() -> None:
+def test_a_match_is_confirmed_by_the_departures_that_it_follows() -> None:
     state, verdicts = judged(footage(RULE.frames, seed=7), noisy(96), conditions=(condition(),))
     clean, *matches = verdicts
     assert (clean.status, clean.failing_since, clean.confirmed) == (Status.PASS, None, False)
@@ -102,8 +101,8 @@ def test_a_match_is_confirmed_by_the_run_of_departures_that_it_belongs_to() -> N
     assert all(row.failing_since == RULE.frames for row in matches), "the first frame of the noise"
     assert [row.confirmed for row in matches] == sorted(row.confirmed for row in matches), "once it is, it stays"
     assert matches[-1].confirmed
-    assert state.run is None
-    assert state.departure is not None and state.departure.since == RULE.frames
+    assert state.fails.since is None
+    assert state.departures.since == RULE.frames
 
 
 def test_a_fail_is_confirmed_by_the_fails_since_the_last_match() -> None:
@@ -114,14 +113,21 @@ def test_a_fail_is_confirmed_by_the_fails_since_the_last_match() -> None:
     assert verdicts[-2].condition is not None
     assert (fail.status, fail.condition, fail.cause) == (Status.FAIL, None, Cause.NOISE)
     assert fail.failing_since == 96
-    assert state.run is not None and state.departure is not None
-    assert (state.run.since, state.departure.since) == (96, 0)
+    assert (state.fails.since, state.departures.since) == (96, 0)
 
 
-def test_without_conditions_both_runs_are_the_same() -> None:
+@pytest.mark.parametrize(
+    ("cause", "gross", "at_once"), [(Cause.BLACK, True, True), (Cause.BLACK, False, False), (Cause.NOISE, True, False)]
+)
+def test_one_window_confirms_what_no_live_source_looks_like(cause: Cause, gross: bool, at_once: bool) -> None:
+    seen = verdict(cause=cause).model_copy(update={"gross": gross})
+    assert with_evidence(WindowState(), seen, range(48), ALARM).fails.confirmed == at_once
+
+
+def test_without_conditions_fails_and_departures_are_the_same() -> None:
     state, verdicts = judged(noisy(96))
     assert all(row.status is Status.FAIL for row in verdicts)
-    assert state.run == state.departure
+    assert state.fails == state.departures
     assert verdicts[-1].confirmed
 
 

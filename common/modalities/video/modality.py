@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 
 from common.contracts.batches import FIRST_MODALITY, SourceKind
+from common.contracts.clean_drift import DriftTable
 from common.contracts.feature_groups import FeatureGroup
 from common.contracts.shifts import Shifts
 from common.contracts.verdicts import Cause
@@ -18,6 +19,7 @@ from common.features import FloatArray, Image, TimeSource
 from common.modalities.modality import Embedding, SourceFacts
 from common.modalities.video.capture_time import capture_times, exif_time
 from common.modalities.video.chunking import chunk_video
+from common.modalities.video.clean_drift import clean_drift
 from common.modalities.video.decode import DECODE_PIPELINE, Frame, decode_image, probe, probe_image, sampled_frames
 from common.modalities.video.diagnosis import diagnose
 from common.modalities.video.frame import SourceInfo
@@ -51,6 +53,10 @@ class Video:
     libraries = ("opencv-python-headless", "av")
     embedding = Embedding(EMBEDDING, _small)
     mask = staticmethod(_masked)
+
+    @property
+    def clean_drift(self) -> DriftTable:
+        return clean_drift()
 
     def groups(self, embedding_size: int) -> tuple[FeatureGroup, ...]:
         return feature_groups(embedding_size)

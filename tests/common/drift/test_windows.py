@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.drift.confirmation import Run
+from common.drift.confirmation import Detector
 from common.drift.windows import WindowRule, WindowState, advance
 from common.errors import BadMessage
 
@@ -97,26 +97,39 @@ def test_features_of_another_feature_spec_start_a_new_window() -> None:
 
 
 positions = st.integers(0, 2**60)
-runs = st.none() | st.builds(Run, positions, positions, st.floats(0, 1e9))
-states = st.builds(
-    WindowState, positions, positions, positions, runs, runs, st.binary(min_size=16, max_size=16)
+detectors = st.builds(
+    Detector, st.none() | positions, st.none() | positions, st.booleans(), st.floats(0, 1e9), positions,
+    st.floats(0, 1e9), positions,
 )  # fmt: skip
+states = st.builds(
+    WindowState, positions, positions, positions, detectors, detectors, st.binary(min_size=16, max_size=16)
+)  # fmt: skip
+runs = st.none() | positions
 
 
 @given(states)
-def test_both_runs_of_a_state_survive_storage(state: WindowState) -> None:
+def test_the_evidence_of_a_state_survives_storage(state: WindowState) -> None:
     assert WindowState.from_bytes(state.to_bytes()) == state
 
 
-@given(states)
-def test_a_state_of_an_earlier_version_is_read_and_its_run_of_fails_is_one_of_departures(state: WindowState) -> None:
-    """Before there were conditions, what departed from golden failed."""
-    run = state.run or Run(0, 0, 0.0)
-    numbers = (state.position, state.opened, state.unjudged, state.run is not None, run.since, run.stop, run.evidence)
-    format_1 = struct.pack("<qqq?qqd16s", *numbers, state.feature_spec)
-    for data in (format_1, bytes([2]) + format_1):
+@given(states, runs, runs, st.sampled_from([9.5, 12.5]))
+def test_a_state_of_an_earlier_version_is_read_and_its_runs_began_where_they_did(
+    state: WindowState, failing: int | None, departing: int | None, evidence: float
+) -> None:
+    """Before there were conditions, what departed from golden failed. What was confirmed stays so."""
+    numbers = (state.position, state.opened, state.unjudged)
+    first, second = ((since is not None, since or 0, (since or 0) + 48, evidence) for since in (failing, departing))
+    format_1 = struct.pack("<qqq?qqd16s", *numbers, *first, state.feature_spec)
+    format_3 = bytes([3]) + struct.pack("<qqq?qqd?qqd16s", *numbers, *first, *second, state.feature_spec)
+    for data, since in (
+        (format_1, (failing, failing)),
+        (bytes([2]) + format_1, (failing, failing)),
+        (format_3, (failing, departing)),
+    ):
         read = WindowState.from_bytes(data)
-        assert (read.run, read.departure) == (state.run, state.run)
+        assert (read.fails.since, read.departures.since) == since
+        assert read.fails.confirmed == (failing is not None and evidence > 10)
+        assert read.fails.level == 0
         assert (read.position, read.opened, read.unjudged) == (state.position, state.opened, state.unjudged)
         assert read.feature_spec == state.feature_spec
         assert WindowState.from_bytes(read.to_bytes()) == read
@@ -124,15 +137,15 @@ def test_a_state_of_an_earlier_version_is_read_and_its_run_of_fails_is_one_of_de
 
 @pytest.mark.parametrize("added", [b"", b"more"])
 def test_a_state_of_a_later_format_is_refused_and_says_what_to_do(added: bytes) -> None:
-    later = bytes([4]) + WindowState(5, 2).to_bytes()[1:] + added
-    with pytest.raises(BadMessage, match=r"format 4, this version reads up to 3.*upgrade this process"):
+    later = bytes([5]) + WindowState(5, 2).to_bytes()[1:] + added
+    with pytest.raises(BadMessage, match=r"format 5, this version reads up to 4.*upgrade this process"):
         WindowState.from_bytes(later)
 
 
-@given(st.binary(max_size=120) | st.binary(min_size=91, max_size=91))
+@given(st.binary(max_size=120) | st.binary(min_size=91, max_size=91) | st.binary(min_size=142, max_size=148))
 def test_arbitrary_bytes_are_refused_as_state(data: bytes) -> None:
     written = len(WindowState().to_bytes())
-    known = len(data) == 65 or (data[:1], len(data)) in {(b"\x02", 66), (b"\x03", written)}
+    known = len(data) == 65 or (data[:1], len(data)) in {(b"\x02", 66), (b"\x03", 91), (b"\x04", written)}
     if not known:
         with pytest.raises(BadMessage):
             WindowState.from_bytes(data)

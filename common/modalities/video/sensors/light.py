@@ -31,7 +31,7 @@ def _read_levels(planes: Planes) -> FloatArray:
 _TILES = tiled(_read_tiles, GRID, luma=0.08)  # natural log; a ninth of a stop
 _LEVELS = sensor(
     _read_levels,
-    black_level=0.05,  # first percentile, 0 to 1
+    black_level=0.075,  # first percentile, 0 to 1; haze of a tenth raises it by up to 0.08, which is within the bound
     white_level=0.06,  # 99th percentile, 0 to 1
     clipped_dark=0.05,  # share of pixels
     clipped_bright=0.04,  # share of pixels
