@@ -52,7 +52,6 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FeatureBlock]:
         "black": black,
         "frozen": list(sabotage_frames(clean, Fault.FROZEN, 5)),
         "covered": list(sabotage_frames(clean, Fault.COVERED, 4)),
-        "camera moved": [np.ascontiguousarray(image[::-1, ::-1]) for image in clean],  # it hangs upside down
         "noise, then black": [*noise[: len(noise) // 2], *black[len(noise) // 2 :]],
         "random pixels": [numbers.integers(0, 256, clean[0].shape, np.uint8) for _ in clean],
         "random pixels amid noise": [

@@ -29,7 +29,6 @@ OF_NO_CAUSE_TO_TRAIN = {
     "black": "shows black",
     "frozen": "shows frozen",
     "covered": "shows covered",
-    "camera moved": "shows camera_moved",
     "noise, then black": "shows black",
 }
 CALLS_A_PERSON = OF_NO_CAUSE_TO_TRAIN | {
