@@ -13,6 +13,7 @@ not: look at the clips, too.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -96,7 +97,9 @@ class ClipResult:
 
 def measure(clip: Clip, drift: CleanDrift, settings: Settings) -> ClipResult:
     """Judge one clip by a table of clean drift that its camera is not in."""
-    result = ClipResult(two_windows=2 * clip.rule.frames / clip.fps)
+    frames, stride = clip.rule.frames, clip.rule.stride
+    # The first verdict by which two windows that share no frame have been judged.
+    result = ClipResult(two_windows=(frames + math.ceil(frames / stride) * stride) / clip.fps)
     for split in splits(clip):
         try:
             baseline = fit(clip.name, [(clip.name, split.golden)], clip.rule, drift=drift)

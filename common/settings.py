@@ -73,7 +73,9 @@ class Settings(BaseSettings):
     # What is judged
     baseline: str | None = Field(None, description="name or folder of the golden baseline that streams are judged by")
     drift_threshold: Unit = Field(0.30, description="FAIL needs a drift score above this")
-    p_value: Unit = Field(0.05, description="FAIL needs a p-value below this")
+    p_value: Unit = Field(
+        0.05, description="FAIL needs a p-value below this; below 0.006 nothing of video fails: no p-value is smaller"
+    )
     false_alarms_per_day: float = Field(
         1.0,
         gt=0,

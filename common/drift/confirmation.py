@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 DAY_SECONDS = 86_400.0
 BLOCK_SECONDS = 64.0
 """Shortest block; shorter ones share the same passing object or cloud."""
-_K = 0.25  # 0.5 needs one block more for the smallest p-values that a hundred or so clean windows support
+_K = 0.25  # 0.5 needs one block more for the smallest p-values that 200 clean windows support
 _SMALLEST_P = 1e-3  # of baselines that know no clean windows: smaller ones are not calibrated
 _WINDOWS = 2  # disjoint ones, that must fail before a run is confirmed
 _LEAST_BOUND = 20.0  # where a block takes hours, the rate per day alone would ask for next to nothing
