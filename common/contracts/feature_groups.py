@@ -32,6 +32,27 @@ class TileSummary(StrEnum):
     """Median over the tiles of each tile's deviation from its own reference median: what all tiles do."""
     REARRANGED = "rearranged"
     """Typical absolute deviation of the tiles after the deviation common to all of them has been subtracted."""
+    NONE = "none"
+    """They do not: the family is only read for the columns in `FeatureGroup.sequences`."""
+
+
+class SequenceSummary(StrEnum):
+    """How the tiles of a family become a compared column that says how the samples follow each other."""
+
+    STEP = "step"
+    """Absolute change common to all tiles from one sample to the next."""
+    UNEVEN_STEP = "uneven_step"
+    """Typical absolute change of the tiles from one sample to the next, beside the change common to all of them."""
+    SWING = "swing"
+    """Absolute deviation, common to all tiles, of a sample from the samples before and after it."""
+
+
+class SequenceColumn(Message):
+    """A compared column made from the sequence of samples."""
+
+    family: str = Field(description="of the tiles that it is made from")
+    summary: SequenceSummary
+    minimum_effect: float = Field(gt=0, allow_inf_nan=False, description="the smallest change that matters")
 
 
 class FeatureGroup(Message):
@@ -48,6 +69,7 @@ class FeatureGroup(Message):
     tiles: dict[str, TileSummary] = Field(
         {}, description="families of columns, named `family.00`, `family.01`, ..., that are compared as one column"
     )
+    sequences: dict[str, SequenceColumn] = Field({}, description="compared columns made from the sequence of samples")
     steps_of: str | None = Field(
         None, description="a joint group whose steps are compared with this one, as columns `motion` and `repeated`"
     )
@@ -62,6 +84,8 @@ class FeatureGroup(Message):
             )
         if not all(math.isfinite(effect) and effect > 0 for effect in self.minimum_effects):
             raise ValueError(f"minimum effects of group {self.name!r} must be positive numbers")
+        if unknown := {column.family for column in self.sequences.values()} - set(self.tiles):
+            raise ValueError(f"group {self.name!r} has no tiles {', '.join(sorted(unknown))} to make columns from")
         if self.kind is GroupKind.JOINT and (self.tiles or self.steps_of):
             raise ValueError(f"the columns of joint group {self.name!r} are compared as they are")
         return self

@@ -11,6 +11,7 @@ whose columns are judged by themselves, these are made:
   subtracted: how much they have been rearranged.
 - Where the group compares the steps of another one, `motion` and `repeated` compare
   each sample with the previous one.
+- `common.drift.sequences` makes the columns that say how the samples follow each other.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.contracts.feature_groups import MOTION, REPEATED, FeatureGroup, GroupKind, TileSummary
+from common.drift.sequences import sequence_columns
 from common.errors import BadMessage
 from common.features import FeatureBlock
 
@@ -37,7 +39,7 @@ def compared_names(group: FeatureGroup) -> tuple[str, ...]:
     if group.kind is GroupKind.JOINT:
         return ()
     steps = (MOTION, REPEATED) if group.steps_of else ()
-    return (*(family for family, _ in _families(group)), *steps)
+    return (*(family for family, _ in _families(group)), *steps, *group.sequences)
 
 
 def compared_size(group: FeatureGroup) -> int:
@@ -51,7 +53,8 @@ def compared_minimum_effects(group: FeatureGroup) -> npt.NDArray[np.float64]:
         return np.array(group.minimum_effects, np.float64)
     columns = [max(group.minimum_effects[part]) for _, part in _families(group)]
     steps = [_MOTION_MINIMUM_EFFECT, _REPEATED_MINIMUM_EFFECT] if group.steps_of else []
-    return np.array([*columns, *steps], np.float64)
+    sequences = [column.minimum_effect for column in group.sequences.values()]
+    return np.array([*columns, *steps, *sequences], np.float64)
 
 
 def reference_medians(readings: Array) -> Array:
@@ -65,7 +68,7 @@ def compared_columns(group: FeatureGroup, readings: Array, between: Array, refer
     Parameters
     ----------
     readings : (n, q) stored columns of the group
-    between : (n, 2) or (n, 0), from `between_samples`
+    between : (n, k), from `between_samples`
     reference_median : (q,) median of each reading in the reference; tiles are compared with it
     """
     columns = []
@@ -83,10 +86,16 @@ def compared_columns(group: FeatureGroup, readings: Array, between: Array, refer
 
 
 def between_samples(group: FeatureGroup, block: FeatureBlock) -> Array:
-    """Return (n, 2): `motion` and `repeated` of each sample; the first sample gets the values of the second.
+    """Return the (n, k) columns of a group that compare each sample with others.
 
-    It is (n, 0) for a group that compares no steps.
+    They are `motion` and `repeated`, where the group compares steps, and those of `common.drift.sequences`. The first
+    sample gets the values of the second.
     """
+    return np.hstack([_steps(group, block), sequence_columns(group, block.groups[group.name])])
+
+
+def _steps(group: FeatureGroup, block: FeatureBlock) -> Array:
+    """Return (n, 2) `motion` and `repeated`, or (n, 0) for a group that compares no steps."""
     if group.steps_of is None:
         return np.zeros((len(block), 0), np.float32)
     if len(block) < 2:
@@ -108,13 +117,15 @@ def check_finite(block: FeatureBlock) -> None:
 def _families(group: FeatureGroup) -> list[tuple[str, slice]]:
     """Return the name of each column and the slice of readings that it is made from.
 
-    The tiles of a family must be adjacent among the group's columns.
+    The tiles of a family must be adjacent among the group's columns. Families that are no column by themselves are
+    left out.
     """
     found: list[tuple[str, slice]] = []
     start = 0
     for family, members in itertools.groupby(group.columns, key=lambda name: _family(group, name)):
         stop = start + len(list(members))
-        found.append((family, slice(start, stop)))
+        if group.tiles.get(family) is not TileSummary.NONE:
+            found.append((family, slice(start, stop)))
         start = stop
     return found
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from common.contracts.feature_groups import FeatureGroup, GroupKind, TileSummary
+from common.contracts.feature_groups import (
+    FeatureGroup,
+    GroupKind,
+    SequenceColumn,
+    SequenceSummary,
+    TileSummary,
+)
 from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
+from common.modalities.video.sensors.light import LUMA, STRIP
 
 EMBEDDING = "embedding"
 QUALITY = "quality"
@@ -11,6 +18,13 @@ QUALITY = "quality"
 # (MEASURED: 0.28 at 20 independent frames, 0.1 at 200). A smaller bound would only reflect that the footage was still.
 EMBEDDING_MINIMUM_EFFECT = 0.15
 _LAYOUT = "layout"
+# Of light, in natural logs. Exposure that follows the scene takes a second or more, so its steps are ten times smaller
+# than those of a lamp that flickers.
+SEQUENCES = {
+    "flicker": SequenceColumn(family=LUMA, summary=SequenceSummary.STEP, minimum_effect=0.015),
+    "banding": SequenceColumn(family=STRIP, summary=SequenceSummary.UNEVEN_STEP, minimum_effect=0.015),
+    "light_swing": SequenceColumn(family=LUMA, summary=SequenceSummary.SWING, minimum_effect=0.012),
+}
 
 
 def feature_groups(
@@ -40,13 +54,17 @@ def feature_groups(
             size=len(sensor_names),
             columns=sensor_names,
             minimum_effects=minimum_effects,
-            tiles={
-                family: TileSummary.REARRANGED if family.startswith(_LAYOUT) else TileSummary.SHARED
-                for family in families
-            },
+            tiles={family: _summary(family) for family in families},
+            sequences={name: column for name, column in SEQUENCES.items() if column.family in families},
             steps_of=EMBEDDING,
         ),
     )
+
+
+def _summary(family: str) -> TileSummary:
+    if family == STRIP:
+        return TileSummary.NONE
+    return TileSummary.REARRANGED if family.startswith(_LAYOUT) else TileSummary.SHARED
 
 
 def _family(name: str) -> str:

@@ -26,9 +26,9 @@ def _read(planes: Planes) -> FloatArray:
     grey = planes.bands
     height = cv2.subtract(cv2.dilate(grey, _HEIGHT_AREA), cv2.erode(grey, _HEIGHT_AREA))
     step = np.zeros_like(grey)
-    step[:, :-1] = cv2.absdiff(grey[:, 1:], grey[:, :-1])
+    step[:, :-1] = planes.steps_across
     down = np.zeros_like(grey)
-    down[:-1] = cv2.absdiff(grey[1:], grey[:-1])
+    down[:-1] = planes.steps_down
     down[BAND - 1 :: BAND] = 0  # the next row belongs to another band
     steepest = cv2.dilate(cv2.max(step, down), _STEP_AREA)
     heights, steps = (

@@ -20,7 +20,9 @@ from common.features import FloatArray, Image
 GRID = 4
 """Tiles per side. The median of sixteen tiles ignores an object that moves through a few of them."""
 BAND = 32
-"""Rows per band: a multiple of 8, so that bands are aligned with the blocks of an encoder."""
+"""Rows per band: a multiple of the macroblock, so that bands are aligned with the blocks of an encoder."""
+MACROBLOCK = 16
+"""Side of the squares that encoders predict as one, pixels; bands are aligned with them and consist of whole ones."""
 SEAM = 4
 """Rows at each edge of a band that are left out where a filter would mix in rows of the next band."""
 _FINE_PIXELS = 500_000  # in all bands; more pixels take time and do not change the readings
@@ -85,6 +87,24 @@ class Planes:
         """(n * BAND, width) float32, `bands` as floats."""
         return self.bands.astype(np.float32)
 
+    @cached_property
+    def steps_across(self) -> _Grey:
+        """(n * BAND, width - 1) uint8, absolute difference of each pixel of `bands` to the one on its right."""
+        return np.asarray(cv2.absdiff(self.bands[:, 1:], self.bands[:, :-1]), np.uint8)
+
+    @cached_property
+    def steps_down(self) -> _Grey:
+        """(n * BAND - 1, width) uint8, absolute difference to the pixel below. The last row of a band and the first of
+        the next are not neighbours: their steps say nothing."""
+        return np.asarray(cv2.absdiff(self.bands[1:], self.bands[:-1]), np.uint8)
+
+    @cached_property
+    def macroblocks(self) -> tuple[FloatArray, FloatArray]:
+        """(n, BAND // MACROBLOCK, width // MACROBLOCK), means and standard deviations of the macroblocks of `bands`."""
+        bands = self.fine.reshape(self.count, BAND, -1)
+        mean, square = self.blocks(bands, MACROBLOCK), self.blocks(np.square(bands), MACROBLOCK)
+        return mean, np.asarray(np.sqrt(np.maximum(square - mean * mean, 0)), np.float32)
+
     def inside(self, plane: npt.NDArray[np.generic], seam: int = SEAM) -> npt.NDArray[np.generic]:
         """Return the inner rows of each band, (n, rows, width), of a plane of the shape of `bands` or scaled from it.
 
@@ -147,4 +167,5 @@ def _band_starts(height: int, width: int) -> list[int]:
         return [band * BAND for band in range(available)]
     if wanted > GRID:
         wanted -= wanted % GRID  # so that all rows of tiles get equally many bands
-    return [int(start) // 8 * 8 for start in np.linspace(0, height - BAND, wanted + 2)[1:-1]]
+    starts = np.linspace(0, height - BAND, wanted + 2)[1:-1]
+    return [int(start) // MACROBLOCK * MACROBLOCK for start in starts]

@@ -1,0 +1,48 @@
+"""Packet loss: the share of the picture in which a decoder shows something else than what the camera sent.
+
+Where it has nothing to predict from it shows mid-grey, where its memory holds
+zeros a green that no lens shows, and where it conceals a loss it draws the
+pixels above down into the gap. All of it comes in runs of whole macroblocks.
+What it fills with matching pixels of an earlier frame cannot be told from a
+picture, and does little harm.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from common.features import FloatArray
+from common.modalities.video.sensors.planes import BAND, MACROBLOCK, Planes
+from common.modalities.video.sensors.sensor import sensor
+
+_GREY, _GREY_WITHIN, _FLAT = 130.4, 1.5, 0.5  # grey levels: luma 128 in full range; standard deviation
+_GREEN = (0, 115, 0), (24, 155, 24)  # RGB of luma and chroma 0, and what encoders make of it
+_DRAWN_DOWN = 0.05  # grey levels, mean difference of each pixel to the one above
+_TEXTURE = 3.0  # grey levels; in a flatter macroblock nothing can be seen to be drawn down
+_RUN, _SHORT_RUN, _NARROW = 3, 2, 20  # macroblocks; fewer in a row are a part of the scene. In narrow frames, short runs
+_NOTHING, _MUCH = 0.0025, 0.01  # shares of the picture: up to which a reading is 0, and from which it is 1
+
+
+def _read(planes: Planes) -> FloatArray:
+    mean, spread = planes.macroblocks
+    grey = (spread < _FLAT) & (np.abs(mean - _GREY) < _GREY_WITHIN)
+    lost = grey | ((_step_down(planes) < _DRAWN_DOWN) & (spread > _TEXTURE))
+    wide = lost.shape[-1]
+    run = np.ones((1, _RUN if wide >= _NARROW else _SHORT_RUN), np.uint8)
+    runs = cv2.morphologyEx(lost.reshape(-1, wide).astype(np.uint8), cv2.MORPH_OPEN, run)
+    points = planes.points
+    green = cv2.countNonZero(cv2.inRange(points, *map(np.array, _GREEN))) / (points.shape[0] * points.shape[1])
+    share = float(runs.mean()) + green
+    return np.array([min(share / _MUCH, 1.0) if share > _NOTHING else 0.0], np.float32)
+
+
+def _step_down(planes: Planes) -> FloatArray:
+    """Return the mean difference to the pixel above, of each macroblock."""
+    steps = np.zeros_like(planes.bands)
+    steps[1:] = planes.steps_down
+    steps[::BAND] = 0  # the row above belongs to another band
+    return planes.blocks(steps.reshape(planes.count, BAND, -1).astype(np.uint16), MACROBLOCK)
+
+
+PACKET_LOSS = sensor(_read, packet_loss=0.05)  # 0 to 1
