@@ -14,6 +14,7 @@ from common.features import Image
 _SEED_PREFIX = 0x51  # separates these random numbers from those of others who use the same seed
 _MACROBLOCK = 16  # pixels: what is lost of a frame is lost in whole macroblocks, in the order in which they are sent
 _KEY_FRAMES = 20  # frames from one key frame to the next, which ends the damage
+_DAMAGE = 3.0  # damaged frames, as a share of all, per root of the share of all macroblocks that is lost
 _RUN = 0.6  # mean length of a run of lost macroblocks, in rows of them
 # What a decoder shows in place of what was lost: grey where it has nothing to predict from, green where its memory
 # holds zeros, and the pixels above drawn down into it where it conceals.
@@ -26,7 +27,7 @@ _CYCLE = 20  # frames
 def lose_packets(image: Image, share: float, seed: int, index: int) -> Image:
     """Lose `share` of all macroblocks: in frames up to the next key frame, in which nothing is lost."""
     from_key, stretch = (index + seed) % _KEY_FRAMES, (index + seed) // _KEY_FRAMES
-    frames = min(1.0, 2 * math.sqrt(share))
+    frames = min(1.0, _DAMAGE * math.sqrt(share))
     if from_key < round(_KEY_FRAMES * (1 - frames)):
         return image
     damaged = image.copy()

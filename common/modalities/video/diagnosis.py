@@ -2,7 +2,8 @@
 
 The order of the rules matters, because some faults imitate others: a dark
 picture has less noise and less detail, a noisy one looks sharper, a compressed
-one smoother. Faults that move many columns are therefore tested first.
+one smoother. Faults that move many columns are therefore tested first, after those
+that have a column which little else moves.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _DARKENED = 0.3  # natural log
 _FROZEN_DROP = 1.5  # natural log: motion fell to less than a quarter
 # Beyond these, a fault explains what it does to the columns of other faults. Natural logs; blockiness is a ratio.
 _GROSS_BLUR, _GROSS_NOISE, _GROSS_BLOCKS = 0.8, 1.2, 1.0
+_LOST, _ENLARGED = 0.9, 0.2  # shares; compression of the lowest quality hardly reaches them
 _GROSS_CAST = 0.35  # natural log; clipping and fog shift the colour balance too, but by less
 
 
@@ -29,6 +31,8 @@ def diagnose(shifts: Shifts) -> Cause:
     """Return the most likely cause of a failed window, from the columns of the quality group."""
     if shifts.rose("blackout"):
         return Cause.BLACK
+    if signal := _signal_fault(shifts) or _unsteady_light(shifts):
+        return signal
     if _covered(shifts):
         return Cause.COVERED
     if shifts.rose(REPEATED) or (shifts.fell(MOTION) and shifts.change(MOTION) < -_FROZEN_DROP):
@@ -36,6 +40,27 @@ def diagnose(shifts: Shifts) -> Cause:
     if _rearranged(shifts):
         return Cause.NEW_CONTENT if _content_differs(shifts) else Cause.CAMERA_MOVED
     return _gross_fault(shifts) or _light_fault(shifts) or _picture_fault(shifts) or _scene_change(shifts)
+
+
+def _signal_fault(shifts: Shifts) -> Cause | None:
+    """Return what encoder, network or decoder did that leaves a pattern of its own."""
+    blocks = shifts.change("blockiness")
+    if shifts.rose("packet_loss") and (blocks < _GROSS_BLOCKS or shifts.change("packet_loss") > _LOST):
+        return Cause.PACKET_LOSS
+    # Coarse compression repeats a few columns, and borders of its blocks stand out; an enlarged picture repeats more.
+    if shifts.rose("pixelation") and (blocks < _GROSS_BLOCKS or shifts.change("pixelation") > _ENLARGED):
+        return Cause.PIXELATION
+    return None
+
+
+def _unsteady_light(shifts: Shifts) -> Cause | None:
+    """Return how the light changes from frame to frame: by rows, in jumps, or in swings that take many frames."""
+    step, uneven, swing = (shifts.change(name) for name in ("flicker", "banding", "light_swing"))
+    if shifts.rose("banding") and uneven > step:
+        return Cause.BANDING
+    if shifts.rose("flicker") and step > swing:
+        return Cause.FLICKER
+    return Cause.HUNTING_EXPOSURE if shifts.rose("light_swing") else None
 
 
 def _covered(shifts: Shifts) -> bool:
@@ -94,7 +119,7 @@ def _picture_fault(shifts: Shifts) -> Cause | None:
         return Cause.NOISE
     if shifts.rose("blockiness"):
         return Cause.COMPRESSION
-    if shifts.has_moved("red_balance") or shifts.has_moved("blue_balance"):
+    if any(shifts.has_moved(name) for name in ("red_balance", "blue_balance", "saturation")):
         return Cause.COLOUR_CAST
     if shifts.fell("edge_peak") or shifts.fell("edge_typical"):
         return Cause.BLUR
