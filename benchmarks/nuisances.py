@@ -60,11 +60,11 @@ def _shadow(image: Image, along: float, _index: int) -> Image:
     width = image.shape[1]
     offset = np.abs(np.arange(width) / width - along)
     inside = np.clip((_SHADOW_WIDTH / 2 - offset) / (_SHADOW_WIDTH / 4), 0, 1)[:, None]  # soft at both edges
-    return np.rint(image * (1 - inside * (1 - _SHADOW_GAIN))).astype(np.uint8)
+    return np.asarray(np.rint(image * (1 - inside * (1 - _SHADOW_GAIN))), np.uint8)
 
 
 def _haze(image: Image, _along: float, _index: int) -> Image:
-    return np.rint(image * (1 - _HAZE) + _HAZE_LEVEL * _HAZE).astype(np.uint8)
+    return np.asarray(np.rint(image * (1 - _HAZE) + _HAZE_LEVEL * _HAZE), np.uint8)
 
 
 def _clock(image: Image, _along: float, index: int) -> Image:

@@ -108,9 +108,7 @@ def rotate(image: Image, degrees: float, seed: int, _index: int) -> Image:
     height, width = image.shape[:2]
     turned = degrees if _random(seed).integers(2) else -degrees
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), turned, 1.0)
-    rotated = cv2.warpAffine(
-        image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
-    )
+    rotated = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(rotated, np.uint8)
 
 
@@ -124,8 +122,8 @@ def _phase(seed: int) -> float:
 
 
 def _scaled(image: Image, gain: float | npt.NDArray[np.float64]) -> Image:
-    return _to_image(image * np.asarray(gain, np.float32))
+    return _to_image(image.astype(np.float32) * np.asarray(gain, np.float32))
 
 
 def _to_image(values: npt.NDArray[np.floating]) -> Image:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)

@@ -23,7 +23,9 @@ _DARKENED = 0.3  # natural log
 _FROZEN_DROP = 1.5  # natural log: motion fell to less than a quarter
 # Beyond these, a fault explains what it does to the columns of other faults. Natural logs; blockiness is a ratio.
 _GROSS_BLUR, _GROSS_NOISE, _GROSS_BLOCKS = 0.8, 1.2, 1.0
-_LOST, _ENLARGED = 0.9, 0.2  # shares; compression of the lowest quality hardly reaches them
+# What is lost has block borders too, and coarse compression leaves macroblocks that look lost: more of what it leaves.
+_LOST_FOR_BLOCKS = 0.5
+_ENLARGED = 0.2  # share of columns and rows; compression of the lowest quality repeats fewer
 _GROSS_CAST = 0.35  # natural log; clipping and fog shift the colour balance too, but by less
 
 
@@ -45,7 +47,7 @@ def diagnose(shifts: Shifts) -> Cause:
 def _signal_fault(shifts: Shifts) -> Cause | None:
     """Return what encoder, network or decoder did that leaves a pattern of its own."""
     blocks = shifts.change("blockiness")
-    if shifts.rose("packet_loss") and (blocks < _GROSS_BLOCKS or shifts.change("packet_loss") > _LOST):
+    if shifts.rose("packet_loss") and shifts.change("packet_loss") > blocks * _LOST_FOR_BLOCKS:
         return Cause.PACKET_LOSS
     # Coarse compression repeats a few columns, and borders of its blocks stand out; an enlarged picture repeats more.
     if shifts.rose("pixelation") and (blocks < _GROSS_BLOCKS or shifts.change("pixelation") > _ENLARGED):

@@ -20,7 +20,11 @@ _GREY, _GREY_WITHIN, _FLAT = 130.4, 1.5, 0.5  # grey levels: luma 128 in full ra
 _GREEN = (0, 115, 0), (24, 155, 24)  # RGB of luma and chroma 0, and what encoders make of it
 _DRAWN_DOWN = 0.05  # grey levels, mean difference of each pixel to the one above
 _TEXTURE = 3.0  # grey levels; in a flatter macroblock nothing can be seen to be drawn down
-_RUN, _SHORT_RUN, _NARROW = 3, 2, 20  # macroblocks; fewer in a row are a part of the scene. In narrow frames, short runs
+_RUN, _SHORT_RUN, _NARROW = (
+    3,
+    2,
+    20,
+)  # macroblocks; fewer in a row are a part of the scene. In narrow frames, short runs
 _NOTHING, _MUCH = 0.0025, 0.01  # shares of the picture: up to which a reading is 0, and from which it is 1
 
 
