@@ -22,7 +22,7 @@ _CAP = 12  # grey levels; larger steps are edges of the scene
 _OFFSET = 0.2  # grey levels, added to the denominator: a picture without steps gets the reading 0
 _AROUND = 31  # columns, or rows of a band, whose mean step a column or row is compared with
 _REPEATS = 0.2  # of that mean: a smaller step is none
-_STRUCTURE = 0.1  # grey levels; where the mean step is smaller there is nothing to repeat
+_STRUCTURE = 0.3  # grey levels; where the mean step is smaller there is nothing to repeat
 
 
 def _read(planes: Planes) -> FloatArray:

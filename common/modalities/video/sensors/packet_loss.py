@@ -16,7 +16,8 @@ from common.features import FloatArray
 from common.modalities.video.sensors.planes import BAND, MACROBLOCK, Planes
 from common.modalities.video.sensors.sensor import sensor
 
-_GREY, _GREY_WITHIN, _FLAT = 130.4, 1.5, 0.5  # grey levels: luma 128 in full range; standard deviation
+# Grey levels. What is painted is luma 128, which is 130 in full range, in every pixel; a plain wall seldom is both.
+_GREY, _GREY_WITHIN, _FLAT = 130.4, 0.6, 0.1
 _GREEN = (0, 115, 0), (24, 155, 24)  # RGB of luma and chroma 0, and what encoders make of it
 _DRAWN_DOWN = 0.05  # grey levels, mean difference of each pixel to the one above
 _TEXTURE = 3.0  # grey levels; in a flatter macroblock nothing can be seen to be drawn down
