@@ -61,7 +61,7 @@ class Manifest(Message):
             name=self.name,
             feature_spec=self.recipe.feature_spec(),
             rule=self.rule,
-            groups=feature_groups(self.embedding_size, self.sensor_names, self.sensor_floors),
+            groups=feature_groups(self.embedding_size, self.sensor_names, self.sensor_floors, {}),
             clips=tuple(ClipSummary.model_validate(clip.model_dump()) for clip in self.clips),
             null_false_alarms=self.null_false_alarms,
             false_alarm_rate_held=self.false_alarm_rate_held,

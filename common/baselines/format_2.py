@@ -58,7 +58,7 @@ class Manifest(Message):
             name=self.name,
             feature_spec=self.feature_spec.feature_spec(),
             rule=self.rule,
-            groups=feature_groups(self.embedding_size, self.sensor_names, self.minimum_effects),
+            groups=feature_groups(self.embedding_size, self.sensor_names, self.minimum_effects, {}),
             clips=clips,
             null_false_alarms=self.null_false_alarms,
             false_alarm_rate_held=self.false_alarm_rate_held,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from common.contracts.feature_groups import (
     FeatureGroup,
     GroupKind,
@@ -20,7 +22,7 @@ EMBEDDING_MINIMUM_EFFECT = 0.15
 _LAYOUT = "layout"
 # Of light, in natural logs. Exposure that follows the scene takes a second or more, so its steps are ten times smaller
 # than those of a lamp that flickers.
-SEQUENCES = {
+SEQUENCES: Mapping[str, SequenceColumn] = {
     "flicker": SequenceColumn(family=LUMA, summary=SequenceSummary.STEP, minimum_effect=0.015),
     "banding": SequenceColumn(family=STRIP, summary=SequenceSummary.UNEVEN_STEP, minimum_effect=0.015),
     "light_swing": SequenceColumn(family=LUMA, summary=SequenceSummary.SWING, minimum_effect=0.012),
@@ -31,6 +33,7 @@ def feature_groups(
     embedding_size: int,
     sensor_names: tuple[str, ...] = SENSOR_NAMES,
     minimum_effects: tuple[float, ...] = MINIMUM_EFFECTS,
+    sequences: Mapping[str, SequenceColumn] = SEQUENCES,
 ) -> tuple[FeatureGroup, ...]:
     """Return the groups of video.
 
@@ -42,6 +45,7 @@ def feature_groups(
     ----------
     embedding_size : number of features of the backbone
     sensor_names, minimum_effects : (q,) of the sensors' readings
+    sequences : columns made from the sequence of samples; baselines of before 0.4 have none
     """
     families = dict.fromkeys(family for name in sensor_names if (family := _family(name)))
     return (
@@ -55,7 +59,7 @@ def feature_groups(
             columns=sensor_names,
             minimum_effects=minimum_effects,
             tiles={family: _summary(family) for family in families},
-            sequences={name: column for name, column in SEQUENCES.items() if column.family in families},
+            sequences=dict(sequences),
             steps_of=EMBEDDING,
         ),
     )

@@ -19,7 +19,7 @@ from common.modalities.video.groups import EMBEDDING, QUALITY, feature_groups
 
 SENSORS = ("luma", "noise", "sharpness")
 MINIMUM_EFFECTS = (0.04, 0.25, 0.25)
-GROUPS = feature_groups(32, SENSORS, MINIMUM_EFFECTS)
+GROUPS = feature_groups(32, SENSORS, MINIMUM_EFFECTS, {})
 RULE = WindowRule(frames=24, stride=6)
 FEATURE_SPEC = FeatureSpec(
     backbone="b", weights="w", precision="f32", decode_pipeline="r", sensors="s", sample_fps=None

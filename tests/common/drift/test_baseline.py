@@ -25,7 +25,7 @@ NAMES = (
     *(f"layout_light.{tile:02d}" for tile in range(TILES)),
 )
 MINIMUM_EFFECTS = (0.04, *[0.25] * TILES, *[0.03] * TILES)
-GROUPS = feature_groups(32, NAMES, MINIMUM_EFFECTS)
+GROUPS = feature_groups(32, NAMES, MINIMUM_EFFECTS, {})
 QUALITY = GROUPS[1]
 
 
