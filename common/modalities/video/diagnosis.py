@@ -25,7 +25,7 @@ _FROZEN_DROP = 1.5  # natural log: motion fell to less than a quarter
 _GROSS_BLUR, _GROSS_NOISE, _GROSS_BLOCKS = 0.8, 1.2, 1.0
 # What is lost has block borders too, and coarse compression leaves macroblocks that look lost: more of what it leaves.
 _LOST_FOR_BLOCKS = 0.5
-_ENLARGED = 0.2  # share of columns and rows; compression of the lowest quality repeats fewer
+_ENLARGED = 0.12  # share of columns and rows; compression of the lowest quality repeats fewer
 _GROSS_CAST = 0.35  # natural log; clipping and fog shift the colour balance too, but by less
 
 

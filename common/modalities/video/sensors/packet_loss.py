@@ -26,7 +26,7 @@ _RUN, _SHORT_RUN, _NARROW = (
     2,
     20,
 )  # macroblocks; fewer in a row are a part of the scene. In narrow frames, short runs
-_NOTHING, _MUCH = 0.0025, 0.01  # shares of the picture: up to which a reading is 0, and from which it is 1
+_NOTHING, _MUCH = 0.001, 0.005  # shares of the picture: up to which a reading is 0, and from which it is 1
 
 
 def _read(planes: Planes) -> FloatArray:
