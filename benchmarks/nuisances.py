@@ -57,10 +57,11 @@ def _channels(*gains: float) -> Change:
 
 
 def _shadow(image: Image, along: float, _index: int) -> Image:
-    width = image.shape[1]
-    offset = np.abs(np.arange(width) / width - along)
-    inside = np.clip((_SHADOW_WIDTH / 2 - offset) / (_SHADOW_WIDTH / 4), 0, 1)[:, None]  # soft at both edges
-    return np.asarray(np.rint(image * (1 - inside * (1 - _SHADOW_GAIN))), np.uint8)
+    height, width = image.shape[:2]
+    slant = _SHADOW_WIDTH * (np.arange(height) / height - 0.5)[:, None]
+    offset = np.abs(np.arange(width) / width - along + slant)
+    inside = np.clip((_SHADOW_WIDTH / 2 - offset) / (_SHADOW_WIDTH / 4), 0, 1)  # soft at both edges
+    return np.asarray(np.rint(image * (1 - inside * (1 - _SHADOW_GAIN))[..., None]), np.uint8)
 
 
 def _haze(image: Image, _along: float, _index: int) -> Image:

@@ -15,7 +15,7 @@ _SEED_PREFIX = 0x51  # separates these random numbers from those of others who u
 _MACROBLOCK = 16  # pixels: what is lost of a frame is lost in whole macroblocks, in the order in which they are sent
 _KEY_FRAMES = 20  # frames from one key frame to the next, which ends the damage
 _DAMAGE = 3.0  # damaged frames, as a share of all, per root of the share of all macroblocks that is lost
-_RUN = 0.6  # mean length of a run of lost macroblocks, in rows of them
+_RUN = 0.25  # mean length of a run of lost macroblocks, in rows of them
 # What a decoder shows in place of what was lost: grey where it has nothing to predict from, green where its memory
 # holds zeros, and the pixels above drawn down into it where it conceals.
 _GREY, _GREEN = (130, 130, 130), (0, 135, 0)
