@@ -20,7 +20,7 @@ from common.modalities.video.sensors.sensor import sensor
 _GREY, _GREY_WITHIN, _FLAT = 130.4, 0.6, 0.1
 _GREEN = (0, 115, 0), (24, 155, 24)  # RGB of luma and chroma 0, and what encoders make of it
 _DRAWN_DOWN = 0.05  # grey levels, mean difference of each pixel to the one above
-_TEXTURE = 3.0  # grey levels; in a flatter macroblock nothing can be seen to be drawn down
+_TEXTURE = 2.0  # grey levels, to the one on its left; a shadow's edge on a plain wall changes by less
 _RUN, _SHORT_RUN, _NARROW = (
     3,
     2,
@@ -32,7 +32,8 @@ _NOTHING, _MUCH = 0.001, 0.005  # shares of the picture: up to which a reading i
 def _read(planes: Planes) -> FloatArray:
     mean, spread = planes.macroblocks
     grey = (spread < _FLAT) & (np.abs(mean - _GREY) < _GREY_WITHIN)
-    lost = grey | ((_step_down(planes) < _DRAWN_DOWN) & (spread > _TEXTURE))
+    down, across = _steps(planes)
+    lost = grey | ((down < _DRAWN_DOWN) & (across > _TEXTURE))
     wide = lost.shape[-1]
     run = np.ones((1, _RUN if wide >= _NARROW else _SHORT_RUN), np.uint8)
     runs = cv2.morphologyEx(lost.reshape(-1, wide).astype(np.uint8), cv2.MORPH_OPEN, run)
@@ -42,12 +43,15 @@ def _read(planes: Planes) -> FloatArray:
     return np.array([min(share / _MUCH, 1.0) if share > _NOTHING else 0.0], np.float32)
 
 
-def _step_down(planes: Planes) -> FloatArray:
-    """Return the mean difference to the pixel above, of each macroblock."""
-    steps = np.zeros_like(planes.bands)
-    steps[1:] = planes.steps_down
-    steps[::BAND] = 0  # the row above belongs to another band
-    return planes.blocks(steps.reshape(planes.count, BAND, -1).astype(np.uint16), MACROBLOCK)
+def _steps(planes: Planes) -> tuple[FloatArray, FloatArray]:
+    """Return the mean differences to the pixel above and to the pixel on the left, of each macroblock."""
+    down, across = np.zeros_like(planes.bands), np.zeros_like(planes.bands)
+    down[1:], across[:, 1:] = planes.steps_down, planes.steps_across
+    down[::BAND] = 0  # the row above belongs to another band
+    above, left = (
+        planes.blocks(p.reshape(planes.count, BAND, -1).astype(np.uint16), MACROBLOCK) for p in (down, across)
+    )
+    return above, left
 
 
 PACKET_LOSS = sensor(_read, packet_loss=0.05)  # 0 to 1
