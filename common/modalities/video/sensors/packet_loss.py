@@ -18,7 +18,7 @@ from common.modalities.video.sensors.sensor import sensor
 
 # Grey levels. What is painted is luma 128, which is 130 in full range, in every pixel; a plain wall seldom is both.
 _GREY, _GREY_WITHIN, _FLAT = 130.4, 0.6, 0.1
-_GREEN = (0, 115, 0), (24, 155, 24)  # RGB of luma and chroma 0, and what encoders make of it
+_GREEN = (0, 128, 0), (8, 142, 8)  # RGB of luma and chroma 0, and what encoders make of it
 _DRAWN_DOWN = 0.05  # grey levels, mean difference of each pixel to the one above
 _TEXTURE = 2.0  # grey levels, to the one on its left; a shadow's edge on a plain wall changes by less
 _RUN, _SHORT_RUN, _NARROW = (
