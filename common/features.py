@@ -174,7 +174,7 @@ class FeatureBlock:
         )
 
     def to_bytes(self) -> bytes:
-        """Encode for storage. A group of which no value needs more than half precision is stored in it."""
+        """Encode for storage. A group is stored in bytes, or in half precision, if none of its values needs more."""
         return save(
             {
                 "format": np.array([BLOCK_FORMAT], np.uint8),
@@ -224,13 +224,14 @@ def to_half_precision(values: FloatArray) -> FloatArray:
     return values.astype(np.float16).astype(np.float32)
 
 
-def _compressed(values: FloatArray) -> npt.NDArray[np.floating]:
-    """Return (n, columns) in half precision if that loses no bit, else as they are."""
+def _compressed(values: FloatArray) -> npt.NDArray[np.number]:
+    """Return (n, columns) as bytes or in half precision if that loses no bit, else as they are."""
     whole = np.ascontiguousarray(values, np.float32)
-    with np.errstate(over="ignore"):  # what is too large is kept as it is
-        half = whole.astype(np.float16)
-    lossless = np.array_equal(half.astype(np.float32).view(np.uint32), whole.view(np.uint32))
-    return half if lossless else whole
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large is kept as it is
+        for narrow in (whole.astype(np.uint8), whole.astype(np.float16)):
+            if np.array_equal(narrow.astype(np.float32).view(np.uint32), whole.view(np.uint32)):
+                return narrow
+    return whole
 
 
 def _texts(value: object) -> tuple[str, ...]:

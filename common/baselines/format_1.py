@@ -13,7 +13,6 @@ from common.contracts.ids import Message
 from common.drift.manifest import BaselineManifest, ClipSummary
 from common.drift.segment_arrays import Arrays
 from common.drift.windows import WindowRule
-from common.modalities.video.groups import feature_groups
 
 FORMAT = 1
 _RENAMED_ARRAYS = {"usual": "reference_median"}
@@ -61,7 +60,7 @@ class Manifest(Message):
             name=self.name,
             feature_spec=self.recipe.feature_spec(),
             rule=self.rule,
-            groups=feature_groups(self.embedding_size, self.sensor_names, self.sensor_floors, {}),
+            groups=two_groups.groups(self.embedding_size, self.sensor_names, self.sensor_floors),
             clips=tuple(ClipSummary.model_validate(clip.model_dump()) for clip in self.clips),
             null_false_alarms=self.null_false_alarms,
             false_alarm_rate_held=self.false_alarm_rate_held,

@@ -10,13 +10,13 @@ import hashlib
 import numpy as np
 from pydantic import Field
 
+from common.baselines import two_groups
 from common.contracts.batches import FeatureSpec
 from common.contracts.ids import Message
 from common.drift.manifest import BaselineManifest, ClipSummary
 from common.drift.segment_arrays import Arrays
 from common.drift.windows import WindowRule
 from common.features import TimeSource
-from common.modalities.video.groups import feature_groups
 
 FORMAT = 2
 FORMAT_OF_0_3 = 3
@@ -58,7 +58,7 @@ class Manifest(Message):
             name=self.name,
             feature_spec=self.feature_spec.feature_spec(),
             rule=self.rule,
-            groups=feature_groups(self.embedding_size, self.sensor_names, self.minimum_effects, {}),
+            groups=two_groups.groups(self.embedding_size, self.sensor_names, self.minimum_effects),
             clips=clips,
             null_false_alarms=self.null_false_alarms,
             false_alarm_rate_held=self.false_alarm_rate_held,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from common.contracts.feature_groups import FeatureGroup
 from common.drift.segment_arrays import Arrays
+from common.modalities.video.groups import embedding_group, quality_group
 
 NAMES = ("embedding", "quality")
 _ARRAYS = {
@@ -16,6 +18,13 @@ _ARRAYS = {
     "quality_size": "quality.size",
     "reference_median": "quality.median",
 }
+
+
+def groups(
+    embedding_size: int, sensor_names: tuple[str, ...], minimum_effects: tuple[float, ...]
+) -> tuple[FeatureGroup, ...]:
+    """Return the declarations of the two groups."""
+    return embedding_group(embedding_size), quality_group(sensor_names, minimum_effects)
 
 
 def renamed(arrays: Arrays) -> Arrays:

@@ -14,6 +14,10 @@ MOTION = "motion"
 """A compared column: natural log of the relative step of a group from one sample to the next."""
 REPEATED = "repeated"
 """A compared column: 1 where a sample equals the previous one exactly, which no live source produces; else 0."""
+VIEW_COLUMNS = ("shift", "rotation", "zoom", "mirrored", "lost")
+"""The compared columns of a group of kind VIEW, see `GroupKind`: shift of the picture in shares of its width; degrees;
+natural log of the magnification; 1 where the picture is a mirror image, else 0; 1 where nothing of the golden view is
+found in it, else 0."""
 
 
 class GroupKind(StrEnum):
@@ -23,6 +27,9 @@ class GroupKind(StrEnum):
     """Together: their distances, in units of their spreads, are averaged to one."""
     COLUMNS = "columns"
     """Each by itself, in its own unit."""
+    VIEW = "view"
+    """Stored are small pictures: width, height, then grey levels row by row, then zeros. Compared is how what stands
+    still in them lies on the golden pictures, as columns `VIEW_COLUMNS`."""
 
 
 class TileSummary(StrEnum):
@@ -30,8 +37,6 @@ class TileSummary(StrEnum):
 
     SHARED = "shared"
     """Median over the tiles of each tile's deviation from its own reference median: what all tiles do."""
-    REARRANGED = "rearranged"
-    """Typical absolute deviation of the tiles after the deviation common to all of them has been subtracted."""
     NONE = "none"
     """They do not: the family is only read for the columns in `FeatureGroup.sequences`."""
 
@@ -61,10 +66,10 @@ class FeatureGroup(Message):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")
     kind: GroupKind
     size: int = Field(ge=1, description="number of stored columns")
-    columns: tuple[str, ...] = Field((), description="names of the stored columns; a joint group has none")
+    columns: tuple[str, ...] = Field((), description="names of the stored columns, of a group of kind COLUMNS")
     minimum_effects: tuple[float, ...] = Field(
-        description="the smallest change of each column that matters, in its own unit; of a joint group, the smallest "
-        "distance, in units of its columns' spreads"
+        description="the smallest change of each column that matters, in its own unit (of kind VIEW: of each of "
+        "VIEW_COLUMNS); of a joint group, the smallest distance, in units of its columns' spreads"
     )
     tiles: dict[str, TileSummary] = Field(
         {}, description="families of columns, named `family.00`, `family.01`, ..., that are compared as one column"
@@ -76,7 +81,8 @@ class FeatureGroup(Message):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        wanted, names = (1, 0) if self.kind is GroupKind.JOINT else (self.size, self.size)
+        wanted = {GroupKind.JOINT: 1, GroupKind.COLUMNS: self.size, GroupKind.VIEW: len(VIEW_COLUMNS)}[self.kind]
+        names = self.size if self.kind is GroupKind.COLUMNS else 0
         if len(self.minimum_effects) != wanted or len(self.columns) != names or len(set(self.columns)) != names:
             raise ValueError(
                 f"group {self.name!r} of {self.size} columns needs {wanted} minimum effects and {names} different "
@@ -86,8 +92,8 @@ class FeatureGroup(Message):
             raise ValueError(f"minimum effects of group {self.name!r} must be positive numbers")
         if unknown := {column.family for column in self.sequences.values()} - set(self.tiles):
             raise ValueError(f"group {self.name!r} has no tiles {', '.join(sorted(unknown))} to make columns from")
-        if self.kind is GroupKind.JOINT and (self.tiles or self.steps_of):
-            raise ValueError(f"the columns of joint group {self.name!r} are compared as they are")
+        if self.kind is not GroupKind.COLUMNS and (self.tiles or self.steps_of):
+            raise ValueError(f"group {self.name!r} of kind {self.kind} has neither tiles nor steps")
         return self
 
 

@@ -58,7 +58,7 @@ class FeatureShift(Message):
 
 
 class GroupScore(Message):
-    """Result of one feature group (embedding or quality) for a window."""
+    """Result of one feature group for a window."""
 
     group: str
     drift_score: float = Field(ge=0, le=1)

@@ -4,14 +4,13 @@ The columns of a joint group are compared as they are. From the columns of a gro
 whose columns are judged by themselves, these are made:
 
 - A single reading is a column of its own.
-- A family of tiles (`noise.00`, `noise.01`, ...) becomes one column. For
-  `TileSummary.SHARED` it is the median over the tiles of each tile's deviation from
-  its own reference median. For `TileSummary.REARRANGED` it is the 60% quantile of the
-  tiles' absolute deviations after the deviation common to all tiles has been
-  subtracted: how much they have been rearranged.
+- A family of tiles (`noise.00`, `noise.01`, ...) becomes one column: the median over
+  the tiles of each tile's deviation from its own reference median.
 - Where the group compares the steps of another one, `motion` and `repeated` compare
   each sample with the previous one.
 - `common.drift.sequences` makes the columns that say how the samples follow each other.
+
+What is compared of a group of kind VIEW is in `common.drift.views`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 
-from common.contracts.feature_groups import MOTION, REPEATED, FeatureGroup, GroupKind, TileSummary
+from common.contracts.feature_groups import MOTION, REPEATED, VIEW_COLUMNS, FeatureGroup, GroupKind, TileSummary
 from common.drift.sequences import sequence_columns
 from common.errors import BadMessage
 from common.features import FeatureBlock
@@ -30,7 +29,6 @@ Array = npt.NDArray[np.float32]
 
 _MOTION_MINIMUM_EFFECT = 0.7  # natural log: half or twice as much motion is no fault of a camera
 _REPEATED_MINIMUM_EFFECT = 0.1  # share of samples: encoders repeat a frame now and then
-_TYPICAL_TILE = 0.6  # quantile over the tiles; more than half, because half of them may show plain sky or wall
 _STILL = 1e-3  # of the mean length of a group's vectors; smaller steps are rounding errors
 
 
@@ -38,6 +36,8 @@ def compared_names(group: FeatureGroup) -> tuple[str, ...]:
     """Return the names of the compared columns of a group; of a joint group, which is judged as one, none."""
     if group.kind is GroupKind.JOINT:
         return ()
+    if group.kind is GroupKind.VIEW:
+        return VIEW_COLUMNS
     steps = (MOTION, REPEATED) if group.steps_of else ()
     return (*(family for family, _ in _families(group)), *steps, *group.sequences)
 
@@ -49,7 +49,7 @@ def compared_size(group: FeatureGroup) -> int:
 
 def compared_minimum_effects(group: FeatureGroup) -> npt.NDArray[np.float64]:
     """Return (f,) the smallest change of each compared column that matters; (1,) for a joint group."""
-    if group.kind is GroupKind.JOINT:
+    if group.kind is not GroupKind.COLUMNS:
         return np.array(group.minimum_effects, np.float64)
     columns = [max(group.minimum_effects[part]) for _, part in _families(group)]
     steps = [_MOTION_MINIMUM_EFFECT, _REPEATED_MINIMUM_EFFECT] if group.steps_of else []
@@ -72,16 +72,13 @@ def compared_columns(group: FeatureGroup, readings: Array, between: Array, refer
     reference_median : (q,) median of each reading in the reference; tiles are compared with it
     """
     columns = []
-    for family, part in _families(group):
+    for _, part in _families(group):
         if part.stop - part.start == 1:
             columns.append(readings[:, part.start])
             continue
         deviations = readings[:, part] - reference_median[part]
         shared = np.median(deviations, axis=1)
-        if group.tiles[family] is TileSummary.REARRANGED:
-            columns.append(np.quantile(np.abs(deviations - shared[:, None]), _TYPICAL_TILE, axis=1))
-        else:
-            columns.append(shared + np.median(reference_median[part]))
+        columns.append(shared + np.median(reference_median[part]))
     return np.column_stack([*columns, between]).astype(np.float32)
 
 

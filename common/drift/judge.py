@@ -235,7 +235,7 @@ def _judgement(
 
 def _shifts(groups: Sequence[FeatureGroup], best: _SegmentResult, threshold: float, failing: frozenset[str]) -> Shifts:
     """Return the shifts of all columns that are judged by themselves, in the order of their groups."""
-    own = [group.name for group in groups if group.kind is GroupKind.COLUMNS]
+    own = [group.name for group in groups if group.kind is not GroupKind.JOINT]
     references = [best.segment.groups[name].values for name in own]
     # In a window that has failed, every column with a high score helps to diagnose it, significant by itself or not.
     scores = _joined([best.groups[name].scores for name in own])
@@ -254,7 +254,7 @@ def _joined(parts: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]
 
 
 def _leading_features(shifts: Shifts, groups: Sequence[FeatureGroup], segment: Segment) -> tuple[FeatureShift, ...]:
-    own = [segment.groups[group.name] for group in groups if group.kind is GroupKind.COLUMNS]
+    own = [segment.groups[group.name] for group in groups if group.kind is not GroupKind.JOINT]
     spreads = [spread for group in own for spread in group.spread]
     order = np.lexsort((shifts.scores, shifts.moved))[::-1]
     return tuple(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from common.drift.feature_groups import (
 )
 from common.drift.manifest import ClipSummary
 from common.drift.statistics import sort_reference
+from common.drift.views import Golden, Views, golden_columns, golden_views, moves_by_itself, no_views, view_columns
 from common.errors import BaselineTooShort
 from common.features import FeatureBlock, TimeSource
 
@@ -54,14 +56,22 @@ class SegmentGroup:
     values : (m, f) compared columns, each sorted; of a joint group in units of `spread`, else in their own units
     spread : (f,) of a joint group the standard deviation of each column, but no less than their median; else the
         typical deviation of each column, the unit of the shifts in a verdict
-    reference_median : (q,) median of each reading over the clip, which tiles are compared with; None: a joint group
+    reference_median : (q,) median of each reading over the clip, which tiles are compared with; None: a group of
+        another kind than COLUMNS
     bounds : of the group
+    views : (k, size) of a group of kind VIEW: the pictures that windows are registered to; else None
     """
 
     values: Array
     spread: Array
     reference_median: Array | None
     bounds: Bounds
+    views: Views | None = None
+
+    @cached_property
+    def golden(self) -> Golden | None:
+        """What windows are registered to, of a group of kind VIEW."""
+        return None if self.views is None else Golden.of(self.views)
 
     def middle(self) -> Array:
         """Return the (f,) medians of the compared columns."""
@@ -75,6 +85,8 @@ class SegmentGroup:
         group : the declaration of this group
         """
         readings = window.groups[group.name]
+        if self.golden is not None:
+            return view_columns(readings, self.golden)
         if self.reference_median is None:
             return np.asarray(readings / self.spread, np.float32)
         return compared_columns(group, readings, between_samples(group, window), self.reference_median)
@@ -92,8 +104,14 @@ class Segment:
         for group in groups:
             own, size = self.groups[group.name], compared_size(group)
             readings = None if own.reference_median is None else own.reference_median.shape
-            wanted = (group.size,) if group.kind is GroupKind.COLUMNS else None
-            if (own.values.shape[1:], own.spread.shape, readings) != ((size,), (size,), wanted):
+            views = None if own.views is None else own.views.shape[1:]
+            kept = (group.size,)
+            wanted = {
+                GroupKind.JOINT: (None, None),
+                GroupKind.COLUMNS: (kept, None),
+                GroupKind.VIEW: (None, kept),
+            }[group.kind]
+            if (own.values.shape[1:], own.spread.shape, readings, views) != ((size,), (size,), *wanted):
                 return False
         return True
 
@@ -127,13 +145,13 @@ def fit_segment(
     fitted: dict[str, SegmentGroup] = {}
     null_windows = 0
     for group in groups:
-        fit = _fit_joint if group.kind is GroupKind.JOINT else _fit_columns
-        found = fit(group, block, window, within.groups[group.name] if within else None)
+        found = _FITS[group.kind](group, block, window, within.groups[group.name] if within else None)
         if found is None:
             raise BaselineTooShort(
                 f"{name} has {len(block)} sampled frames: too few for a window of {window} and a rest"
             )
-        fitted[group.name], null_windows = found
+        fitted[group.name], windows = found
+        null_windows = max(null_windows, windows)
     return Segment(_summary(name, block, window, null_windows=null_windows), fitted)
 
 
@@ -190,6 +208,38 @@ def _column_comparison(group: FeatureGroup, readings: Array, between: Array) -> 
         )
 
     return comparison
+
+
+def _fit_view(
+    group: FeatureGroup, block: FeatureBlock, window: int, within: SegmentGroup | None
+) -> tuple[SegmentGroup, int] | None:
+    """Return a group of views, and the windows of its null, or None as `_fit_joint`.
+
+    A condition takes golden's as it is: what it covers must show the golden view.
+    """
+    if within is not None:
+        return within, 0
+    samples = block.groups[group.name]
+    found = _fit_placements(group, samples, golden_views(samples), window)
+    if found is not None and moves_by_itself(found[0].bounds.distance / compared_minimum_effects(group)):
+        return _fit_placements(group, samples, no_views(samples), window)
+    return found
+
+
+def _fit_placements(group: FeatureGroup, samples: Array, views: Views, window: int) -> tuple[SegmentGroup, int] | None:
+    columns, smallest = golden_columns(samples, views), compared_minimum_effects(group)
+    null = fit_null(
+        len(samples), window, lambda rest, inside: (columns[rest], columns[inside]), minimum_effect=smallest,
+        pooled=False,
+    )  # fmt: skip
+    if null is None:
+        return None
+    bounds = _bounds(null, smallest, np.ptp(columns, axis=0) == 0, None)
+    spread = _typical_spread(columns, smallest)
+    return SegmentGroup(sort_reference(_thin(columns)), spread, None, bounds, views), len(null.kolmogorov)
+
+
+_FITS = {GroupKind.JOINT: _fit_joint, GroupKind.COLUMNS: _fit_columns, GroupKind.VIEW: _fit_view}
 
 
 def _summary(name: str, block: FeatureBlock, window: int, *, null_windows: int) -> ClipSummary:

@@ -16,7 +16,8 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 def segment_arrays(segment: Segment, prefix: str) -> Arrays:
     """Return everything of a segment but its summary, as arrays `GROUP.values`, `GROUP.spread`, `GROUP.bound`,
-    `GROUP.size` and, of groups whose columns are judged by themselves, `GROUP.median`; each name starts with `prefix`.
+    `GROUP.size` and, of groups whose readings are judged by themselves, `GROUP.median`, of groups of pictures,
+    `GROUP.views`; each name starts with `prefix`.
     """
     arrays: Arrays = {}
     for name, group in segment.groups.items():
@@ -26,6 +27,8 @@ def segment_arrays(segment: Segment, prefix: str) -> Arrays:
         arrays[f"{prefix}{name}.size"] = group.bounds.size
         if group.reference_median is not None:
             arrays[f"{prefix}{name}.median"] = group.reference_median
+        if group.views is not None:
+            arrays[f"{prefix}{name}.views"] = group.views
     return arrays
 
 
@@ -45,5 +48,6 @@ def segment_from_arrays(summary: ClipSummary, groups: Iterable[str], prefix: str
             spread=arrays[f"{start}spread"],
             reference_median=arrays.get(f"{start}median"),
             bounds=Bounds(np.asarray(arrays[f"{start}bound"]), np.asarray(arrays[f"{start}size"])),
+            views=arrays.get(f"{start}views"),
         )
     return Segment(summary, found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from common.contracts.batches import FeatureSpec, FrameBatch, Source, SourceKind
@@ -10,21 +12,24 @@ from common.contracts.ids import content_id
 from common.contracts.models import ChampionRecord
 from common.contracts.verdicts import Cause, ConditionMatch, Judgement, Status, Verdict
 from common.features import FeatureBlock
+from common.modalities.video.groups import VIEW, VIEW_HEADER
 from common.models.names import DEFAULT_MODEL
+
+TWO_GROUPS: Mapping[str, int] = {"embedding": 4, "quality": 3}
 
 FEATURE_SPEC = FeatureSpec(
     backbone="mobilenet_v2", weights="aa", precision="f32", decode_pipeline="r1", sensors="s1", sample_fps=None
 )
 
 
-def block(frames: int, *, start: int = 0, uri: str = "/a.mp4", embedding: int = 4, quality: int = 3) -> FeatureBlock:
-    """Features whose values tell which frame of which source they belong to."""
+def block(frames: int, *, start: int = 0, uri: str = "/a.mp4", widths: Mapping[str, int] = TWO_GROUPS) -> FeatureBlock:
+    """Features of groups of these widths, whose values tell which frame of which source they belong to."""
     index = np.arange(start, start + frames)
+    groups = {name: np.repeat(index[:, None], width, axis=1).astype(np.float32) for name, width in widths.items()}
+    if VIEW in groups:
+        groups[VIEW][:, :VIEW_HEADER] = 96, 54
     return FeatureBlock(
-        {
-            "embedding": np.repeat(index[:, None], embedding, axis=1).astype(np.float32),
-            "quality": np.repeat(index[:, None], quality, axis=1).astype(np.float32),
-        },
+        groups,
         index.astype(np.float64),
         (uri,) if frames else (),
         np.zeros(frames, np.int32),

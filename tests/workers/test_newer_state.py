@@ -31,8 +31,7 @@ def work(ingestor: Ingestor, store: Store) -> object:
         features = block(
             stored.baseline.rule.frames,
             start=chunk.start,
-            embedding=stored.baseline.widths["embedding"],
-            quality=stored.baseline.widths["quality"],
+            widths=stored.baseline.widths,
         )
         store.chunks.finish(chunk, features)
     return made

@@ -58,9 +58,7 @@ def test_features_made_for_another_baseline_end_as_a_dead_letter_and_block_nothi
     assert work.feature_spec != baseline.feature_spec
     store.batches.register(work)
     (chunk,) = work.chunks()
-    store.chunks.finish(
-        chunk, block(60, embedding=baseline.widths["embedding"] + 1, quality=baseline.widths["quality"])
-    )
+    store.chunks.finish(chunk, block(60, widths={**baseline.widths, "embedding": baseline.widths["embedding"] + 1}))
     reducer.reduce("dock")
     assert store.streams.pending("dock") == 0
     (letter,) = store.event_log.dead_letters()
@@ -84,9 +82,7 @@ def test_a_chunk_that_kills_its_workers_ends_and_the_rest_of_its_batch_is_judged
     embedding.finish(embedding.embed, deadly)
     for chunk in others:
         count = (chunk.stop or 100) - chunk.start
-        features = block(
-            count, start=chunk.start, embedding=baseline.widths["embedding"], quality=baseline.widths["quality"]
-        )
+        features = block(count, start=chunk.start, widths=baseline.widths)
         store.chunks.finish(chunk, features)
     reducer.reduce("dock")
     (letter,) = store.event_log.dead_letters()

@@ -46,7 +46,7 @@ def drop(ingestor: Ingestor, stream: str, frames: int) -> None:
 def features(ingestor: Ingestor, chunk: Chunk) -> FeatureBlock:
     baseline = ingestor.baselines.of_stream(chunk.stream).baseline
     count = (chunk.stop or chunk.batch_frames) - chunk.start
-    return block(count, start=chunk.start, embedding=baseline.widths["embedding"], quality=baseline.widths["quality"])
+    return block(count, start=chunk.start, widths=baseline.widths)
 
 
 def with_settings(ingestor: Ingestor, monkeypatch: pytest.MonkeyPatch, **update: object) -> None:

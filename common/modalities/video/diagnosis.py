@@ -3,7 +3,9 @@
 The order of the rules matters, because some faults imitate others: a dark
 picture has less noise and less detail, a noisy one looks sharper, a compressed
 one smoother. Faults that move many columns are therefore tested first, after those
-that have a column which little else moves.
+that have a column which little else moves. How the view lies on golden's says that a
+camera was moved; where nothing of the view is found, it may as well be another scene,
+or be drowned by another fault.
 """
 
 from __future__ import annotations
@@ -17,12 +19,13 @@ from common.modalities.video.groups import EMBEDDING
 
 _COVERED_DARK = 0.08  # share of the picture that turned dark and flat
 _COVERED_FLAT = 0.25  # share that turned flat, dark or not; larger, because plain walls and sky are flat too
-_REARRANGED = 0.10  # of the mean light: a cover changes where the light is, general darkness does not
 _TINY = 1e-3
 _DARKENED = 0.3  # natural log
+_DIMMED = 1.0  # natural log: whites that fell further are those of a dark picture, not of what a cover left
 _FROZEN_DROP = 1.5  # natural log: motion fell to less than a quarter
 # Beyond these, a fault explains what it does to the columns of other faults. Natural logs; blockiness is a ratio.
-_GROSS_BLUR, _GROSS_NOISE, _GROSS_BLOCKS = 0.8, 1.2, 1.0
+_GROSS_BLUR, _GROSS_NOISE, _GROSS_BLOCKS, _GROSS_DARKNESS = 0.8, 1.2, 1.0, 1.5
+_HIDING_BLUR = 0.4  # natural log: what stands still is not found, or found beside its place
 # What is lost has block borders too, and coarse compression leaves macroblocks that look lost: more of what it leaves.
 _LOST_FOR_BLOCKS = 0.5
 _ENLARGED = 0.12  # share of columns and rows; compression of the lowest quality repeats fewer
@@ -39,9 +42,8 @@ def diagnose(shifts: Shifts) -> Cause:
         return Cause.COVERED
     if shifts.rose(REPEATED) or (shifts.fell(MOTION) and shifts.change(MOTION) < -_FROZEN_DROP):
         return Cause.FROZEN
-    if _rearranged(shifts):
-        return Cause.NEW_CONTENT if _content_differs(shifts) else Cause.CAMERA_MOVED
-    return _gross_fault(shifts) or _light_fault(shifts) or _picture_fault(shifts) or _scene_change(shifts)
+    picture = (_other_view, _gross_fault, _light_fault, _picture_fault)
+    return next((cause for rule in picture if (cause := rule(shifts))), None) or _scene_change(shifts)
 
 
 def _signal_fault(shifts: Shifts) -> Cause | None:
@@ -71,26 +73,33 @@ def _covered(shifts: Shifts) -> bool:
         return False
     if shifts.rose("clipped_bright") or shifts.rose("black_level"):
         return False
-    if shifts.rose("layout_light") and shifts.change("layout_light") > _REARRANGED:
-        return True
     before = shifts.value("white_level") - shifts.change("white_level")
     whites = math.log(max(shifts.value("white_level"), _TINY) / max(before, _TINY))
+    hidden = shifts.rose("lost") and whites > -_DIMMED
+    if hidden or (shifts.change("luma") > -_DARKENED and shifts.change("dark_area") > _COVERED_DARK):
+        return not _drowned(shifts)
     return shifts.change("luma") < -_DARKENED and whites > shifts.change("luma") / 2
 
 
-def _rearranged(shifts: Shifts) -> bool:
-    """Return whether light and detail have changed places in a way that no fault of the picture explains."""
-    return (
-        shifts.rose("layout_light")
-        and shifts.change("layout_light") > _REARRANGED
-        and shifts.rose("layout_detail")
-        and not shifts.rose("clipped_bright")
-    )
+def _other_view(shifts: Shifts) -> Cause | None:
+    """Return why what stands still is not where it stood, unless something hides it."""
+    if _drowned(shifts):
+        return None
+    if any(shifts.has_moved(name) for name in ("shift", "rotation", "zoom", "mirrored")):
+        return Cause.CAMERA_MOVED
+    if shifts.rose("lost") and not shifts.rose("clipped_bright") and shifts.change("luma") > -_GROSS_DARKNESS:
+        return Cause.NEW_CONTENT if _content_differs(shifts) else Cause.CAMERA_MOVED
+    return None
 
 
 def _content_differs(shifts: Shifts) -> bool:
     """Return whether colours, light or edges changed; they hardly do when the same camera is only turned."""
     return any(shifts.has_moved(name) for name in ("red_balance", "blue_balance", "saturation", "luma", "edge_peak"))
+
+
+def _drowned(shifts: Shifts) -> bool:
+    """Return whether blur, blocks or noise are so strong that they hide what stands still."""
+    return shifts.change("edge_peak") < -_HIDING_BLUR or _gross_fault(shifts) in {Cause.COMPRESSION, Cause.NOISE}
 
 
 def _gross_fault(shifts: Shifts) -> Cause | None:
@@ -130,6 +139,6 @@ def _picture_fault(shifts: Shifts) -> Cause | None:
 
 def _scene_change(shifts: Shifts) -> Cause:
     # Blockiness falls when a picture is shifted, cropped or rescaled, for it no longer matches its encoder's grid.
-    if shifts.rose("layout_light") or shifts.rose("layout_detail") or shifts.fell("blockiness"):
+    if shifts.rose("lost") or shifts.fell("blockiness"):
         return Cause.CAMERA_MOVED
     return Cause.NEW_CONTENT if EMBEDDING in shifts.failing_groups or shifts.moved.any() else Cause.UNKNOWN

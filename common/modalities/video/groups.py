@@ -1,8 +1,9 @@
-"""The feature groups of video: the backbone's embedding, and the readings of the camera-quality sensors."""
+"""The feature groups of video: the backbone's embedding, the readings of the camera-quality sensors, and the view."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from common.contracts.feature_groups import (
     FeatureGroup,
@@ -16,10 +17,10 @@ from common.modalities.video.sensors.light import LUMA, STRIP
 
 EMBEDDING = "embedding"
 QUALITY = "quality"
+VIEW = "view"
 # The distance between two samples of the same footage, W1 / spread averaged over the dimensions, is seldom smaller
 # (MEASURED: 0.28 at 20 independent frames, 0.1 at 200). A smaller bound would only reflect that the footage was still.
 EMBEDDING_MINIMUM_EFFECT = 0.15
-_LAYOUT = "layout"
 # Of light, in natural logs. Exposure that follows the scene takes a second or more, so its steps are ten times smaller
 # than those of a lamp that flickers.
 SEQUENCES: Mapping[str, SequenceColumn] = {
@@ -27,48 +28,62 @@ SEQUENCES: Mapping[str, SequenceColumn] = {
     "banding": SequenceColumn(family=STRIP, summary=SequenceSummary.UNEVEN_STEP, minimum_effect=0.015),
     "light_swing": SequenceColumn(family=LUMA, summary=SequenceSummary.SWING, minimum_effect=0.012),
 }
+VIEW_HEADER = 2
+"""Columns of a view before its pixels: width and height of the small picture."""
+VIEW_PIXELS = 5184
+"""Most pixels of the small picture: 96 x 54, 83 x 62."""
+# Shift in shares of the width, rotation in degrees, zoom as a natural log; views of one fixed camera lie within 0.004,
+# 0.4 and 0.006. Then shares of the frames that are mirrored, and of those in which the golden view is not found.
+VIEW_MINIMUM_EFFECTS = (0.009, 0.7, 0.02, 0.5, 0.5)
 
 
-def feature_groups(
-    embedding_size: int,
-    sensor_names: tuple[str, ...] = SENSOR_NAMES,
-    minimum_effects: tuple[float, ...] = MINIMUM_EFFECTS,
-    sequences: Mapping[str, SequenceColumn] = SEQUENCES,
-) -> tuple[FeatureGroup, ...]:
+def feature_groups(embedding_size: int) -> tuple[FeatureGroup, ...]:
     """Return the groups of video.
-
-    Readings that are called `family.NN` are the tiles of a family. Those of a family whose name starts with `layout`
-    are compared by how much they are rearranged, others by what they have in common. An object that passes through a
-    few tiles does not change the column; a fault of the camera changes all tiles.
 
     Parameters
     ----------
     embedding_size : number of features of the backbone
-    sensor_names, minimum_effects : (q,) of the sensors' readings
-    sequences : columns made from the sequence of samples; baselines of before 0.4 have none
     """
-    families = dict.fromkeys(family for name in sensor_names if (family := _family(name)))
     return (
+        embedding_group(embedding_size),
+        quality_group(SENSOR_NAMES, MINIMUM_EFFECTS, SEQUENCES),
         FeatureGroup(
-            name=EMBEDDING, kind=GroupKind.JOINT, size=embedding_size, minimum_effects=(EMBEDDING_MINIMUM_EFFECT,)
-        ),
-        FeatureGroup(
-            name=QUALITY,
-            kind=GroupKind.COLUMNS,
-            size=len(sensor_names),
-            columns=sensor_names,
-            minimum_effects=minimum_effects,
-            tiles={family: _summary(family) for family in families},
-            sequences=dict(sequences),
-            steps_of=EMBEDDING,
+            name=VIEW, kind=GroupKind.VIEW, size=VIEW_HEADER + VIEW_PIXELS, minimum_effects=VIEW_MINIMUM_EFFECTS
         ),
     )
 
 
-def _summary(family: str) -> TileSummary:
-    if family == STRIP:
-        return TileSummary.NONE
-    return TileSummary.REARRANGED if family.startswith(_LAYOUT) else TileSummary.SHARED
+def embedding_group(size: int) -> FeatureGroup:
+    """Return the group of a backbone's `size` features."""
+    return FeatureGroup(name=EMBEDDING, kind=GroupKind.JOINT, size=size, minimum_effects=(EMBEDDING_MINIMUM_EFFECT,))
+
+
+def quality_group(
+    sensor_names: tuple[str, ...],
+    minimum_effects: tuple[float, ...],
+    sequences: Mapping[str, SequenceColumn] = MappingProxyType({}),
+) -> FeatureGroup:
+    """Return the group of the sensors' readings.
+
+    Readings that are called `family.NN` are the tiles of a family, which are compared by what they have in common. An
+    object that passes through a few tiles does not change the column; a fault of the camera changes all tiles.
+
+    Parameters
+    ----------
+    sensor_names, minimum_effects : (q,) of the readings
+    sequences : columns made from the sequence of samples; baselines of before 0.4 have none
+    """
+    families = dict.fromkeys(family for name in sensor_names if (family := _family(name)))
+    return FeatureGroup(
+        name=QUALITY,
+        kind=GroupKind.COLUMNS,
+        size=len(sensor_names),
+        columns=sensor_names,
+        minimum_effects=minimum_effects,
+        tiles={family: TileSummary.NONE if family == STRIP else TileSummary.SHARED for family in families},
+        sequences=dict(sequences),
+        steps_of=EMBEDDING,
+    )
 
 
 def _family(name: str) -> str:

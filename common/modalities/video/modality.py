@@ -19,10 +19,11 @@ from common.modalities.video.chunking import chunk_video
 from common.modalities.video.decode import DECODE_PIPELINE, Frame, decode_image, probe, probe_image, sampled_frames
 from common.modalities.video.diagnosis import diagnose
 from common.modalities.video.frame import SourceInfo
-from common.modalities.video.groups import EMBEDDING, QUALITY, feature_groups
+from common.modalities.video.groups import EMBEDDING, QUALITY, VIEW, feature_groups
 from common.modalities.video.sensors import SENSORS_VERSION, measure
 from common.modalities.video.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from common.modalities.video.timeline import key_seconds
+from common.modalities.video.view import view_of
 from common.sources.capture_time import CaptureTimes, is_plausible
 from common.sources.limits import Limits
 
@@ -32,7 +33,7 @@ def _small(frame: Frame, side: int) -> Image:
 
 
 class Video:
-    """Videos, images and folders of images, judged by a backbone's embedding and the camera-quality sensors."""
+    """Videos, images and folders of images, judged by a backbone's embedding, camera-quality sensors and the view."""
 
     name = FIRST_MODALITY
     suffixes: Mapping[str, SourceKind] = {
@@ -85,7 +86,8 @@ class Video:
         yield Frame.of(decode_image(data, name, limits), 0, 0.0)
 
     def readings(self, sample: Frame) -> Mapping[str, FloatArray]:
-        return {QUALITY: measure(sample.picture.planes())}
+        planes = sample.picture.planes()
+        return {QUALITY: measure(planes), VIEW: view_of(planes)}
 
     def diagnose(self, shifts: Shifts) -> Cause:
         return diagnose(shifts)

@@ -16,7 +16,7 @@ from common.contracts.ids import check_stream_name, content_id
 from common.contracts.verdicts import Status, worst
 from common.errors import BadMessage
 from common.features import FeatureBlock, FloatArray, to_half_precision
-from tests.common.builders import batch, block, verdict
+from tests.common.builders import TWO_GROUPS, batch, block, verdict
 
 
 @given(
@@ -138,7 +138,7 @@ def test_slicing_and_joining_features_changes_nothing(sizes: list[int], data: st
 
 def test_features_of_different_widths_are_not_joined() -> None:
     with pytest.raises(BadMessage, match="widths"):
-        FeatureBlock.concatenate([block(2), block(2, embedding=5)])
+        FeatureBlock.concatenate([block(2), block(2, widths={**TWO_GROUPS, "embedding": 5})])
 
 
 def test_the_worst_verdict_speaks_for_all() -> None:

@@ -15,11 +15,11 @@ from common.drift.judge import judge as judge_any
 from common.drift.windows import WindowRule
 from common.features import FeatureBlock, FloatArray
 from common.modalities.video.diagnosis import diagnose
-from common.modalities.video.groups import EMBEDDING, QUALITY, feature_groups
+from common.modalities.video.groups import EMBEDDING, QUALITY, embedding_group, quality_group
 
 SENSORS = ("luma", "noise", "sharpness")
 MINIMUM_EFFECTS = (0.04, 0.25, 0.25)
-GROUPS = feature_groups(32, SENSORS, MINIMUM_EFFECTS, {})
+GROUPS = (embedding_group(32), quality_group(SENSORS, MINIMUM_EFFECTS))
 RULE = WindowRule(frames=24, stride=6)
 FEATURE_SPEC = FeatureSpec(
     backbone="b", weights="w", precision="f32", decode_pipeline="r", sensors="s", sample_fps=None

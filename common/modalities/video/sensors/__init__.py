@@ -18,7 +18,6 @@ from common.modalities.video.sensors.colour import COLOUR
 from common.modalities.video.sensors.contrast import CONTRAST
 from common.modalities.video.sensors.edges import EDGES
 from common.modalities.video.sensors.flatness import FLATNESS
-from common.modalities.video.sensors.layout import LAYOUT
 from common.modalities.video.sensors.light import LIGHT
 from common.modalities.video.sensors.noise import NOISE
 from common.modalities.video.sensors.packet_loss import PACKET_LOSS
@@ -27,7 +26,7 @@ from common.modalities.video.sensors.sensor import Sensor
 
 __all__ = ["MINIMUM_EFFECTS", "SENSORS", "SENSORS_VERSION", "SENSOR_NAMES", "Planes", "Sensor", "measure"]
 
-SENSORS: tuple[Sensor, ...] = (LIGHT, CONTRAST, COLOUR, NOISE, EDGES, BLOCKINESS, FLATNESS, PACKET_LOSS, LAYOUT)
+SENSORS: tuple[Sensor, ...] = (LIGHT, CONTRAST, COLOUR, NOISE, EDGES, BLOCKINESS, FLATNESS, PACKET_LOSS)
 SENSOR_NAMES: tuple[str, ...] = tuple(name for sensor in SENSORS for name in sensor.names)
 """Name of each reading. `family.07` is tile 7, counted row by row, of a family of readings."""
 MINIMUM_EFFECTS: tuple[float, ...] = tuple(

@@ -14,15 +14,16 @@ from common.drift.windows import WindowRule
 from common.features import FeatureBlock, Image
 from common.modalities.video.diagnosis import diagnose
 from common.modalities.video.frame_converter import StillPicture
-from common.modalities.video.groups import EMBEDDING, QUALITY, feature_groups
+from common.modalities.video.groups import EMBEDDING, QUALITY, VIEW, feature_groups
 from common.modalities.video.sensors import measure
+from common.modalities.video.view import view_of
 from simulation.faults import Fault, sabotage_frames
 from tests.common.drift.footage import FEATURE_SPEC
 
 WINDOW, SIDE = 24, 4
 NAMED = (
     Fault.PACKET_LOSS, Fault.PIXELATION, Fault.FLICKER, Fault.BANDING, Fault.HUNTING_EXPOSURE, Fault.INFRA_RED,
-    Fault.NOISE, Fault.COMPRESSION, Fault.BLACK, Fault.OVER_EXPOSURE,
+    Fault.NOISE, Fault.COMPRESSION, Fault.BLACK, Fault.OVER_EXPOSURE, Fault.ROTATED, Fault.MIRRORED,
 )  # fmt: skip
 
 
@@ -47,8 +48,10 @@ def features(images: list[Image]) -> FeatureBlock:
     pictures = [StillPicture(image) for image in images]
     small = np.stack([picture.small(SIDE).ravel() for picture in pictures]).astype(np.float32)
     readings = np.stack([measure(picture.planes()) for picture in pictures])
+    views = np.stack([view_of(picture.planes()) for picture in pictures])
+    groups = {EMBEDDING: small, QUALITY: readings, VIEW: views}
     count = len(images)
-    return FeatureBlock({EMBEDDING: small, QUALITY: readings}, np.arange(count) / 10, ("a",), np.zeros(count, np.int32))
+    return FeatureBlock(groups, np.arange(count) / 10, ("a",), np.zeros(count, np.int32))
 
 
 @pytest.fixture(scope="module")
