@@ -137,12 +137,6 @@ class Planes:
             for r in range(GRID)
         ]
 
-    def tile_means(self, plane: FloatArray, seam: int = SEAM) -> FloatArray:
-        """Return the (GRID, GRID) tile means of a plane shaped like `bands`, without rows at the seams of bands."""
-        columns = np.asarray(self.inside(plane, seam), np.float32).mean(axis=1)
-        narrow = np.stack([part.mean(axis=1) for part in np.array_split(columns, GRID, axis=1)], axis=1)
-        return np.stack([narrow[rows].mean(axis=0) for rows in self.rows_of_tiles()]).astype(np.float32)
-
 
 def area_means(plane: npt.NDArray[np.generic], grid: int) -> FloatArray:
     """Return the means of grid x grid tiles of a (h, w) or (h, w, c) plane."""
