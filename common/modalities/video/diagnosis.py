@@ -33,7 +33,7 @@ def diagnose(shifts: Shifts) -> Cause:
     """Return the most likely cause of a failed window, from the columns of the quality group."""
     if shifts.rose("blackout"):
         return Cause.BLACK
-    if signal := _signal_fault(shifts) or _unsteady_light(shifts):
+    if signal := _unsteady_light(shifts) or _signal_fault(shifts):
         return signal
     if _covered(shifts):
         return Cause.COVERED
