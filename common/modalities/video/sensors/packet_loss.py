@@ -54,4 +54,5 @@ def _steps(planes: Planes) -> tuple[FloatArray, FloatArray]:
     return above, left
 
 
-PACKET_LOSS = sensor(_read, packet_loss=0.04)  # 0 to 1; it has never been above 0 in clean footage, so one frame in twenty is enough
+# 0 to 1; clean footage has never shown any, so one frame in twenty is enough.
+PACKET_LOSS = sensor(_read, packet_loss=0.04)
