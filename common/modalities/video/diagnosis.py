@@ -29,6 +29,7 @@ _HIDING_BLUR = 0.4  # natural log: what stands still is not found, or found besi
 # What is lost has block borders too, and coarse compression leaves macroblocks that look lost: more of what it leaves.
 _LOST_FOR_BLOCKS = 0.5
 _ENLARGED = 0.12  # share of columns and rows; compression of the lowest quality repeats fewer
+_WIDE_SWING = 0.1  # natural log: light beyond white that is dimmed to grey, and dark, look like many other faults
 _GROSS_CAST = 0.35  # natural log; clipping and fog shift the colour balance too, but by less
 
 
@@ -36,14 +37,8 @@ def diagnose(shifts: Shifts) -> Cause:
     """Return the most likely cause of a failed window, from the columns of the quality group."""
     if shifts.rose("blackout"):
         return Cause.BLACK
-    if signal := _signal_fault(shifts) or _unsteady_light(shifts):
-        return signal
-    if _covered(shifts):
-        return Cause.COVERED
-    if shifts.rose(REPEATED) or (shifts.fell(MOTION) and shifts.change(MOTION) < -_FROZEN_DROP):
-        return Cause.FROZEN
-    picture = (_other_view, _gross_fault, _light_fault, _picture_fault)
-    return next((cause for rule in picture if (cause := rule(shifts))), None) or _scene_change(shifts)
+    rules = (_unsteady_light, _signal_fault, _nothing_seen, _other_view, _swinging_light, *_PICTURE)
+    return next((cause for rule in rules if (cause := rule(shifts))), None) or _scene_change(shifts)
 
 
 def _signal_fault(shifts: Shifts) -> Cause | None:
@@ -58,13 +53,24 @@ def _signal_fault(shifts: Shifts) -> Cause | None:
 
 
 def _unsteady_light(shifts: Shifts) -> Cause | None:
-    """Return how the light changes from frame to frame: by rows, in jumps, or in swings that take many frames."""
+    """Return how the light jumps from frame to frame, by rows or as a whole, or swings widely."""
     step, uneven, swing = (shifts.change(name) for name in ("flicker", "banding", "light_swing"))
     if shifts.rose("banding") and uneven > step:
         return Cause.BANDING
     if shifts.rose("flicker") and step > swing:
         return Cause.FLICKER
+    return _swinging_light(shifts) if swing > _WIDE_SWING else None
+
+
+def _swinging_light(shifts: Shifts) -> Cause | None:
     return Cause.HUNTING_EXPOSURE if shifts.rose("light_swing") else None
+
+
+def _nothing_seen(shifts: Shifts) -> Cause | None:
+    if _covered(shifts):
+        return Cause.COVERED
+    still = shifts.rose(REPEATED) or (shifts.fell(MOTION) and shifts.change(MOTION) < -_FROZEN_DROP)
+    return Cause.FROZEN if still else None
 
 
 def _covered(shifts: Shifts) -> bool:
@@ -135,6 +141,9 @@ def _picture_fault(shifts: Shifts) -> Cause | None:
     if shifts.fell("edge_peak") or shifts.fell("edge_typical"):
         return Cause.BLUR
     return Cause.LOW_CONTRAST if shifts.fell("contrast") else None
+
+
+_PICTURE = (_gross_fault, _light_fault, _picture_fault)
 
 
 def _scene_change(shifts: Shifts) -> Cause:

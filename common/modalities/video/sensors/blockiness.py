@@ -18,7 +18,6 @@ from common.modalities.video.sensors.sensor import sensor
 _Grey = npt.NDArray[np.uint8]
 
 _BLOCK = 8
-_CAP = 12  # grey levels; larger steps are edges of the scene
 _OFFSET = 0.2  # grey levels, added to the denominator: a picture without steps gets the reading 0
 _AROUND = 31  # columns, or rows of a band, whose mean step a column or row is compared with
 _REPEATS = 0.2  # of that mean: a smaller step is none
@@ -26,17 +25,15 @@ _STRUCTURE = 0.3  # grey levels; where the mean step is smaller there is nothing
 
 
 def _read(planes: Planes) -> FloatArray:
-    across, down = _capped(planes.steps_across), _capped(planes.steps_down)
+    across, down = planes.small_steps
     columns = (_sums(across, 0) / across.shape[0]).astype(np.float32)
-    # The step from the last row of a band to the first row of the next is left out.
-    rows = (np.append(_sums(down, 1), 0).reshape(planes.count, BAND)[:, :-1] / down.shape[1]).astype(np.float32)
-    blockiness = np.mean([_excess(columns), _excess(rows.mean(axis=0))])
+    # The step into the first row of a band is none.
+    sums = _sums(down, 1).reshape(planes.count, BAND)[:, 1:]
+    rows = (sums / down.shape[1]).astype(np.float32)
+    over_all_bands = (sums.sum(axis=0) / (planes.count * down.shape[1])).astype(np.float32)
+    blockiness = np.mean([_excess(columns), _excess(over_all_bands)])
     # Bars beside or above a picture are flat in one direction only.
     return np.array([blockiness, min(_repeated(columns[None]), _repeated(rows))], np.float32)
-
-
-def _capped(steps: _Grey) -> _Grey:
-    return np.asarray(cv2.threshold(steps, _CAP, _CAP, cv2.THRESH_TRUNC)[1], np.uint8)
 
 
 def _sums(steps: _Grey, axis: int) -> npt.NDArray[np.int32]:

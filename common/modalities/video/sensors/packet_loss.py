@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from common.features import FloatArray
 from common.modalities.video.sensors.planes import BAND, MACROBLOCK, Planes
 from common.modalities.video.sensors.sensor import sensor
+
+_Mask = npt.NDArray[np.bool_]
 
 # Grey levels. What is painted is luma 128, which is 130 in full range, in every pixel; a plain wall seldom is both.
 _GREY, _GREY_WITHIN, _FLAT = 130.4, 0.6, 0.1
@@ -30,28 +33,37 @@ _NOTHING, _MUCH = 0.001, 0.005  # shares of the picture: up to which a reading i
 
 
 def _read(planes: Planes) -> FloatArray:
-    mean, spread = planes.macroblocks
-    grey = (spread < _FLAT) & (np.abs(mean - _GREY) < _GREY_WITHIN)
-    down, across = _steps(planes)
-    lost = grey | ((down < _DRAWN_DOWN) & (across > _TEXTURE))
-    wide = lost.shape[-1]
-    run = np.ones((1, _RUN if wide >= _NARROW else _SHORT_RUN), np.uint8)
-    runs = cv2.morphologyEx(lost.reshape(-1, wide).astype(np.uint8), cv2.MORPH_OPEN, run)
     points = planes.points
     green = cv2.countNonZero(cv2.inRange(points, *map(np.array, _GREEN))) / (points.shape[0] * points.shape[1])
-    share = float(runs.mean()) + green
+    share = green + _in_runs(_grey(planes) | _drawn_down(planes))
     return np.array([min(share / _MUCH, 1.0) if share > _NOTHING else 0.0], np.float32)
 
 
-def _steps(planes: Planes) -> tuple[FloatArray, FloatArray]:
-    """Return the mean differences to the pixel above and to the pixel on the left, of each macroblock."""
-    down, across = np.zeros_like(planes.bands), np.zeros_like(planes.bands)
-    down[1:], across[:, 1:] = planes.steps_down, planes.steps_across
-    down[::BAND] = 0  # the row above belongs to another band
-    above, left = (
-        planes.blocks(p.reshape(planes.count, BAND, -1).astype(np.uint16), MACROBLOCK) for p in (down, across)
-    )
-    return above, left
+def _grey(planes: Planes) -> _Mask:
+    mean, spread = planes.macroblocks
+    return np.asarray((spread < _FLAT) & (np.abs(mean - _GREY) < _GREY_WITHIN))
 
 
-PACKET_LOSS = sensor(_read, packet_loss=0.05)  # 0 to 1
+def _drawn_down(planes: Planes) -> _Mask:
+    across, down = planes.small_steps
+    flat = _block_means(planes, down) < _DRAWN_DOWN
+    if not _in_runs(flat):
+        return np.zeros_like(flat)
+    left = np.zeros_like(down)
+    left[:, 1:] = across
+    return np.asarray(flat & (_block_means(planes, left) > _TEXTURE))
+
+
+def _block_means(planes: Planes, steps: npt.NDArray[np.uint8]) -> FloatArray:
+    return planes.blocks(steps.reshape(planes.count, BAND, -1), MACROBLOCK)
+
+
+def _in_runs(lost: _Mask) -> float:
+    """Return the share of the macroblocks that are lost together with their neighbours in the row."""
+    wide = lost.shape[-1]
+    run = np.ones((1, _RUN if wide >= _NARROW else _SHORT_RUN), np.uint8)
+    return float(cv2.morphologyEx(lost.reshape(-1, wide).astype(np.uint8), cv2.MORPH_OPEN, run).mean())
+
+
+# 0 to 1; clean footage has never shown any, so one frame in twenty is enough.
+PACKET_LOSS = sensor(_read, packet_loss=0.04)

@@ -23,6 +23,7 @@ BAND = 32
 """Rows per band: a multiple of the macroblock, so that bands are aligned with the blocks of an encoder."""
 MACROBLOCK = 16
 """Side of the squares that encoders predict as one, pixels; bands are aligned with them and consist of whole ones."""
+SMALL_STEP = 12  # grey levels; larger steps between neighbouring pixels are edges of the scene
 SEAM = 4
 """Rows at each edge of a band that are left out where a filter would mix in rows of the next band."""
 _FINE_PIXELS = 500_000  # in all bands; more pixels take time and do not change the readings
@@ -94,9 +95,20 @@ class Planes:
 
     @cached_property
     def steps_down(self) -> _Grey:
-        """(n * BAND - 1, width) uint8, absolute difference to the pixel below. The last row of a band and the first of
-        the next are not neighbours: their steps say nothing."""
-        return np.asarray(cv2.absdiff(self.bands[1:], self.bands[:-1]), np.uint8)
+        """(n * BAND, width) uint8, absolute difference to the pixel above; 0 in the first row of a band."""
+        steps = np.empty_like(self.bands)
+        cv2.absdiff(self.bands[1:], self.bands[:-1], dst=steps[1:])
+        steps[::BAND] = 0
+        return steps
+
+    @cached_property
+    def small_steps(self) -> tuple[_Grey, _Grey]:
+        """`steps_across` and `steps_down`, no larger than `SMALL_STEP`; of sixteen the sum fits a byte."""
+        across, down = (
+            np.asarray(cv2.threshold(steps, SMALL_STEP, SMALL_STEP, cv2.THRESH_TRUNC)[1], np.uint8)
+            for steps in (self.steps_across, self.steps_down)
+        )
+        return across, down
 
     @cached_property
     def macroblocks(self) -> tuple[FloatArray, FloatArray]:
