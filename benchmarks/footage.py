@@ -49,6 +49,26 @@ class Footage:
     faulty: dict[tuple[Fault, int], FeatureBlock]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How a clip is sampled and judged: frames per second (None: every frame), number of samples, and windows."""
+
+    fps: float | None
+    native_fps: float
+    count: int
+    rule: WindowRule
+
+
+def plan(clip: Path, extractor: Extractor, settings: Settings) -> Plan:
+    """Return the sampling and windows that `baseline build` would choose if the first half of `clip` were a file."""
+    info = VIDEO.probe(clip, SourceKind.RECORDING, extractor.limits)
+    half = replace(info, duration=info.duration / 2, frames=max(1, info.frames // 2))
+    fps = choose_sampling([half], settings.window_frames, settings.sample_fps)
+    count = info.sampled_count(fps)
+    rule = choose_rule([replace(half, frames=count // 2, fps=fps or info.fps)], None, settings)
+    return Plan(fps, info.fps, count, rule)
+
+
 def load_all(
     clips: list[Path], settings: Settings, cache: Path, processes: int, say: Callable[[str], None]
 ) -> list[Footage]:
@@ -75,12 +95,8 @@ def load_all(
 
 def _load(clip: Path, settings: Settings, cache: Path) -> Footage:
     extractor = load_extractor(settings, VIDEO, None)
-    info = VIDEO.probe(clip, SourceKind.RECORDING, extractor.limits)
-    # Sampling and windows that `baseline build` would choose if the first half were a file of its own.
-    half = replace(info, duration=info.duration / 2, frames=max(1, info.frames // 2))
-    fps = choose_sampling([half], settings.window_frames, settings.sample_fps)
-    count = info.sampled_count(fps)
-    rule = choose_rule([replace(half, frames=count // 2, fps=fps or info.fps)], None, settings)
+    sampling = plan(clip, extractor, settings)
+    fps, count, rule = sampling.fps, sampling.count, sampling.rule
     feature_spec = extractor.feature_spec(fps)
     faults = content_id(feature_spec.to_json(), rule.to_json(), str({f: SEVERITIES[f] for f in Fault}), str(_SEED))
     folder = cache / f"{clip.stem}-{hashlib.blake2b(clip.read_bytes(), digest_size=6).hexdigest()}-{faults[:12]}"
@@ -88,7 +104,7 @@ def _load(clip: Path, settings: Settings, cache: Path) -> Footage:
         _extract(clip, extractor, fps, count, rule, folder)
     blocks = {path.stem: FeatureBlock.from_bytes(path.read_bytes()) for path in folder.glob("*.npz")}
     faulty = {(fault, severity): blocks[f"{fault}-{severity}"] for fault in Fault for severity in SEVERITY_LEVELS}
-    return Footage(clip.stem, rule, fps or info.fps, blocks["golden"], blocks["clean"], faulty)
+    return Footage(clip.stem, rule, fps or sampling.native_fps, blocks["golden"], blocks["clean"], faulty)
 
 
 def _extract(clip: Path, extractor: Extractor, fps: float | None, count: int, rule: WindowRule, folder: Path) -> None:

@@ -6,6 +6,7 @@ frame, light levels in grey levels of 8 bits.
 To add a fault, add a member to `Fault`, its row to `SEVERITIES`, and its function
 to `_FUNCTIONS`. The function is given the image, the amount of the severity, the
 seed, and the index of the frame; it returns a new image and modifies nothing.
+Functions for faults of signal, shutter and filter are in `simulation.signal_faults`.
 If verdicts should name the fault as a cause of its own, it also needs a `Cause`
 with the same value, and a rule in `common.modalities.video.diagnosis`.
 """
@@ -22,6 +23,7 @@ import numpy.typing as npt
 
 from common.contracts.verdicts import Cause
 from common.features import FloatArray, Image
+from simulation import signal_faults
 
 
 class Fault(StrEnum):
@@ -51,14 +53,38 @@ class Fault(StrEnum):
     """Something dark covers the lens from one side; the seed selects which."""
     CAMERA_MOVED = "camera_moved"
     """The camera was turned; the seed selects the direction. What comes into view is filled with a mirror image."""
+    PACKET_LOSS = "packet_loss"
+    """Packets are lost: runs of grey or green blocks and smears, until the next key frame."""
+    PIXELATION = "pixelation"
+    """A smaller picture, enlarged without smoothing."""
+    FLICKER = "flicker"
+    """Frames are brighter and darker in turn, under lamps that pulse faster than the camera's frames."""
+    BANDING = "banding"
+    """Bands of rows, brighter and darker, roll through the picture: a rolling shutter under such lamps."""
+    HUNTING_EXPOSURE = "hunting_exposure"
+    """The exposure control swings back and forth."""
+    INFRA_RED = "infra_red"
+    """The infra-red filter is stuck open: colours are washed out and tinted pink."""
+    ROTATED = "rotated"
+    """The camera was rotated about its axis; the seed selects the direction."""
+    MIRRORED = "mirrored"
+    """The camera shows a mirror image, or one that is upside down, in a growing share of every twenty frames."""
 
     @property
     def cause(self) -> Cause | None:
         """The cause that a verdict on footage with this fault should name; None: no particular one."""
-        if self is Fault.MOTION_BLUR:
-            return Cause.BLUR
+        if self in _NAMED_AS:
+            return _NAMED_AS[self]
         return Cause(self.value) if self.value in {cause.value for cause in Cause} else None
 
+
+# Faults that look like another one, of which the judge has the name.
+_NAMED_AS = {
+    Fault.MOTION_BLUR: Cause.BLUR,
+    Fault.INFRA_RED: Cause.COLOUR_CAST,
+    Fault.ROTATED: Cause.CAMERA_MOVED,
+    Fault.MIRRORED: Cause.CAMERA_MOVED,
+}
 
 # One row per fault, one column per severity from 1 to 5.
 SEVERITIES: dict[Fault, tuple[float, float, float, float, float]] = {
@@ -74,6 +100,14 @@ SEVERITIES: dict[Fault, tuple[float, float, float, float, float]] = {
     Fault.BLACK: (0.1, 0.25, 0.5, 0.75, 1.0),  # share of frames
     Fault.COVERED: (0.15, 0.3, 0.5, 0.75, 0.95),  # share of the frame
     Fault.CAMERA_MOVED: (0.02, 0.05, 0.1, 0.2, 0.4),  # shift, as a share of the frame's longer side
+    Fault.PACKET_LOSS: (0.0025, 0.01, 0.03, 0.12, 0.4),  # share of all macroblocks
+    Fault.PIXELATION: (1.05, 1.5, 3, 6, 12),  # side of a block, pixels
+    Fault.FLICKER: (0.035, 0.07, 0.15, 0.3, 0.5),  # gains are 1 minus to 1 plus this
+    Fault.BANDING: (0.035, 0.07, 0.15, 0.3, 0.5),  # the same
+    Fault.HUNTING_EXPOSURE: (0.035, 0.07, 0.15, 0.3, 0.5),  # the same
+    Fault.INFRA_RED: (0.12, 0.25, 0.45, 0.7, 1.0),  # share of infra-red light
+    Fault.ROTATED: (1, 2, 5, 15, 45),  # degrees
+    Fault.MIRRORED: (0.1, 0.25, 0.5, 0.75, 1.0),  # share of frames
 }
 """The strength of each fault by severity, in the unit stated beside each row."""
 
@@ -247,4 +281,12 @@ _FUNCTIONS: dict[Fault, Callable[[Image, float, int, int], Image]] = {
     Fault.BLACK: _black,
     Fault.COVERED: _cover,
     Fault.CAMERA_MOVED: _move,
+    Fault.PACKET_LOSS: signal_faults.lose_packets,
+    Fault.PIXELATION: signal_faults.pixelate,
+    Fault.FLICKER: signal_faults.flicker,
+    Fault.BANDING: signal_faults.roll_bands,
+    Fault.HUNTING_EXPOSURE: signal_faults.hunt_exposure,
+    Fault.INFRA_RED: signal_faults.infra_red,
+    Fault.ROTATED: signal_faults.rotate,
+    Fault.MIRRORED: signal_faults.mirror,
 }

@@ -24,7 +24,7 @@ def groups(
     embedding_size: int, sensor_names: tuple[str, ...], minimum_effects: tuple[float, ...]
 ) -> tuple[FeatureGroup, ...]:
     """Return the declarations of the two groups."""
-    return embedding_group(embedding_size), quality_group(sensor_names, minimum_effects, EMBEDDING)
+    return embedding_group(embedding_size), quality_group(sensor_names, minimum_effects, steps_of=EMBEDDING)
 
 
 def renamed(arrays: Arrays) -> Arrays:

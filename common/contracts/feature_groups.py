@@ -37,6 +37,27 @@ class TileSummary(StrEnum):
 
     SHARED = "shared"
     """Median over the tiles of each tile's deviation from its own reference median: what all tiles do."""
+    NONE = "none"
+    """They do not: the family is only read for the columns in `FeatureGroup.sequences`."""
+
+
+class SequenceSummary(StrEnum):
+    """How the tiles of a family become a compared column that says how the samples follow each other."""
+
+    STEP = "step"
+    """Absolute change common to all tiles from one sample to the next."""
+    UNEVEN_STEP = "uneven_step"
+    """Typical absolute change of the tiles from one sample to the next, beside the change common to all of them."""
+    SWING = "swing"
+    """Absolute deviation, common to all tiles, of a sample from the samples before and after it."""
+
+
+class SequenceColumn(Message):
+    """A compared column made from the sequence of samples."""
+
+    family: str = Field(description="of the tiles that it is made from")
+    summary: SequenceSummary
+    minimum_effect: float = Field(gt=0, allow_inf_nan=False, description="the smallest change that matters")
 
 
 class FeatureGroup(Message):
@@ -63,6 +84,7 @@ class FeatureGroup(Message):
     tiles: dict[str, TileSummary] = Field(
         {}, description="families of columns, named `family.00`, `family.01`, ..., that are compared as one column"
     )
+    sequences: dict[str, SequenceColumn] = Field({}, description="compared columns made from the sequence of samples")
     steps_of: str | None = Field(
         None,
         description="the group whose steps from one sample to the next are compared with this one, as columns `motion` "
@@ -72,7 +94,7 @@ class FeatureGroup(Message):
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what groups without clean drift do not have, so that the digests of their baselines stay."""
-        return without_empty(handler(self), ("clean_effects", "gross_distances"))
+        return without_empty(handler(self), ("clean_effects", "gross_distances", "sequences"))
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -86,6 +108,8 @@ class FeatureGroup(Message):
         effects = (*self.minimum_effects, *self.clean_effects, *self.gross_distances)
         if not all(math.isfinite(effect) and effect > 0 for effect in effects):
             raise ValueError(f"effects and distances of group {self.name!r} must be positive numbers")
+        if unknown := {column.family for column in self.sequences.values()} - set(self.tiles):
+            raise ValueError(f"group {self.name!r} has no tiles {', '.join(sorted(unknown))} to make columns from")
         if self.kind is not GroupKind.COLUMNS and (self.tiles or self.steps_of):
             raise ValueError(f"group {self.name!r} of kind {self.kind} has neither tiles nor steps")
         return self

@@ -36,6 +36,7 @@ DEFAULT: Mapping[Cause, Response] = {
     Cause.COMPRESSION: Response.BOTH,
     Cause.COLOUR_CAST: Response.BOTH,
     Cause.LOW_CONTRAST: Response.BOTH,
+    Cause.PIXELATION: Response.BOTH,
     Cause.NEW_CONTENT: Response.TRAIN,
     # A model that has learned these would make the judge blind to a camera that shows nothing, or something else.
     Cause.BLACK: Response.CALL,
@@ -43,6 +44,11 @@ DEFAULT: Mapping[Cause, Response] = {
     Cause.COVERED: Response.CALL,
     Cause.CAMERA_MOVED: Response.CALL,
     Cause.OVER_EXPOSURE: Response.CALL,
+    # What is lost, and light that jumps, cannot be learned from the frames around.
+    Cause.PACKET_LOSS: Response.CALL,
+    Cause.FLICKER: Response.CALL,
+    Cause.BANDING: Response.CALL,
+    Cause.HUNTING_EXPOSURE: Response.CALL,
     Cause.UNKNOWN: Response.CALL,
     Cause.OFFLINE: Response.CALL,
 }

@@ -10,6 +10,7 @@ whose columns are judged by themselves, these are made:
   the previous one, or with one further back (`common.drift.cadence`). Steps of a joint
   group are relative to the mean length of its vectors, steps of other columns are in
   units of their minimum effects.
+- `common.drift.sequences` makes the columns that say how the samples follow each other.
 
 What is compared of a group of kind VIEW is in `common.drift.views`.
 """
@@ -21,7 +22,8 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 
-from common.contracts.feature_groups import MOTION, REPEATED, VIEW_COLUMNS, FeatureGroup, GroupKind
+from common.contracts.feature_groups import MOTION, REPEATED, VIEW_COLUMNS, FeatureGroup, GroupKind, TileSummary
+from common.drift.sequences import sequence_columns
 from common.errors import BadMessage
 from common.features import FeatureBlock
 
@@ -39,7 +41,7 @@ def compared_names(group: FeatureGroup) -> tuple[str, ...]:
     if group.kind is GroupKind.VIEW:
         return VIEW_COLUMNS
     steps = (MOTION, REPEATED) if group.steps_of else ()
-    return (*(family for family, _ in _families(group)), *steps)
+    return (*(family for family, _ in _families(group)), *steps, *group.sequences)
 
 
 def compared_size(group: FeatureGroup) -> int:
@@ -53,7 +55,8 @@ def compared_minimum_effects(group: FeatureGroup) -> npt.NDArray[np.float64]:
         return np.array(group.minimum_effects, np.float64)
     columns = [max(group.minimum_effects[part]) for _, part in _families(group)]
     steps = [_MOTION_MINIMUM_EFFECT, _REPEATED_MINIMUM_EFFECT] if group.steps_of else []
-    return np.array([*columns, *steps], np.float64)
+    sequences = [column.minimum_effect for column in group.sequences.values()]
+    return np.array([*columns, *steps, *sequences], np.float64)
 
 
 def smallest_bounds(group: FeatureGroup) -> npt.NDArray[np.float64]:
@@ -78,7 +81,7 @@ def compared_columns(group: FeatureGroup, readings: Array, between: Array, refer
     Parameters
     ----------
     readings : (n, q) stored columns of the group
-    between : (n, 2) or (n, 0), from `between_samples`
+    between : (n, k), from `between_samples`
     reference_median : (q,) median of each reading in the reference; tiles are compared with it
     """
     columns = []
@@ -93,11 +96,17 @@ def compared_columns(group: FeatureGroup, readings: Array, between: Array, refer
 
 
 def between_samples(group: FeatureGroup, block: FeatureBlock, span: int = 1) -> Array:
-    """Return (n, 2): `motion` and `repeated` of each sample against the one `span` samples before.
+    """Return the (n, k) columns of a group that compare each sample with others.
 
-    The first `span` samples get the values of the one after them. It is (n, 0) for a group that compares no steps.
+    They are `motion` and `repeated`, where the group compares steps, and those of `common.drift.sequences`. Steps are
+    from the sample `span` samples before; the first `span` samples get the values of the one after them.
     Raises `BadMessage` if the steps are those of a group that has no row for some of the samples.
     """
+    return np.hstack([_steps(group, block, span), sequence_columns(group, block.groups[group.name])])
+
+
+def _steps(group: FeatureGroup, block: FeatureBlock, span: int) -> Array:
+    """Return (n, 2) `motion` and `repeated`, or (n, 0) for a group that compares no steps."""
     if group.steps_of is None:
         return np.zeros((len(block), 0), np.float32)
     if len(block) <= span:
@@ -135,13 +144,15 @@ def check_finite(block: FeatureBlock) -> None:
 def _families(group: FeatureGroup) -> list[tuple[str, slice]]:
     """Return the name of each column and the slice of readings that it is made from.
 
-    The tiles of a family must be adjacent among the group's columns.
+    The tiles of a family must be adjacent among the group's columns. Families that are no column by themselves are
+    left out.
     """
     found: list[tuple[str, slice]] = []
     start = 0
     for family, members in itertools.groupby(group.columns, key=lambda name: _family(group, name)):
         stop = start + len(list(members))
-        found.append((family, slice(start, stop)))
+        if group.tiles.get(family) is not TileSummary.NONE:
+            found.append((family, slice(start, stop)))
         start = stop
     return found
 

@@ -22,7 +22,12 @@ from tests.footage import scene, write_clip, write_images
 LIMITS = Limits()
 FRAMES = scene(80, width=128, height=96)
 # The difference between frames does not grow with the shift of a moved camera beyond a certain size.
-GROWING = [fault for fault in Fault if fault not in {Fault.FROZEN, Fault.BLACK, Fault.CAMERA_MOVED}]
+# Nor does that of the frame compared where a fault comes and goes.
+GROWING = [
+    fault
+    for fault in Fault
+    if fault not in {Fault.FROZEN, Fault.BLACK, Fault.CAMERA_MOVED, Fault.PACKET_LOSS, Fault.MIRRORED}
+]
 
 
 def read(path: Path) -> list[Frame]:
@@ -126,6 +131,54 @@ def test_a_moved_camera_shows_the_same_scene_shifted() -> None:
     match = cv2.matchTemplate(moved, inner, cv2.TM_SQDIFF)
     assert match.min() == 0, "shifted by whole pixels, without blur"
     assert np.unravel_index(int(match.argmin()), match.shape) != (30, 40)
+
+
+def test_lost_packets_lose_the_stated_share_in_whole_macroblocks_up_to_the_next_key_frame() -> None:
+    frames = [np.random.default_rng(number).integers(0, 255, (320, 320, 3), dtype=np.uint8) for number in range(40)]
+    for severity, share in enumerate(SEVERITIES[Fault.PACKET_LOSS], 1):
+        faulty = sabotage_frames(frames, Fault.PACKET_LOSS, severity, seed=1)
+        lost = np.array([(a != b).any(axis=2) for a, b in zip(faulty, frames, strict=True)])
+        blocks = lost.reshape(40, 20, 16, 20, 16).mean(axis=(2, 4))
+        assert ((blocks < 0.01) | (blocks > 0.9)).all(), "whole macroblocks"
+        assert (blocks > 0.9).mean() == pytest.approx(share, rel=0.25, abs=0.001)
+    key_frame = 19  # index + seed is a multiple of the frames between key frames
+    assert not lost[:key_frame].all() or severity == 5
+    assert np.array_equal(lost[key_frame], lost[key_frame + 5]), "the damage stays until the next key frame"
+
+
+def test_pixelation_repeats_columns_and_rows_in_place() -> None:
+    for severity, side in enumerate(SEVERITIES[Fault.PIXELATION], 1):
+        faulty = sabotage_frame(FRAMES[0], Fault.PIXELATION, severity)
+        repeated = (faulty[:, 1:] == faulty[:, :-1]).all(axis=(0, 2)).mean()
+        assert repeated == pytest.approx(1 - 1 / side, abs=0.03)
+        assert difference(FRAMES[0], faulty) < difference(FRAMES[0], np.roll(FRAMES[0], int(side) + 1, axis=(0, 1)))
+
+
+def test_unsteady_light_is_on_average_the_light_there_was() -> None:
+    grey = [np.full((64, 40, 3), 100, np.uint8)] * 120
+    for fault in (Fault.FLICKER, Fault.BANDING, Fault.HUNTING_EXPOSURE):
+        for severity, strength in enumerate(SEVERITIES[fault], 1):
+            light = np.array([image[:, 0, 0] for image in sabotage_frames(grey, fault, severity, seed=4)], float) / 100
+            assert light.mean() == pytest.approx(1, abs=0.03)
+            assert (light.max() - light.min()) / 2 == pytest.approx(strength, abs=0.02)
+            assert (np.ptp(light, axis=1).max() > strength) == (fault is Fault.BANDING)
+
+
+def test_infra_red_washes_colours_out_and_tints_them_pink() -> None:
+    green = sabotage_frame(np.full((8, 8, 3), (60, 160, 60), np.uint8), Fault.INFRA_RED, 5)[0, 0]
+    blue = sabotage_frame(np.full((8, 8, 3), (60, 60, 250), np.uint8), Fault.INFRA_RED, 5)[0, 0]
+    assert all(red > other > green_ for red, green_, other in (green, blue))
+    assert np.allclose(green / green.sum(), blue / blue.sum(), atol=0.02), "whatever the colour was"
+
+
+def test_a_mirror_image_and_a_rotated_one_show_the_same_scene() -> None:
+    assert any(np.array_equal(sabotage_frame(FRAMES[0], Fault.MIRRORED, 5), cv2.flip(FRAMES[0], f)) for f in (-1, 0, 1))
+    for severity, degrees in enumerate(SEVERITIES[Fault.ROTATED], 1):
+        mark = np.zeros((201, 201, 3), np.uint8)
+        mark[100, 150:190] = 255
+        rows, columns = np.nonzero(sabotage_frame(mark, Fault.ROTATED, severity)[..., 0] > 60)
+        slope = np.polyfit(columns - 100.0, rows - 100.0, 1)[0]
+        assert np.degrees(np.arctan(abs(slope))) == pytest.approx(degrees, abs=1)
 
 
 def test_there_are_five_severities_and_no_more() -> None:

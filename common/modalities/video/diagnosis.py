@@ -2,9 +2,10 @@
 
 The order of the rules matters, because some faults imitate others: a dark
 picture has less noise and less detail, a noisy one looks sharper, a compressed
-one smoother. Faults that move many columns are therefore tested first. How the view lies on
-golden's says that a camera was moved; where nothing of the view is found, it may as well
-be another scene, or be drowned by another fault.
+one smoother. Faults that move many columns are therefore tested first, after those
+that have a column which little else moves. How the view lies on golden's says that a
+camera was moved; where nothing of the view is found, it may as well be another scene,
+or be drowned by another fault.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ _FROZEN_DROP = 1.5  # natural log: motion fell to less than a quarter
 # Beyond these, a fault explains what it does to the columns of other faults. Natural logs; blockiness is a ratio.
 _GROSS_BLUR, _GROSS_NOISE, _GROSS_BLOCKS, _GROSS_DARKNESS = 0.8, 1.2, 1.0, 1.5
 _HIDING_BLUR = 0.4  # natural log: what stands still is not found, or found beside its place
+# What is lost has block borders too, and coarse compression leaves macroblocks that look lost: more of what it leaves.
+_LOST_FOR_BLOCKS = 0.5
+_ENLARGED = 0.12  # share of columns and rows; compression of the lowest quality repeats fewer
+_WIDE_SWING = 0.1  # natural log: light beyond white that is dimmed to grey, and dark, look like many other faults
 _GROSS_CAST = 0.35  # natural log; clipping and fog shift the colour balance too, but by less
 
 
@@ -32,16 +37,39 @@ def diagnose(shifts: Shifts) -> Cause:
     """Return the most likely cause of a failed window, from the columns of the quality group."""
     if shifts.rose("blackout"):
         return Cause.BLACK
+    rules = (_unsteady_light, _signal_fault, _nothing_seen, _other_view, _swinging_light, *_PICTURE)
+    return next((cause for rule in rules if (cause := rule(shifts))), None) or _scene_change(shifts)
+
+
+def _signal_fault(shifts: Shifts) -> Cause | None:
+    """Return what encoder, network or decoder did that leaves a pattern of its own."""
+    blocks = shifts.change("blockiness")
+    if shifts.rose("packet_loss") and shifts.change("packet_loss") > blocks * _LOST_FOR_BLOCKS:
+        return Cause.PACKET_LOSS
+    # Coarse compression repeats a few columns, and borders of its blocks stand out; an enlarged picture repeats more.
+    if shifts.rose("pixelation") and (blocks < _GROSS_BLOCKS or shifts.change("pixelation") > _ENLARGED):
+        return Cause.PIXELATION
+    return None
+
+
+def _unsteady_light(shifts: Shifts) -> Cause | None:
+    """Return how the light jumps from frame to frame, by rows or as a whole, or swings widely."""
+    step, uneven, swing = (shifts.change(name) for name in ("flicker", "banding", "light_swing"))
+    if shifts.rose("banding") and uneven > step:
+        return Cause.BANDING
+    if shifts.rose("flicker") and step > swing:
+        return Cause.FLICKER
+    return _swinging_light(shifts) if swing > _WIDE_SWING else None
+
+
+def _swinging_light(shifts: Shifts) -> Cause | None:
+    return Cause.HUNTING_EXPOSURE if shifts.rose("light_swing") else None
+
+
+def _nothing_seen(shifts: Shifts) -> Cause | None:
     if _covered(shifts):
         return Cause.COVERED
-    if shifts.rose(REPEATED) or _stopped(shifts):
-        return Cause.FROZEN
-    if not _drowned(shifts):
-        if any(shifts.has_moved(name) for name in ("shift", "rotation", "zoom", "mirrored")):
-            return Cause.CAMERA_MOVED
-        if shifts.rose("lost") and not shifts.rose("clipped_bright") and shifts.change("luma") > -_GROSS_DARKNESS:
-            return Cause.NEW_CONTENT if _content_differs(shifts) else Cause.CAMERA_MOVED
-    return _gross_fault(shifts) or _light_fault(shifts) or _picture_fault(shifts) or _scene_change(shifts)
+    return Cause.FROZEN if shifts.rose(REPEATED) or _stopped(shifts) else None
 
 
 def _stopped(shifts: Shifts) -> bool:
@@ -62,6 +90,17 @@ def _covered(shifts: Shifts) -> bool:
     if hidden or (shifts.change("luma") > -_DARKENED and shifts.change("dark_area") > _COVERED_DARK):
         return not _drowned(shifts)
     return shifts.change("luma") < -_DARKENED and whites > shifts.change("luma") / 2
+
+
+def _other_view(shifts: Shifts) -> Cause | None:
+    """Return why what stands still is not where it stood, unless something hides it."""
+    if _drowned(shifts):
+        return None
+    if any(shifts.has_moved(name) for name in ("shift", "rotation", "zoom", "mirrored")):
+        return Cause.CAMERA_MOVED
+    if shifts.rose("lost") and not shifts.rose("clipped_bright") and shifts.change("luma") > -_GROSS_DARKNESS:
+        return Cause.NEW_CONTENT if _content_differs(shifts) else Cause.CAMERA_MOVED
+    return None
 
 
 def _content_differs(shifts: Shifts) -> bool:
@@ -102,11 +141,14 @@ def _picture_fault(shifts: Shifts) -> Cause | None:
         return Cause.NOISE
     if shifts.rose("blockiness"):
         return Cause.COMPRESSION
-    if shifts.has_moved("red_balance") or shifts.has_moved("blue_balance"):
+    if any(shifts.has_moved(name) for name in ("red_balance", "blue_balance", "saturation")):
         return Cause.COLOUR_CAST
     if shifts.fell("edge_peak") or shifts.fell("edge_typical"):
         return Cause.BLUR
     return Cause.LOW_CONTRAST if shifts.fell("contrast") else None
+
+
+_PICTURE = (_gross_fault, _light_fault, _picture_fault)
 
 
 def _scene_change(shifts: Shifts) -> Cause:

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from common.contracts.feature_groups import FeatureGroup, GroupKind, TileSummary
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from common.contracts.feature_groups import (
+    FeatureGroup,
+    GroupKind,
+    SequenceColumn,
+    SequenceSummary,
+    TileSummary,
+)
 from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
+from common.modalities.video.sensors.light import LUMA, STRIP
 
 EMBEDDING = "embedding"
 QUALITY = "quality"
@@ -11,6 +21,13 @@ VIEW = "view"
 # The distance between two samples of the same footage, W1 / spread averaged over the dimensions, is seldom smaller
 # (MEASURED: 0.28 at 20 independent frames, 0.1 at 200). A smaller bound would only reflect that the footage was still.
 EMBEDDING_MINIMUM_EFFECT = 0.15
+# Of light, in natural logs. Exposure that follows the scene takes a second or more, so its steps are ten times smaller
+# than those of a lamp that flickers.
+SEQUENCES: Mapping[str, SequenceColumn] = {
+    "flicker": SequenceColumn(family=LUMA, summary=SequenceSummary.STEP, minimum_effect=0.015),
+    "banding": SequenceColumn(family=STRIP, summary=SequenceSummary.UNEVEN_STEP, minimum_effect=0.015),
+    "light_swing": SequenceColumn(family=LUMA, summary=SequenceSummary.SWING, minimum_effect=0.012),
+}
 VIEW_HEADER = 2
 """Columns of a view before its pixels: width and height of the small picture."""
 VIEW_PIXELS = 5184
@@ -29,7 +46,7 @@ def feature_groups(embedding_size: int) -> tuple[FeatureGroup, ...]:
     """
     return (
         embedding_group(embedding_size),
-        quality_group(SENSOR_NAMES, MINIMUM_EFFECTS),
+        quality_group(SENSOR_NAMES, MINIMUM_EFFECTS, SEQUENCES),
         FeatureGroup(
             name=VIEW, kind=GroupKind.VIEW, size=VIEW_HEADER + VIEW_PIXELS, minimum_effects=VIEW_MINIMUM_EFFECTS
         ),
@@ -42,7 +59,10 @@ def embedding_group(size: int) -> FeatureGroup:
 
 
 def quality_group(
-    sensor_names: tuple[str, ...], minimum_effects: tuple[float, ...], steps_of: str = QUALITY
+    sensor_names: tuple[str, ...],
+    minimum_effects: tuple[float, ...],
+    sequences: Mapping[str, SequenceColumn] = MappingProxyType({}),
+    steps_of: str = QUALITY,
 ) -> FeatureGroup:
     """Return the group of the sensors' readings.
 
@@ -52,6 +72,7 @@ def quality_group(
     Parameters
     ----------
     sensor_names, minimum_effects : (q,) of the readings
+    sequences : columns made from the sequence of samples; baselines of before 0.4 have none
     steps_of : the group that tells moving pictures from frozen ones; before 0.4 it was the embedding, which today sees
         only some of the frames
     """
@@ -62,7 +83,8 @@ def quality_group(
         size=len(sensor_names),
         columns=sensor_names,
         minimum_effects=minimum_effects,
-        tiles=dict.fromkeys(families, TileSummary.SHARED),
+        tiles={family: TileSummary.NONE if family == STRIP else TileSummary.SHARED for family in families},
+        sequences=dict(sequences),
         steps_of=steps_of,
     )
 

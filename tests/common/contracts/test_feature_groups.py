@@ -29,6 +29,12 @@ JOINT: dict[str, Any] = {"name": "embedding", "kind": GroupKind.JOINT, "size": 5
         {**JOINT, "columns": ("a", "b", "c", "d", "e")},
         {**JOINT, "steps_of": "embedding"},
         {**JOINT, "tiles": {"a": TileSummary.SHARED}},
+        {**COLUMNS, "sequences": {"s": {"family": "c", "summary": "step", "minimum_effect": 0.1}}},
+        {
+            **COLUMNS,
+            "tiles": {"c": "none"},
+            "sequences": {"s": {"family": "c", "summary": "step", "minimum_effect": 0}},
+        },
     ],
 )
 def test_a_declaration_that_contradicts_itself_is_refused(wrong: dict[str, Any]) -> None:

@@ -20,12 +20,13 @@ from common.modalities.video.sensors.edges import EDGES
 from common.modalities.video.sensors.flatness import FLATNESS
 from common.modalities.video.sensors.light import LIGHT
 from common.modalities.video.sensors.noise import NOISE
+from common.modalities.video.sensors.packet_loss import PACKET_LOSS
 from common.modalities.video.sensors.planes import Planes
 from common.modalities.video.sensors.sensor import Sensor
 
 __all__ = ["MINIMUM_EFFECTS", "SENSORS", "SENSORS_VERSION", "SENSOR_NAMES", "Planes", "Sensor", "measure"]
 
-SENSORS: tuple[Sensor, ...] = (LIGHT, CONTRAST, COLOUR, NOISE, EDGES, BLOCKINESS, FLATNESS)
+SENSORS: tuple[Sensor, ...] = (LIGHT, CONTRAST, COLOUR, NOISE, EDGES, BLOCKINESS, FLATNESS, PACKET_LOSS)
 SENSOR_NAMES: tuple[str, ...] = tuple(name for sensor in SENSORS for name in sensor.names)
 """Name of each reading. `family.07` is tile 7, counted row by row, of a family of readings."""
 MINIMUM_EFFECTS: tuple[float, ...] = tuple(
@@ -33,7 +34,7 @@ MINIMUM_EFFECTS: tuple[float, ...] = tuple(
 )
 """The smallest change of each reading, in its own unit, that counts as a camera fault."""
 
-_ARITHMETIC = 3  # increase it when a sensor computes something else under the same name
+_ARITHMETIC = 4  # increase it when a sensor computes something else under the same name
 SENSORS_VERSION = f"v{_ARITHMETIC}:{content_id(*SENSOR_NAMES)[:12]}"
 """Identifies the set of sensors and their arithmetic; part of a baseline's identity."""
 

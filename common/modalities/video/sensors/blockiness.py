@@ -1,6 +1,8 @@
-"""Blockiness: how much larger steps between pixels are at the borders of 8 x 8 blocks than beside them.
+"""Blockiness and pixelation: what the steps between neighbouring pixels say about the blocks that a picture is made of.
 
-Encoders leave such steps when their bit rate is too low.
+Encoders leave larger steps at the borders of 8 x 8 blocks than beside them when
+their bit rate is too low. A picture that was enlarged without smoothing has
+whole columns and rows that repeat the one before.
 """
 
 from __future__ import annotations
@@ -16,26 +18,22 @@ from common.modalities.video.sensors.sensor import sensor
 _Grey = npt.NDArray[np.uint8]
 
 _BLOCK = 8
-_CAP = 12  # grey levels; larger steps are edges of the scene
 _OFFSET = 0.2  # grey levels, added to the denominator: a picture without steps gets the reading 0
+_AROUND = 31  # columns, or rows of a band, whose mean step a column or row is compared with
+_REPEATS = 0.2  # of that mean: a smaller step is none
+_STRUCTURE = 0.3  # grey levels; where the mean step is smaller there is nothing to repeat
 
 
 def _read(planes: Planes) -> FloatArray:
-    bands = planes.bands
-    across = _steps(bands[:, 1:], bands[:, :-1])
-    down = _steps(bands[1:], bands[:-1])
-    # The step from the last row of a band to the first row of the next is left out.
-    rows = np.append(_sums(down, 1), 0).reshape(planes.count, BAND)[:, :-1]
-    profiles = (
-        (_sums(across, 0) / bands.shape[0]).astype(np.float32),
-        (rows.sum(axis=0) / (planes.count * bands.shape[1])).astype(np.float32),
-    )
-    return np.array([np.mean([_excess(profile) for profile in profiles])], np.float32)
-
-
-def _steps(one: _Grey, other: _Grey) -> _Grey:
-    """Return absolute differences, capped."""
-    return np.asarray(cv2.threshold(cv2.absdiff(one, other), _CAP, _CAP, cv2.THRESH_TRUNC)[1], np.uint8)
+    across, down = planes.small_steps
+    columns = (_sums(across, 0) / across.shape[0]).astype(np.float32)
+    # The step into the first row of a band is none.
+    sums = _sums(down, 1).reshape(planes.count, BAND)[:, 1:]
+    rows = (sums / down.shape[1]).astype(np.float32)
+    over_all_bands = (sums.sum(axis=0) / (planes.count * down.shape[1])).astype(np.float32)
+    blockiness = np.mean([_excess(columns), _excess(over_all_bands)])
+    # Bars beside or above a picture are flat in one direction only.
+    return np.array([blockiness, min(_repeated(columns[None]), _repeated(rows))], np.float32)
 
 
 def _sums(steps: _Grey, axis: int) -> npt.NDArray[np.int32]:
@@ -50,4 +48,10 @@ def _excess(profile: FloatArray) -> float:
     return float((beyond[border].mean() - beyond[~border].mean()) / (profile.mean() + _OFFSET))
 
 
-BLOCKINESS = sensor(_read, blockiness=0.15)
+def _repeated(profiles: FloatArray) -> float:
+    """Return the share of the mean steps in (n, length) profiles that are none beside those around them."""
+    around = cv2.blur(profiles, (min(_AROUND, profiles.shape[1]), 1), borderType=cv2.BORDER_REFLECT)
+    return float(((profiles < around * _REPEATS) & (around > _STRUCTURE)).mean())
+
+
+BLOCKINESS = sensor(_read, blockiness=0.15, pixelation=0.02)  # pixelation: share of columns and rows

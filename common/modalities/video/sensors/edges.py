@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from common.features import FloatArray
-from common.modalities.video.sensors.planes import BAND, Planes
+from common.modalities.video.sensors.planes import Planes
 from common.modalities.video.sensors.sensor import sensor
 
 _HEIGHT_AREA = np.ones((9, 9), np.uint8)  # pixels around a point over which the height of an edge is measured
@@ -26,10 +26,9 @@ def _read(planes: Planes) -> FloatArray:
     grey = planes.bands
     height = cv2.subtract(cv2.dilate(grey, _HEIGHT_AREA), cv2.erode(grey, _HEIGHT_AREA))
     step = np.zeros_like(grey)
-    step[:, :-1] = cv2.absdiff(grey[:, 1:], grey[:, :-1])
+    step[:, :-1] = planes.steps_across
     down = np.zeros_like(grey)
-    down[:-1] = cv2.absdiff(grey[1:], grey[:-1])
-    down[BAND - 1 :: BAND] = 0  # the next row belongs to another band
+    down[:-1] = planes.steps_down[1:]
     steepest = cv2.dilate(cv2.max(step, down), _STEP_AREA)
     heights, steps = (
         np.asarray(planes.inside(plane, _SEAM)[:, ::_STRIDE, _SEAM:-_SEAM:_STRIDE], np.float32).ravel()

@@ -5,18 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from common.features import FloatArray
-from common.modalities.video.sensors.planes import BAND, Planes
+from common.modalities.video.sensors.planes import Planes
 from common.modalities.video.sensors.sensor import sensor
 
-_TILE = 16  # pixels
 _FLAT = 0.7  # grey levels; a smaller standard deviation is quantisation
 _DARK, _CALM = 40.0, 3.0  # grey levels, mean and standard deviation: a dark cover shows only the noise of the camera
 
 
 def _read(planes: Planes) -> FloatArray:
-    bands = planes.fine.reshape(planes.count, BAND, -1)
-    mean, square = planes.blocks(bands, _TILE), planes.blocks(np.square(bands), _TILE)
-    spread = np.sqrt(np.maximum(square - mean * mean, 0))
+    mean, spread = planes.macroblocks
     return np.array([(spread < _FLAT).mean(), ((spread < _CALM) & (mean < _DARK)).mean()], np.float32)
 
 

@@ -1,4 +1,5 @@
-"""Light: luma of each tile, black and white levels, and the shares of pixels clipped at both ends of the scale."""
+"""Light: luma of each tile and strip, black and white levels, and the shares of pixels clipped at both ends of the
+scale."""
 
 from __future__ import annotations
 
@@ -9,6 +10,9 @@ from common.features import FloatArray
 from common.modalities.video.sensors.planes import GRID, Planes, area_means
 from common.modalities.video.sensors.sensor import Sensor, sensor, tiled
 
+LUMA, STRIP = "luma", "strip"
+"""Families of readings: tiles, and strips of rows over the whole width."""
+_STRIPS = 16  # lamps on mains pulse 100 or 120 times a second, which makes three or four bands in a frame of 1/30 s
 _CRUSHED, _BLOWN = 8, 247  # grey levels
 _OFFSET = 4.0  # grey levels, added before the logarithm because smaller values are dominated by rounding
 _NO_SIGNAL = 16  # grey levels; a frame whose white level is lower shows nothing
@@ -16,6 +20,11 @@ _NO_SIGNAL = 16  # grey levels; a frame whose white level is lower shows nothing
 
 def _read_tiles(planes: Planes) -> FloatArray:
     return np.asarray(np.log(area_means(planes.luma, GRID) + _OFFSET).ravel(), np.float32)
+
+
+def _read_strips(planes: Planes) -> FloatArray:
+    rows = cv2.resize(planes.luma.astype(np.float32), (1, _STRIPS), interpolation=cv2.INTER_AREA)
+    return np.asarray(np.log(rows.ravel() + _OFFSET), np.float32)
 
 
 def _read_levels(planes: Planes) -> FloatArray:
@@ -28,7 +37,7 @@ def _read_levels(planes: Planes) -> FloatArray:
     return np.array([black / 255, white / 255, *lost, float(white < _NO_SIGNAL)], np.float32)
 
 
-_TILES = tiled(_read_tiles, GRID, luma=0.08)  # natural log; a ninth of a stop
+_TILES = tiled(_read_tiles, GRID, **{LUMA: 0.08})  # natural log; a ninth of a stop
 _LEVELS = sensor(
     _read_levels,
     black_level=0.075,  # first percentile, 0 to 1; haze of a tenth raises it by up to 0.08, which is within the bound
@@ -37,8 +46,9 @@ _LEVELS = sensor(
     clipped_bright=0.04,  # share of pixels
     blackout=0.05,  # 1 if the frame shows nothing, else 0; the minimum effect is one frame in twenty
 )
+_ROWS = Sensor(tuple(f"{STRIP}.{strip:02d}" for strip in range(_STRIPS)), (0.08,) * _STRIPS, _read_strips)
 LIGHT = Sensor(
-    _TILES.names + _LEVELS.names,
-    _TILES.minimum_effects + _LEVELS.minimum_effects,
-    lambda planes: np.concatenate([_TILES.read(planes), _LEVELS.read(planes)]),
+    _TILES.names + _LEVELS.names + _ROWS.names,
+    _TILES.minimum_effects + _LEVELS.minimum_effects + _ROWS.minimum_effects,
+    lambda planes: np.concatenate([_TILES.read(planes), _LEVELS.read(planes), _ROWS.read(planes)]),
 )

@@ -20,7 +20,10 @@ from common.features import FloatArray, Image
 GRID = 4
 """Tiles per side. The median of sixteen tiles ignores an object that moves through a few of them."""
 BAND = 32
-"""Rows per band: a multiple of 8, so that bands are aligned with the blocks of an encoder."""
+"""Rows per band: a multiple of the macroblock, so that bands are aligned with the blocks of an encoder."""
+MACROBLOCK = 16
+"""Side of the squares that encoders predict as one, pixels; bands are aligned with them and consist of whole ones."""
+SMALL_STEP = 12  # grey levels; larger steps between neighbouring pixels are edges of the scene
 SEAM = 4
 """Rows at each edge of a band that are left out where a filter would mix in rows of the next band."""
 _FINE_PIXELS = 500_000  # in all bands; more pixels take time and do not change the readings
@@ -85,6 +88,35 @@ class Planes:
         """(n * BAND, width) float32, `bands` as floats."""
         return self.bands.astype(np.float32)
 
+    @cached_property
+    def steps_across(self) -> _Grey:
+        """(n * BAND, width - 1) uint8, absolute difference of each pixel of `bands` to the one on its right."""
+        return np.asarray(cv2.absdiff(self.bands[:, 1:], self.bands[:, :-1]), np.uint8)
+
+    @cached_property
+    def steps_down(self) -> _Grey:
+        """(n * BAND, width) uint8, absolute difference to the pixel above; 0 in the first row of a band."""
+        steps = np.empty_like(self.bands)
+        cv2.absdiff(self.bands[1:], self.bands[:-1], dst=steps[1:])
+        steps[::BAND] = 0
+        return steps
+
+    @cached_property
+    def small_steps(self) -> tuple[_Grey, _Grey]:
+        """`steps_across` and `steps_down`, no larger than `SMALL_STEP`; of sixteen the sum fits a byte."""
+        across, down = (
+            np.asarray(cv2.threshold(steps, SMALL_STEP, SMALL_STEP, cv2.THRESH_TRUNC)[1], np.uint8)
+            for steps in (self.steps_across, self.steps_down)
+        )
+        return across, down
+
+    @cached_property
+    def macroblocks(self) -> tuple[FloatArray, FloatArray]:
+        """(n, BAND // MACROBLOCK, width // MACROBLOCK), means and standard deviations of the macroblocks of `bands`."""
+        bands = self.fine.reshape(self.count, BAND, -1)
+        mean, square = self.blocks(bands, MACROBLOCK), self.blocks(np.square(bands), MACROBLOCK)
+        return mean, np.asarray(np.sqrt(np.maximum(square - mean * mean, 0)), np.float32)
+
     def inside(self, plane: npt.NDArray[np.generic], seam: int = SEAM) -> npt.NDArray[np.generic]:
         """Return the inner rows of each band, (n, rows, width), of a plane of the shape of `bands` or scaled from it.
 
@@ -141,4 +173,5 @@ def _band_starts(height: int, width: int) -> list[int]:
         return [band * BAND for band in range(available)]
     if wanted > GRID:
         wanted -= wanted % GRID  # so that all rows of tiles get equally many bands
-    return [int(start) // 8 * 8 for start in np.linspace(0, height - BAND, wanted + 2)[1:-1]]
+    starts = np.linspace(0, height - BAND, wanted + 2)[1:-1]
+    return [int(start) // MACROBLOCK * MACROBLOCK for start in starts]

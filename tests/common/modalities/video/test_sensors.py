@@ -13,6 +13,7 @@ from common.features import FloatArray, Image
 from common.modalities.video.frame_converter import StillPicture
 from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES, SENSORS, SENSORS_VERSION, measure
 from common.modalities.video.sensors.planes import BAND
+from simulation.signal_faults import pixelate
 
 FAILING = 1 / (1 - 0.30)  # in minimum effects: a larger change can fail a window at the default threshold
 FAMILIES = {name.partition(".")[0] for name in SENSOR_NAMES}
@@ -116,6 +117,29 @@ def test_a_covered_half_is_dark_and_flat() -> None:
     covered = picture()
     covered[:, :160] = 18
     assert change("dark_area", covered) > 4
+
+
+def test_lost_packets_are_seen_from_the_first_run_of_macroblocks_on_and_other_faults_are_none() -> None:
+    for colour in ((130, 130, 130), (0, 135, 0)):
+        lost = picture()
+        lost[64:80, 32:96] = colour
+        assert change("packet_loss", lost) > FAILING
+    drawn_down = noisy(8)
+    drawn_down[64:96, 32:96] = drawn_down[63, 32:96]
+    assert change("packet_loss", drawn_down) > FAILING
+    beside_the_grid = picture()
+    beside_the_grid[69:84, 37:100] = (130, 130, 130)  # a grey thing in the scene
+    for other in (picture(), noisy(8), blurred(4), compressed(15), beside_the_grid):
+        assert family(other, "packet_loss").max() == 0
+
+
+@pytest.mark.parametrize("side", [1.05, 1.5, 3, 8])
+def test_pixelation_is_seen_from_a_few_repeated_columns_on_and_other_faults_are_none(side: float) -> None:
+    assert change("pixelation", pixelate(picture(), side, 0, 0)) > FAILING
+    bars = picture()
+    bars[:, :60] = bars[:, -60:] = 0
+    for other in (picture(), noisy(8), blurred(4), compressed(30), bars, as_image(picture() * 0.1)):
+        assert change("pixelation", other) < 1
 
 
 def test_only_a_frame_without_any_signal_is_a_blackout() -> None:
