@@ -45,14 +45,12 @@ from benchmarks.blinding_footage import NO_SEVERITY, NOISE, SHUFFLED_NOISE, Dama
 from benchmarks.blinding_report import Found, report
 from benchmarks.clips import clips_below
 from benchmarks.workbench import say
-from common.backbones import load_backbone
 from common.contracts.verdicts import Status, Verdict
 from common.errors import SentinelError
-from common.extraction import Extractor
+from common.extraction import load_extractor
 from common.modalities.video.modality import VIDEO
 from common.models.cases import Outcome
 from common.settings import Settings
-from common.sources.limits import Limits
 
 _FIRST = "first"  # the stream that shows nothing but noise, and is healed
 _MOST_SHOWN = 3  # times, until a FAIL is confirmed
@@ -205,7 +203,7 @@ def main() -> None:
     chosen = parser.parse_args()
     logging.getLogger().setLevel(logging.ERROR)  # every refusal is a warning, and refusals are what is wanted
     settings = Settings()
-    extractor = Extractor(VIDEO, load_backbone(settings, None), Limits())
+    extractor = load_extractor(settings, VIDEO, None)
     damages = forbidden([int(severity) for severity in chosen.severities.split(",")])
     found, deadline = Found(), time.monotonic() + 60.0 * chosen.minutes
     with TemporaryDirectory() as folder, own_redis(Path(folder)):

@@ -26,7 +26,6 @@ import numpy as np
 from benchmarks.clips import clips_below
 from benchmarks.machine import machine
 from benchmarks.workbench import fit
-from common.backbones import load_backbone
 from common.baselines.build import choose_rule, choose_sampling
 from common.contracts.batches import SourceKind
 from common.contracts.conditions import ConditionRecord
@@ -37,13 +36,12 @@ from common.drift.conditions import Condition, fit_condition, frames_needed
 from common.drift.judge import judge
 from common.drift.windows import WindowRule
 from common.errors import SentinelError
-from common.extraction import Extractor
+from common.extraction import Extractor, load_extractor
 from common.features import FeatureBlock, Image
 from common.modalities.video.decode import Frame, sampled_frames
 from common.modalities.video.frame_converter import StillPicture
 from common.modalities.video.modality import VIDEO
 from common.settings import Settings
-from common.sources.limits import Limits
 from simulation.faults import Fault, sabotage_frames
 
 _SEED = 7
@@ -222,7 +220,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(".sentinel/evaluate"), help="for the cache")
     chosen = parser.parse_args()
     settings = Settings()
-    extractor = Extractor(VIDEO, load_backbone(settings, None), Limits())
+    extractor = load_extractor(settings, VIDEO, None)
     counts: Counts = Counter()
     per_clip: list[str] = []
     for clip in clips_below(chosen.data):

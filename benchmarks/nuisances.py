@@ -28,12 +28,11 @@ from benchmarks.clips import clips_below
 from benchmarks.evaluation import Share
 from benchmarks.footage import plan
 from benchmarks.workbench import fit
-from common.backbones import load_backbone
 from common.contracts.batches import SourceKind
 from common.contracts.verdicts import Judgement, Status
 from common.drift.judge import judge
 from common.errors import SentinelError
-from common.extraction import Extractor
+from common.extraction import Extractor, load_extractor
 from common.features import FeatureBlock, Image
 from common.modalities.video.decode import Frame, sampled_frames
 from common.modalities.video.diagnosis import diagnose
@@ -112,7 +111,7 @@ def main() -> None:
     if not clips:
         sys.exit(f"{chosen.data} holds no video files")
     settings, found = Settings(), Found()
-    extractor = Extractor(VIDEO, load_backbone(settings, None), Limits())
+    extractor = load_extractor(settings, VIDEO, None)
     for clip in clips:
         try:
             measure(clip, extractor, settings, found)

@@ -12,20 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.clips import clips_below
-from common.backbones import load_backbone
 from common.baselines.build import choose_rule, choose_sampling
 from common.contracts.batches import SourceKind
 from common.contracts.ids import content_id
 from common.drift.windows import WindowRule
 from common.errors import SentinelError
-from common.extraction import Extractor
+from common.extraction import Extractor, load_extractor
 from common.features import FeatureBlock
 from common.modalities.video.decode import Frame
 from common.modalities.video.frame_converter import StillPicture
 from common.modalities.video.modality import VIDEO
 from common.modalities.video.suffixes import IMAGE_SUFFIXES
 from common.settings import Settings
-from common.sources.limits import Limits
 from simulation.faults import SEVERITIES, Fault, sabotage_frames
 
 _SEED = 7  # of the saboteur
@@ -90,7 +88,7 @@ def load_clips(
     say : receives a message after each clip
     faults : whether features of the faults are wanted
     """
-    extractor = Extractor(VIDEO, load_backbone(settings, None), Limits())
+    extractor = load_extractor(settings, VIDEO, None)
     sources = sources_below(folders)
     cameras = camera_names([source.stem for source in sources])
     found = []
