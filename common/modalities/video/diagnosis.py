@@ -20,6 +20,7 @@ from common.modalities.video.groups import EMBEDDING
 _COVERED_DARK = 0.08  # share of the picture that turned dark and flat
 _COVERED_FLAT = 0.25  # share that turned flat, dark or not; larger, because plain walls and sky are flat too
 _TINY = 1e-3
+_CLIPPED = 0.06  # share of the picture
 _DARKENED = 0.3  # natural log
 _DIMMED = 1.0  # natural log: whites that fell further are those of a dark picture, not of what a cover left
 _FROZEN_DROP = 1.5  # natural log: motion fell to less than a quarter
@@ -78,11 +79,16 @@ def _stopped(shifts: Shifts) -> bool:
     return shifts.fell(MOTION) and shifts.change(MOTION) - faded < -_FROZEN_DROP
 
 
+def _clips(shifts: Shifts) -> bool:
+    """Return whether more of the picture is white, by less than would fail a window by itself."""
+    return shifts.change("clipped_bright") > _CLIPPED
+
+
 def _covered(shifts: Shifts) -> bool:
     """Return whether part of the picture turned flat while the rest kept its light."""
     if shifts.change("dark_area") < _COVERED_DARK and shifts.change("flat_area") < _COVERED_FLAT:
         return False
-    if shifts.rose("clipped_bright") or shifts.rose("black_level"):
+    if _clips(shifts) or shifts.rose("black_level"):
         return False
     before = shifts.value("white_level") - shifts.change("white_level")
     whites = math.log(max(shifts.value("white_level"), _TINY) / max(before, _TINY))
@@ -98,7 +104,7 @@ def _other_view(shifts: Shifts) -> Cause | None:
         return None
     if any(shifts.has_moved(name) for name in ("shift", "rotation", "zoom", "mirrored")):
         return Cause.CAMERA_MOVED
-    if shifts.rose("lost") and not shifts.rose("clipped_bright") and shifts.change("luma") > -_GROSS_DARKNESS:
+    if shifts.rose("lost") and not _clips(shifts) and shifts.change("luma") > -_GROSS_DARKNESS:
         return Cause.NEW_CONTENT if _content_differs(shifts) else Cause.CAMERA_MOVED
     return None
 
@@ -121,13 +127,13 @@ def _gross_fault(shifts: Shifts) -> Cause | None:
     if shifts.rose("noise") and shifts.change("noise") - max(shifts.change("luma"), 0.0) > _GROSS_NOISE:
         return Cause.NOISE
     cast = math.hypot(shifts.change("red_balance"), shifts.change("blue_balance"))
-    if cast > _GROSS_CAST and not shifts.rose("clipped_bright"):
+    if cast > _GROSS_CAST and not _clips(shifts):
         return Cause.COLOUR_CAST
     return None
 
 
 def _light_fault(shifts: Shifts) -> Cause | None:
-    if shifts.rose("clipped_bright"):
+    if _clips(shifts):
         return Cause.OVER_EXPOSURE
     if shifts.rose("black_level") and shifts.change("contrast") < 0:
         return Cause.LOW_CONTRAST

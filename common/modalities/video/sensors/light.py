@@ -40,10 +40,11 @@ def _read_levels(planes: Planes) -> FloatArray:
 _TILES = tiled(_read_tiles, GRID, **{LUMA: 0.08})  # natural log; a ninth of a stop
 _LEVELS = sensor(
     _read_levels,
-    black_level=0.075,  # first percentile, 0 to 1; haze of a tenth raises it by up to 0.08, which is within the bound
+    black_level=0.09,  # first percentile, 0 to 1; haze of a tenth raises it by up to 0.09
     white_level=0.06,  # 99th percentile, 0 to 1
-    clipped_dark=0.05,  # share of pixels
-    clipped_bright=0.04,  # share of pixels
+    # Shares of pixels. A tenth more or less light moves a bright sky to white, or off it: luma says how much it is.
+    clipped_dark=0.14,
+    clipped_bright=0.35,
     blackout=0.05,  # 1 if the frame shows nothing, else 0; the minimum effect is one frame in twenty
 )
 _ROWS = Sensor(tuple(f"{STRIP}.{strip:02d}" for strip in range(_STRIPS)), (0.08,) * _STRIPS, _read_strips)

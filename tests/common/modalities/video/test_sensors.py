@@ -98,7 +98,7 @@ def test_light_moves_luma(gain: float, sign: int) -> None:
 
 
 def test_over_exposure_clips() -> None:
-    assert change("clipped_bright", as_image(picture() * 2.5)) > FAILING
+    assert change("clipped_bright", as_image(picture() * 2.5)) > 0.2, "more than a cause is named for"
 
 
 def test_a_colour_cast_moves_the_balance() -> None:
