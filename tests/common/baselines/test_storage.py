@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from common.baselines.storage import (
     save_baseline,
 )
 from common.errors import BadBaseline
+from common.models.protocols import Examples
 from tests.common.baselines.small import small_baseline
 
 
@@ -133,6 +135,15 @@ def test_golden_examples_that_were_edited_or_cut_are_refused(tmp_path: Path) -> 
         load_replay(tmp_path / "dock")
 
 
+def of_then(folder: Path, replay: Examples | None = None) -> StoredBaseline:
+    """Save a baseline as this version has those of 0.2 and 0.3: steps are those of the embedding, over one sample."""
+    baseline = small_baseline(folder).baseline
+    embedding, quality = baseline.groups
+    groups = (embedding, quality.model_copy(update={"steps_of": embedding.name}))
+    segments = tuple(replace(segment, interval=None) for segment in baseline.segments)
+    return save_baseline(replace(baseline, groups=groups, segments=segments), folder, replay)
+
+
 def as_format(number: int, folder: Path, **changes: object) -> str:
     """Write the baseline in `folder` again as version 0.2 (format 2, with replay among the arrays) or 0.3 (format 3)
     did; return its digest."""
@@ -163,7 +174,7 @@ def as_format(number: int, folder: Path, **changes: object) -> str:
 
 
 def test_a_baseline_of_format_3_opens_with_its_own_digest_and_its_golden_examples(tmp_path: Path) -> None:
-    new = with_replay(tmp_path / "dock")
+    new = of_then(tmp_path / "dock", REPLAY)
     digest = as_format(3, tmp_path / "dock")
     old = load_baseline(tmp_path / "dock")
     assert old.id == read_manifest(tmp_path / "dock").digest == digest
@@ -174,7 +185,7 @@ def test_a_baseline_of_format_3_opens_with_its_own_digest_and_its_golden_example
 
 
 def test_a_baseline_of_format_2_opens_with_its_own_digest_and_its_replay_is_refused(tmp_path: Path) -> None:
-    new = small_baseline(tmp_path / "dock")
+    new = of_then(tmp_path / "dock")
     digest = as_format(2, tmp_path / "dock")
     old = load_baseline(tmp_path / "dock")
     assert old.id == digest != new.id
@@ -185,7 +196,7 @@ def test_a_baseline_of_format_2_opens_with_its_own_digest_and_its_replay_is_refu
 
 
 def test_a_baseline_of_format_2_that_was_edited_is_refused(tmp_path: Path) -> None:
-    small_baseline(tmp_path / "dock")
+    of_then(tmp_path / "dock")
     as_format(2, tmp_path / "dock")
     path = tmp_path / "dock" / "arrays.npz"
     with np.load(path) as file:
@@ -196,7 +207,7 @@ def test_a_baseline_of_format_2_that_was_edited_is_refused(tmp_path: Path) -> No
 
 
 def test_a_baseline_of_format_2_that_a_promotion_extended_still_opens(tmp_path: Path) -> None:
-    clip = small_baseline(tmp_path / "dock").baseline.to_manifest().clips[0].model_dump(mode="json")
+    clip = of_then(tmp_path / "dock").baseline.to_manifest().clips[0].model_dump(mode="json")
     digest = as_format(2, tmp_path / "dock", clips=[{**clip, "golden": False}])
     old = load_baseline(tmp_path / "dock")
     assert old.id == digest
