@@ -20,8 +20,8 @@ from common.baselines.storage import (
     read_manifest,
     save_baseline,
 )
-from common.drift.baseline import Baseline
 from common.errors import BadBaseline
+from common.models.protocols import Examples
 from tests.common.baselines.small import small_baseline
 
 
@@ -135,17 +135,19 @@ def test_golden_examples_that_were_edited_or_cut_are_refused(tmp_path: Path) -> 
         load_replay(tmp_path / "dock")
 
 
-def as_before_0_4(baseline: Baseline) -> Baseline:
-    """Return the baseline with groups in which steps are those of the embedding, and of a cadence that is unknown."""
+def of_then(folder: Path, replay: Examples | None = None) -> StoredBaseline:
+    """Save a baseline as this version has those of 0.2 and 0.3: steps are those of the embedding, over one sample."""
+    baseline = small_baseline(folder).baseline
     embedding, quality = baseline.groups
-    groups = two_groups.groups(embedding.size, quality.columns, quality.minimum_effects)
-    return replace(baseline, groups=groups, segments=tuple(replace(row, interval=None) for row in baseline.segments))
+    groups = (embedding, quality.model_copy(update={"steps_of": embedding.name}))
+    segments = tuple(replace(segment, interval=None) for segment in baseline.segments)
+    return save_baseline(replace(baseline, groups=groups, segments=segments), folder, replay)
 
 
 def as_format(number: int, folder: Path, **changes: object) -> str:
     """Write the baseline in `folder` again as version 0.2 (format 2, with replay among the arrays) or 0.3 (format 3)
     did; return its digest."""
-    baseline = as_before_0_4(load_baseline(folder).baseline)
+    baseline = load_baseline(folder).baseline
     replay = json.loads((folder / "baseline.json").read_text())["replay"]
     now = {new: old for old, new in two_groups._ARRAYS.items()}
     arrays = {f"0.{now[name.removeprefix('0.')]}": array for name, array in baseline.to_arrays().items()}
@@ -172,29 +174,29 @@ def as_format(number: int, folder: Path, **changes: object) -> str:
 
 
 def test_a_baseline_of_format_3_opens_with_its_own_digest_and_its_golden_examples(tmp_path: Path) -> None:
-    new = with_replay(tmp_path / "dock")
+    new = of_then(tmp_path / "dock", REPLAY)
     digest = as_format(3, tmp_path / "dock")
     old = load_baseline(tmp_path / "dock")
     assert old.id == read_manifest(tmp_path / "dock").digest == digest
-    assert old.baseline.digest == as_before_0_4(new.baseline).digest, "what judges is the same"
+    assert old.baseline.digest == new.id, "what judges is the same"
     replay = load_replay(tmp_path / "dock")
     assert replay is not None
     assert np.array_equal(replay, REPLAY)
 
 
 def test_a_baseline_of_format_2_opens_with_its_own_digest_and_its_replay_is_refused(tmp_path: Path) -> None:
-    new = small_baseline(tmp_path / "dock")
+    new = of_then(tmp_path / "dock")
     digest = as_format(2, tmp_path / "dock")
     old = load_baseline(tmp_path / "dock")
     assert old.id == digest != new.id
     assert read_manifest(tmp_path / "dock").digest == digest
-    assert old.baseline.digest == as_before_0_4(new.baseline).digest, "what judges is the same"
+    assert old.baseline.digest == new.id, "what judges is the same"
     with pytest.raises(BadBaseline, match="rebuild the baseline"):
         load_replay(tmp_path / "dock")
 
 
 def test_a_baseline_of_format_2_that_was_edited_is_refused(tmp_path: Path) -> None:
-    small_baseline(tmp_path / "dock")
+    of_then(tmp_path / "dock")
     as_format(2, tmp_path / "dock")
     path = tmp_path / "dock" / "arrays.npz"
     with np.load(path) as file:
@@ -205,7 +207,7 @@ def test_a_baseline_of_format_2_that_was_edited_is_refused(tmp_path: Path) -> No
 
 
 def test_a_baseline_of_format_2_that_a_promotion_extended_still_opens(tmp_path: Path) -> None:
-    clip = small_baseline(tmp_path / "dock").baseline.to_manifest().clips[0].model_dump(mode="json")
+    clip = of_then(tmp_path / "dock").baseline.to_manifest().clips[0].model_dump(mode="json")
     digest = as_format(2, tmp_path / "dock", clips=[{**clip, "golden": False}])
     old = load_baseline(tmp_path / "dock")
     assert old.id == digest
