@@ -7,10 +7,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from common.baselines.owner import owner_of
+from common.baselines.reproducible import require_reproducible
 from common.baselines.storage import MANIFEST_FILE, StoredBaseline, find_baseline, load_baseline
 from common.contracts.golden import GoldenRecord, WaitingStream
 from common.contracts.zones import zones_text
-from common.errors import BadBaseline, BadMessage, SettingsError
+from common.errors import BadBaseline, BadMessage, BadModality, BaselineMismatch, SettingsError
 from common.settings import Settings
 from common.store import Store
 from common.stream_config import baseline_of, settings_of_stream, stream_config
@@ -71,7 +72,7 @@ class BaselineBinding:
         ------
         SettingsError
             If no baseline is set for the stream, or the one that is set belongs to another stream, or was made with
-            other zones to ignore than those of the stream's table.
+            other zones to ignore than those of the stream's table, or by another version with other features.
         BadBaseline
             If it is missing or damaged.
         """
@@ -105,6 +106,12 @@ class BaselineBinding:
                 "`sentinel streams bind STREAM --baseline NAME`"
             )
         self._require_zones(stream, origin)
+        try:
+            require_reproducible(origin)
+        except BaselineMismatch as error:
+            raise SettingsError(f"stream {stream!r} has no baseline of this version: {error}") from error
+        except BadModality:  # whoever reads the samples says which package to install
+            pass
         return origin
 
     def _require_zones(self, stream: str, origin: StoredBaseline) -> None:
