@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -82,9 +83,6 @@ def _overlaid(image: Image) -> Image:
 
 
 
-Embedder = Backbone | Thumbnails
-
-
 @dataclass(frozen=True)
 class SyntheticCamera:
     """The features of one clip's days, by the name of the burst."""
@@ -96,7 +94,7 @@ class SyntheticCamera:
         return [self.blocks[f"clean-{day}-{half}"] for day in days for half in range(0, HALVES, every)]
 
 
-Embedder = Backbone | Thumbnails
+Embedder: TypeAlias = Backbone | Thumbnails
 
 
 @dataclass(frozen=True)
@@ -226,5 +224,3 @@ def _clouded(part: Callable[[int, float], list[Image]], seed: int) -> Iterator[I
             phase = 2 * math.pi * max(number - known, 0) / FPS / CLOUD_SECONDS
             gain = math.exp(-CLOUD_DEPTH * (1 - math.cos(phase)) / 2)
             yield _gains(image, gain * (1 - 0.02 * (1 - gain)), gain, gain * (1 + 0.04 * (1 - gain)))
-
-

@@ -36,7 +36,7 @@ from common.drift.calibration import ks_p_value, margin, novelty_p_value
 from common.drift.conditions import Condition
 from common.drift.feature_groups import check_finite, compared_names
 from common.drift.learned import AT_BOUND, Learned
-from common.drift.provisional import provisional_columns
+from common.drift.provisional import NO_HISTORY_P_VALUE, needs_no_history, provisional_columns
 from common.drift.segment import Bounds, Segment, SegmentGroup
 from common.drift.statistics import kolmogorov_smirnov, wasserstein
 from common.errors import BadMessage
@@ -179,7 +179,9 @@ def _compare_learned(learned: Learned, window: FeatureBlock) -> _SegmentResult:
         if reference.known:
             # The stated p-value is the rank among the bursts; the column also has to be significant by the KS test.
             ranks = learned.p_value(own.distances / own.bounds)
-            results[group.name] = replace(own, p_values=np.maximum(ranks, own.p_values))
+            apart = needs_no_history(group, window, reference)
+            ks = np.where(apart, np.minimum(own.p_values, NO_HISTORY_P_VALUE), own.p_values)
+            results[group.name] = replace(own, p_values=np.maximum(ranks, ks))
         else:
             results[group.name] = _provisional(own, *provisional_columns(group, learned.groups, window, reference))
     return replace(found, groups=results, provisional=not reference.known)

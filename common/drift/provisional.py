@@ -70,6 +70,18 @@ def provisional_columns(
     return distances, limits, p_values
 
 
+def needs_no_history(group: FeatureGroup, window: FeatureBlock, reference: Reference) -> npt.NDArray[np.bool_]:
+    """Return (f,) which columns of a window fail without any history, and are not like that in golden footage."""
+    found = np.zeros(len(compared_minimum_effects(group)), np.bool_)
+    if group.ambient is None:
+        return found
+    golden = reference.segment.groups[group.name].values
+    for name, limit in group.ambient.without_history.items():
+        at = position(group, name)
+        found[at] = _mean(group, window, name) >= limit and float(golden[:, at].mean()) < limit / 2
+    return found
+
+
 def _judged(ambient: Ambient, group: FeatureGroup, window: FeatureBlock, reference: Reference) -> list[SteadyColumn]:
     light = float(np.median(raw_column(group, window.groups[group.name], ambient.light)))
     similar = abs(light - reference.light) <= _SIMILAR_LIGHT
