@@ -81,8 +81,6 @@ def _overlaid(image: Image) -> Image:
     return np.asarray(shown, np.uint8)
 
 
-
-
 @dataclass(frozen=True)
 class SyntheticCamera:
     """The features of one clip's days, by the name of the burst."""
@@ -95,17 +93,6 @@ class SyntheticCamera:
 
 
 Embedder: TypeAlias = Backbone | Thumbnails
-
-
-@dataclass(frozen=True)
-class SyntheticCamera:
-    """The features of one clip's days, by the name of the burst."""
-
-    name: str
-    blocks: dict[str, FeatureBlock]
-
-    def clean(self, days: Iterable[int], every: int = 1) -> list[FeatureBlock]:
-        return [self.blocks[f"clean-{day}-{half}"] for day in days for half in range(0, HALVES, every)]
 
 
 NUISANCES: dict[str, Callable[[Image], Image]] = {
