@@ -22,9 +22,7 @@ _PASSES = 2
 _LARGEST_Z = 4.0
 _NEIGHBOURS = 9
 _FEWEST_NEIGHBOURS = 4  # fewer have no spread that could be estimated
-_WITHIN_HOURS = (
-    1.5  # of the day; beyond, light is another. Infra-red at noon has none of its kind there
-)
+_WITHIN_HOURS = 1.5  # of the day; beyond, light is another. Infra-red at noon has none of its kind there
 _MAD_TO_SIGMA = 1.4826
 _SHARE_OF_EFFECT = 0.5  # the spread is taken to be at least half the minimum effect
 
