@@ -81,6 +81,15 @@ def test_bad_bursts_while_learning_spoil_nothing() -> None:
     assert judge(spoilt, burst_block(4, 12.3)).status is Status.PASS
 
 
+def test_a_fault_so_mild_that_its_hour_does_not_show_it_is_left_out_by_the_null() -> None:
+    good = bursts(range(3))
+    mild = Burst.of(burst_block(1, 12.1, noise=0.7), GROUPS)
+    with_it = learned([*good[:36], mild, *good[37:]])
+    assert with_it.learned is not None
+    assert mild.source not in {burst.source for burst in with_it.learned.bursts}
+    assert judge(with_it, burst_block(4, 12.3, noise=0.7)).status is Status.FAIL
+
+
 def test_infra_red_at_noon_is_left_out_although_nights_look_like_it() -> None:
     days = bursts(range(3))
     stuck = Burst.of(burst_block(1, 12.4, saturation=-0.3, luma=-0.9, noise=0.7), GROUPS)
