@@ -215,3 +215,7 @@ def _creeping(table: Table, camera: SyntheticCamera) -> None:
             if status is Status.PASS and wants(bursts, burst):
                 bursts.append(burst)
     table.note(f"{camera.name}: blur that grows to {CREEP_SIGMA * CREEP_DAYS:.1f} pixels never FAILs in most windows")
+
+
+if __name__ == "__main__":
+    main()
