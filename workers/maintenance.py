@@ -45,6 +45,9 @@ def sweep() -> int:
         if streams.waits_for_reducer(stream):
             broker.send_reduce(stream)
             sent += 1
+        if store.learning.waiting(stream) and not store.learning.is_leased(stream):
+            broker.send_learn(stream)
+            sent += 1
         # The first chunk in order blocks all others of its stream, so it is sent again in any case.
         for chunk in store.batches.overdue(stream, settings.stuck_seconds, _CHUNKS_PER_SWEEP if idle else 1):
             broker.send_embed(chunk)

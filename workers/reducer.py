@@ -11,7 +11,10 @@ import logging
 import time
 from dataclasses import replace
 
-from common.baselines.storage import StoredBaseline
+from common.baselines.golden import Golden
+from common.baselines.learning.choosing import chosen_bursts, remember
+from common.baselines.learning.watching import BatchPlace, watch_block
+from common import broker
 from common.broker import REDUCE_QUEUE, REDUCE_TASK, app
 from common.contracts.batches import BatchReport
 from common.contracts.dead_letters import DeadLetterKind, RawTask
@@ -91,32 +94,32 @@ def move_on(stream: str) -> Committed:
     streams = context.store().streams
     read = streams.window(stream)
     ready = streams.finished(stream, _CHUNKS_PER_COMMIT)
-    stored = baseline_of(stream) if ready else None
-    if stored is None:
+    golden = golden_of(stream) if ready else None
+    if golden is None:
         return commit_notes(stream, read)
-    ready = [admit(done, stored) for done in ready]
+    ready = [admit(done, golden) for done in ready]
     try:
         before = WindowState.from_bytes(read.state) if read.state else WindowState()
-        if read.verdict is not None and read.verdict.baseline_id != stored.id:
+        if read.verdict is not None and read.verdict.baseline_id != golden.id:
             before = before.without_runs()
         frames = FrameBuffer(before.position, lambda: streams.frames(stream, read))
-        return commit(stream, stored, read, before, frames, ready)
+        return commit(stream, golden, read, before, frames, ready)
     except WindowMoved:
         return Committed.CONFLICT
     except BadMessage as error:
         # State written by a newer version must not block the stream: it continues with an empty window.
         context.store().event_log.bury(unreadable_window(stream, error, time.time()))
         log.warning("stream %s: its window starts anew: %s", stream, error)
-        return commit(stream, stored, read, restarted(read), FrameBuffer(restarted(read).position), ready)
+        return commit(stream, golden, read, restarted(read), FrameBuffer(restarted(read).position), ready)
 
 
-def baseline_of(stream: str) -> StoredBaseline | None:
-    """Return the baseline that `stream` is judged by; None if it waits for one, or for the package of its modality,
-    which a dead letter says."""
+def golden_of(stream: str) -> Golden | None:
+    """Return by what `stream` is judged, or what it learns; None if it waits for a baseline, or for the package of its
+    modality, which a dead letter says."""
     try:
-        stored = context.baselines().of_stream(stream)
-        load_modality(stored.baseline.feature_spec.modality)
-        return stored
+        golden = context.baselines().current(stream)
+        load_modality(golden.feature_spec.modality)
+        return golden
     except (BadBaseline, SettingsError, BadModality) as error:
         report_waiting(stream, error)
         return None
@@ -151,14 +154,14 @@ def restarted(read: Window) -> WindowState:
 
 def commit(
     stream: str,
-    stored: StoredBaseline,
+    golden: Golden,
     read: Window,
     before: WindowState,
     frames: FrameBuffer,
     ready: list[FinishedChunk],
 ) -> Committed:
     """Append the features of `ready`, judge the windows that become complete, and commit it all with the new state."""
-    state, judged = fold(stored, stream, before, frames, ready, latest=read.taken_to)
+    state, judged, clear = fold(golden, stream, before, frames, ready, latest=read.taken_to)
     model = model_of(get_settings(), stream)
     rows, incidents = move_incidents(
         context.store(),
@@ -169,26 +172,31 @@ def commit(
         close_windows=get_settings().close_windows,
         frames=sum(len(done.features or ()) for done in ready),
     )
-    latest = state.latest(stored.baseline.rule)
+    bursts = chosen_bursts(context.store(), get_settings(), golden, clear, read, incidents)
+    latest = state.latest(golden.rule)
     # Between verdicts frames are only appended: writing the whole window each time would dominate the cost.
     rewrite = bool(judged) or state.opened != before.opened
     committed = context.store().streams.commit(
         stream,
         read=read,
         state=state.to_bytes(),
-        frames=(frames.slice(latest) if latest else empty_like(stored)) if rewrite else None,
+        frames=(frames.slice(latest) if latest else empty_like(golden)) if rewrite else None,
         chunks=ready,
         batch_events=[batch_event(done, model) for done in ready],
         judged=rows,
         incidents=incidents,
+        bursts=bursts,
     )
     if committed is not Committed.CONFLICT:
         for row in judged:
             log_verdict(row.verdict)
+        if bursts:
+            remember(bursts)
+            broker.send_learn(stream)
     return committed
 
 
-def admit(done: FinishedChunk, stored: StoredBaseline) -> FinishedChunk:
+def admit(done: FinishedChunk, golden: Golden) -> FinishedChunk:
     """Return the chunk, without its features if they cannot be used; a dead letter then gives the reason.
 
     Features cannot be used if they are unreadable, or if the stream's baseline was
@@ -200,11 +208,11 @@ def admit(done: FinishedChunk, stored: StoredBaseline) -> FinishedChunk:
         error, found = done.unreadable
         event_log.bury(unreadable_chunk(done.chunk.stream, done.chunk.id, error, found, time.time()))
         return done
-    if done.features is None or done.chunk.feature_spec == stored.baseline.feature_spec:
+    if done.features is None or done.chunk.feature_spec == golden.feature_spec:
         return done
     mismatch = BaselineMismatch(
         f"{done.chunk.source.uri}: frames {done.chunk.start} to {done.chunk.stop or 'the end'} were embedded for "
-        f"another baseline than {stored.baseline.name!r} is now: retry them with `sentinel dead retry`"
+        f"another baseline than {golden.name!r} is now: retry them with `sentinel dead retry`"
     )
     letter = dead_letter(
         DeadLetterKind.CHUNK, done.chunk.stream, done.chunk.source.uri, mismatch, done.chunk, version=done.chunk.id
@@ -214,45 +222,56 @@ def admit(done: FinishedChunk, stored: StoredBaseline) -> FinishedChunk:
 
 
 def fold(
-    stored: StoredBaseline,
+    golden: Golden,
     stream: str,
     state: WindowState,
     frames: FrameBuffer,
     ready: list[FinishedChunk],
     *,
     latest: float | None,
-) -> tuple[WindowState, list[JudgedWindow]]:
+) -> tuple[WindowState, list[JudgedWindow], list[FeatureBlock]]:
     """Append the features of `ready` to the window and judge each window that becomes complete.
 
     Chunks that were given up have no frames. A condition that expired before `latest`, the latest capture time that
     was judged, stays so for footage that comes late.
+
+    Returns
+    -------
+    The new state, the verdicts, and the windows that nothing is wrong with, which may be learned.
     """
     thresholds = Thresholds.of(settings_of_stream(get_settings(), stream))
     now = time.time()
-    conditions = [row for row in context.conditions(stream, stored.id) if latest is None or latest < row.record.expires]
     judged: list[JudgedWindow] = []
+    clear: list[FeatureBlock] = []
+    conditions = [row for row in context.conditions(stream, golden.id) if latest is None or latest < row.record.expires]
     for done in ready:
-        features = done.features if done.features is not None else empty_like(stored)
-        state, fresh = judge_block(
-            state,
-            frames,
-            features,
-            stored=stored,
-            thresholds=thresholds,
-            stream=stream,
-            batch_frames=done.chunk.batch_frames,
-            opens_batch=done.chunk.opens_batch,
-            closes_batch=done.chunk.closes_batch,
-            conditions=conditions,
-            now=now,
-        )
+        chunk, features = done.chunk, done.features if done.features is not None else empty_like(golden)
+        place = BatchPlace(chunk.batch_frames, opens=chunk.opens_batch, closes=chunk.closes_batch)
+        if golden.stored is None:
+            state, fresh, seen = watch_block(state, frames, features, golden=golden, stream=stream, place=place)
+            clear += seen
+        else:
+            state, fresh = judge_block(
+                state,
+                frames,
+                features,
+                stored=golden.stored,
+                thresholds=thresholds,
+                stream=stream,
+                batch_frames=place.frames,
+                opens_batch=place.opens,
+                closes_batch=place.closes,
+                conditions=conditions,
+                now=now,
+            )
+            clear += [row.features for row in fresh if row.verdict.status is Status.PASS and not row.verdict.condition]
         judged += fresh
-    return state, judged
+    return state, judged, clear
 
 
-def empty_like(stored: StoredBaseline) -> FeatureBlock:
-    """Return a block of no frames, as wide as the baseline's features."""
-    return FeatureBlock.empty(stored.baseline.widths)
+def empty_like(golden: Golden) -> FeatureBlock:
+    """Return a block of no frames, as wide as the stream's features."""
+    return FeatureBlock.empty({group.name: group.size for group in golden.groups})
 
 
 def batch_event(done: FinishedChunk, model: str) -> BatchCompleted:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from common.baselines.accepted_baseline import fit_accepted
 from common.baselines.accepted_footage import AcceptedFootage, footage_of
-from common.baselines.binding import BaselineBinding, Golden
+from common.baselines.binding import BaselineBinding
+from common.baselines.golden import Golden
 from common.baselines.storage import load_baseline
 from common.contracts.golden import GoldenChange, GoldenRecord
 from common.contracts.ids import content_id

@@ -165,7 +165,7 @@ def build_baseline(
         rule=choose_rule(infos, fps, settings),
         groups=extractor.groups,
         created_at=time.time(),
-        libraries=_versions(extractor),
+        libraries=library_versions(extractor),
     )
     model = load_kind(_MODEL)
     replay = None
@@ -177,7 +177,7 @@ def build_baseline(
     return stored
 
 
-def _versions(extractor: Extractor) -> dict[str, str]:
+def library_versions(extractor: Extractor) -> dict[str, str]:
     """Return the versions of the libraries that features and statistics are made with."""
     of_backbone = () if extractor.backbone is None else _LIBRARIES_OF_BACKBONES
     names = (*_LIBRARIES, *extractor.modality.libraries, *of_backbone)

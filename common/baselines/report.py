@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from common.baselines.binding import BaselineBinding, ComesFrom
+from common.baselines.binding import BaselineBinding
+from common.baselines.golden import ComesFrom
 from common.contracts.golden import GoldenRecord, Mute
 from common.contracts.ids import Message
 from common.errors import BadBaseline, BadMessage, SettingsError

@@ -12,7 +12,8 @@ import pytest
 from common.baselines.acceptance import undo
 from common.baselines.accepted_baseline import accepted_replay, folder_of, remove_unaccepted
 from common.baselines.accepted_footage import AcceptedFootage
-from common.baselines.binding import BaselineBinding, ComesFrom
+from common.baselines.binding import BaselineBinding
+from common.baselines.golden import ComesFrom
 from common.baselines.storage import load_baseline
 from common.contracts.batches import Submission
 from common.errors import BadBaseline, SettingsError

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from common.baselines.binding import BaselineBinding, ComesFrom
+from common.baselines.binding import BaselineBinding
+from common.baselines.golden import ComesFrom
 from common.contracts.golden import GoldenChange, GoldenRecord
 from common.errors import BadBaseline, SettingsError
 from common.settings import Settings
