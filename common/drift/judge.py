@@ -14,12 +14,15 @@ A window departs from a segment if a column has a score above the threshold and 
 p-value below the significance level. It is judged by the golden segment that it
 resembles most. If it departs from that one too, it is compared with the conditions:
 a window that is like one of them passes and names it, any other FAILs.
+
+A baseline that was learned over days has one segment for each moment: the bursts that are
+most like it, pooled (`common.drift.learned`). Its p-values are ranks among those bursts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +31,12 @@ from common.contracts.feature_groups import FeatureGroup, GroupKind
 from common.contracts.shifts import Diagnose, Shifts, unnamed
 from common.contracts.verdicts import ConditionMatch, FeatureShift, FrameTime, GroupScore, Judgement, Status, WorstFrame
 from common.drift.baseline import Baseline
+from common.drift.bursts import JOINT_FRAMES, Moment, evenly
 from common.drift.calibration import ks_p_value, margin, novelty_p_value
 from common.drift.conditions import Condition
 from common.drift.feature_groups import check_finite, compared_names
+from common.drift.learned import AT_BOUND, Learned
+from common.drift.provisional import provisional_columns
 from common.drift.segment import Bounds, Segment, SegmentGroup
 from common.drift.statistics import kolmogorov_smirnov, wasserstein
 from common.errors import BadMessage
@@ -70,6 +76,7 @@ class _SegmentResult:
     segment: Segment
     columns: Mapping[str, npt.NDArray[np.float32]]
     groups: Mapping[str, _GroupResult]
+    provisional: bool = False
 
 
 def judge(
@@ -103,8 +110,11 @@ def judge(
         If the window has another length, other groups or widths than the baseline's, or features that are not finite.
     """
     _check(baseline, window)
-    results = [_compare(baseline.groups, segment, window) for segment in baseline.segments]
-    best = min(results, key=lambda result: _severity(result, threshold, p_value))
+    if baseline.learned is not None:
+        best = _compare_learned(baseline.learned, window)
+    else:
+        results = [_compare(baseline.groups, segment, window) for segment in baseline.segments]
+        best = min(results, key=lambda result: _severity(result, threshold, p_value))
     golden = _judgement(baseline, best, window, threshold, p_value, diagnose)
     if golden.status is Status.PASS or golden.cause is None or not conditions:
         return golden
@@ -142,16 +152,50 @@ def _check(baseline: Baseline, window: FeatureBlock) -> None:
     check_finite(window)
 
 
-def _compare(groups: Sequence[FeatureGroup], segment: Segment, window: FeatureBlock) -> _SegmentResult:
+def _compare(
+    groups: Sequence[FeatureGroup], segment: Segment, window: FeatureBlock, joint_frames: int | None = None
+) -> _SegmentResult:
+    """Compare a window with a segment; of joint groups `joint_frames` of its frames, all if None."""
     columns: dict[str, npt.NDArray[np.float32]] = {}
     results: dict[str, _GroupResult] = {}
     for group in groups:
         reference = segment.groups[group.name]
         now = columns[group.name] = reference.columns_of(group, window)
-        compare = _compare_joint if group.kind is GroupKind.JOINT else _compare_columns
-        distances, p_values = compare(reference, now)
+        joint = group.kind is GroupKind.JOINT
+        compare = _compare_joint if joint else _compare_columns
+        compared = now[evenly(len(now), joint_frames)] if joint and joint_frames else now
+        distances, p_values = compare(reference, compared)
         results[group.name] = _result(distances, p_values, reference.bounds, len(groups))
     return _SegmentResult(segment, columns, results)
+
+
+def _compare_learned(learned: Learned, window: FeatureBlock) -> _SegmentResult:
+    """Compare a window with the bursts most like it; in an hour that is not known, provisionally."""
+    reference = learned.reference(Moment.of(window, learned.groups))
+    found = _compare(learned.groups, reference.segment, window, joint_frames=JOINT_FRAMES)
+    results = {}
+    for group in learned.groups:
+        own = found.groups[group.name]
+        if reference.known:
+            # The stated p-value is the rank among the bursts; the column also has to be significant by the KS test.
+            ranks = learned.p_value(own.distances / own.bounds)
+            results[group.name] = replace(own, p_values=np.maximum(ranks, own.p_values))
+        else:
+            results[group.name] = _provisional(own, *provisional_columns(group, learned.groups, window, reference))
+    return replace(found, groups=results, provisional=not reference.known)
+
+
+def _provisional(
+    own: _GroupResult,
+    distances: npt.NDArray[np.float64],
+    limits: npt.NDArray[np.float64],
+    p_values: npt.NDArray[np.float64],
+) -> _GroupResult:
+    """Return the result of a group with the columns that can be judged in an unknown hour; the others pass."""
+    judged = np.isfinite(limits)
+    bounds = np.where(judged, AT_BOUND * limits, own.bounds)
+    scores = np.where(judged, np.clip(1.0 - bounds / np.maximum(distances, 1e-12), 0.0, 1.0), 0.0)
+    return _GroupResult(scores, p_values, np.where(judged, distances, own.distances), bounds)
 
 
 _Distances = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
@@ -215,6 +259,7 @@ def _judgement(
         cause=diagnose(shifts) if failed else None,
         began=FrameTime(source=window.source_of(first), time=float(window.times[first])) if failed else None,
         segment=segment.summary.name,
+        provisional=best.provisional,
         feature_groups=tuple(
             GroupScore(
                 group=name,

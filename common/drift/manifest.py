@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from common.contracts.batches import FeatureSpec
+from common.contracts.coverage import Coverage
 from common.contracts.feature_groups import FeatureGroup, check_groups
 from common.contracts.ids import Message
 from common.drift.windows import WindowRule
@@ -40,7 +41,8 @@ class BaselineManifest(Message):
     groups: Annotated[tuple[FeatureGroup, ...], AfterValidator(check_groups)] = Field(
         description="the groups of features that it compares, in the order in which verdicts name them"
     )
-    clips: tuple[ClipSummary, ...]
+    clips: tuple[ClipSummary, ...] = Field(description="none of a baseline that was learned over days")
+    coverage: Coverage | None = Field(None, description="what was learned over days; None: it was fitted to clips")
     null_false_alarms: float = Field(
         ge=0, le=1, description="share of the golden footage's own windows that the baseline fails"
     )
