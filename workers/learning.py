@@ -37,7 +37,7 @@ def learn(stream: str) -> int:
         if not held:
             return 0
         try:
-            count = Learner(store, get_settings(), stream, context.baselines().find).learn()
+            count = Learner(store, get_settings(), stream).learn(context.baselines().find)
         except NotLearned as error:  # it was forgotten meanwhile
             log.warning("%s", error)
             return 0

@@ -11,10 +11,10 @@ import logging
 import time
 from dataclasses import replace
 
+from common import broker
 from common.baselines.golden import Golden
 from common.baselines.learning.choosing import chosen_bursts, remember
 from common.baselines.learning.watching import BatchPlace, watch_block
-from common import broker
 from common.broker import REDUCE_QUEUE, REDUCE_TASK, app
 from common.contracts.batches import BatchReport
 from common.contracts.dead_letters import DeadLetterKind, RawTask

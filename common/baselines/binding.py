@@ -114,23 +114,29 @@ class BaselineBinding:
             return Golden(origin, comes_from, origin.id, None)
         if record.folder is None:
             return Golden(origin, comes_from, origin.id, record)
-        accepted, owner = self._load(Path(record.folder))
+        return Golden(self._accepted(stream, record, record.folder), ComesFrom.ACCEPTED, origin.id, record)
+
+    def _accepted(self, stream: str, record: GoldenRecord, folder: str) -> StoredBaseline:
+        accepted, owner = self._load(Path(folder))
         if accepted.id != record.baseline_id or owner != stream:
             raise BadBaseline(
-                f"{record.folder} is not the baseline that {record.by} accepted for stream {stream!r}: restore the "
+                f"{folder} is not the baseline that {record.by} accepted for stream {stream!r}: restore the "
                 "folder, or go back to the baseline before with `sentinel streams undo`"
             )
-        return Golden(accepted, ComesFrom.ACCEPTED, origin.id, record)
+        return accepted
 
     def _learned(self, stream: str, stored: StoredBinding) -> Golden:
         plan = self._plan(stream, stored.learning.plan)
         record = _record(stream, stored.latest)
         record = record if record is not None and record.origin_id == plan.id else None
+        root = learned_root(self.settings.state_dir, stream)
+        if record is not None and record.folder is not None and Path(record.folder).parent != root:
+            return Golden(self._accepted(stream, record, record.folder), ComesFrom.ACCEPTED, plan.id, record)
         epoch = Path(record.folder).name if record is not None and record.folder is not None else FIRST_EPOCH
         learning = Learning(
             plan,
             epoch,
-            learned_root(self.settings.state_dir, stream) / epoch,
+            root / epoch,
             stored.learning.status(epoch),
             stored.learning.coverage(epoch),
         )

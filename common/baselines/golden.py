@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -105,6 +106,21 @@ class Golden:
         if self.learning is None:
             raise BadBaseline("there is neither a baseline nor a plan to learn one")
         return self.learning.plan
+
+    @property
+    def libraries(self) -> Mapping[str, str]:
+        """Versions of the libraries that its features are made with."""
+        return self.stored.baseline.libraries if self.stored else self._plan.libraries
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the baseline, or of what is learned."""
+        return self.learning.folder if self.learning is not None else self.require().folder
+
+    @property
+    def is_origin(self) -> bool:
+        """Whether no person has accepted another one."""
+        return self.comes_from is not ComesFrom.ACCEPTED
 
     def require(self) -> StoredBaseline:
         """Return the baseline; raise `NotLearned` while there is none."""

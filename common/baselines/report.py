@@ -67,9 +67,9 @@ def _of(store: Store, binding: BaselineBinding, stream: str, said: str) -> Strea
     return StreamBinding(
         stream=stream,
         model=model_of(binding.settings, stream),
-        baseline=golden.stored.baseline.name if golden else None,
-        baseline_id=golden.stored.id if golden else None,
-        folder=str(golden.stored.folder) if golden else None,
+        baseline=golden.name if golden else None,
+        baseline_id=golden.id if golden else None,
+        folder=str(golden.folder) if golden else None,
         comes_from=golden.comes_from if golden else None,
         waiting=waiting,
         has_footage=store.streams.is_known(stream),

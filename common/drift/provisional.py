@@ -16,7 +16,7 @@ import numpy.typing as npt
 from common.contracts.feature_groups import Ambient, FeatureGroup, SteadyColumn
 from common.drift.ambient import ambient_group, position, raw_column
 from common.drift.calibration import ks_p_value
-from common.drift.feature_groups import between_samples, compared_names
+from common.drift.feature_groups import between_samples, compared_minimum_effects, compared_names
 from common.drift.learned import Reference
 from common.drift.statistics import kolmogorov_smirnov, sort_reference, wasserstein
 from common.features import FeatureBlock
@@ -45,7 +45,7 @@ def provisional_columns(
 
     A column that is not judged has an infinite limit and the p-value 1.
     """
-    count = len(compared_names(group))
+    count = len(compared_minimum_effects(group))
     distances, limits, p_values = np.zeros(count), np.full(count, np.inf), np.ones(count)
     found = ambient_group(groups)
     if found is None or found[0] is not group:

@@ -1,4 +1,4 @@
-"""How the features of a stream's frames are made: as its baseline asks, or as it learns, which its first source decides."""
+"""How the features of a stream's frames are made: as its baseline asks, or, if it learns, as suits its first source."""
 
 from __future__ import annotations
 

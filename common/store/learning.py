@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 
@@ -18,7 +19,7 @@ from common.contracts.learning import LearningPlan, LearningStatus, PreparedFeat
 from common.errors import BadMessage
 from common.features import FeatureBlock
 from common.store import keys
-from common.store.client import load_script, text
+from common.store.client import binary, load_script, text
 from common.store.lease import hold_lease
 
 MOST_SLOTS = 2_000
@@ -76,9 +77,9 @@ class StoredLearning:
     fields: Mapping[str, bytes]
 
     @classmethod
-    def of(cls, stored: Mapping[bytes, bytes]) -> StoredLearning:
+    def of(cls, stored: Mapping[Any, Any]) -> StoredLearning:
         """Decode the reply of HGETALL."""
-        fields = {text(name): value for name, value in stored.items()}
+        fields = {text(name): binary(value) or b"" for name, value in stored.items()}
         return cls(fields.get("plan"), fields)
 
     def fit(self, epoch: str) -> str | None:
@@ -125,9 +126,7 @@ class LearningStore:
     def ask_to_prepare(self, key: str) -> bool:
         """Note that somebody waits for features; return whether a task has to be sent, which is once a minute."""
         self.client.hsetnx(keys.PREPARED_PREFIX + key, "asked", repr(time.time()))
-        return bool(
-            self.client.set(f"{keys.PREPARED_PREFIX}{key}:task", 1, nx=True, ex=int(_ASK_AGAIN_SECONDS))
-        )
+        return bool(self.client.set(f"{keys.PREPARED_PREFIX}{key}:task", 1, nx=True, ex=int(_ASK_AGAIN_SECONDS)))
 
     def answer(self, key: str, answer: PreparedFeatures | str) -> None:
         """Say which features a worker makes, or why it cannot make any; for an hour, or for a minute."""
@@ -170,8 +169,9 @@ class LearningStore:
         """Return up to `most` of the bursts that wait, by id: features as `FeatureBlock.to_bytes` wrote them."""
         key = keys.stream_key(stream, "bursts")
         ids = sorted(text(name) for name in self.client.hkeys(key))[:most]
-        values: Sequence[bytes | None] = self.client.hmget(key, ids) if ids else []
-        return {burst: value for burst, value in zip(ids, values, strict=True) if value is not None}
+        values = self.client.hmget(key, ids) if ids else []
+        found = ((burst, binary(value)) for burst, value in zip(ids, values, strict=True))
+        return {burst: value for burst, value in found if value is not None}
 
     def drop_bursts(self, stream: str, ids: Sequence[str]) -> None:
         """Delete bursts that the learner has dealt with."""

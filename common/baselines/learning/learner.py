@@ -7,7 +7,7 @@ content. Whatever is killed in between goes on where it was, and counts nothing 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from common.baselines.golden import Golden, Learning
@@ -16,7 +16,7 @@ from common.baselines.learning.epoch import Epoch, superfluous
 from common.baselines.learning.pictures import NOT_KEPT, count_pictures, keep_pictures
 from common.contracts.learning import LearningStatus
 from common.drift.bursts import Burst
-from common.drift.coverage import coverage, wants
+from common.drift.coverage import coverage_of, wants
 from common.drift.learning import fit_learned
 from common.drift.windows import WindowRule
 from common.errors import BadBaseline, BadMessage
@@ -48,21 +48,19 @@ class _Round:
 
 
 class Learner:
-    """Learns for one stream. Hold the stream's lease.
+    """Learns for one stream. Hold the stream's lease."""
 
-    Parameters
-    ----------
-    find : returns by what the stream is judged now, see `BaselineBinding.find`
-    """
-
-    def __init__(self, store: Store, settings: Settings, stream: str, find: Callable[[str], Golden]) -> None:
+    def __init__(self, store: Store, settings: Settings, stream: str) -> None:
         self.store = store
         self.settings = settings
         self.stream = stream
-        self._find = find
 
-    def learn(self) -> int:
+    def learn(self, find: Callable[[str], Golden]) -> int:
         """Learn all bursts that wait; return how many were kept.
+
+        Parameters
+        ----------
+        find : returns by what the stream is judged now, see `BaselineBinding.find`
 
         Raises
         ------
@@ -71,7 +69,7 @@ class Learner:
         """
         count = 0
         while waiting := self.store.learning.bursts(self.stream, _AT_A_TIME):
-            learning = self._find(self.stream).learning
+            learning = find(self.stream).learning
             if learning is None:  # it was bound to a baseline meanwhile
                 self.store.learning.drop_bursts(self.stream, list(waiting))
                 continue
@@ -83,9 +81,7 @@ class Learner:
         done = self._keep(learning, epoch, waiting)
         if done.fresh:
             self.fit(learning, epoch)
-            if self.settings.keep_pictures == "on":
-                keep_pictures(epoch.folder, done.fresh, self.stream, self.settings)
-                self._publish_status(learning, epoch)
+            self.keep_pictures(learning, epoch, done.fresh)
         for reason in done.refused:
             log.info("stream %s: a burst is not learned: %s", self.stream, reason)
         self.store.learning.drop_bursts(self.stream, done.ids)
@@ -96,12 +92,12 @@ class Learner:
         known, done = epoch.bursts(), _Round(list(waiting))
         blocks: dict[int, FeatureBlock] = {}
         for burst_id, data in waiting.items():
-            of_epoch, _, slot = burst_id.rpartition(":")
+            of_epoch, _, number = burst_id.rpartition(":")
             if of_epoch != f"{learning.id}:{learning.epoch}":
                 done.refused.append("a person has accepted another normal picture since")
                 continue
             try:
-                blocks[int(slot)] = FeatureBlock.from_bytes(data)
+                blocks[int(number)] = FeatureBlock.from_bytes(data)
             except BadMessage as error:
                 done.refused.append(str(error))
         for slot, block in sorted(blocks.items()):
@@ -125,7 +121,7 @@ class Learner:
     def _is_wanted(self, known: list[Burst], burst: Burst, epoch: Epoch) -> bool:
         if burst.defect(epoch.groups) is not None:
             return False
-        return wants(known, burst, days=self.settings.learn_days, seconds=slot_seconds(self.settings))
+        return wants(known, burst, anchor_days=self.settings.learn_days, apart=slot_seconds(self.settings))
 
     def fit(self, learning: Learning, epoch: Epoch) -> None:
         """Fit the baseline to all bursts, and have the stream judged by it from now on."""
@@ -140,17 +136,19 @@ class Learner:
             libraries=plan.libraries,
         )
         name = epoch.keep_fit(baseline, self.stream)
-        covers = coverage(baseline)
         fields = {f"fit:{learning.epoch}": name}
-        if covers is not None:
-            fields[f"coverage:{learning.epoch}"] = covers.to_json()
+        if baseline.learned is not None:
+            fields[f"coverage:{learning.epoch}"] = coverage_of(baseline.learned.bursts).to_json()
         if not self.store.learning.publish(plan, fields | self._status_field(learning, epoch)):
             log.warning("stream %s was forgotten while it learned", self.stream)
             return
         epoch.drop_old_fits(name)
 
-    def _publish_status(self, learning: Learning, epoch: Epoch) -> None:
-        self.store.learning.publish(learning.plan, self._status_field(learning, epoch))
+    def keep_pictures(self, learning: Learning, epoch: Epoch, blocks: Mapping[int, FeatureBlock]) -> None:
+        """Keep frame triplets of the bursts in `blocks` (slot -> features), unless SENTINEL_KEEP_PICTURES is off."""
+        if self.settings.keep_pictures == "on":
+            keep_pictures(epoch.folder, blocks, self.stream, self.settings)
+            self.store.learning.publish(learning.plan, self._status_field(learning, epoch))
 
     def _status_field(self, learning: Learning, epoch: Epoch) -> dict[str, str]:
         sizes = epoch.slots()

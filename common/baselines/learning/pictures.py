@@ -30,7 +30,7 @@ _MOST_OF_A_BURST = 12  # enough to train a first model on the first burst alone
 _SPAN_SECONDS = 2.0  # of footage that is read of a burst: consecutive frames at their native rate
 _FEWEST_FRAMES = 3
 _READ_SECONDS = 60.0
-NOT_KEPT = "SENTINEL_KEEP_PICTURES is off, so learning keeps no frames: set it to on, and those of later bursts are kept"
+NOT_KEPT = "SENTINEL_KEEP_PICTURES is off, so learning keeps no frames: set it to on, and later bursts give some"
 
 
 def golden_examples(folder: Path) -> Examples | None:
@@ -127,7 +127,9 @@ def _thin_out(epoch: Path, each: int) -> None:
 
 
 def _spread(examples: Examples, most: int) -> Examples:
-    return examples[np.linspace(0, len(examples) - 1, min(most, len(examples))).round().astype(int)]
+    return np.asarray(
+        examples[np.linspace(0, len(examples) - 1, min(most, len(examples))).round().astype(int)], np.uint8
+    )
 
 
 def _write(epoch: Path, slot: int, examples: Examples) -> None:

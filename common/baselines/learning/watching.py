@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def watch_block(
     return state, failed, clear
 
 
-def _look(block: FeatureBlock, groups: tuple[FeatureGroup, ...], modality: Modality[object]) -> Judgement | None:
+def _look(block: FeatureBlock, groups: tuple[FeatureGroup, ...], modality: Modality[Any]) -> Judgement | None:
     """Return the FAIL of a window that needs no history; None if nothing is wrong, or its times tell no moment."""
     try:
         column = Burst.of(block, groups).defect(groups)
