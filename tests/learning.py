@@ -34,7 +34,7 @@ def begin(store: Store, stream: str) -> LearningPlan:
     """Let `stream` begin to learn, as its first source would."""
     return store.learning.begin(
         LearningPlan(
-            id=content_id("learned", stream),
+            id=content_id("learned", stream, next(_NUMBERS)),
             stream=stream,
             feature_spec=FEATURE_SPEC,
             groups=GROUPS,
