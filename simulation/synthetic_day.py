@@ -29,7 +29,7 @@ from common.features import FloatArray, Image
 SUNRISE, SUNSET = 5.0, 21.0  # hours, by the camera's clock
 _TWILIGHT_HOURS = 0.75  # after sunrise and before sunset, in which infra-red light is still needed
 _DUSK_LIGHT = 0.38  # of the light at noon, which the exposure has made up for as far as it can
-_CLOUD_DAY, _CLOUD_HOUR = 0.10, 0.05  # standard deviations of log light: of a day, and of its clouds
+_CLOUD_DAY, _CLOUD_HOUR = 0.06, 0.035  # standard deviations of log light: of a day, and of its clouds
 _WARM = 0.07  # log of red over green when the sun is low, and minus that of blue
 _COLOUR_DAY = 0.008  # standard deviation of the log balances from day to day
 _HAZE_DAY = 0.02  # mean share of haze, drawn per day

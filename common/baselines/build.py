@@ -13,15 +13,23 @@ from typing import Protocol
 
 import numpy as np
 
+from common.baselines.days import DaySource, Piece, plan_days, spans_days
+from common.baselines.learned_in_words import learned_in_words
 from common.baselines.storage import StoredBaseline, save_baseline
 from common.contracts.batches import SourceKind
+from common.drift.baseline import Baseline
+from common.drift.bursts import Burst
 from common.drift.fitting import fit_baseline
+from common.drift.learned import NEEDED_NULL
+from common.drift.learning import fit_learned
+from common.drift.one_camera import check_one_camera
 from common.drift.windows import WindowRule
 from common.errors import BadBaseline, BadSource
 from common.extraction import Extractor
 from common.features import FeatureBlock
 from common.modalities.modality import SourceFacts
 from common.models.kinds import load_kind
+from common.models.protocols import Examples
 from common.settings import Settings
 from common.sources.local import check_modality, describe_kind
 
@@ -41,6 +49,7 @@ _WINDOWS_WANTED = 8
 _WINDOWS_NEEDED = 4
 _SHORTEST_WINDOW = 12
 _STRIDES_PER_WINDOW = 4
+_MOST_SOURCES = 24  # recordings that examples for the model are taken from
 _LIBRARIES = ("numpy", "scipy")
 _LIBRARIES_OF_BACKBONES = ("openvino", "keras")
 
@@ -68,7 +77,11 @@ def check_name(name: str) -> None:
 
 
 def choose_sampling(
-    infos: Sequence[SourceFacts], window: int, asked: float | None, key_seconds: Sequence[float | None] = ()
+    infos: Sequence[SourceFacts],
+    window: int,
+    asked: float | None,
+    key_seconds: Sequence[float | None] = (),
+    windows: int = _WINDOWS_WANTED,
 ) -> float | None:
     """Return the sampling rate in frames per second (None: every frame) that suits the shortest clip.
 
@@ -78,10 +91,11 @@ def choose_sampling(
     window : frames per window
     asked : the user's choice, which is returned unchanged; None: choose
     key_seconds : interval between key frames of each clip, s; None: unknown
+    windows : that each clip has to hold
     """
     if asked is not None:
         return asked
-    needed = max((window * _WINDOWS_WANTED / info.duration for info in infos if info.duration > 0), default=math.inf)
+    needed = max((window * windows / info.duration for info in infos if info.duration > 0), default=math.inf)
     native = max((info.fps for info in infos if info.fps > 0), default=0.0)
     default_rate = _default_fps(key_seconds)
     fps = default_rate if needed <= default_rate else float(math.ceil(needed)) if needed < native else needed
@@ -115,16 +129,18 @@ def sampling_advice(key_seconds: Sequence[float | None], fps: float | None, wind
     )
 
 
-def choose_rule(infos: Sequence[SourceFacts], fps: float | None, settings: Settings) -> WindowRule:
+def choose_rule(
+    infos: Sequence[SourceFacts], fps: float | None, settings: Settings, windows: int = _WINDOWS_NEEDED
+) -> WindowRule:
     """Return the window rule: as set, or, if it is not set and the shortest clip is too short, a shorter window.
 
     Unless it is set, the stride is a quarter of the window. The cost of a verdict is proportional to the window, so
-    the cost per frame stays constant.
+    the cost per frame stays constant. Each clip has to hold `windows` windows.
     """
     frames = settings.window_frames
     shortest = min(info.sampled_count(fps) for info in infos)
-    if "window_frames" not in settings.model_fields_set and shortest < frames * _WINDOWS_NEEDED:
-        frames = max(_SHORTEST_WINDOW, shortest // _WINDOWS_NEEDED)
+    if "window_frames" not in settings.model_fields_set and shortest < frames * windows:
+        frames = max(_SHORTEST_WINDOW, shortest // windows)
     stride = settings.window_stride or max(1, frames // _STRIDES_PER_WINDOW)
     return WindowRule(frames=frames, stride=min(stride, frames))
 
@@ -132,12 +148,16 @@ def choose_rule(infos: Sequence[SourceFacts], fps: float | None, settings: Setti
 def build_baseline(
     paths: Sequence[Path], name: str, folder: Path, extractor: Extractor, settings: Settings, progress: BuildProgress
 ) -> StoredBaseline:
-    """Extract features of the clips at `paths`, fit a baseline, and save it to `folder`.
+    """Extract features of the sources at `paths`, fit a baseline, and save it to `folder`.
+
+    Sources whose capture times span more than a few hours are learned as days; others are fitted to as clips.
 
     Raises
     ------
     BaselineTooShort
         If the footage is too short to calibrate on; the message gives the length that is needed.
+    BadBaseline
+        If the capture times of days go backwards or jump, or show two cameras.
     BadSource
         If a source cannot be read.
     """
@@ -145,8 +165,14 @@ def build_baseline(
     for path in paths:
         check_modality(path, modality.name, limits)
     kinds = {path: describe_kind(path) for path in paths}
-    infos = [modality.probe(path, kinds[path], limits) for path in paths]
+    sources = [DaySource(path, kinds[path], modality.probe(path, kinds[path], limits)) for path in paths]
     keys = [modality.key_seconds(path, limits) if kinds[path] is SourceKind.RECORDING else None for path in paths]
+    if spans_days(sources):
+        found = _learn_days(sources, keys, name, extractor, settings, progress)
+        if found is not None:
+            baseline, learned_from = found
+            return save_baseline(baseline, folder, _golden_examples(learned_from, extractor))
+    infos = [source.facts for source in sources]
     fps = choose_sampling(infos, settings.window_frames, settings.sample_fps, keys)
     clips: list[tuple[str, FeatureBlock]] = []
     for path, info in zip(paths, infos, strict=True):
@@ -167,14 +193,75 @@ def build_baseline(
         created_at=time.time(),
         libraries=library_versions(extractor),
     )
-    model = load_kind(_MODEL)
-    replay = None
-    if model.modality == modality.name:
-        replay = np.concatenate([model.read_golden(path, kinds[path], limits) for path in paths])
-    stored = save_baseline(baseline, folder, replay)
+    stored = save_baseline(baseline, folder, _golden_examples(sources, extractor))
     if advice := sampling_advice(keys, fps, settings.window_frames):
         progress.say(advice)
     return stored
+
+
+def _learn_days(
+    sources: Sequence[DaySource],
+    keys: Sequence[float | None],
+    name: str,
+    extractor: Extractor,
+    settings: Settings,
+    progress: BuildProgress,
+) -> tuple[Baseline, list[DaySource]] | None:
+    """Return a baseline of days of footage, and the sources that it is made of; None if there is too little of it."""
+    infos = [source.facts for source in sources]
+    fps = choose_sampling(infos, settings.window_frames, settings.sample_fps, keys, windows=1)
+    rule = choose_rule(infos, fps, settings, windows=1)
+    plan = plan_days(sources, fps, rule, rule_is_set="window_frames" in settings.model_fields_set)
+    if plan is None:
+        progress.say(
+            f"the footage spans hours but gives fewer than {NEEDED_NULL} bursts, half an hour apart, so it cannot be "
+            "learned as days: it is taken as single clips"
+        )
+        return None
+    bursts = []
+    with progress.source(name, sum(piece.stop - piece.start for piece in plan.pieces)) as ticker:
+        for piece in plan.pieces:
+            burst = _extract(piece, extractor, fps, progress)
+            ticker.advance(piece.stop - piece.start)
+            bursts += [] if burst is None else [burst]
+    check_one_camera(bursts, extractor.groups)
+    baseline = fit_learned(
+        bursts,
+        name=name,
+        feature_spec=extractor.feature_spec(fps),
+        rule=plan.rule,
+        groups=extractor.groups,
+        created_at=time.time(),
+        libraries=library_versions(extractor),
+    )
+    for line in learned_in_words(baseline, len(bursts)):
+        progress.say(line)
+    return baseline, list(dict.fromkeys(piece.source for piece in plan.pieces))
+
+
+def _extract(piece: Piece, extractor: Extractor, fps: float | None, progress: BuildProgress) -> Burst | None:
+    """Return the burst of a part of a source; None, and said, if it cannot be read."""
+    path, kind = piece.source.path, piece.source.kind
+    try:
+        block = extractor.extract(
+            path, kind, uri=str(path), sample_fps=fps, start=piece.start, stop=piece.stop, taken=piece.times
+        )
+        return Burst.of(block, extractor.groups)
+    except (BadSource, BadBaseline) as error:
+        progress.say(f"left out: {error}")
+        return None
+
+
+def _golden_examples(sources: Sequence[DaySource], extractor: Extractor) -> Examples | None:
+    """Return the examples of golden footage that the model trains on; None if no model trains on such footage."""
+    model, modality = load_kind(_MODEL), extractor.modality
+    if model.modality != modality.name:
+        return None
+    # Of days of footage a few recordings, spread over them: each gives as many examples as a clip.
+    recordings = [source for source in sources if source.kind is SourceKind.RECORDING] or list(sources)
+    chosen = [recordings[i] for i in np.unique(np.linspace(0, len(recordings) - 1, _MOST_SOURCES).round().astype(int))]
+    kept = chosen if len(recordings) > _MOST_SOURCES else recordings
+    return np.concatenate([model.read_golden(source.path, source.kind, extractor.limits) for source in kept])
 
 
 def library_versions(extractor: Extractor) -> dict[str, str]:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.contracts.feature_groups import FeatureGroup, GroupKind
+from common.contracts.feature_groups import MOTION, REPEATED, FeatureGroup, GroupKind
 from common.drift.ambient import ambient_group, light_of, raw_column
-from common.drift.feature_groups import between_samples, check_finite, compared_names
+from common.drift.feature_groups import between_samples, check_finite, compared_minimum_effects, compared_names
 from common.errors import BadBaseline
 from common.features import FeatureBlock, TimeSource
 
@@ -171,6 +171,23 @@ def _burst_group(group: FeatureGroup, block: FeatureBlock) -> BurstGroup:
         thin = np.asarray(readings[kept], np.float16).astype(np.float32)
         return BurstGroup(thin, np.zeros((len(kept), 0), np.float32))
     return BurstGroup(np.asarray(readings, np.float32), between_samples(group, block))
+
+
+def smallest_effects(group: FeatureGroup, window: int) -> npt.NDArray[np.float64]:
+    """Return (f,) minimum effects of the compared columns in windows of `window` frames.
+
+    In a window of a few pictures one that is repeated counts for much, and cameras that take a picture every few
+    minutes do send one twice: that alone is no frozen camera.
+    """
+    smallest = compared_minimum_effects(group)
+    for number, name in enumerate(compared_names(group)):
+        if name in _OF_ONE_REPEATED:
+            smallest[number] = max(smallest[number], _OF_ONE_REPEATED[name] / window)
+    return smallest
+
+
+# What one repeated picture adds to a column's sum over a window, with a margin; the second one counts twice.
+_OF_ONE_REPEATED = {REPEATED: 2.5, MOTION: 12.5}
 
 
 def evenly(count: int, most: int) -> npt.NDArray[np.intp]:

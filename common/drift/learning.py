@@ -20,8 +20,8 @@ import numpy.typing as npt
 from common.contracts.batches import FeatureSpec
 from common.contracts.feature_groups import FeatureGroup, GroupKind, check_groups
 from common.drift.baseline import Baseline
-from common.drift.bursts import HOUR_SECONDS, Burst, BurstGroup
-from common.drift.feature_groups import compared_columns, compared_minimum_effects
+from common.drift.bursts import HOUR_SECONDS, Burst, BurstGroup, smallest_effects
+from common.drift.feature_groups import compared_columns
 from common.drift.learned import (
     AT_BOUND,
     NEAR_HOURS,
@@ -86,7 +86,7 @@ def fit_learned(
             f"all {len(ordered)} bursts fail by {defect}, from {ordered[0].source} on: a camera that shows nothing, or "
             "stands still, cannot be learned; mend it, and learn then"
         )
-    kept = trim(sound, groups)
+    kept = trim(sound, groups, rule.frames)
     bounds, null = fit_bounds(kept, groups, rule.frames)
     learned = Learned(tuple(kept), bounds, null, rule.frames, groups)
     return Baseline(
@@ -112,7 +112,7 @@ def fit_bounds(
     bounds: dict[str, Bounds] = {}
     ratios = np.zeros(null.count)
     for group in groups:
-        smallest = compared_minimum_effects(group)
+        smallest = smallest_effects(group, window)
         found = null.distances[group.name]
         largest = found.max(axis=0) if len(found) else np.zeros_like(smallest)
         distance = AT_BOUND * np.maximum(widening(days) * largest, smallest)

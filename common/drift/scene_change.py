@@ -44,10 +44,11 @@ def two_scenes(block: FeatureBlock, groups: Sequence[FeatureGroup], shortest: in
     shortest : frames that each scene must last
     """
     joint = (group for group in groups if group.kind is GroupKind.JOINT)
-    return next((found for group in joint if (found := _two_scenes(block.groups[group.name], shortest))), None)
+    return next((found for group in joint if (found := two_scenes_in(block.groups[group.name], shortest))), None)
 
 
-def _two_scenes(embedding: FloatArray, shortest: int) -> tuple[Mixture, int] | None:
+def two_scenes_in(embedding: FloatArray, shortest: int) -> tuple[Mixture, int] | None:
+    """Return the same for one sequence of vectors (n, f), of which a scene has to have `shortest`."""
     count = len(embedding)
     if count < 2 * max(shortest, 2):
         return None

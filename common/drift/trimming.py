@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from common.contracts.feature_groups import FeatureGroup, GroupKind
 from common.drift.ambient import ambient_group, position
-from common.drift.bursts import Burst
-from common.drift.feature_groups import compared_columns, compared_minimum_effects
+from common.drift.bursts import Burst, smallest_effects
+from common.drift.feature_groups import compared_columns
 from common.drift.learned import distances, hours_apart, other_days
 
 _PASSES = 2
@@ -29,7 +29,7 @@ _SHARE_OF_EFFECT = 0.5  # the spread is taken to be at least half the minimum ef
 _Numbers = npt.NDArray[np.float64]
 
 
-def trim(bursts: Sequence[Burst], groups: Sequence[FeatureGroup]) -> list[Burst]:
+def trim(bursts: Sequence[Burst], groups: Sequence[FeatureGroup], window: int) -> list[Burst]:
     """Return the bursts that do not look faulty beside others of their hour.
 
     Of a camera that is known for one day, what light moves cannot be told from a fault: only columns that light hardly
@@ -37,12 +37,12 @@ def trim(bursts: Sequence[Burst], groups: Sequence[FeatureGroup]) -> list[Burst]
     """
     kept = list(bursts)
     for _ in range(_PASSES):
-        found = [burst for burst, z in zip(kept, _deviations(kept, groups), strict=True) if z <= _LARGEST_Z]
+        found = [burst for burst, z in zip(kept, _deviations(kept, groups, window), strict=True) if z <= _LARGEST_Z]
         kept = found or kept
     return kept
 
 
-def _deviations(bursts: Sequence[Burst], groups: Sequence[FeatureGroup]) -> _Numbers:
+def _deviations(bursts: Sequence[Burst], groups: Sequence[FeatureGroup], window: int) -> _Numbers:
     """Return the largest deviation of each burst over all columns, in spreads of its neighbours."""
     worst = np.zeros(len(bursts))
     own = [group for group in groups if group.kind is GroupKind.COLUMNS]
@@ -53,7 +53,7 @@ def _deviations(bursts: Sequence[Burst], groups: Sequence[FeatureGroup]) -> _Num
     neighbours = [_neighbours(bursts, burst) for burst in bursts]
     for number, near in enumerate(neighbours):
         for group in own:
-            among, smallest = near, compared_minimum_effects(group)
+            among, smallest = near, smallest_effects(group, window)
             if len(near) < _FEWEST_NEIGHBOURS:
                 steady = _steady(group, groups)
                 among = np.flatnonzero(np.arange(len(bursts)) != number)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from common.contracts.coverage import Coverage
 from common.errors import BadBaseline, SentinelError
 from common.settings import get_settings
 from sentinel.cli.console import JsonOption, columns, err, frame_progress, out, print_json, print_messages
@@ -101,7 +102,12 @@ def show(name: str, as_json: JsonOption = False) -> None:
 def show_manifest(fields: dict[str, object], digest: str) -> None:
     """Print what a manifest says, a line for each value."""
     rows = [["id", digest]]
+    covered = fields.get("coverage")
+    if isinstance(covered, dict):
+        rows += _coverage_rows(Coverage.model_validate(covered))
     for name, value in fields.items():
+        if name == "coverage":
+            continue
         if name == "created_at" and isinstance(value, float):
             rows.append([name, clock(value)])
             continue
@@ -113,6 +119,13 @@ def show_manifest(fields: dict[str, object], digest: str) -> None:
         else:
             rows.append([name, _text(value)])
     columns(["what", "value"], rows)
+
+
+def _coverage_rows(coverage: Coverage) -> list[list[str]]:
+    """Return what was learned over days, a line for each value."""
+    from common.baselines.learned_in_words import coverage_rows
+
+    return [[f"coverage.{name}", text] for name, text in coverage_rows(coverage)]
 
 
 def _text(value: object) -> str:
