@@ -14,7 +14,7 @@ from dataclasses import replace
 from common import broker
 from common.baselines.golden import Golden
 from common.baselines.learning.choosing import chosen_bursts, remember
-from common.baselines.learning.watching import BatchPlace, watch_block
+from common.baselines.learning.planning import replanned
 from common.broker import REDUCE_QUEUE, REDUCE_TASK, app
 from common.contracts.batches import BatchReport
 from common.contracts.dead_letters import DeadLetterKind, RawTask
@@ -24,23 +24,22 @@ from common.contracts.verdicts import Status, Verdict
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
 from common.errors import BadBaseline, BadMessage, BadModality, BaselineMismatch, SentinelError, SettingsError
-from common.features import FeatureBlock
 from common.incidents import move_incidents
 from common.ingest.dispatch import dispatch_next
-from common.judging import JudgedWindow, Thresholds, judge_block
 from common.modalities.registry import load_modality
 from common.settings import get_settings
 from common.store.event_log import dead_letter
 from common.store.incidents import NO_INCIDENTS
 from common.store.streams import Committed, FinishedChunk, JudgedEvent, Window, WindowEvent, WindowMoved
 from common.store.unreadable import unreadable_chunk, unreadable_window
-from common.stream_config import model_of, settings_of_stream
+from common.stream_config import model_of
 from workers import (
     context,
     dead_letters,  # noqa: F401, it listens to Celery's signals
     maintenance,  # noqa: F401, its tasks run on this queue
     scheduled,  # noqa: F401, its task too
 )
+from workers.windows import empty_like, fold
 
 log = logging.getLogger(__name__)
 
@@ -193,7 +192,18 @@ def commit(
         if bursts:
             remember(bursts)
             broker.send_learn(stream)
+        suit_window_to_stills(golden, frames, latest)
     return committed
+
+
+def suit_window_to_stills(golden: Golden, frames: FrameBuffer, latest: range) -> None:
+    """Shorten the window of a stream that has begun to learn, if it sends a still every few minutes."""
+    if golden.stored is not None or golden.learning is None or not latest:
+        return
+    plan = replanned(golden.learning.plan, frames.slice(latest), get_settings())
+    if plan is not None:
+        context.store().learning.amend(plan)
+        log.info("stream %s: its stills come slowly, so windows have %d of them", plan.stream, plan.window_frames)
 
 
 def admit(done: FinishedChunk, golden: Golden) -> FinishedChunk:
@@ -219,59 +229,6 @@ def admit(done: FinishedChunk, golden: Golden) -> FinishedChunk:
     )
     event_log.bury(letter)
     return replace(done, features=None)
-
-
-def fold(
-    golden: Golden,
-    stream: str,
-    state: WindowState,
-    frames: FrameBuffer,
-    ready: list[FinishedChunk],
-    *,
-    latest: float | None,
-) -> tuple[WindowState, list[JudgedWindow], list[FeatureBlock]]:
-    """Append the features of `ready` to the window and judge each window that becomes complete.
-
-    Chunks that were given up have no frames. A condition that expired before `latest`, the latest capture time that
-    was judged, stays so for footage that comes late.
-
-    Returns
-    -------
-    The new state, the verdicts, and the windows that nothing is wrong with, which may be learned.
-    """
-    thresholds = Thresholds.of(settings_of_stream(get_settings(), stream))
-    now = time.time()
-    judged: list[JudgedWindow] = []
-    clear: list[FeatureBlock] = []
-    conditions = [row for row in context.conditions(stream, golden.id) if latest is None or latest < row.record.expires]
-    for done in ready:
-        chunk, features = done.chunk, done.features if done.features is not None else empty_like(golden)
-        place = BatchPlace(chunk.batch_frames, opens=chunk.opens_batch, closes=chunk.closes_batch)
-        if golden.stored is None:
-            state, fresh, seen = watch_block(state, frames, features, golden=golden, stream=stream, place=place)
-            clear += seen
-        else:
-            state, fresh = judge_block(
-                state,
-                frames,
-                features,
-                stored=golden.stored,
-                thresholds=thresholds,
-                stream=stream,
-                batch_frames=place.frames,
-                opens_batch=place.opens,
-                closes_batch=place.closes,
-                conditions=conditions,
-                now=now,
-            )
-            clear += [row.features for row in fresh if row.verdict.status is Status.PASS and not row.verdict.condition]
-        judged += fresh
-    return state, judged, clear
-
-
-def empty_like(golden: Golden) -> FeatureBlock:
-    """Return a block of no frames, as wide as the stream's features."""
-    return FeatureBlock.empty({group.name: group.size for group in golden.groups})
 
 
 def batch_event(done: FinishedChunk, model: str) -> BatchCompleted:

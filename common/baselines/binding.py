@@ -132,7 +132,7 @@ class BaselineBinding:
         root = learned_root(self.settings.state_dir, stream)
         if record is not None and record.folder is not None and Path(record.folder).parent != root:
             return Golden(self._accepted(stream, record, record.folder), ComesFrom.ACCEPTED, plan.id, record)
-        epoch = Path(record.folder).name if record is not None and record.folder is not None else FIRST_EPOCH
+        epoch = stored.learning.epoch(stored.latest)
         learning = Learning(
             plan,
             epoch,

@@ -10,11 +10,13 @@ from common.baselines.binding import BaselineBinding
 from common.baselines.golden import ComesFrom
 from common.contracts.golden import GoldenRecord, Mute
 from common.contracts.ids import Message
+from common.contracts.learning import LearningProgress
 from common.errors import BadBaseline, BadMessage, SettingsError
 from common.queries import matches
 from common.settings import Settings
 from common.store import Store
 from common.stream_config import model_of, stream_config
+from common.stream_learning import learning_progress
 
 
 class StreamBinding(Message):
@@ -28,6 +30,7 @@ class StreamBinding(Message):
     comes_from: ComesFrom | None = Field(description="who says that this is its golden baseline")
     waiting: str = Field("", description="why it waits for a baseline, and what to do; empty: it does not")
     has_footage: bool = Field(description="whether a batch of it was ever accepted")
+    learning: LearningProgress | None = Field(None, description="what it learns by itself; None: its baseline is made")
     mute: Mute | None = None
     history: tuple[GoldenRecord, ...] = Field((), description="acceptances and what was undone, oldest first")
 
@@ -73,6 +76,9 @@ def _of(store: Store, binding: BaselineBinding, stream: str, said: str) -> Strea
         comes_from=golden.comes_from if golden else None,
         waiting=waiting,
         has_footage=store.streams.is_known(stream),
+        learning=learning_progress(store, stream, store.streams.window(stream))
+        if golden is not None and golden.learning is not None
+        else None,
         mute=store.golden.muted(stream),
         history=history,
     )

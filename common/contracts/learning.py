@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from common.contracts.batches import FeatureSpec
+from common.contracts.coverage import Coverage
 from common.contracts.feature_groups import FeatureGroup, check_groups
 from common.contracts.ids import Message, StreamName, content_id
 from common.contracts.stored import StoredMessage
@@ -37,8 +38,8 @@ class LearningPlan(StoredMessage):
     began_at: float = Field(description="seconds since the epoch")
 
     def id_of(self, epoch: str) -> str:
-        """Return what verdicts of an epoch name as their baseline: it stays the same while the stream learns on."""
-        return self.id if epoch == FIRST_EPOCH else content_id(self.id, epoch)
+        """Return what verdicts of an epoch name as their baseline; see `epoch_id`."""
+        return epoch_id(self.id, epoch)
 
 
 class LearningStatus(Message):
@@ -49,3 +50,49 @@ class LearningStatus(Message):
     pictures: int = Field(ge=0, description="frame triplets that are kept for healing")
     no_pictures: str = Field("", description="why none are kept; empty: some are, or none could be read yet")
     bytes: int = Field(ge=0, description="size of the bursts on disk")
+
+
+class LearningProgress(Message):
+    """What a stream has learned, as it is shown to people."""
+
+    bursts: int = Field(ge=0, description="bursts of frames that are kept")
+    waiting: int = Field(ge=0, description="bursts that are not learned yet")
+    pictures: int = Field(ge=0, description="frame triplets that are kept for healing")
+    no_pictures: str = Field("", description="why none are kept on purpose; empty: nothing keeps them from being kept")
+    coverage: Coverage | None = Field(
+        description="how much of the day, the week and the light it has seen, and which false-alarm rate that holds; "
+        "None: nothing yet"
+    )
+    asks: str = Field("", description="what a person has to answer before it learns; empty: nothing")
+
+
+def epoch_id(plan_id: str, epoch: str) -> str:
+    """Return what verdicts of an epoch name as their baseline: it stays the same while the stream learns on."""
+    return plan_id if epoch == FIRST_EPOCH else content_id(plan_id, epoch)
+
+
+def progress_of(
+    status: LearningStatus | None, coverage: Coverage | None, *, waiting: int, blind_by: str, stream: str
+) -> LearningProgress:
+    """Return what a stream has learned.
+
+    Parameters
+    ----------
+    status, coverage : of the stream's epoch; None: nothing was learned yet
+    waiting : bursts that wait for the learner
+    blind_by : cause of its open incident; empty: there is none
+    """
+    asks = ""
+    if coverage is None and blind_by:
+        asks = (
+            f"it began with a picture that is {blind_by}, which is not learned: look at the camera, and it learns as "
+            f"soon as it sees; if it is to look like this, `sentinel streams accept {stream}`"
+        )
+    return LearningProgress(
+        bursts=status.bursts if status else 0,
+        waiting=waiting,
+        pictures=status.pictures if status else 0,
+        no_pictures=status.no_pictures if status else "",
+        coverage=coverage,
+        asks=asks,
+    )

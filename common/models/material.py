@@ -201,7 +201,7 @@ def golden_examples(golden: StoredBaseline) -> Examples:
     if examples is None or not len(examples):
         raise NothingToLearnFrom(
             f"baseline {golden.baseline.name!r} keeps no golden frames to compare the view with: rebuild it from "
-            "moving footage; one that is learned keeps them as long as the files that it learns from stay where they are"
+            "moving footage; one that is learned keeps them if the files that it learns from stay in place"
         )
     return examples
 

@@ -61,7 +61,7 @@ def pooled_replay(
             found.append(examples)
         else:
             reasons.append(
-                f"baseline {baseline!r} keeps too few golden frames: rebuild it from moving footage, or let it learn more"
+                f"baseline {baseline!r} keeps too few golden frames: rebuild it from moving footage, or let it learn on"
             )
     if not found:
         raise NothingToLearnFrom(

@@ -10,12 +10,14 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import redis
 
 from common.contracts.coverage import Coverage
-from common.contracts.learning import LearningPlan, LearningStatus, PreparedFeatures
+from common.contracts.golden import GoldenRecord
+from common.contracts.learning import FIRST_EPOCH, LearningPlan, LearningStatus, PreparedFeatures
 from common.errors import BadMessage
 from common.features import FeatureBlock
 from common.store import keys
@@ -75,6 +77,26 @@ class StoredLearning:
 
     plan: bytes | None
     fields: Mapping[str, bytes]
+
+    @property
+    def id(self) -> str | None:
+        """Id of the plan; None: there is none."""
+        return text(self.fields["id"]) if "id" in self.fields else None
+
+    def epoch(self, latest: bytes | None) -> str:
+        """Return the epoch in which the stream learns.
+
+        Parameters
+        ----------
+        latest : the latest record of its history, as stored
+        """
+        try:
+            record = GoldenRecord.from_json(latest) if latest else None
+        except BadMessage:
+            return FIRST_EPOCH
+        if record is None or record.origin_id != self.id or record.folder is None:
+            return FIRST_EPOCH
+        return PurePath(record.folder).name
 
     @classmethod
     def of(cls, stored: Mapping[Any, Any]) -> StoredLearning:
@@ -151,6 +173,10 @@ class LearningStore:
         """
         key = keys.stream_key(plan.stream, "learning")
         return LearningPlan.from_json(self._begin(keys=[key], args=[plan.to_json(), plan.id]))
+
+    def amend(self, plan: LearningPlan) -> bool:
+        """Write a plan in place of the one with the same id; return False if the stream was forgotten meanwhile."""
+        return self.publish(plan, {"plan": plan.to_json()})
 
     def stored(self, stream: str) -> StoredLearning:
         """Return what is kept of `stream`."""

@@ -90,8 +90,27 @@ def show(stream: StreamArgument, as_json: JsonOption = False) -> None:
     for title, value in rows:
         if value:
             out.styled((f"{title:9}", "bold"), value)
+    for title, value in learning_rows(found):
+        out.styled((f"{title}  ", "bold"), value)
     for record in found.history:
         out.styled((f"{'history':9}", "bold"), history_text(record))
+
+
+def learning_rows(found: StreamBinding) -> list[tuple[str, str]]:
+    """Return what a stream has learned as names and values; none if it does not learn."""
+    from common.baselines.learned_in_words import coverage_rows
+
+    learning = found.learning
+    if learning is None:
+        return []
+    rows = [] if learning.coverage is None else coverage_rows(learning.coverage)
+    if learning.asks:
+        rows.append(("asks", learning.asks))
+    elif learning.coverage is None:
+        rows.append(("learning", "it has just begun: the first window is learned"))
+    if learning.waiting:
+        rows.append(("bursts that wait", f"{learning.waiting}, for the `retrain` worker"))
+    return [*rows, ("pictures for healing", learning.no_pictures or str(learning.pictures))]
 
 
 def history_text(record: GoldenRecord) -> str:

@@ -1,4 +1,4 @@
-"""A stream without a baseline learns by itself: real Redis, real reducer and learner; features of small real pictures."""
+"""A stream without a baseline learns by itself: real Redis, reducer and learner, features of small real pictures."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ from workers import context, learning, reducer
 
 
 @pytest.fixture
-def own(
-    store: Store, settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> Settings:
+def own(store: Store, settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings without a baseline, in a process whose workers have the test's store."""
     own = settings.model_copy(update={"redis_url": redis_server.url, "keep_pictures": "off"})
     binding = BaselineBinding(own, store)
