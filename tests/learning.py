@@ -25,12 +25,12 @@ MORNING = 1_767_247_200.0
 GROUPS = feature_groups(16)
 FRAMES = 12  # of a window
 FEATURE_SPEC = FeatureSpec(
-    backbone="b", weights="w", precision="f32", decode_pipeline="r", sensors="s", sample_fps=None
+    backbone="learning", weights="w", precision="f32", decode_pipeline="r", sensors="s", sample_fps=None
 )
 _NUMBERS = itertools.count()
 
 
-def begin(store: Store, stream: str) -> LearningPlan:
+def begin(store: Store, stream: str, stride: int = FRAMES) -> LearningPlan:
     """Let `stream` begin to learn, as its first source would."""
     return store.learning.begin(
         LearningPlan(
@@ -40,7 +40,7 @@ def begin(store: Store, stream: str) -> LearningPlan:
             groups=GROUPS,
             libraries={},
             window_frames=FRAMES,
-            window_stride=FRAMES,
+            window_stride=stride,
             source=f"/{stream}.mp4",
             began_at=0.0,
         )
@@ -85,13 +85,13 @@ def shot(at: float, *, picture: str = "scene", seed: int = 0, windows: int = 1) 
     )
 
 
-def send(store: Store, stream: str, block: FeatureBlock) -> FrameBatch:
-    """Let `block` come as one recording whose features are computed; the reducer has not seen it yet."""
+def send(store: Store, stream: str, block: FeatureBlock, kind: SourceKind = SourceKind.RECORDING) -> FrameBatch:
+    """Let `block` come as one source whose features are computed; the reducer has not seen it yet."""
     number = next(_NUMBERS)
     batch = FrameBatch(
         id=content_id(stream, number),
         stream=stream,
-        source=Source(uri=block.sources[0], kind=SourceKind.RECORDING, size=1, digest=str(number)),
+        source=Source(uri=block.sources[0], kind=kind, size=1, digest=str(number)),
         expected_frames=len(block),
         starts=(0,),
         feature_spec=FEATURE_SPEC,

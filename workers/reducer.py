@@ -20,6 +20,7 @@ from common.contracts.batches import BatchReport
 from common.contracts.dead_letters import DeadLetterKind, RawTask
 from common.contracts.events import BatchCompleted, WindowFailed, WindowPassed
 from common.contracts.ids import check_stream_name
+from common.contracts.learning import LearningPlan
 from common.contracts.verdicts import Status, Verdict
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
@@ -173,6 +174,7 @@ def commit(
     )
     bursts = chosen_bursts(context.store(), get_settings(), golden, clear, read, incidents)
     latest = state.latest(golden.rule)
+    plan = plan_for_stills(golden, frames, latest)
     # Between verdicts frames are only appended: writing the whole window each time would dominate the cost.
     rewrite = bool(judged) or state.opened != before.opened
     committed = context.store().streams.commit(
@@ -192,18 +194,17 @@ def commit(
         if bursts:
             remember(bursts)
             broker.send_learn(stream)
-        suit_window_to_stills(golden, frames, latest)
+        if plan is not None:
+            context.store().learning.amend(plan)
+            log.info("stream %s: its stills come slowly, so windows have %d of them", stream, plan.window_frames)
     return committed
 
 
-def suit_window_to_stills(golden: Golden, frames: FrameBuffer, latest: range) -> None:
-    """Shorten the window of a stream that has begun to learn, if it sends a still every few minutes."""
+def plan_for_stills(golden: Golden, frames: FrameBuffer, latest: range) -> LearningPlan | None:
+    """Return the plan with a shorter window, of a stream that has begun to learn and sends a still every few minutes."""
     if golden.stored is not None or golden.learning is None or not latest:
-        return
-    plan = replanned(golden.learning.plan, frames.slice(latest), get_settings())
-    if plan is not None:
-        context.store().learning.amend(plan)
-        log.info("stream %s: its stills come slowly, so windows have %d of them", plan.stream, plan.window_frames)
+        return None
+    return replanned(golden.learning.plan, frames.slice(latest), get_settings())
 
 
 def admit(done: FinishedChunk, golden: Golden) -> FinishedChunk:

@@ -70,7 +70,8 @@ def fit_accepted(
         raise NotAccepted(f"the footage of stream {stream!r} cannot be a baseline: {error}") from error
     folder = folder_of(settings.state_dir, stream) / f"{number}-{int(time.time() * 1000)}"
     try:
-        stored = save_baseline(baseline, folder, accepted_replay(stream, footage, golden, settings))
+        replay = accepted_replay(stream, footage, golden, settings) if settings.keep_pictures == "on" else None
+        stored = save_baseline(baseline, folder, replay)
         set_owner(stored.folder, stream)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

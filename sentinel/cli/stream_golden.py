@@ -108,7 +108,7 @@ def undo(stream: StreamArgument, why: WhyOption = "", by: ByOption = "", as_json
 
 
 def forget(stream: StreamArgument, yes: YesOption = False, as_json: JsonOption = False) -> None:
-    """Take a stream out whole: frames, images, evidence, incidents, events, dead letters, accepted baselines."""
+    """Take a stream out whole: frames, images, evidence, incidents, events, dead letters, what it learned."""
     from sentinel.forget import forget as take_out
     from sentinel.forget import require_any
 
@@ -123,7 +123,8 @@ def forget(stream: StreamArgument, yes: YesOption = False, as_json: JsonOption =
         return
     out.print(
         f"stream {name} is forgotten: {gone.keys} keys, {gone.events} events, {gone.camera_events} camera events, "
-        f"{gone.dead_letters} dead letters, {gone.conditions} conditions, {gone.baselines} accepted baselines"
+        f"{gone.dead_letters} dead letters, {gone.conditions} conditions, {gone.baselines} accepted baselines, "
+        f"{gone.bursts} learned bursts"
     )
     if gone.came_back:
         out.styled(("footage of it still comes in", "yellow"), ", with which it begins anew: stop the camera first")
