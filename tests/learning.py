@@ -53,6 +53,9 @@ def _readings(picture: str) -> np.ndarray:
     frames = scene(FRAMES, seed=1)
     if picture == "black":
         frames = [np.zeros_like(frame) for frame in frames]
+    if picture == "covered":
+        rng = np.random.default_rng(0)
+        frames = [rng.integers(18, 24, frame.shape, np.uint8) for frame in frames]
     if picture == "noisy":
         rng = np.random.default_rng(0)
         frames = [np.clip(f + rng.normal(0, 40, f.shape), 0, 255).astype(np.uint8) for f in frames]

@@ -201,7 +201,7 @@ def commit(
 
 
 def plan_for_stills(golden: Golden, frames: FrameBuffer, latest: range) -> LearningPlan | None:
-    """Return the plan with a shorter window, of a stream that has begun to learn and sends a still every few minutes."""
+    """Return the plan, with a shorter window, of a stream that begins to learn and sends stills slowly; else None."""
     if golden.stored is not None or golden.learning is None or not latest:
         return None
     return replanned(golden.learning.plan, frames.slice(latest), get_settings())

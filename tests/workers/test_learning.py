@@ -163,7 +163,9 @@ def test_two_streams_learn_side_by_side(store: Store, own: Settings) -> None:
     assert len({stored.id for stored in fits.values()}) == len({stored.folder for stored in fits.values()}) == 2
 
 
-@pytest.mark.parametrize(("picture", "cause"), [("black", Cause.BLACK), ("frozen", Cause.FROZEN)])
+@pytest.mark.parametrize(
+    ("picture", "cause"), [("black", Cause.BLACK), ("frozen", Cause.FROZEN), ("covered", Cause.COVERED)]
+)
 def test_a_stream_that_begins_blind_asks_and_learns_as_soon_as_it_sees(
     store: Store, own: Settings, picture: str, cause: Cause
 ) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 from common.baselines.golden import Golden
 from common.contracts.feature_groups import FeatureGroup
 from common.contracts.shifts import Shifts
-from common.contracts.verdicts import FrameTime, Judgement, Status, Verdict, WorstFrame
+from common.contracts.verdicts import Cause, FrameTime, Judgement, Status, Verdict, WorstFrame
+from common.drift.ambient import ambient_group
 from common.drift.bursts import Burst
 from common.drift.feature_groups import compared_names
 from common.drift.frame_buffer import FrameBuffer
@@ -82,17 +83,18 @@ def watch_block(
 def _look(block: FeatureBlock, groups: tuple[FeatureGroup, ...], modality: Modality[Any]) -> Judgement | None:
     """Return the FAIL of a window that needs no history; None if nothing is wrong, or its times tell no moment."""
     try:
-        column = Burst.of(block, groups).defect(groups)
+        burst = Burst.of(block, groups)
     except BadBaseline:
         return None
-    if column is None:
+    column = burst.defect(groups)
+    if column is None and not _is_covered(burst, groups):
         return None
     first = FrameTime(source=block.source_of(0), time=float(block.times[0]))
     return Judgement(
         status=Status.FAIL,
         drift_score=1.0,
         p_value=0.0,
-        cause=modality.diagnose(_risen(column, groups)),
+        cause=Cause.COVERED if column is None else modality.diagnose(_risen(column, groups)),
         began=first,
         segment="",
         provisional=True,
@@ -100,6 +102,15 @@ def _look(block: FeatureBlock, groups: tuple[FeatureGroup, ...], modality: Modal
         leading_features=(),
         worst_frames=(WorstFrame(source=first.source, time=first.time, distance=0.0),),
     )
+
+
+def _is_covered(burst: Burst, groups: tuple[FeatureGroup, ...]) -> bool:
+    """Return whether hardly anything can be seen, so that nobody knows what is before the camera."""
+    found = ambient_group(groups)
+    if found is None:
+        return False
+    group, ambient = found
+    return any(burst.mean_of(group, name) >= limit for name, limit in ambient.covered.items())
 
 
 def _risen(column: str, groups: Sequence[FeatureGroup]) -> Shifts:
