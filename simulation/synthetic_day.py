@@ -29,7 +29,8 @@ from common.features import FloatArray, Image
 SUNRISE, SUNSET = 5.0, 21.0  # hours, by the camera's clock
 _TWILIGHT_HOURS = 0.75  # after sunrise and before sunset, in which infra-red light is still needed
 _DUSK_LIGHT = 0.38  # of the light at noon, which the exposure has made up for as far as it can
-_CLOUD_DAY, _CLOUD_HOUR = 0.06, 0.035  # standard deviations of log light: of a day, and of its clouds
+# Standard deviations of log light, of a day and of its clouds; together 0.05, as of a public webcam over eight days.
+_CLOUD_DAY, _CLOUD_HOUR = 0.045, 0.025
 _WARM = 0.07  # log of red over green when the sun is low, and minus that of blue
 _COLOUR_DAY = 0.008  # standard deviation of the log balances from day to day
 _HAZE_DAY = 0.02  # mean share of haze, drawn per day
@@ -41,6 +42,8 @@ _SHADOW_WIDTH = 0.3  # of the picture
 _NIGHT_LIGHT, _VIGNETTE = 0.5, 0.55
 _GRAIN_SIDE = 64  # pixels by which one stored picture of noise is shifted, so that frames differ
 _SEED_PREFIX = 0xDA
+SYNTHESIS_VERSION = 1
+"""Increase it with any change of what is rendered: features that were cached before are then made anew."""
 
 
 @dataclass(frozen=True)

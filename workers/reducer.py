@@ -161,7 +161,7 @@ def commit(
     ready: list[FinishedChunk],
 ) -> Committed:
     """Append the features of `ready`, judge the windows that become complete, and commit it all with the new state."""
-    state, judged, clear = fold(golden, stream, before, frames, ready, latest=read.taken_to)
+    state, judged, clear = fold(golden, stream, before, frames, ready, latest=read.taken_to, settings=get_settings())
     model = model_of(get_settings(), stream)
     rows, incidents = move_incidents(
         context.store(),

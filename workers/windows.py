@@ -11,7 +11,7 @@ from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
 from common.features import FeatureBlock
 from common.judging import JudgedWindow, Thresholds, judge_block
-from common.settings import get_settings
+from common.settings import Settings
 from common.store.streams import FinishedChunk
 from common.stream_config import settings_of_stream
 from workers import context
@@ -25,6 +25,7 @@ def fold(
     ready: list[FinishedChunk],
     *,
     latest: float | None,
+    settings: Settings,
 ) -> tuple[WindowState, list[JudgedWindow], list[FeatureBlock]]:
     """Append the features of `ready` to the window and judge each window that becomes complete.
 
@@ -35,7 +36,7 @@ def fold(
     -------
     The new state, the verdicts, and the windows that nothing is wrong with, which may be learned.
     """
-    thresholds = Thresholds.of(settings_of_stream(get_settings(), stream))
+    thresholds = Thresholds.of(settings_of_stream(settings, stream))
     now = time.time()
     judged: list[JudgedWindow] = []
     clear: list[FeatureBlock] = []

@@ -36,7 +36,7 @@ from common.drift.calibration import ks_p_value, margin, novelty_p_value
 from common.drift.conditions import Condition
 from common.drift.feature_groups import check_finite, compared_names
 from common.drift.learned import AT_BOUND, Learned
-from common.drift.provisional import provisional_columns
+from common.drift.provisional import NO_HISTORY_P_VALUE, Provisional, judge_provisionally, needs_no_history
 from common.drift.segment import Bounds, Segment, SegmentGroup
 from common.drift.statistics import kolmogorov_smirnov, wasserstein
 from common.errors import BadMessage
@@ -76,7 +76,8 @@ class _SegmentResult:
     segment: Segment
     columns: Mapping[str, npt.NDArray[np.float32]]
     groups: Mapping[str, _GroupResult]
-    provisional: bool = False
+    provisional: Mapping[str, Provisional] | None = None
+    """Of each group, if the hour of the window is not known."""
 
 
 def judge(
@@ -173,29 +174,27 @@ def _compare_learned(learned: Learned, window: FeatureBlock) -> _SegmentResult:
     """Compare a window with the bursts most like it; in an hour that is not known, provisionally."""
     reference = learned.reference(Moment.of(window, learned.groups))
     found = _compare(learned.groups, reference.segment, window, joint_frames=JOINT_FRAMES)
+    if not reference.known:
+        provisional = {g.name: judge_provisionally(g, learned.groups, window, reference) for g in learned.groups}
+        results = {name: _provisional_result(found.groups[name], own) for name, own in provisional.items()}
+        return replace(found, groups=results, provisional=provisional)
     results = {}
     for group in learned.groups:
         own = found.groups[group.name]
-        if reference.known:
-            # The stated p-value is the rank among the bursts; the column also has to be significant by the KS test.
-            ranks = learned.p_value(own.distances / own.bounds)
-            results[group.name] = replace(own, p_values=np.maximum(ranks, own.p_values))
-        else:
-            results[group.name] = _provisional(own, *provisional_columns(group, learned.groups, window, reference))
-    return replace(found, groups=results, provisional=not reference.known)
+        # The stated p-value is the rank among the bursts; the column also has to be significant by the KS test.
+        ranks = learned.p_value(own.distances / own.bounds)
+        apart = needs_no_history(group, window, reference)
+        ks = np.where(apart, np.minimum(own.p_values, NO_HISTORY_P_VALUE), own.p_values)
+        results[group.name] = replace(own, p_values=np.maximum(ranks, ks))
+    return replace(found, groups=results)
 
 
-def _provisional(
-    own: _GroupResult,
-    distances: npt.NDArray[np.float64],
-    limits: npt.NDArray[np.float64],
-    p_values: npt.NDArray[np.float64],
-) -> _GroupResult:
+def _provisional_result(known: _GroupResult, own: Provisional) -> _GroupResult:
     """Return the result of a group with the columns that can be judged in an unknown hour; the others pass."""
-    judged = np.isfinite(limits)
-    bounds = np.where(judged, AT_BOUND * limits, own.bounds)
-    scores = np.where(judged, np.clip(1.0 - bounds / np.maximum(distances, 1e-12), 0.0, 1.0), 0.0)
-    return _GroupResult(scores, p_values, np.where(judged, distances, own.distances), bounds)
+    judged = np.isfinite(own.limits)
+    bounds = np.where(judged, AT_BOUND * own.limits, known.bounds)
+    scores = np.where(judged, np.clip(1.0 - bounds / np.maximum(own.distances, 1e-12), 0.0, 1.0), 0.0)
+    return _GroupResult(scores, own.p_values, np.where(judged, own.distances, known.distances), bounds)
 
 
 _Distances = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
@@ -259,7 +258,7 @@ def _judgement(
         cause=diagnose(shifts) if failed else None,
         began=FrameTime(source=window.source_of(first), time=float(window.times[first])) if failed else None,
         segment=segment.summary.name,
-        provisional=best.provisional,
+        provisional=best.provisional is not None,
         feature_groups=tuple(
             GroupScore(
                 group=name,
@@ -281,13 +280,18 @@ def _judgement(
 def _shifts(groups: Sequence[FeatureGroup], best: _SegmentResult, threshold: float, failing: frozenset[str]) -> Shifts:
     """Return the shifts of all columns that are judged by themselves, in the order of their groups."""
     own = [group.name for group in groups if group.kind is GroupKind.COLUMNS]
-    references = [best.segment.groups[name].values for name in own]
+    now = _joined([best.columns[name].mean(axis=0, dtype=np.float64) for name in own])
+    if best.provisional is None:
+        references = [best.segment.groups[name].values for name in own]
+        before = _joined([values.mean(axis=0, dtype=np.float64) for values in references])
+    else:  # what is not known of the hour must not name a cause
+        before = now - _joined([best.provisional[name].changes for name in own])
     # In a window that has failed, every column with a high score helps to diagnose it, significant by itself or not.
     scores = _joined([best.groups[name].scores for name in own])
     return Shifts(
         names=tuple(column for group in groups for column in compared_names(group)),
-        before=_joined([values.mean(axis=0, dtype=np.float64) for values in references]),
-        now=_joined([best.columns[name].mean(axis=0, dtype=np.float64) for name in own]),
+        before=before,
+        now=now,
         scores=scores,
         moved=scores > threshold,
         failing_groups=failing,

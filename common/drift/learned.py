@@ -13,6 +13,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -78,20 +79,24 @@ class Learned:
     groups: tuple[FeatureGroup, ...]
     _pools: OrderedDict[tuple[int, ...], Segment] = field(default_factory=OrderedDict, repr=False)
 
-    @property
+    @cached_property
+    def moments(self) -> tuple[Moment, ...]:
+        """Of the bursts."""
+        return tuple(burst.moment for burst in self.bursts)
+
+    @cached_property
     def days(self) -> float:
         """On how many days a known hour was seen, on average."""
-        return days_of([burst.moment for burst in self.bursts])
+        return days_of(self.moments)
 
     def reference(self, moment: Moment) -> Reference:
         """Return what a window of this moment is compared with."""
-        moments = [burst.moment for burst in self.bursts]
-        nearest = sorted(nearest_bursts(moments, moment, pool_size(self.days)))
+        nearest = sorted(nearest_bursts(self.moments, moment, pool_size(self.days)))
         return Reference(
             self._pooled(tuple(nearest)),
             tuple(self.bursts[number] for number in nearest),
-            len(self.null) >= NEEDED_NULL and is_known(moments, moment),
-            float(np.median([moments[number].light for number in nearest])),
+            len(self.null) >= NEEDED_NULL and is_known(self.moments, moment),
+            float(np.median([self.moments[number].light for number in nearest])),
         )
 
     def p_value(self, ratio: Numbers) -> Numbers:

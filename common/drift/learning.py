@@ -139,7 +139,7 @@ def _null(bursts: Sequence[Burst], groups: Sequence[FeatureGroup], days: float) 
         for group in groups:
             reference = pooled_group(group, [bursts[i] for i in nearest], _UNBOUNDED)
             rows[group.name].append(distance_of(group, reference, burst.groups[group.name]))
-    return _Null({name: np.array(found).reshape(count, -1 if count else 0) for name, found in rows.items()}, count)
+    return _Null({name: np.array(found) for name, found in rows.items()}, count)
 
 
 _UNBOUNDED = Bounds(np.zeros(0), np.zeros(0))  # of a pool that is only measured against

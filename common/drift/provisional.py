@@ -9,6 +9,7 @@ that overlap by three quarters see each step twice, and no more.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +20,12 @@ from common.drift.calibration import ks_p_value
 from common.drift.feature_groups import between_samples, compared_minimum_effects, compared_names
 from common.drift.learned import Reference
 from common.drift.statistics import kolmogorov_smirnov, sort_reference, wasserstein
+from common.drift.steps import lasting_step
 from common.features import FeatureBlock
 
 Numbers = npt.NDArray[np.float64]
 
 _FRAMES_PER_INDEPENDENT, _FEWEST_INDEPENDENT = 16, 3.0  # autocorrelation leaves about 3 of 48 frames independent
-STEP_FRAMES = 12
-"""Frames before and after a step: its new level has to last so long."""
-_STEP_WITHIN = 2  # frames that a step may take; clouds take longer
-_STEP_SHARE = 0.7  # of the change that has to happen within them
-_LASTS = 0.25  # quantile of the new level that has to reach the step: an object that passes leaves again
 _SIMILAR_LIGHT = 0.3  # natural log, half a stop
 _OFFSET = 0.01  # added to both columns of a ratio, whose rounding would count for more
 _MARGIN = 0.75  # of the effect, as for the bounds of known hours
@@ -38,36 +35,66 @@ STEP_P_VALUE = 0.04
 """p-value that is stated for a step."""
 
 
-def provisional_columns(
-    group: FeatureGroup, groups: Sequence[FeatureGroup], window: FeatureBlock, reference: Reference
-) -> tuple[Numbers, Numbers, Numbers]:
-    """Return (f,) distances, (f,) distances beyond which each column fails, and (f,) p-values.
+@dataclass(frozen=True)
+class Provisional:
+    """What can be judged of a group in an unknown hour; all attributes are (f,).
 
-    A column that is not judged has an infinite limit and the p-value 1.
+    Attributes
+    ----------
+    distances : from golden footage; of steps, their size; of what needs no history, the mean over the window
+    limits : distances beyond which each column fails; infinite for a column that is not judged
+    p_values : 1 for a column that is not judged
+    changes : signed changes that the cause is named by; 0 for a column that is not judged
     """
-    count = len(compared_minimum_effects(group))
-    distances, limits, p_values = np.zeros(count), np.full(count, np.inf), np.ones(count)
-    found = ambient_group(groups)
-    if found is None or found[0] is not group:
-        return distances, limits, p_values
-    ambient = found[1]
+
+    distances: Numbers
+    limits: Numbers
+    p_values: Numbers
+    changes: Numbers
+
+    @classmethod
+    def nothing(cls, count: int) -> Provisional:
+        return cls(np.zeros(count), np.full(count, np.inf), np.ones(count), np.zeros(count))
+
+    def note(self, at: int, distance: float, limit: float, p_value: float, change: float) -> None:
+        """Enter one column."""
+        self.distances[at], self.limits[at], self.p_values[at], self.changes[at] = distance, limit, p_value, change
+
+
+def judge_provisionally(
+    group: FeatureGroup, groups: Sequence[FeatureGroup], window: FeatureBlock, reference: Reference
+) -> Provisional:
+    """Return what can be judged of one group of a window whose hour is not known."""
+    found = Provisional.nothing(len(compared_minimum_effects(group)))
+    ambient = group.ambient
+    if ambient is None or (declared := ambient_group(groups)) is None or declared[0] is not group:
+        return found
     judged = _judged(ambient, group, window, reference)
     size = np.full(1, max(len(window) / _FRAMES_PER_INDEPENDENT, _FEWEST_INDEPENDENT))
     for steady in judged:
-        at = position(group, steady.column)
+        at, effect = position(group, steady.column), steady.minimum_effect
         before, now = _columns(group, steady, reference, window, at)
-        limits[at] = steady.minimum_effect
-        distances[at] = float(wasserstein(before, now)[0])
-        statistic = kolmogorov_smirnov(before, now, _MARGIN * steady.minimum_effect)
-        p_values[at] = min(float(ks_p_value(statistic, size)[0]) * len(judged), 1.0)
+        p_value = float(ks_p_value(kolmogorov_smirnov(before, now, _MARGIN * effect), size)[0]) * len(judged)
+        found.note(at, float(wasserstein(before, now)[0]), effect, min(p_value, 1.0), float(now.mean() - before.mean()))
     for name, smallest in ambient.steps.items():
-        at = position(group, name)
         step = lasting_step(raw_column(group, window.groups[group.name], name))
-        distances[at], limits[at], p_values[at] = step, smallest, STEP_P_VALUE
+        found.note(position(group, name), abs(step), smallest, STEP_P_VALUE, step)
     for name, limit in ambient.without_history.items():
+        mean = _mean(group, window, name)
+        found.note(position(group, name), mean, limit, NO_HISTORY_P_VALUE, mean)
+    return found
+
+
+def needs_no_history(group: FeatureGroup, window: FeatureBlock, reference: Reference) -> npt.NDArray[np.bool_]:
+    """Return (f,) which columns of a window fail without any history, and are not like that in golden footage."""
+    found = np.zeros(len(compared_minimum_effects(group)), np.bool_)
+    if group.ambient is None:
+        return found
+    golden = reference.segment.groups[group.name].values
+    for name, limit in group.ambient.without_history.items():
         at = position(group, name)
-        distances[at], limits[at], p_values[at] = _mean(group, window, name), limit, NO_HISTORY_P_VALUE
-    return distances, limits, p_values
+        found[at] = _mean(group, window, name) >= limit and float(golden[:, at].mean()) < limit / 2
+    return found
 
 
 def _judged(ambient: Ambient, group: FeatureGroup, window: FeatureBlock, reference: Reference) -> list[SteadyColumn]:
@@ -100,28 +127,3 @@ def _mean(group: FeatureGroup, window: FeatureBlock, name: str) -> float:
     if steps.shape[1] and name in names[-steps.shape[1] :]:
         return float(steps[:, names[-steps.shape[1] :].index(name)].mean())
     return float(raw_column(group, window.groups[group.name], name).mean())
-
-
-def lasting_step(values: npt.NDArray[np.float32]) -> float:
-    """Return the largest change of level in values (n,) that happens within two frames and lasts; 0 if there is none.
-
-    Examples
-    --------
-    >>> level = np.zeros(48, np.float32)
-    >>> level[20:] = 0.3
-    >>> round(lasting_step(level), 2)
-    0.3
-    >>> level[24:] = 0.0
-    >>> lasting_step(level)
-    0.0
-    """
-    largest = 0.0
-    for at in range(STEP_FRAMES, len(values) - STEP_FRAMES - _STEP_WITHIN + 2):
-        before = float(np.median(values[at - STEP_FRAMES : at]))
-        after = values[at + _STEP_WITHIN - 1 : at + _STEP_WITHIN - 1 + STEP_FRAMES] - before
-        sign = 1.0 if np.median(after) > 0 else -1.0
-        size = float(np.quantile(sign * after, _LASTS))
-        jump = sign * float(values[at + _STEP_WITHIN - 1] - values[at - 1])
-        if size > largest and jump >= _STEP_SHARE * size:
-            largest = size
-    return largest

@@ -30,7 +30,7 @@ from sentinel.stack.redis_server import RedisServer
 from tests.common.baselines.small import small_baseline
 from tests.feeding import reduce, verdicts
 from tests.learning import DAY, FRAMES, GROUPS, HOUR, MORNING, begin, send, shot, show
-from workers import context, learning, reducer, windows
+from workers import context, learning, reducer
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def own(store: Store, settings: Settings, redis_server: RedisServer, monkeypatch
     monkeypatch.setattr(broker, "app", broker.make_app(own))
     monkeypatch.setattr(context, "store", lambda: store)
     monkeypatch.setattr(context, "baselines", lambda: binding)
-    for module in (reducer, learning, windows):
+    for module in (reducer, learning):
         monkeypatch.setattr(module, "get_settings", lambda: own)
     return own
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from common.contracts.feature_groups import REPEATED, Ambient, FeatureGroup, GroupKind, SteadyColumn, TileSummary
 from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES
 
@@ -11,6 +13,7 @@ QUALITY = "quality"
 # (MEASURED: 0.28 at 20 independent frames, 0.1 at 200). A smaller bound would only reflect that the footage was still.
 EMBEDDING_MINIMUM_EFFECT = 0.15
 _LAYOUT = "layout"
+_LIGHT, _INFRARED = "luma", "saturation"
 
 # What light hardly moves, measured on cameras known for half a minute before clouds came: at these effects no clean
 # window failed, at those of known hours nine in ten did. Black over white leaves gain and exposure alone and shows fog.
@@ -65,16 +68,23 @@ def feature_groups(
                 for family in families
             },
             steps_of=EMBEDDING,
-            ambient=Ambient(
-                light="luma",
-                infrared="saturation",
-                infrared_below=_INFRARED_BELOW,
-                steady=_STEADY,
-                steps=_STEPS,
-                without_history=_WITHOUT_HISTORY,
-                covered=_COVERED,
-            ),
+            ambient=_ambient({*sensor_names, *families, REPEATED}),
         ),
+    )
+
+
+def _ambient(columns: Set[str]) -> Ambient | None:
+    """Return what light does to the columns that there are; None if the level of light is not among them."""
+    if not {_LIGHT, _INFRARED} <= columns:
+        return None
+    return Ambient(
+        light=_LIGHT,
+        infrared=_INFRARED,
+        infrared_below=_INFRARED_BELOW,
+        steady=tuple(row for row in _STEADY if {row.column, row.over or row.column} <= columns),
+        steps={name: step for name, step in _STEPS.items() if name in columns},
+        without_history={name: limit for name, limit in _WITHOUT_HISTORY.items() if name in columns},
+        covered={name: limit for name, limit in _COVERED.items() if name in columns},
     )
 
 
