@@ -11,7 +11,7 @@ from common.baselines.golden import ComesFrom
 from common.contracts.golden import GoldenRecord, Mute
 from common.contracts.ids import Message
 from common.contracts.learning import LearningProgress
-from common.errors import BadBaseline, BadMessage, SettingsError
+from common.errors import BadBaseline, BadMessage, NotLearned, SettingsError
 from common.queries import matches
 from common.settings import Settings
 from common.store import Store
@@ -24,7 +24,9 @@ class StreamBinding(Message):
 
     stream: str
     model: str = Field(description="name of the model that serves it")
-    baseline: str | None = Field(description="name of its golden baseline; None: it waits for one")
+    baseline: str | None = Field(
+        description="name of its golden baseline; None: it waits for one, or learns from what comes first"
+    )
     baseline_id: str | None = Field(description="digest of the golden baseline")
     folder: str | None = Field(description="of the golden baseline")
     comes_from: ComesFrom | None = Field(description="who says that this is its golden baseline")
@@ -61,6 +63,8 @@ def _of(store: Store, binding: BaselineBinding, stream: str, said: str) -> Strea
     golden, waiting = None, said
     try:
         golden = binding.find(stream)
+    except NotLearned:
+        pass  # it learns from what comes first
     except (BadBaseline, SettingsError) as error:
         waiting = str(error)
     try:

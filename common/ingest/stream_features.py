@@ -8,7 +8,7 @@ from common.baselines.binding import BaselineBinding
 from common.baselines.learning.planning import choose_plan
 from common.baselines.learning.preparing import prepared_features
 from common.contracts.batches import FIRST_MODALITY, FeatureSpec, SourceKind
-from common.errors import BaselineMismatch, NotLearned
+from common.errors import BaselineMismatch, NotLearned, SettingsError, StillPreparing
 from common.ingest.description import Described, time_to_describe
 from common.sandbox import Sandbox
 from common.sources.limits import Limits
@@ -76,7 +76,13 @@ class StreamFeatures:
             return self._begin(stream, described)
 
     def _begin(self, stream: str, described: Described) -> FeatureSpec:
-        prepared = prepared_features(self.store, self.settings, described.modality)
+        try:
+            prepared = prepared_features(self.store, self.settings, described.modality)
+        except StillPreparing:
+            raise
+        except SettingsError as error:
+            self.store.golden.note_waiting(stream, str(error))
+            raise
         source = described.source
         seconds = None
         if source.kind is SourceKind.RECORDING:

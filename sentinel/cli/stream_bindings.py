@@ -59,7 +59,8 @@ def list_(stream: StreamOption = "", as_json: JsonOption = False) -> None:
 
 
 def _row(row: StreamBinding) -> list[Piece]:
-    name: Piece = ("waits", "yellow") if row.baseline is None or row.waiting else f"{row.baseline}"
+    name: Piece = f"{row.baseline}" if row.baseline is not None else "learns its own"
+    name = ("waits", "yellow") if row.waiting else name
     comes_from = (row.comes_from or "") + ("" if row.has_footage else ", no footage yet")
     return [row.stream, name, comes_from.removeprefix(", "), row.model, clock(row.mute.until) if row.mute else ""]
 
@@ -78,9 +79,10 @@ def show(stream: StreamArgument, as_json: JsonOption = False) -> None:
         print_json(found.to_json())
         return
     digest = f"{found.baseline} ({(found.baseline_id or '')[:_SHOWN_DIGITS]}), from {found.comes_from}"
+    none = "none, it waits for one" if found.waiting else "none yet, it learns its own from what comes first"
     rows = [
         ("stream", found.stream),
-        ("baseline", digest if found.baseline is not None else "none, it waits for one"),
+        ("baseline", digest if found.baseline is not None else none),
         ("folder", found.folder or ""),
         ("model", found.model),
         ("waits", found.waiting),
