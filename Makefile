@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench compare evaluate conditions blinding peers chaos fuzz lint format clean lock generated
+.PHONY: help install demo test up bench compare evaluate days conditions blinding peers chaos fuzz lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -37,6 +37,10 @@ evaluate: install  ## is the judge right? DATA=folder with clips; PEERS=1 runs o
 	@test -n "$(DATA)" || { echo "say make evaluate DATA=folder (with video clips)"; exit 2; }
 	$(if $(PEERS),$(MAKE) peers)
 	$(BIN)/python -m benchmarks.detection --data "$(DATA)" $(if $(PEERS),--peers .venv-peers/bin/python)
+
+days: install    ## a camera learned over days: DATA=folder with clips of fixed cameras, STILLS=folder with a webcam's week
+	@test -n "$(DATA)$(STILLS)" || { echo "say make days DATA=folder (with clips) or STILLS=folder (with stills)"; exit 2; }
+	$(BIN)/python -m benchmarks.days $(if $(DATA),--data "$(DATA)") $(if $(STILLS),--stills "$(STILLS)")
 
 conditions: install  ## do conditions hide faults? DATA=folder with clips
 	@test -n "$(DATA)" || { echo "say make conditions DATA=folder (with video clips)"; exit 2; }

@@ -56,7 +56,9 @@ from common.settings import Settings
 from simulation.faults import Fault
 
 _RULE = WindowRule(frames=FRAMES, stride=FRAMES // 4)
+_LONG_RULE = WindowRule(frames=48, stride=12)  # steps are looked for in windows of this length
 _NEEDS_NO_HISTORY = frozenset({Cause.BLACK, Cause.FROZEN})
+_NOON = 24
 _CREEP_LEARNED = 4  # days that are learned without being judged
 _HALF_MINUTE = round(30 * FPS)
 
@@ -173,19 +175,18 @@ def _contamination(table: Table, camera: SyntheticCamera) -> None:
 
 def _clouds(table: Table, camera: SyntheticCamera) -> None:
     """Judge two minutes under clouds by half a minute of noon."""
-    block = camera.blocks["clouds"]
-    known = [block[start : start + FRAMES] for start in range(0, _HALF_MINUTE - FRAMES + 1, FRAMES)]
-    baseline = fit(known)
-    for start in range(_HALF_MINUTE, len(block) - FRAMES + 1, _RULE.stride):
-        result = _judge(baseline, block[start : start + FRAMES])
+    block = camera.blocks["under-clouds"]
+    size = _LONG_RULE.frames
+    baseline = fit([block[start : start + size] for start in range(0, _HALF_MINUTE - size + 1, size)], _LONG_RULE)
+    for start in range(_HALF_MINUTE, len(block) - size + 1, _LONG_RULE.stride):
+        result = _judge(baseline, block[start : start + size])
         needs_history = result.status is Status.FAIL and result.cause not in _NEEDS_NO_HISTORY
         table.add("FAIL: clouds, half a minute known", "provisional", needs_history)
-    for severity in FAULT_SEVERITIES:
-        for fault in Fault:
-            for half in FAULT_HALVES:
-                result = _judge(baseline, camera.blocks[f"fault-{fault}-{severity}-{half}"])
-                table.add(f"severity {severity}, all faults", "provisional", result.status is Status.FAIL)
-                table.add(f"severity {severity}: {fault}", "provisional", result.status is Status.FAIL)
+    noon = fit(camera.clean([0])[_NOON : _NOON + 1])
+    column = "noon alone known"
+    for day in range(1, DAYS):
+        _clean(table, column, noon, camera.clean([day], every=4), camera.name)
+    _faults(table, column, noon, camera)
 
 
 def _creeping(table: Table, camera: SyntheticCamera) -> None:

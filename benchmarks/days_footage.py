@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -29,7 +29,7 @@ from common.modalities.video.decode import Frame, sampled_frames
 from common.modalities.video.modality import VIDEO
 from common.sources.limits import Limits
 from simulation.faults import Fault, sabotage_frames
-from simulation.synthetic_day import SYNTHESIS_VERSION, render
+from simulation.synthetic_day import SYNTHESIS_VERSION, expose, light_at, render
 
 FRAMES = 24
 """Frames of a burst and of a window."""
@@ -165,7 +165,7 @@ def _plan(clip: Path, seed: int) -> Iterator[_Planned]:
     for day, half in itertools.product(range(CREEP_DAYS), CREEP_HALVES):
         hour = half / 2 + _BURST_HOUR
         yield _Planned(f"creep-{day}-{half}", day, hour, shown(day, hour, partial(_blurred, CREEP_SIGMA * (day + 1))))
-    yield _Planned("clouds", 0, _CLOUD_HOUR, lambda: _clouded(part, seed))
+    yield _Planned("under-clouds", 0, _CLOUD_HOUR, lambda: _clouded(source or _read(clip), seed))
 
 
 def _with_fault(fault: Fault, severity: int, seed: int) -> Change:
@@ -202,12 +202,18 @@ def _blurred(sigma: float, images: Iterable[Image]) -> Iterator[Image]:
     return (np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8) for image in images)
 
 
-def _clouded(part: Callable[[int, float], list[Image]], seed: int) -> Iterator[Image]:
-    """Yield half a minute of noon, then two minutes under clouds that come and go."""
+def _clouded(source: Sequence[Image], seed: int) -> Iterator[Image]:
+    """Yield half a minute of noon, then two minutes under clouds that come and go.
+
+    The clip is shown forwards and backwards, so that nothing jumps. Clouds dim the light and cool it.
+    """
     known = round(30 * FPS)
-    for start in range(0, known + CLOUD_FRAMES, FRAMES):
-        shown = render(part(0, _CLOUD_HOUR + start / FPS / HOUR_SECONDS), day=0, hour=_CLOUD_HOUR, seed=seed)
-        for number, image in enumerate(shown, start):
-            phase = 2 * math.pi * max(number - known, 0) / FPS / CLOUD_SECONDS
-            gain = math.exp(-CLOUD_DEPTH * (1 - math.cos(phase)) / 2)
-            yield _gains(image, gain * (1 - 0.02 * (1 - gain)), gain, gain * (1 + 0.04 * (1 - gain)))
+    turns = itertools.cycle([*range(len(source)), *reversed(range(1, len(source) - 1))])
+    sky = light_at(0, _CLOUD_HOUR, seed)
+    for number, index in zip(range(known + CLOUD_FRAMES), turns, strict=False):
+        phase = 2 * math.pi * max(number - known, 0) / FPS / CLOUD_SECONDS
+        gain = math.exp(-CLOUD_DEPTH * (1 - math.cos(phase)) / 2)
+        light = replace(
+            sky, gain=sky.gain * gain, red=sky.red * (0.98 + 0.02 * gain), blue=sky.blue * (1.04 - 0.04 * gain)
+        )
+        yield from expose([source[index]], light, np.random.default_rng((seed, number)), seed)

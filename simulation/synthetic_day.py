@@ -109,8 +109,12 @@ def render(frames: Sequence[Image], *, day: int, hour: float, seed: int = 0) -> 
     day : from 0
     hour : 0 to 24, by the camera's clock
     """
-    light = light_at(day, hour, seed)
     rng = _random(seed, day, round(hour * 3600), 1)
+    return expose(frames, light_at(day, hour, seed), rng, seed)
+
+
+def expose(frames: Sequence[Image], light: Light, rng: np.random.Generator, seed: int = 0) -> Iterator[Image]:
+    """Yield frames of a clip as the camera would show them in a light; `rng` draws exposures and noise."""
     height, width = frames[0].shape[:2]
     field = _field(height, width, light)
     grain = _grain(height, width, seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from common.contracts.coverage import HOURS, Coverage
+from common.contracts.coverage import Coverage
 from common.drift.baseline import Baseline
 from common.drift.coverage import coverage_of, hours_text
 from common.drift.learned import NEEDED_NULL
@@ -40,11 +40,10 @@ def learned_in_words(baseline: Baseline, given: int) -> list[str]:
 
 def coverage_rows(coverage: Coverage) -> list[tuple[str, str]]:
     """Return a coverage as names and values, for a table."""
-    known = [hour for hour in range(HOURS) if coverage.hours[hour]]
     rows = [
         ("bursts", str(coverage.bursts)),
         ("days", f"{coverage.days:.1f} on average of a known hour"),
-        ("hours known, UTC", hours_text(known) or "none"),
+        ("hours known, UTC", hours_text(coverage.known_hours) or "none"),
         ("hours not known, UTC", hours_text(coverage.unknown_hours) or "none"),
         ("weekdays", _weekdays(coverage)),
         ("light", _light(coverage)),
@@ -71,10 +70,9 @@ def _seen(coverage: Coverage) -> str:
 
 def in_words(coverage: Coverage) -> str:
     """Return a coverage on one line."""
-    known = [hour for hour in range(HOURS) if coverage.hours[hour]]
     parts = [
         f"{coverage.bursts} bursts",
-        f"hours {hours_text(known)} UTC" if known else "no hour",
+        f"hours {hours_text(coverage.known_hours)} UTC" if coverage.known_hours else "no hour",
         f"each on {coverage.days:.1f} days",
         _weekdays(coverage),
         _light(coverage),

@@ -17,6 +17,9 @@ class Coverage(Message):
     hours: tuple[int, ...] = Field(
         min_length=HOURS, max_length=HOURS, description="for each hour of the day, on how many days it was seen"
     )
+    known: tuple[bool, ...] = Field(
+        min_length=HOURS, max_length=HOURS, description="for each hour, whether a burst is within an hour of its middle"
+    )
     weekdays: tuple[int, ...] = Field(
         min_length=7, max_length=7, description="bursts on each day of the week, Monday first"
     )
@@ -33,9 +36,14 @@ class Coverage(Message):
     @property
     def share_of_day(self) -> float:
         """The share of the day's hours that are known, 0 to 1."""
-        return sum(count > 0 for count in self.hours) / HOURS
+        return sum(self.known) / HOURS
+
+    @property
+    def known_hours(self) -> tuple[int, ...]:
+        """The hours of the day (UTC) in which windows are judged by everything."""
+        return tuple(hour for hour, known in enumerate(self.known) if known)
 
     @property
     def unknown_hours(self) -> tuple[int, ...]:
-        """The hours of the day (UTC) that were never seen."""
-        return tuple(hour for hour, count in enumerate(self.hours) if not count)
+        """The hours of the day (UTC) in which verdicts are provisional."""
+        return tuple(hour for hour, known in enumerate(self.known) if not known)

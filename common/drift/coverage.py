@@ -9,13 +9,13 @@ import numpy as np
 
 from common.contracts.coverage import HOURS, Coverage
 from common.drift.bursts import DAY_SECONDS, Burst, Moment
-from common.drift.learned import days_of, hours_apart
+from common.drift.learned import NEAR_HOURS, days_of, hours_apart
 
 BURST_SECONDS = 1800.0
 """Capture time between two bursts while a camera is being learned; a burst stands for so much of the day."""
 ANCHOR_DAYS = 7
 """On so many days an hour is learned; after that only light that was never seen there is added."""
-_SAME_HOUR, _NEAR_HOURS = 0.5, 1.0  # hours of the day between bursts that count as one hour, and as neighbours
+_SAME_HOUR = 0.5  # hours of the day between bursts that count as one hour
 _SAME_LIGHT = 0.15  # natural log, a fifth of a stop
 _UPPER = 0.95
 
@@ -24,12 +24,14 @@ def coverage_of(bursts: Sequence[Burst]) -> Coverage:
     """Return what bursts of one camera cover."""
     moments = [burst.moment for burst in bursts]
     seen = {(moment.day, int(moment.hour)) for moment in moments}
+    of_day = np.array([moment.hour for moment in moments])
     light = [moment.light for moment in moments]
     taken = [moment.taken_at for moment in moments]
     return Coverage(
         bursts=len(bursts),
         days=days_of(moments),
         hours=tuple(sum(hour == of for _, of in seen) for hour in range(HOURS)),
+        known=tuple(bool((hours_apart(of_day, hour + 0.5) <= NEAR_HOURS).any()) for hour in range(HOURS)),
         weekdays=tuple(sum(_weekday(moment) == day for moment in moments) for day in range(7)),
         light_from=min(light, default=None),
         light_to=max(light, default=None),
@@ -75,7 +77,7 @@ def wants(
     if len(days) < anchor_days:
         return True
     light = np.abs(np.array([other.light for other in alike]) - moment.light)
-    return not bool(((hours <= _NEAR_HOURS) & (light <= _SAME_LIGHT)).any())
+    return not bool(((hours <= NEAR_HOURS) & (light <= _SAME_LIGHT)).any())
 
 
 def _weekday(moment: Moment) -> int:

@@ -17,7 +17,13 @@ import numpy.typing as npt
 from common.contracts.feature_groups import Ambient, FeatureGroup, SteadyColumn
 from common.drift.ambient import ambient_group, position, raw_column
 from common.drift.calibration import ks_p_value
-from common.drift.feature_groups import between_samples, compared_minimum_effects, compared_names
+from common.drift.feature_groups import (
+    between_samples,
+    compared_columns,
+    compared_minimum_effects,
+    compared_names,
+    reference_medians,
+)
 from common.drift.learned import Reference
 from common.drift.statistics import kolmogorov_smirnov, sort_reference, wasserstein
 from common.drift.steps import lasting_step
@@ -27,7 +33,7 @@ Numbers = npt.NDArray[np.float64]
 
 _FRAMES_PER_INDEPENDENT, _FEWEST_INDEPENDENT = 16, 3.0  # autocorrelation leaves about 3 of 48 frames independent
 _SIMILAR_LIGHT = 0.3  # natural log, half a stop
-_OFFSET = 0.01  # added to both columns of a ratio, whose rounding would count for more
+_OFFSET = 0.05  # added to both columns of a ratio: a little haze over a picture with deep blacks is no fog
 _MARGIN = 0.75  # of the effect, as for the bounds of known hours
 NO_HISTORY_P_VALUE = 0.01
 """p-value that is stated for what needs no history: a camera that works never shows it."""
@@ -76,8 +82,11 @@ def judge_provisionally(
         before, now = _columns(group, steady, reference, window, at)
         p_value = float(ks_p_value(kolmogorov_smirnov(before, now, _MARGIN * effect), size)[0]) * len(judged)
         found.note(at, float(wasserstein(before, now)[0]), effect, min(p_value, 1.0), float(now.mean() - before.mean()))
+    # Each tile is held against itself over the window, so that an object in some of them is no step of the picture.
+    readings = window.groups[group.name]
+    own = compared_columns(group, readings, between_samples(group, window), reference_medians(readings))
     for name, smallest in ambient.steps.items():
-        step = lasting_step(raw_column(group, window.groups[group.name], name))
+        step = lasting_step(own[:, position(group, name)])
         found.note(position(group, name), abs(step), smallest, STEP_P_VALUE, step)
     for name, limit in ambient.without_history.items():
         mean = _mean(group, window, name)

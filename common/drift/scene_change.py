@@ -44,17 +44,14 @@ def two_scenes(block: FeatureBlock, groups: Sequence[FeatureGroup], shortest: in
     shortest : frames that each scene must last
     """
     joint = (group for group in groups if group.kind is GroupKind.JOINT)
-    return next((found for group in joint if (found := two_scenes_in(block.groups[group.name], shortest))), None)
+    return next((found for group in joint if (found := _two_scenes(block.groups[group.name], shortest))), None)
 
 
-def two_scenes_in(embedding: FloatArray, shortest: int) -> tuple[Mixture, int] | None:
-    """Return the same for one sequence of vectors (n, f), of which a scene has to have `shortest`."""
+def _two_scenes(embedding: FloatArray, shortest: int) -> tuple[Mixture, int] | None:
     count = len(embedding)
     if count < 2 * max(shortest, 2):
         return None
-    centred = embedding - embedding.mean(axis=0)
-    along = _first_component(centred)
-    group, explained = _two_groups(along)
+    group, explained = split_in_two(embedding)
     changes = np.flatnonzero(group[1:] != group[:-1]) + 1
     if len(changes) >= _ALTERNATING * count and explained > _SEPARATE:
         return Mixture.ALTERNATING, int(changes[0])
@@ -64,6 +61,12 @@ def two_scenes_in(embedding: FloatArray, shortest: int) -> tuple[Mixture, int] |
         if steps[changes[0] - 1] > _STEP_RATIO * max(typical, 1e-9):
             return Mixture.CONSECUTIVE, int(changes[0])
     return None
+
+
+def split_in_two(vectors: FloatArray) -> tuple[npt.NDArray[np.bool_], float]:
+    """Return which of vectors (n, f) are of one of two groups, and the share of the variance that the groups explain,
+    along the direction of largest variance."""
+    return _two_groups(_first_component(vectors - vectors.mean(axis=0)))
 
 
 def _first_component(centred: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -13,6 +13,7 @@ from common.drift.bursts import Burst, Moment
 from common.drift.conditions import fit_condition
 from common.drift.learned import NEEDED_NULL, hours_apart, nearest_bursts, pool_size
 from common.drift.learning import fit_learned
+from common.drift.windows import WindowRule
 from common.errors import BadBaseline
 from tests.common.drift.days import GROUPS, RULE, burst_block, bursts, learned
 from tests.common.drift.footage import FEATURE_SPEC, judge
@@ -212,18 +213,17 @@ def test_noise_is_judged_provisionally_only_at_similar_light() -> None:
 
 
 def test_a_step_that_lasts_fails_in_an_unknown_hour_and_a_slow_cloud_does_not() -> None:
-    block = burst_block(4, 12.3)
-    at = 12
-    step = burst_block(4, 12.3)
-    step.groups["quality"][at:, 0] -= 0.4
-    longer = np.linspace(0, -0.4, len(block))
-    cloud = burst_block(4, 12.3)
-    cloud.groups["quality"][:, 0] += longer.astype(np.float32)
-    passing = burst_block(4, 12.3)
-    passing.groups["quality"][at : at + 4, 0] -= 0.4
-    results = [judge(ONE_NIGHT, window).status for window in (block, step, cloud, passing)]
-    assert results == [Status.PASS, Status.FAIL, Status.PASS, Status.PASS]
-    assert judge(ONE_NIGHT, step).cause is Cause.LOW_LIGHT
+    rule = WindowRule(frames=48, stride=12)
+    night = learned([Burst.of(burst_block(day, 0.1, frames=48), GROUPS) for day in range(2)], rule)
+    fall = np.zeros((4, 48), np.float32)  # nothing, a step, a cloud, and an object that passes
+    fall[1, 20:], fall[2], fall[3, 20:26] = -0.4, np.linspace(0, -0.4, 48), -0.4
+    results = []
+    for change in fall:
+        block = burst_block(4, 12.3, frames=48)
+        block.groups["quality"][:, 0] += change
+        results.append(judge(night, block))
+    assert [result.status for result in results] == [Status.PASS, Status.FAIL, Status.PASS, Status.PASS]
+    assert results[1].cause is Cause.LOW_LIGHT
 
 
 def test_a_window_without_a_capture_time_is_judged_provisionally() -> None:
