@@ -19,7 +19,7 @@ from common.contracts.learning import LearningProgress
 from common.contracts.models import Hold, RetrainReport
 from common.contracts.policy import Policy, Response
 from common.contracts.processes import ProcessHealth
-from common.contracts.verdicts import Cause, Status, Verdict
+from common.contracts.verdicts import Cause, Status
 from common.errors import BadMessage
 from common.process_health import process_health
 from common.processes import QUEUES
@@ -31,9 +31,7 @@ from common.stream_learning import learning_progress
 _MOST_EVENTS_READ = 2_000  # a running retraining announces itself every few seconds
 _FIRST = {Status.FAIL: 0, None: 2, Status.PASS: 3}
 _OFFLINE_RANK = 1  # whatever the latest verdict was, which is an old one
-_FIRST_STATE = {
-    IncidentState.FAILING: 0, IncidentState.OFFLINE: 1, IncidentState.HEALED: 2, IncidentState.CLOSED: 3,
-}  # fmt: skip
+_FIRST_STATE = {IncidentState.FAILING: 0, IncidentState.OFFLINE: 1, IncidentState.HEALED: 2, IncidentState.CLOSED: 3}
 _PATH = re.compile(r"\S*/\S+")
 _NUMBER = re.compile(r"\d+")
 
@@ -168,7 +166,7 @@ def _age(row: StreamStatus) -> float:
 def stream_status(store: Store, stream: str, now: float) -> StreamStatus:
     """Return the state of `stream` at the time `now`, seconds since the epoch."""
     window = store.streams.window(stream)
-    verdict: Verdict | None = window.verdict
+    verdict = window.verdict
     return StreamStatus(
         stream=stream,
         status=verdict.status if verdict else None,

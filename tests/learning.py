@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 
+from common.baselines.learning.epoch import Epoch, epoch_folder, learned_root
 from common.contracts.batches import FeatureSpec, FrameBatch, Source, SourceKind
 from common.contracts.ids import content_id
 from common.contracts.learning import LearningPlan
@@ -15,6 +16,7 @@ from common.features import FeatureBlock, Image, TimeSource, time_source_code, t
 from common.modalities.video.frame import Frame
 from common.modalities.video.groups import EMBEDDING, QUALITY, feature_groups
 from common.modalities.video.modality import VIDEO
+from common.settings import Settings
 from common.store import Store
 from tests.feeding import reduce
 from tests.footage import scene
@@ -86,6 +88,12 @@ def shot(at: float, *, picture: str = "scene", seed: int = 0, windows: int = 1) 
         at + np.arange(count, dtype=np.float64),
         np.full(count, time_source_code(TimeSource.NAME), np.uint8),
     )
+
+
+def epoch(store: Store, own: Settings, stream: str, name: str = "0") -> Epoch:
+    """Return the files of an epoch of `stream`."""
+    plan_id = store.learning.stored(stream).id or ""
+    return Epoch(epoch_folder(learned_root(own.state_dir, stream), plan_id, name), GROUPS)
 
 
 def send(store: Store, stream: str, block: FeatureBlock, kind: SourceKind = SourceKind.RECORDING) -> FrameBatch:

@@ -12,7 +12,7 @@ import numpy as np
 
 from common.baselines.accepted_footage import AcceptedFootage
 from common.baselines.golden import Golden
-from common.baselines.learning.epoch import learned_root, stream_folder
+from common.baselines.learning.epoch import epoch_folder, learned_root, stream_folder
 from common.baselines.owner import set_owner
 from common.baselines.storage import StoredBaseline, save_baseline
 from common.contracts.learning import FIRST_EPOCH
@@ -90,14 +90,14 @@ def remove_unaccepted(store: Store, state_dir: Path) -> list[Path]:
     for stream in store.streams.names():
         try:
             named = {Path(record.folder).name for record in store.golden.history(stream) if record.folder}
+            named.add(epoch_folder(Path(), store.learning.stored(stream).id or "", FIRST_EPOCH).name)
         except BadMessage:
             continue
         for root in (folder_of(state_dir, stream), learned_root(state_dir, stream)):
             if not root.is_dir() or root.is_symlink():
                 continue
             for folder in sorted(root.iterdir()):
-                unnamed = folder.name not in {*named, FIRST_EPOCH}
-                if folder.is_dir() and unnamed and folder.stat().st_mtime < oldest_kept:
+                if folder.is_dir() and folder.name not in named and folder.stat().st_mtime < oldest_kept:
                     shutil.rmtree(folder, ignore_errors=True)
                     log.info("removed %s: it was never accepted", folder)
                     removed.append(folder)

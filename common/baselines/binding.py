@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from common.baselines.golden import ComesFrom, Golden, Learning
-from common.baselines.learning.epoch import FITS, learned_root
+from common.baselines.learning.epoch import FITS, epoch_folder, learned_root
 from common.baselines.owner import owner_of
 from common.baselines.storage import MANIFEST_FILE, StoredBaseline, find_baseline, load_baseline
 from common.contracts.golden import GoldenRecord, WaitingStream
@@ -134,7 +134,7 @@ class BaselineBinding:
         learning = Learning(
             plan,
             epoch,
-            root / epoch,
+            epoch_folder(root, plan.id, epoch),
             stored.learning.status(epoch),
             stored.learning.coverage(epoch),
         )

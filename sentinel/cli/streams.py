@@ -217,7 +217,7 @@ def learned_text(learning: LearningProgress) -> str:
     if seen is None:
         return "asks" if learning.asks else "begins"
     rate = f", <= {seen.false_alarms_per_day:.2g} alarms/d" if seen.false_alarms_per_day is not None else ""
-    return f"{sum(map(bool, seen.hours))}/24 h, {sum(map(bool, seen.weekdays))}/7 d{rate}"
+    return f"{len(seen.known_hours)}/24 h, {sum(map(bool, seen.weekdays))}/7 d{rate}"
 
 
 def _ago(seconds: float | None) -> str:

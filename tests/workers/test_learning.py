@@ -5,49 +5,24 @@ from __future__ import annotations
 import math
 import random
 import shutil
+from typing import Any
 
-import numpy as np
 import pytest
 
-from common import broker
-from common.baselines.acceptance import accept, propose, undo
-from common.baselines.binding import BaselineBinding
 from common.baselines.golden import ComesFrom
 from common.baselines.learning import choosing
 from common.baselines.learning.epoch import Epoch, learned_root, superfluous
 from common.baselines.learning.learner import Learner
 from common.contracts.batches import SourceKind
-from common.contracts.golden import GoldenRecord
 from common.contracts.incidents import IncidentState
 from common.contracts.verdicts import Cause, Status
-from common.errors import NothingToLearnFrom, NotLearned
-from common.models.material import golden_examples
 from common.settings import Settings
 from common.store import Store
 from common.store.streams import Committed
 from sentinel.forget import forget
-from sentinel.stack.redis_server import RedisServer
-from tests.common.baselines.small import small_baseline
 from tests.feeding import reduce, verdicts
-from tests.learning import DAY, FRAMES, GROUPS, HOUR, MORNING, begin, send, shot, show
+from tests.learning import DAY, HOUR, MORNING, begin, epoch, send, shot, show
 from workers import context, learning, reducer
-
-
-@pytest.fixture
-def own(store: Store, settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings without a baseline, in a process whose workers have the test's store."""
-    own = settings.model_copy(update={"redis_url": redis_server.url, "keep_pictures": "off"})
-    binding = BaselineBinding(own, store)
-    monkeypatch.setattr(broker, "app", broker.make_app(own))
-    monkeypatch.setattr(context, "store", lambda: store)
-    monkeypatch.setattr(context, "baselines", lambda: binding)
-    for module in (reducer, learning):
-        monkeypatch.setattr(module, "get_settings", lambda: own)
-    return own
-
-
-def epoch(own: Settings, stream: str, name: str = "0") -> Epoch:
-    return Epoch(learned_root(own.state_dir, stream) / name, GROUPS)
 
 
 def test_the_first_window_is_learned_at_once_and_the_next_ones_judged_by_it(store: Store, own: Settings) -> None:
@@ -70,13 +45,13 @@ def test_half_an_hour_gives_a_burst_and_the_stream_says_how_much_it_has_seen(sto
         if number % 4 == 0:
             learning.learn("dock")
     learning.learn("dock")
-    assert sorted(epoch(own, "dock").slots()) == [int(MORNING // 1800) + number for number in range(6)]
+    assert sorted(epoch(store, own, "dock").slots()) == [int(MORNING // 1800) + number for number in range(6)]
     found = context.baselines().find("dock").learning
     assert found is not None
     assert found.status is not None
     assert found.coverage is not None
     assert (found.status.bursts, found.coverage.bursts) == (6, 6)
-    assert found.coverage.unknown_hours == tuple(hour for hour in range(24) if hour not in {6, 7, 8})
+    assert [hour for hour, days in enumerate(found.coverage.hours) if days] == [6, 7, 8]
     assert found.coverage.false_alarms_per_day == pytest.approx(-math.log(0.05) * 8, rel=0.01)
     assert {row.status for row in verdicts(store, "dock")} == {Status.PASS}
 
@@ -96,6 +71,23 @@ def test_the_order_in_which_files_come_does_not_matter(store: Store, own: Settin
         fits.add(store.learning.stored("dock").fit("0"))
     assert len(fits) == 1, "equal bursts, equal baseline"
     assert None not in fits
+
+
+def test_a_stream_that_is_forgotten_while_it_learns_leaves_nothing(
+    store: Store, own: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(store, "dock")
+    show(store, "dock", shot(MORNING))
+    publish = store.learning.publish
+
+    def forgotten(*arguments: Any) -> bool:
+        forget(store, own, "dock")
+        return publish(*arguments)
+
+    monkeypatch.setattr(store.learning, "publish", forgotten)
+    learning.learn("dock")
+    assert store.forgetting.keys_of("dock") == []
+    assert list(learned_root(own.state_dir, "dock").glob("*")) == []
 
 
 class Killed(Exception):
@@ -118,7 +110,7 @@ def test_a_learner_that_is_killed_anywhere_counts_no_burst_twice_and_loses_none(
         patch.setattr(place, at, die)
         learning.learn("dock")
     assert learning.learn("dock") == 2
-    assert len(epoch(own, "dock").slots()) == 2
+    assert len(epoch(store, own, "dock").slots()) == 2
     assert context.baselines().of_stream("dock").baseline.learned is not None
     assert learning.learn("dock") == 0
 
@@ -146,7 +138,7 @@ def test_a_clock_that_jumps_back_or_ahead_adds_what_it_shows_and_loses_nothing(s
     back.taken_at[6:] -= DAY  # in the middle of a window: it shows no moment
     show(store, "dock", back)
     learning.learn("dock")
-    assert len(epoch(own, "dock").slots()) == 4
+    assert len(epoch(store, own, "dock").slots()) == 4
     assert store.event_log.dead_letter_count() == 0
 
 
@@ -178,7 +170,7 @@ def test_a_stream_that_begins_blind_asks_and_learns_as_soon_as_it_sees(
         show(store, "dock", shot(MORNING + (number + 1) * 60, windows=own.close_windows))
         learning.learn("dock")
     assert store.streams.open_incidents("dock") == ()
-    assert len(epoch(own, "dock").slots()) == 1
+    assert len(epoch(store, own, "dock").slots()) == 1
 
 
 def test_nothing_is_learned_of_windows_that_fail_or_while_an_incident_is_open(store: Store, own: Settings) -> None:
@@ -193,92 +185,6 @@ def test_nothing_is_learned_of_windows_that_fail_or_while_an_incident_is_open(st
     assert store.streams.open_incidents("dock") == ()
     show(store, "dock", shot(MORNING + 4 * HOUR))
     assert learning.learn("dock") == 1
-
-
-# --- a person's word
-
-
-def in_trouble(store: Store, stream: str, picture: str, cause: Cause) -> None:
-    """Let `stream` learn an hour, and open an incident of `cause` in another one."""
-    begin(store, stream)
-    show(store, stream, shot(MORNING))
-    learning.learn(stream)
-    show(store, stream, shot(MORNING + 4 * HOUR, picture=picture, windows=8))
-    (incident,) = store.streams.open_incidents(stream)
-    assert incident.cause is cause
-
-
-def accepted(store: Store, own: Settings, stream: str) -> GoldenRecord:
-    proposal = propose(store, context.baselines(), stream)
-    record = accept(store, own, proposal, by="ada", why="it is like this")
-    reduce(stream)
-    return record
-
-
-def test_an_hour_that_was_not_known_and_is_accepted_is_added_and_learning_goes_on(store: Store, own: Settings) -> None:
-    in_trouble(store, "dock", "noisy", Cause.NOISE)
-    before = context.baselines().find("dock")
-    record = accepted(store, own, "dock")
-    now = context.baselines().find("dock")
-    assert (record.origin_id, now.comes_from) == (before.id, ComesFrom.ACCEPTED)
-    assert store.streams.open_incidents("dock") == ()
-    assert now.learning is not None
-    assert len(epoch(own, "dock", now.learning.epoch).slots()) == 2, "what was learned stays"
-    show(store, "dock", shot(MORNING + 5 * HOUR, picture="noisy", windows=2))
-    assert {row.status for row in verdicts(store, "dock")[-2:]} == {Status.PASS}
-    assert verdicts(store, "dock")[-1].baseline_id == record.baseline_id
-    learning.learn("dock")
-    assert len(epoch(own, "dock", now.learning.epoch).slots()) == 3
-    undo(store, context.baselines(), "dock", by="ada", why="it was not")
-    again = context.baselines().find("dock")
-    assert (again.id, again.comes_from) == (before.id, ComesFrom.LEARNED)
-    assert len(epoch(own, "dock").slots()) == 1
-
-
-def test_a_picture_in_which_nothing_can_be_seen_is_accepted_as_it_is_and_not_learned(
-    store: Store, own: Settings
-) -> None:
-    begin(store, "dock", stride=FRAMES // 2)
-    dim = shot(MORNING, picture="black", windows=5)
-    dim.groups["quality"][:] += np.random.default_rng(0).normal(0, 0.01, dim.groups["quality"].shape)
-    show(store, "dock", dim)
-    assert [row.cause for row in store.streams.open_incidents("dock")] == [Cause.BLACK]
-    accepted(store, own, "dock")
-    found = context.baselines().find("dock")
-    assert (found.comes_from, found.learning) == (ComesFrom.ACCEPTED, None)
-    undo(store, context.baselines(), "dock", by="ada", why="")
-    with pytest.raises(NotLearned):
-        context.baselines().of_stream("dock")
-
-
-def test_a_stream_that_is_bound_learns_no_more_and_one_that_is_forgotten_begins_anew(
-    store: Store, own: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    in_trouble(store, "dock", "noisy", Cause.NOISE)
-    show(store, "dock", shot(MORNING + 6 * HOUR, windows=own.close_windows + 1))
-    small_baseline(own.baselines_dir / "test")
-    bound = BaselineBinding(own.model_copy(update={"baseline": "test"}), store)
-    assert bound.find("dock").comes_from is ComesFrom.SETTINGS
-    with monkeypatch.context() as patch:
-        patch.setattr(context, "baselines", lambda: bound)
-        show(store, "dock", shot(MORNING + 7 * HOUR))  # made for what it learned: a dead letter says so
-        assert learning.learn("dock") == 0
-    assert store.event_log.dead_letter_count() == 1
-    gone = forget(store, own, "dock")
-    assert gone.bursts == 1
-    assert not learned_root(own.state_dir, "dock").exists()
-    assert store.forgetting.keys_of("dock") == []
-    begin(store, "dock")
-    show(store, "dock", shot(MORNING))
-    assert learning.learn("dock") == 1
-
-
-def test_healing_says_why_it_cannot_where_no_pictures_are_kept(store: Store, own: Settings) -> None:
-    begin(store, "dock")
-    show(store, "dock", shot(MORNING))
-    learning.learn("dock")
-    with pytest.raises(NothingToLearnFrom, match="SENTINEL_KEEP_PICTURES"):
-        golden_examples(context.baselines().of_stream("dock"))
 
 
 def test_stills_that_come_every_quarter_of_an_hour_are_judged_in_windows_of_a_few(store: Store, own: Settings) -> None:

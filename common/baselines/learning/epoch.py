@@ -23,7 +23,7 @@ from common.baselines.owner import set_owner
 from common.baselines.storage import StoredBaseline, save_baseline
 from common.contracts.feature_groups import FeatureGroup
 from common.contracts.ids import content_id
-from common.contracts.learning import LearningStatus
+from common.contracts.learning import FIRST_EPOCH, LearningStatus
 from common.drift.baseline import Baseline
 from common.drift.burst_arrays import bursts_from_bytes, bursts_to_bytes
 from common.drift.bursts import Burst
@@ -35,7 +35,7 @@ STATUS_FILE = "status.json"
 _BURSTS = "bursts"
 _SUFFIX = ".safetensors"
 _KEPT_FITS = 3  # a process that has just read the name of an older one still finds it
-_DIGITS = 16  # of a baseline's digest, in the name of its folder
+_DIGITS = 16  # of a digest in the name of a folder
 _DAY_SECONDS, _HOUR_SECONDS = 86_400.0, 3_600.0
 _READABLE = 40  # characters of a stream's name that its folder shows
 
@@ -49,6 +49,14 @@ def stream_folder(root: Path, stream: str) -> Path:
 def learned_root(state_dir: Path, stream: str) -> Path:
     """Return the folder of all that `stream` has learned, below SENTINEL_STATE_DIR."""
     return stream_folder(state_dir.resolve() / "learned", stream)
+
+
+def epoch_folder(root: Path, plan_id: str, epoch: str) -> Path:
+    """Return the folder of an epoch below the stream's.
+
+    That of the first one names the plan: what a forgotten stream left is no part of what it learns anew.
+    """
+    return root / (f"{FIRST_EPOCH}-{plan_id[:_DIGITS]}" if epoch == FIRST_EPOCH else epoch)
 
 
 @dataclass(frozen=True)

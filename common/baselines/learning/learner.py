@@ -7,6 +7,7 @@ content. Whatever is killed in between goes on where it was, and counts nothing 
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -141,6 +142,7 @@ class Learner:
             fields[f"coverage:{learning.epoch}"] = coverage_of(baseline.learned.bursts).to_json()
         if not self.store.learning.publish(plan, fields | self._status_field(learning, epoch)):
             log.warning("stream %s was forgotten while it learned", self.stream)
+            shutil.rmtree(epoch.folder, ignore_errors=True)
             return
         epoch.drop_old_fits(name)
 

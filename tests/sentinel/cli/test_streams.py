@@ -241,16 +241,17 @@ def test_a_stream_that_learns_says_how_far_it_is_and_what_it_asks(sentinel: Comm
         bursts=6,
         days=1.0,
         hours=tuple(int(hour in {6, 7, 8}) for hour in range(24)),
+        known=tuple(5 <= hour <= 9 for hour in range(24)),
         weekdays=(0, 0, 0, 6, 0, 0, 0),
         false_alarms_per_day=24.0,
     )
     learned = LearningStatus(epoch="0", bursts=6, pictures=0, no_pictures="pictures are off", bytes=1)
     store.learning.publish(plan, {"status:0": learned.to_json(), "coverage:0": seen.to_json()})
-    assert "3/24 h, 1/7 d, <= 24 alarms/d" in sentinel.run("status").stdout
+    assert "5/24 h, 1/7 d, <= 24 alarms/d" in sentinel.run("status").stdout
     (row,) = json.loads(sentinel.run("status", "--json").stdout)["streams"]
     assert (row["learning"]["bursts"], row["learning"]["coverage"]["false_alarms_per_day"]) == (6, 24.0)
     shown = sentinel.run("streams", "show", "gate").stdout
-    assert "6-9" in shown
+    assert "5-10" in shown
     assert "at most 24" in shown
     assert "pictures are off" in shown
     assert "learned" in sentinel.run("streams", "list").stdout
