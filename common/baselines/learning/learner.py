@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from common.baselines.golden import Golden, Learning
 from common.baselines.learning.choosing import slot_seconds
 from common.baselines.learning.epoch import Epoch, superfluous
-from common.baselines.learning.pictures import NOT_KEPT, count_pictures, keep_pictures
+from common.baselines.learning.pictures import NOT_KEPT, Call, count_pictures, directly, keep_pictures
 from common.contracts.learning import LearningStatus
 from common.drift.bursts import Burst
 from common.drift.coverage import coverage_of, wants
@@ -82,10 +82,11 @@ class Learner:
         done = self._keep(learning, epoch, waiting)
         if done.fresh:
             self.fit(learning, epoch)
-            self.keep_pictures(learning, epoch, done.fresh)
         for reason in done.refused:
             log.info("stream %s: a burst is not learned: %s", self.stream, reason)
+        # From here on a file that ends this process costs no more than its pictures.
         self.store.learning.drop_bursts(self.stream, done.ids)
+        self.keep_pictures(learning, epoch, done.fresh)
         return len(done.fresh)
 
     def _keep(self, learning: Learning, epoch: Epoch, waiting: dict[str, bytes]) -> _Round:
@@ -146,10 +147,12 @@ class Learner:
             return
         epoch.drop_old_fits(name)
 
-    def keep_pictures(self, learning: Learning, epoch: Epoch, blocks: Mapping[int, FeatureBlock]) -> None:
+    def keep_pictures(
+        self, learning: Learning, epoch: Epoch, blocks: Mapping[int, FeatureBlock], call: Call = directly
+    ) -> None:
         """Keep frame triplets of the bursts in `blocks` (slot -> features), unless SENTINEL_KEEP_PICTURES is off."""
-        if self.settings.keep_pictures == "on":
-            keep_pictures(epoch.folder, blocks, self.stream, self.settings)
+        if self.settings.keep_pictures == "on" and blocks:
+            keep_pictures(epoch.folder, blocks, self.stream, self.settings, call)
             self.store.learning.publish(learning.plan, self._status_field(learning, epoch))
 
     def _status_field(self, learning: Learning, epoch: Epoch) -> dict[str, str]:

@@ -14,8 +14,11 @@ from common.contracts.feature_groups import FeatureGroup
 from common.drift.bursts import Burst
 from common.errors import BadBaseline, BadMessage, NotAccepted
 from common.features import FeatureBlock
+from common.sandbox import Sandbox
 from common.settings import Settings
 from common.store import Store
+
+_READ_SECONDS = 60.0  # for the frames of one burst
 
 
 def shows_nothing(footage: AcceptedFootage, golden: Golden) -> bool:
@@ -61,7 +64,8 @@ def learn_accepted(
         learner.fit(new, epoch)
     except (BadBaseline, BadMessage) as error:
         raise NotAccepted(f"the footage of stream {plan.stream!r} cannot be learned: {error}") from error
-    learner.keep_pictures(new, epoch, {slot: block for slot, (_, block) in found.items()})
+    with Sandbox(_READ_SECONDS, settings.max_memory_mb) as sandbox:
+        learner.keep_pictures(new, epoch, {slot: block for slot, (_, block) in found.items()}, sandbox.call)
     return new.id, folder
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from common.features import FeatureBlock
 from common.models.kinds import load_kind
 from common.models.protocols import Examples
 from common.npz import read_npz
-from common.sandbox import Sandbox
 from common.settings import Settings
 from common.sources.limits import Limits
 from common.stream_config import model_of
@@ -29,8 +29,18 @@ MOST_PICTURES = 200
 _MOST_OF_A_BURST = 12  # enough to train a first model on the first burst alone
 _SPAN_SECONDS = 2.0  # of footage that is read of a burst: consecutive frames at their native rate
 _FEWEST_FRAMES = 3
-_READ_SECONDS = 60.0
 NOT_KEPT = "SENTINEL_KEEP_PICTURES is off, so learning keeps no frames: set it to on, and later bursts give some"
+
+
+class Call(Protocol):
+    """Calls what opens untrusted files, as `Sandbox.call` does."""
+
+    def __call__(self, function: Callable[..., Examples], /, *arguments: object, subject: str) -> Examples: ...
+
+
+def directly(function: Callable[..., Examples], /, *arguments: object, subject: str) -> Examples:
+    """Call `function` in this process: one of a worker's pool, which may die of a file, and is replaced."""
+    return function(*arguments)
 
 
 def golden_examples(folder: Path) -> Examples | None:
@@ -92,30 +102,33 @@ def _read(path: Path) -> Examples:
     return examples
 
 
-def keep_pictures(epoch: Path, blocks: Mapping[int, FeatureBlock], stream: str, settings: Settings) -> None:
+def keep_pictures(
+    epoch: Path, blocks: Mapping[int, FeatureBlock], stream: str, settings: Settings, call: Call = directly
+) -> None:
     """Read frame triplets of the bursts in `blocks` (slot -> features) and keep them, as long as there is room.
 
     Of each burst as many are kept as of every other one, so that all hours have their share. A source that is gone,
     such as an image from inside a camera event, gives none.
+
+    Parameters
+    ----------
+    call : calls what opens the files; a process that is no worker's gives `Sandbox.call`
     """
     kept = _files(epoch)
     wanted = {slot: block for slot, block in sorted(blocks.items()) if slot not in kept}
-    if not wanted or len(kept) >= MOST_PICTURES:
-        return
     model, limits = model_of(settings, stream), Limits.from_settings(settings)
-    with Sandbox(_READ_SECONDS, settings.max_memory_mb) as sandbox:
-        for slot, block in wanted.items():
-            each = min(_MOST_OF_A_BURST, MOST_PICTURES // (len(_files(epoch)) + 1))
-            if each == 0:
-                return
-            try:
-                found = sandbox.call(_examples, model, moving_part(block), limits, settings.roots, subject=stream)
-            except (BadSource, OSError) as error:
-                log.info("stream %s: no frames of a burst are kept: %s", stream, error)
-                continue
-            if len(found):
-                _thin_out(epoch, each)
-                _write(epoch, slot, _spread(found, each))
+    for slot, block in wanted.items():
+        each = min(_MOST_OF_A_BURST, MOST_PICTURES // (len(_files(epoch)) + 1))
+        if each == 0:
+            return
+        try:
+            found = call(_examples, model, moving_part(block), limits, settings.roots, subject=stream)
+        except (BadSource, OSError) as error:
+            log.info("stream %s: no frames of a burst are kept: %s", stream, error)
+            continue
+        if len(found):
+            _thin_out(epoch, each)
+            _write(epoch, slot, _spread(found, each))
 
 
 def _thin_out(epoch: Path, each: int) -> None:
