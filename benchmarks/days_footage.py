@@ -83,9 +83,10 @@ def _overlaid(image: Image) -> Image:
 
 @dataclass(frozen=True)
 class SyntheticCamera:
-    """The features of one clip's days, by the name of the burst."""
+    """The features of one clip's days, rendered by a seed, by the name of the burst."""
 
     name: str
+    seed: int
     blocks: dict[str, FeatureBlock]
 
     def clean(self, days: Iterable[int], every: int = 1) -> list[FeatureBlock]:
@@ -122,7 +123,7 @@ def load(
             if number % _SAID_EVERY == 0:
                 say(f"{clip.stem}: {planned.name}")
     blocks = {path.stem: FeatureBlock.from_bytes(path.read_bytes()) for path in folder.glob("*.bin")}
-    return SyntheticCamera(clip.stem, blocks)
+    return SyntheticCamera(clip.stem, seed, blocks)
 
 
 @dataclass(frozen=True)

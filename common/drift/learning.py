@@ -2,6 +2,7 @@
 
 1. Bursts that fail without any history (black, frozen) are left out, and so, twice over, are those that look faulty
    beside their neighbours in the hour of other days (`common.drift.trimming`).
+   A few more, which lie far beyond all others in step 2, are left out then.
 2. Each burst is compared with the pool that a window of its moment would be compared with, its own day left out:
    the null. A camera that is known for one day leaves out an hour on either side instead.
 3. The bound of a column is the largest distance of the null times 1 + 1 / sqrt(days), at least the minimum effect. It
@@ -25,6 +26,7 @@ from common.drift.feature_groups import compared_columns
 from common.drift.learned import (
     AT_BOUND,
     NEAR_HOURS,
+    NEEDED_NULL,
     Learned,
     Numbers,
     days_of,
@@ -43,14 +45,21 @@ from common.errors import BadBaseline
 
 _FRAMES_PER_INDEPENDENT = 4  # as for clips: at most every fourth frame counts as independent
 _FEWEST_INDEPENDENT = 3.0
+_USUAL, _STRAYS_FROM = 0.9, 3.0  # a burst strays beyond three times this quantile of its column's null
 
 
 @dataclass(frozen=True)
 class _Null:
-    """Distances of bursts from their pools: of each group (r, f), in the unit of its columns."""
+    """Distances of bursts from their pools.
 
+    Attributes
+    ----------
+    bursts : (r,) which bursts were compared
+    distances : of each group (r, f), in the unit of its columns
+    """
+
+    bursts: npt.NDArray[np.intp]
     distances: Mapping[str, Numbers]
-    count: int
 
 
 def fit_learned(
@@ -86,8 +95,7 @@ def fit_learned(
             f"all {len(ordered)} bursts fail by {defect}, from {ordered[0].source} on: a camera that shows nothing, or "
             "stands still, cannot be learned; mend it, and learn then"
         )
-    kept = trim(sound, groups, rule.frames)
-    bounds, null = fit_bounds(kept, groups, rule.frames)
+    kept, bounds, null = _fit(trim(sound, groups, rule.frames), groups, rule.frames)
     learned = Learned(tuple(kept), bounds, null, rule.frames, groups)
     return Baseline(
         name=name,
@@ -102,15 +110,41 @@ def fit_learned(
     )
 
 
-def fit_bounds(
-    bursts: Sequence[Burst], groups: Sequence[FeatureGroup], window: int
-) -> tuple[dict[str, Bounds], Numbers]:
-    """Return the bounds of each group, and the largest distance of each burst of the null in units of the bounds."""
+def _fit(
+    bursts: list[Burst], groups: Sequence[FeatureGroup], window: int
+) -> tuple[list[Burst], dict[str, Bounds], Numbers]:
+    """Return the bursts without those that stray, the bounds of each group, and the largest distance of each burst of
+    the null in units of the bounds."""
     days = days_of([burst.moment for burst in bursts])
     null = _null(bursts, groups, days)
+    straying = _straying(null, groups, window) if days_apart_matter(days) else frozenset()
+    if straying:
+        bursts = [burst for number, burst in enumerate(bursts) if number not in straying]
+        null = _null(bursts, groups, days)
+    return bursts, *_bounds(null, groups, window, days)
+
+
+def _straying(null: _Null, groups: Sequence[FeatureGroup], window: int) -> frozenset[int]:
+    """Return the bursts that lie far beyond all others of the null: a single one would make the bound of its column.
+
+    Trimming has left in what its neighbours of the hour do not show to be faulty. A column's largest distance is seldom
+    twice its 90% quantile where weather alone makes it.
+    """
+    if len(null.bursts) < NEEDED_NULL:
+        return frozenset()
+    found: set[int] = set()
+    for group in groups:
+        distances = null.distances[group.name]
+        usual = _STRAYS_FROM * np.quantile(distances, _USUAL, axis=0)
+        beyond = distances > np.maximum(usual, smallest_effects(group, window))
+        found.update(null.bursts[beyond.any(axis=1)].tolist())
+    return frozenset(found)
+
+
+def _bounds(null: _Null, groups: Sequence[FeatureGroup], window: int, days: float) -> tuple[dict[str, Bounds], Numbers]:
     size = max(window / _FRAMES_PER_INDEPENDENT, _FEWEST_INDEPENDENT)
     bounds: dict[str, Bounds] = {}
-    ratios = np.zeros(null.count)
+    ratios = np.zeros(len(null.bursts))
     for group in groups:
         smallest = smallest_effects(group, window)
         found = null.distances[group.name]
@@ -126,8 +160,8 @@ def _null(bursts: Sequence[Burst], groups: Sequence[FeatureGroup], days: float) 
     moments = [burst.moment for burst in bursts]
     hours = np.array([moment.hour for moment in moments])
     rows: dict[str, list[Numbers]] = {group.name: [] for group in groups}
-    count = 0
-    for burst, eligible in zip(bursts, _left_out(bursts, days), strict=True):
+    compared = []
+    for number, (burst, eligible) in enumerate(zip(bursts, _left_out(bursts, days), strict=True)):
         rest = np.flatnonzero(eligible)
         if not len(rest):
             continue
@@ -135,11 +169,11 @@ def _null(bursts: Sequence[Burst], groups: Sequence[FeatureGroup], days: float) 
         if days_apart_matter(days) and not near.any():
             continue
         nearest = rest[nearest_bursts([moments[i] for i in rest], burst.moment, pool_size(days))]
-        count += 1
+        compared.append(number)
         for group in groups:
             reference = pooled_group(group, [bursts[i] for i in nearest], _UNBOUNDED)
             rows[group.name].append(distance_of(group, reference, burst.groups[group.name]))
-    return _Null({name: np.array(found) for name, found in rows.items()}, count)
+    return _Null(np.array(compared, np.intp), {name: np.array(found) for name, found in rows.items()})
 
 
 _UNBOUNDED = Bounds(np.zeros(0), np.zeros(0))  # of a pool that is only measured against

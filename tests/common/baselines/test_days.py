@@ -126,12 +126,12 @@ def write_days(
     """Write four stills of a scene in each of `hours` after the first midnight, named by their times; of the scenes of
     several seeds in turn."""
     folder.mkdir()
-    scenes = [scene(8, seed=seed) for seed in seeds]
+    scenes = [scene(1, seed=seed)[0] for seed in seeds]
     for number, hour in enumerate(hours):
-        images = scenes[number % len(seeds)]
         for step in range(4):
             at = FIRST + timedelta(hours=hour, minutes=15 * step)
-            image = (images[(5 * number + step) % len(images)] * light(hour % 24)).astype(np.uint8)
+            noise = np.random.default_rng((hour, step)).normal(0, 2, scenes[0].shape)
+            image = np.clip(scenes[number % len(seeds)] * light(hour % 24) + noise, 0, 255).astype(np.uint8)
             assert cv2.imwrite(str(folder / f"{at:%Y-%m-%dT%H-%M-%S}Z.png"), image[:, :, ::-1])
     return folder
 

@@ -66,7 +66,7 @@ def test_a_day_more_makes_bounds_no_wider_than_its_own_weather_calls_for() -> No
 
 def test_bad_bursts_while_learning_spoil_nothing() -> None:
     good = bursts(range(3))
-    bad = {5: "noise", 17: "edge_peak", 30: "luma", 41: "red_balance", 55: "black_level", 66: "noise", 70: "luma"}
+    bad = {5: "noise", 17: "edge_peak", 36: "luma", 41: "red_balance", 55: "black_level", 66: "noise", 70: "luma"}
     mixed = [
         Burst.of(burst_block(n // 24, n % 24 + 0.1, **{bad[n]: FAULTS[bad[n]]}), GROUPS) if n in bad else burst
         for n, burst in enumerate(good)
@@ -79,6 +79,15 @@ def test_bad_bursts_while_learning_spoil_nothing() -> None:
     for column, change in FAULTS.items():
         assert judge(spoilt, burst_block(4, 12.3, **{column: change})).status is Status.FAIL
     assert judge(spoilt, burst_block(4, 12.3)).status is Status.PASS
+
+
+def test_a_fault_so_mild_that_its_hour_does_not_show_it_is_left_out_by_the_null() -> None:
+    good = bursts(range(3))
+    mild = Burst.of(burst_block(1, 12.1, noise=0.7), GROUPS)
+    with_it = learned([*good[:36], mild, *good[37:]])
+    assert with_it.learned is not None
+    assert mild.source not in {burst.source for burst in with_it.learned.bursts}
+    assert judge(with_it, burst_block(4, 12.3, noise=0.7)).status is Status.FAIL
 
 
 def test_infra_red_at_noon_is_left_out_although_nights_look_like_it() -> None:
