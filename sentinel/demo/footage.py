@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -20,6 +23,9 @@ HEALED = (Fault.NOISE, Fault.LOW_LIGHT)
 """Faults that the policy trains on."""
 CALLED = Fault.COVERED
 """A fault that the policy never trains on: a person is called."""
+# The same frames under another title: a byte-for-byte copy would be recognised and not counted twice.
+_FIRST, _AGAIN = "first", "again"
+_DRIFTED = tuple((fault, title) for title in (_FIRST, _AGAIN) for fault in (*HEALED, CALLED))
 _SEVERITY = {Fault.NOISE: 4, Fault.LOW_LIGHT: 3, Fault.COVERED: 3}  # gross enough to be seen in the kept footage
 _NOISE_IN_THE_DARK = 2  # severity: a sensor that gets little light is noisy
 _GOLDEN_SECONDS = 32.0
@@ -58,33 +64,40 @@ def prepare(folder: Path, video: Path | None, say: Callable[[str], None]) -> Foo
     golden, clean, longer = folder / "golden.mp4", folder / "clean.mp4", folder / "longer.mp4"
     say(f"    {'virtual camera' if video is None else video.name}: golden and clean")
     if video is None:
-        record(golden, seconds=_GOLDEN_SECONDS, fps=_FPS, seed=1)
-        record(clean, seconds=_CLIP_SECONDS, fps=_FPS, seed=2)
-        record(longer, seconds=_DRIFTED_SECONDS, fps=_FPS, seed=3)
+        clips = ((longer, _DRIFTED_SECONDS, 3), (golden, _GOLDEN_SECONDS, 1), (clean, _CLIP_SECONDS, 2))
+        _at_once([partial(record, clip, seconds=seconds, fps=_FPS, seed=seed) for clip, seconds, seed in clips])
         origin = "from a virtual camera moving over photographs"
     else:
         _halve(video, golden, longer)
         shutil.copyfile(longer, clean)
         origin = f"cut from {video.name}"
 
-    def faulty(fault: Fault, title: str, source: Path) -> Path:
-        say(f"    sabotage: {fault.value}, severity {_SEVERITY[fault]}, {title}")
-        target = folder / f"{fault.value}-{title}.mp4"
-        # The same frames under another title: a byte-for-byte copy would be recognised and not counted twice.
-        _sabotage(source, target, fault, title)
-        return target
-
-    again = tuple(faulty(fault, "again", clean) for fault in HEALED)
+    drifted = {(fault, title): folder / f"{fault.value}-{title}.mp4" for fault, title in _DRIFTED}
+    say("    sabotage: " + ", ".join(f"{fault.value} (severity {_SEVERITY[fault]})" for fault in (*HEALED, CALLED)))
+    _at_once(
+        [
+            partial(_sabotage, longer if fault in HEALED and title == _FIRST else clean, clip, fault, title)
+            for (fault, title), clip in drifted.items()
+        ]
+    )
+    again = tuple(drifted[fault, _AGAIN] for fault in HEALED)
     return Footage(
         golden=golden,
         clean=clean,
-        healed=tuple(faulty(fault, "first", longer) for fault in HEALED),
+        healed=tuple(drifted[fault, _FIRST] for fault in HEALED),
         healed_again=again,
-        called=faulty(CALLED, "first", clean),
-        called_again=faulty(CALLED, "again", clean),
+        called=drifted[CALLED, _FIRST],
+        called_again=drifted[CALLED, _AGAIN],
         elsewhere=again[0],
         origin=origin,
     )
+
+
+def _at_once(jobs: Sequence[Callable[[], None]]) -> None:
+    """Do the jobs side by side, as many as there are cores; OpenCV and the encoder work without Python's lock."""
+    with ThreadPoolExecutor(min(len(jobs), os.cpu_count() or 1)) as pool:
+        for job in [pool.submit(job) for job in jobs]:
+            job.result()
 
 
 def _sabotage(source: Path, target: Path, fault: Fault, title: str) -> None:

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import redis
@@ -18,7 +18,7 @@ from common.store import Store
 from tests.chaos.world import ACTING_STREAMS, Feeder
 
 _STEP_SECONDS = 90.0  # for a step to come about; then the next one is tried
-_COMMAND_SECONDS = 60.0
+_COMMAND_SECONDS = 120.0  # a command that hangs, as where Redis dies under it, is killed and said again
 
 
 @dataclass(frozen=True)
@@ -131,16 +131,24 @@ class Actor:
         """Run a command until what it does has been done once: an answer may be lost where Redis is killed."""
         before = self._ask(count)
         for _ in range(tries):
-            finished = subprocess.run(
-                [sys.executable, "-m", "sentinel", *words], env={**self.environment}, capture_output=True,
-                timeout=_COMMAND_SECONDS, check=False,
-            )  # fmt: skip
+            done = self._run(words)
             if self._ask(count) > before:
                 return True
-            if finished.returncode == 0:
+            if done:
                 return False
             time.sleep(1.0)
         return False
+
+    def _run(self, words: Sequence[str]) -> bool:
+        """Run a command; return whether it said that it is done."""
+        command = [sys.executable, "-m", "sentinel", *words]
+        try:
+            finished = subprocess.run(
+                command, env={**self.environment}, capture_output=True, timeout=_COMMAND_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return False
+        return finished.returncode == 0
 
     def _wait(self, true: Callable[[], bool], *, enough: bool = True) -> bool:
         deadline = time.monotonic() + (_STEP_SECONDS if enough else 0.0)
