@@ -54,9 +54,12 @@ def chosen_bursts(
         return []
     found: dict[str, TakenBurst] = {}
     for block in clear:
-        burst = _burst_of(block, golden, learning, slot_seconds(settings))
-        if burst is not None and burst.id not in _TAKEN:
-            found.setdefault(burst.id, burst)
+        if not np.isfinite(block.taken_at).all():
+            continue  # footage of version 0.1
+        slot = slot_of(block, slot_seconds(settings))
+        burst = TakenBurst(burst_id(learning, slot), slot, block)
+        if burst.id not in _TAKEN and burst.id not in found and _shows_a_moment(block, golden):
+            found[burst.id] = burst
     if not found or (golden.stored is not None and _is_failing(read, incidents)):
         return []
     return list(found.values()) if store.learning.waiting(learning.plan.stream) < MOST_WAITING else []
@@ -80,14 +83,13 @@ def slot_of(block: FeatureBlock, seconds: float) -> int:
     return int(np.floor(np.median(block.taken_at) / seconds))
 
 
-def _burst_of(block: FeatureBlock, golden: Golden, learning: Learning, seconds: float) -> TakenBurst | None:
-    """Return a window as a burst; None if it shows no moment, because its times are unknown, jump or go backwards."""
+def _shows_a_moment(block: FeatureBlock, golden: Golden) -> bool:
+    """Return whether the times of a window tell when it was taken: they neither jump nor go backwards."""
     try:
         Burst.of(block, golden.groups)
     except BadBaseline:
-        return None
-    slot = slot_of(block, seconds)
-    return TakenBurst(burst_id(learning, slot), slot, block)
+        return False
+    return True
 
 
 def _is_failing(read: Window, incidents: IncidentCommit) -> bool:
