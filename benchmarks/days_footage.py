@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from common.backbones import Backbone
 from common.contracts.batches import SourceKind
+from common.contracts.ids import content_id
 from common.drift.bursts import DAY_SECONDS, HOUR_SECONDS
 from common.extraction import Extractor
 from common.features import FeatureBlock, FloatArray, Image, TimeSource, time_source_code
@@ -113,7 +114,8 @@ def load(
 ) -> SyntheticCamera:
     """Return the synthetic days of a clip, from the cache where they are in it."""
     digest = hashlib.blake2b(clip.read_bytes(), digest_size=6).hexdigest()
-    folder = cache / f"{clip.stem}-{digest}-{seed}-v{SYNTHESIS_VERSION}-{backbone.name}"
+    made_by = content_id(VIDEO.sensors_version, VIDEO.decode_pipeline, SYNTHESIS_VERSION, backbone.weights_digest)[:8]
+    folder = cache / f"{clip.stem}-{digest}-{seed}-{backbone.name}-{made_by}"
     folder.mkdir(parents=True, exist_ok=True)
     extractor = Extractor(VIDEO, backbone, Limits())  # type: ignore[arg-type]
     for number, planned in enumerate(_plan(clip, seed)):

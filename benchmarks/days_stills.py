@@ -45,7 +45,8 @@ def judge_stills(folder: Path, cache: Path, backbone: Embedder, say: Callable[[s
     extractor = Extractor(VIDEO, backbone, Limits())  # type: ignore[arg-type]
     paths = images_in(folder, extractor.limits)
     times = VIDEO.probe(folder, SourceKind.FOLDER, extractor.limits).times
-    own = cache / f"stills-{content_id(*(path.name for path in paths))[:12]}-{backbone.name}"
+    made_by = (VIDEO.sensors_version, VIDEO.decode_pipeline, backbone.weights_digest)
+    own = cache / f"stills-{content_id(*made_by, *(path.name for path in paths))[:12]}-{backbone.name}"
     own.mkdir(parents=True, exist_ok=True)
     clean = _cached(own / "clean.bin", extractor, paths, times, range(len(paths)), lambda images: images)
     say("stills: clean")

@@ -201,7 +201,7 @@ def test_too_few_bursts_know_no_hour() -> None:
         ({"luma": -0.5}, False),
         ({"red_balance": 0.2, "saturation": -0.1}, False),
         ({"edge_peak": -0.4}, True),
-        ({"black_level": 0.3}, True),
+        ({"black_level": 0.6}, True),
         ({"blackout": 1.0}, True),
     ],
 )
