@@ -17,6 +17,7 @@ from common.baselines.days import DaySource, Piece, plan_days, spans_days
 from common.baselines.learned_in_words import learned_in_words
 from common.baselines.storage import StoredBaseline, save_baseline
 from common.contracts.batches import SourceKind
+from common.contracts.feature_groups import FeatureGroup
 from common.drift.baseline import Baseline
 from common.drift.bursts import Burst
 from common.drift.clean_drift import CleanDrift
@@ -147,13 +148,17 @@ def choose_rule(
     return WindowRule(frames=frames, stride=min(stride, frames))
 
 
+def sees_enough(embed_every: int, rule: WindowRule) -> bool:
+    """Return whether the backbone sees enough frames of every window."""
+    return embed_every * _SEEN_NEEDED <= rule.frames
+
+
 def check_embed_every(embed_every: int, rule: WindowRule) -> None:
     """Raise `BadBaseline` if the backbone would see too few frames of a window."""
-    most = rule.frames // _SEEN_NEEDED
-    if embed_every > most:
+    if not sees_enough(embed_every, rule):
         raise BadBaseline(
             f"SENTINEL_EMBED_EVERY={embed_every} leaves the backbone too few frames of a window of {rule.frames}: "
-            f"set it to {most} or less, or set SENTINEL_WINDOW_FRAMES higher"
+            f"set it to {rule.frames // _SEEN_NEEDED} or less, or set SENTINEL_WINDOW_FRAMES higher"
         )
 
 
@@ -199,16 +204,16 @@ def build_baseline(
         if not blocks:
             raise BadSource(f"{path} gave no frames: leave it out or replace it")
         clips.append((path.name, FeatureBlock.concatenate(blocks)))
-    drift = CleanDrift(modality.clean_drift) if modality.clean_drift else None
+    groups, clean_ratios = clean_bounds(extractor)
     baseline = fit_baseline(
         clips,
         name=name,
         feature_spec=extractor.feature_spec(fps),
         rule=rule,
-        groups=drift.applied(extractor.groups) if drift else extractor.groups,
+        groups=groups,
         created_at=time.time(),
         libraries=library_versions(extractor),
-        clean_ratios=drift.ratios(extractor.groups) if drift else (),
+        clean_ratios=clean_ratios,
     )
     stored = save_baseline(baseline, folder, _golden_examples(sources, extractor))
     if advice := sampling_advice(keys, fps, settings.window_frames):
@@ -235,7 +240,7 @@ def _learn_days(
             "learned as days: it is taken as single clips"
         )
         return None
-    if extractor.embed_every * _SEEN_NEEDED > plan.rule.frames:  # of a few pictures an hour it sees every one
+    if not sees_enough(extractor.embed_every, plan.rule):  # of a few pictures an hour it sees every one
         extractor = extractor.following(extractor.feature_spec(fps).model_copy(update={"embed_every": 1}))
     bursts = []
     with progress.source(name, sum(piece.stop - piece.start for piece in plan.pieces)) as ticker:
@@ -244,16 +249,16 @@ def _learn_days(
             ticker.advance(piece.stop - piece.start)
             bursts += [] if burst is None else [burst]
     check_one_camera(bursts, extractor.groups)
-    drift = CleanDrift(extractor.modality.clean_drift) if extractor.modality.clean_drift else None
+    groups, clean_ratios = clean_bounds(extractor)
     baseline = fit_learned(
         bursts,
         name=name,
         feature_spec=extractor.feature_spec(fps),
         rule=plan.rule,
-        groups=drift.applied(extractor.groups) if drift else extractor.groups,
+        groups=groups,
         created_at=time.time(),
         libraries=library_versions(extractor),
-        clean_ratios=drift.ratios(extractor.groups) if drift else (),
+        clean_ratios=clean_ratios,
     )
     for line in learned_in_words(baseline, len(bursts)):
         progress.say(line)
@@ -283,6 +288,16 @@ def _golden_examples(sources: Sequence[DaySource], extractor: Extractor) -> Exam
     chosen = [recordings[i] for i in np.unique(np.linspace(0, len(recordings) - 1, _MOST_SOURCES).round().astype(int))]
     kept = chosen if len(recordings) > _MOST_SOURCES else recordings
     return np.concatenate([model.read_golden(source.path, source.kind, extractor.limits) for source in kept])
+
+
+def clean_bounds(extractor: Extractor) -> tuple[tuple[FeatureGroup, ...], tuple[float, ...]]:
+    """Return the groups with what follows from clean footage of other cameras, and the ratios of its windows; the
+    groups as they are, and none, for a modality that ships no table of it."""
+    table = extractor.modality.clean_drift
+    if table is None:
+        return extractor.groups, ()
+    drift = CleanDrift(table)
+    return drift.applied(extractor.groups), drift.ratios(extractor.groups)
 
 
 def library_versions(extractor: Extractor) -> dict[str, str]:

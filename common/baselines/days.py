@@ -103,15 +103,21 @@ def plan_days(
     """
     ordered = sorted(sources, key=lambda source: source.taken)
     _check_order(ordered)
-    sparse = [s for s in ordered if s.facts.times.stills and _gap(s) * rule.frames > 2 * BURST_SECONDS]
-    if sparse and not rule_is_set:
-        frames = int(np.clip(round(HOUR_SECONDS / max(map(_gap, sparse))), _FEWEST_STILLS, _MOST_STILLS))
-        rule = WindowRule(frames=frames, stride=1)
+    gaps = [_gap(source) for source in ordered if source.facts.times.stills]
+    if gaps and not rule_is_set:
+        rule = rule_of_stills(max(gaps), rule)
     pieces: list[Piece] = []
     for source in ordered:
         found = _still_pieces(source, rule.frames) if source.facts.times.stills else _parts(source, fps, rule.frames)
         pieces += found
     return DayPlan(tuple(pieces), rule) if len(pieces) >= NEEDED_NULL else None
+
+
+def rule_of_stills(gap: float, rule: WindowRule) -> WindowRule:
+    """Return the windows to judge stills by, which are `gap` seconds apart: `rule`, unless it would cover hours."""
+    if gap * rule.frames <= 2 * BURST_SECONDS:
+        return rule
+    return WindowRule(frames=int(np.clip(round(HOUR_SECONDS / gap), _FEWEST_STILLS, _MOST_STILLS)), stride=1)
 
 
 def _check_order(ordered: Sequence[DaySource]) -> None:

@@ -90,6 +90,11 @@ class Ambient(Message):
     without_history: dict[str, float] = Field(
         {}, description="columns that need no golden footage: the mean over a window from which on it fails"
     )
+    covered: dict[str, float] = Field(
+        {},
+        description="columns by which hardly anything can be seen: the mean over a window from which on a stream that "
+        "begins so is taken for covered, and a person is asked",
+    )
 
 
 class FeatureGroup(Message):

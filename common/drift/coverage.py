@@ -56,25 +56,28 @@ def false_alarms_held(moments: Sequence[Moment]) -> float | None:
     return -math.log(1 - _UPPER) * DAY_SECONDS / seconds
 
 
-def wants(bursts: Sequence[Burst], burst: Burst) -> bool:
+def wants(
+    bursts: Sequence[Burst], burst: Burst, *, anchor_days: int = ANCHOR_DAYS, apart: float = BURST_SECONDS
+) -> bool:
     """Return whether a camera that is known by `bursts` still has to learn this one.
 
-    An hour is learned on `ANCHOR_DAYS` days. After that only a light that was never seen at that hour is added, and
-    the first days stay: what creeps in slowly is held against them for good. The caller sees to it that it passes.
+    An hour is learned on `anchor_days` days, from bursts that are `apart` seconds from each other. After that only a
+    light that was never seen at that hour is added, and the first days stay: what creeps in slowly is held against them
+    for good. The caller sees to it that it passes.
     """
     moment = burst.moment
     alike = [other.moment for other in bursts if other.moment.infrared == moment.infrared]
     if not alike:
         return True
     taken = np.array([other.taken_at for other in alike])
-    apart = hours_apart(np.array([other.hour for other in alike]), moment.hour)
-    if (np.abs(taken - moment.taken_at) < BURST_SECONDS / 2).any():
+    hours = hours_apart(np.array([other.hour for other in alike]), moment.hour)
+    if (np.abs(taken - moment.taken_at) < apart / 2).any():
         return False
-    days = {other.day for other, hours in zip(alike, apart, strict=True) if hours <= _SAME_HOUR}
-    if len(days) < ANCHOR_DAYS:
+    days = {other.day for other, between in zip(alike, hours, strict=True) if between <= _SAME_HOUR}
+    if len(days) < anchor_days:
         return True
     light = np.abs(np.array([other.light for other in alike]) - moment.light)
-    return not bool(((apart <= NEAR_HOURS) & (light <= _SAME_LIGHT)).any())
+    return not bool(((hours <= NEAR_HOURS) & (light <= _SAME_LIGHT)).any())
 
 
 def _weekday(moment: Moment) -> int:

@@ -57,6 +57,9 @@ _STEADY = (
 _STEPS = {LUMA: 0.2, "red_balance": 0.036, "blue_balance": 0.036, "saturation": 0.06}
 # A picture without anything in it, and one that stands still: half of all frames repeat where a camera's are doubled.
 _WITHOUT_HISTORY = {"blackout": 0.05, REPEATED: 0.9}
+# In clean footage of 13 cameras and a week of a webcam's nights at most 0.53 of the picture is flat, and 0.41 dark and
+# calm; of fully covered ones it is 0.90 or more in 19 of 20.
+_COVERED = {"flat_area": 0.8, "dark_area": 0.8}
 _INFRARED_BELOW = 0.02  # saturation; pictures by infra-red light are grey
 AMBIENT = Ambient(
     light=LUMA,
@@ -65,6 +68,7 @@ AMBIENT = Ambient(
     steady=_STEADY,
     steps=_STEPS,
     without_history=_WITHOUT_HISTORY,
+    covered=_COVERED,
 )
 
 
