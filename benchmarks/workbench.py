@@ -7,9 +7,12 @@ from collections.abc import Sequence
 
 from common.backbones import Backbone, load_backbone
 from common.contracts.batches import FeatureSpec
+from common.contracts.feature_groups import FeatureGroup
 from common.drift.baseline import Baseline
+from common.drift.bursts import Burst
 from common.drift.clean_drift import CleanDrift
 from common.drift.fitting import fit_baseline
+from common.drift.learning import fit_learned
 from common.drift.windows import WindowRule
 from common.features import FeatureBlock
 from common.modalities.video.clean_drift import clean_drift
@@ -54,6 +57,23 @@ def fit(
         created_at=0.0,
         libraries={},
         clean_ratios=drift.ratios(by_hand),
+    )
+
+
+def fit_bursts(bursts: Sequence[Burst], camera: str, groups: tuple[FeatureGroup, ...], rule: WindowRule) -> Baseline:
+    """Return a baseline of golden bursts; `camera` is left out of the table of clean drift, if it is in it."""
+    drift = CleanDrift(clean_drift())
+    if camera in drift.cameras:
+        drift = drift.without(camera)
+    return fit_learned(
+        bursts,
+        name=camera,
+        feature_spec=NO_SPEC,
+        rule=rule,
+        groups=drift.applied(groups),
+        created_at=0.0,
+        libraries={},
+        clean_ratios=drift.ratios(groups),
     )
 
 

@@ -29,6 +29,8 @@ RETRAIN_TASK = "sentinel.retrain"
 SWEEP_TASK = "sentinel.sweep"
 DAILY_TASK = "sentinel.daily_check"
 RETENTION_TASK = "sentinel.retention"
+PREPARE_TASK = "sentinel.prepare"
+LEARN_TASK = "sentinel.learn"
 HAND_IN_TASK = "sentinel.hand_in"
 
 _QUEUE_OF = {
@@ -38,6 +40,8 @@ _QUEUE_OF = {
     DAILY_TASK: REDUCE_QUEUE,
     RETENTION_TASK: REDUCE_QUEUE,
     HAND_IN_TASK: REDUCE_QUEUE,
+    PREPARE_TASK: EMBED_QUEUE,
+    LEARN_TASK: RETRAIN_QUEUE,
     RETRAIN_TASK: RETRAIN_QUEUE,
 }
 
@@ -142,6 +146,16 @@ def send_reduce(stream: str) -> None:
 def send_retrain(model: str) -> None:
     """Send a task to the retrain worker: process the FAILs that wait for `model`."""
     app.send_task(RETRAIN_TASK, kwargs={"model": model}, queue=RETRAIN_QUEUE)
+
+
+def send_prepare(modality: str) -> None:
+    """Send a task to the embedding workers: say which features of `modality` they make."""
+    app.send_task(PREPARE_TASK, kwargs={"modality": modality}, queue=EMBED_QUEUE, ignore_result=True)
+
+
+def send_learn(stream: str) -> None:
+    """Send a task to the retrain worker, which may take its time: learn the bursts of `stream` that wait."""
+    app.send_task(LEARN_TASK, kwargs={"stream": stream}, queue=RETRAIN_QUEUE, ignore_result=True)
 
 
 def resend(name: str, queue: str, args: str, kwargs: str) -> str:

@@ -2,6 +2,8 @@
 
     SentinelError
     ├── SettingsError              a setting cannot work
+    │   ├── StillPreparing         a stream begins to learn, and workers load the backbone for it: ask again
+    │   └── NotLearned             a stream learns, and has no baseline yet
     ├── Refused                    work that can never succeed: a dead letter at once
     │   ├── BadMessage             a message, event or name breaks its contract
     │   ├── BadSource              frames of a source are unavailable
@@ -36,6 +38,14 @@ class SentinelError(Exception):
 
 class SettingsError(SentinelError):
     """A `SENTINEL_*` setting, or a combination of them, cannot work."""
+
+
+class StillPreparing(SettingsError):
+    """A stream begins to learn, and no worker has said yet which features it makes: in a moment one will."""
+
+
+class NotLearned(SettingsError):
+    """A stream learns by itself, and has not seen enough yet to be judged by a baseline."""
 
 
 class Refused(SentinelError):

@@ -120,10 +120,12 @@ def judge_block(
 def with_evidence(state: WindowState, judgement: Judgement, window: range, rule: AlarmRule) -> WindowState:
     """Return the state after a judgement of the frames at `window`, which is evidence for or against an alarm."""
     failed, match = judgement.status is Status.FAIL, judgement.condition
+    # Of an hour that is not known, only what is gross, or needs no history, confirms: FAILs add up to nothing there.
+    p_value = 1.0 if judgement.provisional else judgement.p_value
     seen = DetectorWindow(
         window.start,
         window.stop,
-        judgement.p_value,
+        p_value,
         failed,
         gross=failed and judgement.gross,
         needs_no_history=failed and judgement.gross and judgement.cause in NEED_NO_HISTORY,

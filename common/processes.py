@@ -108,7 +108,7 @@ PROCESSES = (
     ),
     Process(
         "retrain",
-        "fine-tunes a challenger, compares it with the champion, and promotes it if it passes the gate",
+        "fine-tunes a challenger, compares it with the champion, promotes it if it passes the gate; learns cameras",
         Worker("workers.retraining", "retrain"),
         WORKS_IT_OFF,
     ),

@@ -15,23 +15,23 @@ from common.contracts.events import Event, EventType, RetrainProgressed, Retrain
 from common.contracts.golden import WaitingStream
 from common.contracts.ids import Message
 from common.contracts.incidents import Incident, IncidentState
+from common.contracts.learning import LearningProgress
 from common.contracts.models import Hold, RetrainReport
 from common.contracts.policy import Policy, Response
 from common.contracts.processes import ProcessHealth
-from common.contracts.verdicts import Cause, Status, Verdict
+from common.contracts.verdicts import Cause, Status
 from common.errors import BadMessage
 from common.process_health import process_health
 from common.processes import QUEUES
 from common.store import Store
 from common.store.client import without_password
 from common.store.incidents import open_incidents
+from common.stream_learning import learning_progress
 
 _MOST_EVENTS_READ = 2_000  # a running retraining announces itself every few seconds
 _FIRST = {Status.FAIL: 0, None: 2, Status.PASS: 3}
 _OFFLINE_RANK = 1  # whatever the latest verdict was, which is an old one
-_FIRST_STATE = {
-    IncidentState.FAILING: 0, IncidentState.OFFLINE: 1, IncidentState.HEALED: 2, IncidentState.CLOSED: 3,
-}  # fmt: skip
+_FIRST_STATE = {IncidentState.FAILING: 0, IncidentState.OFFLINE: 1, IncidentState.HEALED: 2, IncidentState.CLOSED: 3}
 _PATH = re.compile(r"\S*/\S+")
 _NUMBER = re.compile(r"\d+")
 
@@ -64,6 +64,10 @@ class StreamStatus(Message):
     pending_chunks: int
     seconds_since_last_frame: float | None
     incidents: tuple[OpenIncident, ...] = Field(description="those that are open, the failing one first")
+    provisional: bool = Field(False, description="whether the latest verdict is of an hour that is not known yet")
+    learning: LearningProgress | None = Field(
+        None, description="what it learns by itself; None: somebody made its baseline"
+    )
 
 
 class ModelStatus(Message):
@@ -162,7 +166,7 @@ def _age(row: StreamStatus) -> float:
 def stream_status(store: Store, stream: str, now: float) -> StreamStatus:
     """Return the state of `stream` at the time `now`, seconds since the epoch."""
     window = store.streams.window(stream)
-    verdict: Verdict | None = window.verdict
+    verdict = window.verdict
     return StreamStatus(
         stream=stream,
         status=verdict.status if verdict else None,
@@ -175,6 +179,8 @@ def stream_status(store: Store, stream: str, now: float) -> StreamStatus:
         pending_chunks=store.streams.pending(stream),
         seconds_since_last_frame=now - window.last_frame_at if window.last_frame_at else None,
         incidents=tuple(_as_open(row) for row in sorted(open_incidents(window.incidents), key=_attention)),
+        provisional=verdict.provisional if verdict else False,
+        learning=learning_progress(store, stream, window),
     )
 
 

@@ -17,22 +17,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from common.contracts.ids import describe
 from common.contracts.policy import Policy
 from common.contracts.zones import Zone, as_zones, parse_zones
+from common.cron import check_cron_line
 from common.errors import SettingsError
 from common.redis_url import with_password
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
-
-
-def check_cron_line(line: str) -> str:
-    """Return `line`; raise `ValueError` if it is no valid cron line, or its day never occurs (the 30th of February)."""
-    from celery.schedules import crontab
-
-    try:
-        crontab.from_string(line)
-    except ValueError as error:
-        raise ValueError(f"{line!r} is no cron line: give five fields, like '0 6 * * *' ({error})") from error
-    return line
 
 
 class Settings(BaseSettings):
@@ -71,7 +61,21 @@ class Settings(BaseSettings):
     )
 
     # What is judged
-    baseline: str | None = Field(None, description="name or folder of the golden baseline that streams are judged by")
+    baseline: str | None = Field(
+        None, description="name or folder of the golden baseline that streams are judged by; unset: each learns its own"
+    )
+    learn: Literal["auto", "off"] = Field(
+        "auto", description="`auto`: a stream without a baseline learns from its footage; `off`: it waits for one"
+    )
+    learn_minutes: float = Field(
+        30.0, ge=1, le=720, description="minutes of capture time from one burst of frames that is learned to the next"
+    )
+    learn_days: int = Field(
+        7, ge=1, le=31, description="days of which all bursts are learned; of later ones, only what was not seen before"
+    )
+    keep_pictures: Literal["on", "off"] = Field(
+        "on", description="`on`: learning keeps 200 frame triplets of each stream, without which nothing can be healed"
+    )
     drift_threshold: Unit = Field(0.30, description="FAIL needs a drift score above this")
     p_value: Unit = Field(
         0.05, description="FAIL needs a p-value below this; below 0.006 nothing of video fails: no p-value is smaller"
@@ -139,22 +143,16 @@ class Settings(BaseSettings):
         "auto", description="how the folder is watched: by file system events, or by polling"
     )
     chunk_frames: int | None = Field(
-        None,
-        ge=1,
-        description="sampled frames per chunk, the unit of work; unset: by SENTINEL_CHUNK_SECONDS",
+        None, ge=1, description="sampled frames per chunk, the unit of work; unset: by SENTINEL_CHUNK_SECONDS"
     )
     chunk_seconds: Seconds = Field(
         0.5, description="seconds of work per chunk, estimated from the recent cost of its stream"
     )
     stream_chunks: int = Field(
-        8,
-        ge=1,
-        description="most chunks of one stream in flight; at least twice the embedding processes",
+        8, ge=1, description="most chunks of one stream in flight; at least twice the embedding processes"
     )
     backlog_mb: int | None = Field(
-        None,
-        ge=1,
-        description="producers wait while Redis uses more memory, MB; unset: three quarters of its bound",
+        None, ge=1, description="producers wait while Redis uses more memory, MB; unset: three quarters of its bound"
     )
     max_pixels: int = Field(50_000_000, ge=1, description="largest frame, in pixels")
     min_side: int = Field(32, ge=1, description="smallest frame side, in pixels")

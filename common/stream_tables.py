@@ -25,9 +25,10 @@ from pydantic import (
 
 from common.contracts.ids import check_stream_name
 from common.contracts.zones import Zone, as_zones
+from common.cron import check_cron_line
 from common.errors import SettingsError
 from common.models.kinds import check_kind_name
-from common.settings import Unit, check_cron_line
+from common.settings import Unit
 
 _STREAMS = "streams"
 _MODELS = "models"

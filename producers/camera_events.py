@@ -27,7 +27,7 @@ from common.contracts.batches import Submission
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import FRAME_EVENT, SOURCE_EVENT
 from common.contracts.ids import check_stream_name, content_id, describe
-from common.errors import Backlogged, BadMessage, BrokerUnavailable, SentinelError
+from common.errors import Backlogged, BadMessage, BrokerUnavailable, SentinelError, StillPreparing
 from common.ingest.accept import Ingestor
 from common.settings import Settings
 from common.sources.capture_time import parse_time
@@ -165,7 +165,7 @@ class CameraEvents:
             except Exception as error:
                 if not _will_pass(error):
                     raise
-                log.warning("Redis cannot work now (%s), trying again", error)
+                log.warning("camera events wait (%s), trying again", error)
                 self._frames.resume()
                 stop.wait(_PAUSE_SECONDS)
 
@@ -243,8 +243,9 @@ class CameraEvents:
 
 
 def _will_pass(error: Exception) -> bool:
-    """Return whether nothing is wrong with the entry that met `error`: Redis or the broker cannot work now."""
-    return isinstance(error, BrokerUnavailable) or is_unavailable(error)
+    """Return whether nothing is wrong with the entry that met `error`: Redis or the broker cannot work now, or the
+    backbone is being loaded for a stream that begins to learn."""
+    return isinstance(error, BrokerUnavailable | StillPreparing) or is_unavailable(error)
 
 
 def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) -> None:

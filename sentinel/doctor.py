@@ -141,6 +141,8 @@ def _streams(settings: Settings) -> str:
 def _baseline(settings: Settings) -> str:
     names = _baselines_set(settings)
     if not names:
+        if settings.learn == "auto":
+            return "none set: every stream learns its own from its footage"
         return "none set: `sentinel baseline build FILES --name NAME`, then SENTINEL_BASELINE=NAME"
     found = [load_baseline(find_baseline(name, settings.baselines_dir)) for name in names]
     return ", ".join(f"{stored.baseline.name} {stored.id[:12]}" for stored in found)
@@ -166,7 +168,7 @@ def _backbone(settings: Settings) -> str:
     if not specs:
         return (
             f"not loaded, because there is no baseline yet: {settings.backbone} with weights {settings.weights}; "
-            "`sentinel baseline build` loads it, and downloads it if need be"
+            "`sentinel baseline build`, or the first stream that learns, loads it, and downloads it if need be"
         )
     loaded = [load_backbone(settings, spec) for spec in specs if spec.backbone]
     if not loaded:

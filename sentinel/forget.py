@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import Field
 
 from common.baselines.accepted_baseline import folder_of
+from common.baselines.learning.epoch import learned_root
 from common.contracts.ids import Message
 from common.errors import BadMessage, UnknownStream
 from common.models.condition_records import drop_conditions_of_stream
@@ -29,6 +30,7 @@ class Forgotten(Message):
     dead_letters: int
     conditions: int = Field(description="folders with footage of the stream that champions were proved on")
     baselines: int = Field(description="accepted baselines")
+    bursts: int = Field(0, description="bursts of frames that it has learned, with the pictures that were kept of them")
     came_back: bool = Field(description="whether footage came meanwhile, with which the stream begins anew")
 
 
@@ -39,6 +41,7 @@ def require_any(store: Store, settings: Settings, stream: str) -> None:
         or stream in store.golden.waiting()
         or store.forgetting.keys_of(stream)
         or folder_of(settings.state_dir, stream).exists()
+        or learned_root(settings.state_dir, stream).exists()
         or any(letter.stream == stream for letter in store.event_log.dead_letters())
     ):
         return
@@ -60,6 +63,9 @@ def forget(store: Store, settings: Settings, stream: str) -> Forgotten:
     folder = folder_of(settings.state_dir, stream)
     baselines = len(list(folder.iterdir())) if folder.is_dir() else 0
     shutil.rmtree(folder, ignore_errors=True)
+    learned = learned_root(settings.state_dir, stream)
+    bursts = len(list(learned.glob("*/bursts/*")))
+    shutil.rmtree(learned, ignore_errors=True)
     return Forgotten(
         stream=stream,
         keys=keys,
@@ -67,6 +73,7 @@ def forget(store: Store, settings: Settings, stream: str) -> Forgotten:
         dead_letters=len(letters),
         conditions=_remove_conditions(settings.state_dir, stream),
         baselines=baselines,
+        bursts=bursts,
         # Last, because dropping conditions announces it.
         events=store.forgetting.delete_events(stream),
         came_back=came_back,

@@ -19,7 +19,7 @@ from celery import Task
 from celery.signals import task_failure, task_rejected, task_unknown
 from celery.worker import state
 
-from common.broker import EMBED_TASK, REDUCE_TASK, RETRAIN_TASK
+from common.broker import EMBED_TASK, LEARN_TASK, PREPARE_TASK, REDUCE_TASK, RETRAIN_TASK
 from common.contracts.batches import Chunk
 from common.contracts.dead_letters import DeadLetter, DeadLetterKind, RawTask
 from common.errors import BadMessage
@@ -29,6 +29,7 @@ from workers import context
 
 log = logging.getLogger(__name__)
 
+_OWN_TASKS = frozenset({REDUCE_TASK, RETRAIN_TASK, LEARN_TASK, PREPARE_TASK})
 _MOST_CHARACTERS = 10_000  # kept of an untrusted message
 _PAUSE_SECONDS = 1.0  # between attempts while Redis cannot store a dead letter
 
@@ -46,7 +47,7 @@ def dead_letter_failed(
     if sender.name == EMBED_TASK:
         bad = not is_on_record(named.get("chunk"))
     else:  # wrong arguments are a TypeError; any other error is temporary
-        bad = sender.name in {REDUCE_TASK, RETRAIN_TASK} and isinstance(exception, BadMessage | TypeError)
+        bad = sender.name in _OWN_TASKS and isinstance(exception, BadMessage | TypeError)
     if bad:
         queue = (sender.request.delivery_info or {}).get("routing_key", "")
         bury(RawTask(name=sender.name, queue=str(queue), args=as_json(args), kwargs=as_json(kwargs or {})), exception)

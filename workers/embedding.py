@@ -32,6 +32,7 @@ from common.store.ingest import offer
 from workers import (
     context,
     dead_letters,  # noqa: F401, it listens to Celery's signals
+    preparing,  # noqa: F401, its task runs on this queue
 )
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import time
 
 from common import broker
 from common.baselines.accepted_baseline import remove_unaccepted
-from common.broker import DAILY_TASK, EMBED_QUEUE, RETENTION_TASK, SWEEP_TASK, app
+from common.broker import DAILY_TASK, EMBED_QUEUE, RETENTION_TASK, RETRAIN_QUEUE, SWEEP_TASK, app
 from common.contracts.events import StreamCheck, StreamChecked
 from common.errors import BadMessage, SettingsError
 from common.ingest.dispatch import dispatch_next
@@ -40,10 +40,14 @@ def sweep() -> int:
         ask_about_silence(store, settings, time.time())
     except SettingsError as error:  # what was accepted is worked off all the same
         log.error("nobody asks about silence: %s", error)
-    idle = context.store().client.llen(EMBED_QUEUE) == 0
+    idle = store.client.llen(EMBED_QUEUE) == 0
+    may_learn = store.client.llen(RETRAIN_QUEUE) == 0  # else the task is probably among those
     for stream in streams.names():
         if streams.waits_for_reducer(stream):
             broker.send_reduce(stream)
+            sent += 1
+        if may_learn and store.learning.waiting(stream) and not store.learning.is_leased(stream):
+            broker.send_learn(stream)
             sent += 1
         # The first chunk in order blocks all others of its stream, so it is sent again in any case.
         for chunk in store.batches.overdue(stream, settings.stuck_seconds, _CHUNKS_PER_SWEEP if idle else 1):

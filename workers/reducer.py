@@ -11,33 +11,36 @@ import logging
 import time
 from dataclasses import replace
 
-from common.baselines.storage import StoredBaseline
+from common import broker
+from common.baselines.golden import Golden
+from common.baselines.learning.choosing import chosen_bursts, remember
+from common.baselines.learning.planning import replanned
 from common.broker import REDUCE_QUEUE, REDUCE_TASK, app
 from common.contracts.batches import BatchReport
 from common.contracts.dead_letters import DeadLetterKind, RawTask
 from common.contracts.events import BatchCompleted, WindowFailed, WindowPassed
 from common.contracts.ids import check_stream_name
+from common.contracts.learning import LearningPlan
 from common.contracts.verdicts import Status, Verdict
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
 from common.errors import BadBaseline, BadMessage, BadModality, BaselineMismatch, SentinelError, SettingsError
-from common.features import FeatureBlock
 from common.incidents import move_incidents
 from common.ingest.dispatch import dispatch_next
-from common.judging import JudgedWindow, Thresholds, judge_block
 from common.modalities.registry import load_modality
 from common.settings import get_settings
 from common.store.event_log import dead_letter
 from common.store.incidents import NO_INCIDENTS
 from common.store.streams import Committed, FinishedChunk, JudgedEvent, Window, WindowEvent, WindowMoved
 from common.store.unreadable import unreadable_chunk, unreadable_window
-from common.stream_config import model_of, settings_of_stream
+from common.stream_config import model_of
 from workers import (
     context,
     dead_letters,  # noqa: F401, it listens to Celery's signals
     maintenance,  # noqa: F401, its tasks run on this queue
     scheduled,  # noqa: F401, its task too
 )
+from workers.windows import empty_like, fold
 
 log = logging.getLogger(__name__)
 
@@ -91,32 +94,32 @@ def move_on(stream: str) -> Committed:
     streams = context.store().streams
     read = streams.window(stream)
     ready = streams.finished(stream, _CHUNKS_PER_COMMIT)
-    stored = baseline_of(stream) if ready else None
-    if stored is None:
+    golden = golden_of(stream) if ready else None
+    if golden is None:
         return commit_notes(stream, read)
-    ready = [admit(done, stored) for done in ready]
+    ready = [admit(done, golden) for done in ready]
     try:
         before = WindowState.from_bytes(read.state) if read.state else WindowState()
-        if read.verdict is not None and read.verdict.baseline_id != stored.id:
+        if read.verdict is not None and read.verdict.baseline_id != golden.id:
             before = before.without_evidence()
         frames = FrameBuffer(before.position, lambda: streams.frames(stream, read))
-        return commit(stream, stored, read, before, frames, ready)
+        return commit(stream, golden, read, before, frames, ready)
     except WindowMoved:
         return Committed.CONFLICT
     except BadMessage as error:
         # State written by a newer version must not block the stream: it continues with an empty window.
         context.store().event_log.bury(unreadable_window(stream, error, time.time()))
         log.warning("stream %s: its window starts anew: %s", stream, error)
-        return commit(stream, stored, read, restarted(read), FrameBuffer(restarted(read).position), ready)
+        return commit(stream, golden, read, restarted(read), FrameBuffer(restarted(read).position), ready)
 
 
-def baseline_of(stream: str) -> StoredBaseline | None:
-    """Return the baseline that `stream` is judged by; None if it waits for one, or for the package of its modality,
-    which a dead letter says."""
+def golden_of(stream: str) -> Golden | None:
+    """Return by what `stream` is judged, or what it learns; None if it waits for a baseline, or for the package of its
+    modality, which a dead letter says."""
     try:
-        stored = context.baselines().of_stream(stream)
-        load_modality(stored.baseline.feature_spec.modality)
-        return stored
+        golden = context.baselines().current(stream)
+        load_modality(golden.feature_spec.modality)
+        return golden
     except (BadBaseline, SettingsError, BadModality) as error:
         report_waiting(stream, error)
         return None
@@ -151,14 +154,14 @@ def restarted(read: Window) -> WindowState:
 
 def commit(
     stream: str,
-    stored: StoredBaseline,
+    golden: Golden,
     read: Window,
     before: WindowState,
     frames: FrameBuffer,
     ready: list[FinishedChunk],
 ) -> Committed:
     """Append the features of `ready`, judge the windows that become complete, and commit it all with the new state."""
-    state, judged = fold(stored, stream, before, frames, ready, latest=read.taken_to)
+    state, judged, clear = fold(golden, stream, before, frames, ready, latest=read.taken_to, settings=get_settings())
     model = model_of(get_settings(), stream)
     rows, incidents = move_incidents(
         context.store(),
@@ -169,26 +172,42 @@ def commit(
         close_windows=get_settings().close_windows,
         frames=sum(len(done.features or ()) for done in ready),
     )
-    latest = state.latest(stored.baseline.rule)
+    bursts = chosen_bursts(context.store(), get_settings(), golden, clear, read, incidents)
+    latest = state.latest(golden.rule)
+    plan = plan_for_stills(golden, frames, latest)
     # Between verdicts frames are only appended: writing the whole window each time would dominate the cost.
     rewrite = bool(judged) or state.opened != before.opened
     committed = context.store().streams.commit(
         stream,
         read=read,
         state=state.to_bytes(),
-        frames=(frames.slice(latest) if latest else empty_like(stored)) if rewrite else None,
+        frames=(frames.slice(latest) if latest else empty_like(golden)) if rewrite else None,
         chunks=ready,
         batch_events=[batch_event(done, model) for done in ready],
         judged=rows,
         incidents=incidents,
+        bursts=bursts,
     )
     if committed is not Committed.CONFLICT:
         for row in judged:
             log_verdict(row.verdict)
+        if bursts:
+            remember(bursts)
+            broker.send_learn(stream)
+        if plan is not None:
+            context.store().learning.amend(plan)
+            log.info("stream %s: its stills come slowly, so windows have %d of them", stream, plan.window_frames)
     return committed
 
 
-def admit(done: FinishedChunk, stored: StoredBaseline) -> FinishedChunk:
+def plan_for_stills(golden: Golden, frames: FrameBuffer, latest: range) -> LearningPlan | None:
+    """Return the plan, with a shorter window, of a stream that begins to learn and sends stills slowly; else None."""
+    if golden.stored is not None or golden.learning is None or not latest:
+        return None
+    return replanned(golden.learning.plan, frames.slice(latest), get_settings())
+
+
+def admit(done: FinishedChunk, golden: Golden) -> FinishedChunk:
     """Return the chunk, without its features if they cannot be used; a dead letter then gives the reason.
 
     Features cannot be used if they are unreadable, or if the stream's baseline was
@@ -200,59 +219,17 @@ def admit(done: FinishedChunk, stored: StoredBaseline) -> FinishedChunk:
         error, found = done.unreadable
         event_log.bury(unreadable_chunk(done.chunk.stream, done.chunk.id, error, found, time.time()))
         return done
-    if done.features is None or done.chunk.feature_spec == stored.baseline.feature_spec:
+    if done.features is None or done.chunk.feature_spec == golden.feature_spec:
         return done
     mismatch = BaselineMismatch(
         f"{done.chunk.source.uri}: frames {done.chunk.start} to {done.chunk.stop or 'the end'} were embedded for "
-        f"another baseline than {stored.baseline.name!r} is now: retry them with `sentinel dead retry`"
+        f"another baseline than {golden.name!r} is now: retry them with `sentinel dead retry`"
     )
     letter = dead_letter(
         DeadLetterKind.CHUNK, done.chunk.stream, done.chunk.source.uri, mismatch, done.chunk, version=done.chunk.id
     )
     event_log.bury(letter)
     return replace(done, features=None)
-
-
-def fold(
-    stored: StoredBaseline,
-    stream: str,
-    state: WindowState,
-    frames: FrameBuffer,
-    ready: list[FinishedChunk],
-    *,
-    latest: float | None,
-) -> tuple[WindowState, list[JudgedWindow]]:
-    """Append the features of `ready` to the window and judge each window that becomes complete.
-
-    Chunks that were given up have no frames. A condition that expired before `latest`, the latest capture time that
-    was judged, stays so for footage that comes late.
-    """
-    thresholds = Thresholds.of(settings_of_stream(get_settings(), stream))
-    now = time.time()
-    conditions = [row for row in context.conditions(stream, stored.id) if latest is None or latest < row.record.expires]
-    judged: list[JudgedWindow] = []
-    for done in ready:
-        features = done.features if done.features is not None else empty_like(stored)
-        state, fresh = judge_block(
-            state,
-            frames,
-            features,
-            stored=stored,
-            thresholds=thresholds,
-            stream=stream,
-            batch_frames=done.chunk.batch_frames,
-            opens_batch=done.chunk.opens_batch,
-            closes_batch=done.chunk.closes_batch,
-            conditions=conditions,
-            now=now,
-        )
-        judged += fresh
-    return state, judged
-
-
-def empty_like(stored: StoredBaseline) -> FeatureBlock:
-    """Return a block of no frames, as wide as the baseline's features."""
-    return FeatureBlock.empty(stored.baseline.widths)
 
 
 def batch_event(done: FinishedChunk, model: str) -> BatchCompleted:

@@ -30,7 +30,11 @@ from common.models.healing import Healer
 from common.models.kinds import load_kind
 from common.settings import get_settings
 from common.store.models import Outcome
-from workers import context, dead_letters
+from workers import (
+    context,
+    dead_letters,
+    learning,  # noqa: F401, its task runs on this queue
+)
 
 log = logging.getLogger(__name__)
 

@@ -15,13 +15,16 @@ from pathlib import Path
 
 from common.baselines.accepted_baseline import fit_accepted
 from common.baselines.accepted_footage import AcceptedFootage, footage_of
-from common.baselines.binding import BaselineBinding, Golden
+from common.baselines.binding import BaselineBinding
+from common.baselines.golden import Golden
+from common.baselines.learning.epoch import learned_root
+from common.baselines.learning.new_epoch import learn_accepted, shows_nothing
 from common.baselines.storage import load_baseline
 from common.contracts.golden import GoldenChange, GoldenRecord
 from common.contracts.ids import content_id
 from common.contracts.incidents import Action, ActionKind, Incident, IncidentNote, IncidentState, NoteKind
 from common.contracts.verdicts import Cause
-from common.errors import BadMessage, NotAccepted, UnknownStream
+from common.errors import BadBaseline, BadMessage, NotAccepted, UnknownStream
 from common.models.condition_records import drop_conditions_of_stream
 from common.settings import Settings
 from common.store import Store
@@ -65,14 +68,14 @@ def propose(store: Store, binding: BaselineBinding, stream: str, incident: str =
     latest = _latest(store, stream)
     golden = binding.find(stream)
     incidents = _chosen(store, stream, incident)
-    known = {golden.origin.id, *(row.baseline_id for row in _history(store, stream, golden.origin.id))}
+    known = {golden.origin_id, *(row.baseline_id for row in _history(store, stream, golden.origin_id))}
     for row in incidents:
         if row.golden_id not in known:
             raise NotAccepted(
                 f"incident {row.id} was judged by another golden baseline than stream {stream!r} has now: wait until "
                 "its footage was judged by this one"
             )
-    return Proposal(stream, incidents, footage_of(store.streams, incidents, golden.stored.baseline), golden, latest)
+    return Proposal(stream, incidents, footage_of(store.streams, incidents, golden), golden, latest)
 
 
 def accept(store: Store, settings: Settings, proposal: Proposal, *, by: str, why: str) -> GoldenRecord:
@@ -88,7 +91,7 @@ def accept(store: Store, settings: Settings, proposal: Proposal, *, by: str, why
     """
     stream, golden, latest = proposal.stream, proposal.golden, proposal.latest
     number = latest.number + 1 if latest is not None else 1
-    stored = fit_accepted(stream, proposal.footage, golden.stored.baseline, number, settings)
+    made = _make(store, settings, proposal, number)
     record = GoldenRecord(
         stream=stream,
         number=number,
@@ -96,11 +99,11 @@ def accept(store: Store, settings: Settings, proposal: Proposal, *, by: str, why
         by=by,
         at=time.time(),
         why=why,
-        origin_id=golden.origin.id,
-        folder=str(stored.folder),
-        baseline_id=stored.id,
-        replaced_folder=None if golden.stored is golden.origin else str(golden.stored.folder),
-        replaced_id=golden.stored.id,
+        origin_id=golden.origin_id,
+        folder=str(made.folder),
+        baseline_id=made.id,
+        replaced_folder=None if golden.is_origin else str(golden.folder),
+        replaced_id=golden.id,
         incidents=tuple(row.id for row in proposal.incidents),
         causes=proposal.footage.causes,
         frames=proposal.footage.frames,
@@ -109,10 +112,30 @@ def accept(store: Store, settings: Settings, proposal: Proposal, *, by: str, why
     try:
         _publish(store, record, latest, ActionKind.ACCEPT, NoteKind.CLOSE, said)
     except (NotAccepted, UnknownStream):  # after any other error the record may stand, and names the folder
-        shutil.rmtree(stored.folder, ignore_errors=True)
+        shutil.rmtree(made.folder, ignore_errors=True)
         raise
     drop_conditions_of_stream(store, stream)
     return record
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What is golden after an acceptance."""
+
+    id: str
+    folder: Path
+
+
+def _make(store: Store, settings: Settings, proposal: Proposal, number: int) -> _Made:
+    """Fit the accepted footage: a stream that learns begins a new epoch with it, any other has a fixed baseline.
+
+    Footage in which nothing can be seen cannot be learned from; it becomes a fixed baseline in any case.
+    """
+    golden, footage = proposal.golden, proposal.footage
+    if golden.learning is not None and not shows_nothing(footage, golden):
+        return _Made(*learn_accepted(store, settings, footage, golden.learning, number))
+    stored = fit_accepted(proposal.stream, footage, golden, number, settings)
+    return _Made(stored.id, stored.folder)
 
 
 def undo(store: Store, binding: BaselineBinding, stream: str, *, by: str, why: str) -> GoldenRecord:
@@ -130,16 +153,16 @@ def undo(store: Store, binding: BaselineBinding, stream: str, *, by: str, why: s
     if not store.streams.is_known(stream):
         raise UnknownStream(f"there is no stream {stream!r}: see `sentinel streams list`")
     latest = _latest(store, stream)
-    origin = binding.origin(stream)
-    standing = acceptances(_history(store, stream, origin.id))
+    origin_id, name = binding.origin(stream)
+    standing = acceptances(_history(store, stream, origin_id))
     if latest is None or not standing:
         raise NotAccepted(
-            f"there is nothing to undo: stream {stream!r} is judged by baseline {origin.baseline.name!r}, which its "
-            "settings name"
+            f"there is nothing to undo: stream {stream!r} is judged by baseline {name!r}, as its "
+            "settings say, or as it has learned"
         )
     last = standing[-1]
     if last.replaced_folder is not None:
-        load_baseline(Path(last.replaced_folder))  # what is no longer there cannot come back
+        _require_there(binding, stream, Path(last.replaced_folder))
     record = last.model_copy(
         update={
             "number": latest.number + 1,
@@ -160,6 +183,14 @@ def undo(store: Store, binding: BaselineBinding, stream: str, *, by: str, why: s
     _publish(store, record, latest, ActionKind.UNDO, NoteKind.ACTION, said)
     drop_conditions_of_stream(store, stream)
     return record
+
+
+def _require_there(binding: BaselineBinding, stream: str, folder: Path) -> None:
+    """Raise `BadBaseline` if what is to be golden again is no longer there."""
+    if folder.parent != learned_root(binding.settings.state_dir, stream):
+        load_baseline(folder)
+    elif not folder.is_dir():
+        raise BadBaseline(f"{folder}, which stream {stream!r} has learned, is gone: restore it")
 
 
 def acceptances(history: Sequence[GoldenRecord]) -> list[GoldenRecord]:

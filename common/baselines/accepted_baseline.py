@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import shutil
 import time
 from collections.abc import Sequence
@@ -12,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from common.baselines.accepted_footage import AcceptedFootage
+from common.baselines.golden import Golden
+from common.baselines.learning.epoch import epoch_folder, learned_root, stream_folder
 from common.baselines.owner import set_owner
 from common.baselines.storage import StoredBaseline, save_baseline
-from common.contracts.ids import content_id
+from common.contracts.learning import FIRST_EPOCH
 from common.drift.baseline import Baseline
 from common.drift.fitting import fit_baseline
 from common.errors import BadBaseline, BadMessage, BadSource, NotAccepted
@@ -32,17 +33,15 @@ log = logging.getLogger(__name__)
 _MOST_EXAMPLES = 48  # per clip, as many as are kept of golden footage
 _REPLAY_SECONDS = 300.0  # for reading the sources of one clip again
 _SAFE_AGE_SECONDS = 86_400.0  # far longer than accepting takes
-_READABLE = 40  # characters of a stream's name that its folder shows
 
 
 def folder_of(state_dir: Path, stream: str) -> Path:
     """Return the folder that holds the accepted baselines of `stream`, below SENTINEL_STATE_DIR."""
-    readable = re.sub(r"[^A-Za-z0-9-]+", "_", stream)[:_READABLE].strip("_-")
-    return state_dir.resolve() / "golden" / f"{readable or 'stream'}-{content_id(stream)[:16]}"
+    return stream_folder(state_dir.resolve() / "golden", stream)
 
 
 def fit_accepted(
-    stream: str, footage: AcceptedFootage, golden: Baseline, number: int, settings: Settings
+    stream: str, footage: AcceptedFootage, golden: Golden, number: int, settings: Settings
 ) -> StoredBaseline:
     """Fit a baseline to `footage`, made as `golden` was, and save it in a new folder that belongs to `stream`.
 
@@ -72,7 +71,8 @@ def fit_accepted(
         raise NotAccepted(f"the footage of stream {stream!r} cannot be a baseline: {error}") from error
     folder = folder_of(settings.state_dir, stream) / f"{number}-{int(time.time() * 1000)}"
     try:
-        stored = save_baseline(baseline, folder, accepted_replay(stream, footage, golden, settings))
+        replay = accepted_replay(stream, footage, golden, settings) if settings.keep_pictures == "on" else None
+        stored = save_baseline(baseline, folder, replay)
         set_owner(stored.folder, stream)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -89,22 +89,25 @@ def remove_unaccepted(store: Store, state_dir: Path) -> list[Path]:
     removed: list[Path] = []
     oldest_kept = time.time() - _SAFE_AGE_SECONDS
     for stream in store.streams.names():
-        root = folder_of(state_dir, stream)
-        if not root.is_dir() or root.is_symlink():
-            continue
         try:
             named = {Path(record.folder).name for record in store.golden.history(stream) if record.folder}
+            named.add(epoch_folder(Path(), store.learning.stored(stream).id or "", FIRST_EPOCH).name)
         except BadMessage:
             continue
-        for folder in sorted(root.iterdir()):
-            if folder.is_dir() and folder.name not in named and folder.stat().st_mtime < oldest_kept:
-                shutil.rmtree(folder, ignore_errors=True)
-                log.info("removed %s: it was never accepted", folder)
-                removed.append(folder)
+        for root in (folder_of(state_dir, stream), learned_root(state_dir, stream)):
+            if not root.is_dir() or root.is_symlink():
+                continue
+            for folder in sorted(root.iterdir()):
+                if folder.is_dir() and folder.name not in named and folder.stat().st_mtime < oldest_kept:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    log.info("removed %s: it was never accepted", folder)
+                    removed.append(folder)
     return removed
 
 
-def accepted_replay(stream: str, footage: AcceptedFootage, golden: Baseline, settings: Settings) -> Examples | None:
+def accepted_replay(
+    stream: str, footage: AcceptedFootage, golden: Baseline | Golden, settings: Settings
+) -> Examples | None:
     """Return examples of the footage for the golden replay of the stream's model, as far as its sources can be read.
 
     There are none for a model that is trained on another modality.

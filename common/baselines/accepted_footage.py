@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from common.baselines.golden import Golden
 from common.contracts.incidents import Incident, IncidentWindow
 from common.contracts.verdicts import Cause
-from common.drift.baseline import Baseline
 from common.drift.conditions import frames_needed
 from common.drift.judge import judge
 from common.drift.scene_change import Mixture, two_scenes
@@ -18,6 +18,9 @@ from common.drift.stretches import Stretch, join_windows
 from common.errors import BadMessage, NotAccepted
 from common.features import FeatureBlock
 from common.store.streams import StreamStore
+
+_OTHER_SCENE = frozenset({Cause.CAMERA_MOVED, Cause.NEW_CONTENT, Cause.COVERED, Cause.BLACK, Cause.FROZEN})
+"""Two of these side by side in one baseline would make everything between them normal."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,12 @@ class AcceptedFootage:
     ----------
     clips : name and features of each stretch, frames in order
     causes : windows by what the judge named on them
+    adds : whether it adds to what the stream has learned, as an hour does that was not known; else it takes its place
     """
 
     clips: tuple[tuple[str, FeatureBlock], ...]
     causes: dict[Cause, int]
+    adds: bool = False
 
     @property
     def frames(self) -> int:
@@ -46,12 +51,12 @@ class AcceptedFootage:
         return (float(known.min()), float(known.max())) if len(known) else None
 
 
-def footage_of(streams: StreamStore, incidents: Iterable[Incident], golden: Baseline) -> AcceptedFootage:
+def footage_of(streams: StreamStore, incidents: Iterable[Incident], golden: Golden) -> AcceptedFootage:
     """Return the footage of `incidents`, which are of one stream, without frames that are like `golden`.
 
     Parameters
     ----------
-    golden : the baseline that the footage departs from
+    golden : what the footage departs from; while nothing is learned, all of the footage is taken
 
     Raises
     ------
@@ -69,11 +74,15 @@ def footage_of(streams: StreamStore, incidents: Iterable[Incident], golden: Base
         parts = [_departed(golden, stretch, features) for stretch in join_windows(stream, rows)]
     except BadMessage as error:
         raise NotAccepted(f"the windows of stream {stream!r} were not made as its baseline asks ({error})") from error
-    needed = frames_needed(golden.rule.frames)
+    needed = golden.rule.frames if golden.learning is not None else frames_needed(golden.rule.frames)
     clips = tuple((f"{stream}@{start}", block) for start, block in parts if len(block) >= needed)
     if not clips:
         raise NotAccepted(_too_short(stream, [block for _, block in parts], needed, golden))
-    return AcceptedFootage(clips, dict(Counter(window.cause for window, _ in rows)))
+    return AcceptedFootage(
+        clips,
+        dict(Counter(window.cause for window, _ in rows)),
+        _is_of_unknown_hours(golden, clips, (window.cause for window, _ in rows)),
+    )
 
 
 def _evidence(
@@ -94,7 +103,7 @@ def _evidence(
     return stream, list(found.values())
 
 
-def _departed(golden: Baseline, stretch: Stretch, features: Mapping[str, FeatureBlock]) -> tuple[int, FeatureBlock]:
+def _departed(golden: Golden, stretch: Stretch, features: Mapping[str, FeatureBlock]) -> tuple[int, FeatureBlock]:
     """Return a stretch without the frames before the change and after its end, and the position of its first frame.
 
     The first window that fails begins with frames that are like the golden ones, the last
@@ -111,9 +120,9 @@ def _departed(golden: Baseline, stretch: Stretch, features: Mapping[str, Feature
     return stretch.first + begin, block
 
 
-def _onset(golden: Baseline, window: FeatureBlock) -> int:
+def _onset(golden: Golden, window: FeatureBlock) -> int:
     """Return the first frame of `window` that departs from `golden`."""
-    began = judge(golden, window).began
+    began = judge(golden.stored.baseline, window).began if golden.stored is not None else None
     if began is None:
         return 0
     for frame in range(len(window)):
@@ -122,9 +131,18 @@ def _onset(golden: Baseline, window: FeatureBlock) -> int:
     return 0
 
 
-def _too_short(stream: str, blocks: list[FeatureBlock], needed: int, golden: Baseline) -> str:
+def _is_of_unknown_hours(golden: Golden, clips: Sequence[tuple[str, FeatureBlock]], causes: Iterable[Cause]) -> bool:
+    """Return whether all footage is of hours that the stream has not learned yet, and shows the same scene."""
+    if golden.learning is None or golden.stored is None or not _OTHER_SCENE.isdisjoint(causes):
+        return False
+    baseline = golden.stored.baseline
+    return all(judge(baseline, block[: baseline.rule.frames]).provisional for _, block in clips)
+
+
+def _too_short(stream: str, blocks: list[FeatureBlock], needed: int, golden: Golden) -> str:
     longest = max(len(block) for block in blocks)
-    seconds = (needed - longest) / max(golden.frames_per_second, 1e-9)
+    rate = golden.stored.baseline.frames_per_second if golden.stored is not None else 1.0
+    seconds = (needed - longest) / max(rate, 1e-9)
     return (
         f"too little footage of stream {stream!r} shows the new normal: its longest stretch has {longest} sampled "
         f"frames, a baseline needs {needed}: wait for about {seconds:.0f} s more of it, then accept again"

@@ -13,16 +13,25 @@ from typing import Protocol
 
 import numpy as np
 
+from common.baselines.days import DaySource, Piece, plan_days, spans_days
+from common.baselines.learned_in_words import learned_in_words
 from common.baselines.storage import StoredBaseline, save_baseline
 from common.contracts.batches import SourceKind
+from common.contracts.feature_groups import FeatureGroup
+from common.drift.baseline import Baseline
+from common.drift.bursts import Burst
 from common.drift.clean_drift import CleanDrift
 from common.drift.fitting import fit_baseline
+from common.drift.learned import NEEDED_NULL
+from common.drift.learning import fit_learned
+from common.drift.one_camera import check_one_camera
 from common.drift.windows import WindowRule
 from common.errors import BadBaseline, BadSource
 from common.extraction import Extractor
 from common.features import FeatureBlock
 from common.modalities.modality import SourceFacts
 from common.models.kinds import load_kind
+from common.models.protocols import Examples
 from common.settings import Settings
 from common.sources.local import check_modality, describe_kind
 
@@ -43,6 +52,7 @@ _WINDOWS_NEEDED = 4
 _SHORTEST_WINDOW = 12
 _SEEN_NEEDED = 2  # frames of a window that the backbone sees, at least: a distance needs a sample
 _STRIDES_PER_WINDOW = 4
+_MOST_SOURCES = 24  # recordings that examples for the model are taken from
 _LIBRARIES = ("numpy", "scipy")
 _LIBRARIES_OF_BACKBONES = ("openvino", "keras")
 
@@ -70,7 +80,11 @@ def check_name(name: str) -> None:
 
 
 def choose_sampling(
-    infos: Sequence[SourceFacts], window: int, asked: float | None, key_seconds: Sequence[float | None] = ()
+    infos: Sequence[SourceFacts],
+    window: int,
+    asked: float | None,
+    key_seconds: Sequence[float | None] = (),
+    windows: int = _WINDOWS_WANTED,
 ) -> float | None:
     """Return the sampling rate in frames per second (None: every frame) that suits the shortest clip.
 
@@ -80,10 +94,11 @@ def choose_sampling(
     window : frames per window
     asked : the user's choice, which is returned unchanged; None: choose
     key_seconds : interval between key frames of each clip, s; None: unknown
+    windows : that each clip has to hold
     """
     if asked is not None:
         return asked
-    needed = max((window * _WINDOWS_WANTED / info.duration for info in infos if info.duration > 0), default=math.inf)
+    needed = max((window * windows / info.duration for info in infos if info.duration > 0), default=math.inf)
     native = max((info.fps for info in infos if info.fps > 0), default=0.0)
     default_rate = _default_fps(key_seconds)
     fps = default_rate if needed <= default_rate else float(math.ceil(needed)) if needed < native else needed
@@ -117,41 +132,50 @@ def sampling_advice(key_seconds: Sequence[float | None], fps: float | None, wind
     )
 
 
-def choose_rule(infos: Sequence[SourceFacts], fps: float | None, settings: Settings) -> WindowRule:
+def choose_rule(
+    infos: Sequence[SourceFacts], fps: float | None, settings: Settings, windows: int = _WINDOWS_NEEDED
+) -> WindowRule:
     """Return the window rule: as set, or, if it is not set and the shortest clip is too short, a shorter window.
 
     Unless it is set, the stride is a quarter of the window. The cost of a verdict is proportional to the window, so
-    the cost per frame stays constant.
+    the cost per frame stays constant. Each clip has to hold `windows` windows.
     """
     frames = settings.window_frames
     shortest = min(info.sampled_count(fps) for info in infos)
-    if "window_frames" not in settings.model_fields_set and shortest < frames * _WINDOWS_NEEDED:
-        frames = max(_SHORTEST_WINDOW, shortest // _WINDOWS_NEEDED)
+    if "window_frames" not in settings.model_fields_set and shortest < frames * windows:
+        frames = max(_SHORTEST_WINDOW, shortest // windows)
     stride = settings.window_stride or max(1, frames // _STRIDES_PER_WINDOW)
     return WindowRule(frames=frames, stride=min(stride, frames))
 
 
+def sees_enough(embed_every: int, rule: WindowRule) -> bool:
+    """Return whether the backbone sees enough frames of every window."""
+    return embed_every * _SEEN_NEEDED <= rule.frames
+
+
 def check_embed_every(embed_every: int, rule: WindowRule) -> None:
     """Raise `BadBaseline` if the backbone would see too few frames of a window."""
-    most = rule.frames // _SEEN_NEEDED
-    if embed_every > most:
+    if not sees_enough(embed_every, rule):
         raise BadBaseline(
             f"SENTINEL_EMBED_EVERY={embed_every} leaves the backbone too few frames of a window of {rule.frames}: "
-            f"set it to {most} or less, or set SENTINEL_WINDOW_FRAMES higher"
+            f"set it to {rule.frames // _SEEN_NEEDED} or less, or set SENTINEL_WINDOW_FRAMES higher"
         )
 
 
 def build_baseline(
     paths: Sequence[Path], name: str, folder: Path, extractor: Extractor, settings: Settings, progress: BuildProgress
 ) -> StoredBaseline:
-    """Extract features of the clips at `paths`, fit a baseline, and save it to `folder`.
+    """Extract features of the sources at `paths`, fit a baseline, and save it to `folder`.
+
+    Sources whose capture times span more than a few hours are learned as days; others are fitted to as clips.
 
     Raises
     ------
     BaselineTooShort
         If the footage is too short to calibrate on; the message gives the length that is needed.
     BadBaseline
-        If the backbone would see too few frames of a window.
+        If the capture times of days go backwards or jump, or show two cameras, or if the backbone would see too few
+        frames of a window.
     BadSource
         If a source cannot be read.
     """
@@ -159,8 +183,14 @@ def build_baseline(
     for path in paths:
         check_modality(path, modality.name, limits)
     kinds = {path: describe_kind(path) for path in paths}
-    infos = [modality.probe(path, kinds[path], limits) for path in paths]
+    sources = [DaySource(path, kinds[path], modality.probe(path, kinds[path], limits)) for path in paths]
     keys = [modality.key_seconds(path, limits) if kinds[path] is SourceKind.RECORDING else None for path in paths]
+    if spans_days(sources):
+        found = _learn_days(sources, keys, name, extractor, settings, progress)
+        if found is not None:
+            baseline, learned_from = found
+            return save_baseline(baseline, folder, _golden_examples(learned_from, extractor))
+    infos = [source.facts for source in sources]
     fps = choose_sampling(infos, settings.window_frames, settings.sample_fps, keys)
     rule = choose_rule(infos, fps, settings)
     check_embed_every(extractor.embed_every, rule)
@@ -174,28 +204,103 @@ def build_baseline(
         if not blocks:
             raise BadSource(f"{path} gave no frames: leave it out or replace it")
         clips.append((path.name, FeatureBlock.concatenate(blocks)))
-    drift = CleanDrift(modality.clean_drift) if modality.clean_drift else None
+    groups, clean_ratios = clean_bounds(extractor)
     baseline = fit_baseline(
         clips,
         name=name,
         feature_spec=extractor.feature_spec(fps),
         rule=rule,
-        groups=drift.applied(extractor.groups) if drift else extractor.groups,
+        groups=groups,
         created_at=time.time(),
-        libraries=_versions(extractor),
-        clean_ratios=drift.ratios(extractor.groups) if drift else (),
+        libraries=library_versions(extractor),
+        clean_ratios=clean_ratios,
     )
-    model = load_kind(_MODEL)
-    replay = None
-    if model.modality == modality.name:
-        replay = np.concatenate([model.read_golden(path, kinds[path], limits) for path in paths])
-    stored = save_baseline(baseline, folder, replay)
+    stored = save_baseline(baseline, folder, _golden_examples(sources, extractor))
     if advice := sampling_advice(keys, fps, settings.window_frames):
         progress.say(advice)
     return stored
 
 
-def _versions(extractor: Extractor) -> dict[str, str]:
+def _learn_days(
+    sources: Sequence[DaySource],
+    keys: Sequence[float | None],
+    name: str,
+    extractor: Extractor,
+    settings: Settings,
+    progress: BuildProgress,
+) -> tuple[Baseline, list[DaySource]] | None:
+    """Return a baseline of days of footage, and the sources that it is made of; None if there is too little of it."""
+    infos = [source.facts for source in sources]
+    fps = choose_sampling(infos, settings.window_frames, settings.sample_fps, keys, windows=1)
+    rule = choose_rule(infos, fps, settings, windows=1)
+    plan = plan_days(sources, fps, rule, rule_is_set="window_frames" in settings.model_fields_set)
+    if plan is None:
+        progress.say(
+            f"the footage spans hours but gives fewer than {NEEDED_NULL} bursts, half an hour apart, so it cannot be "
+            "learned as days: it is taken as single clips"
+        )
+        return None
+    if not sees_enough(extractor.embed_every, plan.rule):  # of a few pictures an hour it sees every one
+        extractor = extractor.following(extractor.feature_spec(fps).model_copy(update={"embed_every": 1}))
+    bursts = []
+    with progress.source(name, sum(piece.stop - piece.start for piece in plan.pieces)) as ticker:
+        for piece in plan.pieces:
+            burst = _extract(piece, extractor, fps, progress)
+            ticker.advance(piece.stop - piece.start)
+            bursts += [] if burst is None else [burst]
+    check_one_camera(bursts, extractor.groups)
+    groups, clean_ratios = clean_bounds(extractor)
+    baseline = fit_learned(
+        bursts,
+        name=name,
+        feature_spec=extractor.feature_spec(fps),
+        rule=plan.rule,
+        groups=groups,
+        created_at=time.time(),
+        libraries=library_versions(extractor),
+        clean_ratios=clean_ratios,
+    )
+    for line in learned_in_words(baseline, len(bursts)):
+        progress.say(line)
+    return baseline, list(dict.fromkeys(piece.source for piece in plan.pieces))
+
+
+def _extract(piece: Piece, extractor: Extractor, fps: float | None, progress: BuildProgress) -> Burst | None:
+    """Return the burst of a part of a source; None, and said, if it cannot be read."""
+    path, kind = piece.source.path, piece.source.kind
+    try:
+        block = extractor.extract(
+            path, kind, uri=str(path), sample_fps=fps, start=piece.start, stop=piece.stop, taken=piece.times
+        )
+        return Burst.of(block, extractor.groups)
+    except (BadSource, BadBaseline) as error:
+        progress.say(f"left out: {error}")
+        return None
+
+
+def _golden_examples(sources: Sequence[DaySource], extractor: Extractor) -> Examples | None:
+    """Return the examples of golden footage that the model trains on; None if no model trains on such footage."""
+    model, modality = load_kind(_MODEL), extractor.modality
+    if model.modality != modality.name:
+        return None
+    # Of days of footage a few recordings, spread over them: each gives as many examples as a clip.
+    recordings = [source for source in sources if source.kind is SourceKind.RECORDING] or list(sources)
+    chosen = [recordings[i] for i in np.unique(np.linspace(0, len(recordings) - 1, _MOST_SOURCES).round().astype(int))]
+    kept = chosen if len(recordings) > _MOST_SOURCES else recordings
+    return np.concatenate([model.read_golden(source.path, source.kind, extractor.limits) for source in kept])
+
+
+def clean_bounds(extractor: Extractor) -> tuple[tuple[FeatureGroup, ...], tuple[float, ...]]:
+    """Return the groups with what follows from clean footage of other cameras, and the ratios of its windows; the
+    groups as they are, and none, for a modality that ships no table of it."""
+    table = extractor.modality.clean_drift
+    if table is None:
+        return extractor.groups, ()
+    drift = CleanDrift(table)
+    return drift.applied(extractor.groups), drift.ratios(extractor.groups)
+
+
+def library_versions(extractor: Extractor) -> dict[str, str]:
     """Return the versions of the libraries that features and statistics are made with."""
     of_backbone = () if extractor.backbone is None else _LIBRARIES_OF_BACKBONES
     names = (*_LIBRARIES, *extractor.modality.libraries, *of_backbone)

@@ -6,14 +6,17 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from common.baselines.binding import BaselineBinding, ComesFrom
+from common.baselines.binding import BaselineBinding
+from common.baselines.golden import ComesFrom
 from common.contracts.golden import GoldenRecord, Mute
 from common.contracts.ids import Message
-from common.errors import BadBaseline, BadMessage, SettingsError
+from common.contracts.learning import LearningProgress
+from common.errors import BadBaseline, BadMessage, NotLearned, SettingsError
 from common.queries import matches
 from common.settings import Settings
 from common.store import Store
 from common.stream_config import model_of, stream_config
+from common.stream_learning import learning_progress
 
 
 class StreamBinding(Message):
@@ -21,12 +24,15 @@ class StreamBinding(Message):
 
     stream: str
     model: str = Field(description="name of the model that serves it")
-    baseline: str | None = Field(description="name of its golden baseline; None: it waits for one")
+    baseline: str | None = Field(
+        description="name of its golden baseline; None: it waits for one, or learns from what comes first"
+    )
     baseline_id: str | None = Field(description="digest of the golden baseline")
     folder: str | None = Field(description="of the golden baseline")
     comes_from: ComesFrom | None = Field(description="who says that this is its golden baseline")
     waiting: str = Field("", description="why it waits for a baseline, and what to do; empty: it does not")
     has_footage: bool = Field(description="whether a batch of it was ever accepted")
+    learning: LearningProgress | None = Field(None, description="what it learns by itself; None: its baseline is made")
     mute: Mute | None = None
     history: tuple[GoldenRecord, ...] = Field((), description="acceptances and what was undone, oldest first")
 
@@ -57,6 +63,8 @@ def _of(store: Store, binding: BaselineBinding, stream: str, said: str) -> Strea
     golden, waiting = None, said
     try:
         golden = binding.find(stream)
+    except NotLearned:
+        pass  # it learns from what comes first
     except (BadBaseline, SettingsError) as error:
         waiting = str(error)
     try:
@@ -66,12 +74,15 @@ def _of(store: Store, binding: BaselineBinding, stream: str, said: str) -> Strea
     return StreamBinding(
         stream=stream,
         model=model_of(binding.settings, stream),
-        baseline=golden.stored.baseline.name if golden else None,
-        baseline_id=golden.stored.id if golden else None,
-        folder=str(golden.stored.folder) if golden else None,
+        baseline=golden.name if golden else None,
+        baseline_id=golden.id if golden else None,
+        folder=str(golden.folder) if golden else None,
         comes_from=golden.comes_from if golden else None,
         waiting=waiting,
         has_footage=store.streams.is_known(stream),
+        learning=learning_progress(store, stream, store.streams.window(stream))
+        if golden is not None and golden.learning is not None
+        else None,
         mute=store.golden.muted(stream),
         history=history,
     )

@@ -20,7 +20,7 @@ from typing import TypeVar
 import numpy as np
 from pydantic import Field
 
-from common.baselines import format_1, format_2, two_groups
+from common.baselines import format_1, format_2, format_4, two_groups
 from common.contracts.ids import Message
 from common.drift.baseline import Baseline
 from common.drift.manifest import BaselineManifest
@@ -32,9 +32,13 @@ from common.npz import read_npz
 MANIFEST_FILE = "baseline.json"
 ARRAYS_FILE = "arrays.npz"
 REPLAY_FILE = "replay.npz"
-_FORMAT = 4
-_FORMATS = (format_1.FORMAT, format_2.FORMAT, format_2.FORMAT_OF_0_3, _FORMAT)
-_WITH_REPLAY = (format_2.FORMAT_OF_0_3, _FORMAT)  # whose golden examples have the size that models are trained on
+_FORMAT = 5
+_FORMATS = (format_1.FORMAT, format_2.FORMAT, format_2.FORMAT_OF_0_3, format_4.FORMAT, _FORMAT)
+_WITH_REPLAY = (
+    format_2.FORMAT_OF_0_3,
+    format_4.FORMAT,
+    _FORMAT,
+)  # whose golden examples have the size that models are trained on
 
 
 class BaselineFile(Message):
@@ -130,6 +134,12 @@ def _read_format_2(text: bytes, arrays: Arrays, folder: Path) -> tuple[Baseline,
 
 
 def _read_format_4(text: bytes, arrays: Arrays, folder: Path) -> tuple[Baseline, str, str]:
+    file = _parse(format_4.File, text, folder)
+    baseline = Baseline.from_parts(file.manifest.manifest(), arrays)
+    return baseline, file.digest, format_4.digest_of(file.manifest, arrays)
+
+
+def _read_format_5(text: bytes, arrays: Arrays, folder: Path) -> tuple[Baseline, str, str]:
     file = _parse(BaselineFile, text, folder)
     baseline = Baseline.from_parts(file.manifest, arrays)
     return baseline, file.digest, baseline.digest
@@ -139,7 +149,16 @@ _READERS = {
     format_1.FORMAT: _read_format_1,
     format_2.FORMAT: _read_format_2,
     format_2.FORMAT_OF_0_3: _read_format_2,
-    _FORMAT: _read_format_4,
+    format_4.FORMAT: _read_format_4,
+    _FORMAT: _read_format_5,
+}
+
+
+_EARLIER: dict[int, type[format_1.File | format_2.File | format_4.File]] = {
+    format_1.FORMAT: format_1.File,
+    format_2.FORMAT: format_2.File,
+    format_2.FORMAT_OF_0_3: format_2.File,
+    format_4.FORMAT: format_4.File,
 }
 
 
@@ -182,9 +201,8 @@ def read_manifest(folder: Path) -> BaselineFile:
     stored = _format_of(text, folder)
     if stored == _FORMAT:
         return _parse(BaselineFile, text, folder)
-    older: type[format_1.File | format_2.File] = format_1.File if stored == format_1.FORMAT else format_2.File
-    old = _parse(older, text, folder)
-    replay = old.replay if isinstance(old, format_2.File) else None
+    old = _parse(_EARLIER[stored], text, folder)
+    replay = None if isinstance(old, format_1.File) else old.replay
     return BaselineFile(format=old.format, digest=old.digest, manifest=old.manifest.manifest(), replay=replay)
 
 

@@ -60,6 +60,43 @@ class SequenceColumn(Message):
     minimum_effect: float = Field(gt=0, allow_inf_nan=False, description="the smallest change that matters")
 
 
+class SteadyColumn(Message):
+    """A compared column that hardly follows the light, and how far it must move to count in an hour not yet known.
+
+    Other columns cannot be judged there: whether the light of an hour that was never seen is right, nobody knows.
+    """
+
+    column: str
+    minimum_effect: float = Field(gt=0, description="in the unit of the column; with `over`, in natural logs")
+    over: str | None = Field(
+        None,
+        description="a second column: the natural log of their ratio is compared, which gain leaves alone",
+    )
+    at_similar_light: bool = Field(False, description="judged only where golden footage of similar light is known")
+
+
+class Ambient(Message):
+    """What the hour of the day and the weather do to the columns of a group, and which columns they leave alone."""
+
+    light: str = Field(description="the compared column that is the level of light, in natural logs")
+    infrared: str = Field(description="the compared column that is near zero while the camera sees by infra-red light")
+    infrared_below: float = Field(gt=0, description="the camera sees by infra-red light where `infrared` is below this")
+    steady: tuple[SteadyColumn, ...] = Field(
+        (), description="columns that light hardly moves, of this group or of another"
+    )
+    steps: dict[str, float] = Field(
+        {}, description="columns that light moves, but never in a step that lasts: the smallest step that is a fault's"
+    )
+    without_history: dict[str, float] = Field(
+        {}, description="columns that need no golden footage: the mean over a window from which on it fails"
+    )
+    covered: dict[str, float] = Field(
+        {},
+        description="columns by which hardly anything can be seen: the mean over a window from which on a stream that "
+        "begins so is taken for covered, and a person is asked",
+    )
+
+
 class FeatureGroup(Message):
     """One group of features. A modality declares its groups, a baseline stores those that it was made of."""
 
@@ -89,6 +126,9 @@ class FeatureGroup(Message):
         None,
         description="the group whose steps from one sample to the next are compared with this one, as columns `motion` "
         "and `repeated`: itself, or a joint group that is computed of every sample",
+    )
+    ambient: Ambient | None = Field(
+        None, description="what light does to its columns; None: baselines learned over days cannot tell lights apart"
     )
 
     @model_serializer(mode="wrap")

@@ -112,6 +112,11 @@ class Judgement(Message):
         None, description="first frame of the change; the first frame of the window if it began earlier; None on PASS"
     )
     segment: str = Field(description="the segment of the baseline that the window resembles most")
+    provisional: bool = Field(
+        False,
+        description="whether the camera is not known at this hour, so that only what light hardly moves, what "
+        "needs no history, and steps that last are judged",
+    )
     condition: ConditionMatch | None = Field(
         None, description="the condition that makes the window PASS although it fails the golden baseline; else None"
     )

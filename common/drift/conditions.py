@@ -63,5 +63,5 @@ def fit_condition(name: str, block: FeatureBlock, baseline: Baseline, golden_seg
         raise NothingToLearnFrom(
             f"{name} has {len(block)} sampled frames; to become a condition with windows of {window} it needs {needed}"
         )
-    within = next((s for s in baseline.segments if s.summary.name == golden_segment), baseline.segments[0])
+    within = baseline.segment_like(block, golden_segment)
     return fit_segment(name, block, window=window, groups=baseline.groups, within=within)

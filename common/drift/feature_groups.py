@@ -135,6 +135,11 @@ def _own_steps(group: FeatureGroup, readings: Array, span: int) -> Array:
     return np.asarray(np.sqrt(np.square(steps).mean(axis=1)), np.float32)
 
 
+def column_slices(group: FeatureGroup) -> dict[str, slice]:
+    """Return, for each compared column but `motion` and `repeated`, the slice of readings that it is made from."""
+    return dict(_families(group))
+
+
 def check_finite(block: FeatureBlock) -> None:
     """Raise `BadMessage` if a feature of `block` is not finite."""
     if not all(np.isfinite(values).all() for values in block.groups.values()):

@@ -22,13 +22,18 @@ column has a score above the threshold and a p-value of its KS test below the
 significance level. It is judged by the golden segment that it
 resembles most. If it departs from that one too, it is compared with the conditions:
 a window that is like one of them passes and names it, any other FAILs.
+
+A baseline that was learned over days has one segment for each moment: the bursts that are
+most like it, pooled (`common.drift.learned`). The p-value of its windows is the larger of the rank among its bursts,
+held against those of other days, and that among the clean windows of other cameras. In an hour that it does not know, a
+column has a p-value of its own (`common.drift.provisional`).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -37,9 +42,12 @@ from common.contracts.feature_groups import FeatureGroup, GroupKind
 from common.contracts.shifts import Diagnose, Shifts, unnamed
 from common.contracts.verdicts import ConditionMatch, FeatureShift, FrameTime, GroupScore, Judgement, Status, WorstFrame
 from common.drift.baseline import Baseline
+from common.drift.bursts import JOINT_FRAMES, Moment, evenly
 from common.drift.calibration import ks_p_value, margin, novelty_p_value
 from common.drift.conditions import Condition
 from common.drift.feature_groups import check_finite, compared_names
+from common.drift.learned import AT_BOUND, Learned
+from common.drift.provisional import NO_HISTORY_P_VALUE, Provisional, judge_provisionally, needs_no_history
 from common.drift.segment import Bounds, Segment, SegmentGroup
 from common.drift.statistics import kolmogorov_smirnov, wasserstein
 from common.errors import BadMessage
@@ -84,6 +92,8 @@ class _SegmentResult:
     columns: Mapping[str, npt.NDArray[np.float32]]
     groups: Mapping[str, _GroupResult]
     rank: float | None
+    provisional: Mapping[str, Provisional] | None = None
+    """Of each group, if the hour of the window is not known."""
 
     def fails(self, threshold: float, p_value: float) -> dict[str, npt.NDArray[np.bool_]]:
         """Return which columns of each group fail, by its name; none does in a window whose rank is not significant."""
@@ -123,8 +133,11 @@ def judge(
         If the window has another length, other groups or widths than the baseline's, or features that are not finite.
     """
     _check(baseline, window)
-    results = [_compare(baseline, segment, window) for segment in baseline.segments]
-    best = min(results, key=lambda result: _severity(result, threshold, p_value))
+    if baseline.learned is not None:
+        best = _compare_learned(baseline, baseline.learned, window)
+    else:
+        results = [_compare(baseline, segment, window) for segment in baseline.segments]
+        best = min(results, key=lambda result: _severity(result, threshold, p_value))
     golden = _judgement(baseline, best, window, threshold, p_value, diagnose)
     if golden.status is Status.PASS or golden.cause is None or not conditions:
         return golden
@@ -168,7 +181,10 @@ def distances(baseline: Baseline, window: FeatureBlock) -> npt.NDArray[np.float6
     return np.concatenate([group.distances for group in result.groups.values()])
 
 
-def _compare(baseline: Baseline, segment: Segment, window: FeatureBlock) -> _SegmentResult:
+def _compare(
+    baseline: Baseline, segment: Segment, window: FeatureBlock, joint_frames: int | None = None
+) -> _SegmentResult:
+    """Compare a window with a segment; of joint groups `joint_frames` of its frames, all if None."""
     groups = baseline.groups
     columns: dict[str, npt.NDArray[np.float32]] = {}
     results: dict[str, _GroupResult] = {}
@@ -176,9 +192,11 @@ def _compare(baseline: Baseline, segment: Segment, window: FeatureBlock) -> _Seg
     for group in groups:
         reference = segment.groups[group.name]
         now = columns[group.name] = reference.columns_of(group, window, span)
-        compare = _compare_joint if group.kind is GroupKind.JOINT else _compare_columns
+        joint = group.kind is GroupKind.JOINT
+        compare = _compare_joint if joint else _compare_columns
+        compared = now[evenly(len(now), joint_frames)] if joint and joint_frames else now
         # A window of very few frames may have none that the group was computed of: it then says nothing.
-        distances, p_values = compare(reference, now) if len(now) else (np.zeros(1), np.ones(1))
+        distances, p_values = compare(reference, compared) if len(compared) else (np.zeros(1), np.ones(1))
         groups_tested = 1 if baseline.clean_ratios else len(groups)
         results[group.name] = _result(distances, p_values, reference.bounds, groups_tested)
     return _SegmentResult(segment, columns, results, _rank(results.values(), baseline.clean_ratios))
@@ -187,9 +205,39 @@ def _compare(baseline: Baseline, segment: Segment, window: FeatureBlock) -> _Seg
 def _rank(groups: Iterable[_GroupResult], clean_ratios: Sequence[float]) -> float | None:
     if not clean_ratios:
         return None
-    ratio = max(float((group.distances / group.bounds).max()) for group in groups)
-    larger = len(clean_ratios) - bisect_left(clean_ratios, ratio)
+    larger = len(clean_ratios) - bisect_left(clean_ratios, _ratio(groups))
     return (1 + larger) / (1 + len(clean_ratios))
+
+
+def _ratio(groups: Iterable[_GroupResult]) -> float:
+    """Return the largest distance of all columns, in units of their bounds."""
+    return max(float((group.distances / group.bounds).max()) for group in groups)
+
+
+def _compare_learned(baseline: Baseline, learned: Learned, window: FeatureBlock) -> _SegmentResult:
+    """Compare a window with the bursts most like it; in an hour that is not known, provisionally."""
+    reference = learned.reference(Moment.of(window, learned.groups))
+    found = _compare(baseline, reference.segment, window, joint_frames=JOINT_FRAMES)
+    if not reference.known:
+        provisional = {g.name: judge_provisionally(g, learned.groups, window, reference) for g in learned.groups}
+        results = {name: _provisional_result(found.groups[name], own) for name, own in provisional.items()}
+        return replace(found, groups=results, rank=None, provisional=provisional)
+    results = {}
+    for group in learned.groups:
+        own = found.groups[group.name]
+        apart = needs_no_history(group, window, reference)
+        ks = np.where(apart, np.minimum(own.p_values, NO_HISTORY_P_VALUE), own.p_values)
+        results[group.name] = replace(own, p_values=ks)
+    rank = max(learned.p_value(_ratio(results.values())), found.rank or 0.0)
+    return replace(found, groups=results, rank=rank)
+
+
+def _provisional_result(known: _GroupResult, own: Provisional) -> _GroupResult:
+    """Return the result of a group with the columns that can be judged in an unknown hour; the others pass."""
+    judged = np.isfinite(own.limits)
+    bounds = np.where(judged, AT_BOUND * own.limits, known.bounds)
+    scores = np.where(judged, np.clip(1.0 - bounds / np.maximum(own.distances, 1e-12), 0.0, 1.0), 0.0)
+    return _GroupResult(scores, own.p_values, np.where(judged, own.distances, known.distances), bounds)
 
 
 _Distances = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
@@ -257,6 +305,7 @@ def _judgement(
         cause=diagnose(shifts) if failed else None,
         began=FrameTime(source=window.source_of(first), time=float(window.times[first])) if failed else None,
         segment=segment.summary.name,
+        provisional=best.provisional is not None,
         feature_groups=tuple(
             GroupScore(
                 group=name,
@@ -285,13 +334,18 @@ def _is_gross(group: FeatureGroup, result: _GroupResult, fails: npt.NDArray[np.b
 def _shifts(groups: Sequence[FeatureGroup], best: _SegmentResult, threshold: float, failing: frozenset[str]) -> Shifts:
     """Return the shifts of all columns that are judged by themselves, in the order of their groups."""
     own = [group.name for group in groups if group.kind is not GroupKind.JOINT]
-    references = [best.segment.groups[name].values for name in own]
+    now = _joined([best.columns[name].mean(axis=0, dtype=np.float64) for name in own])
+    if best.provisional is None:
+        references = [best.segment.groups[name].values for name in own]
+        before = _joined([values.mean(axis=0, dtype=np.float64) for values in references])
+    else:  # what is not known of the hour must not name a cause
+        before = now - _joined([best.provisional[name].changes for name in own])
     # In a window that has failed, every column with a high score helps to diagnose it, significant by itself or not.
     scores = _joined([best.groups[name].scores for name in own])
     return Shifts(
         names=tuple(column for group in groups for column in compared_names(group)),
-        before=_joined([values.mean(axis=0, dtype=np.float64) for values in references]),
-        now=_joined([best.columns[name].mean(axis=0, dtype=np.float64) for name in own]),
+        before=before,
+        now=now,
         scores=scores,
         moved=scores > threshold,
         failing_groups=failing,

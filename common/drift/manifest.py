@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from common.contracts.batches import FeatureSpec
+from common.contracts.coverage import Coverage
 from common.contracts.feature_groups import FeatureGroup, check_groups
 from common.contracts.ids import Message, without_empty
 from common.drift.windows import WindowRule
@@ -45,7 +46,8 @@ class BaselineManifest(Message):
         description="largest distance of clean windows of other cameras, in units of bounds made without them, in "
         "rising order; a window's p-value is its rank among them. Empty: it is that of the KS test",
     )
-    clips: tuple[ClipSummary, ...]
+    clips: tuple[ClipSummary, ...] = Field(description="none of a baseline that was learned over days")
+    coverage: Coverage | None = Field(None, description="what was learned over days; None: it was fitted to clips")
     null_false_alarms: float = Field(
         ge=0, le=1, description="share of the golden footage's own windows that the baseline fails"
     )

@@ -57,9 +57,7 @@ def _two_scenes(embedding: FloatArray, shortest: int) -> tuple[Mixture, int] | N
     count = len(embedding)
     if count < 2 * max(shortest, 2):
         return None
-    centred = embedding - embedding.mean(axis=0)
-    along = _first_component(centred)
-    group, explained = _two_groups(along)
+    group, explained = split_in_two(embedding)
     changes = np.flatnonzero(group[1:] != group[:-1]) + 1
     if len(changes) >= _ALTERNATING * count and explained > _SEPARATE:
         return Mixture.ALTERNATING, int(changes[0])
@@ -69,6 +67,12 @@ def _two_scenes(embedding: FloatArray, shortest: int) -> tuple[Mixture, int] | N
         if steps[changes[0] - 1] > _STEP_RATIO * max(typical, 1e-9):
             return Mixture.CONSECUTIVE, int(changes[0])
     return None
+
+
+def split_in_two(vectors: FloatArray) -> tuple[npt.NDArray[np.bool_], float]:
+    """Return which of vectors (n, f) are of one of two groups, and the share of the variance that the groups explain,
+    along the direction of largest variance."""
+    return _two_groups(_first_component(vectors - vectors.mean(axis=0)))
 
 
 def _first_component(centred: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -179,9 +179,7 @@ def _fit_joint(
     readings, at = block.groups[group.name], block.frames_of(group.name)
     if not len(readings):
         return None
-    spread = np.maximum(readings.std(axis=0), _MIN_SPREAD)
-    # Otherwise a dimension that is zero in nearly all frames would give a large distance whenever it is not.
-    spread = np.maximum(spread, np.median(spread)).astype(np.float32)
+    spread = joint_spread(readings)
     if within is not None:
         spread = np.minimum(spread, within.spread)
     scaled = np.asarray(readings / spread, np.float32)
@@ -211,7 +209,7 @@ def _fit_columns(
     if null is None:
         return None
     bounds = _bounds(null, smallest, np.ptp(columns, axis=0) == 0, within.bounds if within else None)
-    spread = _typical_spread(columns, compared_minimum_effects(group))
+    spread = typical_spread(columns, compared_minimum_effects(group))
     return SegmentGroup(sort_reference(_thin(columns)), spread, reference_median, bounds), len(null.kolmogorov)
 
 
@@ -256,7 +254,7 @@ def _fit_placements(group: FeatureGroup, samples: Array, views: Views, window: i
     if null is None:
         return None
     bounds = _bounds(null, smallest, np.ptp(columns, axis=0) == 0, None)
-    spread = _typical_spread(columns, compared_minimum_effects(group))
+    spread = typical_spread(columns, compared_minimum_effects(group))
     return SegmentGroup(sort_reference(_thin(columns)), spread, None, bounds, views), len(null.kolmogorov)
 
 
@@ -300,7 +298,14 @@ def _bounds(
     return Bounds(np.minimum(own.distance, within.distance), np.maximum(own.size, within.size))
 
 
-def _typical_spread(columns: Array, minimum_effects: npt.NDArray[np.float64]) -> Array:
+def joint_spread(readings: Array) -> Array:
+    """Return (f,) standard deviations of the columns of a joint group (n, f), but no less than their median."""
+    spread = np.maximum(readings.std(axis=0), _MIN_SPREAD)
+    # Otherwise a dimension that is zero in nearly all frames would give a large distance whenever it is not.
+    return np.asarray(np.maximum(spread, np.median(spread)), np.float32)
+
+
+def typical_spread(columns: Array, minimum_effects: npt.NDArray[np.float64]) -> Array:
     """Return (f,) robust standard deviations, but no less than half the minimum effects."""
     middle = np.median(columns, axis=0)
     robust = _MAD_TO_SIGMA * np.median(np.abs(columns - middle), axis=0)

@@ -93,6 +93,11 @@ def golden_views(samples: Array) -> Views:
     return views
 
 
+def still_view(samples: Array) -> Views:
+    """Return (1, size): the view of one moment (n, size); (0, size) if nothing stands still in it."""
+    return _still(samples)[None] if len(golden_views(samples)) else no_views(samples)
+
+
 def no_views(samples: Array) -> Views:
     """Return (0, size): the views of a clip (n, size) that has none."""
     return np.zeros((0, samples.shape[1]), np.uint8)
@@ -118,6 +123,11 @@ def view_columns(samples: Array, golden: Golden) -> Array:
     """
     parts = np.array_split(samples, max(1, len(samples) // _PART))
     return _repeated([_columns(_still(part), golden) for part in parts], [len(part) for part in parts])
+
+
+def placed_columns(views: Views, golden: Golden) -> Array:
+    """Return the (k, 5) columns `VIEW_COLUMNS` of views (k, size), held against golden ones."""
+    return np.array([_columns(view, golden) for view in views], np.float32).reshape(len(views), len(VIEW_COLUMNS))
 
 
 def golden_columns(samples: Array, views: Views) -> Array:

@@ -23,7 +23,7 @@ from common.baselines.binding import BaselineBinding
 from common.contracts.batches import Chunk, FeatureSpec, FrameBatch, SourceKind, SourceRequest, Submission
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.ids import Message, check_stream_name, content_id
-from common.errors import BadMessage, BadSource, BaselineMismatch, Refused
+from common.errors import BadMessage, BadSource, Refused
 from common.features import TimeSource
 from common.ingest.description import (
     DESCRIBE_SECONDS,
@@ -36,6 +36,7 @@ from common.ingest.description import (
     timed,
 )
 from common.ingest.dispatch import dispatch_next
+from common.ingest.stream_features import StreamFeatures
 from common.sandbox import Sandbox
 from common.settings import Settings
 from common.sources.capture_time import CaptureTimes, is_plausible
@@ -61,8 +62,9 @@ class Ingestor:
         self.settings = settings
         self.store = store
         self.limits = Limits.from_settings(settings)
-        self.baselines = BaselineBinding(settings, store)
         self.sandbox = Sandbox(timeout=DESCRIBE_SECONDS, memory_mb=settings.max_memory_mb)
+        self.baselines = BaselineBinding(settings, store)
+        self.features = StreamFeatures(self.baselines, self.limits, self.sandbox)
 
     def close(self) -> None:
         self.sandbox.close()
@@ -153,7 +155,7 @@ class Ingestor:
         if self.store.batches.known(stream, batch_id):
             return Submission.DUPLICATE  # even if the stream's baseline has changed since
         name = f"{_DATA_SCHEME}{batch_id}"
-        modality = self._feature_spec(stream).modality
+        modality = self.features.modality(stream)
         described = self.sandbox.call(describe_data, image, name, modality, self.limits, subject=f"event {event_key}")
         described = _as_told(described, taken_at)
         if not self.store.batches.known(stream, batch_id):
@@ -182,7 +184,7 @@ class Ingestor:
                 source=chunk.source,
                 expected_frames=promised,
                 starts=(chunk.start,),
-                feature_spec=self._feature_spec(chunk.stream),
+                feature_spec=self.features.known(chunk.stream),
                 received_at=time.time(),
                 stop=chunk.stop,
             )
@@ -191,7 +193,7 @@ class Ingestor:
     def _register(self, stream: str, batch_id: str, described: Described, *, lasting: bool = False) -> Submission:
         if not described.listing and self.store.batches.known(stream, batch_id):
             return Submission.DUPLICATE  # even if the stream's baseline has changed since
-        feature_spec = self._feature_spec(stream)
+        feature_spec = self.features.of_source(stream, described)
         described.require_modality(feature_spec.modality, stream)
         count, starts = self._chunk_starts(stream, described, feature_spec)
         return self._send(
@@ -241,16 +243,6 @@ class Ingestor:
         dispatch_next(self.store, self.settings, batch.stream)
         log.info("stream %s: accepted %s, about %d frames", batch.stream, batch.source.uri, batch.expected_frames)
         return Submission.ACCEPTED
-
-    def _feature_spec(self, stream: str) -> FeatureSpec:
-        feature_spec = self.baselines.of_stream(stream).baseline.feature_spec
-        asked = self.settings.sample_fps
-        if asked is not None and asked != feature_spec.sample_fps:
-            raise BaselineMismatch(
-                f"SENTINEL_SAMPLE_FPS is {asked:g}, but the baseline of stream {stream!r} was sampled at "
-                f"{feature_spec.sample_fps or 'every frame'}: unset it, or build a baseline at that rate"
-            )
-        return feature_spec
 
     @unavailability()
     def bury(

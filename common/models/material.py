@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.baselines.storage import StoredBaseline, load_replay
+from common.baselines.learning import pictures
+from common.baselines.storage import StoredBaseline
 from common.contracts.conditions import ConditionRecord
 from common.contracts.ids import content_id
 from common.contracts.incidents import Incident
@@ -194,13 +195,13 @@ def golden_examples(golden: StoredBaseline) -> Examples:
         If its baseline keeps none.
     """
     try:
-        examples = load_replay(golden.folder)
+        examples = pictures.golden_examples(golden.folder)
     except BadBaseline as error:
         raise NothingToLearnFrom(str(error)) from error
     if examples is None or not len(examples):
         raise NothingToLearnFrom(
-            f"baseline {golden.folder.name!r} keeps no golden frames to compare the view with: rebuild it from moving "
-            "footage"
+            f"baseline {golden.baseline.name!r} keeps no golden frames to compare the view with: rebuild it from "
+            "moving footage; one that is learned keeps them if the files that it learns from stay in place"
         )
     return examples
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from common.baselines.binding import BaselineBinding
-from common.baselines.storage import load_replay
+from common.baselines.learning.pictures import golden_examples
 from common.errors import BadBaseline, NothingToLearnFrom
 from common.models.protocols import Examples, Model, ModelKind
 from common.settings import Settings
@@ -40,26 +40,29 @@ def pooled_replay(
     NothingToLearnFrom
         If no stream's baseline keeps enough examples.
     """
-    folders: dict[Path, None] = {}
+    folders: dict[Path, str] = {}
     reasons: list[str] = []
     for stream in store.streams.names():
         if model_of(settings, stream) != name:
             continue
         try:
-            folders[baselines.of_stream(stream).folder] = None
+            stored = baselines.of_stream(stream)
+            folders[stored.folder] = stored.baseline.name
         except Exception as error:  # a stream without a baseline has no golden footage, and holds nobody up
             reasons.append(f"stream {stream!r}: {error}")
     found = []
-    for folder in folders:
+    for folder, baseline in folders.items():
         try:
-            examples = load_replay(folder)
+            examples = golden_examples(folder)
         except BadBaseline as error:
             reasons.append(str(error))
             continue
         if examples is not None and len(examples) >= kind.fewest_examples:
             found.append(examples)
         else:
-            reasons.append(f"baseline {folder.name!r} keeps too few golden frames: rebuild it from moving footage")
+            reasons.append(
+                f"baseline {baseline!r} keeps too few golden frames: rebuild it from moving footage, or let it learn on"
+            )
     if not found:
         raise NothingToLearnFrom(
             f"model {name!r} has no golden frames to keep it from forgetting: " + "; ".join(reasons)

@@ -11,6 +11,7 @@ from common.store.event_log import EventLog
 from common.store.forgetting import Forgetting
 from common.store.golden import GoldenStore
 from common.store.heartbeats import Heartbeats
+from common.store.learning import LearningStore
 from common.store.models import ChampionStore
 from common.store.silence import SilenceStore
 from common.store.streams import StreamStore
@@ -41,6 +42,7 @@ class Store:
             max_events=settings.max_events,
         )
         self.golden = GoldenStore(self.client)
+        self.learning = LearningStore(self.client)
         self.silence = SilenceStore(self.client)
         self.forgetting = Forgetting(self.client)
         self.event_log = EventLog(self.client, max_events=settings.max_events)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import IntEnum
 
 import redis
@@ -14,6 +15,7 @@ from common.contracts.incidents import IncidentNote
 from common.errors import BadMessage
 from common.store import keys
 from common.store.client import load_script, text
+from common.store.learning import StoredLearning
 
 _MOST_WAITING = 1_000  # names come from outside, and without a baseline nothing else limits how many
 
@@ -25,6 +27,22 @@ class Appended(IntEnum):
     CHANGED = 0
     """Somebody else has appended a record since the latest one was read."""
     DONE = 1
+
+
+@dataclass(frozen=True)
+class StoredBinding:
+    """What says by what a stream is judged, as stored.
+
+    Attributes
+    ----------
+    latest : the latest `GoldenRecord`
+    waiting : its `WaitingStream`
+    learning : what it learns
+    """
+
+    latest: bytes | None
+    waiting: bytes | None
+    learning: StoredLearning
 
 
 class GoldenStore:
@@ -69,13 +87,14 @@ class GoldenStore:
 
     # --- streams that wait for a baseline
 
-    def latest_and_waiting(self, stream: str) -> tuple[bytes | None, bytes | None]:
-        """Return the latest record and the `WaitingStream` of `stream`, both as stored, in one round trip."""
+    def bound(self, stream: str) -> StoredBinding:
+        """Return what says by what `stream` is judged, in one round trip."""
         pipe = self.client.pipeline(transaction=False)
         pipe.get(keys.stream_key(stream, "golden"))
         pipe.hget(keys.WAITING, stream)
-        latest, waiting = pipe.execute()
-        return latest, waiting
+        pipe.hgetall(keys.stream_key(stream, "learning"))
+        latest, waiting, learning = pipe.execute()
+        return StoredBinding(latest, waiting, StoredLearning.of(learning))
 
     def note_waiting(self, stream: str, reason: str) -> None:
         """Note that `stream` waits for a baseline. Of more than `_MOST_WAITING` streams no further one is noted."""

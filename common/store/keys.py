@@ -28,6 +28,8 @@ FORGOTTEN_PREFIX = "sentinel:forgotten:"
 """Before the content id of a stream's name: there for a day after the stream was forgotten."""
 LISTENING = "sentinel:listening"
 """Hash: `asked`, when the sweep asked about silence last; `since`, since when sources could come in."""
+PREPARED_PREFIX = "sentinel:prepared:"
+"""Before a digest of the settings that make features: what an embedding worker says that it makes with them."""
 STREAM_PREFIX = "sentinel:{%s}:"
 MODEL_PREFIX = "sentinel:model:{%s}:"
 PROCESS_PREFIX = "sentinel:process:%s:"
@@ -38,7 +40,7 @@ def stream_key(stream: str, *parts: str) -> str:
 
     Parts: `counter`, `pending`, `sent`, `cost`, `window`, `frames`, `batch:ID`, `chunk:ID`, `data:ID`,
     `evidence:ID`, `evidence-list`, `folder:ID`, `handed-in`, `inbox`, `mute`, `incidents`, `incident-order`, `golden`,
-    `golden-history`, `rhythm`.
+    `golden-history`, `rhythm`, `learning`, `bursts`, `burst-slots`, `learner`.
     """
     return (STREAM_PREFIX % stream) + ":".join(parts)
 

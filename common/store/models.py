@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from threading import Event as Flag
-from threading import Thread
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Literal
 
 import redis
-from redis.exceptions import LockNotOwnedError
-from redis.lock import Lock
 
 from common.contracts.events import Event
 from common.contracts.incidents import IncidentNote
 from common.contracts.models import ChampionRecord, Hold
 from common.store import keys
 from common.store.client import load_script, text
+from common.store.lease import hold_lease
 
-_LEASE_SECONDS = 20.0
-_RENEW_SECONDS = 5.0  # three renewals may fail before the lease expires
 _LONGEST_COOLDOWN_SECONDS = 86_400.0
 _LONGEST_MEMORY_SECONDS = 1e9  # decades: Redis refuses to expire a key after more than it can count
 
@@ -239,27 +234,9 @@ class ChampionStore:
 
     # --- one retraining per model
 
-    @contextmanager
-    def lease(self, model: str) -> Iterator[bool]:
-        """Hold the lease to retrain `model` while the block runs; yields False if another process holds it.
-
-        The lease is renewed in a thread. If the process is killed, it expires after `_LEASE_SECONDS`.
-        """
-        # Another thread renews the lock, so its token must not be thread-local.
-        lock = self.client.lock(self._lease_key(model), timeout=_LEASE_SECONDS, blocking=False, thread_local=False)
-        if not lock.acquire():
-            yield False
-            return
-        done = Flag()
-        renewal = Thread(target=_renew, args=(lock, done), name=f"lease-{model}", daemon=True)
-        renewal.start()
-        try:
-            yield True
-        finally:
-            done.set()
-            renewal.join()
-            with suppress(LockNotOwnedError):  # it expired while Redis was unavailable, and another may hold it
-                lock.release()
+    def lease(self, model: str) -> AbstractContextManager[bool]:
+        """Hold the lease to retrain `model` while the block runs; see `hold_lease`."""
+        return hold_lease(self.client, self._lease_key(model))
 
     def is_leased(self, model: str) -> bool:
         """Return whether a retraining of `model` is running."""
@@ -276,11 +253,3 @@ def _fields(events: Sequence[Event]) -> list[list[str]]:
 
 def _version(over: ChampionRecord | int) -> int:
     return over.version if isinstance(over, ChampionRecord) else over
-
-
-def _renew(lock: Lock, done: Flag) -> None:
-    while not done.wait(_RENEW_SECONDS):
-        try:
-            lock.reacquire()
-        except redis.RedisError:
-            continue  # the next renewal may succeed; promotion is a compare-and-set in any case

@@ -34,6 +34,7 @@ from common.store.incidents import (
     open_incidents,
     received,
 )
+from common.store.learning import MOST_SLOTS, TakenBurst
 from common.store.unreadable import readable_verdict, stand_in
 
 WindowEvent = WindowPassed | WindowFailed
@@ -208,6 +209,7 @@ class StreamStore:
         batch_events: Sequence[BatchCompleted],
         judged: Sequence[JudgedEvent],
         incidents: IncidentCommit = NO_INCIDENTS,
+        bursts: Sequence[TakenBurst] = (),
     ) -> Committed:
         """Move `chunks` into the window and write the verdicts, unless another reducer has committed since `read`.
 
@@ -219,6 +221,7 @@ class StreamStore:
         batch_events : one per chunk, written if it is the last chunk of its batch
         judged : the verdicts, with the features of their windows
         incidents : what becomes of the stream's incidents
+        bursts : frames to be learned, of which each slot takes one
         """
         plan = {
             "version": str(read.version),
@@ -234,8 +237,12 @@ class StreamStore:
                 chunk_row(done.chunk, done.features, event) for done, event in zip(chunks, batch_events, strict=True)
             ],
             "verdicts": [verdict_row(row.event, row.incidents, departs=row.departs) for row in judged],
+            "bursts": [{"id": burst.id, "slot": burst.slot} for burst in bursts],
+            "most_slots": MOST_SLOTS,
         }
         parts = ("window", "pending", "evidence-list", "frames", "inbox", "incidents", "incident-order")
+        own = [keys.stream_key(stream, part) for part in parts]
+        learned = [keys.stream_key(stream, part) for part in ("bursts", "burst-slots")]
         args = [
             json.dumps(plan),
             state or b"",
@@ -243,12 +250,9 @@ class StreamStore:
             incidents.log.to_json() if incidents.log is not None else b"",
             incidents.applied[-1].stored if incidents.applied else b"",
             *(row.window.to_bytes() for row in judged if row.departs),
+            *(burst.frames.to_bytes() for burst in bursts),
         ]
-        return Committed(
-            self._commit(
-                keys=[keys.EVENTS, *(keys.stream_key(stream, part) for part in parts), keys.STREAMS], args=args
-            )
-        )
+        return Committed(self._commit(keys=[keys.EVENTS, *own, keys.STREAMS, *learned], args=args))
 
     def note(self, note: IncidentNote) -> bool:
         """Leave `note` in its stream's inbox for the next reduction; return False if there is no such stream."""

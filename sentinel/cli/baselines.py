@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from common.contracts.coverage import Coverage
 from common.errors import BadBaseline, SentinelError
 from common.settings import get_settings
 from sentinel.cli.console import JsonOption, columns, err, frame_progress, out, print_json, print_messages
@@ -104,7 +105,12 @@ def show(name: str, as_json: JsonOption = False) -> None:
 def show_manifest(fields: dict[str, object], digest: str) -> None:
     """Print what a manifest says, a line for each value."""
     rows = [["id", digest]]
+    covered = fields.get("coverage")
+    if isinstance(covered, dict):
+        rows += _coverage_rows(Coverage.model_validate(covered))
     for name, value in fields.items():
+        if name == "coverage":
+            continue
         if name == "clean_ratios" and isinstance(value, list):
             rows.append(["false alarms", _false_alarms(value, get_settings().drift_threshold)])
             continue
@@ -131,6 +137,13 @@ def _false_alarms(clean_ratios: Sequence[float], threshold: float) -> str:
         f"{above} of {len(clean_ratios)} clean windows of other cameras score above {threshold:g}: "
         f"at most {most:.1%} of windows at the upper bound of 95%"
     )
+
+
+def _coverage_rows(coverage: Coverage) -> list[list[str]]:
+    """Return what was learned over days, a line for each value."""
+    from common.baselines.learned_in_words import coverage_rows
+
+    return [[f"coverage.{name}", text] for name, text in coverage_rows(coverage)]
 
 
 def _text(value: object) -> str:

@@ -129,6 +129,11 @@ def show(result: CheckResult) -> None:
         f"  drift score {result.drift_score:.2f}, p {result.p_value:.2g}{why} "
         f"({result.frames} frames against baseline {result.baseline})",
     )
+    if provisional := sum(window.provisional for window in result.windows):
+        out.print(
+            f"provisional: {provisional} of {len(result.windows)} verdicts; the camera is not known at their hours, so "
+            "light and colour are not judged"
+        )
     if result.began:
         advice = f"; {ADVICE[result.response]}" if result.response else ""
         out.print(f"began {result.began.source} at {result.began.time:.1f} s{advice}")

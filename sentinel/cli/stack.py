@@ -78,9 +78,15 @@ def show_stack(settings: Settings, info: StackInfo) -> None:
         ["Redis", without_password(info.redis_url)],
         ["Flower", info.flower_url + (" (with password)" if settings.flower_password else "")],
         ["logs", str(settings.state_dir.resolve() / "logs")],
-        ["baseline", settings.baseline or "none yet: make one, then set SENTINEL_BASELINE and start again"],
+        ["baseline", settings.baseline or _without_baseline(settings)],
     ]
     columns(["what", "where"], rows)
+
+
+def _without_baseline(settings: Settings) -> str:
+    if settings.learn == "auto":
+        return "each stream learns its own from what you drop; `sentinel status` says how far it is"
+    return "none yet: make one, then set SENTINEL_BASELINE and start again"
 
 
 def demo(

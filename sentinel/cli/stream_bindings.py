@@ -59,7 +59,8 @@ def list_(stream: StreamOption = "", as_json: JsonOption = False) -> None:
 
 
 def _row(row: StreamBinding) -> list[Piece]:
-    name: Piece = ("waits", "yellow") if row.baseline is None or row.waiting else f"{row.baseline}"
+    name: Piece = f"{row.baseline}" if row.baseline is not None else "learns its own"
+    name = ("waits", "yellow") if row.waiting else name
     comes_from = (row.comes_from or "") + ("" if row.has_footage else ", no footage yet")
     return [row.stream, name, comes_from.removeprefix(", "), row.model, clock(row.mute.until) if row.mute else ""]
 
@@ -78,9 +79,10 @@ def show(stream: StreamArgument, as_json: JsonOption = False) -> None:
         print_json(found.to_json())
         return
     digest = f"{found.baseline} ({(found.baseline_id or '')[:_SHOWN_DIGITS]}), from {found.comes_from}"
+    none = "none, it waits for one" if found.waiting else "none yet, it learns its own from what comes first"
     rows = [
         ("stream", found.stream),
-        ("baseline", digest if found.baseline is not None else "none, it waits for one"),
+        ("baseline", digest if found.baseline is not None else none),
         ("folder", found.folder or ""),
         ("model", found.model),
         ("waits", found.waiting),
@@ -90,8 +92,27 @@ def show(stream: StreamArgument, as_json: JsonOption = False) -> None:
     for title, value in rows:
         if value:
             out.styled((f"{title:9}", "bold"), value)
+    for title, value in learning_rows(found):
+        out.styled((f"{title}  ", "bold"), value)
     for record in found.history:
         out.styled((f"{'history':9}", "bold"), history_text(record))
+
+
+def learning_rows(found: StreamBinding) -> list[tuple[str, str]]:
+    """Return what a stream has learned as names and values; none if it does not learn."""
+    from common.baselines.learned_in_words import coverage_rows
+
+    learning = found.learning
+    if learning is None:
+        return []
+    rows = [] if learning.coverage is None else coverage_rows(learning.coverage)
+    if learning.asks:
+        rows.append(("asks", learning.asks))
+    elif learning.coverage is None:
+        rows.append(("learning", "it has just begun: the first window is learned"))
+    if learning.waiting:
+        rows.append(("bursts that wait", f"{learning.waiting}, for the `retrain` worker"))
+    return [*rows, ("pictures for healing", learning.no_pictures or str(learning.pictures))]
 
 
 def history_text(record: GoldenRecord) -> str:

@@ -70,7 +70,11 @@ def _show_proposal(proposal: Proposal) -> None:
     seen = ", ".join(f"{cause} in {count}" for cause, count in sorted(footage.causes.items()))
     err.print(f"stream {proposal.stream}: {footage.frames} frames of {len(proposal.incidents)} incidents{taken}")
     err.print(f"what the judge saw in its windows: {seen}")
-    err.print(f"golden now: {proposal.golden.stored.baseline.name} ({proposal.golden.stored.id[:_SHOWN_DIGITS]})")
+    err.print(
+        f"golden now: {proposal.golden.name} ({proposal.golden.id[:_SHOWN_DIGITS]}), {proposal.golden.comes_from}"
+    )
+    if footage.adds:
+        err.print("it is of hours that were not known: what was learned stays, and this is added")
 
 
 def _ask(proposal: Proposal, *, yes: bool, even_blind: bool) -> None:
@@ -83,7 +87,8 @@ def _ask(proposal: Proposal, *, yes: bool, even_blind: bool) -> None:
         )
     if yes:
         return
-    confirm(f"This footage becomes the normal picture of stream {proposal.stream}, and what was normal will FAIL.")
+    after = "beside what it has learned" if proposal.footage.adds else "and what was normal will FAIL"
+    confirm(f"This footage becomes the normal picture of stream {proposal.stream}, {after}.")
     if blind:
         confirm(
             f"It shows {sight}. From now on that PASSes, and nobody is told that stream {proposal.stream} sees nothing."
@@ -103,7 +108,7 @@ def undo(stream: StreamArgument, why: WhyOption = "", by: ByOption = "", as_json
 
 
 def forget(stream: StreamArgument, yes: YesOption = False, as_json: JsonOption = False) -> None:
-    """Take a stream out whole: frames, images, evidence, incidents, events, dead letters, accepted baselines."""
+    """Take a stream out whole: frames, images, evidence, incidents, events, dead letters, what it learned."""
     from sentinel.forget import forget as take_out
     from sentinel.forget import require_any
 
@@ -118,7 +123,8 @@ def forget(stream: StreamArgument, yes: YesOption = False, as_json: JsonOption =
         return
     out.print(
         f"stream {name} is forgotten: {gone.keys} keys, {gone.events} events, {gone.camera_events} camera events, "
-        f"{gone.dead_letters} dead letters, {gone.conditions} conditions, {gone.baselines} accepted baselines"
+        f"{gone.dead_letters} dead letters, {gone.conditions} conditions, {gone.baselines} accepted baselines, "
+        f"{gone.bursts} learned bursts"
     )
     if gone.came_back:
         out.styled(("footage of it still comes in", "yellow"), ", with which it begins anew: stop the camera first")

@@ -26,6 +26,7 @@ from common.contracts.events import (
     WindowPassed,
 )
 from common.contracts.incidents import Incident, IncidentState
+from common.contracts.learning import LearningProgress
 from common.contracts.models import RetrainReport
 from common.contracts.processes import ProcessHealth, ProcessState
 from common.contracts.verdicts import Status, Verdict
@@ -62,6 +63,9 @@ def status(
         columns(list(_COLUMNS), rows, cut=(list(_COLUMNS).index("stream"),))
     else:
         out.print("no stream fits" if stream or only else "no streams yet")
+    for row in report.streams:
+        if row.learning is not None and row.learning.asks:
+            out.styled((f"{row.stream} asks", "yellow"), f": {row.learning.asks}")
     for waiting in report.without_baseline:
         out.styled((f"{waiting.stream} waits for a baseline", "yellow"), f": {waiting.reason}")
     out.print("queues: " + ", ".join(f"{queue} {length}" for queue, length in report.queues.items()))
@@ -207,6 +211,15 @@ def _incident_cell(row: StreamStatus) -> Piece:
     return f"{first.state} since {clock(first.since_time)}{more}{muted}", INCIDENT_COLOURS[first.state]
 
 
+def learned_text(learning: LearningProgress) -> str:
+    """Return how much of day and week a stream has seen, and which false-alarm rate that holds, in few words."""
+    seen = learning.coverage
+    if seen is None:
+        return "asks" if learning.asks else "begins"
+    rate = f", <= {seen.false_alarms_per_day:.2g} alarms/d" if seen.false_alarms_per_day is not None else ""
+    return f"{len(seen.known_hours)}/24 h, {sum(map(bool, seen.weekdays))}/7 d{rate}"
+
+
 def _ago(seconds: float | None) -> str:
     return "never" if seconds is None else f"{seconds:.0f} s ago"
 
@@ -219,6 +232,7 @@ _COLUMNS: dict[str, Callable[[StreamStatus], Piece]] = {
     "cause": lambda row: row.cause or "",
     "calls for": lambda row: row.response or "",
     "confirmed": lambda row: "yes" if row.confirmed else "",
+    "learned": lambda row: learned_text(row.learning) if row.learning else "",
     "incident": _incident_cell,
     "waiting": lambda row: f"{row.pending_chunks} chunks" if row.pending_chunks else "",
     "last frame": lambda row: _ago(row.seconds_since_last_frame),

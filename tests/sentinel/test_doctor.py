@@ -41,7 +41,7 @@ def test_with_nothing_set_it_makes_no_folder_and_fetches_no_weights(
     findings = {finding.what: finding for finding in examine(get_settings())}
     assert all(finding.ok for finding in findings.values()), findings
     assert list(tmp_path.iterdir()) == []
-    assert "baseline build" in findings["baseline"].detail
+    assert "learns its own" in findings["baseline"].detail
     assert "no baseline" in findings["backbone"].detail
     assert "sentinel up" in findings["Redis"].detail
     assert "does not exist yet" in findings["state folder"].detail

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from common.baselines.acceptance import accept, acceptances, propose, undo
 from common.baselines.accepted_baseline import folder_of
-from common.baselines.binding import BaselineBinding, ComesFrom
+from common.baselines.binding import BaselineBinding
+from common.baselines.golden import ComesFrom
 from common.contracts.golden import GoldenChange, GoldenRecord
 from common.contracts.incidents import ActionKind, IncidentState
 from common.contracts.verdicts import Status

@@ -12,7 +12,8 @@ import pytest
 from common.baselines.acceptance import undo
 from common.baselines.accepted_baseline import accepted_replay, folder_of, remove_unaccepted
 from common.baselines.accepted_footage import AcceptedFootage
-from common.baselines.binding import BaselineBinding, ComesFrom
+from common.baselines.binding import BaselineBinding
+from common.baselines.golden import ComesFrom
 from common.baselines.storage import load_baseline
 from common.contracts.batches import Submission
 from common.errors import BadBaseline, SettingsError
@@ -113,9 +114,10 @@ def test_frames_for_replay_are_kept_where_the_sources_can_still_be_read(with_bas
     )
 
 
-def test_a_stream_without_a_baseline_waits_visibly_until_it_has_one(
+def test_a_stream_that_does_not_learn_waits_visibly_until_it_has_a_baseline(
     store: Store, settings: Settings, with_baseline: Settings
 ) -> None:
+    settings = settings.model_copy(update={"learn": "off"})
     with pytest.raises(SettingsError, match="streams bind"):
         BaselineBinding(settings, store).of_stream("dock")
     assert "no baseline" in store.golden.waiting()["dock"].reason
@@ -127,13 +129,13 @@ def test_a_stream_without_a_baseline_waits_visibly_until_it_has_one(
     assert store.golden.waiting() == {}
 
 
-def test_a_file_of_a_stream_without_a_baseline_is_kept_and_taken_once_it_has_one(
+def test_a_file_of_a_stream_that_waits_for_a_baseline_is_kept_and_taken_once_it_has_one(
     store: Store, settings: Settings, with_baseline: Settings, tmp_path: Path
 ) -> None:
     config = tmp_path / "own.toml"
     config.write_text("", encoding="utf-8")
     os.utime(config, (1.0, 1.0))
-    own = with_baseline.model_copy(update={"baseline": None, "config": config})
+    own = with_baseline.model_copy(update={"baseline": None, "learn": "off", "config": config})
     own.watch_dir.mkdir(parents=True)
     video = own.watch_dir / "clip.mp4"
     record(video, seconds=2, fps=10, seed=3)

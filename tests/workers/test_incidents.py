@@ -98,7 +98,7 @@ def test_notes_are_applied_while_the_stream_waits_for_its_baseline(
 ) -> None:
     feed(ingestor, store, "dock", 0, noisy=True)
     with monkeypatch.context() as patch:
-        patch.setattr(reducer, "baseline_of", lambda stream: None)
+        patch.setattr(reducer, "golden_of", lambda stream: None)
         feed(ingestor, store, "dock", 1, noisy=True)
         store.streams.note(note("sentinel"))
         reducer.reduce("dock")

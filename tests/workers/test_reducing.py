@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from common.baselines.golden import ComesFrom, Golden
+from common.baselines.storage import StoredBaseline
 from common.contracts.batches import FrameBatch, Source, SourceKind
 from common.contracts.events import EventType
 from common.contracts.ids import content_id
@@ -32,6 +34,11 @@ def footage(ingestor: Ingestor, frames: int) -> FeatureBlock:
         ("/cam.mp4",),
         np.zeros(frames, np.int32),
     )
+
+
+def golden(stored: StoredBaseline) -> Golden:
+    """Return what a binding says of a stream that is judged by `stored`."""
+    return Golden(stored, ComesFrom.SETTINGS, stored.id, None)
 
 
 def feed(ingestor: Ingestor, store: Store, name: str, frames: FeatureBlock) -> None:
@@ -95,7 +102,7 @@ def test_a_baseline_with_a_longer_window_starts_a_new_one(
     before = len(verdicts(store))
     longer = rule.model_copy(update={"frames": 3 * rule.frames})
     changed = replace(stored, baseline=replace(stored.baseline, rule=longer))
-    monkeypatch.setattr(context, "baselines", lambda: SimpleNamespace(of_stream=lambda stream: changed))
+    monkeypatch.setattr(context, "baselines", lambda: SimpleNamespace(current=lambda stream: golden(changed)))
     feed_to(6 * rule.frames)
     assert verdicts(store)[before].stop == 2 * rule.frames + longer.frames, "what a longer one needs is not kept"
 
@@ -106,7 +113,7 @@ def test_a_stream_whose_modality_is_not_installed_waits_and_goes_on_once_it_is(
     stored = ingestor.baselines.of_stream("cam")
     spec = stored.baseline.feature_spec.model_copy(update={"modality": "nowhere"})
     strange = replace(stored, baseline=replace(stored.baseline, feature_spec=spec))
-    monkeypatch.setattr(context, "baselines", lambda: SimpleNamespace(of_stream=lambda stream: strange))
+    monkeypatch.setattr(context, "baselines", lambda: SimpleNamespace(current=lambda stream: golden(strange)))
     feed(ingestor, store, "first", footage(ingestor, stored.baseline.rule.frames))
     (letter,) = store.event_log.dead_letters()
     assert "its finished frames are kept: no entry point offers modality 'nowhere'" in letter.reason

@@ -10,6 +10,8 @@
 -- KEYS[7] archive    hash: id of a closed incident -> JSON
 -- KEYS[8] order      sorted set: id of a closed incident -> when it was closed
 -- KEYS[9] streams    sorted set: stream -> time of its last accepted batch
+-- KEYS[10] bursts    hash: id of a burst that waits for the learner -> features of its frames
+-- KEYS[11] slots     sorted set: id of a burst that was taken -> its slot of capture time
 -- ARGV[1] the plan, JSON with named fields; `StreamStore.commit` writes it:
 --   version          of the window that was read
 --   now              seconds since the epoch
@@ -23,16 +25,19 @@
 --   chunks           id, batch, frames, dead (1 if given up), and the event to announce should the batch end with it
 --   verdicts         event, verdict (JSON), departs (its evidence is kept), taken_to (capture time of the last frame,
 --                    or null), incidents (that it changed, as above)
+--   bursts           id, slot; one whose slot has a burst already is not taken
+--   most_slots       most slots that are remembered, the latest
 --   muted, offline   whether an open incident of the new log is
 --   stream           its name
 --   silent_since     when its last batch was accepted, if the new log says that none came since; else null
 -- ARGV[2] new state, or '': it stays  [3] latest frames, or ''  [4] new log of incidents, or '': it stays
--- ARGV[5] the last of the applied notes, or ''  [6..] evidence of the verdicts that depart, in their order
+-- ARGV[5] the last of the applied notes, or ''  [6..] evidence of the verdicts that depart, in their order, then
+-- the features of the bursts
 -- Result: 0 another reducer committed first, or a batch came to a stream that is said to be silent; 1 committed; 2 committed, and the next chunk in order is finished too, or
 -- more notes wait.
 --
 -- Promise: a chunk's frames enter the window exactly once, in order, and a note is applied exactly once; window,
--- verdicts, incidents and events agree.
+-- verdicts, incidents and events agree. A burst is taken with the window that it comes from, and once per slot.
 local MOST_EVIDENCE = 64 -- windows per stream
 local MOST_CLOSED = 200 -- incidents per stream
 local plan = cjson.decode(ARGV[1])
@@ -150,6 +155,13 @@ for _, row in ipairs(plan.verdicts) do
     end
     announce(row.event, row.verdict)
     move_incidents(row.incidents)
+end
+for _, burst in ipairs(plan.bursts) do
+    blob = blob + 1
+    if redis.call('ZADD', KEYS[11], 'NX', burst.slot, burst.id) == 1 then
+        redis.call('HSET', KEYS[10], burst.id, ARGV[blob])
+        redis.call('ZREMRANGEBYRANK', KEYS[11], 0, -1 - plan.most_slots)
+    end
 end
 for _, chunk in ipairs(ended) do
     local counts = redis.call('HMGET', plan.prefix.batch .. chunk.batch, 'frames', 'dead')

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from common.baselines.binding import BaselineBinding, ComesFrom
+from common.baselines.binding import BaselineBinding
+from common.baselines.golden import ComesFrom
 from common.contracts.golden import GoldenChange, GoldenRecord
 from common.errors import BadBaseline, SettingsError
 from common.settings import Settings
@@ -61,7 +62,7 @@ def test_looking_a_stream_up_notes_nothing(store: Store, settings: Settings) -> 
 def test_however_many_streams_are_named_no_more_than_a_thousand_wait(store: Store, settings: Settings) -> None:
     waiting = '{"stream":"cam%d","reason":"r","since":0}'
     store.client.hset(keys.WAITING, mapping={f"cam{n}": waiting % n for n in range(1_000)})
-    binding = BaselineBinding(settings, store)
+    binding = BaselineBinding(settings.model_copy(update={"learn": "off"}), store)
     for stream in ("cam7", "cam-new"):
         with pytest.raises(SettingsError):
             binding.of_stream(stream)

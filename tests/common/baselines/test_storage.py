@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.baselines import format_2, two_groups
+from common.baselines import format_2, format_4, two_groups
 from common.baselines.storage import (
     REPLAY_FILE,
     StoredBaseline,
@@ -23,6 +23,8 @@ from common.baselines.storage import (
 from common.errors import BadBaseline
 from common.models.protocols import Examples
 from tests.common.baselines.small import small_baseline
+from tests.common.drift.days import burst_block, bursts, learned
+from tests.common.drift.footage import judge
 
 
 def test_a_baseline_reads_back_as_it_was_saved(tmp_path: Path) -> None:
@@ -154,6 +156,7 @@ def as_format(number: int, folder: Path, **changes: object) -> str:
     if number == 2:
         arrays["replay"] = REPLAY
     manifest = {**baseline.to_manifest().model_dump(mode="json"), **changes}
+    del manifest["coverage"]
     embedding, quality = manifest.pop("groups")
     manifest["feature_spec"] = {
         name: value for name, value in manifest["feature_spec"].items() if name in format_2.FeatureSpec2.model_fields
@@ -182,6 +185,61 @@ def test_a_baseline_of_format_3_opens_with_its_own_digest_and_its_golden_example
     replay = load_replay(tmp_path / "dock")
     assert replay is not None
     assert np.array_equal(replay, REPLAY)
+
+
+def as_format_4(folder: Path) -> str:
+    """Write the baseline in `folder` again as early 0.4 did, which knew nothing of light; return its digest."""
+    baseline = load_baseline(folder).baseline
+    manifest = baseline.to_manifest().model_dump(mode="json")
+    del manifest["coverage"]
+    for group in manifest["groups"]:
+        del group["ambient"]
+    parsed = format_4.Manifest.model_validate_json(json.dumps(manifest))
+    digest = format_4.digest_of(parsed, baseline.to_arrays())
+    replay = json.loads((folder / "baseline.json").read_text())["replay"]
+    file = {"format": 4, "digest": digest, "manifest": json.loads(parsed.to_json()), "replay": replay}
+    (folder / "baseline.json").write_text(json.dumps(file))
+    return digest
+
+
+def test_a_baseline_of_format_4_opens_with_its_own_digest_and_its_golden_examples(tmp_path: Path) -> None:
+    new = with_replay(tmp_path / "dock")
+    digest = as_format_4(tmp_path / "dock")
+    old = load_baseline(tmp_path / "dock")
+    assert old.id == read_manifest(tmp_path / "dock").digest == digest != new.id
+    assert all(group.ambient is None for group in old.baseline.groups)
+    replay = load_replay(tmp_path / "dock")
+    assert replay is not None
+    assert np.array_equal(replay, REPLAY)
+
+
+def test_a_baseline_that_was_learned_over_days_is_stored_whole(tmp_path: Path) -> None:
+    new = save_baseline(learned(bursts(range(2))), tmp_path / "days")
+    old = load_baseline(tmp_path / "days")
+    assert old.id == new.id
+    coverage = read_manifest(tmp_path / "days").manifest.coverage
+    assert coverage is not None
+    assert coverage.bursts == 48
+    for window in (burst_block(2, 12.3), burst_block(2, 23.3, noise=1.0)):
+        assert judge(old.baseline, window) == judge(new.baseline, window)
+
+
+def test_a_learned_baseline_that_was_damaged_is_refused(tmp_path: Path) -> None:
+    save_baseline(learned(bursts([0])), tmp_path / "days")
+    path = tmp_path / "days" / "arrays.npz"
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    for name, wrong in (
+        ("bursts.quality.count", arrays["bursts.quality.count"][1:]),
+        ("quality.bound", arrays["quality.bound"][1:]),
+        ("bursts.named", arrays["bursts.named"][:9]),
+    ):
+        np.savez_compressed(path, **{**arrays, name: wrong})
+        with pytest.raises(BadBaseline, match="rebuild it"):
+            load_baseline(tmp_path / "days")
+    np.savez_compressed(path, **{name: array for name, array in arrays.items() if name != "null"})
+    with pytest.raises(BadBaseline, match="lacks array"):
+        load_baseline(tmp_path / "days")
 
 
 def test_a_baseline_of_format_2_opens_with_its_own_digest_and_its_replay_is_refused(tmp_path: Path) -> None:

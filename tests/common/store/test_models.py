@@ -11,7 +11,7 @@ import pytest
 
 from common.contracts.events import ChampionPromoted, ConditionDropped, Event
 from common.contracts.models import ChampionRecord, Hold
-from common.store import Store, keys, models
+from common.store import Store, keys, lease
 from tests.common.builders import condition_record, record
 
 
@@ -236,8 +236,8 @@ def test_one_holder_at_a_time_may_retrain_a_model(store: Store) -> None:
 def test_the_lease_of_a_killed_holder_runs_out_and_that_of_a_live_one_does_not(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "_LEASE_SECONDS", 0.5)
-    monkeypatch.setattr(models, "_RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(lease, "_LEASE_SECONDS", 0.5)
+    monkeypatch.setattr(lease, "_RENEW_SECONDS", 0.1)
     with store.champions.lease("vfi") as held:
         assert held
         time.sleep(1.5)

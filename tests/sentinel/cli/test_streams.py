@@ -8,6 +8,7 @@ import time
 import pytest
 
 from common.contracts.batches import BatchReport
+from common.contracts.coverage import Coverage
 from common.contracts.events import (
     BatchCompleted,
     ChampionPromoted,
@@ -17,6 +18,7 @@ from common.contracts.events import (
     WindowFailed,
     WindowPassed,
 )
+from common.contracts.learning import LearningStatus
 from common.contracts.models import RetrainReport
 from common.contracts.verdicts import Cause, Status, Verdict
 from common.processes import PROCESSES
@@ -25,6 +27,7 @@ from common.store.heartbeats import Heartbeat, new_start_id, note_exit
 from sentinel.cli.streams import clock
 from sentinel.stack.redis_server import RedisServer
 from tests.common.builders import batch, condition_record, record, verdict
+from tests.learning import begin
 from tests.sentinel.cli.conftest import CommandLine
 
 
@@ -227,3 +230,28 @@ def test_status_names_the_processes_that_need_a_look_and_why(
     assert "embed: missing: ended with exit code -9: [red]out of memory[/red]" in shown
     assert sum("missing" in line for line in shown.splitlines()) == 2, "those with the same trouble share a line"
     assert (told["watch"]["state"], told["embed"]["last_exit"]["code"]) == ("alive", -9)
+
+
+def test_a_stream_that_learns_says_how_far_it_is_and_what_it_asks(sentinel: CommandLine, store: Store) -> None:
+    plan = begin(store, "gate")
+    sentinel.set("SENTINEL_LEARN", "auto")
+    store.client.zadd(keys.STREAMS, {"gate": time.time()})
+    assert "begins" in sentinel.run("status").stdout
+    seen = Coverage(
+        bursts=6,
+        days=1.0,
+        hours=tuple(int(hour in {6, 7, 8}) for hour in range(24)),
+        known=tuple(5 <= hour <= 9 for hour in range(24)),
+        weekdays=(0, 0, 0, 6, 0, 0, 0),
+        false_alarms_per_day=24.0,
+    )
+    learned = LearningStatus(epoch="0", bursts=6, pictures=0, no_pictures="pictures are off", bytes=1)
+    store.learning.publish(plan, {"status:0": learned.to_json(), "coverage:0": seen.to_json()})
+    assert "5/24 h, 1/7 d, <= 24 alarms/d" in sentinel.run("status").stdout
+    (row,) = json.loads(sentinel.run("status", "--json").stdout)["streams"]
+    assert (row["learning"]["bursts"], row["learning"]["coverage"]["false_alarms_per_day"]) == (6, 24.0)
+    shown = sentinel.run("streams", "show", "gate").stdout
+    assert "5-10" in shown
+    assert "at most 24" in shown
+    assert "pictures are off" in shown
+    assert "learned" in sentinel.run("streams", "list").stdout

@@ -1,0 +1,147 @@
+"""Judging in an hour that was never learned: by what light hardly moves, what needs no history, and steps that last.
+
+What this cannot do: a light or a colour that is wrong from the first frame on, or that
+goes wrong slowly, cannot be told from an hour that simply looks like that. A step is seen
+only while it lies inside the window, with a dozen frames before and after it; windows
+that overlap by three quarters see each step twice, and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from common.contracts.feature_groups import Ambient, FeatureGroup, SteadyColumn
+from common.drift.ambient import light_of, position, raw_column, steady_columns
+from common.drift.calibration import ks_p_value
+from common.drift.feature_groups import (
+    between_samples,
+    compared_columns,
+    compared_minimum_effects,
+    compared_names,
+    reference_medians,
+)
+from common.drift.learned import Reference
+from common.drift.statistics import kolmogorov_smirnov, sort_reference, wasserstein
+from common.drift.steps import lasting_step
+from common.features import FeatureBlock
+
+Numbers = npt.NDArray[np.float64]
+
+_FRAMES_PER_INDEPENDENT, _FEWEST_INDEPENDENT = 16, 3.0  # autocorrelation leaves about 3 of 48 frames independent
+_SIMILAR_LIGHT = 0.3  # natural log, half a stop
+_OFFSET = 0.05  # added to both columns of a ratio: a little haze over a picture with deep blacks is no fog
+_MARGIN = 0.75  # of the effect, as for the bounds of known hours
+NO_HISTORY_P_VALUE = 0.01
+"""p-value that is stated for what needs no history: a camera that works never shows it."""
+STEP_P_VALUE = 0.04
+"""p-value that is stated for a step."""
+
+
+@dataclass(frozen=True)
+class Provisional:
+    """What can be judged of a group in an unknown hour; all attributes are (f,).
+
+    Attributes
+    ----------
+    distances : from golden footage; of steps, their size; of what needs no history, the mean over the window
+    limits : distances beyond which each column fails; infinite for a column that is not judged
+    p_values : 1 for a column that is not judged
+    changes : signed changes that the cause is named by; 0 for a column that is not judged
+    """
+
+    distances: Numbers
+    limits: Numbers
+    p_values: Numbers
+    changes: Numbers
+
+    @classmethod
+    def nothing(cls, count: int) -> Provisional:
+        return cls(np.zeros(count), np.full(count, np.inf), np.ones(count), np.zeros(count))
+
+    def note(self, at: int, distance: float, limit: float, p_value: float, change: float) -> None:
+        """Enter one column."""
+        self.distances[at], self.limits[at], self.p_values[at], self.changes[at] = distance, limit, p_value, change
+
+
+def judge_provisionally(
+    group: FeatureGroup, groups: Sequence[FeatureGroup], window: FeatureBlock, reference: Reference
+) -> Provisional:
+    """Return what can be judged of one group of a window whose hour is not known."""
+    found = Provisional.nothing(len(compared_minimum_effects(group)))
+    judged = _judged(group, groups, window, reference)
+    size = np.full(1, max(len(window) / _FRAMES_PER_INDEPENDENT, _FEWEST_INDEPENDENT))
+    for steady in judged:
+        at, effect = position(group, steady.column), steady.minimum_effect
+        before, now = _columns(group, steady, reference, window, at)
+        p_value = float(ks_p_value(kolmogorov_smirnov(before, now, _MARGIN * effect), size)[0]) * len(judged)
+        found.note(at, float(wasserstein(before, now)[0]), effect, min(p_value, 1.0), float(now.mean() - before.mean()))
+    if group.ambient is not None:
+        _note_steps(found, group, group.ambient, window, reference)
+    return found
+
+
+def _note_steps(
+    found: Provisional, group: FeatureGroup, ambient: Ambient, window: FeatureBlock, reference: Reference
+) -> None:
+    """Enter the columns that step, and those that need no history."""
+    # Each tile is held against itself over the window, so that an object in some of them is no step of the picture.
+    readings, span = window.groups[group.name], reference.segment.span_of(window)
+    own = compared_columns(group, readings, between_samples(group, window, span), reference_medians(readings))
+    for name, smallest in ambient.steps.items():
+        step = lasting_step(own[:, position(group, name)])
+        found.note(position(group, name), abs(step), smallest, STEP_P_VALUE, step)
+    for name, limit in ambient.without_history.items():
+        mean = _mean(group, window, name, span)
+        found.note(position(group, name), mean, limit, NO_HISTORY_P_VALUE, mean)
+
+
+def needs_no_history(group: FeatureGroup, window: FeatureBlock, reference: Reference) -> npt.NDArray[np.bool_]:
+    """Return (f,) which columns of a window fail without any history, and are not like that in golden footage."""
+    found = np.zeros(len(compared_minimum_effects(group)), np.bool_)
+    if group.ambient is None:
+        return found
+    golden = reference.segment.groups[group.name].values
+    for name, limit in group.ambient.without_history.items():
+        at = position(group, name)
+        mean = _mean(group, window, name, reference.segment.span_of(window))
+        found[at] = mean >= limit and float(golden[:, at].mean()) < limit / 2
+    return found
+
+
+def _judged(
+    group: FeatureGroup, groups: Sequence[FeatureGroup], window: FeatureBlock, reference: Reference
+) -> list[SteadyColumn]:
+    light, _ = light_of(groups, window.groups)
+    similar = abs(light - reference.light) <= _SIMILAR_LIGHT
+    return [steady for steady in steady_columns(group, groups) if similar or not steady.at_similar_light]
+
+
+def _columns(
+    group: FeatureGroup, steady: SteadyColumn, reference: Reference, window: FeatureBlock, at: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return a steady column of the pooled bursts, sorted, and of the window, as (m, 1) and (n, 1)."""
+    if steady.over is None:
+        own = reference.segment.groups[group.name]
+        span = reference.segment.span_of(window)
+        return own.values[:, at : at + 1], own.columns_of(group, window, span)[:, at : at + 1]
+    before = np.concatenate([burst.groups[group.name].readings for burst in reference.bursts])
+    return (
+        sort_reference(_ratio(group, before, steady.column, steady.over)),
+        _ratio(group, window.groups[group.name], steady.column, steady.over),
+    )
+
+
+def _ratio(group: FeatureGroup, readings: npt.NDArray[np.float32], column: str, over: str) -> npt.NDArray[np.float32]:
+    above, below = raw_column(group, readings, column), raw_column(group, readings, over)
+    return np.asarray(np.log((above + _OFFSET) / (below + _OFFSET))[:, None], np.float32)
+
+
+def _mean(group: FeatureGroup, window: FeatureBlock, name: str, span: int) -> float:
+    names, steps = compared_names(group), between_samples(group, window, span)
+    if steps.shape[1] and name in names[-steps.shape[1] :]:
+        return float(steps[:, names[-steps.shape[1] :].index(name)].mean())
+    return float(raw_column(group, window.groups[group.name], name).mean())

@@ -1,0 +1,101 @@
+"""How the features of a stream's frames are made: as its baseline asks, or, if it learns, as suits its first source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from common.baselines.binding import BaselineBinding
+from common.baselines.learning.planning import choose_plan
+from common.baselines.learning.preparing import prepared_features
+from common.contracts.batches import FIRST_MODALITY, FeatureSpec, SourceKind
+from common.errors import BaselineMismatch, NotLearned, SettingsError, StillPreparing
+from common.ingest.description import Described, time_to_describe
+from common.sandbox import Sandbox
+from common.sources.limits import Limits
+from common.sources.local import local_path, modality_of
+from common.stream_config import settings_of_stream
+
+
+class StreamFeatures:
+    """The feature spec of each stream.
+
+    Parameters
+    ----------
+    baselines : finds the baseline of each stream
+    limits : largest sources that are accepted
+    sandbox : in which a first source is looked at
+    """
+
+    def __init__(self, baselines: BaselineBinding, limits: Limits, sandbox: Sandbox) -> None:
+        self.baselines = baselines
+        self.settings = baselines.settings
+        self.store = baselines.store
+        self.limits = limits
+        self._sandbox = sandbox
+
+    def modality(self, stream: str) -> str:
+        """Return the name of the modality of `stream`; of one that begins to learn, video. Errors as of `known`."""
+        try:
+            return self.known(stream).modality
+        except NotLearned:
+            return FIRST_MODALITY
+
+    def known(self, stream: str) -> FeatureSpec:
+        """Return the feature spec of `stream`.
+
+        Raises
+        ------
+        NotLearned
+            If the stream learns, and no footage of it has come yet.
+        BaselineMismatch
+            If SENTINEL_SAMPLE_FPS is not the rate of its baseline.
+        SettingsError, BadBaseline
+            If there is no usable baseline.
+        """
+        spec = self.baselines.current(stream).feature_spec
+        asked = self.settings.sample_fps
+        if asked is not None and asked != spec.sample_fps:
+            raise BaselineMismatch(
+                f"SENTINEL_SAMPLE_FPS is {asked:g}, but the baseline of stream {stream!r} was sampled at "
+                f"{spec.sample_fps or 'every frame'}: unset it, or build a baseline at that rate"
+            )
+        return spec
+
+    def of_source(self, stream: str, described: Described) -> FeatureSpec:
+        """Return the feature spec for a source of `stream`, which begins to learn if it is the first one.
+
+        Raises
+        ------
+        StillPreparing
+            If it begins to learn, and no worker has said yet which features it makes.
+        BaselineMismatch, SettingsError, BadBaseline
+            As `known` does.
+        """
+        try:
+            return self.known(stream)
+        except NotLearned:
+            return self._begin(stream, described)
+
+    def _begin(self, stream: str, described: Described) -> FeatureSpec:
+        try:
+            prepared = prepared_features(self.store, self.settings, described.modality)
+        except StillPreparing:
+            raise
+        except SettingsError as error:
+            self.store.golden.note_waiting(stream, str(error))
+            raise
+        source = described.source
+        seconds = None
+        if source.kind is SourceKind.RECORDING:
+            path = local_path(source.uri, self.settings.roots)
+            seconds = self._sandbox.call(
+                _key_seconds, path, self.limits, subject=str(path), timeout=time_to_describe(path)
+            )
+        plan = choose_plan(
+            stream, source.uri, described.facts, seconds, prepared, settings_of_stream(self.settings, stream)
+        )
+        return self.store.learning.begin(plan).feature_spec
+
+
+def _key_seconds(path: Path, limits: Limits) -> float | None:
+    return modality_of(path, limits).key_seconds(path, limits)

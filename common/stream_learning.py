@@ -1,0 +1,28 @@
+"""What streams have learned, as `status` and `streams show` say it."""
+
+from __future__ import annotations
+
+from common.contracts.incidents import IncidentState
+from common.contracts.learning import LearningProgress, epoch_id, progress_of
+from common.store import Store
+from common.store.incidents import open_incidents
+from common.store.streams import Window
+
+
+def learning_progress(store: Store, stream: str, window: Window) -> LearningProgress | None:
+    """Return what `stream` has learned; None if it is judged by a baseline that somebody made."""
+    bound = store.golden.bound(stream)
+    learning = bound.learning
+    if learning.id is None:
+        return None
+    epoch = learning.epoch(bound.latest)
+    if window.verdict is not None and window.verdict.baseline_id != epoch_id(learning.id, epoch):
+        return None
+    failing = (row.cause for row in open_incidents(window.incidents) if row.state is not IncidentState.OFFLINE)
+    return progress_of(
+        learning.status(epoch),
+        learning.coverage(epoch),
+        waiting=store.learning.waiting(stream),
+        blind_by=next(failing, ""),
+        stream=stream,
+    )

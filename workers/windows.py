@@ -1,0 +1,71 @@
+"""From the features of finished chunks to verdicts, and to the windows that may be learned."""
+
+from __future__ import annotations
+
+import time
+
+from common.baselines.golden import Golden
+from common.baselines.learning.watching import BatchPlace, watch_block
+from common.contracts.verdicts import Status
+from common.drift.frame_buffer import FrameBuffer
+from common.drift.windows import WindowState
+from common.features import FeatureBlock
+from common.judging import JudgedWindow, Thresholds, judge_block
+from common.settings import Settings
+from common.store.streams import FinishedChunk
+from common.stream_config import settings_of_stream
+from workers import context
+
+
+def fold(
+    golden: Golden,
+    stream: str,
+    state: WindowState,
+    frames: FrameBuffer,
+    ready: list[FinishedChunk],
+    *,
+    latest: float | None,
+    settings: Settings,
+) -> tuple[WindowState, list[JudgedWindow], list[FeatureBlock]]:
+    """Append the features of `ready` to the window and judge each window that becomes complete.
+
+    Chunks that were given up have no frames. A condition that expired before `latest`, the latest capture time that
+    was judged, stays so for footage that comes late.
+
+    Returns
+    -------
+    The new state, the verdicts, and the windows that nothing is wrong with, which may be learned.
+    """
+    thresholds = Thresholds.of(settings_of_stream(settings, stream))
+    now = time.time()
+    judged: list[JudgedWindow] = []
+    clear: list[FeatureBlock] = []
+    conditions = [row for row in context.conditions(stream, golden.id) if latest is None or latest < row.record.expires]
+    for done in ready:
+        chunk, features = done.chunk, done.features if done.features is not None else empty_like(golden)
+        place = BatchPlace(chunk.batch_frames, opens=chunk.opens_batch, closes=chunk.closes_batch)
+        if golden.stored is None:
+            state, fresh, seen = watch_block(state, frames, features, golden=golden, stream=stream, place=place)
+            clear += seen
+        else:
+            state, fresh = judge_block(
+                state,
+                frames,
+                features,
+                stored=golden.stored,
+                thresholds=thresholds,
+                stream=stream,
+                batch_frames=place.frames,
+                opens_batch=place.opens,
+                closes_batch=place.closes,
+                conditions=conditions,
+                now=now,
+            )
+            clear += [row.features for row in fresh if row.verdict.status is Status.PASS and not row.verdict.condition]
+        judged += fresh
+    return state, judged, clear
+
+
+def empty_like(golden: Golden) -> FeatureBlock:
+    """Return a block of no frames, as wide as the stream's features."""
+    return FeatureBlock.empty({group.name: group.size for group in golden.groups})
