@@ -16,6 +16,7 @@ from sentinel import doctor
 from sentinel.doctor import examine
 from sentinel.findings import Finding
 from sentinel.stack.redis_server import RedisServer
+from tests.common.baselines.small import small_baseline
 
 GREATEST_ID = "18446744073709551615-18446744073709551615"
 
@@ -45,6 +46,15 @@ def test_with_nothing_set_it_makes_no_folder_and_fetches_no_weights(
     assert "no baseline" in findings["backbone"].detail
     assert "sentinel up" in findings["Redis"].detail
     assert "does not exist yet" in findings["state folder"].detail
+
+
+def test_a_baseline_of_another_version_is_a_finding_and_keeps_no_stack_from_starting(settings: Settings) -> None:
+    small_baseline(settings.baselines_dir / "old", sensors="v3:86049a438b06")
+    own = settings.model_copy(update={"baseline": "old"})
+    finding = found(own)["baseline"]
+    assert not finding.ok
+    assert "rebuild the baseline with this version" in finding.detail
+    doctor.require_sound(own)
 
 
 def test_a_folder_that_cannot_be_is_named_with_its_setting(settings: Settings, tmp_path: Path) -> None:

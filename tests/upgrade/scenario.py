@@ -24,7 +24,7 @@ from tests.upgrade.footage import append_note
 from tests.upgrade.relocation import naming, relocate
 from tests.upgrade.world import CONFIG, World, running_redis, running_stack, wait_until
 
-EVENTS, INGEST = "sentinel:events", "sentinel:ingest"
+EVENTS, INGEST, DEAD = "sentinel:events", "sentinel:ingest", "sentinel:dead"
 VERDICT, BATCH, PROMOTED = "io.sentinel.verdict.", "io.sentinel.batch.complete.", "io.sentinel.champion.promoted."
 FIGURES = ("status", "drift_score", "p_value", "cause", "start", "stop", "confirmed", "failing_since", "baseline_id")
 """What is kept of a verdict."""
@@ -206,7 +206,7 @@ def go_on(world: World, rebuild: Callable[[World], None] | None = None) -> Conti
             for still in stills[:AGAIN]:
                 send_still(client, camera, still, take="-again")
             wait_for_frames(client, camera, STILLS + AGAIN)
-        left = _dead_letters_left(world)
+        left = _dead_letters_left(world, client)
         return Continued(
             verdicts={stream: verdicts_of(client, stream)[known[stream] :] for stream in streams},
             frames={stream: (before[stream], frames_of(client, stream)) for stream in streams},
@@ -223,9 +223,10 @@ def _wait_for_baselines(world: World, client: redis.Redis, known: dict[str, int]
     refused = {"half": STILLS - HALF, "full": STILLS - FULL, "unread": 1}
 
     def all_wait() -> bool:
-        events = Counter(row["stream"] for row in world.json("dead", "list") if row["kind"] == "event")
-        waiting = {row["stream"] for row in world.json("status")["without_baseline"]}
-        return streams <= waiting and all(events[stream] >= count for stream, count in refused.items())
+        given_up = Counter(stream for kind, stream in _given_up(client) if kind == "event")
+        if any(given_up[stream] < count for stream, count in refused.items()):
+            return False
+        return streams <= {row["stream"] for row in world.json("status")["without_baseline"]}
 
     wait_until("every stream to wait for its baseline", all_wait)
     return {
@@ -233,6 +234,11 @@ def _wait_for_baselines(world: World, client: redis.Redis, known: dict[str, int]
         "without_baseline": world.json("status")["without_baseline"],
         "verdicts": sum(len(verdicts_of(client, stream)) - count for stream, count in known.items()),
     }
+
+
+def _given_up(client: redis.Redis) -> list[tuple[str, str]]:
+    """Return kind and stream of every dead letter."""
+    return [(fields[b"kind"].decode(), fields[b"stream"].decode()) for _, fields in client.xrange(DEAD)]
 
 
 def _retry_all(world: World) -> list[dict[str, Any]]:
@@ -244,13 +250,9 @@ def _retry_all(world: World) -> list[dict[str, Any]]:
     return [{"kind": kinds[row["id"]], **row} for row in world.json("dead", "retry", "--all", codes=(0, 3))]
 
 
-def _dead_letters_left(world: World) -> list[dict[str, Any]]:
+def _dead_letters_left(world: World, client: redis.Redis) -> list[dict[str, Any]]:
     """Return the dead letters once those that fail again are back."""
-    letters: list[dict[str, Any]] = []
-
-    def back() -> bool:
-        letters[:] = world.json("dead", "list")
-        return len({row["kind"] for row in letters}) >= len(DEAD_LETTERS) - 1  # the source was mended
-
-    wait_until("letters to come back", back)
+    fewest = len(DEAD_LETTERS) - 1  # the source was mended
+    wait_until("letters to come back", lambda: len({kind for kind, _ in _given_up(client)}) >= fewest)
+    letters: list[dict[str, Any]] = world.json("dead", "list")
     return letters

@@ -9,6 +9,7 @@ import pytest
 
 from common.baselines.binding import BaselineBinding
 from common.baselines.golden import ComesFrom
+from common.baselines.storage import load_baseline
 from common.contracts.golden import GoldenChange, GoldenRecord
 from common.errors import BadBaseline, SettingsError
 from common.settings import Settings
@@ -50,6 +51,23 @@ def test_a_stream_whose_baseline_is_missing_waits_and_says_why(store: Store, own
     assert "sentinel baseline build" in store.golden.waiting()["night"].reason
     small_baseline(own.baselines_dir / "night")
     binding.of_stream("night")
+    assert store.golden.waiting() == {}
+
+
+@pytest.mark.parametrize("what", ["sensors", "decode_pipeline"])
+def test_a_stream_whose_baseline_another_version_made_waits_until_it_is_built_again(
+    store: Store, own: Settings, what: str
+) -> None:
+    binding = BaselineBinding(own, store)
+    small_baseline(own.baselines_dir / "night", ignore=((0.0, 0.0, 0.3, 0.08),), **{what: "v3:86049a438b06"})
+    with pytest.raises(SettingsError, match=f"made by another version .{what} v3:86049a438b06, here "):
+        binding.of_stream("night")
+    reason = store.golden.waiting()["night"].reason
+    name = load_baseline(own.baselines_dir / "night").baseline.name  # it opens, for people to look at
+    assert f"`sentinel baseline build FILES --name {name} --replace --ignore 0,0,0.3,0.08`" in reason
+    assert binding.of_stream("any"), "other streams go on"
+    built = small_baseline(own.baselines_dir / "night")
+    assert binding.of_stream("night").id == built.id
     assert store.golden.waiting() == {}
 
 
