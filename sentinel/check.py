@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from common.baselines.build import BuildProgress
+from common.baselines.reproducible import require_reproducible
 from common.baselines.storage import StoredBaseline
 from common.contracts.batches import SourceKind
 from common.contracts.ids import Message
@@ -92,6 +93,7 @@ def check(
             f"{zones_text(feature_spec.ignore)}: leave --ignore and SENTINEL_IGNORE out to follow it, or build a "
             "baseline with these zones"
         )
+    require_reproducible(stored)
     extractor.require(feature_spec)
     stream = _Stream(stored, Thresholds.of(settings), Policy.parse(settings.policy))
     for path in paths:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from common.backbones import load_backbone
+from common.baselines.reproducible import require_reproducible
 from common.baselines.storage import find_baseline, list_baselines, load_baseline, read_manifest
 from common.contracts.batches import FeatureSpec
 from common.errors import BadSource, SentinelError
@@ -52,7 +53,7 @@ def examine(settings: Settings) -> list[Finding]:
         look("state folder", lambda: _writable(settings.state_dir, "SENTINEL_STATE_DIR")),
         look("disk", partial(_disk, settings)),
         look("streams", partial(_streams, settings)),
-        look("baseline", partial(_baseline, settings)),
+        look("baseline", partial(_reproducible_baseline, settings)),
         look("backbone", partial(_backbone, settings)),
     ]
 
@@ -145,6 +146,14 @@ def _baseline(settings: Settings) -> str:
         return "none set: `sentinel baseline build FILES --name NAME`, then SENTINEL_BASELINE=NAME"
     found = [load_baseline(find_baseline(name, settings.baselines_dir)) for name in names]
     return ", ".join(f"{stored.baseline.name} {stored.id[:12]}" for stored in found)
+
+
+def _reproducible_baseline(settings: Settings) -> str:
+    """Raise `BaselineMismatch` for a baseline of another version: its streams wait, and the others go on."""
+    text = _baseline(settings)
+    for name in _baselines_set(settings):
+        require_reproducible(load_baseline(find_baseline(name, settings.baselines_dir)))
+    return text
 
 
 def _baselines_set(settings: Settings) -> list[str]:

@@ -18,7 +18,7 @@ from common.contracts.batches import Chunk, SourceKind
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import FRAME_EVENT, source_offer
 from common.contracts.ids import check_stream_name, content_id
-from common.errors import BadMessage, BadSource, Refused
+from common.errors import BadMessage, BadSource, BaselineMismatch, Refused
 from common.features import FeatureBlock
 from common.ingest.accept import data_batch
 from common.resource_limits import limit_memory
@@ -146,9 +146,15 @@ def extract(chunk: Chunk) -> FeatureBlock:
     BadSource
         If the source cannot be read, or no longer has the content that was accepted.
     """
-    extractor = context.extractor(chunk.feature_spec)
-    extractor.require(chunk.feature_spec)
     source = chunk.source
+    extractor = context.extractor(chunk.feature_spec)
+    try:
+        extractor.require(chunk.feature_spec)
+    except BaselineMismatch as error:  # it was sent before an upgrade, maybe before its baseline was built again
+        raise BaselineMismatch(
+            f"{source.uri}: frames {chunk.start} to {chunk.stop or 'the end'}: {error}, then retry them with "
+            "`sentinel dead retry`"
+        ) from error
     taken = CaptureTimes(source.taken_at, source.time_source, source.still_times)
     batch_id = data_batch(source.uri)
     if batch_id is not None:

@@ -8,11 +8,12 @@ from pathlib import Path
 from common.baselines.golden import ComesFrom, Golden, Learning
 from common.baselines.learning.epoch import FITS, epoch_folder, learned_root
 from common.baselines.owner import owner_of
+from common.baselines.reproducible import require_reproducible
 from common.baselines.storage import MANIFEST_FILE, StoredBaseline, find_baseline, load_baseline
 from common.contracts.golden import GoldenRecord, WaitingStream
 from common.contracts.learning import FIRST_EPOCH, LearningPlan
 from common.contracts.zones import zones_text
-from common.errors import BadBaseline, BadMessage, NotLearned, SettingsError
+from common.errors import BadBaseline, BadMessage, BadModality, BaselineMismatch, NotLearned, SettingsError
 from common.settings import Settings
 from common.store import Store
 from common.store.golden import StoredBinding
@@ -53,7 +54,8 @@ class BaselineBinding:
         ------
         SettingsError
             If no baseline is set for the stream and it does not learn, or the one that is set belongs to another
-            stream, or it was made with other zones to ignore than those of the stream's table.
+            stream, or it was made with other zones to ignore than those of the stream's table, or by another version
+            with other features.
         NotLearned
             If it learns, and no footage has come yet.
         BadBaseline
@@ -105,6 +107,12 @@ class BaselineBinding:
                 "`sentinel streams bind STREAM --baseline NAME`"
             )
         self._require_zones(stream, origin)
+        try:
+            require_reproducible(origin)
+        except BaselineMismatch as error:
+            raise SettingsError(f"stream {stream!r} has no baseline of this version: {error}") from error
+        except BadModality:  # whoever reads the samples says which package to install
+            pass
         return origin
 
     def _require_zones(self, stream: str, origin: StoredBaseline) -> None:

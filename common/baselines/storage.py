@@ -175,7 +175,7 @@ def load_replay(folder: Path) -> Examples | None:
     if (stored := _format_of(text, folder)) not in _WITH_REPLAY:
         raise BadBaseline(
             f"the golden examples of {folder} have the size of format {stored}, 160x96: no model can be trained on "
-            "them; rebuild the baseline with this version. It still judges"
+            "them; rebuild the baseline with this version"
         )
     digest = read_manifest(folder).replay
     if digest is None:

@@ -13,12 +13,18 @@ from common.contracts.models import ChampionRecord
 from common.contracts.verdicts import Cause, ConditionMatch, Judgement, Status, Verdict
 from common.features import FeatureBlock
 from common.modalities.video.groups import VIEW, VIEW_HEADER
+from common.modalities.video.modality import VIDEO
 from common.models.names import DEFAULT_MODEL
 
 TWO_GROUPS: Mapping[str, int] = {"embedding": 4, "quality": 3}
 
 FEATURE_SPEC = FeatureSpec(
-    backbone="mobilenet_v2", weights="aa", precision="f32", decode_pipeline="r1", sensors="s1", sample_fps=None
+    backbone="mobilenet_v2",
+    weights="aa",
+    precision="f32",
+    decode_pipeline=VIDEO.decode_pipeline,
+    sensors=VIDEO.sensors_version,
+    sample_fps=None,
 )
 
 

@@ -26,8 +26,8 @@ _BREATHING, _BREATHING_SECONDS = 0.04, 1.7  # the light's amplitude and period
 _GRAIN_SHARE, _GRAIN_LEVELS = 0.003, 6  # pixels that a sensor's noise reaches, and how far it moves them
 
 
-def film(count: int, *, seed: int, board: int = 0) -> list[Image]:
-    """Return `count` frames (HEIGHT, WIDTH, 3), RGB; another seed is another moment before the same board."""
+def film(count: int, *, seed: int, board: int = 0, width: int = WIDTH, height: int = HEIGHT) -> list[Image]:
+    """Return `count` frames (height, width, 3), RGB; another seed is another moment before the same board."""
     patches = np.random.default_rng(board).integers(50, 206, (20, 30, 3), dtype=np.uint8)
     scene = np.repeat(np.repeat(patches, _PATCH, axis=0), _PATCH, axis=1)
     rng = np.random.default_rng(seed)
@@ -40,18 +40,23 @@ def film(count: int, *, seed: int, board: int = 0) -> list[Image]:
             for reach, period in zip(_PAN_PIXELS, _PAN_SECONDS, strict=True)
         )
         light = 1 + _BREATHING * math.sin(2 * math.pi * seconds / _BREATHING_SECONDS)
-        image = scene[down : down + HEIGHT, across : across + WIDTH] * light
-        grainy = rng.random((HEIGHT, WIDTH)) < _GRAIN_SHARE
+        image = scene[down : down + height, across : across + width] * light
+        grainy = rng.random((height, width)) < _GRAIN_SHARE
         image[grainy] += rng.choice((-_GRAIN_LEVELS, _GRAIN_LEVELS), (int(grainy.sum()), 1))
         frames.append(np.clip(image, 0, 255).astype(np.uint8))
     return frames
 
 
-def write_clip(path: Path, images: Sequence[Image]) -> Path:
-    """Encode `images` losslessly, a key frame a second: what a lossy codec adds would not compress in a baseline."""
+def write_clip(path: Path, images: Sequence[Image], *, crf: int = 0) -> Path:
+    """Encode `images`, a key frame a second, losslessly unless `crf` is above 0.
+
+    What a lossy codec adds would not compress in a baseline.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS, options={"crf": "0", "preset": "veryfast", "g": str(FPS)})
+        stream = container.add_stream(
+            "libx264", rate=FPS, options={"crf": str(crf), "preset": "veryfast", "g": str(FPS)}
+        )
         stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, FPS)

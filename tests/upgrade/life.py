@@ -18,6 +18,7 @@ import redis
 from tests.upgrade import clock
 from tests.upgrade.footage import append_note, film, write_clip, write_stills
 from tests.upgrade.scenario import (
+    CLIP_FRAMES,
     CLOCK,
     DEAD_LETTERS,
     FULL,
@@ -35,7 +36,7 @@ from tests.upgrade.scenario import (
 )
 from tests.upgrade.world import World, redis_url, running_redis, running_stack, wait_until
 
-GOLDEN_FRAMES, CLIP_FRAMES = 60, 24
+GOLDEN_FRAMES = 60
 MILD = ("colour_cast", "2")  # a PASS not far from the threshold: what a changed digit would show in
 BLUR, DARK = ("blur", "4"), ("low_light", "4")  # noise would not compress
 _QUICK = {"SENTINEL_COOLDOWN_SECONDS": "4"}

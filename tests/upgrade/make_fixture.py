@@ -98,7 +98,7 @@ def make(folder: Path, out: Path, version: str) -> dict[str, Any]:
     stored = scenario.described(copy)
     assert not (gone := lacking(stored)), f"not in the fixture: {gone}"
     expected: dict[str, Any] = json.loads(json.dumps(stored).replace(str(copy.folder), root))
-    expected["continued"] = scenario.go_on(copy)
+    expected["continued"] = scenario.go_on(copy).to_dict()
     made = {"version": version, "commit": commit(), "root": root, "processor": processor(), "libraries": libraries()}
     return {"made": made, **expected}
 

@@ -1,7 +1,8 @@
 """Stored state is packed, opened elsewhere, described, and gone on with.
 
 Shared by the generator, which does it with the version that is captured, and by the tests, which do it with the version
-of today: both must end with the same verdicts. How the state came about is in `life`.
+of today, and build the baselines again on the way: both must judge the same frames. How the state came about is in
+`life`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ import json
 import lzma
 import shutil
 import tarfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +27,15 @@ from tests.upgrade.world import CONFIG, World, running_redis, running_stack, wai
 EVENTS, INGEST = "sentinel:events", "sentinel:ingest"
 VERDICT, BATCH, PROMOTED = "io.sentinel.verdict.", "io.sentinel.batch.complete.", "io.sentinel.champion.promoted."
 FIGURES = ("status", "drift_score", "p_value", "cause", "start", "stop", "confirmed", "failing_since", "baseline_id")
-"""What has to be the same of a verdict, to the last digit."""
+"""What is kept of a verdict."""
 
 GOLDEN, YARD = "golden", "yard"
 """The baselines: of every stream, and of the one stream that is called like it. 0.1's fixture has the first alone."""
 
 DEAD_LETTERS = {"source", "chunk", "event", "task"}
-STILLS = 18
+STILLS, CLIP_FRAMES = 18, 24
 HALF, FULL = 7, 13  # stills of a camera whose window of 12 is not full yet, and of one that goes on sliding
+AGAIN = 7  # stills that come once more, so that a window which began anew at HALF or FULL is full
 MILD_CLIP = "clean-colour_cast-2.mp4"
 NO_HEALING = {"SENTINEL_COOLDOWN_SECONDS": "86400"}  # FAILs wait, and go on waiting
 CLOCK = "clock.json"
@@ -60,10 +65,19 @@ def wait_for_batches(client: redis.Redis, stream: str, count: int) -> None:
     wait_until(f"{count} batches of {stream}", lambda: len(events_of(client, stream, BATCH)) >= count)
 
 
-def send_still(client: redis.Redis, camera: str, still: Path, *, inline: bool = False) -> None:
-    """Write a camera event about `still`, or with it inside, to `sentinel:ingest`."""
+def frames_of(client: redis.Redis, stream: str) -> int:
+    """Return how many frames the batches of `stream` had that are complete."""
+    return sum(int(report["frames"]) for report in events_of(client, stream, BATCH))
+
+
+def wait_for_frames(client: redis.Redis, stream: str, count: int) -> None:
+    wait_until(f"{count} frames of {stream}", lambda: frames_of(client, stream) >= count)
+
+
+def send_still(client: redis.Redis, camera: str, still: Path, *, inline: bool = False, take: str = "") -> None:
+    """Write a camera event about `still`, or with it inside, to `sentinel:ingest`; another take is another event."""
     fields: dict[str, Any] = {
-        "specversion": "1.0", "id": f"{camera}-{still.stem}", "source": f"/cameras/{camera}",
+        "specversion": "1.0", "id": f"{camera}-{still.stem}{take}", "source": f"/cameras/{camera}",
         "type": "io.sentinel.frame.v1", "datacontenttype": "image/png",
         **({"data": still.read_bytes()} if inline else {"dataref": f"file://{still}"}),
     }  # fmt: skip
@@ -90,11 +104,8 @@ def described(world: World) -> dict[str, Any]:
     for stream in told["status"]["streams"]:
         stream.pop("seconds_since_last_frame")
     told["baseline"] = world.json("baseline", "show", GOLDEN)
-    told["check"] = world.json("check", str(world.footage / "clean.mp4"), "--baseline", GOLDEN)
-    told["check_mild"] = world.json("check", str(world.footage / MILD_CLIP), "--baseline", GOLDEN, codes=(0, 1))
     if has_yard(world):
         told["baseline_yard"] = world.json("baseline", "show", YARD)
-        told["check_yard"] = world.json("check", str(world.footage / "yard-clean.mp4"), "--baseline", YARD)
     return told
 
 
@@ -135,53 +146,111 @@ def restore(archive: Path, old_root: str, folder: Path) -> World:
     return world
 
 
-def go_on(world: World) -> dict[str, Any]:
-    """Bring a stack up on stored state, feed what comes next, and return what it came to, by stream."""
-    dead = world.folder / "incoming" / "mixed" / "notes.mp4"
+@dataclass
+class Continued:
+    """What going on came to.
+
+    Attributes
+    ----------
+    verdicts : stream -> its verdicts since
+    frames : stream -> frames that it had when the stack was stopped, and that it has now
+    while_waiting : what the command line said before the baselines were built again; empty if they were not
+    retried : dead letters and what became of each: `kind`, `id`, and `became` or `error`
+    left : dead letters at the end
+    promotions : events of promotions, in all
+    """
+
+    verdicts: dict[str, list[dict[str, Any]]]
+    frames: dict[str, tuple[int, int]]
+    while_waiting: dict[str, Any]
+    retried: list[dict[str, Any]]
+    left: list[dict[str, Any]]
+    promotions: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def go_on(world: World, rebuild: Callable[[World], None] | None = None) -> Continued:
+    """Bring a stack up on stored state, feed what comes next, retry what was given up, and return what it came to.
+
+    Parameters
+    ----------
+    rebuild : builds the baselines again, once every stream waits for that; None: this version can judge by them
+    """
     stills = sorted((world.footage / "stills").iterdir())
     failing = {"gate/north": "north", YARD: YARD} if has_yard(world) else {"gate/north": "noisy"}
+    fed = {"half": STILLS, "full": STILLS, "unread": 1, "waiting": CLIP_FRAMES, "mixed": CLIP_FRAMES}
     with running_stack(world) as client:
-        known = {stream: len(verdicts_of(client, stream)) for stream in ("half", "full", *failing)}
-        batches = {stream: len(events_of(client, stream, BATCH)) for stream in failing}
+        streams = (*fed, *failing)
+        before = {stream: frames_of(client, stream) for stream in streams}
+        known = {stream: len(verdicts_of(client, stream)) for stream in streams}
+        expected = fed | {stream: before[stream] + CLIP_FRAMES for stream in failing}
         for stream, clip in failing.items():
             fresh = append_note(world.footage / f"{clip}1.mp4", "take 9", world.footage / f"{clip}9.mp4")
             world.drop(fresh, stream)
-        for still in stills[HALF:]:
-            send_still(client, "half", still)
-        for still in stills[FULL:]:
-            send_still(client, "full", still)
-        wait_for_batches(client, "waiting", 1)
-        wait_for_batches(client, "unread", 1)
-        wait_for_batches(client, "half", STILLS)
-        wait_for_batches(client, "full", STILLS)
-        for stream, count in batches.items():
-            wait_for_batches(client, stream, count + 1)
-        shutil.copyfile(world.footage / "clean.mp4", dead)
-        retried = {row["kind"]: _retry(world, row) for row in world.json("dead", "list")}
-        wait_for_batches(client, "mixed", 2)  # the torn image ended as one, of no frames
-        names = ("waiting", "mixed", *known)
-        return {
-            "verdicts": {name: verdicts_of(client, name)[known.get(name, 0) :] for name in names},
-            "retried": {kind: became.replace("duplicate", "accepted") for kind, became in retried.items()},
-            "left": _dead_letters_left(world),
-            "promotions": len(events_of(client, None, PROMOTED)),
-        }
+        for camera, done in (("half", HALF), ("full", FULL)):
+            for still in stills[done:]:
+                send_still(client, camera, still)
+        while_waiting = {}
+        if rebuild is not None:
+            while_waiting = _wait_for_baselines(world, client, known)
+            rebuild(world)
+        else:
+            wait_for_frames(client, "waiting", CLIP_FRAMES)
+        shutil.copyfile(world.footage / "clean.mp4", world.incoming / "mixed" / "notes.mp4")
+        retried = _retry_all(world)
+        for stream, count in expected.items():
+            wait_for_frames(client, stream, count)
+        for camera in ("half", "full"):  # a window that began anew fills up
+            for still in stills[:AGAIN]:
+                send_still(client, camera, still, take="-again")
+            wait_for_frames(client, camera, STILLS + AGAIN)
+        left = _dead_letters_left(world)
+        return Continued(
+            verdicts={stream: verdicts_of(client, stream)[known[stream] :] for stream in streams},
+            frames={stream: (before[stream], frames_of(client, stream)) for stream in streams},
+            while_waiting=while_waiting,
+            retried=retried,
+            left=left,
+            promotions=len(events_of(client, None, PROMOTED)),
+        )
 
 
-def _retry(world: World, letter: dict[str, Any]) -> str:
-    """Retry one dead letter, and return what became of it in the command's words.
+def _wait_for_baselines(world: World, client: redis.Redis, known: dict[str, int]) -> dict[str, Any]:
+    """Wait until each stream that something came for waits for its baseline; return what is said meanwhile."""
+    streams = set(known)
+    refused = {"half": STILLS - HALF, "full": STILLS - FULL, "unread": 1}
+
+    def all_wait() -> bool:
+        events = Counter(row["stream"] for row in world.json("dead", "list") if row["kind"] == "event")
+        waiting = {row["stream"] for row in world.json("status")["without_baseline"]}
+        return streams <= waiting and all(events[stream] >= count for stream, count in refused.items())
+
+    wait_until("every stream to wait for its baseline", all_wait)
+    return {
+        "dead": world.json("dead", "list"),
+        "without_baseline": world.json("status")["without_baseline"],
+        "verdicts": sum(len(verdicts_of(client, stream)) - count for stream, count in known.items()),
+    }
+
+
+def _retry_all(world: World) -> list[dict[str, Any]]:
+    """Retry every dead letter, and return what became of each, with its kind.
 
     A file that was mended in place is taken in by the folder's watcher as well: either is first.
     """
-    return world.run("dead", "retry", letter["id"], codes=(0, 3)).strip().rpartition(": ")[2]
+    kinds = {row["id"]: row["kind"] for row in world.json("dead", "list")}
+    return [{"kind": kinds[row["id"]], **row} for row in world.json("dead", "retry", "--all", codes=(0, 3))]
 
 
-def _dead_letters_left(world: World) -> list[str]:
-    """Return the kinds of the letters once those that fail again are back."""
-    wait_until("letters to come back", lambda: len(_kinds(world)) >= 3)
-    return _kinds(world)
+def _dead_letters_left(world: World) -> list[dict[str, Any]]:
+    """Return the dead letters once those that fail again are back."""
+    letters: list[dict[str, Any]] = []
 
+    def back() -> bool:
+        letters[:] = world.json("dead", "list")
+        return len({row["kind"] for row in letters}) >= len(DEAD_LETTERS) - 1  # the source was mended
 
-def _kinds(world: World) -> list[str]:
-    # Not their number: a still's identity holds its path (see `relocation`), so the torn one is given up twice.
-    return sorted({row["kind"] for row in world.json("dead", "list")})
+    wait_until("letters to come back", back)
+    return letters

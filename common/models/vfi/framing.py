@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from common.features import FloatArray
+from common.drift.registration import Edges, correlation_in_place, find
 
 Frames = npt.NDArray[np.uint8]
 """(n, h, w, 3) RGB."""
@@ -27,7 +26,6 @@ _WOBBLE = 2.0  # times the shift between golden views, where that is more: a mas
 _LEAST_RESPONSE = 0.15
 _STEADY = 0.3  # correlation of golden views; fixed cameras have 0.4 to 0.95, films and moving cameras at most 0.25
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-_FINE, _COARSE = 1.0, 12.0  # pixels; edges of sizes between these are compared
 
 
 @dataclass(frozen=True)
@@ -64,28 +62,15 @@ def why_elsewhere(frames: Frames, golden: Frames) -> str | None:
     return None
 
 
-def _views(frames: Frames) -> list[FloatArray]:
-    """Return the edges of what stands still, (h, w) float32 each, in up to `_MOST_PARTS` parts of the footage."""
+def _views(frames: Frames) -> list[Edges]:
+    """Return the edges of what stands still in up to `_MOST_PARTS` parts of the footage."""
     count = min(max(len(frames) // _PART, 1), _MOST_PARTS)
-    return [_edges(part) for part in np.array_split(frames, count)]
+    return [Edges.of(np.median(part, axis=0).astype(np.float32) @ _LUMA) for part in np.array_split(frames, count)]
 
 
-def _edges(frames: Frames) -> FloatArray:
-    still = np.median(frames, axis=0).astype(np.float32) @ _LUMA
-    fine = cv2.GaussianBlur(still, (0, 0), _FINE)
-    slopes = np.hypot(cv2.Sobel(fine, cv2.CV_32F, 1, 0), cv2.Sobel(fine, cv2.CV_32F, 0, 1))
-    edges = np.log1p(slopes)
-    return np.asarray(edges - cv2.GaussianBlur(edges, (0, 0), _COARSE), np.float32)
-
-
-def _match(view: FloatArray, other: FloatArray) -> _Match:
-    window = cv2.createHanningWindow(view.shape[::-1], cv2.CV_32F)
-    # It multiplies its arguments by the window in place.
-    (right, down), response = cv2.phaseCorrelate(view.copy(), other.copy(), window)
-    one, two = view * window, other * window
-    length = float(np.linalg.norm(one) * np.linalg.norm(two))
-    correlation = float((one * two).sum()) / length if length else 0.0
-    return _Match(float(np.hypot(right, down)) / view.shape[1], float(response), correlation)
+def _match(view: Edges, other: Edges) -> _Match:
+    moved = find(view, other)
+    return _Match(moved.length / view.size[0], moved.response, correlation_in_place(view, other))
 
 
 def _best(matches: list[_Match]) -> _Match:

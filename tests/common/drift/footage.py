@@ -16,13 +16,19 @@ from common.drift.windows import WindowRule
 from common.features import FeatureBlock, FloatArray
 from common.modalities.video.diagnosis import diagnose
 from common.modalities.video.groups import EMBEDDING, QUALITY, embedding_group, quality_group
+from common.modalities.video.modality import VIDEO
 
 SENSORS = ("luma", "noise", "sharpness")
 MINIMUM_EFFECTS = (0.04, 0.25, 0.25)
 GROUPS = (embedding_group(32), quality_group(SENSORS, MINIMUM_EFFECTS))
 RULE = WindowRule(frames=24, stride=6)
 FEATURE_SPEC = FeatureSpec(
-    backbone="b", weights="w", precision="f32", decode_pipeline="r", sensors="s", sample_fps=None
+    backbone="b",
+    weights="w",
+    precision="f32",
+    decode_pipeline=VIDEO.decode_pipeline,
+    sensors=VIDEO.sensors_version,
+    sample_fps=None,
 )
 
 
