@@ -6,8 +6,8 @@
 2. Each burst is compared with the pool that a window of its moment would be compared with, its own day left out:
    the null. A camera that is known for one day leaves out an hour on either side instead.
 3. A column fails beyond the largest distance of the null times 1 + 1 / sqrt(days), at the default threshold; its bound
-   is at least the minimum effect, as for clips, so that ranks among other cameras' windows mean the same. It is one for all hours: bounds of an hour's own, or a quantile in place of the largest, multiplied false alarms by
-   three to thirty.
+   is at least the minimum effect, as for clips, so that ranks among other cameras' windows mean the same. It is one for
+   all hours: bounds of an hour's own, or a quantile in place of the largest, multiplied false alarms by three to thirty.
 """
 
 from __future__ import annotations
