@@ -7,7 +7,7 @@
    the null. A camera that is known for one day leaves out an hour on either side instead.
 3. A column fails beyond the largest distance of the null times 1 + 1 / sqrt(days), at the default threshold; its bound
    is at least the minimum effect, as for clips, so that ranks among other cameras' windows mean the same. It is one for
-   all hours: bounds of an hour's own, or a quantile in place of the largest, multiplied false alarms by three to thirty.
+   all hours: bounds of an hour's own, or a quantile in place of the largest, multiply false alarms by three to thirty.
 """
 
 from __future__ import annotations
