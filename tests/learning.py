@@ -12,9 +12,9 @@ from common.baselines.learning.epoch import Epoch, epoch_folder, learned_root
 from common.contracts.batches import FeatureSpec, FrameBatch, Source, SourceKind
 from common.contracts.ids import content_id
 from common.contracts.learning import LearningPlan
-from common.features import FeatureBlock, Image, TimeSource, time_source_code, to_half_precision
+from common.features import FeatureBlock, TimeSource, time_source_code, to_half_precision
 from common.modalities.video.frame import Frame
-from common.modalities.video.groups import EMBEDDING, QUALITY, feature_groups
+from common.modalities.video.groups import EMBEDDING, QUALITY, VIEW, feature_groups
 from common.modalities.video.modality import VIDEO
 from common.settings import Settings
 from common.store import Store
@@ -50,8 +50,8 @@ def begin(store: Store, stream: str, stride: int = FRAMES) -> LearningPlan:
 
 
 @cache
-def _readings(picture: str) -> np.ndarray:
-    """Return the (n, q) readings of small real pictures: of a scene that moves, or of nothing."""
+def _readings(picture: str) -> dict[str, np.ndarray]:
+    """Return the (n, columns) readings of small real pictures, by group: of a scene that moves, or of nothing."""
     frames = scene(FRAMES, seed=1)
     if picture == "black":
         frames = [np.zeros_like(frame) for frame in frames]
@@ -61,27 +61,25 @@ def _readings(picture: str) -> np.ndarray:
     if picture == "noisy":
         rng = np.random.default_rng(0)
         frames = [np.clip(f + rng.normal(0, 40, f.shape), 0, 255).astype(np.uint8) for f in frames]
-    return np.stack([_read(frame) for frame in frames])
-
-
-def _read(image: Image) -> np.ndarray:
-    return np.asarray(VIDEO.readings(Frame.of(image, 0, 0.0))[QUALITY], np.float32)
+    rows = [VIDEO.readings(Frame.of(frame, 0, 0.0)) for frame in frames]
+    return {name: np.stack([row[name] for row in rows]) for name in (QUALITY, VIEW)}
 
 
 def shot(at: float, *, picture: str = "scene", seed: int = 0, windows: int = 1) -> FeatureBlock:
     """Return the features of some windows that were taken from `at` on, a frame a second, brightest at noon."""
     rng = np.random.default_rng(seed + int(at))
     count = FRAMES * windows
-    readings = np.tile(_readings("scene" if picture == "frozen" else picture), (windows, 1))
+    read = _readings("scene" if picture == "frozen" else picture)
+    readings, view = (np.tile(read[name], (windows, 1)) for name in (QUALITY, VIEW))
     embedding = to_half_precision(rng.normal(size=(count, 16)).astype(np.float32))
     if picture == "frozen":
-        readings, embedding = np.repeat(readings[:1], count, axis=0), np.repeat(embedding[:1], count, axis=0)
+        readings, embedding, view = (np.repeat(rows[:1], count, axis=0) for rows in (readings, embedding, view))
     else:
         light = np.array([name.startswith("luma") for name in GROUPS[1].columns])
         readings = readings + 0.3 * math.sin((at % DAY / HOUR - 6.0) / 24.0 * 2 * math.pi) * light
         readings = readings + rng.normal(0.0, 0.002, readings.shape)
     return FeatureBlock(
-        {EMBEDDING: embedding, QUALITY: readings.astype(np.float32)},
+        {EMBEDDING: embedding, QUALITY: readings.astype(np.float32), VIEW: view.astype(np.float32)},
         np.arange(count, dtype=np.float64),
         (f"/{at:.0f}.mp4",),
         np.zeros(count, np.int32),

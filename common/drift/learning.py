@@ -5,9 +5,9 @@
    A few more, which lie far beyond all others in step 2, are left out then.
 2. Each burst is compared with the pool that a window of its moment would be compared with, its own day left out:
    the null. A camera that is known for one day leaves out an hour on either side instead.
-3. The bound of a column is the largest distance of the null times 1 + 1 / sqrt(days), at least the minimum effect. It
-   is one for all hours: bounds of an hour's own, or a quantile in place of the largest, multiplied false alarms by
-   three to thirty.
+3. A column fails beyond the largest distance of the null times 1 + 1 / sqrt(days), at the default threshold; its bound
+   is at least the minimum effect, as for clips, so that ranks among other cameras' windows mean the same. It is one for
+   all hours: bounds of an hour's own, or a quantile in place of the largest, multiply false alarms by three to thirty.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def _bounds(null: _Null, groups: Sequence[FeatureGroup], window: int, days: floa
         smallest = smallest_effects(group, window)
         found = null.distances[group.name]
         largest = found.max(axis=0) if len(found) else np.zeros_like(smallest)
-        distance = AT_BOUND * np.maximum(widening(days) * largest, smallest)
+        distance = np.maximum(AT_BOUND * widening(days) * largest, smallest)
         bounds[group.name] = Bounds(distance, np.full(len(distance), size))
         ratios = np.maximum(ratios, (found / distance).max(axis=1)) if len(found) else ratios
     return bounds, ratios

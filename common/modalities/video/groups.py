@@ -41,8 +41,8 @@ VIEW_MINIMUM_EFFECTS = (0.009, 0.7, 0.02, 0.5, 0.5)
 
 # What light hardly moves, measured on cameras known for half a minute before clouds came: at these effects no clean
 # window failed, at those of known hours nine in ten did. Black over white leaves gain and exposure alone and shows fog;
-# dusk moves it by up to 0.9 from noon.
-# Dusk hardly moves the view, but its edges are others.
+# dusk moves it by up to 0.9 from noon. What shows in how frames follow each other, or in blocks, and the view are held
+# against twice their minimum effects or more.
 _STEADY = (
     SteadyColumn(column="noise", minimum_effect=0.4, at_similar_light=True),
     SteadyColumn(column="edge_peak", minimum_effect=0.16),
@@ -50,13 +50,19 @@ _STEADY = (
     SteadyColumn(column="blockiness", minimum_effect=0.25),
     SteadyColumn(column="black_level", minimum_effect=0.9, over="white_level"),
     SteadyColumn(column="flat_area", minimum_effect=0.2),
+    SteadyColumn(column="pixelation", minimum_effect=0.04),
+    SteadyColumn(column="flicker", minimum_effect=0.03),
+    SteadyColumn(column="banding", minimum_effect=0.03),
     SteadyColumn(column="shift", minimum_effect=0.02),
+    SteadyColumn(column="rotation", minimum_effect=2.0),
+    SteadyColumn(column="mirrored", minimum_effect=0.5),
 )
 # Clouds take more than the two frames of a step. In 14 minutes of clean footage no step was larger than 0.17 in luma,
 # 0.024 in the balances and 0.03 in saturation.
 _STEPS = {LUMA: 0.2, "red_balance": 0.036, "blue_balance": 0.036, "saturation": 0.06}
-# A picture without anything in it, and one that stands still: half of all frames repeat where a camera's are doubled.
-_WITHOUT_HISTORY = {"blackout": 0.05, REPEATED: 0.9}
+# A picture without anything in it, one that stands still (half of all frames repeat where a camera's are doubled), and
+# one in which a decoder shows what no camera sent: of clean windows, none had it in more than 0.03 of its frames.
+_WITHOUT_HISTORY = {"blackout": 0.05, REPEATED: 0.9, "packet_loss": 0.1}
 # In clean footage of 13 cameras and a week of a webcam's nights at most 0.53 of the picture is flat, and 0.41 dark and
 # calm; of fully covered ones it is 0.90 or more in 19 of 20.
 _COVERED = {"flat_area": 0.8, "dark_area": 0.8}

@@ -26,7 +26,12 @@ EFFECTS = {
     "edge_peak": 0.08,
 }
 COLUMNS = tuple(EFFECTS)
-_KNOWN = AMBIENT.model_copy(update={"steps": {name: step for name, step in AMBIENT.steps.items() if name in EFFECTS}})
+_KNOWN = AMBIENT.model_copy(
+    update={
+        "steps": {name: step for name, step in AMBIENT.steps.items() if name in EFFECTS},
+        "without_history": {"blackout": 0.05, "repeated": 0.9},
+    }
+)
 GROUPS = (embedding_group(8), quality_group(COLUMNS, tuple(EFFECTS.values()), ambient=_KNOWN))
 RULE = WindowRule(frames=24, stride=6)
 MIDNIGHT = 19_700 * DAY_SECONDS
