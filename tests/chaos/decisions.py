@@ -118,7 +118,7 @@ def golden_rows(store: Store, settings: Settings, streams: Iterable[str]) -> lis
     for stream in streams:
         history = store.golden.history(stream)
         replaced = [record.replaced_id for record in history]
-        before = [binding.origin(stream).id, *(record.baseline_id for record in history)]
+        before = [binding.origin(stream)[0], *(record.baseline_id for record in history)]
         rows += [
             (f"{stream}: golden history in a row", list(range(1, len(history) + 1)), [row.number for row in history]),
             (f"{stream}: each golden baseline replaces the one before", before[:-1], replaced),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from common.baselines.binding import BaselineBinding
-from common.baselines.storage import load_replay
+from common.baselines.storage import load_baseline, load_replay, save_baseline
 from common.contracts.incidents import ActionKind, IncidentState
 from common.contracts.verdicts import Cause
 from common.errors import NotPromoted
@@ -20,20 +20,18 @@ from common.models.protocols import Examples
 from common.models.registry import promote_by_hand
 from common.models.vfi import kind as vfi_kind
 from common.models.vfi.kind import InterpolationKind
-from tests.common.baselines.test_storage import as_format
 from tests.common.models.lines import folders, on_all
 from tests.common.models.site import Site, statuses
-from workers import context
 
 OF_NO_CAUSE_TO_TRAIN = {
     "black": "shows black",
     "frozen": "shows frozen",
     "covered": "shows covered",
     "noise, then black": "shows black",
+    "shuffled frames": "shows banding",  # things in motion jump from place to place
 }
 CALLS_A_PERSON = OF_NO_CAUSE_TO_TRAIN | {
     "random pixels": "predicted no better by their neighbours",
-    "shuffled frames": "predicted no better by their neighbours",
 }
 
 
@@ -218,29 +216,13 @@ def test_a_promotion_proves_the_conditions_of_all_streams_again(site: Site) -> N
 def test_an_incident_over_another_golden_baseline_is_refused(site: Site, tmp_path: Path) -> None:
     site.show("dock", "noise")
     shutil.copytree(site.settings.baselines_dir, tmp_path / "rebuilt")
-    as_format(2, tmp_path / "rebuilt" / "golden")
+    folder = tmp_path / "rebuilt" / "golden"
+    baseline = load_baseline(folder).baseline
+    save_baseline(replace(baseline, created_at=baseline.created_at + 1.0), folder, load_replay(folder))
     own = site.settings.model_copy(update={"baselines_dir": tmp_path / "rebuilt"})
     replace(site, baselines=BaselineBinding(own, site.store)).heal("dock")
     assert "another golden baseline now" in site.said("dock")
     assert site.champion is None
-
-
-def test_a_baseline_of_format_2_keeps_no_examples_to_train_on_and_its_refusal_says_what_to_do(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site.show("dock", "noise")
-    site.heal("dock")
-    champion = site.champion
-    shutil.copytree(site.settings.baselines_dir, tmp_path / "old")
-    as_format(2, tmp_path / "old" / "golden")
-    own = site.settings.model_copy(update={"baselines_dir": tmp_path / "old"})
-    old = replace(site, settings=own, baselines=BaselineBinding(own, site.store))
-    monkeypatch.setattr(context, "baselines", lambda: old.baselines)
-    assert statuses(old.show("gate", "noise again")) == {"FAIL"}, "it still judges"
-    assert old.heal("gate").settled_as("gate") == "rejected"
-    assert "160x96" in old.said("gate")
-    assert "rebuild the baseline with this version" in old.said("gate")
-    assert site.champion == champion
 
 
 def test_footage_whose_file_is_gone_is_refused_and_a_restored_one_heals(site: Site, tmp_path: Path) -> None:
