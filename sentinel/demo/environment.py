@@ -15,7 +15,7 @@ from sentinel.cli.console import err
 _IMAGENET_PATIENCE_SECONDS = 4.0
 _SEEDED_WEIGHTS = "random:0"
 _COOLDOWN_SECONDS = 5.0  # for batches that were dropped together; what fails later waits for the next retraining
-_RETRAIN_SECONDS = 8.0
+_RETRAIN_SECONDS = 30.0  # enough on two slow cores: after 16 the gain was no greater than that on golden footage
 
 
 @contextmanager
