@@ -46,6 +46,20 @@ def raw_column(group: FeatureGroup, readings: Array, name: str) -> Array:
     return np.asarray(np.median(readings[:, column_slices(group)[name]], axis=1), np.float32)
 
 
+def mean_of(group: FeatureGroup, readings: Array, between: Array, name: str) -> float:
+    """Return the mean over some frames of a column that needs no reference.
+
+    Parameters
+    ----------
+    readings : (n, q) stored columns of the group
+    between : (n, k) of the same frames, from `feature_groups.between_samples`
+    """
+    count = between.shape[1]
+    among = compared_names(group)[-count:] if count else ()
+    values = between[:, among.index(name)] if name in among else raw_column(group, readings, name)
+    return float(values.mean())
+
+
 def steady_columns(group: FeatureGroup, groups: Sequence[FeatureGroup]) -> tuple[SteadyColumn, ...]:
     """Return the columns of a group that light hardly moves, whichever group declares them."""
     found, names = ambient_group(groups), compared_names(group)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.contracts.feature_groups import MOTION, REPEATED, FeatureGroup, GroupKind
-from common.drift.ambient import ambient_group, light_of, raw_column
+from common.drift.ambient import ambient_group, light_of, mean_of
 from common.drift.cadence import interval_of
 from common.drift.feature_groups import between_samples, check_finite, compared_names, smallest_bounds
 from common.drift.views import still_view
@@ -145,11 +145,7 @@ class Burst:
     def mean_of(self, group: FeatureGroup, name: str) -> float:
         """Return the mean over the burst of a compared column."""
         own = self.groups[group.name]
-        names = compared_names(group)
-        steps = own.steps.shape[1]
-        if steps and name in names[-steps:]:
-            return float(own.steps[:, names[-steps:].index(name)].mean())
-        return float(raw_column(group, own.readings, name).mean())
+        return mean_of(group, own.readings, own.steps, name)
 
 
 def _check_times(block: FeatureBlock) -> None:

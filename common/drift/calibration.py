@@ -27,7 +27,8 @@ _UPPER_SHARE = 0.9
 MARGIN_SHARE = 0.75
 """The margin of the KS test, as a share of the bound."""
 _TINY = 1e-6
-_FRAMES_PER_INDEPENDENT = 4  # at most every fourth frame counts as independent, whatever the null says
+FRAMES_PER_INDEPENDENT = 4
+"""At most every fourth frame counts as independent, whatever the null says."""
 
 Comparison = Callable[[npt.NDArray[np.bool_], slice], tuple[Array, Array]]
 """Maps (frames of the rest, frames of the window) to the columns of each; reference medians come from the rest."""
@@ -67,7 +68,7 @@ class Null:
         """
         largest = self.kolmogorov.max(axis=1)
         middle, upper = max(float(np.median(largest)), _TINY), max(float(np.quantile(largest, _UPPER_SHARE)), _TINY)
-        most = min(self.window / _FRAMES_PER_INDEPENDENT, self.rows)
+        most = min(self.window / FRAMES_PER_INDEPENDENT, self.rows)
         size = min((_MEDIAN_K / middle) ** 2, (_UPPER_K / upper) ** 2, most)
         return np.where(constant, float(self.window), size)
 

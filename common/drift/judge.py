@@ -219,7 +219,10 @@ def _compare_learned(baseline: Baseline, learned: Learned, window: FeatureBlock)
     reference = learned.reference(Moment.of(window, learned.groups))
     found = _compare(baseline, reference.segment, window, joint_frames=JOINT_FRAMES)
     if not reference.known:
-        provisional = {g.name: judge_provisionally(g, learned.groups, window, reference) for g in learned.groups}
+        provisional = {
+            group.name: judge_provisionally(group, learned.groups, window, found.columns[group.name], reference)
+            for group in learned.groups
+        }
         results = {name: _provisional_result(found.groups[name], own) for name, own in provisional.items()}
         return replace(found, groups=results, rank=None, provisional=provisional)
     results = {}

@@ -10,10 +10,9 @@ leave out their own day (`common.drift.learning`).
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +76,6 @@ class Learned:
     null: Numbers
     window: int
     groups: tuple[FeatureGroup, ...]
-    _pools: OrderedDict[tuple[int, ...], Segment] = field(default_factory=OrderedDict, repr=False)
 
     @cached_property
     def moments(self) -> tuple[Moment, ...]:
@@ -110,15 +108,12 @@ class Learned:
         """
         return (1.0 + int((self.null >= ratio).sum())) / (1.0 + len(self.null))
 
-    def _pooled(self, numbers: tuple[int, ...]) -> Segment:
-        found = self._pools.get(numbers)
-        if found is None:
-            found = pool([self.bursts[number] for number in numbers], self.groups, self.bounds)
-            self._pools[numbers] = found
-        self._pools.move_to_end(numbers)
-        while len(self._pools) > _CACHED_POOLS:
-            self._pools.popitem(last=False)
-        return found
+    @cached_property
+    def _pooled(self) -> Callable[[tuple[int, ...]], Segment]:
+        """Returns the segment of the bursts of these numbers; the latest ones are kept."""
+        return lru_cache(maxsize=_CACHED_POOLS)(
+            lambda numbers: pool([self.bursts[number] for number in numbers], self.groups, self.bounds)
+        )
 
 
 def pool_size(days: float) -> int:

@@ -22,6 +22,7 @@ from common.contracts.batches import FeatureSpec
 from common.contracts.feature_groups import FeatureGroup, GroupKind, check_groups
 from common.drift.baseline import Baseline
 from common.drift.bursts import HOUR_SECONDS, Burst, BurstGroup, smallest_effects
+from common.drift.calibration import FRAMES_PER_INDEPENDENT
 from common.drift.feature_groups import compared_columns, compared_minimum_effects
 from common.drift.learned import (
     AT_BOUND,
@@ -44,7 +45,6 @@ from common.drift.views import moves_by_itself, placed_columns
 from common.drift.windows import WindowRule
 from common.errors import BadBaseline
 
-_FRAMES_PER_INDEPENDENT = 4  # as for clips: at most every fourth frame counts as independent
 _FEWEST_INDEPENDENT = 3.0
 _USUAL, _STRAYS_FROM = 0.9, 3.0  # a burst strays beyond three times this quantile of its column's null
 
@@ -160,7 +160,7 @@ def _straying(null: _Null, groups: Sequence[FeatureGroup], window: int) -> froze
 
 
 def _bounds(null: _Null, groups: Sequence[FeatureGroup], window: int, days: float) -> tuple[dict[str, Bounds], Numbers]:
-    size = max(window / _FRAMES_PER_INDEPENDENT, _FEWEST_INDEPENDENT)
+    size = max(window / FRAMES_PER_INDEPENDENT, _FEWEST_INDEPENDENT)
     bounds: dict[str, Bounds] = {}
     ratios = np.zeros(len(null.bursts))
     for group in groups:

@@ -15,13 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from common.contracts.feature_groups import Ambient, FeatureGroup, SteadyColumn
-from common.drift.ambient import light_of, position, raw_column, steady_columns
-from common.drift.calibration import ks_p_value
+from common.drift.ambient import light_of, mean_of, position, raw_column, steady_columns
+from common.drift.calibration import MARGIN_SHARE, ks_p_value
 from common.drift.feature_groups import (
     between_samples,
     compared_columns,
     compared_minimum_effects,
-    compared_names,
     reference_medians,
 )
 from common.drift.learned import Reference
@@ -29,12 +28,12 @@ from common.drift.statistics import kolmogorov_smirnov, sort_reference, wasserst
 from common.drift.steps import lasting_step
 from common.features import FeatureBlock
 
+Array = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.float64]
 
 _FRAMES_PER_INDEPENDENT, _FEWEST_INDEPENDENT = 16, 3.0  # autocorrelation leaves about 3 of 48 frames independent
 _SIMILAR_LIGHT = 0.3  # natural log, half a stop
 _OFFSET = 0.05  # added to both columns of a ratio: a little haze over a picture with deep blacks is no fog
-_MARGIN = 0.75  # of the effect, as for the bounds of known hours
 NO_HISTORY_P_VALUE = 0.01
 """p-value that is stated for what needs no history: a camera that works never shows it."""
 STEP_P_VALUE = 0.04
@@ -68,16 +67,21 @@ class Provisional:
 
 
 def judge_provisionally(
-    group: FeatureGroup, groups: Sequence[FeatureGroup], window: FeatureBlock, reference: Reference
+    group: FeatureGroup, groups: Sequence[FeatureGroup], window: FeatureBlock, columns: Array, reference: Reference
 ) -> Provisional:
-    """Return what can be judged of one group of a window whose hour is not known."""
+    """Return what can be judged of one group of a window whose hour is not known.
+
+    Parameters
+    ----------
+    columns : (n, f) of the window, as they are compared with the pooled bursts
+    """
     found = Provisional.nothing(len(compared_minimum_effects(group)))
     judged = _judged(group, groups, window, reference)
     size = np.full(1, max(len(window) / _FRAMES_PER_INDEPENDENT, _FEWEST_INDEPENDENT))
     for steady in judged:
         at, effect = position(group, steady.column), steady.minimum_effect
-        before, now = _columns(group, steady, reference, window, at)
-        p_value = float(ks_p_value(kolmogorov_smirnov(before, now, _MARGIN * effect), size)[0]) * len(judged)
+        before, now = _columns(group, steady, reference, window, columns[:, at : at + 1])
+        p_value = float(ks_p_value(kolmogorov_smirnov(before, now, MARGIN_SHARE * effect), size)[0]) * len(judged)
         found.note(at, float(wasserstein(before, now)[0]), effect, min(p_value, 1.0), float(now.mean() - before.mean()))
     if group.ambient is not None:
         _note_steps(found, group, group.ambient, window, reference)
@@ -89,13 +93,14 @@ def _note_steps(
 ) -> None:
     """Enter the columns that step, and those that need no history."""
     # Each tile is held against itself over the window, so that an object in some of them is no step of the picture.
-    readings, span = window.groups[group.name], reference.segment.span_of(window)
-    own = compared_columns(group, readings, between_samples(group, window, span), reference_medians(readings))
+    readings = window.groups[group.name]
+    between = between_samples(group, window, reference.segment.span_of(window))
+    own = compared_columns(group, readings, between, reference_medians(readings))
     for name, smallest in ambient.steps.items():
         step = lasting_step(own[:, position(group, name)])
         found.note(position(group, name), abs(step), smallest, STEP_P_VALUE, step)
     for name, limit in ambient.without_history.items():
-        mean = _mean(group, window, name, span)
+        mean = mean_of(group, readings, between, name)
         found.note(position(group, name), mean, limit, NO_HISTORY_P_VALUE, mean)
 
 
@@ -104,11 +109,11 @@ def needs_no_history(group: FeatureGroup, window: FeatureBlock, reference: Refer
     found = np.zeros(len(compared_minimum_effects(group)), np.bool_)
     if group.ambient is None:
         return found
-    golden = reference.segment.groups[group.name].values
+    golden, readings = reference.segment.groups[group.name].values, window.groups[group.name]
+    between = between_samples(group, window, reference.segment.span_of(window))
     for name, limit in group.ambient.without_history.items():
         at = position(group, name)
-        mean = _mean(group, window, name, reference.segment.span_of(window))
-        found[at] = mean >= limit and float(golden[:, at].mean()) < limit / 2
+        found[at] = mean_of(group, readings, between, name) >= limit and float(golden[:, at].mean()) < limit / 2
     return found
 
 
@@ -121,13 +126,17 @@ def _judged(
 
 
 def _columns(
-    group: FeatureGroup, steady: SteadyColumn, reference: Reference, window: FeatureBlock, at: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return a steady column of the pooled bursts, sorted, and of the window, as (m, 1) and (n, 1)."""
+    group: FeatureGroup, steady: SteadyColumn, reference: Reference, window: FeatureBlock, now: Array
+) -> tuple[Array, Array]:
+    """Return a steady column of the pooled bursts, sorted, and of the window, as (m, 1) and (n, 1).
+
+    Parameters
+    ----------
+    now : (n, 1) the column of the window by itself
+    """
     if steady.over is None:
-        own = reference.segment.groups[group.name]
-        span = reference.segment.span_of(window)
-        return own.values[:, at : at + 1], own.columns_of(group, window, span)[:, at : at + 1]
+        at = position(group, steady.column)
+        return reference.segment.groups[group.name].values[:, at : at + 1], now
     before = np.concatenate([burst.groups[group.name].readings for burst in reference.bursts])
     return (
         sort_reference(_ratio(group, before, steady.column, steady.over)),
@@ -135,13 +144,6 @@ def _columns(
     )
 
 
-def _ratio(group: FeatureGroup, readings: npt.NDArray[np.float32], column: str, over: str) -> npt.NDArray[np.float32]:
+def _ratio(group: FeatureGroup, readings: Array, column: str, over: str) -> Array:
     above, below = raw_column(group, readings, column), raw_column(group, readings, over)
     return np.asarray(np.log((above + _OFFSET) / (below + _OFFSET))[:, None], np.float32)
-
-
-def _mean(group: FeatureGroup, window: FeatureBlock, name: str, span: int) -> float:
-    names, steps = compared_names(group), between_samples(group, window, span)
-    if steps.shape[1] and name in names[-steps.shape[1] :]:
-        return float(steps[:, names[-steps.shape[1] :].index(name)].mean())
-    return float(raw_column(group, window.groups[group.name], name).mean())

@@ -30,7 +30,8 @@ from common.features import FeatureBlock, TimeSource
 Array = npt.NDArray[np.float32]
 
 _MAX_FRAMES = 2000  # kept per clip, evenly spread: more change no relevant quantile and slow down each verdict
-_MAD_TO_SIGMA = 1.4826  # median absolute deviation to standard deviation, for a normal variable
+MAD_TO_SIGMA = 1.4826
+"""Median absolute deviation to standard deviation, for a normal variable."""
 _MIN_SPREAD = 1e-4
 _TIMES_DIFFER_SECONDS = 1.0  # between capture times and times in the source; smaller differences are rounding
 
@@ -308,7 +309,7 @@ def joint_spread(readings: Array) -> Array:
 def typical_spread(columns: Array, minimum_effects: npt.NDArray[np.float64]) -> Array:
     """Return (f,) robust standard deviations, but no less than half the minimum effects."""
     middle = np.median(columns, axis=0)
-    robust = _MAD_TO_SIGMA * np.median(np.abs(columns - middle), axis=0)
+    robust = MAD_TO_SIGMA * np.median(np.abs(columns - middle), axis=0)
     return np.asarray(np.maximum(robust, minimum_effects / 2), np.float32)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 STEP_FRAMES = 12
 """Frames before and after a step: its new level has to last so long. A window of fewer than twice as many has none:
@@ -27,13 +28,15 @@ def lasting_step(values: npt.NDArray[np.float32]) -> float:
     >>> lasting_step(level)
     0.0
     """
-    largest = 0.0
-    for at in range(STEP_FRAMES, len(values) - STEP_FRAMES - _STEP_WITHIN + 2):
-        before = values[at - STEP_FRAMES : at]
-        after = values[at + _STEP_WITHIN - 1 : at + _STEP_WITHIN - 1 + STEP_FRAMES]
-        sign = 1.0 if np.median(after) > np.median(before) else -1.0
-        size = float(np.quantile(sign * after, _LASTS) - np.quantile(sign * before, 1 - _LASTS))
-        jump = sign * float(values[at + _STEP_WITHIN - 1] - values[at - 1])
-        if size > abs(largest) and jump >= _STEP_SHARE * size:
-            largest = sign * size
-    return largest
+    count = len(values) - 2 * STEP_FRAMES - _STEP_WITHIN + 2
+    if count < 1:
+        return 0.0
+    levels = sliding_window_view(values, STEP_FRAMES)
+    before, after = levels[:count], levels[STEP_FRAMES + _STEP_WITHIN - 1 :][:count]
+    signs = np.where(np.median(after, axis=1) > np.median(before, axis=1), np.float32(1), np.float32(-1))
+    low = np.quantile(signs[:, None] * after, _LASTS, axis=1)
+    sizes = low - np.quantile(signs[:, None] * before, 1 - _LASTS, axis=1)
+    jumps = values[STEP_FRAMES + _STEP_WITHIN - 1 :][:count] - values[STEP_FRAMES - 1 :][:count]
+    sizes = np.where(signs * jumps >= _STEP_SHARE * sizes, sizes, 0.0)
+    largest = int(np.argmax(sizes))
+    return float(signs[largest] * max(sizes[largest], 0.0))

@@ -17,6 +17,7 @@ from common.drift.ambient import position, steady_columns
 from common.drift.bursts import Burst, smallest_effects
 from common.drift.feature_groups import compared_columns
 from common.drift.learned import distances, hours_apart, other_days
+from common.drift.segment import MAD_TO_SIGMA
 
 _PASSES = 2
 _LARGEST_Z = 4.0
@@ -24,7 +25,6 @@ _NEIGHBOURS = 9
 _FEWEST_NEIGHBOURS = 4  # fewer have no spread that could be estimated
 _FEW = 3.0  # the spread of n neighbours is widened by 1 + 3 / n: that of a few is often far too small
 _WITHIN_HOURS = 1.5  # of the day; beyond, light is another. Infra-red at noon has none of its kind there
-_MAD_TO_SIGMA = 1.4826
 _SHARE_OF_EFFECT = 0.5  # the spread is taken to be at least half the minimum effect
 
 _Numbers = npt.NDArray[np.float64]
@@ -75,7 +75,7 @@ def _z(compared: npt.NDArray[np.float32], smallest: _Numbers) -> float:
     """Return how far the first row is from the median of the others, in their spreads, in its worst column."""
     middle = np.median(compared[1:], axis=0)
     of_few = 1 + _FEW / (len(compared) - 1)
-    spread = of_few * _MAD_TO_SIGMA * np.median(np.abs(compared[1:] - middle), axis=0)
+    spread = of_few * MAD_TO_SIGMA * np.median(np.abs(compared[1:] - middle), axis=0)
     return float((np.abs(compared[0] - middle) / np.maximum(spread, _SHARE_OF_EFFECT * smallest)).max())
 
 

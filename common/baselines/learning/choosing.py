@@ -50,7 +50,7 @@ def chosen_bursts(
     incidents : what becomes of the stream's incidents with them
     """
     learning = golden.learning
-    if learning is None or not clear:
+    if learning is None or not clear or (golden.stored is not None and _is_failing(read, incidents)):
         return []
     found: dict[str, TakenBurst] = {}
     for block in clear:
@@ -60,7 +60,7 @@ def chosen_bursts(
         burst = TakenBurst(burst_id(learning, slot), slot, block)
         if burst.id not in _TAKEN and burst.id not in found and _shows_a_moment(block, golden):
             found[burst.id] = burst
-    if not found or (golden.stored is not None and _is_failing(read, incidents)):
+    if not found:
         return []
     return list(found.values()) if store.learning.waiting(learning.plan.stream) < MOST_WAITING else []
 
