@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
-import numpy as np
 from pydantic import Field
 
 from common.baselines import two_groups
@@ -86,15 +83,6 @@ class File(Message):
     format: int
     digest: str
     manifest: Manifest
-
-
-def digest_of(manifest: Manifest, arrays: Arrays) -> str:
-    """Return the digest as version 0.1 computed it: over the manifest's JSON and the arrays under their old names."""
-    digest = hashlib.blake2b(manifest.to_json().encode(), digest_size=16)
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name}{array.dtype}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 def renamed(arrays: Arrays) -> Arrays:

@@ -5,16 +5,12 @@ Format 2, of 0.2, kept golden replay among the arrays of the judge. Format 3, of
 
 from __future__ import annotations
 
-import hashlib
-
-import numpy as np
 from pydantic import Field
 
 from common.baselines import two_groups
 from common.contracts.batches import FeatureSpec
 from common.contracts.ids import Message
 from common.drift.manifest import BaselineManifest, ClipSummary
-from common.drift.segment_arrays import Arrays
 from common.drift.windows import WindowRule
 from common.features import TimeSource
 
@@ -88,12 +84,3 @@ class File(Message):
     digest: str
     manifest: Manifest
     replay: str | None = None
-
-
-def digest_of(manifest: Manifest, arrays: Arrays) -> str:
-    """Return the digest as versions 0.2 and 0.3 computed it: over the manifest's JSON and all arrays of the file."""
-    digest = hashlib.blake2b(manifest.to_json().encode(), digest_size=16)
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name}{array.dtype}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-
-import numpy as np
 from pydantic import Field
 
+from common.baselines.format_2 import Clip
 from common.contracts.batches import FeatureSpec
 from common.contracts.feature_groups import FeatureGroup, GroupKind, TileSummary
 from common.contracts.ids import Message
 from common.drift.manifest import BaselineManifest, ClipSummary
-from common.drift.segment_arrays import Arrays
 from common.drift.windows import WindowRule
-from common.features import TimeSource
 
 FORMAT = 4
 
@@ -33,20 +29,6 @@ class Group(Message):
         """Return the group as this version has it. What `layout` was compared by is gone, and so are its sensors."""
         tiles = dict.fromkeys(self.tiles, TileSummary.SHARED)
         return FeatureGroup(**{**self.model_dump(), "tiles": tiles})
-
-
-class Clip(Message):
-    """One clip of the manifest."""
-
-    name: str
-    frames: int
-    seconds: float
-    null_windows: int
-    effective_windows: float
-    golden: bool
-    taken_from: float | None = None
-    taken_to: float | None = None
-    time_source: TimeSource = TimeSource.UNKNOWN
 
 
 class Manifest(Message):
@@ -78,12 +60,3 @@ class File(Message):
     digest: str
     manifest: Manifest
     replay: str | None = None
-
-
-def digest_of(manifest: Manifest, arrays: Arrays) -> str:
-    """Return the digest as it was computed then: over the manifest's JSON and all arrays."""
-    digest = hashlib.blake2b(manifest.to_json().encode(), digest_size=16)
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name}{array.dtype}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

@@ -24,7 +24,7 @@ from common.baselines import format_1, format_2, format_4, two_groups
 from common.contracts.ids import Message
 from common.drift.baseline import Baseline
 from common.drift.manifest import BaselineManifest
-from common.drift.segment_arrays import Arrays
+from common.drift.segment_arrays import Arrays, digest_of
 from common.errors import BadBaseline, BadMessage
 from common.models.protocols import Examples
 from common.npz import read_npz
@@ -124,19 +124,19 @@ def _read_format_1(text: bytes, arrays: Arrays, folder: Path) -> tuple[Baseline,
     """Return the baseline, the digest that is stored and the digest that it has, as the other readers do."""
     file = _parse(format_1.File, text, folder)
     baseline = Baseline.from_parts(file.manifest.manifest(), format_1.renamed(arrays))
-    return baseline, file.digest, format_1.digest_of(file.manifest, arrays)
+    return baseline, file.digest, digest_of(file.manifest.to_json(), arrays)
 
 
 def _read_format_2(text: bytes, arrays: Arrays, folder: Path) -> tuple[Baseline, str, str]:
     file = _parse(format_2.File, text, folder)
     baseline = Baseline.from_parts(file.manifest.manifest(), two_groups.renamed(arrays))
-    return baseline, file.digest, format_2.digest_of(file.manifest, arrays)
+    return baseline, file.digest, digest_of(file.manifest.to_json(), arrays)
 
 
 def _read_format_4(text: bytes, arrays: Arrays, folder: Path) -> tuple[Baseline, str, str]:
     file = _parse(format_4.File, text, folder)
     baseline = Baseline.from_parts(file.manifest.manifest(), arrays)
-    return baseline, file.digest, format_4.digest_of(file.manifest, arrays)
+    return baseline, file.digest, digest_of(file.manifest.to_json(), arrays)
 
 
 def _read_format_5(text: bytes, arrays: Arrays, folder: Path) -> tuple[Baseline, str, str]:

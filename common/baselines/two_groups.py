@@ -6,7 +6,6 @@ from common.contracts.feature_groups import FeatureGroup
 from common.drift.segment_arrays import Arrays
 from common.modalities.video.groups import EMBEDDING, embedding_group, quality_group
 
-NAMES = ("embedding", "quality")
 _ARRAYS = {
     "embedding": "embedding.values",
     "embedding_spread": "embedding.spread",

@@ -5,11 +5,8 @@ It consists of golden clips, or of bursts that were learned over days.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 from common.contracts.batches import FeatureSpec
 from common.contracts.feature_groups import FeatureGroup
@@ -20,7 +17,7 @@ from common.drift.learned import Learned
 from common.drift.learned_arrays import learned_arrays, learned_from_arrays
 from common.drift.manifest import BaselineManifest
 from common.drift.segment import Segment
-from common.drift.segment_arrays import Arrays, segment_arrays, segment_from_arrays
+from common.drift.segment_arrays import Arrays, digest_of, segment_arrays, segment_from_arrays
 from common.drift.windows import WindowRule
 from common.errors import BadBaseline, BadMessage
 from common.features import FeatureBlock
@@ -99,11 +96,7 @@ class Baseline:
     @property
     def digest(self) -> str:
         """The baseline's id: equal content, equal digest."""
-        digest = hashlib.blake2b(self.to_manifest().to_json().encode(), digest_size=16)
-        for name, array in sorted(self.to_arrays().items()):
-            digest.update(f"{name}{array.dtype}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+        return digest_of(self.to_manifest().to_json(), self.to_arrays())
 
     def to_manifest(self) -> BaselineManifest:
         return BaselineManifest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -54,3 +55,12 @@ def segment_from_arrays(summary: ClipSummary, groups: Iterable[str], prefix: str
         )
     interval = arrays.get(f"{prefix}interval")
     return Segment(summary, found, None if interval is None else float(interval))
+
+
+def digest_of(text: str, arrays: Arrays) -> str:
+    """Return the digest of a text and named arrays, by which what is stored is verified: it must not change."""
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name}{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

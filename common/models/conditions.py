@@ -23,7 +23,7 @@ from common.contracts.ids import Message
 from common.drift.conditions import Condition
 from common.drift.manifest import ClipSummary
 from common.drift.segment import Segment
-from common.drift.segment_arrays import Arrays, segment_arrays, segment_from_arrays
+from common.drift.segment_arrays import Arrays, digest_of, segment_arrays, segment_from_arrays
 from common.errors import BadMessage, BadModel
 from common.models.protocols import Examples
 from common.npz import read_npz
@@ -69,8 +69,8 @@ def save_condition(folder: Path, segment: Segment, examples: Examples) -> str:
     arrays, packed = segment_arrays(segment, ""), _pack(examples)
     stored = ConditionFile(
         format=_FORMAT,
-        segment=_digest(arrays),
-        examples=_digest(packed),
+        segment=digest_of("", arrays),
+        examples=digest_of("", packed),
         summary=segment.summary,
         groups=tuple(segment.groups),
     )
@@ -131,7 +131,7 @@ def _reading(record: ConditionRecord) -> Iterator[tuple[Path, ConditionFile]]:
 
 def _read(path: Path, digest: str) -> Arrays:
     arrays = read_npz(path)
-    if _digest(arrays) != digest:
+    if digest_of("", arrays) != digest:
         raise BadMessage(_OTHER)
     return arrays
 
@@ -153,14 +153,6 @@ def _pack(examples: Examples) -> dict[str, npt.NDArray[np.generic]]:
 
 def _unpack(packed: Arrays) -> Examples:
     return np.asarray(packed["frames"][packed["index"]], np.uint8)
-
-
-def _digest(arrays: Arrays | dict[str, npt.NDArray[np.generic]]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name}{array.dtype}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 class ConditionCache:

@@ -20,6 +20,7 @@ from common.baselines.storage import (
     read_manifest,
     save_baseline,
 )
+from common.drift.segment_arrays import digest_of
 from common.errors import BadBaseline
 from common.models.protocols import Examples
 from tests.common.baselines.small import small_baseline
@@ -167,7 +168,7 @@ def as_format(number: int, folder: Path, **changes: object) -> str:
         "embedding_size": embedding["size"],
     }
     parsed = format_2.Manifest.model_validate_json(json.dumps(manifest))
-    digest = format_2.digest_of(parsed, arrays)
+    digest = digest_of(parsed.to_json(), arrays)
     np.savez_compressed(folder / "arrays.npz", **arrays)
     file = {"format": number, "digest": digest, "manifest": json.loads(parsed.to_json())}
     if number == 3:
@@ -195,7 +196,7 @@ def as_format_4(folder: Path) -> str:
     for group in manifest["groups"]:
         del group["ambient"]
     parsed = format_4.Manifest.model_validate_json(json.dumps(manifest))
-    digest = format_4.digest_of(parsed, baseline.to_arrays())
+    digest = digest_of(parsed.to_json(), baseline.to_arrays())
     replay = json.loads((folder / "baseline.json").read_text())["replay"]
     file = {"format": 4, "digest": digest, "manifest": json.loads(parsed.to_json()), "replay": replay}
     (folder / "baseline.json").write_text(json.dumps(file))
