@@ -7,12 +7,12 @@ CPU is found by its own card; a GPU loads the original, and a converted model ma
 from __future__ import annotations
 
 import logging
-import tempfile
 from pathlib import Path
 
 from common.backbones.models import Model
 from common.contracts.ids import Message, content_id
 from common.errors import BadMessage
+from common.whole_files import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +36,7 @@ def remember_origin(root: Path, model: Model, weights_digest: str) -> None:
     try:
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             return
-        root.mkdir(parents=True, exist_ok=True)
-        # Whole or not at all: other processes read it, and a folder of its own is removed whatever happens.
-        with tempfile.TemporaryDirectory(dir=root, prefix=".origin-") as staging:
-            written = Path(staging) / path.name
-            written.write_text(text, encoding="utf-8")
-            written.replace(path)
+        write_whole(path, text.encode())
     except OSError as error:
         log.info("the origin of weights %s is not recorded in %s: %s", weights_digest, root, error)
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from common.drift.baseline import Baseline
 from common.drift.burst_arrays import bursts_from_bytes, bursts_to_bytes
 from common.drift.bursts import Burst
 from common.errors import BadBaseline, BadMessage
+from common.whole_files import write_whole
 
 FITS = "fits"
 PICTURES = "pictures"
@@ -99,7 +99,7 @@ class Epoch:
 
     def add(self, slot: int, burst: Burst) -> None:
         """Keep a burst."""
-        write_whole(self._burst_file(slot), bursts_to_bytes([burst], self.groups))
+        keep_file(self._burst_file(slot), bursts_to_bytes([burst], self.groups))
 
     def remove(self, slot: int) -> None:
         """Let go of a burst."""
@@ -138,23 +138,13 @@ class Epoch:
 
     def write_status(self, status: LearningStatus) -> None:
         """Write how far the epoch is, beside its bursts."""
-        write_whole(self.folder / STATUS_FILE, status.to_json().encode())
+        keep_file(self.folder / STATUS_FILE, status.to_json().encode())
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is there whole or not at all.
-
-    Raises
-    ------
-    BadBaseline
-        If it cannot be written.
-    """
+def keep_file(path: Path, data: bytes) -> None:
+    """Write a file of an epoch whole, or raise `BadBaseline`, which says what to do."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as part:
-            part.write(data)
-        Path(part.name).chmod(0o644)
-        Path(part.name).replace(path)
+        write_whole(path, data)
     except OSError as error:
         raise BadBaseline(f"{path} cannot be written: {error.strerror or error}; free space") from error
 

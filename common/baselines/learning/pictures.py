@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from common.baselines.learning.epoch import FITS, PICTURES, STATUS_FILE, write_whole
+from common.baselines.learning.epoch import FITS, PICTURES, STATUS_FILE, keep_file
 from common.baselines.storage import load_replay
 from common.contracts.learning import LearningStatus
 from common.errors import BadBaseline, BadMessage, BadSource
@@ -148,7 +148,7 @@ def _spread(examples: Examples, most: int) -> Examples:
 def _write(epoch: Path, slot: int, examples: Examples) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, examples=examples)
-    write_whole(epoch / PICTURES / f"{slot}-{len(examples)}.npz", buffer.getvalue())
+    keep_file(epoch / PICTURES / f"{slot}-{len(examples)}.npz", buffer.getvalue())
 
 
 def moving_part(block: FeatureBlock) -> FeatureBlock:
