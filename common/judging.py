@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from common.baselines.storage import StoredBaseline
+from common.contracts.batches import FeatureSpec
 from common.contracts.verdicts import Cause, Judgement, Status, Verdict
 from common.drift.conditions import Condition
 from common.drift.confirmation import AlarmRule, update
 from common.drift.confirmation import Window as DetectorWindow
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.judge import judge
-from common.drift.windows import WindowState, advance
+from common.drift.windows import WindowRule, WindowState, advance
 from common.features import FeatureBlock
 from common.modalities.registry import load_modality
 from common.settings import Settings
@@ -45,6 +46,41 @@ class JudgedWindow:
     features: FeatureBlock
 
 
+@dataclass(frozen=True)
+class BatchPlace:
+    """Where a block of frames stands in its batch.
+
+    Attributes
+    ----------
+    frames : expected in the whole batch; a batch that fills a window is judged without earlier frames
+    opens, closes : whether the block starts or ends its batch
+    """
+
+    frames: int
+    opens: bool
+    closes: bool
+
+
+def complete_windows(
+    state: WindowState,
+    buffer: FrameBuffer,
+    block: FeatureBlock,
+    *,
+    spec: FeatureSpec,
+    rule: WindowRule,
+    place: BatchPlace,
+) -> tuple[WindowState, Sequence[range]]:
+    """Append the next frames of a stream; return the new state, and the positions of each window that is complete.
+
+    The window restarts if the feature spec or the rule changed: the frames that another window needs are not kept.
+    """
+    state = state.of_feature_spec(spec.digest(rule.to_json()))
+    buffer.append(block)
+    return advance(
+        state, rule, len(block), own_window=place.frames >= rule.frames, starts=place.opens, ends=place.closes
+    )
+
+
 def judge_block(
     state: WindowState,
     buffer: FrameBuffer,
@@ -53,9 +89,7 @@ def judge_block(
     stored: StoredBaseline,
     thresholds: Thresholds,
     stream: str,
-    batch_frames: int,
-    opens_batch: bool,
-    closes_batch: bool,
+    place: BatchPlace,
     conditions: Sequence[Condition] = (),
     now: float = 0.0,
 ) -> tuple[WindowState, list[JudgedWindow]]:
@@ -70,8 +104,7 @@ def judge_block(
     buffer : the stream's latest frames; `block` is appended to it
     block : features of consecutive frames of one batch
     stored : the baseline that the stream is judged by
-    batch_frames : frames expected in the whole batch; a batch that fills a window is judged without earlier frames
-    opens_batch, closes_batch : whether `block` starts or ends its batch
+    place : of `block` in its batch
     conditions : of this stream, that its model's champion is proved on
     now : seconds since the epoch, at which a condition expires for frames without a capture time
 
@@ -79,15 +112,10 @@ def judge_block(
     -------
     The new state of the window, and the windows that were judged, in order.
     """
-    rule = stored.baseline.rule
-    # The window also restarts if the window rule changed: the frames that a longer window needs are not kept.
-    state = state.of_feature_spec(stored.baseline.feature_spec.digest(rule.to_json()))
+    rule, spec = stored.baseline.rule, stored.baseline.feature_spec
     alarm_rule = AlarmRule.of(thresholds.false_alarms_per_day, rule.frames, stored.baseline.frames_per_second)
-    diagnose = load_modality(stored.baseline.feature_spec.modality).diagnose
-    buffer.append(block)
-    state, windows = advance(
-        state, rule, len(block), own_window=batch_frames >= rule.frames, starts=opens_batch, ends=closes_batch
-    )
+    diagnose = load_modality(spec.modality).diagnose
+    state, windows = complete_windows(state, buffer, block, spec=spec, rule=rule, place=place)
     judged = []
     for window in windows:
         features = buffer.slice(window)

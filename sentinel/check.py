@@ -23,7 +23,7 @@ from common.drift.windows import WindowState
 from common.errors import BaselineMismatch, WindowNotFull
 from common.extraction import Extractor
 from common.features import FeatureBlock
-from common.judging import Thresholds, judge_block
+from common.judging import BatchPlace, Thresholds, judge_block
 from common.printable import encodable
 from common.settings import Settings
 from common.sources.local import check_modality, describe_kind
@@ -146,9 +146,7 @@ class _Stream:
             stored=self._stored,
             thresholds=self._thresholds,
             stream=STREAM,
-            batch_frames=promised,
-            opens_batch=opens,
-            closes_batch=closes,
+            place=BatchPlace(promised, opens=opens, closes=closes),
         )
         self._buffer.drop_before(self._state.latest(self._stored.baseline.rule).start)
         self._verdicts += [row.verdict for row in judged]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 
 from common.baselines.golden import Golden
-from common.baselines.learning.watching import BatchPlace, watch_block
+from common.baselines.learning.watching import watch_block
 from common.contracts.verdicts import Status
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
 from common.features import FeatureBlock
-from common.judging import JudgedWindow, Thresholds, judge_block
+from common.judging import BatchPlace, JudgedWindow, Thresholds, judge_block
 from common.settings import Settings
 from common.store.streams import FinishedChunk
 from common.stream_config import settings_of_stream
@@ -55,9 +55,7 @@ def fold(
                 stored=golden.stored,
                 thresholds=thresholds,
                 stream=stream,
-                batch_frames=place.frames,
-                opens_batch=place.opens,
-                closes_batch=place.closes,
+                place=place,
                 conditions=conditions,
                 now=now,
             )

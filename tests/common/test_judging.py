@@ -18,7 +18,7 @@ from common.drift.confirmation import AlarmRule, Detector, Window, update
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
 from common.features import FeatureBlock
-from common.judging import Thresholds, judge_block, with_evidence
+from common.judging import BatchPlace, Thresholds, judge_block, with_evidence
 from tests.common.builders import condition_record, verdict
 from tests.common.drift.footage import RULE, fitted, footage
 
@@ -53,9 +53,7 @@ def judged(
             stored=STORED,
             thresholds=THRESHOLDS,
             stream="dock",
-            batch_frames=len(block),
-            opens_batch=True,
-            closes_batch=True,
+            place=BatchPlace(len(block), opens=True, closes=True),
             conditions=conditions,
             now=now,
         )

@@ -19,7 +19,7 @@ from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowRule, WindowState
 from common.errors import BaselineMismatch, WindowNotFull
 from common.extraction import Extractor
-from common.judging import Thresholds, judge_block
+from common.judging import BatchPlace, Thresholds, judge_block
 from common.modalities.video.chunking import chunk_video
 from common.modalities.video.groups import feature_groups
 from common.modalities.video.modality import VIDEO
@@ -90,7 +90,7 @@ def judged_by_the_queue(paths: Sequence[Path], stored: StoredBaseline, extractor
             )
             state, judged = judge_block(
                 state, frames, block, stored=stored, thresholds=Thresholds.of(OWN), stream=STREAM,
-                batch_frames=chunk.batch_frames, opens_batch=chunk.opens_batch, closes_batch=chunk.closes_batch,
+                place=BatchPlace(chunk.batch_frames, opens=chunk.opens_batch, closes=chunk.closes_batch),
             )  # fmt: skip
             verdicts += [row.verdict for row in judged]
     return verdicts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,25 +19,15 @@ from common.drift.confirmation import AlarmRule, update
 from common.drift.confirmation import Window as DetectorWindow
 from common.drift.feature_groups import compared_names
 from common.drift.frame_buffer import FrameBuffer
-from common.drift.windows import WindowState, advance
+from common.drift.windows import WindowState
 from common.errors import BadBaseline
 from common.features import FeatureBlock
-from common.judging import JudgedWindow
+from common.judging import BatchPlace, JudgedWindow, complete_windows
 from common.modalities.modality import Modality
 from common.modalities.registry import load_modality
 
 # Two windows without a frame in common ask: a stream that fades in from black asks nobody. No evidence is gathered.
 _BY_TWO_WINDOWS = AlarmRule(bound=math.inf, block_frames=2**31)
-
-
-@dataclass(frozen=True)
-class BatchPlace:
-    """Where a block of frames stands in its batch: the frames expected in the whole, and whether it is the first or the
-    last block of it."""
-
-    frames: int
-    opens: bool
-    closes: bool
 
 
 def watch_block(
@@ -53,12 +43,8 @@ def watch_block(
     The new state of the window, the FAILs in order, and the windows with which nothing is wrong.
     """
     rule, spec = golden.rule, golden.feature_spec
-    state = state.of_feature_spec(spec.digest(rule.to_json()))
     modality = load_modality(spec.modality)
-    buffer.append(block)
-    state, windows = advance(
-        state, rule, len(block), own_window=place.frames >= rule.frames, starts=place.opens, ends=place.closes
-    )
+    state, windows = complete_windows(state, buffer, block, spec=spec, rule=rule, place=place)
     failed: list[JudgedWindow] = []
     clear: list[FeatureBlock] = []
     for window in windows:
