@@ -4,38 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from scipy.special import betaincinv
-
-
-@dataclass
-class Share:
-    """A count out of a total."""
-
-    hits: int = 0
-    count: int = 0
-
-    def add(self, hit: bool) -> None:
-        self.hits += hit
-        self.count += 1
-
-    def __str__(self) -> str:
-        low, high = interval(self.hits, self.count)
-        return f"{self.hits}/{self.count} ({low:.1%} to {high:.1%})"
-
-
-def interval(hits: int, count: int, level: float = 0.95) -> tuple[float, float]:
-    """Return the exact confidence interval of a share (Clopper and Pearson, 1934).
-
-    Examples
-    --------
-    >>> low, high = interval(0, 100)
-    >>> low, round(high, 3)
-    (0.0, 0.036)
-    """
-    tail = (1 - level) / 2
-    low = 0.0 if hits == 0 else float(betaincinv(hits, count - hits + 1, tail))
-    high = 1.0 if hits == count else float(betaincinv(hits + 1, count - hits, 1 - tail))
-    return low, high
+from benchmarks.shares import Share
 
 
 @dataclass

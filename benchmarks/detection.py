@@ -29,9 +29,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.clips import clips_below
-from benchmarks.evaluation import Result, Share, evaluate
+from benchmarks.evaluation import Result, evaluate
 from benchmarks.footage import SEVERITY_LEVELS, Footage, load_all
 from benchmarks.machine import machine
+from benchmarks.shares import Share, total
 from common.drift.confirmation import DAY_SECONDS
 from common.drift.intervals import most_per_day
 from common.modalities.video.groups import EMBEDDING
@@ -89,7 +90,7 @@ def report(result: Result, settings: Settings) -> str:
 
 
 def _clean_table(result: Result, settings: Settings) -> list[str]:
-    clean = Share(sum(s.hits for s in result.clean_fail.values()), sum(s.count for s in result.clean_fail.values()))
+    clean = total(result.clean_fail.values())
     days = result.clean_seconds / DAY_SECONDS
     return [
         "| clean footage | |",
@@ -126,10 +127,7 @@ def _fault_table(result: Result) -> list[str]:
 
 
 def _summary_table(result: Result) -> list[str]:
-    causes = Share()
-    for shares in result.cause.values():
-        total = _sum(shares, 3)
-        causes = Share(causes.hits + total.hits, causes.count + total.count)
+    causes = total(_sum(shares, 3) for shares in result.cause.values())
     return [
         "| severities and faults | detected |",
         "|---|---|",
@@ -149,13 +147,11 @@ def _spread(rates: dict[str, float]) -> str:
 
 
 def _sum(shares: dict[int, Share], least: int) -> Share:
-    chosen = [share for severity, share in shares.items() if severity >= least]
-    return Share(sum(s.hits for s in chosen), sum(s.count for s in chosen))
+    return total(share for severity, share in shares.items() if severity >= least)
 
 
 def _power(result: Result, faults: Sequence[Fault], severities: Sequence[int]) -> Share:
-    chosen = [result.power[f][s] for f in faults if f in result.power for s in severities if s in result.power[f]]
-    return Share(sum(s.hits for s in chosen), sum(s.count for s in chosen))
+    return total(result.power[f][s] for f in faults if f in result.power for s in severities if s in result.power[f])
 
 
 def compare_with_peers(footage: Sequence[Footage], python: Path, out: Path) -> str:

@@ -8,39 +8,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from benchmarks.footage import Footage
+from benchmarks.shares import AlarmCount, Share
 from benchmarks.workbench import fit
 from common.contracts.verdicts import Judgement, Status
 from common.drift.baseline import Baseline
 from common.drift.confirmation import DAY_SECONDS, AlarmRule
-from common.drift.intervals import share_bounds
 from common.drift.judge import judge
-from common.drift.windows import WindowState
 from common.errors import SentinelError
 from common.features import FeatureBlock
-from common.judging import with_evidence
 from common.modalities.video.diagnosis import diagnose
 from common.settings import Settings
 
 _SIMULATED_DAYS = 3.0
 _MEAN_BLOCK = 4.0  # windows' worth of frames, mean length of the blocks that are resampled
-
-
-@dataclass
-class Share:
-    """A count out of a total, with its 95% bounds."""
-
-    hits: int = 0
-    count: int = 0
-
-    def add(self, hit: bool) -> None:
-        self.hits += hit
-        self.count += 1
-
-    def __str__(self) -> str:
-        if not self.count:
-            return "0/0"
-        low, high = share_bounds(self.hits, self.count)
-        return f"{self.hits}/{self.count} ({self.hits / self.count:.1%}; {low:.1%} to {high:.1%})"
 
 
 @dataclass
@@ -159,11 +139,10 @@ def _count_alarms(
 ) -> None:
     size, stride = clip.rule.frames, clip.rule.stride
     rule = AlarmRule.of(settings.false_alarms_per_day, size, baseline.frames_per_second)
-    state, confirmed = WindowState(), False
+    alarms = AlarmCount(rule)
     for start, verdict in zip(range(0, len(verdicts) * stride, stride), verdicts, strict=True):
-        state = with_evidence(state, verdict, range(start, start + size), rule)
-        result.alarms += state.fails.confirmed and not confirmed
-        confirmed = state.fails.confirmed
+        alarms.add(verdict, range(start, start + size))
+    result.alarms += alarms.alarms
     result.clean_seconds += (size + stride * (len(verdicts) - 1)) / clip.fps if verdicts else 0.0
 
 
@@ -199,7 +178,7 @@ def alarms_per_day(
     if not any(verdict.status is Status.FAIL for piece in pieces for verdict in piece):
         return 0.0
     left = int(_SIMULATED_DAYS * DAY_SECONDS * baseline.frames_per_second / stride)
-    alarms, state, confirmed, stop = 0, WindowState(), False, size
+    alarms, stop = AlarmCount(rule), size
     p_continue = 1.0 - stride / (_MEAN_BLOCK * size)
     while left > 0:
         piece = pieces[int(rng.integers(len(pieces)))]
@@ -207,10 +186,8 @@ def alarms_per_day(
         for verdict in piece[at : at + int(rng.geometric(1.0 - p_continue))]:
             stop += stride
             left -= 1
-            state = with_evidence(state, verdict, range(stop - size, stop), rule)
-            alarms += state.fails.confirmed and not confirmed
-            confirmed = state.fails.confirmed
-    return alarms / _SIMULATED_DAYS
+            alarms.add(verdict, range(stop - size, stop))
+    return alarms.alarms / _SIMULATED_DAYS
 
 
 def other_splits(clip: Footage) -> Iterator[tuple[list[tuple[str, FeatureBlock]], FeatureBlock]]:

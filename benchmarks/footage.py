@@ -59,9 +59,9 @@ class Plan:
     rule: WindowRule
 
 
-def plan(clip: Path, extractor: Extractor, settings: Settings) -> Plan:
+def plan(clip: Path, extractor: Extractor, settings: Settings, kind: SourceKind = SourceKind.RECORDING) -> Plan:
     """Return the sampling and windows that `baseline build` would choose if the first half of `clip` were a file."""
-    info = VIDEO.probe(clip, SourceKind.RECORDING, extractor.limits)
+    info = VIDEO.probe(clip, kind, extractor.limits)
     half = replace(info, duration=info.duration / 2, frames=max(1, info.frames // 2))
     fps = choose_sampling([half], settings.window_frames, settings.sample_fps)
     count = info.sampled_count(fps)

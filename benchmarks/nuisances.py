@@ -25,8 +25,8 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from benchmarks.clips import clips_below
-from benchmarks.evaluation import Share
 from benchmarks.footage import plan
+from benchmarks.shares import Share, total
 from benchmarks.workbench import fit
 from common.contracts.batches import SourceKind
 from common.contracts.verdicts import Judgement, Status
@@ -177,13 +177,12 @@ def encoded_again(images: Sequence[Image], crf: int) -> list[Image]:
 def report(found: Found) -> str:
     """Return the table as Markdown."""
     named = {name: share for name, share in found.fails.items() if name != "none"}
-    total = Share(sum(s.hits for s in named.values()), sum(s.count for s in named.values()))
     return "\n".join(
         [
             "| nuisance | windows that FAIL |",
             "|---|---|",
             *(f"| {name} | {share} |" for name, share in found.fails.items()),
-            f"| all nuisances | {total} |",
+            f"| all nuisances | {total(named.values())} |",
             "",
             *found.causes,
             *(f"left out: {line}" for line in found.left_out),

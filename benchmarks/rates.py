@@ -25,44 +25,22 @@ import numpy as np
 from benchmarks.corpus import FIRST_HALF, disjoint, splits, table_of
 from benchmarks.machine import machine
 from benchmarks.rates_footage import LEVELS, Clip, load_clips
+from benchmarks.shares import AlarmCount, Share, total
 from benchmarks.workbench import fit
 from common.contracts.verdicts import Judgement, Status
 from common.drift.baseline import Baseline
 from common.drift.clean_drift import CleanDrift
 from common.drift.confirmation import DAY_SECONDS, AlarmRule
-from common.drift.intervals import most_per_day, share_bounds
+from common.drift.intervals import most_per_day
 from common.drift.judge import judge
-from common.drift.windows import WindowState
 from common.errors import SentinelError
 from common.features import FeatureBlock
-from common.judging import with_evidence
 from common.modalities.video.diagnosis import diagnose
 from common.settings import Settings
 from simulation.faults import Fault
 
 _LONGEST_SECONDS = 600.0  # of footage, in which an alarm is waited for
 _SMALL_P = 0.001
-
-
-@dataclass
-class Count:
-    """A count out of a total, with its 95% bounds."""
-
-    hits: int = 0
-    count: int = 0
-
-    def add(self, hit: bool) -> None:
-        self.hits += bool(hit)
-        self.count += 1
-
-    def __add__(self, other: Count) -> Count:
-        return Count(self.hits + other.hits, self.count + other.count)
-
-    def __str__(self) -> str:
-        if not self.count:
-            return "-"
-        low, high = share_bounds(self.hits, self.count)
-        return f"{self.hits}/{self.count} ({self.hits / self.count:.1%}; {low:.1%} to {high:.1%})"
 
 
 @dataclass
@@ -82,10 +60,10 @@ class ClipResult:
     notes : FAILs of clean footage and what was missed, in words
     """
 
-    overlapping: Count = field(default_factory=Count)
-    disjoint: Count = field(default_factory=Count)
-    significant: Count = field(default_factory=Count)
-    tiny: Count = field(default_factory=Count)
+    overlapping: Share = field(default_factory=Share)
+    disjoint: Share = field(default_factory=Share)
+    significant: Share = field(default_factory=Share)
+    tiny: Share = field(default_factory=Share)
     alarms: int = 0
     seconds: float = 0.0
     found: dict[tuple[Fault, int], bool] = field(default_factory=dict)
@@ -122,17 +100,16 @@ def _clean(
 ) -> None:
     frames, stride = clip.rule.frames, clip.rule.stride
     rule = AlarmRule.of(settings.false_alarms_per_day, frames, baseline.frames_per_second)
-    state, confirmed = WindowState(), False
+    alarms = AlarmCount(rule)
     result.seconds += len(rest) / clip.fps
     for start in range(0, len(rest) - frames + 1, stride):
         judgement = _judge(baseline, rest[start : start + frames], settings)
         failed = judgement.status is Status.FAIL
         result.overlapping.add(failed)
-        state = with_evidence(state, judgement, range(start, start + frames), rule)
-        result.alarms += state.fails.confirmed and not confirmed
-        confirmed = state.fails.confirmed
+        alarms.add(judgement, range(start, start + frames))
         if failed:
             result.notes.append(f"clean, {split}, frame {start}: {_told(judgement)}")
+    result.alarms += alarms.alarms
     for window in disjoint(rest, frames):
         judgement = _judge(baseline, window, settings)
         result.disjoint.add(judgement.status is Status.FAIL)
@@ -167,11 +144,11 @@ def _faulty(
         result.cause[key] = fault.cause in {None, first.cause}
     if not result.found[key] or not result.cause[key]:
         result.notes.append(f"{fault} {severity}: {first.status} {_told(first)}")
-    state, start = WindowState(), 0
-    while not state.fails.confirmed and (start + frames) / clip.fps <= _LONGEST_SECONDS:
-        state = with_evidence(state, at(start), range(start, start + frames), rule)
+    alarms, start = AlarmCount(rule), 0
+    while not alarms.confirmed and (start + frames) / clip.fps <= _LONGEST_SECONDS:
+        alarms.add(at(start), range(start, start + frames))
         start += stride
-    result.confirmed[key] = (start - stride + frames) / clip.fps if state.fails.confirmed else float("inf")
+    result.confirmed[key] = (start - stride + frames) / clip.fps if alarms.confirmed else float("inf")
 
 
 def _told(judgement: Judgement) -> str:
@@ -191,10 +168,10 @@ def _clean_tables(results: dict[str, ClipResult], cameras: int) -> Iterator[str]
     alarms, days = sum(row.alarms for row in rows), sum(row.seconds for row in rows) / DAY_SECONDS
     yield f"| clean footage of {cameras} cameras, each left out of the table; four splits | |"
     yield "|---|---|"
-    yield f"| windows that FAIL | {_sum(row.overlapping for row in rows)} |"
-    yield f"| disjoint windows that FAIL | {_sum(row.disjoint for row in rows)} |"
-    yield f"| disjoint windows with p below the setting | {_sum(row.significant for row in rows)} |"
-    yield f"| disjoint windows with p < {_SMALL_P} | {_sum(row.tiny for row in rows)} |"
+    yield f"| windows that FAIL | {total(row.overlapping for row in rows)} |"
+    yield f"| disjoint windows that FAIL | {total(row.disjoint for row in rows)} |"
+    yield f"| disjoint windows with p below the setting | {total(row.significant for row in rows)} |"
+    yield f"| disjoint windows with p < {_SMALL_P} | {total(row.tiny for row in rows)} |"
     yield (
         f"| confirmed alarms | {alarms} in {days * 24 * 60:.1f} minutes: at most {most_per_day(alarms, days):.0f} "
         "per camera-day at the upper bound of 95% |"
@@ -213,8 +190,8 @@ def _fault_tables(results: dict[str, ClipResult]) -> Iterator[str]:
         cells = []
         for level in LEVELS:
             faults = [fault] if fault else list(Fault)
-            found = _sum(_of(row.found, faults, level) for row in results.values())
-            cause = _sum(_of(row.cause, faults, level) for row in results.values())
+            found = total(_of(row.found, faults, level) for row in results.values())
+            cause = total(_of(row.cause, faults, level) for row in results.values())
             cells += (
                 [f"{found.hits}/{found.count}", f"{cause.hits}/{cause.count}"] if fault else [str(found), str(cause)]
             )
@@ -228,7 +205,7 @@ def _fault_tables(results: dict[str, ClipResult]) -> Iterator[str]:
         *((f"black, frozen, severity {level}", no_history, level) for level in LEVELS),
     ]:
         cells = [
-            str(_sum(_within(row, faults, level, limit) for row in results.values()))
+            str(total(_within(row, faults, level, limit) for row in results.values()))
             for limit in (0.0, 60.0, 240.0, 480.0)
         ]
         waits = [
@@ -240,19 +217,15 @@ def _fault_tables(results: dict[str, ClipResult]) -> Iterator[str]:
         yield f"| {label} | " + " | ".join(cells) + f" | {np.median(waits) if waits else float('nan'):.0f} s |"
 
 
-def _of(found: dict[tuple[Fault, int], bool], faults: Sequence[Fault], level: int) -> Count:
+def _of(found: dict[tuple[Fault, int], bool], faults: Sequence[Fault], level: int) -> Share:
     kept = [found[fault, level] for fault in faults if (fault, level) in found]
-    return Count(sum(kept), len(kept))
+    return Share(sum(kept), len(kept))
 
 
-def _within(row: ClipResult, faults: Sequence[Fault], level: int, seconds: float) -> Count:
+def _within(row: ClipResult, faults: Sequence[Fault], level: int, seconds: float) -> Share:
     """Count the faults that are confirmed within some seconds, or within two disjoint windows if these take longer."""
     waits = [row.confirmed[fault, level] for fault in faults if (fault, level) in row.confirmed]
-    return Count(sum(wait <= max(seconds, row.two_windows + 1e-6) for wait in waits), len(waits))
-
-
-def _sum(counts: Iterator[Count]) -> Count:
-    return sum(counts, Count())
+    return Share(sum(wait <= max(seconds, row.two_windows + 1e-6) for wait in waits), len(waits))
 
 
 def main() -> None:

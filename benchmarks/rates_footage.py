@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.clips import clips_below
-from common.baselines.build import choose_rule, choose_sampling
+from benchmarks.footage import plan
 from common.contracts.batches import SourceKind
 from common.contracts.ids import content_id
 from common.drift.windows import WindowRule
@@ -104,12 +104,8 @@ def load_clips(
 
 def _load(source: Path, camera: str, extractor: Extractor, settings: Settings, cache: Path, *, faults: bool) -> Clip:
     kind = SourceKind.FOLDER if source.is_dir() else SourceKind.RECORDING
-    info = VIDEO.probe(source, kind, extractor.limits)
-    # Sampling and windows that `baseline build` would choose if half of it were a file of its own.
-    half = replace(info, duration=info.duration / 2, frames=max(1, info.frames // 2))
-    fps = choose_sampling([half], settings.window_frames, settings.sample_fps)
-    count = info.sampled_count(fps)
-    rule = choose_rule([replace(half, frames=count // 2, fps=fps or info.fps)], None, settings)
+    sampling = plan(source, extractor, settings, kind)
+    fps, rule = sampling.fps, sampling.rule
     spec = extractor.feature_spec(fps)
     folder = cache / f"{source.stem}-{_digest(source)}-{content_id(spec.to_json(), rule.to_json())[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -140,7 +136,7 @@ def _load(source: Path, camera: str, extractor: Extractor, settings: Settings, c
 
             amount = SEVERITIES[fault][severity - 1]
             faulty[fault, severity] = features(f"{fault}-{severity}-{amount:g}", sabotaged)
-    return Clip(source.stem, camera, rule, fps or info.fps, whole, faulty)
+    return Clip(source.stem, camera, rule, fps or sampling.native_fps, whole, faulty)
 
 
 def _digest(source: Path) -> str:
