@@ -49,8 +49,8 @@ def coverage_rows(coverage: Coverage) -> list[tuple[str, str]]:
         ("light", _light(coverage)),
         ("seen in", _seen(coverage)),
     ]
-    if coverage.false_alarms_per_day is not None:
-        rows.append(("false alarms per camera-day", f"at most {coverage.false_alarms_per_day:.2g} (upper 95% bound)"))
+    if coverage.rate_text:
+        rows.append(("false alarms per camera-day", f"at most {coverage.rate_text} (upper 95% bound)"))
     return rows
 
 
@@ -78,6 +78,6 @@ def in_words(coverage: Coverage) -> str:
         _light(coverage),
         _seen(coverage),
     ]
-    if coverage.false_alarms_per_day is not None:
-        parts.append(f"at most {coverage.false_alarms_per_day:.2g} false alarms per camera-day (upper 95% bound)")
+    if coverage.rate_text:
+        parts.append(f"at most {coverage.rate_text} false alarms per camera-day (upper 95% bound)")
     return ", ".join(part for part in parts if part)

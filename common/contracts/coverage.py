@@ -7,6 +7,7 @@ from pydantic import Field
 from common.contracts.ids import Message
 
 HOURS = 24
+_WHOLE = 10.0  # from here on a rate has no decimals
 
 
 class Coverage(Message):
@@ -47,3 +48,16 @@ class Coverage(Message):
     def unknown_hours(self) -> tuple[int, ...]:
         """The hours of the day (UTC) in which verdicts are provisional."""
         return tuple(hour for hour, known in enumerate(self.known) if not known)
+
+    @property
+    def rate_text(self) -> str:
+        """The bound on false alarms per camera-day, to two digits or in whole numbers; empty without any.
+
+        Examples
+        --------
+        >>> Coverage(bursts=1, days=1, hours=(0,) * 24, known=(False,) * 24, weekdays=(0,) * 7,
+        ...          false_alarms_per_day=143.8).rate_text
+        '144'
+        """
+        rate = self.false_alarms_per_day
+        return "" if rate is None else f"{rate:.0f}" if rate >= _WHOLE else f"{rate:.2g}"

@@ -27,7 +27,7 @@ from common.store.lease import hold_lease
 MOST_SLOTS = 2_000
 """Slots that are remembered, the latest: a burst of older footage may be taken again, and is known to the learner."""
 MOST_WAITING = 128
-"""Bursts that may wait for the learner, about 25 MB. While it is away no further ones are taken."""
+"""Bursts that may wait for the learner, about 45 MB. While it is away no further ones are taken."""
 _ANSWER_SECONDS = 3_600.0  # the weights behind a setting may change
 _REFUSAL_SECONDS = 60.0
 _ASK_AGAIN_SECONDS = 60.0

@@ -216,7 +216,7 @@ def learned_text(learning: LearningProgress) -> str:
     seen = learning.coverage
     if seen is None:
         return "asks" if learning.asks else "begins"
-    rate = f", <= {seen.false_alarms_per_day:.2g} alarms/d" if seen.false_alarms_per_day is not None else ""
+    rate = f", <= {seen.rate_text} alarms/d" if seen.rate_text else ""
     return f"{len(seen.known_hours)}/24 h, {sum(map(bool, seen.weekdays))}/7 d{rate}"
 
 
