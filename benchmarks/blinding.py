@@ -1,6 +1,6 @@
 """Does acting blind seeing? Faults that must never be learned, on every clip of a folder, with all the real parts.
 
-    python -m benchmarks.blinding --data FOLDER [--severities 1,3,5] [--retrain-seconds 10] [--first-seconds 40]
+    python -m benchmarks.blinding --data FOLDER [--severities 1,3,5] [--retrain-steps 250] [--first-steps 500]
 
 Redis, features, reducer, incidents, the healer with the model that ships, policy and gate are the
 real ones; queues and processes are left out. The first half of a clip is golden. Its third quarter is
@@ -60,19 +60,19 @@ _AMID_SHARE = 1.25  # of a window: at least one window shows the fault and nothi
 class Trial:
     """All that is tried on the streams of one clip."""
 
-    def __init__(self, name: str, footage: Footage, camera: Camera, found: Found, seconds: float) -> None:
+    def __init__(self, name: str, footage: Footage, camera: Camera, found: Found, steps: int) -> None:
         self._name, self._footage, self._camera, self._found = name, footage, camera, found
-        self._seconds = seconds
+        self._steps = steps
 
-    def run(self, damages: list[Damage], first_seconds: float, deadline: float) -> None:
+    def run(self, damages: list[Damage], first_steps: int, deadline: float) -> None:
         """Heal noise on one stream, then try each fault, in each way, from that state on.
 
         Parameters
         ----------
-        first_seconds : duration of the training that heals noise
+        first_steps : steps of the training that heals noise
         deadline : no fault is begun after it, by the monotonic clock
         """
-        healed = self._heal_noise([row for row in damages if row.severity == NO_SEVERITY], first_seconds)
+        healed = self._heal_noise([row for row in damages if row.severity == NO_SEVERITY], first_steps)
         state = self._camera.save()
         for number, damage in enumerate(damages):
             began = time.monotonic()
@@ -88,7 +88,7 @@ class Trial:
             say(f"{self._name}, {damage}: {fails}/{len(before)} FAIL, {time.monotonic() - began:.0f} s,")
         self._found.clips.append(f"{self._name}: {healed}")
 
-    def _heal_noise(self, beside: list[Damage], seconds: float) -> str:
+    def _heal_noise(self, beside: list[Damage], steps: int) -> str:
         """Heal noise on stream `first`, and on `together` beside faults; return what came of it."""
         camera, found = self._camera, self._found
         shown, later = self._footage.part("third", NOISE), self._footage.part("last", NOISE)
@@ -97,7 +97,7 @@ class Trial:
             camera.show_until_confirmed(stream, shown, _MOST_SHOWN)
         before = {row: camera.show("elsewhere", self._footage.part("last", row.without_noise))[0] for row in beside}
         waiting = {row: camera.show("together", self._footage.part("third", row)) for row in beside}
-        outcome = camera.heal(_FIRST, "together", seconds=seconds)
+        outcome = camera.heal(_FIRST, "together", steps=steps)
         conditions = len(camera.conditions(_FIRST))
         mine, _ = camera.show(_FIRST, later)
         found.add("noise", _FIRST, "conditions", conditions)
@@ -138,7 +138,7 @@ class Trial:
         else:
             confirmed, places = camera.show_until_confirmed(stream, harmed, _MOST_SHOWN)
         seen = confirmed if seen is None else seen
-        outcome = camera.heal(stream, seconds=self._seconds)
+        outcome = camera.heal(stream, steps=self._steps)
         found.add(row, way, "clips", 1)
         found.add(row, way, "confirmed", confirmed)
         self._count_learned(damage, way, stream, outcome, places, seen=seen)
@@ -196,8 +196,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with video clips of fixed cameras")
     parser.add_argument("--out", type=Path, default=Path(".sentinel/evaluate"), help="for the cache")
     parser.add_argument("--severities", default="1,3,5", help="of faults, separated by commas, each from 1 to 5")
-    parser.add_argument("--retrain-seconds", type=float, default=10.0, help="duration of one fine-tuning")
-    parser.add_argument("--first-seconds", type=float, default=40.0, help="duration of the one that heals noise first")
+    parser.add_argument("--retrain-steps", type=int, default=250, help="steps of one fine-tuning")
+    parser.add_argument("--first-steps", type=int, default=500, help="steps of the one that heals noise first")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no clip and no fault is begun after these")
     parser.add_argument("--width", type=int, default=384, help="most pixels across; larger clips are scaled down")
     chosen = parser.parse_args()
@@ -215,8 +215,8 @@ def main() -> None:
             try:
                 footage = Footage(clip, extractor, settings, chosen.out, chosen.width)
                 with camera_of(footage.baselines_dir, footage.folder) as camera:
-                    trial = Trial(clip.stem, footage, camera, found, chosen.retrain_seconds)
-                    trial.run(damages, chosen.first_seconds, deadline)
+                    trial = Trial(clip.stem, footage, camera, found, chosen.retrain_steps)
+                    trial.run(damages, chosen.first_steps, deadline)
             except SentinelError as error:
                 found.clips.append(f"{clip.stem}: left out, {error}")
             print(f"{found.clips[-1]} ({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)

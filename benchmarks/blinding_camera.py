@@ -143,9 +143,9 @@ class Camera:
                 return True, places
         return False, places
 
-    def heal(self, *streams: str, seconds: float) -> Outcome:
-        """Retrain for streams, `seconds` for each training, and have what it notes written into their incidents."""
-        store, settings = context.store(), get_settings().model_copy(update={"retrain_seconds": seconds})
+    def heal(self, *streams: str, steps: int) -> Outcome:
+        """Retrain for streams, `steps` for each training, and have what it notes written into their incidents."""
+        store, settings = context.store(), get_settings().model_copy(update={"retrain_steps": steps})
         try:
             return Healer(
                 store,

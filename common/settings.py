@@ -219,7 +219,12 @@ class Settings(BaseSettings):
     cooldown_seconds: Seconds = Field(
         60.0, description="confirmed FAILs of one model within this many seconds lead to one retraining"
     )
-    retrain_seconds: Seconds = Field(20.0, description="duration of one fine-tuning, in seconds")
+    retrain_steps: int = Field(
+        250, ge=1, description="steps of one fine-tuning: with them, equal footage gives equal models on every machine"
+    )
+    retrain_seconds: Seconds = Field(
+        120.0, description="longest duration of the steps of one fine-tuning, in seconds; a slow machine takes fewer"
+    )
     retrain_max_triplets: int = Field(
         300,
         ge=160,  # with fewer, too few are left to train on beside those that are held out

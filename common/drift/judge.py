@@ -291,6 +291,11 @@ def _judgement(
     computed = [name for name in groups if len(best.columns[name])]
     decisive = max(computed, key=lambda name: (fails[name], groups[name].scores[leading[name]]))
     failed = any(fails.values())
+    provisional = best.provisional or {}
+    lasting = {
+        name: columns & ~provisional[name].steps if name in provisional else columns
+        for name, columns in failing.items()
+    }
     kinds = {group.name: group.kind for group in baseline.groups}
     shifts = _shifts(baseline.groups, best, threshold, frozenset(name for name in groups if fails[name]))
     distances = (
@@ -304,7 +309,7 @@ def _judgement(
         status=Status.FAIL if failed else Status.PASS,
         drift_score=float(groups[decisive].scores[leading[decisive]]),
         p_value=float(groups[decisive].p_values[leading[decisive]]) if best.rank is None else best.rank,
-        gross=any(_is_gross(group, groups[group.name], failing[group.name]) for group in baseline.groups),
+        gross=any(_is_gross(group, groups[group.name], lasting[group.name]) for group in baseline.groups),
         cause=diagnose(shifts) if failed else None,
         began=FrameTime(source=window.source_of(first), time=float(window.times[first])) if failed else None,
         segment=segment.summary.name,

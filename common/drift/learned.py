@@ -21,6 +21,7 @@ from common.contracts.feature_groups import FeatureGroup
 from common.drift.bursts import DAY_SECONDS, HOURS, Burst, Moment
 from common.drift.pooling import VIEWED, pool
 from common.drift.segment import Bounds, Segment
+from common.drift.steps import ambient_steps
 
 Numbers = npt.NDArray[np.float64]
 
@@ -49,12 +50,14 @@ class Reference:
     bursts : those bursts
     known : whether the hour of the window is known; if not, only what light hardly moves may be judged
     light : median level of light of the pooled bursts, natural log
+    steps : column -> its largest step within one of those bursts, of columns that light never moves in a step
     """
 
     segment: Segment
     bursts: tuple[Burst, ...]
     known: bool
     light: float
+    steps: Mapping[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +100,7 @@ class Learned:
             tuple(self.bursts[number] for number in nearest),
             len(self.null) >= NEEDED_NULL and is_known(self.moments, moment),
             float(np.median([self.moments[number].light for number in nearest])),
+            self._steps(tuple(nearest)),
         )
 
     def p_value(self, ratio: float) -> float:
@@ -114,6 +118,22 @@ class Learned:
         return lru_cache(maxsize=_CACHED_POOLS)(
             lambda numbers: pool([self.bursts[number] for number in numbers], self.groups, self.bounds)
         )
+
+    @cached_property
+    def _steps(self) -> Callable[[tuple[int, ...]], Mapping[str, float]]:
+        """Returns the largest steps within the bursts of these numbers; the latest ones are kept."""
+        return lru_cache(maxsize=_CACHED_POOLS)(
+            lambda numbers: _largest_steps([self.bursts[number] for number in numbers], self.groups)
+        )
+
+
+def _largest_steps(bursts: Sequence[Burst], groups: Sequence[FeatureGroup]) -> dict[str, float]:
+    largest: dict[str, float] = {}
+    for group in groups:
+        for own in (burst.groups[group.name] for burst in bursts):
+            for name, step in ambient_steps(group, own.readings, own.steps).items():
+                largest[name] = max(largest.get(name, 0.0), abs(step))
+    return largest
 
 
 def pool_size(days: float) -> int:

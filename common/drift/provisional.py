@@ -17,15 +17,10 @@ import numpy.typing as npt
 from common.contracts.feature_groups import Ambient, FeatureGroup, SteadyColumn
 from common.drift.ambient import light_of, mean_of, position, raw_column, steady_columns
 from common.drift.calibration import MARGIN_SHARE, ks_p_value
-from common.drift.feature_groups import (
-    between_samples,
-    compared_columns,
-    compared_minimum_effects,
-    reference_medians,
-)
+from common.drift.feature_groups import between_samples, compared_minimum_effects
 from common.drift.learned import Reference
 from common.drift.statistics import kolmogorov_smirnov, sort_reference, wasserstein
-from common.drift.steps import lasting_step
+from common.drift.steps import ambient_steps
 from common.features import FeatureBlock
 
 Array = npt.NDArray[np.float32]
@@ -33,6 +28,7 @@ Numbers = npt.NDArray[np.float64]
 
 _FRAMES_PER_INDEPENDENT, _FEWEST_INDEPENDENT = 16, 3.0  # autocorrelation leaves about 3 of 48 frames independent
 _SIMILAR_LIGHT = 0.3  # natural log, half a stop
+_STEP_MARGIN = 1.25  # over the largest step in the golden bursts
 _OFFSET = 0.05  # added to both columns of a ratio: a little haze over a picture with deep blacks is no fog
 NO_HISTORY_P_VALUE = 0.01
 """p-value that is stated for what needs no history: a camera that works never shows it."""
@@ -50,16 +46,19 @@ class Provisional:
     limits : distances beyond which each column fails; infinite for a column that is not judged
     p_values : 1 for a column that is not judged
     changes : signed changes that the cause is named by; 0 for a column that is not judged
+    steps : whether it is a step within the window that was judged: two windows apart do not see the same one
     """
 
     distances: Numbers
     limits: Numbers
     p_values: Numbers
     changes: Numbers
+    steps: npt.NDArray[np.bool_]
 
     @classmethod
     def nothing(cls, count: int) -> Provisional:
-        return cls(np.zeros(count), np.full(count, np.inf), np.ones(count), np.zeros(count))
+        nothing = np.zeros(count)
+        return cls(nothing, np.full(count, np.inf), np.ones(count), nothing.copy(), np.zeros(count, np.bool_))
 
     def note(self, at: int, distance: float, limit: float, p_value: float, change: float) -> None:
         """Enter one column."""
@@ -92,13 +91,14 @@ def _note_steps(
     found: Provisional, group: FeatureGroup, ambient: Ambient, window: FeatureBlock, reference: Reference
 ) -> None:
     """Enter the columns that step, and those that need no history."""
-    # Each tile is held against itself over the window, so that an object in some of them is no step of the picture.
     readings = window.groups[group.name]
     between = between_samples(group, window, reference.segment.span_of(window))
-    own = compared_columns(group, readings, between, reference_medians(readings))
-    for name, smallest in ambient.steps.items():
-        step = lasting_step(own[:, position(group, name)])
-        found.note(position(group, name), abs(step), smallest, STEP_P_VALUE, step)
+    for name, step in ambient_steps(group, readings, between).items():
+        at = position(group, name)
+        # Footage with cuts has steps by itself.
+        limit = max(ambient.steps[name], _STEP_MARGIN * reference.steps.get(name, 0.0))
+        found.note(at, abs(step), limit, STEP_P_VALUE, step)
+        found.steps[at] = True
     for name, limit in ambient.without_history.items():
         mean = mean_of(group, readings, between, name)
         found.note(position(group, name), mean, limit, NO_HISTORY_P_VALUE, mean)

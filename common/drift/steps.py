@@ -6,6 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from common.contracts.feature_groups import FeatureGroup
+from common.drift.ambient import position
+from common.drift.feature_groups import compared_columns, reference_medians
+
 STEP_FRAMES = 12
 """Frames before and after a step: its new level has to last so long. A window of fewer than twice as many has none:
 what passes by lasts as long as a shorter step."""
@@ -40,3 +44,20 @@ def lasting_step(values: npt.NDArray[np.float32]) -> float:
     sizes = np.where(signs * jumps >= _STEP_SHARE * sizes, sizes, 0.0)
     largest = int(np.argmax(sizes))
     return float(signs[largest] * max(sizes[largest], 0.0))
+
+
+def ambient_steps(
+    group: FeatureGroup, readings: npt.NDArray[np.float32], between: npt.NDArray[np.float32]
+) -> dict[str, float]:
+    """Return the largest lasting step, with its sign, of each column that light never moves in one.
+
+    Parameters
+    ----------
+    readings : (n, q) stored columns of the group, frames in order
+    between : (n, k) of the same frames, from `feature_groups.between_samples`
+    """
+    if group.ambient is None:
+        return {}
+    # Each tile is held against itself over the frames, so that an object in some of them is no step of the picture.
+    own = compared_columns(group, readings, between, reference_medians(readings))
+    return {name: lasting_step(own[:, position(group, name)]) for name in group.ambient.steps}

@@ -285,16 +285,19 @@ class Healer:
         return record, challenger
 
     def _train(self, champion: Model, replay: Replay, cause: Cause, materials: Sequence[Material]) -> Model:
+        settings = self.settings
+
         def report(step: TrainingProgress) -> None:
-            share = min(step.seconds / self.settings.retrain_seconds, 1.0)
+            share = min(max(step.step / settings.retrain_steps, step.seconds / settings.retrain_seconds), 1.0)
             self._report("training", share, f"{cause}, step {step.step}, {-step.loss:.1f} dB")
 
         challenger = self.kind.trainer().fine_tune(
             champion,
             np.concatenate([material.training for material in materials]),
             replay.training,
-            seconds=self.settings.retrain_seconds,
-            seed=self.settings.retrain_seed,
+            steps=settings.retrain_steps,
+            seconds=settings.retrain_seconds,
+            seed=settings.retrain_seed,
             progress=report,
         )
         return challenger.model

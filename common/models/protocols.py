@@ -78,6 +78,7 @@ class Trainer(Protocol[ModelT]):
         drifted: Examples,
         replay: Examples,
         *,
+        steps: int,
         seconds: float,
         seed: int,
         progress: Callable[[TrainingProgress], None],
@@ -89,8 +90,9 @@ class Trainer(Protocol[ModelT]):
         champion : the model to start from
         drifted : (n, ...) uint8, examples of the footage that failed
         replay : (m, ...) uint8, golden examples, so that the model does not forget them
-        seconds : time to train
-        seed : equal seeds and steps give equal challengers
+        steps : number of training steps; equal seeds and steps give equal challengers
+        seconds : longest time to train; a challenger may have taken fewer steps
+        seed : determines everything that is chosen at random
         progress : called every few steps
 
         Raises

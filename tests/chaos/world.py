@@ -24,8 +24,8 @@ SETTINGS = {
     "SENTINEL_FLOWER_PORT": "0",
     "SENTINEL_SETTLE_SECONDS": "0.5",
     "SENTINEL_COOLDOWN_SECONDS": "3",
-    "SENTINEL_RETRAIN_SECONDS": "5",
-    # What healing costs golden has tests of its own; here a few seconds of training must lead to a promotion.
+    # What healing costs golden has tests of its own; here a short training must lead to a promotion.
+    "SENTINEL_RETRAIN_STEPS": "100",
     "SENTINEL_PROMOTE_MAX_LOSS_DB": "5",
     "SENTINEL_SWEEP_SECONDS": "2",
     "SENTINEL_STUCK_SECONDS": "10",

@@ -19,6 +19,7 @@ from common.drift.confirmation import AlarmRule, update
 from common.drift.confirmation import Window as DetectorWindow
 from common.drift.feature_groups import compared_names
 from common.drift.frame_buffer import FrameBuffer
+from common.drift.provisional import NO_HISTORY_P_VALUE
 from common.drift.windows import WindowState
 from common.errors import BadBaseline
 from common.features import FeatureBlock
@@ -83,7 +84,7 @@ def _look(block: FeatureBlock, groups: tuple[FeatureGroup, ...], modality: Modal
     return Judgement(
         status=Status.FAIL,
         drift_score=1.0,
-        p_value=0.0,
+        p_value=NO_HISTORY_P_VALUE,
         gross=True,
         cause=Cause.COVERED if column is None else modality.diagnose(_risen(column, groups)),
         began=first,

@@ -31,20 +31,11 @@ _ROUNDING_ERROR = 1.0 / 12.0 / 255.0**2  # mean squared error of rounding to 8 b
 _AVERAGING = 8  # weights are averaged over about the last 1 / (1 + this) of the steps, because single steps are noisy
 _REPORT_EVERY = 10  # steps
 _FIRST_FIT_STEPS = 120  # of the first champion; steps and not seconds, so that every machine gets the same model
-_MAX_STEPS = 2000  # more steps improve nothing
 _MIN_TRIPLETS = 2  # of each kind, to train on
 
 
 class InterpolatorTrainer:
-    """Fine-tunes an `Interpolator` with Adam; the loss is minus the mean PSNR.
-
-    Parameters
-    ----------
-    max_steps : number of steps after which training ends even if there is time left
-    """
-
-    def __init__(self, max_steps: int = _MAX_STEPS) -> None:
-        self.max_steps = max_steps
+    """Fine-tunes an `Interpolator` with Adam; the loss is minus the mean PSNR."""
 
     def fine_tune(
         self,
@@ -52,17 +43,19 @@ class InterpolatorTrainer:
         drifted: TripletArray,
         replay: TripletArray,
         *,
+        steps: int,
         seconds: float,
         seed: int,
         progress: Callable[[TrainingProgress], None],
     ) -> Challenger[Interpolator]:
-        """Fine-tune for at most `seconds`; all triplets are used for training.
+        """Fine-tune for `steps`, and for at most `seconds`; all triplets are used for training.
 
         Parameters
         ----------
         champion : the model to start from; not modified
         drifted : (n, 3, h, w, 3) uint8, drifted footage to improve on
         replay : (m, 3, h, w, 3) uint8, golden footage on which the model must not get worse
+        steps : number of training steps, if there is time for them
         seconds : time limit of the training steps
         seed : determines the choice and order of triplets
         progress : called every few steps
@@ -78,7 +71,7 @@ class InterpolatorTrainer:
                 f"at least {_MIN_TRIPLETS} of each are needed"
             )
         run = _Run(champion.weights, _Warped(drifted), _Warped(replay), seed)
-        run.take_steps(self.max_steps, seconds, progress)
+        run.take_steps(steps, seconds, progress)
         return Challenger(Interpolator(run.averaged), run.steps, run.seconds)
 
 

@@ -15,6 +15,7 @@ from common.drift.learned import NEEDED_NULL, hours_apart, nearest_bursts, pool_
 from common.drift.learning import fit_learned
 from common.drift.windows import WindowRule
 from common.errors import BadBaseline
+from common.features import FeatureBlock
 from tests.common.drift.days import GROUPS, RULE, burst_block, bursts, learned
 from tests.common.drift.footage import FEATURE_SPEC, judge
 
@@ -233,6 +234,22 @@ def test_a_step_that_lasts_fails_in_an_unknown_hour_and_a_slow_cloud_does_not() 
         results.append(judge(night, block))
     assert [result.status for result in results] == [Status.PASS, Status.FAIL, Status.PASS, Status.PASS]
     assert results[1].cause is Cause.LOW_LIGHT
+    assert not results[1].gross, "windows apart never see the same step, so two of them confirm no fault that lasts"
+
+
+def test_steps_as_large_as_those_of_learned_footage_with_cuts_are_no_fault() -> None:
+    def cut(day: int, hour: float, by: float) -> FeatureBlock:
+        block = burst_block(day, hour, frames=48)
+        block.groups["quality"][20:, 0] += by
+        return block
+
+    rule = WindowRule(frames=48, stride=12)
+    plain = learned([Burst.of(cut(day, 0.1, 0.0), GROUPS) for day in range(2)], rule)
+    film = learned([Burst.of(cut(0, 0.1, -0.4), GROUPS), Burst.of(cut(1, 0.1, 0.0), GROUPS)], rule)
+    assert judge(plain, cut(4, 12.3, -0.45)).status is Status.FAIL
+    assert judge(film, cut(4, 12.3, -0.45)).status is Status.PASS
+    assert judge(film, cut(4, 12.3, 0.45)).status is Status.PASS, "a cut back"
+    assert judge(film, cut(4, 12.3, -0.8)).status is Status.FAIL
 
 
 def test_a_window_without_a_capture_time_is_judged_provisionally() -> None:

@@ -261,8 +261,8 @@ def test_the_model_that_ships_learns_noise_and_is_proved_on_it(site: Site, monke
     shipped = EntryPoints([EntryPoint("vfi", "common.models.vfi.kind:KIND", kinds.GROUP)])
     monkeypatch.setattr(kinds, "entry_points", lambda *, group: shipped.select(group=group))
     site.show("dock", "noise")
-    # The gate has tests of its own; here a few seconds on a busy machine must be enough.
-    own = site.settings.model_copy(update={"retrain_seconds": 6.0, "promote_max_loss_db": 5.0})
+    # The gate has tests of its own; here few steps must be enough.
+    own = site.settings.model_copy(update={"retrain_steps": 80, "promote_max_loss_db": 5.0})
     assert site.heal("dock", settings=own).settled_as("dock") == "promoted", site.said("dock")
     assert statuses(site.show("dock", "noise again")) == {"PASS"}
     assert statuses(site.show("dock", "noise worse")) == {"FAIL"}

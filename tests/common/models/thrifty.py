@@ -71,6 +71,7 @@ class Thrift:
         drifted: Examples,
         replay: Examples,
         *,
+        steps: int,
         seconds: float,
         seed: int,
         progress: Callable[[TrainingProgress], None],

@@ -64,8 +64,10 @@ def fine_tune(
     heard: list[TrainingProgress] = []
     drifted = drifted[split_in_time(len(drifted)).training]
     golden = golden[split_in_blocks(len(golden)).training]
-    trainer = InterpolatorTrainer(max_steps=STEPS)
-    return trainer.fine_tune(champion, drifted, golden, seconds=NO_LIMIT, seed=0, progress=heard.append), heard
+    challenger = InterpolatorTrainer().fine_tune(
+        champion, drifted, golden, steps=STEPS, seconds=NO_LIMIT, seed=0, progress=heard.append
+    )
+    return challenger, heard
 
 
 def compare(
@@ -158,7 +160,7 @@ def test_footage_too_short_to_train_on_is_refused(
 ) -> None:
     with pytest.raises(BadSource, match="1 drifted"):
         InterpolatorTrainer().fine_tune(
-            champion, drifted[:1], golden, seconds=NO_LIMIT, seed=0, progress=lambda step: None
+            champion, drifted[:1], golden, steps=STEPS, seconds=NO_LIMIT, seed=0, progress=lambda step: None
         )
 
 
