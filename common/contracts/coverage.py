@@ -35,11 +35,6 @@ class Coverage(Message):
     )
 
     @property
-    def share_of_day(self) -> float:
-        """The share of the day's hours that are known, 0 to 1."""
-        return sum(self.known) / HOURS
-
-    @property
     def known_hours(self) -> tuple[int, ...]:
         """The hours of the day (UTC) in which windows are judged by everything."""
         return tuple(hour for hour, known in enumerate(self.known) if known)

@@ -18,7 +18,6 @@ def test_a_coverage_says_which_hours_days_and_lights_were_seen() -> None:
     assert found.hours[12] == 3
     assert found.known_hours == (0, 11, 12, 13, 23), "within an hour of a burst"
     assert set(found.known_hours) | set(found.unknown_hours) == set(range(24))
-    assert found.share_of_day == pytest.approx(5 / 24)
     assert sum(found.weekdays) == 9
     assert max(found.weekdays) == 3
     assert (found.colour, found.infrared) == (True, True)
