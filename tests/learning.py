@@ -27,7 +27,12 @@ MORNING = 1_767_247_200.0
 GROUPS = feature_groups(16)
 FRAMES = 12  # of a window
 FEATURE_SPEC = FeatureSpec(
-    backbone="learning", weights="w", precision="f32", decode_pipeline="r", sensors="s", sample_fps=None
+    backbone="learning",
+    weights="w",
+    precision="f32",
+    decode_pipeline=VIDEO.decode_pipeline,
+    sensors=VIDEO.sensors_version,
+    sample_fps=None,
 )
 _NUMBERS = itertools.count()
 

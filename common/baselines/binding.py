@@ -8,7 +8,7 @@ from pathlib import Path
 from common.baselines.golden import ComesFrom, Golden, Learning
 from common.baselines.learning.epoch import FITS, epoch_folder, learned_root
 from common.baselines.owner import owner_of
-from common.baselines.reproducible import require_reproducible
+from common.baselines.reproducible import require_reproducible, what_differs
 from common.baselines.storage import MANIFEST_FILE, StoredBaseline, find_baseline, load_baseline
 from common.contracts.golden import GoldenRecord, WaitingStream
 from common.contracts.learning import FIRST_EPOCH, LearningPlan
@@ -163,6 +163,7 @@ class BaselineBinding:
     def _learned(self, stream: str, stored: StoredBinding) -> Golden:
         plan = self._plan(stream, stored.learning.plan)
         self._require_learned_zones(stream, plan)
+        _require_same_features(stream, plan)
         record = _record(stream, stored.latest)
         record = record if record is not None and record.origin_id == plan.id else None
         root = learned_root(self.settings.state_dir, stream)
@@ -224,6 +225,19 @@ class BaselineBinding:
             known = (changed, load_baseline(folder), owner_of(folder))
         self._loaded = {**dict(list(self._loaded.items())[1 - _MOST_LOADED :]), folder: known}
         return known[1], known[2]
+
+
+def _require_same_features(stream: str, plan: LearningPlan) -> None:
+    """Raise `SettingsError` if this version computes other features than `stream` has learned with."""
+    try:
+        differ = what_differs(plan.feature_spec)
+    except BadModality:  # whoever reads the samples says which package to install
+        return
+    if differ:
+        raise SettingsError(
+            f"stream {stream!r} has learned with another version ({differ}): `sentinel streams forget` lets it learn "
+            "anew, or give it a baseline with `sentinel streams bind STREAM --baseline NAME`"
+        )
 
 
 def _record(stream: str, stored: bytes | None) -> GoldenRecord | None:

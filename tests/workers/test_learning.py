@@ -16,6 +16,8 @@ from common.baselines.learning.learner import Learner
 from common.contracts.batches import SourceKind
 from common.contracts.incidents import IncidentState
 from common.contracts.verdicts import Cause, Status
+from common.errors import SettingsError
+from common.modalities.video.modality import Video
 from common.settings import Settings
 from common.store import Store
 from common.store.streams import Committed
@@ -54,6 +56,18 @@ def test_half_an_hour_gives_a_burst_and_the_stream_says_how_much_it_has_seen(sto
     assert [hour for hour, days in enumerate(found.coverage.hours) if days] == [6, 7, 8]
     assert found.coverage.false_alarms_per_day == pytest.approx(-math.log(0.05) * 8, rel=0.01)
     assert {row.status for row in verdicts(store, "dock")} == {Status.PASS}
+
+
+def test_what_was_learned_with_other_sensors_waits_and_says_what_to_do(
+    store: Store, own: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(store, "dock")
+    show(store, "dock", shot(MORNING))
+    learning.learn("dock")
+    monkeypatch.setattr(Video, "sensors_version", "of another version")
+    with pytest.raises(SettingsError, match=r"another version \(sensors .*streams forget"):
+        context.baselines().current("dock")
+    assert store.golden.bound("dock").waiting is not None, "its footage waits"
 
 
 def test_the_order_in_which_files_come_does_not_matter(store: Store, own: Settings) -> None:
