@@ -10,6 +10,7 @@ import numpy as np
 
 from common.features import FeatureBlock
 
+_FAR_APART_SECONDS = 5.0  # light that flickers or hunts swings faster; in between, the weather changes
 _MOST_SAMPLES = 4  # that a step may span; a larger ratio is another sampling rather than pictures that are repeated
 
 
@@ -32,3 +33,13 @@ def samples_per_step(golden: float | None, window: FeatureBlock) -> int:
         return 1
     samples = round(golden / now)
     return samples if 1 < samples <= _MOST_SAMPLES else 1
+
+
+def is_sequence(block: FeatureBlock) -> bool:
+    """Return whether samples were taken so close together that what changes from one to the next is not the weather.
+
+    Pictures every few minutes are no sequence. Samples of unknown capture times are taken for one.
+    """
+    between = np.diff(block.taken_at)
+    between = between[np.isfinite(between)]
+    return not len(between) or float(np.median(between)) <= _FAR_APART_SECONDS

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.contracts.feature_groups import MOTION, REPEATED, VIEW_COLUMNS, FeatureGroup, GroupKind, TileSummary
+from common.drift.cadence import is_sequence
 from common.drift.sequences import sequence_columns
 from common.errors import BadMessage
 from common.features import FeatureBlock
@@ -99,10 +100,15 @@ def between_samples(group: FeatureGroup, block: FeatureBlock, span: int = 1) -> 
     """Return the (n, k) columns of a group that compare each sample with others.
 
     They are `motion` and `repeated`, where the group compares steps, and those of `common.drift.sequences`. Steps are
-    from the sample `span` samples before; the first `span` samples get the values of the one after them.
+    from the sample `span` samples before; the first `span` samples get the values of the one after them. Of samples
+    that were taken far apart, which are no sequence, the latter are zero.
     Raises `BadMessage` if the steps are those of a group that has no row for some of the samples.
     """
-    return np.hstack([_steps(group, block, span), sequence_columns(group, block.groups[group.name])])
+    if is_sequence(block):
+        sequence = sequence_columns(group, block.groups[group.name])
+    else:
+        sequence = np.zeros((len(block), len(group.sequences)), np.float32)
+    return np.hstack([_steps(group, block, span), sequence])
 
 
 def _steps(group: FeatureGroup, block: FeatureBlock, span: int) -> Array:

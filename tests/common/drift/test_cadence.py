@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from common.contracts.feature_groups import FeatureGroup, GroupKind, SequenceColumn, SequenceSummary, TileSummary
 from common.contracts.verdicts import Cause, Status
 from common.drift.baseline import Baseline
 from common.drift.cadence import interval_of, samples_per_step
-from common.features import FeatureBlock
+from common.drift.feature_groups import between_samples
+from common.features import FeatureBlock, TimeSource, time_source_code
 from tests.common.drift.footage import RULE, fitted, footage, judge
 
 
@@ -56,3 +58,32 @@ def test_samples_of_several_sources_and_of_gaps_do_not_count() -> None:
     assert samples_per_step(interval_of(with_a_gap), block) == 1
     assert samples_per_step(None, block) == samples_per_step(3.0, block) == samples_per_step(0.02, block) == 1
     assert samples_per_step(0.3, block) == 3
+
+
+def test_pictures_minutes_apart_are_no_sequence_so_that_weather_is_no_flicker() -> None:
+    group = FeatureGroup(
+        name="quality",
+        kind=GroupKind.COLUMNS,
+        size=1,
+        columns=("row.00",),
+        minimum_effects=(0.1,),
+        tiles={"row": TileSummary.NONE},
+        sequences={"flicker": SequenceColumn(family="row", summary=SequenceSummary.STEP, minimum_effect=0.01)},
+    )
+    readings = np.array([[0.0], [0.3], [0.0], [0.3]], np.float32)
+
+    def flicker(taken_at: list[float]) -> float:
+        block = FeatureBlock(
+            {"quality": readings},
+            np.arange(4.0),
+            ("/camera",),
+            np.zeros(4, np.int32),
+            np.array(taken_at),
+            np.full(4, time_source_code(TimeSource.NAME), np.uint8),
+        )
+        return float(between_samples(group, block).max())
+
+    assert flicker([0.0, 0.1, 0.2, 0.3]) == pytest.approx(0.3)
+    assert flicker([0.0, 900.0, 1800.0, 2700.0]) == 0.0
+    assert flicker([np.nan] * 4) == pytest.approx(0.3), "of unknown times"
+    assert flicker([0.0, 0.1, 1800.0, 1800.1]) == pytest.approx(0.3), "two recordings"
