@@ -38,6 +38,8 @@ _LEARNED_DAYS = 5
 _SEVERITIES = (1, 3)
 _EVERY = 20  # pictures between two windows that faults are put into
 _SEED = 7
+_BETWEEN_FRAMES = {Fault.FLICKER, Fault.BANDING, Fault.HUNTING_EXPOSURE}
+"""Faults that show in how the light changes from frame to frame: pictures a quarter of an hour apart show none."""
 Change = Callable[[Iterator[Image]], Iterator[Image]]
 
 
@@ -59,7 +61,7 @@ def judge_stills(folder: Path, cache: Path, backbone: Embedder, say: Callable[[s
     first = next((i for i in range(len(clean)) if _day(clean, i) in baselines), len(clean))
     starts = range(first, len(clean) - _PICTURES + 1, _EVERY)
     chosen = [start + step for start in starts for step in range(_PICTURES)]
-    for fault in Fault:
+    for fault in (fault for fault in Fault if fault not in _BETWEEN_FRAMES):
         for severity in _SEVERITIES:
             path = own / f"{fault}-{severity}-{SEVERITIES[fault][severity - 1]}.bin"
             faulty = _cached(path, extractor, paths, times, chosen, _with_fault(fault, severity))
