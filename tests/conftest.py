@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from common import broker, stream_config
 from common.ingest.accept import Ingestor
@@ -20,6 +22,7 @@ hypothesis.settings.register_profile("sentinel", deadline=None)  # a busy machin
 hypothesis.settings.load_profile("sentinel")
 
 
+_SHARING_FOOTAGE = ("tests/common/models",)
 _LONGEST_FIRST = (
     "test_chaos.py",
     "test_stored_state.py",
@@ -27,6 +30,19 @@ _LONGEST_FIRST = (
     "test_healing_end_to_end.py",
     "test_stack.py",
 )
+
+
+class _ByFootage(LoadFileScheduling):  # type: ignore[misc]
+    """A process takes whole files, and all of those that share footage which takes long to make."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        folder = file.rpartition("/")[0]
+        return folder if folder in _SHARING_FOOTAGE else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFootage:
+    return _ByFootage(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,10 +8,14 @@ import pytest
 
 from tests.chaos.acting import Goals
 from tests.chaos.run import Chaos
+from tests.converted import share_backbones
 
 
 @pytest.mark.timeout(500)
-def test_every_frame_is_counted_once_whatever_is_killed(tmp_path: Path) -> None:
+def test_every_frame_is_counted_once_whatever_is_killed(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    share_backbones(tmp_path_factory, tmp_path / "state")
     goals = Goals(conditions=0, acceptances=1, rollbacks=0, releases=0)
     chaos = Chaos(tmp_path, seconds=25, seed=3, kill_every=2.5, redis_kills=1, drift_seconds=12, goals=goals)
     chaos.run()

@@ -16,36 +16,36 @@ from common.settings import Settings
 from sentinel.demo.footage import drop
 from simulation.saboteur import Fault, sabotage
 from simulation.virtual_camera import record
+from tests.converted import share_backbones
 from tests.sentinel.conftest import PATIENCE_SECONDS, Running, World, start, wait_until
 from tests.sentinel.watching import events, verdicts, wait_for_batches
 
 SECONDS = 26  # of a clip that is long enough to become a condition, cuts between its scenes set aside
+CONFIRMED_SECONDS = 10  # of one that holds two windows without a frame in common
 
 
 @pytest.fixture(scope="module")
-def healing_stack(world: World) -> Iterator[Running]:
-    """A stack with a state of its own."""
+def healing_stack(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A stack with a state of its own, and with footage so large that a model can be better than optical flow on it."""
+    folder = tmp_path_factory.mktemp("healing")
     own = {
-        "SENTINEL_STATE_DIR": str(world.folder / "healing"),
-        "SENTINEL_WATCH_DIR": str(world.folder / "watched"),
+        "SENTINEL_CONFIG": str(folder / "sentinel.toml"),
+        "SENTINEL_STATE_DIR": str(folder / "state"),
+        "SENTINEL_WATCH_DIR": str(folder / "incoming"),
+        "SENTINEL_BASELINES_DIR": str(folder / "baselines"),
+        "SENTINEL_ALLOWED_ROOTS": str(folder),
         "SENTINEL_COOLDOWN_SECONDS": "5",
     }
-    running = start(OwnWorld(world.folder, {**world.environment, **own}))
+    (folder / "sentinel.toml").touch()
+    record(folder / "golden.mp4", seconds=20, fps=10, seed=1)
+    share_backbones(tmp_path_factory, folder / "state")
+    healing = World(folder, {**world.environment, **own})
+    built = healing.run("baseline", "build", str(folder / "golden.mp4"), "--name", "golden")
+    assert built.returncode == 0, built.stderr
+    running = start(healing)
     yield running
     if running.process.poll() is None:
         running.interrupt()
-
-
-class OwnWorld(World):
-    """The same footage and baseline, for a stack with other folders."""
-
-    @property
-    def watch_dir(self) -> Path:
-        return Path(self.environment["SENTINEL_WATCH_DIR"])
-
-    @property
-    def state_dir(self) -> Path:
-        return Path(self.environment["SENTINEL_STATE_DIR"])
 
 
 def shown(stack: Running, stream: str, clip: Path) -> list[Verdict]:
@@ -76,11 +76,12 @@ def test_a_fault_fails_is_healed_for_its_stream_alone_and_a_rollback_brings_the_
 ) -> None:
     stack = healing_stack
     golden = (stack.world.folder / "baselines" / "golden" / "arrays.npz").read_bytes()
-    clean, short = stack.world.folder / "healed.mp4", stack.world.folder / "clean.mp4"
+    clean, other = stack.world.folder / "healed.mp4", stack.world.folder / "other.mp4"
     record(clean, seconds=SECONDS, fps=10, seed=11)
+    record(other, seconds=CONFIRMED_SECONDS, fps=10, seed=12)
     first = shown(stack, "healed", spoiled(clean, Fault.NOISE, "first"))
     assert {(row.status, row.cause) for row in first} == {("FAIL", Cause.NOISE)}
-    assert {row.status for row in shown(stack, "hooded", spoiled(clean, Fault.COVERED, "hood"))} == {"FAIL"}
+    assert {row.status for row in shown(stack, "hooded", spoiled(other, Fault.COVERED, "hood"))} == {"FAIL"}
 
     # Whoever reaches the queue can send a task, but not skip the cool-down or name a model that there is not.
     app = make_app(Settings(_env_file=None, redis_url=stack.info.redis_url))  # type: ignore[call-arg]
@@ -97,11 +98,11 @@ def test_a_fault_fails_is_healed_for_its_stream_alone_and_a_rollback_brings_the_
     assert [(row["stream"], row["cause"]) for row in healed_of(stack)] == [("healed", "noise")]
     assert "nobody" in " ".join(letter.reason for letter in stack.store.event_log.dead_letters())
     (condition,) = healed_of(stack)
-    again = shown(stack, "healed", spoiled(short, Fault.NOISE, "again"))
+    again = shown(stack, "healed", spoiled(other, Fault.NOISE, "again"))
     assert {row.status for row in again} == {"PASS"}
     assert {row.condition.id for row in again if row.condition} == {condition["id"]}
     assert all(row.condition for row in again)
-    assert {row.status for row in shown(stack, "elsewhere", short.with_name("noise again.mp4"))} == {"FAIL"}
+    assert {row.status for row in shown(stack, "elsewhere", other.with_name("noise again.mp4"))} == {"FAIL"}
     assert (stack.world.folder / "baselines" / "golden" / "arrays.npz").read_bytes() == golden
 
     (before,) = said(stack, "incidents", "list", "--stream", "healed")
@@ -110,7 +111,7 @@ def test_a_fault_fails_is_healed_for_its_stream_alone_and_a_rollback_brings_the_
     back = stack.world.run("champions", "rollback", "vfi")
     assert back.returncode == 0, back.stderr
     assert healed_of(stack) == []
-    late = shown(stack, "healed", spoiled(clean, Fault.NOISE, "after the rollback"))
+    late = shown(stack, "healed", spoiled(other, Fault.NOISE, "after the rollback"))
     assert {row.status for row in late} == {"FAIL"}
     (after,) = said(stack, "incidents", "list", "--stream", "healed")
     assert (after["state"], after["id"]) == ("failing", before["id"])

@@ -17,7 +17,7 @@ from common.contracts.events import WindowFailed, WindowPassed
 from common.contracts.learning import LearningProgress
 from common.stream_learning import learning_progress
 from simulation.virtual_camera import record
-from tests.sentinel.conftest import Running, World, start, wait_until
+from tests.sentinel.conftest import SIZE, Running, World, start, wait_until
 
 HALF_HOUR = 1800
 FIRST = datetime(2026, 1, 1, 6, tzinfo=UTC).timestamp()
@@ -46,7 +46,7 @@ def drop(running: Running, stream: str, numbers: range) -> None:
     for number in numbers:
         taken = datetime.fromtimestamp(FIRST + number * HALF_HOUR, UTC)
         staged = folder / f".{number}.mp4"
-        record(staged, seconds=2, fps=10, seed=number)
+        record(staged, seconds=2, fps=10, seed=number, **SIZE)
         staged.rename(folder / f"cam_{taken:%Y%m%dT%H%M%SZ}.mp4")
 
 

@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 
 from simulation.virtual_camera import record
-from tests.sentinel.conftest import World
+from tests.converted import share_backbones
+from tests.sentinel.conftest import SIZE, World
 
-NAMED = "random:7"
+NAMED = "random:0"
 
 
 @pytest.fixture(scope="module")
 def terminal(tmp_path_factory: pytest.TempPathFactory) -> World:
     """A fresh terminal: a baseline was built in another one, with weights that this one does not name."""
     folder = tmp_path_factory.mktemp("world")
-    record(folder / "golden.mp4", seconds=20, fps=10, seed=1)
-    record(folder / "clean.mp4", seconds=8, fps=10, seed=2)
+    record(folder / "golden.mp4", seconds=20, fps=10, seed=1, **SIZE)
+    record(folder / "clean.mp4", seconds=8, fps=10, seed=2, **SIZE)
     places = {
         "SENTINEL_STATE_DIR": str(folder / "state"),
         "SENTINEL_BASELINES_DIR": str(folder / "baselines"),
@@ -28,6 +29,7 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> World:
         "KERAS_HOME": str(folder / "keras"),
         "https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "no_proxy": "", "NO_PROXY": "",
     }  # fmt: skip
+    share_backbones(tmp_path_factory, folder / "state")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SENTINEL_")}
     world = World(folder, {**clean, **places})
     built = with_weights(world, NAMED).run("baseline", "build", str(folder / "golden.mp4"), "--name", "golden")

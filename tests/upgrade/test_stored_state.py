@@ -33,6 +33,7 @@ from common.models.vfi.triplets import TRIPLET_SIZE
 from common.settings import Settings
 from common.store import Store
 from consumers.retrain_trigger import RetrainTrigger
+from tests.converted import share_backbones
 from tests.upgrade import scenario
 from tests.upgrade.footage import film, write_clip
 from tests.upgrade.life import GOLDEN_FRAMES
@@ -67,12 +68,14 @@ SUBJECTS = {
 class Opened:
     """One fixture in a folder of its own, what was expected of it, and what today's version says."""
 
-    def __init__(self, fixture: Path, folder: Path) -> None:
+    def __init__(self, fixture: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+        folder = tmp_path_factory.mktemp("another place") / "opened"
         written = (fixture / EXPECTED).read_text(encoding="utf-8")
         self.name = fixture.name
         self.made: dict[str, Any] = json.loads(written)["made"]
         self.expected: dict[str, Any] = json.loads(written.replace(self.made["root"], str(folder)))
         self.world: World = scenario.restore(fixture / ARCHIVE, self.made["root"], folder)
+        share_backbones(tmp_path_factory, folder / "state")
         self.old_baselines = shutil.copytree(folder / "baselines", folder.with_name("old baselines"))
         self.found: dict[str, Any] = scenario.described(self.world)
         clip = str(self.world.footage / "clean.mp4")
@@ -177,7 +180,7 @@ def figures(verdicts: list[dict[str, Any]], *names: str) -> list[list[Any]]:
 
 @pytest.fixture(scope="module", params=FIXTURES, ids=[path.name for path in FIXTURES])
 def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Opened:
-    return Opened(request.param, tmp_path_factory.mktemp("another place") / "opened")
+    return Opened(request.param, tmp_path_factory)
 
 
 @pytest.mark.parametrize("baseline", ["baseline", "baseline_yard"])

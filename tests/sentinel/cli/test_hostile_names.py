@@ -42,7 +42,7 @@ from tests.sentinel.cli.conftest import CommandLine, Done, captured
 from tests.sentinel.cli.names import WORST, file_names, names, obeyed
 from tests.sentinel.conftest import World
 
-hostile = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+hostile = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 COMMANDS = (
     ("status",), ("events", "--limit", "50"), ("dead", "list", "--each"), ("dead", "list", "--summary"),
     ("dead", "show", "a"), ("champions", "list"),
