@@ -41,6 +41,7 @@ class _ByFootage(LoadFileScheduling):  # type: ignore[misc]
         return folder if folder in _SHARING_FOOTAGE else file
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFootage:
     return _ByFootage(config, log)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import lzma
-import shutil
 import tarfile
 from collections import Counter
 from collections.abc import Callable
@@ -198,7 +197,7 @@ def go_on(world: World, rebuild: Callable[[World], None] | None = None) -> Conti
             rebuild(world)
         else:
             wait_for_frames(client, "waiting", CLIP_FRAMES)
-        shutil.copyfile(world.footage / "clean.mp4", world.incoming / "mixed" / "notes.mp4")
+        world.drop(world.footage / "clean.mp4", "mixed", "notes.mp4")
         retried = _retry_all(world)
         for stream, count in expected.items():
             wait_for_frames(client, stream, count)
@@ -247,7 +246,9 @@ def _retry_all(world: World) -> list[dict[str, Any]]:
     A file that was mended in place is taken in by the folder's watcher as well: either is first.
     """
     kinds = {row["id"]: row["kind"] for row in world.json("dead", "list")}
-    return [{"kind": kinds[row["id"]], **row} for row in world.json("dead", "retry", "--all", codes=(0, 3))]
+    retried = world.json("dead", "retry", "--all", codes=(0, 3))
+    assert not (new := [row for row in retried if row["id"] not in kinds]), f"came meanwhile: {new}"
+    return [{"kind": kinds[row["id"]], **row} for row in retried]
 
 
 def _dead_letters_left(world: World, client: redis.Redis) -> list[dict[str, Any]]:

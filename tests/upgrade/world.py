@@ -108,9 +108,9 @@ class World:
         """Run a command with `--json` and return what it prints, parsed."""
         return json.loads(self.run(*arguments, "--json", codes=codes, **more))
 
-    def drop(self, clip: Path, stream: str) -> None:
-        """Put `clip` into a stream's folder as an upload does: under a temporary name, then renamed."""
-        target = self.incoming / stream / clip.name
+    def drop(self, clip: Path, stream: str, name: str | None = None) -> None:
+        """Put `clip` into a stream's folder, under its own name or another, as an upload does: whole, by renaming."""
+        target = self.incoming / stream / (name or clip.name)
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = target.with_name(f".{clip.name}.part")
         shutil.copyfile(clip, staging)
