@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench compare evaluate days rates corpus conditions blinding peers chaos fuzz lint format clean lock generated
+.PHONY: help install demo test up bench compare evaluate days rates corruptions corpus conditions blinding peers chaos fuzz lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -41,6 +41,10 @@ evaluate: install  ## is the judge right? DATA=folder with clips; PEERS=1 runs o
 rates: install   ## do the rates hold on cameras not seen? DATA=folder[:folder] with clips of fixed cameras
 	@test -n "$(DATA)" || { echo "say make rates DATA=folder (with clips of fixed cameras)"; exit 2; }
 	$(BIN)/python -m benchmarks.rates --data "$(DATA)" --notes
+
+corruptions: install peers  ## ImageNet-C on cameras not seen: DATA=folder[:folder] with clips of fixed cameras; CAMERAS=name,name
+	@test -n "$(DATA)" || { echo "say make corruptions DATA=folder (with clips of fixed cameras)"; exit 2; }
+	$(BIN)/python -m benchmarks.corruptions --data "$(DATA)" --peers .venv-peers/bin/python $(if $(CAMERAS),--cameras "$(CAMERAS)")
 
 corpus: install  ## make the table of clean drift anew: DATA=folder[:folder] with clean clips of fixed cameras
 	@test -n "$(DATA)" || { echo "say make corpus DATA=folder (with clean clips of fixed cameras)"; exit 2; }
