@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench compare evaluate days rates corruptions corpus conditions blinding peers chaos fuzz lint format clean lock generated
+.PHONY: help install demo test up bench compare evaluate days rates corruptions tampering nuisances corpus conditions blinding peers chaos fuzz lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -45,6 +45,14 @@ rates: install   ## do the rates hold on cameras not seen? DATA=folder[:folder] 
 corruptions: install peers  ## ImageNet-C on cameras not seen: DATA=folder[:folder] with clips of fixed cameras; CAMERAS=name,name
 	@test -n "$(DATA)" || { echo "say make corruptions DATA=folder (with clips of fixed cameras)"; exit 2; }
 	$(BIN)/python -m benchmarks.corruptions --data "$(DATA)" --peers .venv-peers/bin/python $(if $(CAMERAS),--cameras "$(CAMERAS)")
+
+tampering: install  ## films of tampering: how soon is it found? DATA=folder BEGINS=file.csv with lines of film,begins,until (frames)
+	@test -n "$(DATA)" -a -n "$(BEGINS)" || { echo "say make tampering DATA=folder BEGINS=file.csv (film,begins,until)"; exit 2; }
+	$(BIN)/python -m benchmarks.tampering --data "$(DATA)" --begins "$(BEGINS)"
+
+nuisances: install  ## changes that are no fault, on cameras not seen: DATA=folder[:folder] with clips of fixed cameras
+	@test -n "$(DATA)" || { echo "say make nuisances DATA=folder (with clips of fixed cameras)"; exit 2; }
+	$(BIN)/python -m benchmarks.nuisances --data "$(DATA)"
 
 corpus: install  ## make the table of clean drift anew: DATA=folder[:folder] with clean clips of fixed cameras
 	@test -n "$(DATA)" || { echo "say make corpus DATA=folder (with clean clips of fixed cameras)"; exit 2; }
