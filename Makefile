@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench compare evaluate days rates corruptions tampering nuisances corpus conditions blinding peers chaos fuzz lint format clean lock generated
+.PHONY: help install demo test up bench compare evaluate days rates corruptions tampering nuisances registration corpus conditions blinding peers chaos fuzz lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -53,6 +53,10 @@ tampering: install  ## films of tampering: how soon is it found? DATA=folder BEG
 nuisances: install  ## changes that are no fault, on cameras not seen: DATA=folder[:folder] with clips of fixed cameras
 	@test -n "$(DATA)" || { echo "say make nuisances DATA=folder (with clips of fixed cameras)"; exit 2; }
 	$(BIN)/python -m benchmarks.nuisances --data "$(DATA)"
+
+registration: install  ## is a camera that moved found? DATA=folder[:folder] with clips of fixed cameras
+	@test -n "$(DATA)" || { echo "say make registration DATA=folder (with clips of fixed cameras)"; exit 2; }
+	$(BIN)/python -m benchmarks.registration --data "$(DATA)"
 
 corpus: install  ## make the table of clean drift anew: DATA=folder[:folder] with clean clips of fixed cameras
 	@test -n "$(DATA)" || { echo "say make corpus DATA=folder (with clean clips of fixed cameras)"; exit 2; }

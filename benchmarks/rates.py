@@ -76,7 +76,7 @@ def measure(clip: Clip, drift: CleanDrift, settings: Settings) -> ClipResult:
     frames, stride = clip.rule.frames, clip.rule.stride
     # The first verdict by which two windows that share no frame have been judged.
     result = ClipResult(two_windows=(frames + math.ceil(frames / stride) * stride) / clip.fps)
-    for split in splits(clip):
+    for split in splits(clip.whole):
         try:
             baseline = fit(clip.name, [(clip.name, split.golden)], clip.rule, drift=drift)
         except SentinelError as error:

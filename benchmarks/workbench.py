@@ -42,6 +42,7 @@ def fit(
     rule: WindowRule,
     feature_spec: FeatureSpec = NO_SPEC,
     drift: CleanDrift | None = None,
+    groups: tuple[FeatureGroup, ...] | None = None,
 ) -> Baseline:
     """Return a baseline of golden clips, given by name and features; raises what `fit_baseline` raises.
 
@@ -49,8 +50,9 @@ def fit(
     ----------
     name : of the baseline; its camera's, if that may be in the table of clean drift
     drift : the table of clean drift; None: the one that video ships, without the camera called `name`
+    groups : that are compared; None: all groups of video
     """
-    by_hand = feature_groups(clips[0][1].widths[EMBEDDING])
+    by_hand = groups or feature_groups(clips[0][1].widths[EMBEDDING])
     drift = drift or _without(name)
     return fit_baseline(
         clips,
