@@ -36,7 +36,8 @@ up: install      ## run the whole stack on this machine
 evaluate: install  ## is the judge right? DATA=folder with clips; PEERS=1 runs other detectors beside it
 	@test -n "$(DATA)" || { echo "say make evaluate DATA=folder (with video clips)"; exit 2; }
 	$(if $(PEERS),$(MAKE) peers)
-	$(BIN)/python -m benchmarks.detection --data "$(DATA)" $(if $(PEERS),--peers .venv-peers/bin/python)
+	$(BIN)/python -m benchmarks.detection --data "$(DATA)"
+	$(if $(PEERS),$(BIN)/python -m benchmarks.peer_comparison --data "$(DATA)" --peers .venv-peers/bin/python)
 
 rates: install   ## do the rates hold on cameras not seen? DATA=folder[:folder] with clips of fixed cameras
 	@test -n "$(DATA)" || { echo "say make rates DATA=folder (with clips of fixed cameras)"; exit 2; }
