@@ -7,7 +7,7 @@ second half are judged with each move. Only the feature group of the view is com
 from the inner 80% of the picture, golden footage too, so that true content comes into view; the saboteur fills what
 comes into view with a mirror image. Clean windows are those of the four splits of `benchmarks.rates`, and nothing of
 light, noise or blur may be taken for a move. A clip without a steady view is held against none, and left out of what
-follows the clean windows.
+follows the clean windows; one whose inner part has none is left out there.
 """
 
 from __future__ import annotations
@@ -124,12 +124,11 @@ def measure(clip: ClipFeatures, settings: Settings) -> dict[str, Share]:
             continue
         add(CLEAN, baseline, split.rest)
     baseline = known(whole[: clip.half])
-    views = baseline.segments[0].groups[VIEW].views
-    if views is None or not len(views):
+    if not _has_view(baseline):
         return found
     first = clip.after_half(_WINDOWS)
     inner = known(_views(changed_one_by_one(clip.frames(0, clip.half), _inner), clip.name))
-    for row, changes in INNER.items():
+    for row, changes in INNER.items() if _has_view(inner) else ():
         for change in changes:
             add(row, inner, _views(changed_one_by_one(first, change), clip.name))
     for row, changes in TURNED.items():
@@ -145,6 +144,11 @@ def measure(clip: ClipFeatures, settings: Settings) -> dict[str, Share]:
         images = (nuisance(frame.image, n / len(first), n) for n, frame in enumerate(first))
         add(LIGHT, baseline, _views(changed(first, images), clip.name))
     return found
+
+
+def _has_view(baseline: Baseline) -> bool:
+    views = baseline.segments[0].groups[VIEW].views
+    return views is not None and len(views) > 0
 
 
 def changed_one_by_one(frames: Iterable[Frame], change: _Change) -> Iterator[Frame]:
@@ -165,8 +169,9 @@ def _views(frames: Iterable[Frame], name: str) -> FeatureBlock:
 
 def report(found: dict[str, dict[str, Share]]) -> Iterator[str]:
     """Yield the lines of the table, as Markdown."""
-    steady = [name for name, rows in found.items() if len(rows) > 1]
-    yield f"{len(found)} clips, {len(steady)} with a steady view: {', '.join(steady)}"
+    for what, row in (("view", f"{Fault.CAMERA_MOVED} of the saboteur, severity 1"), ("inner view", next(iter(INNER)))):
+        steady = [name for name, rows in found.items() if row in rows]
+        yield f"{len(found)} clips, {len(steady)} with a steady {what}: {', '.join(steady)}"
     yield ""
     yield "| by the view alone | windows that FAIL | clips that differ from most |"
     yield "|---|---|---|"
