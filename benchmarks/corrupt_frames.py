@@ -24,6 +24,7 @@ _SEED = 7
 _ONE_PATTERN = "glass_blur"
 """Shuffles pixels in a loop that takes seconds, whatever the number of channels: the frames of a window are given to it
 as channels of one picture, so that all are seen through the same glass."""
+_MOST_VALUES = 60_000_000  # that are given to it at a time: it needs some thirty bytes for each
 _gaussian: Callable[..., np.ndarray] = skimage.filters.gaussian
 
 
@@ -36,15 +37,25 @@ def main(name: str, severity: int, frames: Path, target: Path) -> None:
     from imagecorruptions import corrupt, corruptions
 
     images = np.load(frames, mmap_mode="r")
-    np.random.seed(_SEED)  # the package draws from this generator
     if name == _ONE_PATTERN:
-        count, height, width, channels = images.shape
-        stacked = np.moveaxis(images, 0, 2).reshape(height, width, count * channels)
-        seen = corruptions.glass_blur(stacked, severity).astype(np.uint8)
-        np.save(target, np.moveaxis(seen.reshape(height, width, count, channels), 2, 0))
+        size = max(1, _MOST_VALUES // int(np.prod(images.shape[1:])))
+        seen = [
+            _through_glass(images[start : start + size], severity, corruptions.glass_blur)
+            for start in range(0, len(images), size)
+        ]
+        np.save(target, np.concatenate(seen))
         return
+    np.random.seed(_SEED)
     corrupted = [corrupt(np.array(image), severity=severity, corruption_name=name) for image in images]
     np.save(target, np.asarray(corrupted, np.uint8))
+
+
+def _through_glass(images: np.ndarray, severity: int, blur: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
+    count, height, width, channels = images.shape
+    np.random.seed(_SEED)  # the package draws from this generator: the same glass for all
+    stacked = np.moveaxis(images, 0, 2).reshape(height, width, count * channels)
+    seen = blur(stacked, severity).astype(np.uint8).reshape(height, width, count, channels)
+    return np.moveaxis(seen, 2, 0)
 
 
 if __name__ == "__main__":
