@@ -84,12 +84,13 @@ class Outcome:
 def read_films(listing: Path, data: Path) -> list[Film]:
     """Return the films that a file lists; raise `SettingsError` where a line cannot be understood."""
     try:
-        text = listing.read_bytes()[: _MOST_BYTES + 1].decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        with listing.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        rows = list(csv.reader(content.decode("utf-8").splitlines()))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SettingsError(f"{listing} cannot be read: {error}") from None
-    if len(text) > _MOST_BYTES:
+    if len(content) > _MOST_BYTES:
         raise SettingsError(f"{listing} is no list of films: it is larger than {_MOST_BYTES} bytes")
-    rows = list(csv.reader(text.splitlines()))
     if not rows or [cell.strip() for cell in rows[0]] != _COLUMNS:
         raise SettingsError(f"{listing} has to begin with the line {','.join(_COLUMNS)}")
     return [_film(row, f"{listing}, line {number}", data) for number, row in enumerate(rows[1:], 2) if row]
