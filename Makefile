@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench compare evaluate days rates corpus conditions blinding peers chaos fuzz lint format clean lock generated
+.PHONY: help install demo test up bench compare evaluate days rates corruptions tampering nuisances registration corpus conditions blinding peers chaos fuzz lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -36,11 +36,28 @@ up: install      ## run the whole stack on this machine
 evaluate: install  ## is the judge right? DATA=folder with clips; PEERS=1 runs other detectors beside it
 	@test -n "$(DATA)" || { echo "say make evaluate DATA=folder (with video clips)"; exit 2; }
 	$(if $(PEERS),$(MAKE) peers)
-	$(BIN)/python -m benchmarks.detection --data "$(DATA)" $(if $(PEERS),--peers .venv-peers/bin/python)
+	$(BIN)/python -m benchmarks.detection --data "$(DATA)"
+	$(if $(PEERS),$(BIN)/python -m benchmarks.peer_comparison --data "$(DATA)" --peers .venv-peers/bin/python)
 
 rates: install   ## do the rates hold on cameras not seen? DATA=folder[:folder] with clips of fixed cameras
 	@test -n "$(DATA)" || { echo "say make rates DATA=folder (with clips of fixed cameras)"; exit 2; }
 	$(BIN)/python -m benchmarks.rates --data "$(DATA)" --notes
+
+corruptions: install peers  ## ImageNet-C on cameras not seen: DATA=folder[:folder] with clips of fixed cameras; CAMERAS=name,name
+	@test -n "$(DATA)" || { echo "say make corruptions DATA=folder (with clips of fixed cameras)"; exit 2; }
+	$(BIN)/python -m benchmarks.corruptions --data "$(DATA)" --peers .venv-peers/bin/python $(if $(CAMERAS),--cameras "$(CAMERAS)")
+
+tampering: install  ## films of tampering: how soon is it found? DATA=folder BEGINS=file.csv with lines of film,begins,until (frames)
+	@test -n "$(DATA)" -a -n "$(BEGINS)" || { echo "say make tampering DATA=folder BEGINS=file.csv (film,begins,until)"; exit 2; }
+	$(BIN)/python -m benchmarks.tampering --data "$(DATA)" --begins "$(BEGINS)"
+
+nuisances: install  ## changes that are no fault, on cameras not seen: DATA=folder[:folder] with clips of fixed cameras
+	@test -n "$(DATA)" || { echo "say make nuisances DATA=folder (with clips of fixed cameras)"; exit 2; }
+	$(BIN)/python -m benchmarks.nuisances --data "$(DATA)"
+
+registration: install  ## is a camera that moved found? DATA=folder[:folder] with clips of fixed cameras
+	@test -n "$(DATA)" || { echo "say make registration DATA=folder (with clips of fixed cameras)"; exit 2; }
+	$(BIN)/python -m benchmarks.registration --data "$(DATA)"
 
 corpus: install  ## make the table of clean drift anew: DATA=folder[:folder] with clean clips of fixed cameras
 	@test -n "$(DATA)" || { echo "say make corpus DATA=folder (with clean clips of fixed cameras)"; exit 2; }

@@ -43,9 +43,8 @@ class Split:
     rest: FeatureBlock
 
 
-def splits(clip: Clip) -> Iterator[Split]:
-    """Yield the four splits of a clip."""
-    whole = clip.whole
+def splits(whole: FeatureBlock) -> Iterator[Split]:
+    """Yield the four splits of a clip's features."""
     half, third = len(whole) // 2, len(whole) // 3
     yield Split(FIRST_HALF, whole[:half], whole[half:])
     yield Split("second half", whole[half:], whole[:half])
@@ -62,7 +61,7 @@ def disjoint(block: FeatureBlock, frames: int) -> Iterator[FeatureBlock]:
 def drift_of(clip: Clip) -> list[ClipDrift]:
     """Return the clean drift of a clip, one for each split; splits that make no baseline are left out."""
     found = []
-    for split in splits(clip):
+    for split in splits(clip.whole):
         try:
             own = _without_effects(clip, split)
         except SentinelError:

@@ -1,6 +1,6 @@
 """Accuracy of detection: false alarms, power, delay and causes on every clip of a folder.
 
-    python -m benchmarks.detection --data FOLDER [--peers .venv-peers/bin/python] [--out .sentinel/evaluate]
+    python -m benchmarks.detection --data FOLDER [--out .sentinel/evaluate]
 
 The first half of each clip is golden footage. The second half is judged: clean,
 and with every fault in five severities. The other clips are judged as new
@@ -18,24 +18,20 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from benchmarks.clips import clips_below
 from benchmarks.evaluation import Result, evaluate
-from benchmarks.footage import SEVERITY_LEVELS, Footage, load_all
+from benchmarks.footage import SEVERITY_LEVELS, load_all
 from benchmarks.machine import machine
 from benchmarks.shares import Share, total
 from common.drift.confirmation import DAY_SECONDS
 from common.drift.intervals import most_per_day
-from common.modalities.video.groups import EMBEDDING
 from common.settings import Settings
 from simulation.faults import Fault
 
@@ -47,23 +43,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with video clips")
     parser.add_argument("--out", type=Path, default=Path(".sentinel/evaluate"), help="for the cache, table and picture")
-    parser.add_argument("--peers", type=Path, help="a Python with requirements-peers.lock installed (make peers)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     chosen = parser.parse_args()
     settings = Settings()
-    if chosen.peers:  # which look at embeddings alone: they are given those of every frame, and so are we
-        settings = settings.model_copy(update={"embed_every": 1})
     clips = clips_below(chosen.data)
     if not clips:
         sys.exit(f"{chosen.data} holds no video files")
     footage = load_all(clips, settings, chosen.out / "features", chosen.processes, _say)
     result = evaluate(footage, settings)
-    peers = compare_with_peers(footage, chosen.peers, chosen.out) if chosen.peers else None
     print(machine())
     print(report(result, settings))
     (chosen.out / "detection.json").write_text(json.dumps(asdict(result), indent=1))
-    if peers is not None:
-        print(peers)
     from benchmarks.pictures import power_picture
 
     print("picture:", power_picture(result.power, chosen.out / "detection.png"))
@@ -152,26 +142,6 @@ def _sum(shares: dict[int, Share], least: int) -> Share:
 
 def _power(result: Result, faults: Sequence[Fault], severities: Sequence[int]) -> Share:
     return total(result.power[f][s] for f in faults if f in result.power for s in severities if s in result.power[f])
-
-
-def compare_with_peers(footage: Sequence[Footage], python: Path, out: Path) -> str:
-    """Run the peers in their own environment on the same features; see benchmarks/peers.py."""
-    folder = out / "peers"
-    folder.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    for clip in footage:
-        arrays: dict[str, npt.NDArray[np.generic]] = {
-            "golden": clip.golden.groups[EMBEDDING],
-            "clean": clip.clean.groups[EMBEDDING],
-        }
-        arrays["rule"] = np.array([clip.rule.frames, clip.rule.stride])
-        for (fault, severity), block in clip.faulty.items():
-            arrays[f"{fault}-{severity}"] = block.groups[EMBEDDING]
-        np.savez(folder / f"{clip.name}.npz", allow_pickle=False, **arrays)
-    script = Path(__file__).with_name("peers.py")
-    done = subprocess.run([python, script, folder], check=True, stdout=subprocess.PIPE, text=True)
-    _say(f"peers took {time.monotonic() - started:.0f} s")
-    return done.stdout
 
 
 if __name__ == "__main__":

@@ -9,14 +9,12 @@ import numpy as np
 
 from benchmarks.footage import Footage
 from benchmarks.shares import AlarmCount, Share
-from benchmarks.workbench import fit
+from benchmarks.workbench import fit, judged
 from common.contracts.verdicts import Judgement, Status
 from common.drift.baseline import Baseline
 from common.drift.confirmation import DAY_SECONDS, AlarmRule
-from common.drift.judge import judge
 from common.errors import SentinelError
 from common.features import FeatureBlock
-from common.modalities.video.diagnosis import diagnose
 from common.settings import Settings
 
 _SIMULATED_DAYS = 3.0
@@ -78,19 +76,15 @@ def evaluate(footage: Sequence[Footage], settings: Settings) -> Result:
         _evaluate_faults(result, clip, baseline, settings)
         for other in footage:
             if other is not clip and len(other.clean) >= clip.rule.frames:
-                verdict = _judge(baseline, other.clean[: clip.rule.frames], settings)
+                verdict = judged(baseline, other.clean[: clip.rule.frames], settings)
                 result.content.add(verdict.status is Status.FAIL)
         _evaluate_other_splits(result, clip, baseline, settings)
     return result
 
 
-def _judge(baseline: Baseline, window: FeatureBlock, settings: Settings) -> Judgement:
-    return judge(baseline, window, threshold=settings.drift_threshold, p_value=settings.p_value, diagnose=diagnose)
-
-
 def _evaluate_clean(result: Result, clip: Footage, baseline: Baseline, settings: Settings) -> None:
     share = result.clean_fail[clip.name] = Share()
-    verdicts = [_judge(baseline, window, settings) for window in windows(clip.clean, clip)]
+    verdicts = [judged(baseline, window, settings) for window in windows(clip.clean, clip)]
     for verdict in verdicts:
         share.add(verdict.status is Status.FAIL)
         result.clean_significant.add(verdict.p_value < settings.p_value)
@@ -102,7 +96,7 @@ def _evaluate_clean(result: Result, clip: Footage, baseline: Baseline, settings:
 
 def _evaluate_faults(result: Result, clip: Footage, baseline: Baseline, settings: Settings) -> None:
     for (fault, severity), block in clip.faulty.items():
-        verdict = _judge(baseline, block, settings)
+        verdict = judged(baseline, block, settings)
         failed = verdict.status is Status.FAIL
         result.power.setdefault(fault, {}).setdefault(severity, Share()).add(failed)
         if failed:
@@ -126,7 +120,7 @@ def _evaluate_other_splits(result: Result, clip: Footage, baseline: Baseline, se
             other = fit(clip.name, golden, clip.rule)
         except SentinelError:
             continue
-        held_out.append([_judge(other, window, settings) for window in windows(production, clip)])
+        held_out.append([judged(other, window, settings) for window in windows(production, clip)])
         _count_alarms(result, held_out[-1], clip, other, settings)
         for verdict in held_out[-1]:
             share.add(verdict.status is Status.FAIL)
@@ -208,6 +202,6 @@ def delay(clip: Footage, baseline: Baseline, faulty: FeatureBlock, settings: Set
     before = clip.golden[-size:]
     for entered in [*range(step, size, step), size]:
         window = FeatureBlock.concatenate([before[entered:], faulty[:entered]])
-        if _judge(baseline, window[:size], settings).status is Status.FAIL:
+        if judged(baseline, window[:size], settings).status is Status.FAIL:
             return float(entered)
     return float("inf")

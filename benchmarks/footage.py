@@ -59,13 +59,25 @@ class Plan:
     rule: WindowRule
 
 
-def plan(clip: Path, extractor: Extractor, settings: Settings, kind: SourceKind = SourceKind.RECORDING) -> Plan:
-    """Return the sampling and windows that `baseline build` would choose if the first half of `clip` were a file."""
+def plan(
+    clip: Path,
+    extractor: Extractor,
+    settings: Settings,
+    kind: SourceKind = SourceKind.RECORDING,
+    *,
+    share: float = 0.5,
+) -> Plan:
+    """Return the sampling and windows that `baseline build` would choose if the first part of `clip` were a file.
+
+    Parameters
+    ----------
+    share : of the clip that this part is
+    """
     info = VIDEO.probe(clip, kind, extractor.limits)
-    half = replace(info, duration=info.duration / 2, frames=max(1, info.frames // 2))
-    fps = choose_sampling([half], settings.window_frames, settings.sample_fps)
+    part = replace(info, duration=info.duration * share, frames=max(1, int(info.frames * share)))
+    fps = choose_sampling([part], settings.window_frames, settings.sample_fps)
     count = info.sampled_count(fps)
-    rule = choose_rule([replace(half, frames=count // 2, fps=fps or info.fps)], None, settings)
+    rule = choose_rule([replace(part, frames=int(count * share), fps=fps or info.fps)], None, settings)
     return Plan(fps, info.fps, count, rule)
 
 

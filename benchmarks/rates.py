@@ -26,16 +26,14 @@ from benchmarks.corpus import FIRST_HALF, disjoint, splits, table_of
 from benchmarks.machine import machine
 from benchmarks.rates_footage import LEVELS, Clip, load_clips
 from benchmarks.shares import AlarmCount, Share, total
-from benchmarks.workbench import fit
+from benchmarks.workbench import fit, judged
 from common.contracts.verdicts import Judgement, Status
 from common.drift.baseline import Baseline
 from common.drift.clean_drift import CleanDrift
 from common.drift.confirmation import DAY_SECONDS, AlarmRule
 from common.drift.intervals import most_per_day
-from common.drift.judge import judge
 from common.errors import SentinelError
 from common.features import FeatureBlock
-from common.modalities.video.diagnosis import diagnose
 from common.settings import Settings
 from simulation.faults import Fault
 
@@ -78,7 +76,7 @@ def measure(clip: Clip, drift: CleanDrift, settings: Settings) -> ClipResult:
     frames, stride = clip.rule.frames, clip.rule.stride
     # The first verdict by which two windows that share no frame have been judged.
     result = ClipResult(two_windows=(frames + math.ceil(frames / stride) * stride) / clip.fps)
-    for split in splits(clip):
+    for split in splits(clip.whole):
         try:
             baseline = fit(clip.name, [(clip.name, split.golden)], clip.rule, drift=drift)
         except SentinelError as error:
@@ -91,10 +89,6 @@ def measure(clip: Clip, drift: CleanDrift, settings: Settings) -> ClipResult:
     return result
 
 
-def _judge(baseline: Baseline, window: FeatureBlock, settings: Settings) -> Judgement:
-    return judge(baseline, window, threshold=settings.drift_threshold, p_value=settings.p_value, diagnose=diagnose)
-
-
 def _clean(
     result: ClipResult, clip: Clip, baseline: Baseline, split: str, rest: FeatureBlock, settings: Settings
 ) -> None:
@@ -103,7 +97,7 @@ def _clean(
     alarms = AlarmCount(rule)
     result.seconds += len(rest) / clip.fps
     for start in range(0, len(rest) - frames + 1, stride):
-        judgement = _judge(baseline, rest[start : start + frames], settings)
+        judgement = judged(baseline, rest[start : start + frames], settings)
         failed = judgement.status is Status.FAIL
         result.overlapping.add(failed)
         alarms.add(judgement, range(start, start + frames))
@@ -111,7 +105,7 @@ def _clean(
             result.notes.append(f"clean, {split}, frame {start}: {_told(judgement)}")
     result.alarms += alarms.alarms
     for window in disjoint(rest, frames):
-        judgement = _judge(baseline, window, settings)
+        judgement = judged(baseline, window, settings)
         result.disjoint.add(judgement.status is Status.FAIL)
         result.significant.add(judgement.p_value < settings.p_value)
         result.tiny.add(judgement.p_value < _SMALL_P)
@@ -128,14 +122,14 @@ def _faulty(
 ) -> None:
     frames, stride = clip.rule.frames, clip.rule.stride
     rule = AlarmRule.of(settings.false_alarms_per_day, frames, baseline.frames_per_second)
-    judged: dict[int, Judgement] = {}
+    known: dict[int, Judgement] = {}
 
     def at(start: int) -> Judgement:
         place = start % len(block)
-        if place not in judged:
+        if place not in known:
             both = FeatureBlock.concatenate([block, block])
-            judged[place] = _judge(baseline, both[place : place + frames], settings)
-        return judged[place]
+            known[place] = judged(baseline, both[place : place + frames], settings)
+        return known[place]
 
     first = at(0)
     key = fault, severity

@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from common.backbones import Backbone, load_backbone
 from common.contracts.batches import FeatureSpec
 from common.contracts.feature_groups import FeatureGroup
+from common.contracts.verdicts import Judgement
 from common.drift.baseline import Baseline
 from common.drift.bursts import Burst
 from common.drift.clean_drift import CleanDrift
 from common.drift.fitting import fit_baseline
+from common.drift.judge import judge
 from common.drift.learning import fit_learned
 from common.drift.windows import WindowRule
 from common.features import FeatureBlock
 from common.modalities.video.clean_drift import clean_drift
+from common.modalities.video.diagnosis import diagnose
 from common.modalities.video.groups import EMBEDDING, feature_groups
 from common.settings import Settings
 
@@ -39,15 +42,18 @@ def fit(
     rule: WindowRule,
     feature_spec: FeatureSpec = NO_SPEC,
     drift: CleanDrift | None = None,
+    groups: tuple[FeatureGroup, ...] | None = None,
 ) -> Baseline:
     """Return a baseline of golden clips, given by name and features; raises what `fit_baseline` raises.
 
     Parameters
     ----------
-    drift : the table of clean drift; None: the one that video ships
+    name : of the baseline; its camera's, if that may be in the table of clean drift
+    drift : the table of clean drift; None: the one that video ships, without the camera called `name`
+    groups : that are compared; None: all groups of video
     """
-    by_hand = feature_groups(clips[0][1].widths[EMBEDDING])
-    drift = drift or CleanDrift(clean_drift())
+    by_hand = groups or feature_groups(clips[0][1].widths[EMBEDDING])
+    drift = drift or _without(name)
     return fit_baseline(
         clips,
         name=name,
@@ -62,9 +68,7 @@ def fit(
 
 def fit_bursts(bursts: Sequence[Burst], camera: str, groups: tuple[FeatureGroup, ...], rule: WindowRule) -> Baseline:
     """Return a baseline of golden bursts; `camera` is left out of the table of clean drift, if it is in it."""
-    drift = CleanDrift(clean_drift())
-    if camera in drift.cameras:
-        drift = drift.without(camera)
+    drift = _without(camera)
     return fit_learned(
         bursts,
         name=camera,
@@ -75,6 +79,16 @@ def fit_bursts(bursts: Sequence[Burst], camera: str, groups: tuple[FeatureGroup,
         libraries={},
         clean_ratios=drift.ratios(groups),
     )
+
+
+def _without(camera: str) -> CleanDrift:
+    drift = CleanDrift(clean_drift())
+    return drift.without(camera) if camera in drift.cameras else drift
+
+
+def judged(baseline: Baseline, window: FeatureBlock, settings: Settings) -> Judgement:
+    """Return the judgement of one window by the rule of the settings, with its cause."""
+    return judge(baseline, window, threshold=settings.drift_threshold, p_value=settings.p_value, diagnose=diagnose)
 
 
 def say(what: str) -> None:
