@@ -215,12 +215,14 @@ def _left_out(bursts: Sequence[Burst], days: float) -> list[npt.NDArray[np.bool_
 
 
 def distance_of(group: FeatureGroup, reference: SegmentGroup, burst: BurstGroup) -> Numbers:
-    """Return the (f,) Wasserstein distances of a burst from a pool; (1,) of a joint group; zeros of a view that it does
-    not have."""
+    """Return the (f,) Wasserstein distances of a burst from a pool; (1,) of a joint group; zeros of a view, or of
+    columns, that one of them does not have."""
     if reference.golden is not None:
         placed = placed_columns(burst.readings.astype(np.uint8), reference.golden)
         return wasserstein(reference.values, placed) if len(placed) else np.zeros(reference.values.shape[1])
     if reference.reference_median is None:
         return np.atleast_1d(wasserstein(reference.values, burst.readings / reference.spread).mean())
+    if not len(burst.readings) or not len(reference.values):
+        return np.zeros(reference.values.shape[1])
     columns = compared_columns(group, burst.readings, burst.steps, reference.reference_median)
     return wasserstein(reference.values, columns)

@@ -47,17 +47,18 @@ def _deviations(bursts: Sequence[Burst], groups: Sequence[FeatureGroup], window:
     """Return the largest deviation of each burst over all columns, in spreads of its neighbours."""
     worst = np.zeros(len(bursts))
     own = [group for group in groups if group.kind is GroupKind.COLUMNS]
-    means = {
-        group.name: np.array([burst.groups[group.name].readings.mean(axis=0) for burst in bursts]) for group in own
-    }
-    steps = {group.name: np.array([burst.groups[group.name].steps.mean(axis=0) for burst in bursts]) for group in own}
+    means = {group.name: np.array([_mean(burst.groups[group.name].readings) for burst in bursts]) for group in own}
+    steps = {group.name: np.array([_mean(burst.groups[group.name].steps) for burst in bursts]) for group in own}
+    known = {group.name: np.array([len(burst.groups[group.name].readings) > 0 for burst in bursts]) for group in own}
     neighbours = [_neighbours(bursts, burst) for burst in bursts]
     for number, near in enumerate(neighbours):
         for group in own:
-            among, smallest = near, smallest_effects(group, window)
-            if len(near) < _FEWEST_NEIGHBOURS:
+            if not known[group.name][number]:
+                continue
+            among, smallest = near[known[group.name][near]], smallest_effects(group, window)
+            if len(among) < _FEWEST_NEIGHBOURS:
                 steady = _steady(group, groups)
-                among = np.flatnonzero(np.arange(len(bursts)) != number)
+                among = np.flatnonzero(known[group.name] & (np.arange(len(bursts)) != number))
                 if not steady or len(among) < _FEWEST_NEIGHBOURS:
                     continue
                 picked = np.array(list(steady))
@@ -69,6 +70,11 @@ def _deviations(bursts: Sequence[Burst], groups: Sequence[FeatureGroup], window:
             compared = compared_columns(group, means[group.name][rows], steps[group.name][rows], reference)[:, picked]
             worst[number] = max(worst[number], _z(compared, smallest))
     return worst
+
+
+def _mean(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return (q,) the means of rows (n, q); zeros where there is none."""
+    return rows.mean(axis=0) if len(rows) else np.zeros(rows.shape[1], np.float32)
 
 
 def _z(compared: npt.NDArray[np.float32], smallest: _Numbers) -> float:

@@ -16,9 +16,10 @@ from common.drift.windows import WindowRule
 from common.features import FeatureBlock, Image
 from common.modalities.video.diagnosis import diagnose
 from common.modalities.video.frame_converter import StillPicture
-from common.modalities.video.groups import EMBEDDING, QUALITY, VIEW, feature_groups
+from common.modalities.video.groups import EMBEDDING, QUALITY, VIEW, VITALS, feature_groups
 from common.modalities.video.sensors import measure
 from common.modalities.video.view import view_of
+from common.modalities.video.vitals_columns import VITALS_COLUMNS
 from simulation.faults import Fault, sabotage_frames
 from tests.common.drift.footage import FEATURE_SPEC
 
@@ -51,9 +52,9 @@ def features(images: list[Image]) -> FeatureBlock:
     small = np.stack([picture.small(SIDE).ravel() for picture in pictures]).astype(np.float32)
     readings = np.stack([measure(picture.planes()) for picture in pictures])
     views = np.stack([view_of(picture.planes()) for picture in pictures])
-    groups = {EMBEDDING: small, QUALITY: readings, VIEW: views}
-    count = len(images)
-    return FeatureBlock(groups, np.arange(count) / 10, ("a",), np.zeros(count, np.int32))
+    groups = {EMBEDDING: small, QUALITY: readings, VIEW: views, VITALS: np.zeros((0, len(VITALS_COLUMNS)), np.float32)}
+    count, none = len(images), {VITALS: np.zeros(0, np.int32)}
+    return FeatureBlock(groups, np.arange(count) / 10, ("a",), np.zeros(count, np.int32), seen=none)
 
 
 @pytest.fixture(scope="module")
