@@ -142,8 +142,8 @@ class FeatureGroup(Message):
     )
     delivery: bool = Field(
         False,
-        description="its columns say how the samples arrive, not what they show: golden's may be constant, and conditions "
-        "take them as they are, for healing changes nothing of it",
+        description="its columns say how the samples arrive, not what they show: golden's may be constant, and "
+        "conditions take them as they are, for healing changes nothing of it",
     )
 
     @model_serializer(mode="wrap")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import av
@@ -30,7 +30,6 @@ _CONTAINERS = (
 # Containers in which a seek finds the last key frame before a timestamp and does not change the packets' timestamps.
 _SEEKABLE = frozenset(("mov", "matroska", "mpegts", "avi", "flv", "asf"))
 _CACHED_TIMELINES = 32  # a worker reads chunk after chunk of the same few sources; an hour at 30 fps takes 2.6 MB
-_TYPICAL = 0.25  # quantile of the intervals between frames
 _FALLBACK_FPS = 25.0  # for a stream that does not declare its rate
 
 
@@ -60,14 +59,6 @@ class Timeline:
     def seconds(self, pts: int) -> float:
         """Return the seconds between the first frame and `pts`."""
         return float((pts - int(self.pts[0])) * self.time_base)
-
-    @cached_property
-    def typical_interval(self) -> float:
-        """Lower quartile of the seconds between consecutive frames, which frames that are missing do not lengthen until
-        they are many; 0 for fewer than two frames."""
-        if len(self.pts) < 2:
-            return 0.0
-        return float(np.quantile(np.diff(self.pts.astype(np.float64)), _TYPICAL) * float(self.time_base))
 
     @property
     def duration(self) -> float:

@@ -13,17 +13,26 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
+import numpy.typing as npt
 
 from common.features import FloatArray
 from common.modalities.video.sampling import TimestampArray
 from common.modalities.video.timeline import Timeline
 
 _LEAST_SECONDS = 1.0
+_RHYTHM = 32  # frames from which their rhythm is taken, before and after
+_FEWEST_STEPS = 8  # that show a rhythm
+_EVEN = 1.5  # of the longest step to the shortest; where a frame is missing it is 2
 _EARLIEST = -(2**63)  # timestamp that a file can have
 _SHORTEST, _LONGEST = 1e-4, 86_400.0  # seconds between frames
 # Encoders send key frames every second or more rarely; what is more frequent is as good.
 _SHORTEST_KEY, _LONGEST_KEY = 1.0, 600.0  # seconds between key frames
 _SLOWEST, _FASTEST = 1.0, 1e9  # bytes per second
+
+
+def _lower_quartile(values: npt.NDArray[np.float64]) -> float:
+    middle = (len(values) - 1) // 4
+    return float(np.partition(values, middle)[middle])
 
 
 class Vitals:
@@ -58,21 +67,40 @@ class Vitals:
         second_ago = np.int64(max(int(timeline.pts[at]) - self._second, _EARLIEST))
         first = int(np.searchsorted(timeline.pts, second_ago, side="right"))
         first = max(1, min(first, int(self._at[index - 1]) + 1))
-        times = timeline.pts[first - 1 : at + 1].astype(np.float64) * self._tick
-        steps = np.clip(np.diff(times), _SHORTEST, _LONGEST)
-        typical = min(max(timeline.typical_interval, _SHORTEST), _LONGEST)
-        expected = float(np.maximum(np.rint(steps / typical), 1.0).sum())
+        steps = self._steps(first, at)
+        longest = float(steps.max())
         rate = float(timeline.sizes[first : at + 1].sum()) / float(steps.sum())
         return np.array(
             [
-                np.log(steps.max()),
-                1.0 - len(steps) / expected,
+                np.log(longest),
+                self._missing_share(steps, longest, first, at),
                 np.log(min(max(self._key_seconds(at), _SHORTEST_KEY), _LONGEST_KEY)),
                 np.log(min(max(rate, _SLOWEST), _FASTEST)),
                 self._decode_errors(first, at, shown, failed) if failed or shown != timeline.pts[at] else 0.0,
             ],
             np.float32,
         )
+
+    def _steps(self, first: int, last: int) -> npt.NDArray[np.float64]:
+        """Return the seconds from each of the native frames before `first` to `last` to the next one."""
+        times = self._timeline.pts[first - 1 : last + 1].astype(np.float64)
+        return np.clip(np.diff(times) * self._tick, _SHORTEST, _LONGEST)
+
+    def _missing_share(self, steps: npt.NDArray[np.float64], longest: float, first: int, at: int) -> float:
+        if len(steps) >= _FEWEST_STEPS and longest < _EVEN * float(steps.min()):
+            return 0.0  # frames that come evenly miss none between them, at whatever rate
+        return 1.0 - len(steps) / float(np.maximum(np.rint(steps / self._typical_step(first, at)), 1.0).sum())
+
+    def _typical_step(self, first: int, at: int) -> float:
+        """Return the seconds between frames around here: the lower quartile, which only many missing frames lengthen.
+
+        Of the frames before and those after, it is the longer one: a camera that goes over to half the rate, as many do
+        in the dark, misses no frame.
+        """
+        last = len(self._timeline.pts) - 1
+        before = self._steps(max(1, min(first, at - _RHYTHM + 1)), at)
+        after = self._steps(at + 1, min(last, at + _RHYTHM)) if last - at >= _FEWEST_STEPS else before
+        return max(_lower_quartile(before), _lower_quartile(after))
 
     def _key_seconds(self, at: int) -> float:
         """Return the seconds from the last key frame up to a native frame to the next one.

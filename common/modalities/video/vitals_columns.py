@@ -6,7 +6,7 @@ _MINIMUM_EFFECTS = {
     # Natural log of the longest interval between consecutive frames, s. A window fails beyond 1.43 times that: at 2.2
     # times golden's interval, so that half and twice the rate pass.
     "gap": 0.56,
-    # Share of the frames that would have come at the recording's own typical interval.
+    # Share of the frames that would have come at the rhythm of those around.
     "missing_frames": 0.03,
     # Natural log of the seconds between key frames. Recorders and re-encoding change them tenfold.
     "key_interval": 1.75,

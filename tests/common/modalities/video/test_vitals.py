@@ -131,3 +131,10 @@ def test_whatever_a_file_says_vitals_are_finite(
     for index in range(1, len(pts)):
         row = measured.of(index, int(pts[index]), {int(pts[0])})
         assert row is not None and np.isfinite(row).all() and np.abs(row).max() < 30
+
+
+def test_a_camera_that_goes_over_to_half_the_rate_misses_no_frame(tmp_path: Path) -> None:
+    times = np.cumsum([0.0, *[0.04] * 37, *[0.08] * 37]).tolist()
+    found = vitals(read(write_clip(tmp_path / "dusk.mp4", FRAMES, times=times)))
+    assert not found["missing_frames"].any()
+    assert np.exp(found["gap"][[0, -1]]) == pytest.approx([0.04, 0.08], abs=2e-3)
