@@ -10,8 +10,8 @@ _MINIMUM_EFFECTS = {
     "missing_frames": 0.03,
     # Natural log of the seconds between key frames. Recorders and re-encoding change them tenfold.
     "key_interval": 1.75,
-    # Natural log of the bytes per second. Busy hours, and re-encoding at another quality, change them tenfold.
-    "bit_rate": 2.1,
+    # Natural log of the bytes per second. Busy hours change them tenfold, re-encoding nearly without loss twentyfold.
+    "bit_rate": 2.6,
     # Share of the frames that are corrupt or could not be decoded, of those that had to be decoded.
     "decode_errors": 0.02,
 }
