@@ -1,7 +1,7 @@
 """Learns a baseline from bursts of a camera's days.
 
 1. Bursts that fail without any history (black, frozen) are left out, and so, twice over, are those that look faulty
-   beside their neighbours in the hour of other days (`common.drift.trimming`).
+   beside their neighbours in the hour of other days (`common.drift.trimming`), or whose pictures have another size.
    A few more, which lie far beyond all others in step 2, are left out then.
 2. Each burst is compared with the pool that a window of its moment would be compared with, its own day left out:
    the null. A camera that is known for one day leaves out an hour on either side instead.
@@ -40,7 +40,7 @@ from common.drift.learned import (
 from common.drift.pooling import pooled_group
 from common.drift.segment import Bounds, SegmentGroup
 from common.drift.statistics import wasserstein
-from common.drift.trimming import trim
+from common.drift.trimming import of_one_size, trim
 from common.drift.views import moves_by_itself, placed_columns
 from common.drift.windows import WindowRule
 from common.errors import BadBaseline
@@ -97,7 +97,7 @@ def fit_learned(
             f"all {len(ordered)} bursts fail by {defect}, from {ordered[0].source} on: a camera that shows nothing, or "
             "stands still, cannot be learned; mend it, and learn then"
         )
-    kept, bounds, null = _fit(trim(sound, groups, rule.frames), groups, rule.frames)
+    kept, bounds, null = _fit(trim(of_one_size(sound, groups), groups, rule.frames), groups, rule.frames)
     learned = Learned(tuple(kept), bounds, null, rule.frames, groups)
     return Baseline(
         name=name,

@@ -7,6 +7,7 @@ neighbours hide faulty bursts at first.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from common.contracts.feature_groups import FeatureGroup, GroupKind
 from common.drift.ambient import position, steady_columns
 from common.drift.bursts import Burst, smallest_effects
-from common.drift.feature_groups import compared_columns
+from common.drift.feature_groups import compared_columns, size_columns
 from common.drift.learned import distances, hours_apart, other_days
 from common.drift.segment import MAD_TO_SIGMA
 
@@ -41,6 +42,17 @@ def trim(bursts: Sequence[Burst], groups: Sequence[FeatureGroup], window: int) -
         found = [burst for burst, z in zip(kept, _deviations(kept, groups, window), strict=True) if z <= _LARGEST_Z]
         kept = found or kept
     return kept
+
+
+def of_one_size(bursts: Sequence[Burst], groups: Sequence[FeatureGroup]) -> list[Burst]:
+    """Return the bursts whose pictures have the size that most have, of the first such burst if several are as many."""
+    group = next((group for group in groups if group.native_size is not None), None)
+    if group is None:
+        return list(bursts)
+    columns = size_columns(group)
+    sizes = [tuple(np.median(b.groups[group.name].readings[:, columns], axis=0).round().tolist()) for b in bursts]
+    usual = Counter(sizes).most_common(1)[0][0]
+    return [burst for burst, size in zip(bursts, sizes, strict=True) if size == usual]
 
 
 def _deviations(bursts: Sequence[Burst], groups: Sequence[FeatureGroup], window: int) -> _Numbers:

@@ -121,7 +121,7 @@ def video_frames(
         return  # the header declared more frames than there are
     errors, converter, yielded = _DecodeErrors(counted=timeline.counted), FrameConverter(), 0
     if len(wanted):
-        part, vitals = _Part(path, timeline, wanted, start, stop, limits), Vitals(timeline, wanted)
+        part, vitals = _Part(path, timeline, wanted, start, stop, limits), Vitals(timeline, wanted, start, stop)
         for index, pts, frame in _select(_read(part, errors), part):
             limits.check_size(f"{path}, frame at {timeline.seconds(pts):.2f} s,", frame.width, frame.height)
             yielded += 1

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from common.features import FloatArray
 from common.modalities.video.sampling import TimestampArray
 from common.modalities.video.timeline import Timeline
+from common.modalities.video.vitals_columns import VITALS_COLUMNS
 
 _LEAST_SECONDS = 1.0
 _RHYTHM = 32  # frames from which their rhythm is taken, before and after
@@ -30,30 +31,39 @@ _SHORTEST_KEY, _LONGEST_KEY = 1.0, 600.0  # seconds between key frames
 _SLOWEST, _FASTEST = 1.0, 1e9  # bytes per second
 
 
+_ERRORS = VITALS_COLUMNS.index("decode_errors")
+
+
 def _lower_quartile(values: npt.NDArray[np.float64]) -> float:
     middle = (len(values) - 1) // 4
     return float(np.partition(values, middle)[middle])
 
 
 class Vitals:
-    """Measures the vitals of a video's sampled frames.
+    """The vitals of the sampled frames `start` to `stop` of a video.
 
-    The vitals of a frame depend on the packets alone, wherever reading starts: a part has those of the whole.
+    They depend on the packets alone, wherever reading starts: a part has those of the whole.
 
     Parameters
     ----------
     timeline : of the video
     wanted : timestamps of its sampled frames
+    start, stop : of the part
     """
 
-    def __init__(self, timeline: Timeline, wanted: TimestampArray) -> None:
+    def __init__(self, timeline: Timeline, wanted: TimestampArray, start: int, stop: int) -> None:
         self._timeline = timeline
-        self._at = np.searchsorted(timeline.pts, wanted)
         self._tick = float(timeline.time_base)
-        self._second = round(_LEAST_SECONDS / self._tick)
+        self._start = max(start, 1)  # nothing comes before the first one
+        at = np.searchsorted(timeline.pts, wanted[self._start - 1 : max(stop, self._start)])
+        self._at = at[1:]
+        second_ago = [max(int(pts) - round(_LEAST_SECONDS / self._tick), _EARLIEST) for pts in timeline.pts[self._at]]
+        first = np.searchsorted(timeline.pts, np.array(second_ago, np.int64), side="right")
+        self._first = np.maximum(1, np.minimum(first, at[:-1] + 1))
+        self._rows = self._measured() if len(self._at) else np.zeros((0, len(VITALS_COLUMNS)), np.float32)
 
     def of(self, index: int, shown: int, failed: Collection[int]) -> FloatArray | None:
-        """Return (v,) the vitals of sampled frame `index`; None for the first one.
+        """Return (v,) the vitals of sampled frame `index`; None for the first one of the video.
 
         Parameters
         ----------
@@ -63,32 +73,45 @@ class Vitals:
         """
         if index == 0:
             return None
-        timeline, at = self._timeline, int(self._at[index])
-        second_ago = np.int64(max(int(timeline.pts[at]) - self._second, _EARLIEST))
-        first = int(np.searchsorted(timeline.pts, second_ago, side="right"))
-        first = max(1, min(first, int(self._at[index - 1]) + 1))
-        steps = self._steps(first, at)
-        longest = float(steps.max())
-        rate = float(timeline.sizes[first : at + 1].sum()) / float(steps.sum())
-        return np.array(
+        row = self._rows[index - self._start]
+        if failed or shown != self._timeline.pts[self._at[index - self._start]]:
+            row[_ERRORS] = self._decode_errors(index - self._start, shown, failed)
+        return row
+
+    def _measured(self) -> FloatArray:
+        """Return the (n, v) vitals without decode errors."""
+        timeline, at, first = self._timeline, self._at, self._first
+        begin = int(first.min())
+        steps = self._steps(begin, int(at.max()))
+        # Of each pair of edges, `reduceat` takes what lies between them; one more element lets the last edge be one.
+        edges = np.column_stack([first, at + 1]).ravel() - begin
+        longest = np.maximum.reduceat(np.append(steps, 0.0), edges)[::2]
+        shortest = np.minimum.reduceat(np.append(steps, _LONGEST), edges)[::2]
+        received = np.add.reduceat(np.append(timeline.sizes[begin : at.max() + 1], 0), edges)[::2].astype(np.float64)
+        seconds = (timeline.pts[at].astype(np.float64) - timeline.pts[first - 1].astype(np.float64)) * self._tick
+        rate = received / np.clip(seconds, _SHORTEST, None)
+        missing = np.zeros(len(at))
+        for row in np.flatnonzero((at - first + 1 < _FEWEST_STEPS) | (longest >= _EVEN * shortest)):
+            missing[row] = self._missing_share(int(first[row]), int(at[row]))
+        return np.column_stack(
             [
                 np.log(longest),
-                self._missing_share(steps, longest, first, at),
-                np.log(min(max(self._key_seconds(at), _SHORTEST_KEY), _LONGEST_KEY)),
-                np.log(min(max(rate, _SLOWEST), _FASTEST)),
-                self._decode_errors(first, at, shown, failed) if failed or shown != timeline.pts[at] else 0.0,
-            ],
-            np.float32,
-        )
+                missing,
+                np.log(np.clip(self._key_seconds(), _SHORTEST_KEY, _LONGEST_KEY)),
+                np.log(np.clip(rate, _SLOWEST, _FASTEST)),
+                np.zeros(len(at)),
+            ]
+        ).astype(np.float32)
 
     def _steps(self, first: int, last: int) -> npt.NDArray[np.float64]:
         """Return the seconds from each of the native frames before `first` to `last` to the next one."""
         times = self._timeline.pts[first - 1 : last + 1].astype(np.float64)
         return np.clip(np.diff(times) * self._tick, _SHORTEST, _LONGEST)
 
-    def _missing_share(self, steps: npt.NDArray[np.float64], longest: float, first: int, at: int) -> float:
-        if len(steps) >= _FEWEST_STEPS and longest < _EVEN * float(steps.min()):
-            return 0.0  # frames that come evenly miss none between them, at whatever rate
+    def _missing_share(self, first: int, at: int) -> float:
+        """Return the share of frames that are missing between native frames; those that come evenly miss none, at
+        whatever rate."""
+        steps = self._steps(first, at)
         return 1.0 - len(steps) / float(np.maximum(np.rint(steps / self._typical_step(first, at)), 1.0).sum())
 
     def _typical_step(self, first: int, at: int) -> float:
@@ -102,26 +125,28 @@ class Vitals:
         after = self._steps(at + 1, min(last, at + _RHYTHM)) if last - at >= _FEWEST_STEPS else before
         return max(_lower_quartile(before), _lower_quartile(after))
 
-    def _key_seconds(self, at: int) -> float:
-        """Return the seconds from the last key frame up to a native frame to the next one.
+    def _key_seconds(self) -> npt.NDArray[np.float64]:
+        """Return the seconds from the last key frame up to each frame to the next one.
 
         After the last key frame they are those to the end of the recording, if that is longer than the interval before.
         """
-        pts, keys = self._timeline.pts, self._timeline.key_frames
-        after = int(np.searchsorted(keys, pts[at], side="right"))
-        opened = float(keys[after - 1]) if after else float(pts[0])
-        if after < len(keys):
-            return (float(keys[after]) - opened) * self._tick
-        before = opened - float(keys[after - 2]) if after > 1 else 0.0
-        return max(float(pts[-1]) - opened, before) * self._tick
+        pts, keys = self._timeline.pts, self._timeline.key_frames.astype(np.float64)
+        edges = np.concatenate(
+            [[float(pts[0])], keys, [float(pts[-1])]]
+        )  # a video may begin before its first key frame
+        intervals = np.diff(edges)
+        if len(keys) > 1:
+            intervals[-1] = max(intervals[-1], intervals[-2])
+        after = np.searchsorted(self._timeline.key_frames, pts[self._at], side="right")
+        return np.asarray(intervals[after] * self._tick, np.float64)
 
-    def _decode_errors(self, first: int, at: int, shown: int, failed: Collection[int]) -> float:
-        """Return the share of native frames that failed, from `first` on, but not before the last key frame.
+    def _decode_errors(self, row: int, shown: int, failed: Collection[int]) -> float:
+        """Return the share of native frames that failed, but not of those before the last key frame.
 
         Of frames before the key frame, and of those that are decoded after the sampled one, it depends on where reading
         starts whether they are decoded.
         """
-        timeline = self._timeline
+        timeline, first, at = self._timeline, int(self._first[row]), int(self._at[row])
         key = int(np.searchsorted(timeline.keys, timeline.pts[at], side="right"))
         if key:
             first = max(first, int(np.searchsorted(timeline.pts, timeline.keys[key - 1])))

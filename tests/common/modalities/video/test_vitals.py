@@ -127,7 +127,7 @@ def test_whatever_a_file_says_vitals_are_finite(
     pts = np.array(sorted(times), np.int64)
     packets = np.array(sizes[: len(pts)], np.int64)
     timeline = Timeline(pts, pts[:1], pts[::3], packets, np.arange(len(pts), dtype=np.int64), tick, counted)
-    measured = Vitals(timeline, pts)
+    measured = Vitals(timeline, pts, 0, len(pts))
     for index in range(1, len(pts)):
         row = measured.of(index, int(pts[index]), {int(pts[0])})
         assert row is not None and np.isfinite(row).all() and np.abs(row).max() < 30
