@@ -1,8 +1,8 @@
 """Learns a baseline from bursts of a camera's days.
 
-1. Bursts that fail without any history (black, frozen) are left out, and so, twice over, are those that look faulty
-   beside their neighbours in the hour of other days (`common.drift.trimming`), or whose pictures have another size.
-   A few more, which lie far beyond all others in step 2, are left out then.
+1. Bursts that fail without any history (black, frozen) are left out, and so are those whose pictures have another size
+   than most, and, twice over, those that look faulty beside their neighbours in the hour of other days
+   (`common.drift.trimming`). A few more, which lie far beyond all others in step 2, are left out then.
 2. Each burst is compared with the pool that a window of its moment would be compared with, its own day left out:
    the null. A camera that is known for one day leaves out an hour on either side instead.
 3. A column fails beyond the largest distance of the null times 1 + 1 / sqrt(days), at the default threshold; its bound

@@ -73,7 +73,7 @@ class Vitals:
         """
         if index == 0:
             return None
-        row = self._rows[index - self._start]
+        row: FloatArray = self._rows[index - self._start]
         if failed or shown != self._timeline.pts[self._at[index - self._start]]:
             row[_ERRORS] = self._decode_errors(index - self._start, shown, failed)
         return row

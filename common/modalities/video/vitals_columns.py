@@ -8,10 +8,11 @@ _MINIMUM_EFFECTS = {
     "gap": 0.56,
     # Share of the frames that would have come at the rhythm of those around.
     "missing_frames": 0.03,
-    # Natural log of the seconds between key frames. Recorders and re-encoding change them tenfold.
-    "key_interval": 1.75,
-    # Natural log of the bytes per second. Busy hours change them tenfold, re-encoding nearly without loss twentyfold.
-    "bit_rate": 2.6,
+    # Natural log of the seconds between key frames. Encoders count them in frames: re-encoding a slow camera's second by
+    # second makes them one in fifty seconds.
+    "key_interval": 2.8,
+    # Natural log of the bytes per second. Busy hours change them tenfold, re-encoding nearly without loss fortyfold.
+    "bit_rate": 3.0,
     # Share of the frames that are corrupt or could not be decoded, of those that had to be decoded.
     "decode_errors": 0.02,
 }
