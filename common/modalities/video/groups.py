@@ -73,8 +73,8 @@ _WITHOUT_HISTORY = {"blackout": 0.05, REPEATED: 0.9, "packet_loss": 0.1}
 # In clean footage of 13 cameras and a week of a webcam's nights at most 0.53 of the picture is flat, and 0.41 dark and
 # calm; of fully covered ones it is 0.90 or more in 19 of 20.
 _COVERED = {"flat_area": 0.8, "dark_area": 0.8}
-# At half, two thirds and one and a half times the size edges reach 3.7 times the distance at which a window FAILs, noise
-# 1.9, flat areas 1.1, blockiness 0.9, and in drawn scenes pixelation 1.1. All others stay as they are.
+# At half, two thirds and one and a half times the size, edges reach 3.7 times the distance at which a window FAILs,
+# noise 1.9, flat areas 1.1, blockiness 0.9, and in drawn scenes pixelation 1.1. All others stay as they are.
 SCALED = ("noise", "edge_peak", "edge_typical", "blockiness", "pixelation", "flat_area")
 _INFRARED_BELOW = 0.02  # saturation; pictures by infra-red light are grey
 AMBIENT = Ambient(

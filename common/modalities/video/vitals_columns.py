@@ -8,8 +8,8 @@ _MINIMUM_EFFECTS = {
     "gap": 0.56,
     # Share of the frames that would have come at the rhythm of those around.
     "missing_frames": 0.03,
-    # Natural log of the seconds between key frames. Encoders count frames: that of a slow camera, encoded again, may send
-    # one every fifty seconds in place of every second.
+    # Natural log of the seconds between key frames. Encoders count frames: that of a slow camera, encoded again, may
+    # send one every fifty seconds in place of every second.
     "key_interval": 2.8,
     # Natural log of the bytes per second. Busy hours change them tenfold, re-encoding nearly without loss fortyfold.
     "bit_rate": 3.0,
