@@ -34,9 +34,11 @@ _SLOWEST, _FASTEST = 1.0, 1e9  # bytes per second
 _ERRORS = VITALS_COLUMNS.index("decode_errors")
 
 
-def _lower_quartile(values: npt.NDArray[np.float64]) -> float:
-    middle = (len(values) - 1) // 4
-    return float(np.partition(values, middle)[middle])
+def _typical(steps: npt.NDArray[np.float64]) -> float:
+    """Return the mean of those steps that are no longer than others, up to half of which may be: no frame is missing
+    there. The mean, for frames may arrive unevenly."""
+    middle = (len(steps) - 1) // 2
+    return float(steps[steps < _EVEN * np.partition(steps, middle)[middle]].mean())
 
 
 class Vitals:
@@ -109,13 +111,16 @@ class Vitals:
         return np.clip(np.diff(times) * self._tick, _SHORTEST, _LONGEST)
 
     def _missing_share(self, first: int, at: int) -> float:
-        """Return the share of frames that are missing between native frames; those that come evenly miss none, at
-        whatever rate."""
-        steps = self._steps(first, at)
-        return 1.0 - len(steps) / float(np.maximum(np.rint(steps / self._typical_step(first, at)), 1.0).sum())
+        """Return the share of frames that are missing between native frames.
+
+        A late frame is not missing: the step after it is the shorter.
+        """
+        steps = self._steps(first, at) / self._typical_step(first, at)
+        expected = min(float(np.maximum(np.rint(steps), 1.0).sum()), float(steps.sum()))
+        return 1.0 - len(steps) / max(expected, float(len(steps)))
 
     def _typical_step(self, first: int, at: int) -> float:
-        """Return the seconds between frames around here: the lower quartile, which only many missing frames lengthen.
+        """Return the seconds between frames around here.
 
         Of the frames before and those after, it is the longer one: a camera that goes over to half the rate, as many do
         in the dark, misses no frame.
@@ -123,7 +128,7 @@ class Vitals:
         last = len(self._timeline.pts) - 1
         before = self._steps(max(1, min(first, at - _RHYTHM + 1)), at)
         after = self._steps(at + 1, min(last, at + _RHYTHM)) if last - at >= _FEWEST_STEPS else before
-        return max(_lower_quartile(before), _lower_quartile(after))
+        return max(_typical(before), _typical(after))
 
     def _key_seconds(self) -> npt.NDArray[np.float64]:
         """Return the seconds from the last key frame up to each frame to the next one.

@@ -138,3 +138,10 @@ def test_a_camera_that_goes_over_to_half_the_rate_misses_no_frame(tmp_path: Path
     found = vitals(read(write_clip(tmp_path / "dusk.mp4", FRAMES, times=times)))
     assert not found["missing_frames"].any()
     assert np.exp(found["gap"][[0, -1]]) == pytest.approx([0.04, 0.08], abs=2e-3)
+
+
+def test_frames_that_arrive_unevenly_are_not_missing(tmp_path: Path) -> None:
+    late = np.random.default_rng(0).uniform(-0.012, 0.012, 75)
+    times = np.round(0.02 + np.arange(75) * 0.04 + late, 3).tolist()
+    found = vitals(read(write_clip(tmp_path / "uneven.mp4", FRAMES, times=times)))
+    assert found["missing_frames"].mean() < 0.01
