@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,11 @@ _BATCH = 64  # samples in a block where no backbone asks for another number
 
 @dataclass
 class _Batch:
-    """Samples that will form one block: images for the backbone and which samples they are of, readings by group, times
-    in s, indices in the source."""
+    """Samples that will form one block: images for the backbone, readings by group, which samples the rows of a group
+    are of, times in s, indices in the source."""
 
     small: list[Image] = field(default_factory=list)
-    seen: list[int] = field(default_factory=list)
+    seen: dict[str, list[int]] = field(default_factory=dict)
     readings: dict[str, list[FloatArray]] = field(default_factory=dict)
     times: list[float] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
@@ -79,7 +80,7 @@ class Extractor:
         """Return an extractor with the same backbone that looks at what `spec` asks for."""
         return Extractor(self.modality, self.backbone, self.limits, embed_every=spec.embed_every, ignore=spec.ignore)
 
-    @property
+    @cached_property
     def groups(self) -> tuple[FeatureGroup, ...]:
         """The groups of features that it computes."""
         return self.modality.groups(0 if self.backbone is None else self.backbone.output_size)
@@ -207,9 +208,10 @@ class Extractor:
             sample = mask(decoded, self.ignore) if mask is not None and self.ignore else decoded
             for name, values in self.modality.readings(sample).items():
                 batch.readings.setdefault(name, []).append(values)
+                batch.seen.setdefault(name, []).append(len(batch.times))
             if embedding is not None and self.backbone is not None and spec.embeds(sample.index):
                 batch.small.append(embedding.image(sample, self.backbone.input_size))
-                batch.seen.append(len(batch.times))
+                batch.seen.setdefault(embedding.group, []).append(len(batch.times))
             batch.times.append(sample.time)
             batch.positions.append(sample.index)
             if len(batch.times) == size:
@@ -219,20 +221,16 @@ class Extractor:
             yield batch
 
     def _join(self, batch: _Batch, uri: str, taken: CaptureTimes, first: int) -> FeatureBlock:
-        groups, seen = {}, {}
+        groups = dict(self.empty().groups)
         embedding, backbone = self.modality.embedding, self.backbone
-        if embedding is not None and backbone is not None:
-            none = np.zeros((0, backbone.output_size), np.float32)
-            groups[embedding.group] = backbone.embed(np.stack(batch.small)) if batch.small else none
-            seen[embedding.group] = np.array(batch.seen, np.int32)
+        if embedding is not None and backbone is not None and batch.small:
+            groups[embedding.group] = to_half_precision(backbone.embed(np.stack(batch.small)))
         groups |= {name: np.stack(rows) for name, rows in batch.readings.items()}
         times, count = batch.times, len(batch.times)
         if not all(np.isfinite(values).all() for values in groups.values()):
             raise BadSource(
                 f"{uri}: a frame between {times[0]:.2f} s and {times[-1]:.2f} s gives features that are not finite"
             )
-        for name in seen:
-            groups[name] = to_half_precision(groups[name])
         taken_at = [taken.of_frame(index - first, at) for index, at in zip(batch.positions, times, strict=True)]
         return FeatureBlock(
             groups,
@@ -241,7 +239,7 @@ class Extractor:
             np.zeros(count, np.int32),
             np.array(taken_at, np.float64),
             np.full(count, time_source_code(taken.known_by), np.uint8),
-            seen,
+            {name: np.array(batch.seen.get(name, ()), np.int32) for name in groups},
         )
 
 

@@ -19,7 +19,7 @@ from common.contracts.learning import LearningProgress
 from common.contracts.models import Hold, RetrainReport
 from common.contracts.policy import Policy, Response
 from common.contracts.processes import ProcessHealth
-from common.contracts.verdicts import Cause, Status
+from common.contracts.verdicts import Cause, ResolutionChange, Status
 from common.errors import BadMessage
 from common.process_health import process_health
 from common.processes import QUEUES
@@ -65,6 +65,9 @@ class StreamStatus(Message):
     seconds_since_last_frame: float | None
     incidents: tuple[OpenIncident, ...] = Field(description="those that are open, the failing one first")
     provisional: bool = Field(False, description="whether the latest verdict is of an hour that is not known yet")
+    resolution: ResolutionChange | None = Field(
+        None, description="that the pictures of the latest verdict have another size than golden's"
+    )
     learning: LearningProgress | None = Field(
         None, description="what it learns by itself; None: somebody made its baseline"
     )
@@ -180,6 +183,7 @@ def stream_status(store: Store, stream: str, now: float) -> StreamStatus:
         seconds_since_last_frame=now - window.last_frame_at if window.last_frame_at else None,
         incidents=tuple(_as_open(row) for row in sorted(open_incidents(window.incidents), key=_attention)),
         provisional=verdict.provisional if verdict else False,
+        resolution=verdict.resolution if verdict else None,
         learning=learning_progress(store, stream, window),
     )
 

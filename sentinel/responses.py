@@ -1,9 +1,9 @@
-"""What to tell a user to do about a FAIL or an incident."""
+"""What to tell a user to do about a FAIL, an incident, or pictures of another size."""
 
 from __future__ import annotations
 
 from common.contracts.policy import Policy, Response
-from common.contracts.verdicts import Cause
+from common.contracts.verdicts import Cause, ResolutionChange
 
 ADVICE = {
     Response.TRAIN: "the world changed: the model has to learn it",
@@ -17,3 +17,22 @@ _OFFLINE_ADVICE = "look at the camera, its power and its network: no footage com
 def advice_about(cause: Cause, policy: Policy) -> str:
     """Return what to do about an incident of this cause."""
     return _OFFLINE_ADVICE if cause is Cause.OFFLINE else ADVICE[policy.of(cause)]
+
+
+def resolution_text(change: ResolutionChange, stream: str = "", *, learns: bool = False) -> str:
+    """Return what pictures of another size mean, and what to do.
+
+    Parameters
+    ----------
+    stream : that shows them; empty: a one-shot check found them
+    learns : whether the stream learns by itself
+    """
+    what = "learn a baseline for it with `sentinel baseline build FILES --name NAME`"
+    if stream and learns:
+        what = f"let it learn a baseline for it anew with `sentinel streams forget {stream}`"
+    elif stream:
+        what += f" and `sentinel streams bind {stream} --baseline NAME`"
+    return (
+        f"resolution changed from {change.text}: what depends on the number of pixels, such as sharpness and noise, is "
+        f"not judged; {what}"
+    )

@@ -1,7 +1,8 @@
 """Makes drifted footage: a copy of an image, a folder of images or a video with one fault.
 
 It serves tests, demonstrations, and people who want to see which faults are
-detected. `simulation.faults` defines the faults and their severities.
+detected. `simulation.faults` defines the faults of pictures and their severities,
+`simulation.stream_faults` those of a recording as a whole, which stills cannot have.
 """
 
 from __future__ import annotations
@@ -21,8 +22,19 @@ from common.modalities.video.stills import decode_file
 from common.sources.limits import Limits
 from common.sources.local import describe_kind, images_in
 from simulation.faults import SEVERITIES, Fault, amount_of, sabotage_frame, sabotage_frames
+from simulation.stream_faults import STREAM_SEVERITIES, StreamFault, corrupted, is_dropped
 
-__all__ = ["SEVERITIES", "Fault", "copy_name", "sabotage", "sabotage_frame", "sabotage_frames"]
+__all__ = [
+    "SEVERITIES",
+    "STREAM_SEVERITIES",
+    "Fault",
+    "StreamFault",
+    "copy_name",
+    "fault_of",
+    "sabotage",
+    "sabotage_frame",
+    "sabotage_frames",
+]
 
 _NEAR_LOSSLESS = 97  # JPEG and WebP quality, so that copy and original differ by the fault alone
 _OPTIONS = {
@@ -33,7 +45,7 @@ _OPTIONS = {
 
 
 def sabotage(
-    source: Path, target: Path, fault: Fault, severity: int, seed: int = 0, *, title: str | None = None,
+    source: Path, target: Path, fault: Fault | StreamFault, severity: int, seed: int = 0, *, title: str | None = None,
     limits: Limits | None = None,
 ) -> None:  # fmt: skip
     """Write a copy of `source` with a fault to `target`; each file appears when it is complete.
@@ -53,26 +65,55 @@ def sabotage(
     Raises
     ------
     BadSource
-        If `source` cannot be read, is `target` itself, or has a format that cannot be written.
+        If `source` cannot be read, is `target` itself, or has a format that cannot be written; or if it is no video,
+        and the fault is one of a recording.
     ValueError
         If the severity is not 1 to 5.
     """
     limits = limits or Limits()
-    amount_of(fault, severity)
+    amount = amount_of(fault, severity) if isinstance(fault, Fault) else stream_amount_of(fault, severity)
     if source.resolve() == target.resolve():
         raise BadSource(f"{source} would be overwritten by its sabotaged copy: name another target")
     kind = describe_kind(source)
     if kind is SourceKind.RECORDING:
         fps = probe(source, kind, limits).fps
-        write_frames(target, _sabotaged_video(source, fault, severity, seed, limits), fps, title=title)
+        if isinstance(fault, Fault):
+            write_frames(target, _sabotaged_video(source, fault, severity, seed, limits), fps, title=title)
+            return
+        frames = sampled_frames(source, kind, sample_fps=None, start=0, stop=None, limits=limits)
+        if fault is StreamFault.DROPPED_FRAMES:
+            kept = (frame for frame in frames if not is_dropped(amount, seed, frame.index))
+            write_frames(target, kept, fps, title=title)
+        else:
+            write_frames(target, frames, fps, title=title, damage=lambda d, number: corrupted(d, amount, seed, number))
         return
+    if not isinstance(fault, Fault):
+        raise BadSource(f"{source} is no video: {fault} is a fault of a recording; name one")
     images = images_in(source, limits) if kind is SourceKind.FOLDER else [source]
     clean = (decode_file(image, limits) for image in images)
     for image, faulty in zip(images, sabotage_frames(clean, fault, severity, seed), strict=True):
         _write_still(target / image.name if kind is SourceKind.FOLDER else target, faulty)
 
 
-def copy_name(source: Path, fault: Fault, severity: int) -> str:
+def fault_of(name: str) -> Fault | StreamFault:
+    """Return the fault of this name; raise `ValueError` if there is none."""
+    return StreamFault(name) if name in set(StreamFault) else Fault(name)
+
+
+def stream_amount_of(fault: StreamFault, severity: int) -> float:
+    """Return the strength of `fault` at a severity, in the unit stated in `STREAM_SEVERITIES`.
+
+    Raises
+    ------
+    ValueError
+        If the severity is not 1 to 5.
+    """
+    if not 1 <= severity <= len(STREAM_SEVERITIES[fault]):
+        raise ValueError(f"severity is 1 (mild) to {len(STREAM_SEVERITIES[fault])} (gross), not {severity}")
+    return STREAM_SEVERITIES[fault][severity - 1]
+
+
+def copy_name(source: Path, fault: Fault | StreamFault, severity: int) -> str:
     """Return a file or folder name for the sabotaged copy of `source`, with a suffix that can be written."""
     name = f"{source.name if source.is_dir() else source.stem}-{fault.value}-{severity}"
     kind = describe_kind(source)

@@ -73,9 +73,12 @@ def write_images(folder: Path, images: Sequence[Image], *, suffix: str = ".png")
 
 
 def same(left: Sequence[Frame], right: Sequence[Frame]) -> bool:
-    """Return whether two lists of frames have the same pixels, indices and times."""
+    """Return whether two lists of frames have the same pixels, indices, times and vitals."""
     return len(left) == len(right) and all(
-        a.index == b.index and a.time == b.time and np.array_equal(a.image, b.image)
+        a.index == b.index
+        and a.time == b.time
+        and np.array_equal(a.image, b.image)
+        and (a.vitals is b.vitals is None or np.array_equal(a.vitals, b.vitals))  # type: ignore[arg-type]
         for a, b in zip(left, right, strict=True)
     )
 

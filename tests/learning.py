@@ -14,8 +14,9 @@ from common.contracts.ids import content_id
 from common.contracts.learning import LearningPlan
 from common.features import FeatureBlock, TimeSource, time_source_code, to_half_precision
 from common.modalities.video.frame import Frame
-from common.modalities.video.groups import EMBEDDING, QUALITY, VIEW, feature_groups
+from common.modalities.video.groups import EMBEDDING, QUALITY, VIEW, VITALS, feature_groups
 from common.modalities.video.modality import VIDEO
+from common.modalities.video.vitals_columns import VITALS_COLUMNS
 from common.settings import Settings
 from common.store import Store
 from tests.feeding import reduce
@@ -84,12 +85,18 @@ def shot(at: float, *, picture: str = "scene", seed: int = 0, windows: int = 1) 
         readings = readings + 0.3 * math.sin((at % DAY / HOUR - 6.0) / 24.0 * 2 * math.pi) * light
         readings = readings + rng.normal(0.0, 0.002, readings.shape)
     return FeatureBlock(
-        {EMBEDDING: embedding, QUALITY: readings.astype(np.float32), VIEW: view.astype(np.float32)},
+        {
+            EMBEDDING: embedding,
+            QUALITY: readings.astype(np.float32),
+            VIEW: view.astype(np.float32),
+            VITALS: np.zeros((0, len(VITALS_COLUMNS)), np.float32),
+        },
         np.arange(count, dtype=np.float64),
         (f"/{at:.0f}.mp4",),
         np.zeros(count, np.int32),
         at + np.arange(count, dtype=np.float64),
         np.full(count, time_source_code(TimeSource.NAME), np.uint8),
+        {VITALS: np.zeros(0, np.int32)},
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from common import broker
@@ -18,7 +19,7 @@ from common.baselines.learning.planning import replanned
 from common.broker import REDUCE_QUEUE, REDUCE_TASK, app
 from common.contracts.batches import BatchReport
 from common.contracts.dead_letters import DeadLetterKind, RawTask
-from common.contracts.events import BatchCompleted, WindowFailed, WindowPassed
+from common.contracts.events import BatchCompleted, ResolutionChanged, WindowFailed, WindowPassed
 from common.contracts.ids import check_stream_name
 from common.contracts.learning import LearningPlan
 from common.contracts.verdicts import Status, Verdict
@@ -27,6 +28,7 @@ from common.drift.windows import WindowState
 from common.errors import BadBaseline, BadMessage, BadModality, BaselineMismatch, SentinelError, SettingsError
 from common.incidents import move_incidents
 from common.ingest.dispatch import dispatch_next
+from common.judging import JudgedWindow
 from common.modalities.registry import load_modality
 from common.settings import get_settings
 from common.store.event_log import dead_letter
@@ -167,7 +169,7 @@ def commit(
         context.store(),
         stream,
         read,
-        [JudgedEvent(verdict_event(row.verdict, model), row.features) for row in judged],
+        judged_events(judged, read, model),
         model=model,
         close_windows=get_settings().close_windows,
         frames=sum(len(done.features or ()) for done in ready),
@@ -237,6 +239,19 @@ def batch_event(done: FinishedChunk, model: str) -> BatchCompleted:
     chunk = done.chunk
     report = BatchReport(batch_id=chunk.batch_id, stream=chunk.stream, uri=chunk.source.uri, frames=0, dead_chunks=0)
     return BatchCompleted.about(report, model=model, stream=chunk.stream, key=chunk.batch_id)
+
+
+def judged_events(judged: Sequence[JudgedWindow], read: Window, model: str) -> list[JudgedEvent]:
+    """Return the events that announce verdicts, each with that about pictures of another size than before."""
+    said = [read.verdict, *(row.verdict for row in judged)]
+    return [
+        JudgedEvent(
+            verdict_event(row.verdict, model),
+            row.features,
+            resolution=ResolutionChanged.between(before.resolution if before else None, row.verdict, model),
+        )
+        for before, row in zip(said, judged, strict=False)
+    ]
 
 
 def verdict_event(verdict: Verdict, model: str) -> WindowEvent:

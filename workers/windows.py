@@ -6,7 +6,7 @@ import time
 
 from common.baselines.golden import Golden
 from common.baselines.learning.watching import watch_block
-from common.contracts.verdicts import Status
+from common.contracts.verdicts import Status, Verdict
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.windows import WindowState
 from common.features import FeatureBlock
@@ -59,9 +59,14 @@ def fold(
                 conditions=conditions,
                 now=now,
             )
-            clear += [row.features for row in fresh if row.verdict.status is Status.PASS and not row.verdict.condition]
+            clear += [row.features for row in fresh if _is_clear(row.verdict)]
         judged += fresh
     return state, judged, clear
+
+
+def _is_clear(verdict: Verdict) -> bool:
+    """Return whether nothing is wrong with a window. Pictures of another size are not: less of them was judged."""
+    return verdict.status is Status.PASS and verdict.condition is None and verdict.resolution is None
 
 
 def empty_like(golden: Golden) -> FeatureBlock:

@@ -11,6 +11,7 @@ from common.baselines.golden import ComesFrom
 from common.contracts.golden import GoldenRecord, Mute
 from common.contracts.ids import Message
 from common.contracts.learning import LearningProgress
+from common.contracts.verdicts import ResolutionChange
 from common.errors import BadBaseline, BadMessage, NotLearned, SettingsError
 from common.queries import matches
 from common.settings import Settings
@@ -33,6 +34,9 @@ class StreamBinding(Message):
     waiting: str = Field("", description="why it waits for a baseline, and what to do; empty: it does not")
     has_footage: bool = Field(description="whether a batch of it was ever accepted")
     learning: LearningProgress | None = Field(None, description="what it learns by itself; None: its baseline is made")
+    resolution: ResolutionChange | None = Field(
+        None, description="that the pictures of its latest verdict have another size than golden's"
+    )
     mute: Mute | None = None
     history: tuple[GoldenRecord, ...] = Field((), description="acceptances and what was undone, oldest first")
 
@@ -71,6 +75,7 @@ def _of(store: Store, binding: BaselineBinding, stream: str, said: str) -> Strea
         history = tuple(store.golden.history(stream))
     except BadMessage:  # a newer version wrote it; the rest can still be shown, and `waiting` says why it waits
         history = ()
+    window = store.streams.window(stream)
     return StreamBinding(
         stream=stream,
         model=model_of(binding.settings, stream),
@@ -80,9 +85,10 @@ def _of(store: Store, binding: BaselineBinding, stream: str, said: str) -> Strea
         comes_from=golden.comes_from if golden else None,
         waiting=waiting,
         has_footage=store.streams.is_known(stream),
-        learning=learning_progress(store, stream, store.streams.window(stream))
+        learning=learning_progress(store, stream, window)
         if golden is not None and golden.learning is not None
         else None,
+        resolution=window.verdict.resolution if window.verdict is not None else None,
         mute=store.golden.muted(stream),
         history=history,
     )

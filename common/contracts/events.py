@@ -23,7 +23,7 @@ from common.contracts.conditions import ConditionRecord
 from common.contracts.ids import Message, content_id, describe
 from common.contracts.incidents import Incident
 from common.contracts.models import ChampionRecord, RetrainReport
-from common.contracts.verdicts import Verdict
+from common.contracts.verdicts import ResolutionChange, Verdict
 from common.errors import BadMessage
 
 FRAME_EVENT = "io.sentinel.frame.v1"
@@ -50,6 +50,7 @@ class EventType(StrEnum):
     VERDICT_FAIL = "io.sentinel.verdict.fail.v1"
     BATCH_COMPLETE = "io.sentinel.batch.complete.v1"
     STREAM_CHECKED = "io.sentinel.stream.checked.v1"
+    STREAM_RESOLUTION = "io.sentinel.stream.resolution.v1"
     RETRAIN_STARTED = "io.sentinel.retrain.started.v1"
     RETRAIN_PROGRESS = "io.sentinel.retrain.progress.v1"
     CHAMPION_PROMOTED = "io.sentinel.champion.promoted.v1"
@@ -68,6 +69,15 @@ class StreamCheck(Message):
     hours_since_last_frame: float
     pending_chunks: int
     drift_score: float | None
+
+
+class ResolutionNotice(Message):
+    """That the pictures of a stream have another size than golden's since a window, or golden's again."""
+
+    stream: str
+    baseline: str
+    resolution: ResolutionChange | None = Field(description="None: the pictures have the golden size again")
+    position: int = Field(description="of the first frame of that window")
 
 
 class Event(Message):
@@ -142,6 +152,30 @@ class StreamChecked(Event):
     subject: ClassVar[str] = "check"
 
 
+class ResolutionChanged(Event):
+    """The pictures of a stream have another size than before; announced once per change."""
+
+    type: Literal[EventType.STREAM_RESOLUTION] = EventType.STREAM_RESOLUTION
+    notice: ResolutionNotice
+    subject: ClassVar[str] = "notice"
+
+    @classmethod
+    def between(cls, before: ResolutionChange | None, verdict: Verdict, model: str) -> ResolutionChanged | None:
+        """Return the event about a verdict whose pictures have another size than those of the window before it; None
+        if they have the same.
+
+        Parameters
+        ----------
+        before : what the verdict before said; None: it said golden's size, or there was none
+        """
+        if verdict.resolution == before:
+            return None
+        notice = ResolutionNotice(
+            stream=verdict.stream, baseline=verdict.baseline, resolution=verdict.resolution, position=verdict.start
+        )
+        return cls.about(notice, model=model, stream=verdict.stream, key=verdict.id)
+
+
 class RetrainStarted(Event):
     type: Literal[EventType.RETRAIN_STARTED] = EventType.RETRAIN_STARTED
     report: RetrainReport
@@ -207,6 +241,7 @@ _CLASSES: dict[EventType, type[Event]] = {
         WindowFailed,
         BatchCompleted,
         StreamChecked,
+        ResolutionChanged,
         RetrainStarted,
         RetrainProgressed,
         ChallengerRejected,

@@ -130,11 +130,29 @@ class FeatureGroup(Message):
     ambient: Ambient | None = Field(
         None, description="what light does to its columns; None: baselines learned over days cannot tell lights apart"
     )
+    native_size: str | None = Field(
+        None,
+        description="the family of two columns, only read, that are width and height of each sample in pixels",
+    )
+    scaled: tuple[str, ...] = Field(
+        (), description="compared columns that depend on the number of pixels: not judged where that is not golden's"
+    )
+    shaped: tuple[str, ...] = Field(
+        (), description="compared columns that depend on the aspect ratio: not judged where that is not golden's"
+    )
+    delivery: bool = Field(
+        False,
+        description="its columns say how the samples arrive, not what they show: golden's may be constant, and "
+        "conditions take them as they are, for healing changes nothing of it",
+    )
 
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what groups without clean drift do not have, so that the digests of their baselines stay."""
-        return without_empty(handler(self), ("clean_effects", "gross_distances", "sequences"))
+        """Leave out what groups of earlier versions do not have, so that the digests of their baselines stay."""
+        return without_empty(
+            handler(self),
+            ("clean_effects", "gross_distances", "sequences", "native_size", "scaled", "shaped", "delivery"),
+        )
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -152,6 +170,13 @@ class FeatureGroup(Message):
             raise ValueError(f"group {self.name!r} has no tiles {', '.join(sorted(unknown))} to make columns from")
         if self.kind is not GroupKind.COLUMNS and (self.tiles or self.steps_of):
             raise ValueError(f"group {self.name!r} of kind {self.kind} has neither tiles nor steps")
+        if self.native_size is not None and self.tiles.get(self.native_size) is not TileSummary.NONE:
+            raise ValueError(
+                f"group {self.name!r} compares its columns {self.native_size!r}, which are only to be read"
+            )
+        size_columns = (f"{self.native_size}.00", f"{self.native_size}.01")
+        if self.native_size is not None and not set(size_columns) <= set(self.columns):
+            raise ValueError(f"group {self.name!r} has no columns {' and '.join(size_columns)}: width and height")
         return self
 
 

@@ -49,6 +49,8 @@ DEFAULT: Mapping[Cause, Response] = {
     Cause.FLICKER: Response.CALL,
     Cause.BANDING: Response.CALL,
     Cause.HUNTING_EXPOSURE: Response.CALL,
+    Cause.MISSING_FRAMES: Response.CALL,
+    Cause.ENCODER: Response.CALL,
     Cause.UNKNOWN: Response.CALL,
     Cause.OFFLINE: Response.CALL,
 }

@@ -41,6 +41,10 @@ class Cause(StrEnum):
     """The same, by rows: bands that roll through the picture."""
     HUNTING_EXPOSURE = "hunting_exposure"
     """Light that swings back and forth within seconds."""
+    MISSING_FRAMES = "missing_frames"
+    """Frames are missing, or come at less than half of the golden rate or more than twice of it."""
+    ENCODER = "encoder"
+    """Bit rate or key frames are far from golden's, and the picture is not."""
     NEW_CONTENT = "new_content"
     """The quality readings are normal; the content differs from that of the baseline."""
     UNKNOWN = "unknown"
@@ -92,6 +96,18 @@ class ConditionMatch(Message):
     golden_cause: Cause = Field(description="cause of the window's departure from the golden baseline")
 
 
+class ResolutionChange(Message):
+    """A window whose pictures have another size than golden's. What depends on the number of pixels is not judged."""
+
+    before: tuple[int, int] = Field(description="width and height of the golden pictures, pixels")
+    now: tuple[int, int] = Field(description="width and height of the window's latest picture of another size")
+
+    @property
+    def text(self) -> str:
+        """What changed, like `1280x720 to 640x360`."""
+        return " to ".join(f"{width}x{height}" for width, height in (self.before, self.now))
+
+
 class Judgement(Message):
     """Result of judging one window of features, without its position in a stream."""
 
@@ -120,6 +136,10 @@ class Judgement(Message):
     condition: ConditionMatch | None = Field(
         None, description="the condition that makes the window PASS although it fails the golden baseline; else None"
     )
+    resolution: ResolutionChange | None = Field(
+        None, description="that the pictures have another size than golden's: then what depends on the number of "
+        "pixels is not judged; None: they have the same"
+    )  # fmt: skip
     feature_groups: tuple[GroupScore, ...]
     leading_features: tuple[FeatureShift, ...]
     worst_frames: tuple[WorstFrame, ...]

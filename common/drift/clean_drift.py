@@ -37,7 +37,7 @@ EFFECT_MARGIN = 1.25
 at 1.5 and beyond, of which two show nothing but a car."""
 LEAST_SHARE = 0.75
 """Of the effects set by hand. With less, mild changes that no fault makes (a colour balance 3% off) fail. The effects
-of views were found on footage: they are kept in full."""
+of views were found on footage, those of vitals let half and twice the rate pass: they are kept in full."""
 NEVER = 1e9
 """A distance that no column reaches."""
 GROSS_MARGIN = 1.5
@@ -102,7 +102,7 @@ class CleanDrift:
     def _effects(self, clips: Sequence[ClipDrift], groups: Sequence[FeatureGroup]) -> Floats:
         """Return (f,) minimum effects from some clips; those set by hand where these tell nothing."""
         by_hand = np.concatenate([compared_minimum_effects(group) for group in groups])
-        shares = [1.0 if group.kind is GroupKind.VIEW else LEAST_SHARE for group in groups]
+        shares = [1.0 if group.kind is GroupKind.VIEW or group.delivery else LEAST_SHARE for group in groups]
         least = np.concatenate(
             [compared_minimum_effects(group) * share for group, share in zip(groups, shares, strict=True)]
         )

@@ -32,6 +32,7 @@ Array = npt.NDArray[np.float32]
 
 _MOTION_MINIMUM_EFFECT = 0.7  # natural log: half or twice as much motion is no fault of a camera
 _REPEATED_MINIMUM_EFFECT = 0.1  # share of samples: encoders repeat a frame now and then
+_FEWEST_ROWS, _LEAST_SHARE = 2, 0.25  # of frames, of a group whose columns are judged by themselves
 _STILL = 1e-3  # of the mean length of a joint group's vectors, or of the minimum effects; smaller steps are rounding
 
 
@@ -101,20 +102,20 @@ def between_samples(group: FeatureGroup, block: FeatureBlock, span: int = 1) -> 
 
     They are `motion` and `repeated`, where the group compares steps, and those of `common.drift.sequences`. Steps are
     from the sample `span` samples before; the first `span` samples get the values of the one after them. Of samples
-    that were taken far apart, which are no sequence, the latter are zero.
+    that were taken far apart, which are no sequence, the latter are zero. There are as many rows as the group has.
     Raises `BadMessage` if the steps are those of a group that has no row for some of the samples.
     """
     if is_sequence(block):
         sequence = sequence_columns(group, block.groups[group.name])
     else:
-        sequence = np.zeros((len(block), len(group.sequences)), np.float32)
+        sequence = np.zeros((len(block.groups[group.name]), len(group.sequences)), np.float32)
     return np.hstack([_steps(group, block, span), sequence])
 
 
 def _steps(group: FeatureGroup, block: FeatureBlock, span: int) -> Array:
     """Return (n, 2) `motion` and `repeated`, or (n, 0) for a group that compares no steps."""
     if group.steps_of is None:
-        return np.zeros((len(block), 0), np.float32)
+        return np.zeros((len(block.groups[group.name]), 0), np.float32)
     if len(block) <= span:
         return np.zeros((len(block), 2), np.float32)
     if group.steps_of in block.seen:
@@ -138,12 +139,24 @@ def _joint_steps(vectors: Array, span: int) -> Array:
 def _own_steps(group: FeatureGroup, readings: Array, span: int) -> Array:
     """Return (n - span,) the root mean square steps of readings (n, q), in units of their minimum effects."""
     steps = (readings[span:] - readings[:-span]) / np.array(group.minimum_effects, np.float32)
+    if group.native_size is not None:
+        steps = np.delete(steps, size_columns(group), axis=1)
     return np.asarray(np.sqrt(np.square(steps).mean(axis=1)), np.float32)
 
 
 def column_slices(group: FeatureGroup) -> dict[str, slice]:
     """Return, for each compared column but `motion` and `repeated`, the slice of readings that it is made from."""
     return dict(_families(group))
+
+
+def are_enough(rows: int, frames: int) -> bool:
+    """Return whether a group that has rows of some of `frames` frames knows enough of them to be compared."""
+    return rows >= max(_FEWEST_ROWS, _LEAST_SHARE * frames)
+
+
+def size_columns(group: FeatureGroup) -> list[int]:
+    """Return the indices of the stored columns that are width and height of each sample, of a group that has them."""
+    return [group.columns.index(f"{group.native_size}.{number:02d}") for number in range(2)]
 
 
 def check_finite(block: FeatureBlock) -> None:

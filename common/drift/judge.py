@@ -27,6 +27,10 @@ A baseline that was learned over days has one segment for each moment: the burst
 most like it, pooled (`common.drift.learned`). The p-value of its windows is the larger of the rank among its bursts,
 held against those of other days, and that among the clean windows of other cameras. In an hour that it does not know, a
 column has a p-value of its own (`common.drift.provisional`).
+
+Of a group whose columns are judged by themselves, a window or golden footage may know too little, such as the vitals of
+stills: then nothing of it is compared. If the pictures have another size than golden's, columns that depend on it are
+not judged (`common.drift.resolution`); where golden footage of that size is known, a window is held against that alone.
 """
 
 from __future__ import annotations
@@ -45,9 +49,10 @@ from common.drift.baseline import Baseline
 from common.drift.bursts import JOINT_FRAMES, Moment, evenly
 from common.drift.calibration import ks_p_value, margin, novelty_p_value
 from common.drift.conditions import Condition
-from common.drift.feature_groups import check_finite, compared_names
+from common.drift.feature_groups import are_enough, check_finite, compared_names
 from common.drift.learned import AT_BOUND, Learned
 from common.drift.provisional import NO_HISTORY_P_VALUE, Provisional, judge_provisionally, needs_no_history
+from common.drift.resolution import Resolution
 from common.drift.segment import Bounds, Segment, SegmentGroup
 from common.drift.statistics import kolmogorov_smirnov, wasserstein
 from common.errors import BadMessage
@@ -83,8 +88,9 @@ class _GroupResult:
 
 @dataclass(frozen=True)
 class _SegmentResult:
-    """The comparison with one segment: of each group, the window's columns and what came of them.
+    """The comparison with one segment: of each group, the window's columns, and what came of them.
 
+    A group that is not compared has columns of no frame.
     `rank` is the window's p-value by its rank among clean windows of other cameras; None: they are not known.
     """
 
@@ -92,6 +98,7 @@ class _SegmentResult:
     columns: Mapping[str, npt.NDArray[np.float32]]
     groups: Mapping[str, _GroupResult]
     rank: float | None
+    resolution: Resolution
     provisional: Mapping[str, Provisional] | None = None
     """Of each group, if the hour of the window is not known."""
 
@@ -136,12 +143,15 @@ def judge(
     if baseline.learned is not None:
         best = _compare_learned(baseline, baseline.learned, window)
     else:
-        results = [_compare(baseline, segment, window) for segment in baseline.segments]
+        results = _of_same_size([_compare(baseline, segment, window) for segment in baseline.segments])
         best = min(results, key=lambda result: _severity(result, threshold, p_value))
     golden = _judgement(baseline, best, window, threshold, p_value, diagnose)
     if golden.status is Status.PASS or golden.cause is None or not conditions:
         return golden
     compared = [(c, _compare(baseline, c.segment, window)) for c in conditions]
+    compared = [row for row in compared if row[1].resolution.change is None]
+    if not compared:
+        return golden
     condition, nearest = min(compared, key=lambda row: _severity(row[1], threshold, p_value))
     like = _judgement(baseline, nearest, window, threshold, p_value, diagnose)
     if like.status is Status.FAIL:
@@ -158,7 +168,16 @@ def judge(
         golden_p_value=golden.p_value,
         golden_cause=golden.cause,
     )
-    return like.model_copy(update={"condition": match, "segment": golden.segment, "gross": golden.gross})
+    own = {"condition": match, "segment": golden.segment, "gross": golden.gross, "resolution": golden.resolution}
+    return like.model_copy(update=own)
+
+
+def _of_same_size(results: Sequence[_SegmentResult]) -> Sequence[_SegmentResult]:
+    """Return the comparisons with segments of the window's own size; all of them if there is none.
+
+    Another segment, of which less can be judged, would be the better match for footage that is faulty.
+    """
+    return [result for result in results if result.resolution.change is None] or results
 
 
 def _check(baseline: Baseline, window: FeatureBlock) -> None:
@@ -189,6 +208,8 @@ def _compare(
     columns: dict[str, npt.NDArray[np.float32]] = {}
     results: dict[str, _GroupResult] = {}
     span = segment.span_of(window)
+    resolution = Resolution.of(groups, segment, window)
+    not_judged = resolution.not_judged(groups)
     for group in groups:
         reference = segment.groups[group.name]
         now = columns[group.name] = reference.columns_of(group, window, span)
@@ -196,10 +217,15 @@ def _compare(
         compare = _compare_joint if joint else _compare_columns
         compared = now[evenly(len(now), joint_frames)] if joint and joint_frames else now
         # A window of very few frames may have none that the group was computed of: it then says nothing.
-        distances, p_values = compare(reference, compared) if len(compared) else (np.zeros(1), np.ones(1))
+        if not len(reference.values) or not (len(now) if joint else are_enough(len(now), len(window))):
+            columns[group.name], compared = now[:0], now[:0]
+        nothing = np.zeros_like(reference.bounds.distance), np.ones_like(reference.bounds.distance)
+        distances, p_values = compare(reference, compared) if len(compared) else nothing
+        left_out = not_judged[group.name]
+        distances, p_values = np.where(left_out, 0.0, distances), np.where(left_out, 1.0, p_values)
         groups_tested = 1 if baseline.clean_ratios else len(groups)
         results[group.name] = _result(distances, p_values, reference.bounds, groups_tested)
-    return _SegmentResult(segment, columns, results, _rank(results.values(), baseline.clean_ratios))
+    return _SegmentResult(segment, columns, results, _rank(results.values(), baseline.clean_ratios), resolution)
 
 
 def _rank(groups: Iterable[_GroupResult], clean_ratios: Sequence[float]) -> float | None:
@@ -219,8 +245,11 @@ def _compare_learned(baseline: Baseline, learned: Learned, window: FeatureBlock)
     reference = learned.reference(Moment.of(window, learned.groups))
     found = _compare(baseline, reference.segment, window, joint_frames=JOINT_FRAMES)
     if not reference.known:
+        not_judged = found.resolution.not_judged(learned.groups)
         provisional = {
-            group.name: judge_provisionally(group, learned.groups, window, found.columns[group.name], reference)
+            group.name: judge_provisionally(
+                group, learned.groups, window, found.columns[group.name], reference
+            ).without(not_judged[group.name])
             for group in learned.groups
         }
         results = {name: _provisional_result(found.groups[name], own) for name, own in provisional.items()}
@@ -314,6 +343,7 @@ def _judgement(
         began=FrameTime(source=window.source_of(first), time=float(window.times[first])) if failed else None,
         segment=segment.summary.name,
         provisional=best.provisional is not None,
+        resolution=best.resolution.change,
         feature_groups=tuple(
             GroupScore(
                 group=name,
@@ -342,10 +372,11 @@ def _is_gross(group: FeatureGroup, result: _GroupResult, fails: npt.NDArray[np.b
 def _shifts(groups: Sequence[FeatureGroup], best: _SegmentResult, threshold: float, failing: frozenset[str]) -> Shifts:
     """Return the shifts of all columns that are judged by themselves, in the order of their groups."""
     own = [group.name for group in groups if group.kind is not GroupKind.JOINT]
-    now = _joined([best.columns[name].mean(axis=0, dtype=np.float64) for name in own])
+    references = {name: best.segment.groups[name].values for name in own}
+    # What is not compared is taken to be as it was.
+    now = _joined([_means(best.columns[name] if len(best.columns[name]) else references[name]) for name in own])
     if best.provisional is None:
-        references = [best.segment.groups[name].values for name in own]
-        before = _joined([values.mean(axis=0, dtype=np.float64) for values in references])
+        before = _joined([_means(references[name]) for name in own])
     else:  # what is not known of the hour must not name a cause
         before = now - _joined([best.provisional[name].changes for name in own])
     # In a window that has failed, every column with a high score helps to diagnose it, significant by itself or not.
@@ -358,6 +389,11 @@ def _shifts(groups: Sequence[FeatureGroup], best: _SegmentResult, threshold: flo
         moved=scores > threshold,
         failing_groups=failing,
     )
+
+
+def _means(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return (f,) means of columns (n, f); zeros if there are none."""
+    return np.asarray(values.mean(axis=0, dtype=np.float64) if len(values) else np.zeros(values.shape[1]), np.float64)
 
 
 def _joined(parts: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:

@@ -1,8 +1,8 @@
 """Learns a baseline from bursts of a camera's days.
 
-1. Bursts that fail without any history (black, frozen) are left out, and so, twice over, are those that look faulty
-   beside their neighbours in the hour of other days (`common.drift.trimming`).
-   A few more, which lie far beyond all others in step 2, are left out then.
+1. Bursts that fail without any history (black, frozen) are left out, and so are those whose pictures have another size
+   than most, and, twice over, those that look faulty beside their neighbours in the hour of other days
+   (`common.drift.trimming`). A few more, which lie far beyond all others in step 2, are left out then.
 2. Each burst is compared with the pool that a window of its moment would be compared with, its own day left out:
    the null. A camera that is known for one day leaves out an hour on either side instead.
 3. A column fails beyond the largest distance of the null times 1 + 1 / sqrt(days), at the default threshold; its bound
@@ -40,7 +40,7 @@ from common.drift.learned import (
 from common.drift.pooling import pooled_group
 from common.drift.segment import Bounds, SegmentGroup
 from common.drift.statistics import wasserstein
-from common.drift.trimming import trim
+from common.drift.trimming import of_one_size, trim
 from common.drift.views import moves_by_itself, placed_columns
 from common.drift.windows import WindowRule
 from common.errors import BadBaseline
@@ -97,7 +97,7 @@ def fit_learned(
             f"all {len(ordered)} bursts fail by {defect}, from {ordered[0].source} on: a camera that shows nothing, or "
             "stands still, cannot be learned; mend it, and learn then"
         )
-    kept, bounds, null = _fit(trim(sound, groups, rule.frames), groups, rule.frames)
+    kept, bounds, null = _fit(trim(of_one_size(sound, groups), groups, rule.frames), groups, rule.frames)
     learned = Learned(tuple(kept), bounds, null, rule.frames, groups)
     return Baseline(
         name=name,
@@ -215,12 +215,14 @@ def _left_out(bursts: Sequence[Burst], days: float) -> list[npt.NDArray[np.bool_
 
 
 def distance_of(group: FeatureGroup, reference: SegmentGroup, burst: BurstGroup) -> Numbers:
-    """Return the (f,) Wasserstein distances of a burst from a pool; (1,) of a joint group; zeros of a view that it does
-    not have."""
+    """Return the (f,) Wasserstein distances of a burst from a pool; (1,) of a joint group; zeros of a view, or of
+    columns, that one of them does not have."""
     if reference.golden is not None:
         placed = placed_columns(burst.readings.astype(np.uint8), reference.golden)
         return wasserstein(reference.values, placed) if len(placed) else np.zeros(reference.values.shape[1])
     if reference.reference_median is None:
         return np.atleast_1d(wasserstein(reference.values, burst.readings / reference.spread).mean())
+    if not len(burst.readings) or not len(reference.values):
+        return np.zeros(reference.values.shape[1])
     columns = compared_columns(group, burst.readings, burst.steps, reference.reference_median)
     return wasserstein(reference.values, columns)

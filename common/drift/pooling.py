@@ -11,7 +11,7 @@ from common.contracts.feature_groups import FeatureGroup, GroupKind
 from common.drift.bursts import Array, Burst
 from common.drift.feature_groups import compared_columns, compared_minimum_effects, reference_medians
 from common.drift.manifest import ClipSummary
-from common.drift.segment import Bounds, Segment, SegmentGroup, joint_spread, typical_spread
+from common.drift.segment import Bounds, Segment, SegmentGroup, joint_spread, no_columns, typical_spread
 from common.drift.statistics import sort_reference
 
 VIEWED = 3
@@ -38,6 +38,8 @@ def pooled_group(group: FeatureGroup, bursts: Sequence[Burst], bounds: Bounds) -
         spread = joint_spread(readings)
         return SegmentGroup(sort_reference(readings / spread), spread, None, bounds)
     steps: Array = np.concatenate([burst.groups[group.name].steps for burst in bursts])
+    if not len(readings):
+        return no_columns(group, bounds)
     medians = reference_medians(readings)
     columns = compared_columns(group, readings, steps, medians)
     spread = typical_spread(columns, compared_minimum_effects(group))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.contracts.feature_groups import Ambient, FeatureGroup, SteadyColumn
+from common.contracts.feature_groups import Ambient, FeatureGroup, GroupKind, SteadyColumn
 from common.drift.ambient import light_of, mean_of, position, raw_column, steady_columns
 from common.drift.calibration import MARGIN_SHARE, ks_p_value
 from common.drift.feature_groups import between_samples, compared_minimum_effects
@@ -60,6 +60,16 @@ class Provisional:
         nothing = np.zeros(count)
         return cls(nothing, np.full(count, np.inf), np.ones(count), nothing.copy(), np.zeros(count, np.bool_))
 
+    def without(self, columns: npt.NDArray[np.bool_]) -> Provisional:
+        """Return it with some columns, (f,), that are not judged."""
+        return Provisional(
+            np.where(columns, 0.0, self.distances),
+            np.where(columns, np.inf, self.limits),
+            np.where(columns, 1.0, self.p_values),
+            np.where(columns, 0.0, self.changes),
+            self.steps & ~columns,
+        )
+
     def note(self, at: int, distance: float, limit: float, p_value: float, change: float) -> None:
         """Enter one column."""
         self.distances[at], self.limits[at], self.p_values[at], self.changes[at] = distance, limit, p_value, change
@@ -72,9 +82,11 @@ def judge_provisionally(
 
     Parameters
     ----------
-    columns : (n, f) of the window, as they are compared with the pooled bursts
+    columns : (n, f) of the window, as they are compared with the pooled bursts; (0, f) if they cannot be
     """
     found = Provisional.nothing(len(compared_minimum_effects(group)))
+    if not len(columns) and group.kind is GroupKind.COLUMNS:
+        return found
     judged = _judged(group, groups, window, reference)
     size = np.full(1, max(len(window) / _FRAMES_PER_INDEPENDENT, _FEWEST_INDEPENDENT))
     for steady in judged:

@@ -13,6 +13,7 @@ from common.contracts.feature_groups import FeatureGroup, GroupKind
 from common.drift.cadence import interval_of, samples_per_step
 from common.drift.calibration import Comparison, Null, fit_null
 from common.drift.feature_groups import (
+    are_enough,
     between_samples,
     check_finite,
     compared_columns,
@@ -199,13 +200,22 @@ def _fit_joint(
 def _fit_columns(
     group: FeatureGroup, block: FeatureBlock, window: int, within: SegmentGroup | None
 ) -> tuple[SegmentGroup, int] | None:
-    """Return a group whose columns are judged by themselves, and the windows of its null, or None as `_fit_joint`."""
-    readings, between = block.groups[group.name], between_samples(group, block)
+    """Return a group whose columns are judged by themselves, and the windows of its null, or None as `_fit_joint`.
+
+    A clip of which a group knows too little, such as stills of which no vitals are known, has no columns of it: nothing
+    is held against them.
+    """
+    if within is not None and group.delivery:
+        return within, 0
+    readings, at = block.groups[group.name], block.frames_of(group.name)
+    if not are_enough(len(readings), len(block)):
+        return no_columns(group, Bounds(smallest_bounds(group), np.ones(compared_size(group)))), 0
+    between = between_samples(group, block)
     reference_median = reference_medians(readings)
     columns = compared_columns(group, readings, between, reference_median)
     smallest = smallest_bounds(group)
     null = fit_null(
-        len(block), window, _column_comparison(group, readings, between), minimum_effect=smallest, pooled=False
+        len(block), window, _column_comparison(group, readings, between, at), minimum_effect=smallest, pooled=False
     )
     if null is None:
         return None
@@ -214,17 +224,28 @@ def _fit_columns(
     return SegmentGroup(sort_reference(_thin(columns)), spread, reference_median, bounds), len(null.kolmogorov)
 
 
-def _column_comparison(group: FeatureGroup, readings: Array, between: Array) -> Comparison:
+def no_columns(group: FeatureGroup, bounds: Bounds) -> SegmentGroup:
+    """Return a group of golden footage of which it knows nothing; its columns are judged by themselves."""
+    spread = np.asarray(compared_minimum_effects(group) / 2, np.float32)
+    none = np.zeros((0, len(spread)), np.float32)
+    return SegmentGroup(none, spread, np.zeros(group.size, np.float32), bounds)
+
+
+def _column_comparison(group: FeatureGroup, readings: Array, between: Array, at: npt.NDArray[np.int32]) -> Comparison:
     """Return the function that makes columns of the rest and of a window, with reference medians of the rest.
 
-    The medians must not include the window: a window that is judged later is not part of them either.
+    The medians must not include the window: a window that is judged later is not part of them either. `at` are the
+    frames that the readings are of.
     """
 
     def comparison(rest: npt.NDArray[np.bool_], inside: slice) -> tuple[Array, Array]:
-        reference_median = reference_medians(readings[rest])
+        outside, rows = rest[at], slice(*np.searchsorted(at, (inside.start, inside.stop)))
+        if not outside.any():
+            return readings[:0], readings[:0]
+        reference_median = reference_medians(readings[outside])
         return (
-            compared_columns(group, readings[rest], between[rest], reference_median),
-            compared_columns(group, readings[inside], between[inside], reference_median),
+            compared_columns(group, readings[outside], between[outside], reference_median),
+            compared_columns(group, readings[rows], between[rows], reference_median),
         )
 
     return comparison

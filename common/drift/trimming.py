@@ -7,6 +7,7 @@ neighbours hide faulty bursts at first.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from common.contracts.feature_groups import FeatureGroup, GroupKind
 from common.drift.ambient import position, steady_columns
 from common.drift.bursts import Burst, smallest_effects
-from common.drift.feature_groups import compared_columns
+from common.drift.feature_groups import compared_columns, size_columns
 from common.drift.learned import distances, hours_apart, other_days
 from common.drift.segment import MAD_TO_SIGMA
 
@@ -43,21 +44,33 @@ def trim(bursts: Sequence[Burst], groups: Sequence[FeatureGroup], window: int) -
     return kept
 
 
+def of_one_size(bursts: Sequence[Burst], groups: Sequence[FeatureGroup]) -> list[Burst]:
+    """Return the bursts whose pictures have the size that most have, of the first such burst if several are as many."""
+    group = next((group for group in groups if group.native_size is not None), None)
+    if group is None:
+        return list(bursts)
+    columns = size_columns(group)
+    sizes = [tuple(np.median(b.groups[group.name].readings[:, columns], axis=0).round().tolist()) for b in bursts]
+    usual = Counter(sizes).most_common(1)[0][0]
+    return [burst for burst, size in zip(bursts, sizes, strict=True) if size == usual]
+
+
 def _deviations(bursts: Sequence[Burst], groups: Sequence[FeatureGroup], window: int) -> _Numbers:
     """Return the largest deviation of each burst over all columns, in spreads of its neighbours."""
     worst = np.zeros(len(bursts))
     own = [group for group in groups if group.kind is GroupKind.COLUMNS]
-    means = {
-        group.name: np.array([burst.groups[group.name].readings.mean(axis=0) for burst in bursts]) for group in own
-    }
-    steps = {group.name: np.array([burst.groups[group.name].steps.mean(axis=0) for burst in bursts]) for group in own}
+    means = {group.name: np.array([_mean(burst.groups[group.name].readings) for burst in bursts]) for group in own}
+    steps = {group.name: np.array([_mean(burst.groups[group.name].steps) for burst in bursts]) for group in own}
+    known = {group.name: np.array([len(burst.groups[group.name].readings) > 0 for burst in bursts]) for group in own}
     neighbours = [_neighbours(bursts, burst) for burst in bursts]
     for number, near in enumerate(neighbours):
         for group in own:
-            among, smallest = near, smallest_effects(group, window)
-            if len(near) < _FEWEST_NEIGHBOURS:
+            if not known[group.name][number]:
+                continue
+            among, smallest = near[known[group.name][near]], smallest_effects(group, window)
+            if len(among) < _FEWEST_NEIGHBOURS:
                 steady = _steady(group, groups)
-                among = np.flatnonzero(np.arange(len(bursts)) != number)
+                among = np.flatnonzero(known[group.name] & (np.arange(len(bursts)) != number))
                 if not steady or len(among) < _FEWEST_NEIGHBOURS:
                     continue
                 picked = np.array(list(steady))
@@ -69,6 +82,11 @@ def _deviations(bursts: Sequence[Burst], groups: Sequence[FeatureGroup], window:
             compared = compared_columns(group, means[group.name][rows], steps[group.name][rows], reference)[:, picked]
             worst[number] = max(worst[number], _z(compared, smallest))
     return worst
+
+
+def _mean(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return (q,) the means of rows (n, q); zeros where there is none."""
+    return rows.mean(axis=0) if len(rows) else np.zeros(rows.shape[1], np.float32)
 
 
 def _z(compared: npt.NDArray[np.float32], smallest: _Numbers) -> float:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -43,6 +44,7 @@ _STEADY = (
 _FOUND = 0.35  # of the match between golden views: a picture that matches less shows another scene, or nothing
 _FOUND_TURNED = 0.5  # the same of a mirrored or turned picture, which there are seven ways to find by chance
 _MOST_OF_FIXED = {"shift": 10.0, "rotation": 2.0, "zoom": 2.0}  # bounds of a fixed camera, in minimum effects
+_ROUNDED = 2  # pixels
 _HEADER = 2  # columns before the pixels: width and height
 _Orientation = tuple[bool, int]
 """Mirrored or not, then turned by so many quarters."""
@@ -147,7 +149,7 @@ def _columns(sample: Views, golden: Golden) -> tuple[float, ...]:
     """Return `VIEW_COLUMNS` of one picture."""
     if not golden.edges:
         return (0.0,) * len(VIEW_COLUMNS)
-    picture = _picture(sample)
+    picture = _of_size(_picture(sample), golden.edges[0].size)
     found = _upright(picture, golden.edges)
     if found.match < _FOUND_TURNED * golden.match:
         (mirrored, quarters), turned = _best(picture, golden.edges, _TURNED)
@@ -157,6 +159,15 @@ def _columns(sample: Views, golden: Golden) -> tuple[float, ...]:
     if found.match < _FOUND * golden.match:
         return 0.0, 0.0, 0.0, 0.0, 1.0
     return found.shift, found.rotation, found.zoom, 0.0, 0.0
+
+
+def _of_size(picture: Views, size: tuple[int, int]) -> Views:
+    """Return a picture at golden's `size`, width and height, where its own differs by rounding alone."""
+    width, height = size
+    apart = max(abs(picture.shape[1] - width), abs(picture.shape[0] - height))
+    if not 0 < apart <= _ROUNDED:
+        return picture
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _upright(picture: Views, golden: Sequence[Edges]) -> Placement:

@@ -183,7 +183,10 @@ class Modality(Protocol[SampleT]):
         """Yield the one sample of a still in memory, which `probe_data` has accepted."""
 
     def readings(self, sample: SampleT) -> Mapping[str, FloatArray]:
-        """Return the (q,) float32 columns of each of its groups but the backbone's, by the name of the group."""
+        """Return the (q,) float32 columns of each of its groups but the backbone's, by the name of the group.
+
+        A group of which nothing can be known from this sample may be left out.
+        """
 
     def diagnose(self, shifts: Shifts) -> Cause:
         """Return the most likely cause of a FAIL."""

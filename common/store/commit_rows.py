@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from common.contracts.batches import Chunk
-from common.contracts.events import BatchCompleted, Event, WindowFailed, WindowPassed
+from common.contracts.events import BatchCompleted, Event, ResolutionChanged, WindowFailed, WindowPassed
 from common.contracts.incidents import IncidentState
 from common.features import FeatureBlock
 from common.store.incidents import IncidentCommit, IncidentEvent
@@ -23,7 +23,11 @@ def chunk_row(chunk: Chunk, features: FeatureBlock | None, event: BatchCompleted
 
 
 def verdict_row(
-    event: WindowPassed | WindowFailed, incidents: Iterable[IncidentEvent], *, departs: bool
+    event: WindowPassed | WindowFailed,
+    incidents: Iterable[IncidentEvent],
+    resolution: ResolutionChanged | None,
+    *,
+    departs: bool,
 ) -> dict[str, object]:
     """Return the row of a verdict; the features of a window that `departs` are kept as evidence."""
     return {
@@ -32,6 +36,7 @@ def verdict_row(
         "departs": departs,
         "taken_to": event.verdict.taken_to,
         "incidents": [incident_row(changed) for changed in incidents],
+        "notices": [] if resolution is None else [{"event": _header(resolution), "json": resolution.notice.to_json()}],
     }
 
 

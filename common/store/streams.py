@@ -15,7 +15,7 @@ from enum import IntEnum
 import redis
 
 from common.contracts.batches import Chunk
-from common.contracts.events import BatchCompleted, WindowFailed, WindowPassed
+from common.contracts.events import BatchCompleted, ResolutionChanged, WindowFailed, WindowPassed
 from common.contracts.incidents import Incident, IncidentNote
 from common.contracts.verdicts import Verdict
 from common.errors import BadMessage
@@ -106,11 +106,13 @@ class JudgedEvent:
     ----------
     window : features of the window, which are stored as evidence if it departs from the golden baseline
     incidents : events about the incidents that it changes
+    resolution : event about pictures of another size than before, if they have one
     """
 
     event: WindowEvent
     window: FeatureBlock
     incidents: tuple[IncidentEvent, ...] = ()
+    resolution: ResolutionChanged | None = None
 
     @property
     def departs(self) -> bool:
@@ -236,7 +238,7 @@ class StreamStore:
             "chunks": [
                 chunk_row(done.chunk, done.features, event) for done, event in zip(chunks, batch_events, strict=True)
             ],
-            "verdicts": [verdict_row(row.event, row.incidents, departs=row.departs) for row in judged],
+            "verdicts": [verdict_row(row.event, row.incidents, row.resolution, departs=row.departs) for row in judged],
             "bursts": [{"id": burst.id, "slot": burst.slot} for burst in bursts],
             "most_slots": MOST_SLOTS,
         }

@@ -21,10 +21,10 @@ def sabotage(
     as_json: JsonOption = False,
 ) -> None:
     """Make drifted footage: a copy of SOURCE with one fault in it."""
-    from simulation.saboteur import Fault, copy_name
+    from simulation.saboteur import Fault, StreamFault, copy_name, fault_of
     from simulation.saboteur import sabotage as add_fault
 
-    faults = [known.value for known in Fault]
+    faults = [known.value for known in (*Fault, *StreamFault)]
     if fault == "list":
         if as_json:
             print_json(json.dumps(faults))
@@ -38,8 +38,8 @@ def sabotage(
         raise typer.BadParameter("name the SOURCE and the folder --out for its copy; --fault list shows the faults")
     _refuse_mixing(source, out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
-    target = out_dir / copy_name(source, Fault(fault), severity)
-    add_fault(source, target, Fault(fault), severity, seed=seed)
+    target = out_dir / copy_name(source, fault_of(fault), severity)
+    add_fault(source, target, fault_of(fault), severity, seed=seed)
     if as_json:
         print_json(json.dumps({"path": encodable(str(target))}))
     else:

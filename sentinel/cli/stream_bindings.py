@@ -27,6 +27,7 @@ from sentinel.cli.stream_names import (
     stream_name,
 )
 from sentinel.cli.streams import StreamOption, clock
+from sentinel.responses import resolution_text
 from sentinel.stack.local import open_store, redis_url, settings_of_stack
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def show(stream: StreamArgument, as_json: JsonOption = False) -> None:
         return
     digest = f"{found.baseline} ({(found.baseline_id or '')[:_SHOWN_DIGITS]}), from {found.comes_from}"
     none = "none, it waits for one" if found.waiting else "none yet, it learns its own from what comes first"
+    learns = found.learning is not None
     rows = [
         ("stream", found.stream),
         ("baseline", digest if found.baseline is not None else none),
@@ -88,6 +90,7 @@ def show(stream: StreamArgument, as_json: JsonOption = False) -> None:
         ("waits", found.waiting),
         ("muted", f"until {clock(found.mute.until)} by {found.mute.by}" if found.mute else ""),
         ("footage", "" if found.has_footage else "none yet"),
+        ("pictures", resolution_text(found.resolution, name, learns=learns) if found.resolution else ""),
     ]
     for title, value in rows:
         if value:

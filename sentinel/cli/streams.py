@@ -19,6 +19,7 @@ from common.contracts.events import (
     IncidentChanged,
     IncidentClosed,
     IncidentOpened,
+    ResolutionChanged,
     RetrainProgressed,
     RetrainStarted,
     StreamChecked,
@@ -33,6 +34,7 @@ from common.contracts.verdicts import Status, Verdict
 from common.queries import ModelStatus, StreamStatus, latest_events, system_status
 from common.settings import get_settings
 from sentinel.cli.console import JsonOption, Piece, columns, out, print_json, print_messages
+from sentinel.responses import resolution_text
 from sentinel.stack.local import open_store, redis_url
 
 StreamOption = Annotated[str, typer.Option(help="Only this stream, or those that fit a pattern like 'site/*'.")]
@@ -66,6 +68,9 @@ def status(
     for row in report.streams:
         if row.learning is not None and row.learning.asks:
             out.styled((f"{row.stream} asks", "yellow"), f": {row.learning.asks}")
+        if row.resolution is not None:
+            learns = row.learning is not None
+            out.styled((row.stream, "yellow"), f": {resolution_text(row.resolution, row.stream, learns=learns)}")
     for waiting in report.without_baseline:
         out.styled((f"{waiting.stream} waits for a baseline", "yellow"), f": {waiting.reason}")
     out.print("queues: " + ", ".join(f"{queue} {length}" for queue, length in report.queues.items()))
@@ -152,6 +157,10 @@ def summary(event: Event) -> str:
         case StreamChecked(check=check):
             age = f"last frame {check.hours_since_last_frame:.1f} hours ago"
             text = f"{check.state}, {age}, {check.pending_chunks} chunks wait"
+        case ResolutionChanged(notice=notice):
+            text = f"the pictures have golden's size again, from frame {notice.position} on"
+            if notice.resolution is not None:
+                text = f"resolution changed from {notice.resolution.text}, from frame {notice.position} on"
         case ChampionPromoted(champion=record):
             text = f"v{record.version}: {record.reason}"
         case RetrainStarted() | RetrainProgressed() | ChallengerRejected():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from common.modalities.video.timeline import read_sampled
 from common.settings import Settings
 from common.sources.limits import Limits
 from sentinel.check import STREAM, check
+from sentinel.cli.check import show
 from tests.common.backbones.builders import write_onnx
 from tests.footage import scene, write_clip
 
@@ -151,3 +153,14 @@ def test_a_gap_makes_a_header_promise_more_frames_than_there_are(tmp_path: Path)
     promised = VIDEO.probe(clip, SourceKind.RECORDING, Limits()).sampled_count(SAMPLE_FPS)
     there = len(read_sampled(clip, SAMPLE_FPS, Limits()))
     assert there < RULE.frames <= promised
+
+
+def test_another_resolution_is_said_with_what_to_do(
+    tmp_path: Path, stored: StoredBaseline, extractor: Extractor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    larger = [np.repeat(np.repeat(image, 2, axis=0), 2, axis=1) for image in scene(60)]
+    result = check([write_clip(tmp_path / "larger.mp4", larger, fps=FPS)], stored, extractor, OWN, Silent())
+    assert all(window.resolution is not None for window in result.windows)
+    show(result)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "resolution changed from 96x64 to 192x128" in said and "sentinel baseline build FILES --name NAME" in said

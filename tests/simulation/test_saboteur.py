@@ -14,9 +14,19 @@ from common.errors import BadSource
 from common.features import Image
 from common.modalities.video.decode import Frame, probe, sampled_frames
 from common.modalities.video.encode import write_video
+from common.modalities.video.vitals_columns import VITALS_COLUMNS
 from common.sources.limits import Limits
 from common.sources.local import describe_kind
-from simulation.saboteur import SEVERITIES, Fault, copy_name, sabotage, sabotage_frame, sabotage_frames
+from simulation.saboteur import (
+    SEVERITIES,
+    STREAM_SEVERITIES,
+    Fault,
+    StreamFault,
+    copy_name,
+    sabotage,
+    sabotage_frame,
+    sabotage_frames,
+)
 from tests.footage import scene, write_clip, write_images
 
 LIMITS = Limits()
@@ -268,3 +278,33 @@ def test_a_source_that_cannot_be_sabotaged_is_refused_without_output(tmp_path: P
     with pytest.raises(BadSource, match="no frames"):
         write_video(tmp_path / "c.mp4", [], 10.0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "notes.mp4"]
+
+
+def test_dropped_frames_leave_the_others_their_times(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mp4", FRAMES)
+    times = [frame.time for frame in read(source)]
+    kept = []
+    for severity, share in enumerate(STREAM_SEVERITIES[StreamFault.DROPPED_FRAMES], 1):
+        sabotage(source, tmp_path / f"{severity}.mp4", StreamFault.DROPPED_FRAMES, severity, seed=2)
+        after = [frame.time for frame in read(tmp_path / f"{severity}.mp4")]
+        assert all(min(abs(time - before) for before in times) < 1e-3 for time in after)
+        assert len(after) / len(times) == pytest.approx(1 - share, abs=0.12)
+        kept.append(len(after))
+    assert kept == sorted(kept, reverse=True)
+
+
+def test_corrupt_packets_are_found_by_the_decoder_and_are_more_with_each_severity(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mp4", FRAMES)
+    errors = []
+    for severity in (2, 3, 5):
+        sabotage(source, tmp_path / f"{severity}.mp4", StreamFault.CORRUPT_PACKETS, severity, seed=2)
+        rows = [frame.vitals for frame in read(tmp_path / f"{severity}.mp4") if frame.vitals is not None]
+        errors.append(float(np.mean([row[VITALS_COLUMNS.index("decode_errors")] for row in rows])))
+    assert 0 < errors[0] < errors[1] < errors[2]
+
+
+def test_stills_cannot_have_a_fault_of_a_recording(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "in", FRAMES[:2])
+    with pytest.raises(BadSource, match="fault of a recording"):
+        sabotage(folder, tmp_path / "out", StreamFault.DROPPED_FRAMES, 3)
+    assert {fault.cause for fault in StreamFault} == {Cause.MISSING_FRAMES, Cause.PACKET_LOSS}

@@ -29,6 +29,7 @@ from common.modalities.video.frame import Frame
 from common.modalities.video.frame_converter import FrameConverter
 from common.modalities.video.sampling import TimestampArray
 from common.modalities.video.timeline import Timeline, open_video, packets_of, read_sampled, read_timeline
+from common.modalities.video.vitals import Vitals
 from common.sources.limits import Limits
 
 log = logging.getLogger(__name__)
@@ -37,15 +38,30 @@ _MIN_SKIP = 4  # frames; skipping only a few costs as much as it saves
 
 
 class _DecodeErrors:
-    """Counts the packets that could not be decoded, and keeps the last error."""
+    """The packets that could not be decoded, or not without errors, and the last error.
 
-    def __init__(self) -> None:
-        self.packets = 0
+    Attributes
+    ----------
+    failed : timestamps of their frames; where timestamps are unreliable, the number of frames decoded before
+    decoded : number of frames that were decoded
+    """
+
+    def __init__(self, *, counted: bool) -> None:
+        self._counted = counted
         self.last: Exception | None = None
+        self.restart()
 
-    def record(self, error: Exception | None) -> None:
+    def restart(self) -> None:
+        """Forget the packets: decoding starts anew."""
+        self.packets, self.decoded = 0, 0
+        self.failed: set[int] = set()
+
+    def record(self, error: Exception | None, pts: int | None = None) -> None:
         self.packets += 1
         self.last = error or self.last
+        at = self.decoded if self._counted else pts
+        if at is not None:
+            self.failed.add(at)
 
 
 class _UncleanEntry(Exception):
@@ -74,9 +90,18 @@ class _Part:
 
     @property
     def needed(self) -> TimestampArray | None:
-        """Timestamps of the frames to decode; None: all frames, or the timestamps are unreliable."""
-        everything = self.timeline.counted or len(self.wanted) == len(self.timeline.pts)
-        return None if everything else self.wanted[self.start : self.stop]
+        """Timestamps of the frames to decode; None: all frames, or the timestamps are unreliable.
+
+        The sampled frames between the last key frame and the first one of the part are among them: whether they can be
+        decoded is part of the first one's vitals.
+        """
+        if self.timeline.counted or len(self.wanted) == len(self.timeline.pts):
+            return None
+        keys, start = self.timeline.keys, self.start
+        group = int(np.searchsorted(keys, self.wanted[start], side="right"))
+        if group:
+            start = int(np.searchsorted(self.wanted, keys[group - 1]))
+        return self.wanted[start : self.stop]
 
 
 def video_frames(
@@ -94,13 +119,14 @@ def video_frames(
     stop = len(wanted) if stop is None else min(stop, len(wanted))
     if start >= stop and start > 0:
         return  # the header declared more frames than there are
-    errors, converter, yielded = _DecodeErrors(), FrameConverter(), 0
+    errors, converter, yielded = _DecodeErrors(counted=timeline.counted), FrameConverter(), 0
     if len(wanted):
-        part = _Part(path, timeline, wanted, start, stop, limits)
+        part, vitals = _Part(path, timeline, wanted, start, stop, limits), Vitals(timeline, wanted, start, stop)
         for index, pts, frame in _select(_read(part, errors), part):
             limits.check_size(f"{path}, frame at {timeline.seconds(pts):.2f} s,", frame.width, frame.height)
             yielded += 1
-            yield Frame(converter.of_video(frame), index, timeline.seconds(pts))
+            found = vitals.of(index, pts, errors.failed)
+            yield Frame(converter.of_video(frame), index, timeline.seconds(pts), found)
     if errors.packets:
         log.warning("%s: %d packets do not decode (%s); the frames that do are used", path, errors.packets, errors.last)
     if not yielded:
@@ -140,7 +166,8 @@ def _read(part: _Part, errors: _DecodeErrors, *, failed_entries: int = 0) -> Ite
     """
     first = int(part.wanted[part.start])
     for attempt, key in enumerate(_entries(part.timeline, first)[failed_entries:], failed_entries):
-        errors.packets, clean, arrived = 0, key is None, key is None
+        errors.restart()
+        clean, arrived = key is None, key is None
         try:
             for pts, frame in _decode(part, key, errors, skip=attempt == 0 and key is not None):
                 clean = clean or (key is not None and pts <= key)
@@ -272,11 +299,12 @@ def _decode_packet(
     try:
         frames = codec.decode(packet)
     except (av.error.FFmpegError, ValueError) as error:
-        errors.record(error)
+        errors.record(error, None if packet is None else packet.pts)
         return []
     for frame in frames:
         if frame.is_corrupt:
-            errors.record(None)
+            errors.record(None, frame.pts)
+        errors.decoded += 1
     return frames
 
 

@@ -3,7 +3,8 @@
 The order of the rules matters, because some faults imitate others: a dark
 picture has less noise and less detail, a noisy one looks sharper, a compressed
 one smoother. Faults that move many columns are therefore tested first, after those
-that have a column which little else moves. How the view lies on golden's says that a
+that have a column which little else moves. What befell packets and frames comes before
+them, for no picture moves its columns. How the view lies on golden's says that a
 camera was moved; where nothing of the view is found, it may as well be another scene,
 or be drowned by another fault.
 """
@@ -15,7 +16,7 @@ import math
 from common.contracts.feature_groups import MOTION, REPEATED
 from common.contracts.shifts import Shifts
 from common.contracts.verdicts import Cause
-from common.modalities.video.groups import EMBEDDING
+from common.modalities.video.groups import EMBEDDING, VITALS
 
 _COVERED_DARK = 0.08  # share of the picture that turned dark and flat
 _COVERED_FLAT = 0.25  # share that turned flat, dark or not; larger, because plain walls and sky are flat too
@@ -35,11 +36,18 @@ _GROSS_CAST = 0.35  # natural log; clipping and fog shift the colour balance too
 
 
 def diagnose(shifts: Shifts) -> Cause:
-    """Return the most likely cause of a failed window, from the columns of the quality group."""
+    """Return the most likely cause of a failed window, from the columns of quality, view and vitals."""
     if shifts.rose("blackout"):
         return Cause.BLACK
-    rules = (_unsteady_light, _signal_fault, _nothing_seen, _other_view, _swinging_light, *_PICTURE)
+    rules = (_lost_on_the_way, _unsteady_light, _signal_fault, _nothing_seen, _other_view, _swinging_light, *_PICTURE)
     return next((cause for rule in rules if (cause := rule(shifts))), None) or _scene_change(shifts)
+
+
+def _lost_on_the_way(shifts: Shifts) -> Cause | None:
+    """Return what befell packets or whole frames: it moves columns of the picture too, and no picture moves these."""
+    if shifts.rose("decode_errors"):
+        return Cause.PACKET_LOSS
+    return Cause.MISSING_FRAMES if shifts.rose("missing_frames") or shifts.has_moved("gap") else None
 
 
 def _signal_fault(shifts: Shifts) -> Cause | None:
@@ -158,6 +166,8 @@ _PICTURE = (_gross_fault, _light_fault, _picture_fault)
 
 
 def _scene_change(shifts: Shifts) -> Cause:
+    if shifts.failing_groups == {VITALS}:
+        return Cause.ENCODER
     # Blockiness falls when a picture is shifted, cropped or rescaled, for it no longer matches its encoder's grid.
     if shifts.rose("lost") or shifts.fell("blockiness"):
         return Cause.CAMERA_MOVED

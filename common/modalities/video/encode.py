@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 from av.container import OutputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from common.errors import BadSource
@@ -49,7 +51,14 @@ def write_video(path: Path, images: Iterable[Image], fps: float, *, title: str |
     return write_frames(path, frames, fps, title=title)
 
 
-def write_frames(path: Path, frames: Iterable[Frame], fps: float, *, title: str | None = None) -> int:
+def write_frames(
+    path: Path,
+    frames: Iterable[Frame],
+    fps: float,
+    *,
+    title: str | None = None,
+    damage: Callable[[bytes, int], bytes] | None = None,
+) -> int:
     """Write `frames`, each at its time, to a video at `path` and return their number.
 
     The file appears at `path` when it is complete, and replaces an existing one.
@@ -62,6 +71,7 @@ def write_frames(path: Path, frames: Iterable[Frame], fps: float, *, title: str 
     frames : in order of time
     fps : nominal frames per second
     title : written to the metadata; makes files with equal frames differ
+    damage : returns what is written of a packet, given its bytes and its number; None: the packets as they are
 
     Raises
     ------
@@ -76,16 +86,29 @@ def write_frames(path: Path, frames: Iterable[Frame], fps: float, *, title: str 
         with av.open(str(staging), "w") as container:
             if title is not None:
                 container.metadata["title"] = title
-            count = _encode(container, frames, fps, path)
+            count = _encode(container, frames, fps, path, damage or _whole)
         staging.replace(path)
     finally:
         staging.unlink(missing_ok=True)
     return count
 
 
-def _encode(container: OutputContainer, frames: Iterable[Frame], fps: float, path: Path) -> int:
+def _whole(packet: bytes, _number: int) -> bytes:
+    return packet
+
+
+def _encode(
+    container: OutputContainer, frames: Iterable[Frame], fps: float, path: Path, damage: Callable[[bytes, int], bytes]
+) -> int:
     stream: VideoStream | None = None
-    from_rgb, count, last = FromRgb(), 0, -1
+    from_rgb, count, last, written = FromRgb(), 0, -1, 0
+
+    def mux(packets: list[Packet[VideoStream]]) -> None:
+        nonlocal written
+        for packet in packets:
+            container.mux(_with_bytes(packet, damage(bytes(packet), written)))
+            written += 1
+
     for frame in frames:
         if stream is None:
             stream = _open_stream(container, frame.image, fps, path)
@@ -95,12 +118,23 @@ def _encode(container: OutputContainer, frames: Iterable[Frame], fps: float, pat
         picture = from_rgb(frame.image[: stream.height, : stream.width])
         last = max(last + 1, round(frame.time * _CLOCK))
         picture.pts, picture.time_base = last, _TICK
-        container.mux(stream.encode(picture))
+        mux(stream.encode(picture))
         count += 1
     if stream is None:
         raise BadSource(f"{path}: there are no frames to write")
-    container.mux(stream.encode(None))
+    mux(stream.encode(None))
     return count
+
+
+def _with_bytes(packet: Packet[VideoStream], data: bytes) -> Packet[VideoStream]:
+    """Return `packet` with other bytes."""
+    if data == bytes(packet):
+        return packet
+    other = cast("Packet[VideoStream]", Packet(data))
+    other.stream, other.time_base = packet.stream, packet.time_base
+    other.pts, other.dts, other.duration = packet.pts, packet.dts, packet.duration
+    other.is_keyframe = packet.is_keyframe
+    return other
 
 
 def _open_stream(container: OutputContainer, image: Image, fps: float, path: Path) -> VideoStream:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from common.contracts.batches import SourceKind
-from common.features import Image
+from common.features import FloatArray, Image
 from common.modalities.video.frame_converter import Picture, StillPicture
 
 STILLS_FPS = 1.0
@@ -22,11 +22,13 @@ class Frame:
     picture : its pixels
     index : index among the sampled frames of its source, from 0
     time : seconds since the first frame of its source
+    vitals : columns `vitals.VITALS_COLUMNS`; None: a still, or the first sampled frame of a recording
     """
 
     picture: Picture
     index: int
     time: float
+    vitals: FloatArray | None = None
 
     @classmethod
     def of(cls, image: Image, index: int, time: float) -> Self:

@@ -23,7 +23,7 @@ from common.modalities.video.clean_drift import clean_drift
 from common.modalities.video.decode import DECODE_PIPELINE, Frame, decode_image, probe, probe_image, sampled_frames
 from common.modalities.video.diagnosis import diagnose
 from common.modalities.video.frame import SourceInfo
-from common.modalities.video.groups import EMBEDDING, QUALITY, VIEW, feature_groups
+from common.modalities.video.groups import EMBEDDING, QUALITY, VIEW, VITALS, feature_groups
 from common.modalities.video.sensors import SENSORS_VERSION, measure
 from common.modalities.video.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from common.modalities.video.timeline import key_seconds
@@ -100,7 +100,8 @@ class Video:
 
     def readings(self, sample: Frame) -> Mapping[str, FloatArray]:
         planes = sample.picture.planes()
-        return {QUALITY: measure(planes), VIEW: view_of(planes)}
+        vitals = {} if sample.vitals is None else {VITALS: sample.vitals}
+        return {QUALITY: measure(planes), VIEW: view_of(planes), **vitals}
 
     def diagnose(self, shifts: Shifts) -> Cause:
         return diagnose(shifts)

@@ -1,4 +1,4 @@
-"""The presentation timestamps of a video's frames, read from its packets without decoding them."""
+"""The presentation timestamps and sizes of a video's frames, read from its packets without decoding them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import numpy.typing as npt
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
@@ -28,7 +29,7 @@ _CONTAINERS = (
 )
 # Containers in which a seek finds the last key frame before a timestamp and does not change the packets' timestamps.
 _SEEKABLE = frozenset(("mov", "matroska", "mpegts", "avi", "flv", "asf"))
-_CACHED_TIMELINES = 32  # a worker reads chunk after chunk of the same few sources; an hour at 30 fps takes 0.9 MB
+_CACHED_TIMELINES = 32  # a worker reads chunk after chunk of the same few sources; an hour at 30 fps takes 2.6 MB
 _FALLBACK_FPS = 25.0  # for a stream that does not declare its rate
 
 
@@ -40,12 +41,18 @@ class Timeline:
     ----------
     pts : (n,) int64, ascending and distinct, in units of `time_base`
     keys : (k,) int64, those of the key frames at which decoding may start; it may always start at the beginning
+    key_frames : (k,) int64, those of all key frames
+    sizes : (n,) int64, bytes of the packet of each frame
+    order : (n,) int64, position of that packet among all packets, which come in decoding order
     time_base : seconds per unit
     counted : True if the packets' timestamps are unreliable; `pts` then numbers the frames, and `keys` is empty
     """
 
     pts: TimestampArray
     keys: TimestampArray
+    key_frames: TimestampArray
+    sizes: npt.NDArray[np.int64]
+    order: npt.NDArray[np.int64]
     time_base: Fraction
     counted: bool
 
@@ -131,31 +138,42 @@ def _sampled(path: Path, version: str, sample_fps: float | None, limits: Limits)
 @lru_cache(maxsize=_CACHED_TIMELINES)
 def _read(path: Path, version: str, limits: Limits) -> Timeline:
     times: list[int] = []
+    timed: list[int] = []  # numbers of the packets that `times` are of
     keys: list[int] = []
-    packets, last_dts = 0, None
+    key_numbers: list[int] = []
+    sizes: list[int] = []
+    last_dts = None
     with open_video(path, limits) as (container, stream):
         # AVI stores no presentation timestamps, so with reordered frames a packet's timestamp is not its frame's.
         reliable = not (container.format.name == "avi" and stream.codec_context.has_b_frames)
         for packet in packets_of(container, stream):
             if packet.is_discard:  # an edit list leaves it out
                 continue
-            packets += 1
+            if packet.is_keyframe:
+                key_numbers.append(len(sizes))
             if packet.pts is None or (packet.dts is not None and last_dts is not None and packet.dts < last_dts):
                 # Timestamps are missing or jump back: sorted by them, the frames would not be in presentation order.
                 reliable = False
             else:
                 times.append(packet.pts)
+                timed.append(len(sizes))
                 if packet.is_keyframe:
                     keys.append(packet.pts)
+            sizes.append(packet.size)
             last_dts = packet.dts if packet.dts is not None else last_dts
         time_base = stream.time_base or Fraction(1, 1000)
         fps = stream_fps(stream)
         seekable = container.format.name.split(",")[0] in _SEEKABLE
     if reliable:
-        starts = keys if seekable else []
-        return Timeline(np.unique(np.array(times, np.int64)), np.unique(np.array(starts, np.int64)), time_base, False)
-    counted = np.arange(packets, dtype=np.int64)
-    return Timeline(counted, counted[:0], 1 / Fraction(fps).limit_denominator(1_000_000), True)
+        pts, first = np.unique(np.array(times, np.int64), return_index=True)
+        key_frames = np.unique(np.array(keys, np.int64))
+        order = np.array(timed, np.int64)[first]
+        starts = key_frames if seekable else key_frames[:0]
+        return Timeline(pts, starts, key_frames, np.array(sizes, np.int64)[order], order, time_base, False)
+    counted = np.arange(len(sizes), dtype=np.int64)
+    tick = 1 / Fraction(fps).limit_denominator(1_000_000)
+    key_frames = np.array(key_numbers, np.int64)
+    return Timeline(counted, counted[:0], key_frames, np.array(sizes, np.int64), counted, tick, True)
 
 
 def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
@@ -166,5 +184,8 @@ def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packe
             packet = next(packets)
         except (StopIteration, av.error.FFmpegError, OSError):
             return
+        except IndexError:  # damage made up a stream, which PyAV does not know; reading goes on behind that packet
+            packets = container.demux(stream)
+            continue
         if packet.size:
             yield packet

@@ -24,7 +24,7 @@
 --   incidents        that the notes changed: event, id, closed, closed_at, json
 --   chunks           id, batch, frames, dead (1 if given up), and the event to announce should the batch end with it
 --   verdicts         event, verdict (JSON), departs (its evidence is kept), taken_to (capture time of the last frame,
---                    or null), incidents (that it changed, as above)
+--                    or null), incidents (that it changed, as above), notices (events that it brings: event, json)
 --   bursts           id, slot; one whose slot has a burst already is not taken
 --   most_slots       most slots that are remembered, the latest
 --   muted, offline   whether an open incident of the new log is
@@ -154,6 +154,9 @@ for _, row in ipairs(plan.verdicts) do
         redis.call('DEL', plan.prefix.evidence .. string.match(redis.call('LPOP', KEYS[4]), '^[^|]+'))
     end
     announce(row.event, row.verdict)
+    for _, notice in ipairs(row.notices) do
+        announce(notice.event, notice.json)
+    end
     move_incidents(row.incidents)
 end
 for _, burst in ipairs(plan.bursts) do

@@ -23,10 +23,12 @@ from common.modalities.video.sensors.noise import NOISE
 from common.modalities.video.sensors.packet_loss import PACKET_LOSS
 from common.modalities.video.sensors.planes import Planes
 from common.modalities.video.sensors.sensor import Sensor
+from common.modalities.video.sensors.size import FRAME_SIZE
+from common.modalities.video.vitals_columns import VITALS_COLUMNS
 
 __all__ = ["MINIMUM_EFFECTS", "SENSORS", "SENSORS_VERSION", "SENSOR_NAMES", "Planes", "Sensor", "measure"]
 
-SENSORS: tuple[Sensor, ...] = (LIGHT, CONTRAST, COLOUR, NOISE, EDGES, BLOCKINESS, FLATNESS, PACKET_LOSS)
+SENSORS: tuple[Sensor, ...] = (LIGHT, CONTRAST, COLOUR, NOISE, EDGES, BLOCKINESS, FLATNESS, PACKET_LOSS, FRAME_SIZE)
 SENSOR_NAMES: tuple[str, ...] = tuple(name for sensor in SENSORS for name in sensor.names)
 """Name of each reading. `family.07` is tile 7, counted row by row, of a family of readings."""
 MINIMUM_EFFECTS: tuple[float, ...] = tuple(
@@ -34,9 +36,9 @@ MINIMUM_EFFECTS: tuple[float, ...] = tuple(
 )
 """The smallest change of each reading, in its own unit, that counts as a camera fault."""
 
-_ARITHMETIC = 4  # increase it when a sensor computes something else under the same name
-SENSORS_VERSION = f"v{_ARITHMETIC}:{content_id(*SENSOR_NAMES)[:12]}"
-"""Identifies the set of sensors and their arithmetic; part of a baseline's identity."""
+_ARITHMETIC = 5  # increase it when a sensor, or a vital, is something else under the same name
+SENSORS_VERSION = f"v{_ARITHMETIC}:{content_id(*SENSOR_NAMES, *VITALS_COLUMNS)[:12]}"
+"""Identifies the sensors, the vitals and their arithmetic; part of a baseline's identity."""
 
 
 def measure(planes: Planes) -> FloatArray:

@@ -52,11 +52,13 @@ class Planes:
     bands : (n * BAND, width) uint8, luma of n bands of rows, stacked vertically
     count : n, the number of bands
     points : (h, w, 3) uint8, RGB, every k-th pixel of every k-th row of the frame
+    size : width and height of the frame, pixels
     """
 
     bands: _Grey
     count: int
     points: Image
+    size: tuple[int, int]
 
     @classmethod
     def of_yuv(cls, y: _Grey, u: _Grey, v: _Grey) -> Planes:
@@ -76,7 +78,7 @@ class Planes:
         # cv2.subtract saturates, so values below black become black.
         fine = _rows(y, starts)
         bands = cv2.convertScaleAbs(cv2.subtract(fine, np.full_like(fine, _BLACK)), alpha=_LUMA_GAIN)
-        return cls(np.asarray(bands, np.uint8), len(starts), points)
+        return cls(np.asarray(bands, np.uint8), len(starts), points, (width, height))
 
     @cached_property
     def luma(self) -> _Grey:

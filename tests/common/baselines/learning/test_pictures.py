@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from tests.learning import GROUPS, MORNING, shot
 def burst_of(path: Path, seed: int):  # type: ignore[no-untyped-def]
     block = shot(MORNING, seed=seed)
     block.times[:] = np.arange(len(block)) / 10.0
-    return type(block)(block.groups, block.times, (str(path),), block.source_index, block.taken_at, block.time_source)
+    return replace(block, sources=(str(path),))
 
 
 def test_every_burst_has_its_share_and_what_is_gone_gives_none(settings: Settings) -> None:

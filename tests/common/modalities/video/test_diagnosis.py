@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
@@ -10,67 +9,25 @@ from common.contracts.feature_groups import MOTION
 from common.contracts.shifts import Shifts
 from common.contracts.verdicts import Cause, Judgement, Status
 from common.drift.baseline import Baseline
-from common.drift.fitting import fit_baseline
 from common.drift.judge import judge
-from common.drift.windows import WindowRule
-from common.features import FeatureBlock, Image
+from common.features import Image
 from common.modalities.video.diagnosis import diagnose
-from common.modalities.video.frame_converter import StillPicture
-from common.modalities.video.groups import EMBEDDING, QUALITY, VIEW, feature_groups
-from common.modalities.video.sensors import measure
-from common.modalities.video.view import view_of
 from simulation.faults import Fault, sabotage_frames
-from tests.common.drift.footage import FEATURE_SPEC
+from tests.common.modalities.video.fixed_camera import WINDOW, camera, fitted, of_images
 
-WINDOW, SIDE = 24, 4
 NAMED = (
     Fault.PACKET_LOSS, Fault.PIXELATION, Fault.FLICKER, Fault.BANDING, Fault.HUNTING_EXPOSURE, Fault.INFRA_RED,
     Fault.NOISE, Fault.COMPRESSION, Fault.BLACK, Fault.OVER_EXPOSURE, Fault.ROTATED, Fault.MIRRORED,
 )  # fmt: skip
 
 
-def camera(count: int, first: int = 0) -> list[Image]:
-    """Return frames of a fixed camera: a scene with edges, a thing that moves through it, and a little noise."""
-    rng = np.random.default_rng(5)
-    coarse = rng.integers(40, 170, (8, 10, 3), dtype=np.uint8)
-    scene = cv2.resize(coarse, (320, 240), interpolation=cv2.INTER_CUBIC)
-    for _ in range(40):
-        x, y = int(rng.integers(320)), int(rng.integers(240))
-        cv2.rectangle(scene, (x, y), (x + 30, y + 20), [int(v) for v in rng.integers(20, 200, 3)], -1)
-    frames = []
-    for number in range(first, first + count):
-        frame = scene.copy()
-        cv2.rectangle(frame, (7 * number % 320, 100), (7 * number % 320 + 30, 150), (180, 60, 60), -1)
-        noise = np.random.default_rng(number).normal(0, 1, frame.shape)
-        frames.append(np.clip(np.rint(frame + noise), 0, 255).astype(np.uint8))
-    return frames
-
-
-def features(images: list[Image]) -> FeatureBlock:
-    pictures = [StillPicture(image) for image in images]
-    small = np.stack([picture.small(SIDE).ravel() for picture in pictures]).astype(np.float32)
-    readings = np.stack([measure(picture.planes()) for picture in pictures])
-    views = np.stack([view_of(picture.planes()) for picture in pictures])
-    groups = {EMBEDDING: small, QUALITY: readings, VIEW: views}
-    count = len(images)
-    return FeatureBlock(groups, np.arange(count) / 10, ("a",), np.zeros(count, np.int32))
-
-
 @pytest.fixture(scope="module")
 def baseline() -> Baseline:
-    return fit_baseline(
-        [("clip", features(camera(120)))],
-        name="camera",
-        feature_spec=FEATURE_SPEC,
-        rule=WindowRule(frames=WINDOW, stride=6),
-        groups=feature_groups(3 * SIDE * SIDE),
-        created_at=0.0,
-        libraries={},
-    )
+    return fitted(of_images(camera(120)))
 
 
 def judged(baseline: Baseline, images: list[Image]) -> Judgement:
-    return judge(baseline, features(images), diagnose=diagnose)
+    return judge(baseline, of_images(images), diagnose=diagnose)
 
 
 def test_clean_footage_passes(baseline: Baseline) -> None:
