@@ -37,8 +37,8 @@ _CAUSES = {
 }
 
 STREAM_SEVERITIES: dict[StreamFault, tuple[float, float, float, float, float]] = {
-    StreamFault.DROPPED_FRAMES: (0.12, 0.2, 0.35, 0.6, 0.8),  # share of the frames
-    StreamFault.CORRUPT_PACKETS: (0.03, 0.08, 0.15, 0.3, 0.6),  # share of the packets
+    StreamFault.DROPPED_FRAMES: (0.18, 0.27, 0.4, 0.6, 0.8),  # share of the frames
+    StreamFault.CORRUPT_PACKETS: (0.06, 0.12, 0.25, 0.45, 0.7),  # share of the packets
 }
 """The strength of each fault by severity, in the unit stated beside each row."""
 

@@ -35,6 +35,8 @@ JOINT: dict[str, Any] = {"name": "embedding", "kind": GroupKind.JOINT, "size": 5
             "tiles": {"c": "none"},
             "sequences": {"s": {"family": "c", "summary": "step", "minimum_effect": 0}},
         },
+        {**COLUMNS, "native_size": "a"},
+        {**COLUMNS, "tiles": {"a": "none"}, "native_size": "a"},
     ],
 )
 def test_a_declaration_that_contradicts_itself_is_refused(wrong: dict[str, Any]) -> None:
