@@ -175,7 +175,7 @@ def report(found: dict[str, dict[str, Share]]) -> Iterator[str]:
     yield ""
     yield "| by the view alone | windows that FAIL | clips that differ from most |"
     yield "|---|---|---|"
-    for row in dict.fromkeys(row for rows in found.values() for row in rows):
+    for row in dict.fromkeys(row for rows in sorted(found.values(), key=len, reverse=True) for row in rows):
         shares = {name: rows[row] for name, rows in found.items() if row in rows}
         every = total(shares.values())
         mostly = every.hits * 2 > every.count
