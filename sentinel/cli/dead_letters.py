@@ -89,7 +89,7 @@ def retry(dead_letter_id: IdsArgument = "", everything: AllOption = False, as_js
     results = list[dict[str, str]]()
     try:
         for letter in _chosen(store, dead_letter_id, everything=everything):
-            result = {"id": letter.id, "subject": letter.subject}
+            result = {"id": letter.id, "kind": letter.kind.value, "subject": letter.subject}
             try:
                 result["became"] = try_again(letter, store, ingestor)
                 if not as_json:

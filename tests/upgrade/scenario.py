@@ -245,10 +245,8 @@ def _retry_all(world: World) -> list[dict[str, Any]]:
 
     A file that was mended in place is taken in by the folder's watcher as well: either is first.
     """
-    kinds = {row["id"]: row["kind"] for row in world.json("dead", "list")}
-    retried = world.json("dead", "retry", "--all", codes=(0, 3))
-    assert not (new := [row for row in retried if row["id"] not in kinds]), f"came meanwhile: {new}"
-    return [{"kind": kinds[row["id"]], **row} for row in retried]
+    retried: list[dict[str, Any]] = world.json("dead", "retry", "--all", codes=(0, 3))
+    return retried
 
 
 def _dead_letters_left(world: World, client: redis.Redis) -> list[dict[str, Any]]:

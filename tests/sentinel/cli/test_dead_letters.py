@@ -64,7 +64,7 @@ def test_an_event_is_put_back_and_its_dead_letter_dropped(sentinel: CommandLine,
     done = sentinel.run("dead", "retry", letter.id[:6], "--json")
     assert done.code == 0, done.stderr
     assert json.loads(done.stdout) == [
-        {"id": letter.id, "subject": "event x", "became": "put on sentinel:ingest again"}
+        {"id": letter.id, "kind": "event", "subject": "event x", "became": "put on sentinel:ingest again"}
     ]
     ((_, fields),) = store.client.xrange(keys.INGEST)
     assert fields == {b"id": b"\xff"}
