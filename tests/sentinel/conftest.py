@@ -109,7 +109,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         "SENTINEL_SETTLE_SECONDS": "0.5",
         "SENTINEL_COOLDOWN_SECONDS": "15",
         # The gate has tests of its own; here a short training must lead to a promotion.
-        "SENTINEL_RETRAIN_STEPS": "150",
+        "SENTINEL_RETRAIN_STEPS": "100",
         "SENTINEL_PROMOTE_MAX_LOSS_DB": "5",
         "SENTINEL_SWEEP_SECONDS": "5",
         "SENTINEL_STUCK_SECONDS": "15",
