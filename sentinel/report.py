@@ -12,7 +12,7 @@ from common.contracts.verdicts import Status, Verdict
 from common.errors import SentinelError
 from common.printable import printable
 from sentinel.check import CheckResult, runs
-from sentinel.responses import ADVICE
+from sentinel.responses import ADVICE, resolution_in
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 860, 220, 40, 24  # of the picture, in its own units
 _GAP = 0.5  # between two bars
@@ -57,6 +57,7 @@ def page(result: CheckResult, threshold: float) -> str:
     return _template().render(
         result=result,
         advice=ADVICE,
+        changed=resolution_in(result.windows),
         threshold=threshold,
         picture=picture(result.windows, threshold),
         runs=runs(result.windows),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from common.contracts.policy import Policy, Response
-from common.contracts.verdicts import Cause, ResolutionChange
+from common.contracts.verdicts import Cause, ResolutionChange, Verdict
 
 ADVICE = {
     Response.TRAIN: "the world changed: the model has to learn it",
@@ -36,3 +38,9 @@ def resolution_text(change: ResolutionChange, stream: str = "", *, learns: bool 
         f"resolution changed from {change.text}: what depends on the number of pixels, such as sharpness and noise, is "
         f"not judged; {what}"
     )
+
+
+def resolution_in(windows: Sequence[Verdict]) -> tuple[str, str] | None:
+    """Return how many windows of a check have pictures of another size, and what that means; None if none has."""
+    changed = [window.resolution for window in windows if window.resolution is not None]
+    return (f"{len(changed)} of {len(windows)} windows", resolution_text(changed[-1])) if changed else None

@@ -164,11 +164,14 @@ class ResolutionChanged(Event):
         """Return the event about a verdict whose pictures have another size than those of the window before it; None
         if they have the same.
 
+        Golden footage may have several sizes, of which a verdict names that of the clip most like its window: another
+        one of them is no change of the pictures.
+
         Parameters
         ----------
         before : what the verdict before said; None: it said golden's size, or there was none
         """
-        if verdict.resolution == before:
+        if (verdict.resolution and verdict.resolution.now) == (before and before.now):
             return None
         notice = ResolutionNotice(
             stream=verdict.stream, baseline=verdict.baseline, resolution=verdict.resolution, position=verdict.start

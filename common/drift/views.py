@@ -208,7 +208,13 @@ def _best(picture: Views, golden: Sequence[Edges], ways: tuple[_Orientation, ...
 
 
 def _still(samples: Array) -> Views:
-    """Return the (size,) median of samples (n, size); of an even number the upper one of the two in the middle."""
+    """Return the (size,) median of samples (n, size); of an even number the upper one of the two in the middle.
+
+    Of samples of several sizes, such as those of a camera that is turned meanwhile, it is that of the most frequent.
+    """
+    sizes, of_size, count = np.unique(samples[:, :_HEADER], axis=0, return_inverse=True, return_counts=True)
+    if len(sizes) > 1:
+        samples = samples[of_size == int(count.argmax())]
     middle = len(samples) // 2
     # A picture's pixels over time are partitioned several times as fast where they lie beside each other.
     over_time = np.ascontiguousarray(samples.astype(np.uint8).T)

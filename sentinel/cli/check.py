@@ -22,7 +22,7 @@ from sentinel.cli.console import (
     print_json,
 )
 from sentinel.cli.zones import IgnoreOption, ignored
-from sentinel.responses import ADVICE, resolution_text
+from sentinel.responses import ADVICE, resolution_in
 
 if TYPE_CHECKING:
     from sentinel.check import CheckResult, Run
@@ -134,9 +134,8 @@ def show(result: CheckResult) -> None:
             f"provisional: {provisional} of {len(result.windows)} verdicts; the camera is not known at their hours, so "
             "light and colour are not judged"
         )
-    changed = [window.resolution for window in result.windows if window.resolution is not None]
-    if changed:
-        out.styled((f"{len(changed)} of {len(result.windows)} windows", "yellow"), f": {resolution_text(changed[-1])}")
+    if changed := resolution_in(result.windows):
+        out.styled((changed[0], "yellow"), f": {changed[1]}")
     if result.began:
         advice = f"; {ADVICE[result.response]}" if result.response else ""
         out.print(f"began {result.began.source} at {result.began.time:.1f} s{advice}")

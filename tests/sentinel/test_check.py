@@ -29,6 +29,7 @@ from common.settings import Settings
 from common.sources.limits import Limits
 from sentinel.check import STREAM, check
 from sentinel.cli.check import show
+from sentinel.report import page
 from tests.common.backbones.builders import write_onnx
 from tests.footage import scene, write_clip
 
@@ -164,3 +165,5 @@ def test_another_resolution_is_said_with_what_to_do(
     show(result)
     said = " ".join(capsys.readouterr().out.split())
     assert "resolution changed from 96x64 to 192x128" in said and "sentinel baseline build FILES --name NAME" in said
+    count = len(result.windows)
+    assert f"<p>{count} of {count} windows: resolution changed from 96x64 to 192x128" in page(result, 0.3)

@@ -54,3 +54,19 @@ def test_a_change_of_resolution_is_announced_once_and_so_is_its_end(
     feed(store, ingestor.baselines, "dock", FeatureBlock.concatenate([shown(300), shown(330)]))
     assert [event.notice.resolution is None for event in announced(store)] == [False, True]
     assert stream_status(store, "dock", 0.0).resolution is None
+
+
+def test_which_of_golden_s_sizes_a_window_resembles_is_no_change_of_the_pictures(
+    ingestor: Ingestor, store: Store
+) -> None:
+    dark = [image // 3 for image in camera(80)]
+    small = [np.asarray(cv2.resize(image, (160, 120), interpolation=cv2.INTER_AREA), np.uint8) for image in dark]
+    folder = ingestor.baselines.settings.baselines_dir / "test"
+    save_baseline(fitted(of_images(camera(80)), of_images(small)), folder)
+    light = shown(200, (640, 480))
+    night = [np.asarray(cv2.resize(i // 3, (640, 480)), np.uint8) for i in camera(WINDOW, first=230)]
+    night_block = replace(of_images(night), taken_at=1_700_000_300.0 + light.times)
+    verdicts = feed(store, ingestor.baselines, "dock", FeatureBlock.concatenate([light, night_block]))
+    named = {verdict.resolution.before for verdict in verdicts if verdict.resolution is not None}
+    assert named == {(320, 240), (160, 120)}
+    assert len(announced(store)) == 1

@@ -93,14 +93,13 @@ class _Part:
         """Timestamps of the frames to decode; None: all frames, or the timestamps are unreliable.
 
         The sampled frames between the last key frame and the first one of the part are among them: whether they can be
-        decoded is part of the first one's vitals.
+        decoded is part of the first one's vitals. Where decoding cannot start at a key frame, all before the part are.
         """
         if self.timeline.counted or len(self.wanted) == len(self.timeline.pts):
             return None
-        keys, start = self.timeline.keys, self.start
-        group = int(np.searchsorted(keys, self.wanted[start], side="right"))
-        if group:
-            start = int(np.searchsorted(self.wanted, keys[group - 1]))
+        keys = self.timeline.keys
+        group = int(np.searchsorted(keys, self.wanted[self.start], side="right"))
+        start = int(np.searchsorted(self.wanted, keys[group - 1])) if group else 0
         return self.wanted[start : self.stop]
 
 

@@ -120,3 +120,14 @@ def test_golden_footage_of_the_same_size_is_the_one_that_counts(tmp_path: Path) 
     verdict = judged(both, record(tmp_path / "blurred.mp4", blurred))
     assert (verdict.status, verdict.cause, verdict.resolution) == (Status.FAIL, Cause.BLUR, None)
     assert judged(both, record(tmp_path / "half.mp4", scaled(TODAY, 160, 120))).resolution is None
+
+
+def test_a_camera_that_is_turned_within_a_window_is_judged(baseline: Baseline) -> None:
+    """Half of its pictures are upright, half lie on their side: what most of them show has the size of either."""
+    turned = [np.ascontiguousarray(np.rot90(image)) for image in TODAY[: WINDOW // 2]]
+    for pictures in (
+        TODAY[: WINDOW // 2] + turned,
+        [picture for pair in zip(TODAY, turned, strict=False) for picture in pair],
+    ):
+        verdict = judged(baseline, of_images(pictures))
+        assert verdict.resolution is not None and verdict.resolution.text.startswith("320x240 to ")

@@ -31,6 +31,7 @@ CLIPS: dict[str, dict[str, object]] = {
     "bframes.ts": {},
     "reordered.avi": {},
     "intra.mp4": {"gop": 1},
+    "unseekable.mpg": {"codec": "mpeg2video", "options": {"bf": "2"}},
 }
 
 
