@@ -75,7 +75,7 @@ def open_video(path: Path, limits: Limits) -> Iterator[tuple[InputContainer, Vid
     Raises
     ------
     BadSource
-        If the file cannot be read or holds no video.
+        If the file cannot be read, or holds no video that can be decoded.
     """
     check_file(path, limits)
     options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, "max_pixels": str(limits.max_pixels)}
@@ -92,6 +92,8 @@ def open_video(path: Path, limits: Limits) -> Iterator[tuple[InputContainer, Vid
         streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
         if not streams:
             raise BadSource(f"{path} holds no video: check that it plays, send another")
+        if streams[0].codec_context is None:
+            raise BadSource(f"{path} was encoded by a codec that is not known here: check that it plays, re-encode it")
         yield container, streams[0]
 
 

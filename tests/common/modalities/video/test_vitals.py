@@ -158,3 +158,10 @@ def test_a_header_that_declares_a_frame_in_seventy_years_is_read(tmp_path: Path)
     path.write_bytes(data)
     found = vitals(read(path, 4.0))
     assert len(found["gap"]) == len(FRAMES) - 1 and all(np.isfinite(column).all() for column in found.values())
+
+
+def test_a_codec_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "foreign.mkv", FRAMES[:5])
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG4/ISO/QQQ"))
+    with pytest.raises(BadSource, match="codec that is not known"):
+        read(path)
