@@ -47,6 +47,7 @@ from common.contracts.shifts import Diagnose, Shifts, unnamed
 from common.contracts.verdicts import ConditionMatch, FeatureShift, FrameTime, GroupScore, Judgement, Status, WorstFrame
 from common.drift.baseline import Baseline
 from common.drift.bursts import JOINT_FRAMES, Moment, evenly
+from common.drift.cadence import is_sequence
 from common.drift.calibration import ks_p_value, margin, novelty_p_value
 from common.drift.conditions import Condition
 from common.drift.feature_groups import are_enough, check_finite, compared_names
@@ -209,7 +210,7 @@ def _compare(
     results: dict[str, _GroupResult] = {}
     span = segment.span_of(window)
     resolution = Resolution.of(groups, segment, window)
-    not_judged = resolution.not_judged(groups)
+    not_judged = _not_judged(groups, resolution, window)
     for group in groups:
         reference = segment.groups[group.name]
         now = columns[group.name] = reference.columns_of(group, window, span)
@@ -226,6 +227,18 @@ def _compare(
         groups_tested = 1 if baseline.clean_ratios else len(groups)
         results[group.name] = _result(distances, p_values, reference.bounds, groups_tested)
     return _SegmentResult(segment, columns, results, _rank(results.values(), baseline.clean_ratios), resolution)
+
+
+def _not_judged(
+    groups: Sequence[FeatureGroup], resolution: Resolution, window: FeatureBlock
+) -> Mapping[str, npt.NDArray[np.bool_]]:
+    """Return (f,) which compared columns of each group, by its name, cannot be judged: those of another size, and of
+    samples that are no sequence those that are made of one, whose golden values may be those of a recording."""
+    found = resolution.not_judged(groups)
+    if is_sequence(window):
+        return found
+    of_sequences = {group.name: [name in group.sequences for name in compared_names(group)] for group in groups}
+    return {name: columns | np.array(of_sequences[name] or [False]) for name, columns in found.items()}
 
 
 def _rank(groups: Iterable[_GroupResult], clean_ratios: Sequence[float]) -> float | None:
@@ -245,7 +258,7 @@ def _compare_learned(baseline: Baseline, learned: Learned, window: FeatureBlock)
     reference = learned.reference(Moment.of(window, learned.groups))
     found = _compare(baseline, reference.segment, window, joint_frames=JOINT_FRAMES)
     if not reference.known:
-        not_judged = found.resolution.not_judged(learned.groups)
+        not_judged = _not_judged(learned.groups, found.resolution, window)
         provisional = {
             group.name: judge_provisionally(
                 group, learned.groups, window, found.columns[group.name], reference

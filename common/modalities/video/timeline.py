@@ -31,6 +31,7 @@ _CONTAINERS = (
 _SEEKABLE = frozenset(("mov", "matroska", "mpegts", "avi", "flv", "asf"))
 _CACHED_TIMELINES = 32  # a worker reads chunk after chunk of the same few sources; an hour at 30 fps takes 2.6 MB
 _FALLBACK_FPS = 25.0  # for a stream that does not declare its rate
+_MAX_DENOMINATOR = 1_000_000  # of a rate as a fraction; a header may declare a slower one
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +75,7 @@ def open_video(path: Path, limits: Limits) -> Iterator[tuple[InputContainer, Vid
     Raises
     ------
     BadSource
-        If the file cannot be read or holds no video.
+        If the file cannot be read, or holds no video that can be decoded.
     """
     check_file(path, limits)
     options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, "max_pixels": str(limits.max_pixels)}
@@ -91,6 +92,8 @@ def open_video(path: Path, limits: Limits) -> Iterator[tuple[InputContainer, Vid
         streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
         if not streams:
             raise BadSource(f"{path} holds no video: check that it plays, send another")
+        if streams[0].codec_context is None:
+            raise BadSource(f"{path} was encoded by a codec that is not known here: check that it plays, re-encode it")
         yield container, streams[0]
 
 
@@ -171,7 +174,7 @@ def _read(path: Path, version: str, limits: Limits) -> Timeline:
         starts = key_frames if seekable else key_frames[:0]
         return Timeline(pts, starts, key_frames, np.array(sizes, np.int64)[order], order, time_base, False)
     counted = np.arange(len(sizes), dtype=np.int64)
-    tick = 1 / Fraction(fps).limit_denominator(1_000_000)
+    tick = 1 / max(Fraction(fps).limit_denominator(_MAX_DENOMINATOR), Fraction(1, _MAX_DENOMINATOR))
     key_frames = np.array(key_numbers, np.int64)
     return Timeline(counted, counted[:0], key_frames, np.array(sizes, np.int64), counted, tick, True)
 

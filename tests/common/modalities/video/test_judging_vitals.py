@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -131,3 +132,18 @@ def test_a_camera_that_is_turned_within_a_window_is_judged(baseline: Baseline) -
     ):
         verdict = judged(baseline, of_images(pictures))
         assert verdict.resolution is not None and verdict.resolution.text.startswith("320x240 to ")
+
+
+def test_pictures_minutes_apart_are_no_camera_that_stopped_flickering() -> None:
+    """Golden is a recording under a lamp that flickers; of pictures taken far apart that cannot be known."""
+    lamp = np.random.default_rng(3).normal(1, 0.1, 400)
+    images = {
+        first: [
+            np.clip(lamp[n] * image, 0, 255).astype(np.uint8) for n, image in enumerate(camera(count, first), first)
+        ]
+        for first, count in ((0, 80), (200, WINDOW))
+    }
+    golden, today = of_images(images[0]), of_images(images[200])
+    apart = replace(today, taken_at=1_700_000_000.0 + 300 * np.arange(WINDOW))
+    verdicts = [judge(fitted(golden), block, diagnose=diagnose) for block in (today, apart)]
+    assert [verdict.status for verdict in verdicts] == [Status.PASS, Status.PASS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -146,3 +147,21 @@ def test_frames_that_arrive_unevenly_are_not_missing(tmp_path: Path) -> None:
     times = np.round(0.02 + np.arange(75) * 0.04 + late, 3).tolist()
     found = vitals(read(write_clip(tmp_path / "uneven.mp4", FRAMES, times=times)))
     assert found["missing_frames"].mean() < 0.01
+
+
+def test_a_header_that_declares_a_frame_in_seventy_years_is_read(tmp_path: Path) -> None:
+    """Without timestamps, frames are counted at the declared rate."""
+    path = write_clip(tmp_path / "reordered.avi", FRAMES)
+    data = bytearray(path.read_bytes())
+    scale_and_rate = data.index(b"strh") + 28
+    data[scale_and_rate : scale_and_rate + 8] = struct.pack("<II", 2**31 - 1, 1)
+    path.write_bytes(data)
+    found = vitals(read(path, 4.0))
+    assert len(found["gap"]) == len(FRAMES) - 1 and all(np.isfinite(column).all() for column in found.values())
+
+
+def test_a_codec_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "foreign.mkv", FRAMES[:5])
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG4/ISO/QQQ"))
+    with pytest.raises(BadSource, match="codec that is not known"):
+        read(path)
