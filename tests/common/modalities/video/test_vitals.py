@@ -94,8 +94,8 @@ def test_parts_of_a_damaged_recording_have_the_vitals_of_the_whole(
     worst = 0.0
     for seed in range(4):
         path = damage(clean, 0.002, seed)
-        # Pixels may differ, and whether there are any: a decoder conceals what is lost by what it decoded before, which a
-        # part did not decode. Encoders do not give equal bytes each time: a file may also be broken as a whole.
+        # Pixels may differ, and whether there are any: what is lost is concealed by what was decoded before, and a
+        # part decodes less. Encoders do not give equal bytes each time: a file may also be broken as a whole.
         whole = {frame.index: frame.vitals for frame in _part(path, fps, 0, None)}
         for size in (5, 16):
             parts = [frame for start in range(0, 75, size) for frame in _part(path, fps, start, start + size)]
