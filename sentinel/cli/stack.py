@@ -94,7 +94,7 @@ def demo(
     keep: Annotated[Path | None, typer.Option(help="Keep footage, baseline and logs in this folder.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The story in three minutes: clean footage passes, sabotage fails, the model heals."""
+    """The story in two minutes: clean footage passes, sabotage fails, the model heals."""
     from sentinel.demo.story import run_demo
 
     stop_on_signals(raising=True)
