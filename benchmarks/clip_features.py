@@ -123,19 +123,23 @@ def changed(frames: Sequence[Frame], images: Iterable[Image]) -> Iterator[Frame]
 
 
 def open_all(
-    folders: Sequence[Path], settings: Settings, cache: Path, say: Callable[[str], None]
+    folders: Sequence[Path], settings: Settings, cache: Path, say: Callable[[str], None], only: str | None = None
 ) -> Iterator[ClipFeatures]:
     """Yield the clips below `folders`; one that cannot be read is left out.
 
     Parameters
     ----------
     cache : folder of the cache
+    only : names of the cameras to yield, separated by commas; empty or None: all
     say : receives a message about each clip that is left out
     """
     extractor = load_extractor(settings, VIDEO, None)
     sources = sources_below(folders)
     cameras = camera_names([source.stem for source in sources])
+    wanted = set(cameras.values()) if not only else set(only.split(","))
     for source in sources:
+        if cameras[source.stem] not in wanted:
+            continue
         try:
             yield ClipFeatures.open(source, cameras[source.stem], extractor, settings, cache)
         except SentinelError as error:

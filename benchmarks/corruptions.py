@@ -161,11 +161,8 @@ def main() -> None:
     settings, found = Settings(), Found()
     listed = subprocess.run([str(chosen.peers), str(_SCRIPT)], check=True, stdout=subprocess.PIPE, text=True)
     names = listed.stdout.split()
-    wanted = set(chosen.cameras.split(",")) if chosen.cameras else None
     folders = [Path(folder) for folder in chosen.data.split(os.pathsep)]
-    for clip in open_all(folders, settings, chosen.cache, _say):
-        if wanted is not None and clip.camera not in wanted:
-            continue
+    for clip in open_all(folders, settings, chosen.cache, _say, chosen.cameras):
         try:
             measure(clip, names, chosen.peers, settings, found)
         except SentinelError as error:

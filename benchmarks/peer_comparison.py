@@ -207,7 +207,6 @@ def main() -> None:
     chosen = parser.parse_args()
     settings = Settings().model_copy(update={"embed_every": 1})
     found = {_SHIPPED: Found(), _MATCHED: Found()}
-    wanted = set(chosen.cameras.split(",")) if chosen.cameras else None
     folders = [Path(folder) for folder in chosen.data.split(os.pathsep)]
     names = []
     with tempfile.TemporaryDirectory() as below:
@@ -215,9 +214,7 @@ def main() -> None:
         frames.mkdir()
         clips.mkdir()
         peers = FramePeers(chosen.peers, frames)
-        for clip in open_all(folders, settings, chosen.cache, _say):
-            if wanted is not None and clip.camera not in wanted:
-                continue
+        for clip in open_all(folders, settings, chosen.cache, _say, chosen.cameras):
             try:
                 arrays, faulty = arrays_of(clip, peers)
                 judge_clip(clip, faulty, settings, found)

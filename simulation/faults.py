@@ -14,7 +14,7 @@ with the same value, and a rule in `common.modalities.video.diagnosis`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 
 import cv2
@@ -165,16 +165,21 @@ def sabotage_frame(image: Image, fault: Fault, severity: int, seed: int = 0, ind
 
 
 def amount_of(fault: Fault, severity: int) -> float:
-    """Return the strength of `fault` at a severity, in the unit stated in `SEVERITIES`.
+    """Return the strength of `fault` at a severity, in the unit stated in `SEVERITIES`; see `at_severity`."""
+    return at_severity(SEVERITIES[fault], severity)
+
+
+def at_severity(strengths: Sequence[float], severity: int) -> float:
+    """Return which of the strengths of a fault, mild ones first, belongs to a severity, from 1 on.
 
     Raises
     ------
     ValueError
-        If the severity is not 1 to 5.
+        If there is no such severity.
     """
-    if not 1 <= severity <= len(SEVERITIES[fault]):
-        raise ValueError(f"severity is 1 (mild) to {len(SEVERITIES[fault])} (gross), not {severity}")
-    return SEVERITIES[fault][severity - 1]
+    if not 1 <= severity <= len(strengths):
+        raise ValueError(f"severity is 1 (mild) to {len(strengths)} (gross), not {severity}")
+    return strengths[severity - 1]
 
 
 def _random(*seeds: int) -> np.random.Generator:

@@ -21,7 +21,7 @@ from common.modalities.video.frame import Frame
 from common.modalities.video.stills import decode_file
 from common.sources.limits import Limits
 from common.sources.local import describe_kind, images_in
-from simulation.faults import SEVERITIES, Fault, amount_of, sabotage_frame, sabotage_frames
+from simulation.faults import SEVERITIES, Fault, amount_of, at_severity, sabotage_frame, sabotage_frames
 from simulation.stream_faults import STREAM_SEVERITIES, StreamFault, corrupted, is_dropped
 
 __all__ = [
@@ -71,7 +71,7 @@ def sabotage(
         If the severity is not 1 to 5.
     """
     limits = limits or Limits()
-    amount = amount_of(fault, severity) if isinstance(fault, Fault) else stream_amount_of(fault, severity)
+    amount = amount_of(fault, severity) if isinstance(fault, Fault) else at_severity(STREAM_SEVERITIES[fault], severity)
     if source.resolve() == target.resolve():
         raise BadSource(f"{source} would be overwritten by its sabotaged copy: name another target")
     kind = describe_kind(source)
@@ -98,19 +98,6 @@ def sabotage(
 def fault_of(name: str) -> Fault | StreamFault:
     """Return the fault of this name; raise `ValueError` if there is none."""
     return StreamFault(name) if name in set(StreamFault) else Fault(name)
-
-
-def stream_amount_of(fault: StreamFault, severity: int) -> float:
-    """Return the strength of `fault` at a severity, in the unit stated in `STREAM_SEVERITIES`.
-
-    Raises
-    ------
-    ValueError
-        If the severity is not 1 to 5.
-    """
-    if not 1 <= severity <= len(STREAM_SEVERITIES[fault]):
-        raise ValueError(f"severity is 1 (mild) to {len(STREAM_SEVERITIES[fault])} (gross), not {severity}")
-    return STREAM_SEVERITIES[fault][severity - 1]
 
 
 def copy_name(source: Path, fault: Fault | StreamFault, severity: int) -> str:

@@ -18,6 +18,7 @@ What is compared of a group of kind VIEW is in `common.drift.views`.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -152,6 +153,11 @@ def column_slices(group: FeatureGroup) -> dict[str, slice]:
 def are_enough(rows: int, frames: int) -> bool:
     """Return whether a group that has rows of some of `frames` frames knows enough of them to be compared."""
     return rows >= max(_FEWEST_ROWS, _LEAST_SHARE * frames)
+
+
+def sized_group(groups: Sequence[FeatureGroup]) -> FeatureGroup | None:
+    """Return the group that knows width and height of each sample; None: none does."""
+    return next((group for group in groups if group.native_size is not None), None)
 
 
 def size_columns(group: FeatureGroup) -> list[int]:

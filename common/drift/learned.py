@@ -50,7 +50,8 @@ class Reference:
     bursts : those bursts
     known : whether the hour of the window is known; if not, only what light hardly moves may be judged
     light : median level of light of the pooled bursts, natural log
-    steps : column -> its largest step within one of those bursts, of columns that light never moves in a step
+    steps : column -> its largest step within one of those bursts, of columns that light never moves in a step; empty in
+        a known hour, where steps are not looked at
     """
 
     segment: Segment
@@ -95,12 +96,13 @@ class Learned:
         nearest = nearest_bursts(self.moments, moment, pool_size(self.days))
         # Those whose views count come first. Within both parts they are in order, so that a pool is found again.
         nearest = [*sorted(nearest[:VIEWED]), *sorted(nearest[VIEWED:])]
+        known = len(self.null) >= NEEDED_NULL and is_known(self.moments, moment)
         return Reference(
             self._pooled(tuple(nearest)),
             tuple(self.bursts[number] for number in nearest),
-            len(self.null) >= NEEDED_NULL and is_known(self.moments, moment),
+            known,
             float(np.median([self.moments[number].light for number in nearest])),
-            self._steps(tuple(nearest)),
+            {} if known else self._steps(tuple(nearest)),
         )
 
     def p_value(self, ratio: float) -> float:

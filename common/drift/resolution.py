@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from common.contracts.feature_groups import FeatureGroup
 from common.contracts.verdicts import ResolutionChange
-from common.drift.feature_groups import compared_names, compared_size, size_columns
+from common.drift.feature_groups import compared_names, compared_size, size_columns, sized_group
 from common.drift.segment import Segment
 from common.features import FeatureBlock
 
@@ -41,7 +41,7 @@ class Resolution:
     @classmethod
     def of(cls, groups: Sequence[FeatureGroup], segment: Segment, window: FeatureBlock) -> Resolution:
         """Compare the pictures of a window, of which any may have another size, with those of a segment."""
-        group = next((group for group in groups if group.native_size is not None), None)
+        group = sized_group(groups)
         medians = None if group is None else segment.groups[group.name].reference_median
         if group is None or medians is None:
             return cls()

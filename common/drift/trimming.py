@@ -16,7 +16,7 @@ import numpy.typing as npt
 from common.contracts.feature_groups import FeatureGroup, GroupKind
 from common.drift.ambient import position, steady_columns
 from common.drift.bursts import Burst, smallest_effects
-from common.drift.feature_groups import compared_columns, size_columns
+from common.drift.feature_groups import compared_columns, size_columns, sized_group
 from common.drift.learned import distances, hours_apart, other_days
 from common.drift.segment import MAD_TO_SIGMA
 
@@ -46,7 +46,7 @@ def trim(bursts: Sequence[Burst], groups: Sequence[FeatureGroup], window: int) -
 
 def of_one_size(bursts: Sequence[Burst], groups: Sequence[FeatureGroup]) -> list[Burst]:
     """Return the bursts whose pictures have the size that most have, of the first such burst if several are as many."""
-    group = next((group for group in groups if group.native_size is not None), None)
+    group = sized_group(groups)
     if group is None:
         return list(bursts)
     columns = size_columns(group)

@@ -29,8 +29,6 @@ _SHORTEST, _LONGEST = 1e-4, 86_400.0  # seconds between frames
 # Encoders send key frames every second or more rarely; what is more frequent is as good.
 _SHORTEST_KEY, _LONGEST_KEY = 1.0, 600.0  # seconds between key frames
 _SLOWEST, _FASTEST = 1.0, 1e9  # bytes per second
-
-
 _ERRORS = VITALS_COLUMNS.index("decode_errors")
 
 
@@ -136,9 +134,8 @@ class Vitals:
         After the last key frame they are those to the end of the recording, if that is longer than the interval before.
         """
         pts, keys = self._timeline.pts, self._timeline.key_frames.astype(np.float64)
-        edges = np.concatenate(
-            [[float(pts[0])], keys, [float(pts[-1])]]
-        )  # a video may begin before its first key frame
+        # A video may begin before its first key frame.
+        edges = np.concatenate([[float(pts[0])], keys, [float(pts[-1])]])
         intervals = np.diff(edges)
         if len(keys) > 1:
             intervals[-1] = max(intervals[-1], intervals[-2])
