@@ -6,7 +6,8 @@ frame, light levels in grey levels of 8 bits.
 To add a fault, add a member to `Fault`, its row to `SEVERITIES`, and its function
 to `_FUNCTIONS`. The function is given the image, the amount of the severity, the
 seed, and the index of the frame; it returns a new image and modifies nothing.
-Functions for faults of signal, shutter and filter are in `simulation.signal_faults`.
+Functions for faults of signal, shutter and filter are in `simulation.signal_faults`,
+those of what lies before the lens in `simulation.lens_faults`.
 If verdicts should name the fault as a cause of its own, it also needs a `Cause`
 with the same value, and a rule in `common.modalities.video.diagnosis`.
 """
@@ -23,7 +24,7 @@ import numpy.typing as npt
 
 from common.contracts.verdicts import Cause
 from common.features import FloatArray, Image
-from simulation import signal_faults
+from simulation import lens_faults, signal_faults
 
 
 class Fault(StrEnum):
@@ -42,7 +43,7 @@ class Fault(StrEnum):
     COLOUR_CAST = "colour_cast"
     """A wrong white balance: one channel is scaled up and another down; the seed selects which."""
     LOW_CONTRAST = "low_contrast"
-    """Fog or a dirty lens: the frame is mixed with light grey."""
+    """A film on the lens, or mist on its cover: the frame is mixed with light grey."""
     MOTION_BLUR = "motion_blur"
     """A shaking mount or a long exposure: blur along a line, whose angle depends on the seed."""
     FROZEN = "frozen"
@@ -70,6 +71,11 @@ class Fault(StrEnum):
     MIRRORED = "mirrored"
     """The camera shows a mirror image, or one that is upside down, in a growing share of every twenty frames."""
 
+    FOG = "fog"
+    """Fog: the farther away, the more the frame is mixed with light grey."""
+    SOILED = "soiled"
+    """Drops of water and specks of dirt on the lens; the seed selects where."""
+
     @property
     def cause(self) -> Cause | None:
         """The cause that a verdict on footage with this fault should name; None: no particular one."""
@@ -80,7 +86,6 @@ class Fault(StrEnum):
 
 # Faults that look like another one, of which the judge has the name.
 _NAMED_AS = {
-    Fault.MOTION_BLUR: Cause.BLUR,
     Fault.INFRA_RED: Cause.COLOUR_CAST,
     Fault.ROTATED: Cause.CAMERA_MOVED,
     Fault.MIRRORED: Cause.CAMERA_MOVED,
@@ -94,7 +99,7 @@ SEVERITIES: dict[Fault, tuple[float, float, float, float, float]] = {
     Fault.OVER_EXPOSURE: (1.2, 1.5, 2.0, 3.0, 4.5),  # gain
     Fault.COMPRESSION: (50, 30, 15, 7, 3),  # JPEG quality
     Fault.COLOUR_CAST: (0.05, 0.1, 0.2, 0.35, 0.5),  # one channel's gain is 1 + this, another's 1 - this
-    Fault.LOW_CONTRAST: (0.15, 0.3, 0.5, 0.7, 0.85),  # share of fog
+    Fault.LOW_CONTRAST: (0.15, 0.3, 0.5, 0.7, 0.85),  # share of grey
     Fault.MOTION_BLUR: (3, 5, 9, 15, 25),  # length of the smear, pixels
     Fault.FROZEN: (3, 8, 24, 72, math.inf),  # frames for which each picture is shown
     Fault.BLACK: (0.1, 0.25, 0.5, 0.75, 1.0),  # share of frames
@@ -108,12 +113,14 @@ SEVERITIES: dict[Fault, tuple[float, float, float, float, float]] = {
     Fault.INFRA_RED: (0.12, 0.25, 0.45, 0.7, 1.0),  # share of infra-red light
     Fault.ROTATED: (1, 2, 5, 15, 45),  # degrees
     Fault.MIRRORED: (0.1, 0.25, 0.5, 0.75, 1.0),  # share of frames
+    Fault.FOG: (0.25, 0.45, 0.65, 0.85, 0.97),  # share of fog at the upper edge
+    Fault.SOILED: (0.01, 0.03, 0.08, 0.25, 0.5),  # share of the frame
 }
 """The strength of each fault by severity, in the unit stated beside each row."""
 
 _Levels = npt.NDArray[np.float64]
 _LEVELS: _Levels = np.arange(256, dtype=np.float64)
-_FOG_LEVEL = 200.0  # grey levels
+_VEIL_LEVEL = 200.0  # grey levels
 _COVER_LEVEL = 18.0  # grey levels; an object in front of a lens is not entirely black
 _BLACK_CYCLE = 20  # frames
 _SEED_PREFIX = 0x5E  # separates these random numbers from those of others who use the same seed
@@ -224,8 +231,8 @@ def _colour_cast(image: Image, strength: float, seed: int, _index: int) -> Image
     return _through_table(image, [_LEVELS * float(gain) for gain in gains])
 
 
-def _fog(image: Image, share: float, _seed: int, _index: int) -> Image:
-    return _through_table(image, [_LEVELS * (1 - share) + _FOG_LEVEL * share] * 3)
+def _veil(image: Image, share: float, _seed: int, _index: int) -> Image:
+    return _through_table(image, [_LEVELS * (1 - share) + _VEIL_LEVEL * share] * 3)
 
 
 def _motion_blur(image: Image, length: float, seed: int, _index: int) -> Image:
@@ -281,7 +288,7 @@ _FUNCTIONS: dict[Fault, Callable[[Image, float, int, int], Image]] = {
     Fault.OVER_EXPOSURE: _gain,
     Fault.COMPRESSION: _compress,
     Fault.COLOUR_CAST: _colour_cast,
-    Fault.LOW_CONTRAST: _fog,
+    Fault.LOW_CONTRAST: _veil,
     Fault.MOTION_BLUR: _motion_blur,
     Fault.BLACK: _black,
     Fault.COVERED: _cover,
@@ -294,4 +301,6 @@ _FUNCTIONS: dict[Fault, Callable[[Image, float, int, int], Image]] = {
     Fault.INFRA_RED: signal_faults.infra_red,
     Fault.ROTATED: signal_faults.rotate,
     Fault.MIRRORED: signal_faults.mirror,
+    Fault.FOG: lens_faults.fog,
+    Fault.SOILED: lens_faults.soil,
 }

@@ -14,10 +14,11 @@ MOTION = "motion"
 """A compared column: natural log of the relative step of a group from one sample to the next."""
 REPEATED = "repeated"
 """A compared column: 1 where a sample equals the previous one exactly, which no live source produces; else 0."""
-VIEW_COLUMNS = ("shift", "rotation", "zoom", "mirrored", "lost")
+VIEW_COLUMNS = ("shift", "rotation", "zoom", "mirrored", "lost", "obscured")
 """The compared columns of a group of kind VIEW, see `GroupKind`: shift of the picture in shares of its width; degrees;
 natural log of the magnification; 1 where the picture is a mirror image, else 0; 1 where nothing of the golden view is
-found in it, else 0."""
+found in it, else 0; where the golden view is found upright, the share of what stands still that is not seen in its
+place, else 0."""
 
 
 class GroupKind(StrEnum):

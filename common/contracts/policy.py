@@ -32,16 +32,19 @@ class Response(StrEnum):
 DEFAULT: Mapping[Cause, Response] = {
     Cause.NOISE: Response.BOTH,
     Cause.BLUR: Response.BOTH,
+    Cause.MOTION_BLUR: Response.BOTH,
     Cause.LOW_LIGHT: Response.BOTH,
     Cause.COMPRESSION: Response.BOTH,
     Cause.COLOUR_CAST: Response.BOTH,
     Cause.LOW_CONTRAST: Response.BOTH,
+    Cause.FOG: Response.BOTH,
     Cause.PIXELATION: Response.BOTH,
     Cause.NEW_CONTENT: Response.TRAIN,
     # A model that has learned these would make the judge blind to a camera that shows nothing, or something else.
     Cause.BLACK: Response.CALL,
     Cause.FROZEN: Response.CALL,
     Cause.COVERED: Response.CALL,
+    Cause.SOILED: Response.CALL,
     Cause.CAMERA_MOVED: Response.CALL,
     Cause.OVER_EXPOSURE: Response.CALL,
     # What is lost, and light that jumps, cannot be learned from the frames around.

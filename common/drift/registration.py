@@ -26,6 +26,9 @@ _ITERATIONS = 12
 _SETTLED = 0.02  # pixels; a smaller step ends the fit
 _LEAST_OVERLAP = 0.25  # of the picture; of less, nothing is claimed
 _TINY = 1e-6
+_AROUND = 1 / 24  # of the width: the standard deviation of the surroundings in which edges are compared
+_SEEN = 0.4  # correlation of the edges around a place; of what is hidden it is 0
+_STRUCTURE = 0.02  # mean square of the edges around a place; where there is less nothing can be hidden
 
 
 @dataclass(frozen=True)
@@ -55,15 +58,17 @@ class Placement:
     rotation : degrees
     zoom : natural log of the magnification
     match : correlation of the edges once they lie on each other, -1 to 1
+    obscured : share, 0 to 1, of what has edges in the reference whose edges are not in their place in the picture
     """
 
     shift: float
     rotation: float
     zoom: float
     match: float
+    obscured: float
 
 
-NOWHERE = Placement(0.0, 0.0, 0.0, -1.0)
+NOWHERE = Placement(0.0, 0.0, 0.0, -1.0, 0.0)
 """Of two pictures that do not overlap."""
 
 
@@ -155,6 +160,7 @@ def place(reference: Edges, picture: Edges, start: Shift) -> Placement:
         rotation=float(np.degrees(np.arctan2(warp[1, 0], warp[0, 0]))),
         zoom=float(np.log(np.hypot(warp[0, 0], warp[1, 0]))),
         match=_correlation(reference.values, laid, overlap),
+        obscured=_obscured(reference.values, laid, overlap),
     )
 
 
@@ -206,3 +212,22 @@ def _correlation(one: FloatArray, other: FloatArray, mask: Mask) -> float:
     masked = np.asarray(one * mask, np.float32)
     common = float(np.vdot(masked, other)) / cv2.countNonZero(mask) - level * other_level
     return common / (spread * other_spread)
+
+
+def _obscured(reference: FloatArray, laid: FloatArray, overlap: Mask) -> float:
+    """Return the share of the edges of `reference` that are not in `laid`, where both overlap.
+
+    Correlation around each place says so, which light, contrast, blur and noise of the whole picture hardly change.
+    Only the half of the places that has most edges is asked.
+    """
+    sigma = _AROUND * reference.shape[1]
+
+    def around(values: FloatArray) -> FloatArray:
+        return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma), np.float32)[overlap > 0]
+
+    wanted, found = around(np.square(reference)), around(np.square(laid))
+    common = around(reference * laid)
+    asked = wanted > max(float(np.median(wanted)), _STRUCTURE)
+    if not asked.any():
+        return 0.0
+    return float((common[asked] < _SEEN * np.sqrt(wanted[asked] * found[asked] + _TINY)).mean())

@@ -113,13 +113,13 @@ def moves_by_itself(bounds: npt.NDArray[np.float64]) -> bool:
 
     Parameters
     ----------
-    bounds : (5,) of the columns `VIEW_COLUMNS`, in units of their minimum effects
+    bounds : (6,) of the columns `VIEW_COLUMNS`, in units of their minimum effects
     """
     return any(bounds[VIEW_COLUMNS.index(name)] > most for name, most in _MOST_OF_FIXED.items())
 
 
 def view_columns(samples: Array, golden: Golden) -> Array:
-    """Return the (n, 5) columns `VIEW_COLUMNS` of samples (n, size), held against golden views.
+    """Return the (n, 6) columns `VIEW_COLUMNS` of samples (n, size), held against golden views.
 
     All samples of a part have the same columns; without views they are all 0.
     """
@@ -128,12 +128,12 @@ def view_columns(samples: Array, golden: Golden) -> Array:
 
 
 def placed_columns(views: Views, golden: Golden) -> Array:
-    """Return the (k, 5) columns `VIEW_COLUMNS` of views (k, size), held against golden ones."""
+    """Return the (k, 6) columns `VIEW_COLUMNS` of views (k, size), held against golden ones."""
     return np.array([_columns(view, golden) for view in views], np.float32).reshape(len(views), len(VIEW_COLUMNS))
 
 
 def golden_columns(samples: Array, views: Views) -> Array:
-    """Return the (n, 5) columns of the golden clip that `views` were made of; no part is held against its own view."""
+    """Return the (n, 6) columns of the golden clip that `views` were made of; no part is held against its own view."""
     golden = Golden.of(views)
     quarters = np.array_split(np.arange(len(samples)), max(len(views), 1))
     rows, lengths = [], []
@@ -155,10 +155,10 @@ def _columns(sample: Views, golden: Golden) -> tuple[float, ...]:
         (mirrored, quarters), turned = _best(picture, golden.edges, _TURNED)
         if turned.match >= max(_FOUND_TURNED * golden.match, found.match + _CLEARLY):
             turn = 90.0 * (quarters if quarters < 3 else -1)
-            return turned.shift, turned.rotation + turn, turned.zoom, float(mirrored), 0.0
+            return turned.shift, turned.rotation + turn, turned.zoom, float(mirrored), 0.0, 0.0
     if found.match < _FOUND * golden.match:
-        return 0.0, 0.0, 0.0, 0.0, 1.0
-    return found.shift, found.rotation, found.zoom, 0.0, 0.0
+        return 0.0, 0.0, 0.0, 0.0, 1.0, 0.0
+    return found.shift, found.rotation, found.zoom, 0.0, 0.0, found.obscured
 
 
 def _of_size(picture: Views, size: tuple[int, int]) -> Views:

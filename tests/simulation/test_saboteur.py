@@ -200,7 +200,31 @@ def test_there_are_five_severities_and_no_more() -> None:
 
 def test_the_diagnosis_has_a_cause_for_each_fault() -> None:
     assert {fault: fault.cause for fault in Fault if fault.cause is None} == {}
-    assert Fault.MOTION_BLUR.cause is Cause.BLUR
+    assert Fault.ROTATED.cause is Cause.CAMERA_MOVED
+
+
+def test_fog_hides_what_is_far_away_more_than_what_is_near() -> None:
+    for severity, share in enumerate(SEVERITIES[Fault.FOG], 1):
+        black = sabotage_frame(np.zeros((101, 20, 3), np.uint8), Fault.FOG, severity).mean(axis=(1, 2))
+        assert black[0] == pytest.approx(200 * share, abs=1)
+        assert (np.diff(black) <= 0).all()
+        assert black[-1] < black[0] / 4
+
+
+def test_a_soiled_lens_covers_the_stated_share_in_places_that_stay_and_that_the_seed_selects() -> None:
+    rng = np.random.default_rng(1)
+    grain = np.repeat(rng.integers(0, 256, (180, 320, 1), dtype=np.uint8), 3, axis=2)
+
+    def touched(severity: int, seed: int, index: int) -> np.ndarray:
+        # More than half of what a pixel showed is gone: of random grain one pixel in ten changes little by chance.
+        changed = np.abs(sabotage_frame(grain, Fault.SOILED, severity, seed, index).astype(float) - grain).mean(axis=2)
+        return np.asarray(changed > 8)
+
+    for severity, share in enumerate(SEVERITIES[Fault.SOILED], 1):
+        # Half of the rims, which fade out, lies outside the spots.
+        assert share <= touched(severity, 3, 0).mean() + 0.01 <= 2.2 * share + 0.01
+        assert np.array_equal(touched(severity, 3, 0), touched(severity, 3, 7))
+    assert (touched(3, 3, 0) & touched(3, 4, 0)).mean() < touched(3, 3, 0).mean() / 2
 
 
 # --- files --------------------------------------------------------------------------------------------

@@ -41,8 +41,9 @@ VIEW_HEADER = 2
 VIEW_PIXELS = 5184
 """Most pixels of the small picture: 96 x 54, 83 x 62."""
 # Shift in shares of the width, rotation in degrees, zoom as a natural log; views of one fixed camera lie within 0.004,
-# 0.4 and 0.006. Then shares of the frames that are mirrored, and of those in which the golden view is not found.
-VIEW_MINIMUM_EFFECTS = (0.009, 0.7, 0.02, 0.5, 0.5)
+# 0.4 and 0.006. Then shares of the frames that are mirrored, and of those in which the golden view is not found; and
+# the share of what stands still that something on the lens, or before it, hides.
+VIEW_MINIMUM_EFFECTS = (0.009, 0.7, 0.02, 0.5, 0.5, 0.03)
 
 # What light hardly moves, measured on cameras known for half a minute before clouds came: at these effects no clean
 # window failed, at those of known hours nine in ten did. Black over white leaves gain and exposure alone and shows fog;
@@ -52,6 +53,8 @@ _STEADY = (
     SteadyColumn(column="noise", minimum_effect=0.4, at_similar_light=True),
     SteadyColumn(column="edge_peak", minimum_effect=0.16),
     SteadyColumn(column="edge_typical", minimum_effect=0.2),
+    SteadyColumn(column="direction_across", minimum_effect=0.2),
+    SteadyColumn(column="direction_diagonal", minimum_effect=0.2),
     SteadyColumn(column="blockiness", minimum_effect=0.25),
     SteadyColumn(column="black_level", minimum_effect=0.9, over="white_level"),
     SteadyColumn(column="flat_area", minimum_effect=0.2),
@@ -75,7 +78,16 @@ _WITHOUT_HISTORY = {"blackout": 0.05, REPEATED: 0.9, "packet_loss": 0.1}
 _COVERED = {"flat_area": 0.8, "dark_area": 0.8}
 # At half, two thirds and one and a half times the size, edges reach 3.7 times the distance at which a window FAILs,
 # noise 1.9, flat areas 1.1, blockiness 0.9, and in drawn scenes pixelation 1.1. All others stay as they are.
-SCALED = ("noise", "edge_peak", "edge_typical", "blockiness", "pixelation", "flat_area")
+SCALED = (
+    "noise",
+    "edge_peak",
+    "edge_typical",
+    "direction_across",
+    "direction_diagonal",
+    "blockiness",
+    "pixelation",
+    "flat_area",
+)
 _INFRARED_BELOW = 0.02  # saturation; pictures by infra-red light are grey
 AMBIENT = Ambient(
     light=LUMA,

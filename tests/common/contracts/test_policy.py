@@ -14,7 +14,7 @@ from common.settings import Settings, get_settings
 NEVER = {
     Cause.BLACK, Cause.FROZEN, Cause.COVERED, Cause.CAMERA_MOVED, Cause.OVER_EXPOSURE, Cause.UNKNOWN, Cause.OFFLINE,
     Cause.PACKET_LOSS, Cause.FLICKER, Cause.BANDING, Cause.HUNTING_EXPOSURE,
-    Cause.MISSING_FRAMES, Cause.ENCODER,
+    Cause.MISSING_FRAMES, Cause.ENCODER, Cause.SOILED,
 }  # fmt: skip
 WITH_FOOTAGE = [cause for cause in Cause if cause is not Cause.OFFLINE]
 rows = st.dictionaries(st.sampled_from(WITH_FOOTAGE), st.sampled_from(Response))

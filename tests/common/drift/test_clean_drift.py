@@ -26,7 +26,6 @@ from common.drift.manifest import BaselineManifest
 from common.errors import BadBaseline, BadCorpus
 from common.modalities.video.clean_drift import clean_drift
 from common.modalities.video.groups import feature_groups
-from common.modalities.video.vitals_columns import VITALS_COLUMNS
 from tests.common.drift.footage import FEATURE_SPEC, GROUPS, RULE, footage, judge
 
 NAMES = column_names(GROUPS)
@@ -156,8 +155,7 @@ def test_what_a_baseline_knows_of_clean_footage_is_stored_with_it() -> None:
 
 def test_the_table_that_video_ships_covers_its_columns_and_supports_p_values_below_a_hundredth() -> None:
     drift, groups = CleanDrift(clean_drift()), feature_groups(1280)
-    unknown = set(column_names(groups)) - set(drift.table.columns)
-    assert unknown == set(VITALS_COLUMNS), "the table was made before there were vitals: their effects are set by hand"
+    assert set(column_names(groups)) == set(drift.table.columns)
     ratios = drift.ratios(groups)
     assert 1 / (len(ratios) + 1) < 0.01
     for camera in drift.cameras:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from common.contracts.feature_groups import VIEW_COLUMNS, FeatureGroup, GroupKind
 from common.contracts.verdicts import Cause, Judgement, Status
@@ -62,6 +63,24 @@ def test_a_moved_camera_fails_and_the_verdict_says_by_how_much(
     assert leading.feature == column
     assert leading.window_value == pytest.approx(amount, rel=0.15)
     assert leading.baseline_value == pytest.approx(0.0, abs=0.3 * abs(amount))
+
+
+def test_what_is_hidden_in_places_fails_with_its_share() -> None:
+    soiled = STILL.copy()
+    rows, columns = slice(HEIGHT // 3, 2 * HEIGHT // 3), slice(WIDTH // 2, WIDTH)
+    soiled[rows, columns] = soiled[rows, columns].mean()
+    verdict = judged(filmed([soiled] * FRAMES, seed=3))
+    assert (verdict.status, verdict.cause) == (Status.FAIL, Cause.SOILED)
+    assert verdict.leading_features[0].feature == "obscured"
+    assert 0.05 < verdict.leading_features[0].window_value < 0.4
+    assert verdict.leading_features[0].baseline_value == pytest.approx(0.0, abs=0.02)
+
+
+@pytest.mark.parametrize("changed", [0.4 * STILL, 0.3 * STILL + 90, gaussian_filter(STILL, 1.0), 255 - STILL])
+def test_light_contrast_and_blur_of_the_whole_picture_hide_nothing(changed: FloatArray) -> None:
+    window = filmed([changed.astype(np.float32)] * FRAMES, seed=4)
+    shifted = {row.feature: row for row in judged(window).leading_features}
+    assert "obscured" not in shifted or shifted["obscured"].window_value < 0.02
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from common.features import FloatArray
 from common.modalities.video.sensors.blockiness import BLOCKINESS
 from common.modalities.video.sensors.colour import COLOUR
 from common.modalities.video.sensors.contrast import CONTRAST
+from common.modalities.video.sensors.direction import DIRECTION
 from common.modalities.video.sensors.edges import EDGES
 from common.modalities.video.sensors.flatness import FLATNESS
 from common.modalities.video.sensors.light import LIGHT
@@ -28,7 +29,18 @@ from common.modalities.video.vitals_columns import VITALS_COLUMNS
 
 __all__ = ["MINIMUM_EFFECTS", "SENSORS", "SENSORS_VERSION", "SENSOR_NAMES", "Planes", "Sensor", "measure"]
 
-SENSORS: tuple[Sensor, ...] = (LIGHT, CONTRAST, COLOUR, NOISE, EDGES, BLOCKINESS, FLATNESS, PACKET_LOSS, FRAME_SIZE)
+SENSORS: tuple[Sensor, ...] = (
+    LIGHT,
+    CONTRAST,
+    COLOUR,
+    NOISE,
+    EDGES,
+    DIRECTION,
+    BLOCKINESS,
+    FLATNESS,
+    PACKET_LOSS,
+    FRAME_SIZE,
+)
 SENSOR_NAMES: tuple[str, ...] = tuple(name for sensor in SENSORS for name in sensor.names)
 """Name of each reading. `family.07` is tile 7, counted row by row, of a family of readings."""
 MINIMUM_EFFECTS: tuple[float, ...] = tuple(
@@ -36,7 +48,7 @@ MINIMUM_EFFECTS: tuple[float, ...] = tuple(
 )
 """The smallest change of each reading, in its own unit, that counts as a camera fault."""
 
-_ARITHMETIC = 5  # increase it when a sensor, or a vital, is something else under the same name
+_ARITHMETIC = 6  # increase it when a sensor, or a vital, is something else under the same name
 SENSORS_VERSION = f"v{_ARITHMETIC}:{content_id(*SENSOR_NAMES, *VITALS_COLUMNS)[:12]}"
 """Identifies the sensors, the vitals and their arithmetic; part of a baseline's identity."""
 

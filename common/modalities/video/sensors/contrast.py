@@ -1,4 +1,5 @@
-"""Contrast of each tile: the spread of its luma. Fog and a dirty lens reduce it in all tiles."""
+"""Contrast of each tile: the spread of its luma. Fog and a dirty lens reduce it in all tiles, fog most in what is far
+away."""
 
 from __future__ import annotations
 
@@ -6,15 +7,24 @@ import numpy as np
 
 from common.features import FloatArray
 from common.modalities.video.sensors.planes import GRID, Planes, area_means
-from common.modalities.video.sensors.sensor import tiled
+from common.modalities.video.sensors.sensor import Sensor, sensor, tiled
 
 
-def _read(planes: Planes) -> FloatArray:
+def _read_tiles(planes: Planes) -> FloatArray:
     luma = planes.luma.astype(np.float32)
     mean, square = area_means(luma, GRID), area_means(luma * luma, GRID)
     return np.asarray(np.log(np.sqrt(np.maximum(square - mean * mean, 0)) + 1).ravel(), np.float32)
 
 
+def _read(planes: Planes) -> FloatArray:
+    tiles = _read_tiles(planes)
+    upper, lower = tiles.reshape(2, -1)
+    return np.append(tiles, np.median(upper) - np.median(lower)).astype(np.float32)
+
+
 # Natural log of (standard deviation in grey levels + 1). It depends on the scene too, so only a contrast nearly halved
 # or doubled counts by itself. A smaller change helps the diagnosis to distinguish fog from a change of light.
-CONTRAST = tiled(_read, GRID, contrast=0.6)
+_TILES = tiled(_read_tiles, GRID, contrast=0.6)
+# Of the upper half of the picture over that of the lower, where things are near.
+_DEPTH = sensor(_read, contrast_depth=0.3)
+CONTRAST = Sensor(_TILES.names + _DEPTH.names, _TILES.minimum_effects + _DEPTH.minimum_effects, _read)

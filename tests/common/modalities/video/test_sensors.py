@@ -13,6 +13,7 @@ from common.features import FloatArray, Image
 from common.modalities.video.frame_converter import StillPicture
 from common.modalities.video.sensors import MINIMUM_EFFECTS, SENSOR_NAMES, SENSORS, SENSORS_VERSION, measure
 from common.modalities.video.sensors.planes import BAND
+from simulation.lens_faults import fog
 from simulation.signal_faults import pixelate
 
 FAILING = 1 / (1 - 0.30)  # in minimum effects: a larger change can fail a window at the default threshold
@@ -81,6 +82,37 @@ def test_blur_flattens_edges_but_changes_no_light_or_colour(sigma: float) -> Non
         assert abs(change(other, blurred(sigma))) < 1
 
 
+@pytest.mark.parametrize("angle", [0, 30, 45, 90, 135])
+def test_a_smear_takes_detail_in_its_own_direction_alone(angle: float) -> None:
+    turn = cv2.getRotationMatrix2D((4, 4), -angle, 1.0)
+    level = np.zeros((9, 9), np.float32)
+    level[4] = 1.0
+    line = cv2.warpAffine(level, turn, (9, 9))
+    grain = np.random.default_rng(4).normal(0, 60, (240, 320, 3))
+    rough = as_image(120 + cv2.GaussianBlur(grain, (0, 0), 1.0))
+    smeared = cv2.filter2D(rough, -1, line / line.sum())
+    across, diagonal = (change(name, smeared, rough) for name in ("direction_across", "direction_diagonal"))
+    # Smeared along the rows, there is less detail along them; along the falling diagonal, less along that.
+    expected = -np.cos(np.radians(2 * angle)), -np.sin(np.radians(2 * angle))
+    along = (across * expected[0] + diagonal * expected[1]) / np.hypot(across, diagonal)
+    assert np.hypot(across, diagonal) > 2
+    assert along > 0.8
+
+
+@pytest.mark.parametrize("size", [(320, 240), (1920, 1080)])
+def test_blur_noise_light_and_lost_columns_have_no_direction(size: tuple[int, int]) -> None:
+    image = picture(2, size)
+    rng = np.random.default_rng(3)
+    for other in (
+        cv2.GaussianBlur(image, (0, 0), 1.5),
+        as_image(image + rng.normal(0, 3, image.shape)),
+        as_image(image * 0.5),
+        pixelate(image, 2, 0, 0),
+    ):
+        for name in ("direction_across", "direction_diagonal"):
+            assert abs(change(name, other, image)) < FAILING
+
+
 @pytest.mark.parametrize("gain", [0.2, 0.5, 0.8])
 def test_edges_stay_as_steep_in_less_light(gain: float) -> None:
     assert abs(change("edge_peak", as_image(picture() * gain))) < FAILING
@@ -111,6 +143,13 @@ def test_fog_raises_the_black_level_and_lowers_contrast() -> None:
     fog = as_image(picture() * 0.5 + 100)
     assert change("black_level", fog) > FAILING
     assert change("contrast", fog) < -0.8
+
+
+def test_contrast_that_is_lost_far_away_is_told_from_contrast_that_is_lost_everywhere() -> None:
+    image = picture(5)
+    assert change("contrast_depth", fog(image, 0.65, 0, 0), image) < -1
+    assert abs(change("contrast_depth", as_image(image * 0.5 + 100), image)) < 0.3
+    assert abs(change("contrast_depth", as_image(image * 0.5), image)) < 0.3
 
 
 def test_a_covered_half_is_dark_and_flat() -> None:
