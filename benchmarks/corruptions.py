@@ -42,7 +42,7 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 
 _NOISE = frozenset({Cause.NOISE})
 _BLUR = frozenset({Cause.BLUR, Cause.LOW_CONTRAST})
-_VEIL = frozenset({Cause.LOW_CONTRAST, Cause.COVERED, Cause.OVER_EXPOSURE})
+_VEIL = frozenset({Cause.LOW_CONTRAST, Cause.FOG, Cause.SOILED, Cause.COVERED, Cause.OVER_EXPOSURE})
 # Frost and fog are drawn anew for each frame, so light does change from frame to frame.
 _UNSTEADY = frozenset({Cause.FLICKER, Cause.BANDING})
 SENSIBLE: Mapping[str, frozenset[Cause]] = {
@@ -52,8 +52,8 @@ SENSIBLE: Mapping[str, frozenset[Cause]] = {
     "speckle_noise": _NOISE,
     "defocus_blur": _BLUR,
     "glass_blur": _BLUR | _NOISE,
-    "motion_blur": _BLUR,
-    "zoom_blur": _BLUR | {Cause.CAMERA_MOVED},
+    "motion_blur": _BLUR | {Cause.MOTION_BLUR},
+    "zoom_blur": _BLUR | {Cause.MOTION_BLUR, Cause.CAMERA_MOVED},
     "gaussian_blur": _BLUR,
     "snow": _VEIL | {Cause.NOISE, Cause.NEW_CONTENT},
     "frost": _VEIL | _UNSTEADY | {Cause.NEW_CONTENT},
@@ -63,7 +63,7 @@ SENSIBLE: Mapping[str, frozenset[Cause]] = {
     "elastic_transform": _BLUR | {Cause.CAMERA_MOVED, Cause.NEW_CONTENT},
     "pixelate": frozenset({Cause.PIXELATION, Cause.COMPRESSION, Cause.BLUR}),
     "jpeg_compression": frozenset({Cause.COMPRESSION}),
-    "spatter": frozenset({Cause.COVERED, Cause.LOW_CONTRAST, Cause.NOISE, Cause.BLUR, Cause.NEW_CONTENT}),
+    "spatter": _VEIL - {Cause.OVER_EXPOSURE} | {Cause.NOISE, Cause.BLUR, Cause.NEW_CONTENT},
     "saturate": frozenset({Cause.COLOUR_CAST, Cause.NEW_CONTENT}),
 }
 """Causes that describe what each corruption does to a picture."""
