@@ -17,8 +17,8 @@ REPEATED = "repeated"
 VIEW_COLUMNS = ("shift", "rotation", "zoom", "mirrored", "lost", "obscured")
 """The compared columns of a group of kind VIEW, see `GroupKind`: shift of the picture in shares of its width; degrees;
 natural log of the magnification; 1 where the picture is a mirror image, else 0; 1 where nothing of the golden view is
-found in it, else 0; where the golden view is found upright, the share of what stands still that is not seen in its
-place, else 0."""
+found in it, else 0; where the golden view is found upright, and is steady, the share of what stands still that is not
+seen in its place, else 0."""
 
 
 class GroupKind(StrEnum):

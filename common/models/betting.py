@@ -27,7 +27,9 @@ BLOCK = 10
 CLIP_DB = 0.5
 """Differences count up to so far from the value that the mean is held against, dB."""
 _MOST_STAKED = 0.97  # of the fortune: a block cannot lose all of it
-_PRIOR_VARIANCE = 0.25  # of a block's mean, in units of `CLIP_DB`, as if one block had been seen: first stakes are small
+_PRIOR_VARIANCE = (
+    0.25  # of a block's mean, in units of `CLIP_DB`, as if one block had been seen: first stakes are small
+)
 _SPENDING = 0.61  # 6 / pi^2, rounded up: the sum of `_SPENDING / k^2` over all k is 1
 
 

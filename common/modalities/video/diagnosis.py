@@ -32,9 +32,10 @@ _HIDING_BLUR = 0.4  # natural log: what stands still is not found, or found besi
 _LOST_FOR_BLOCKS = 0.5
 _ENLARGED = 0.12  # share of columns and rows; compression of the lowest quality repeats fewer
 _WIDE_SWING = 0.1  # natural log: light beyond white that is dimmed to grey, and dark, look like many other faults
-# Detail along one direction against that across it, natural log: blur without a direction changes it by up to 0.2, and
-# by less than a sixth of what it takes from the edges; a smear of three pixels changes it by 0.1 to 0.7.
-_DIRECTED, _DIRECTED_SHARE = 0.1, 0.17
+# Detail along one direction against that across it, natural log. Blur without a direction takes what a scene has of it,
+# or turns it round, and beyond that changes it by less than a sixth of what it takes from the edges; a smear of three
+# pixels changes it by 0.1 to 0.7.
+_DIRECTED, _DIRECTED_SHARE, _REVERSED = 0.1, 0.17, 0.6
 _DEPTH, _DEPTH_SHARE = 0.08, 0.2  # natural log of contrast far away over near, and its share of the loss of contrast
 _GROSS_CAST = 0.35  # natural log; clipping and fog shift the colour balance too, but by less
 
@@ -145,13 +146,22 @@ def _gross_fault(shifts: Shifts) -> Cause | None:
 
 
 def _blur(shifts: Shifts) -> Cause:
-    """Return which blur it is: detail that is lost in one direction is smeared."""
-    lost = -min(shifts.change("edge_peak"), shifts.change("edge_typical"), 0.0)
-    return Cause.MOTION_BLUR if _direction(shifts) > max(_DIRECTED, _DIRECTED_SHARE * lost) else Cause.BLUR
+    """Return which blur it is."""
+    return Cause.MOTION_BLUR if _smeared(shifts) else Cause.BLUR
+
+
+def _smeared(shifts: Shifts) -> bool:
+    """Return whether detail is lost, and most of it in one direction."""
+    lost = -min(shifts.change("edge_peak"), shifts.change("edge_typical"))
+    return lost > 0 and _direction(shifts) > max(_DIRECTED, _DIRECTED_SHARE * lost)
 
 
 def _direction(shifts: Shifts) -> float:
-    return math.hypot(shifts.change("direction_across"), shifts.change("direction_diagonal"))
+    """Return how far the direction of detail moved, beyond what blur does to it: a part of golden's, even reversed."""
+    now = complex(shifts.value("direction_across"), shifts.value("direction_diagonal"))
+    before = now - complex(shifts.change("direction_across"), shifts.change("direction_diagonal"))
+    left = (now * before.conjugate()).real / abs(before) ** 2 if before else 0.0
+    return abs(now - min(max(left, -_REVERSED), 1.0) * before)
 
 
 def _loss_of_contrast(shifts: Shifts) -> Cause:
@@ -183,8 +193,8 @@ def _picture_fault(shifts: Shifts) -> Cause | None:
         return Cause.COLOUR_CAST
     if shifts.fell("edge_peak") or shifts.fell("edge_typical"):
         return _blur(shifts)
-    if shifts.has_moved("direction_across") or shifts.has_moved("direction_diagonal"):
-        return Cause.MOTION_BLUR if shifts.change("edge_typical") < 0 else None
+    if (shifts.has_moved("direction_across") or shifts.has_moved("direction_diagonal")) and _smeared(shifts):
+        return Cause.MOTION_BLUR
     return _loss_of_contrast(shifts) if shifts.fell("contrast") or shifts.fell("contrast_depth") else None
 
 

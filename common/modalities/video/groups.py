@@ -43,7 +43,7 @@ VIEW_PIXELS = 5184
 # Shift in shares of the width, rotation in degrees, zoom as a natural log; views of one fixed camera lie within 0.004,
 # 0.4 and 0.006. Then shares of the frames that are mirrored, and of those in which the golden view is not found; and
 # the share of what stands still that something on the lens, or before it, hides.
-VIEW_MINIMUM_EFFECTS = (0.009, 0.7, 0.02, 0.5, 0.5, 0.03)
+VIEW_MINIMUM_EFFECTS = (0.009, 0.7, 0.02, 0.5, 0.5, 0.1)
 
 # What light hardly moves, measured on cameras known for half a minute before clouds came: at these effects no clean
 # window failed, at those of known hours nine in ten did. Black over white leaves gain and exposure alone and shows fog;
@@ -53,8 +53,8 @@ _STEADY = (
     SteadyColumn(column="noise", minimum_effect=0.4, at_similar_light=True),
     SteadyColumn(column="edge_peak", minimum_effect=0.16),
     SteadyColumn(column="edge_typical", minimum_effect=0.2),
-    SteadyColumn(column="direction_across", minimum_effect=0.2),
-    SteadyColumn(column="direction_diagonal", minimum_effect=0.2),
+    SteadyColumn(column="direction_across", minimum_effect=0.4),
+    SteadyColumn(column="direction_diagonal", minimum_effect=0.4),
     SteadyColumn(column="blockiness", minimum_effect=0.25),
     SteadyColumn(column="black_level", minimum_effect=0.9, over="white_level"),
     SteadyColumn(column="flat_area", minimum_effect=0.2),

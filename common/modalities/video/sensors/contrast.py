@@ -25,6 +25,7 @@ def _read(planes: Planes) -> FloatArray:
 # Natural log of (standard deviation in grey levels + 1). It depends on the scene too, so only a contrast nearly halved
 # or doubled counts by itself. A smaller change helps the diagnosis to distinguish fog from a change of light.
 _TILES = tiled(_read_tiles, GRID, contrast=0.6)
-# Of the upper half of the picture over that of the lower, where things are near.
-_DEPTH = sensor(_read, contrast_depth=0.3)
+# Of the upper half of the picture over that of the lower, where things are near. What stands or moves in one of them
+# changes it by nearly as much, so it fails no window, and tells the diagnosis fog from a veil.
+_DEPTH = sensor(_read, contrast_depth=1.0)
 CONTRAST = Sensor(_TILES.names + _DEPTH.names, _TILES.minimum_effects + _DEPTH.minimum_effects, _read)
