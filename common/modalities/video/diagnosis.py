@@ -171,7 +171,11 @@ def _loss_of_contrast(shifts: Shifts) -> Cause:
 
 
 def _soiled(shifts: Shifts) -> Cause | None:
-    return Cause.SOILED if shifts.rose("obscured") and not _clips(shifts) else None
+    """Return whether parts of what stands still are hidden, unless light says by what: fog hides what is far away."""
+    if not shifts.rose("obscured") or _clips(shifts):
+        return None
+    veiled = shifts.rose("luma") or shifts.rose("black_level")
+    return Cause.FOG if veiled and _loss_of_contrast(shifts) is Cause.FOG else Cause.SOILED
 
 
 def _light_fault(shifts: Shifts) -> Cause | None:

@@ -84,6 +84,9 @@ def test_what_is_hidden_in_places_is_on_the_lens_unless_the_whole_picture_says_w
     assert diagnose(shifts(obscured=0.08, shift=0.05)) is Cause.CAMERA_MOVED
     assert diagnose(shifts(obscured=0.5, dark_area=0.5, luma=-0.1)) is Cause.COVERED
     assert diagnose(shifts(obscured=0.3, clipped_bright=0.4, luma=0.7)) is Cause.OVER_EXPOSURE
+    far = {"contrast": -0.6, "contrast_depth": -0.8}
+    assert diagnose(shifts(obscured=0.3, luma=0.4, **far)) is Cause.FOG
+    assert diagnose(shifts(obscured=0.3, **far)) is Cause.SOILED
 
 
 def test_fog_makes_movements_smaller_and_is_not_named_frozen() -> None:
