@@ -145,7 +145,7 @@ class ModelKind(Protocol[ModelT]):
     def fewest_examples(self) -> int: ...
 
     def first_model(self, replay: Examples, *, seed: int) -> ModelT:
-        """Return version 1, fitted to golden examples (n, ...), none of them held out.
+        """Return version 1, fitted to golden examples (n, ...); the gate holds others out.
 
         Equal seeds give equal models. Raises `BadSource` if there are too few examples.
         """
