@@ -40,7 +40,7 @@ def main() -> None:
     arguments = _arguments()
     print(machine())
     cv2.setNumThreads(arguments.threads)
-    _limit_threads(arguments.threads)
+    limit_threads(arguments.threads)
     model = _trained(arguments.data, arguments.samples, arguments.steps, arguments.seed)
     for folder in [arguments.data, *arguments.held_out]:
         measure(model, folder)
@@ -111,7 +111,7 @@ def measure(model: Interpolator, folder: Path) -> None:
         print(f"{folder}: gain over DIS, {figures}")
 
 
-def _limit_threads(threads: int) -> None:
+def limit_threads(threads: int) -> None:
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
