@@ -87,7 +87,8 @@ def _require(folder: Path) -> Path:
 
 def _triplet(*files: Path) -> TripletArray:
     images = [cv2.imread(str(file), cv2.IMREAD_COLOR) for file in files]
-    return np.stack([cv2.cvtColor(image, cv2.COLOR_BGR2RGB) for image in images if image is not None])[None]
+    found = [cv2.cvtColor(image, cv2.COLOR_BGR2RGB) for image in images if image is not None]
+    return np.asarray(np.stack(found)[None], np.uint8)
 
 
 def on_published_sets(sets: dict[str, list[TripletArray]]) -> dict[str, dict[str, float]]:
@@ -116,7 +117,7 @@ def healed_on_virtual_camera() -> Interpolator:
     images = film(photographs, count=count, fps=_FPS, seed=0, width=768, height=432)
     triplets = within_shots(collect_triplets(images, count // 3, expected_frames=count))
     half = len(triplets) // 2
-    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None)
     return (
         KIND.trainer()
         .fine_tune(
@@ -159,7 +160,7 @@ def _milliseconds(predictor: Predictor, triplet: TripletArray) -> float:
 
 def on_clips(folder: Path) -> Iterator[dict[str, object]]:
     """Print what each clip's first champions gain over DIS, and what healing gains; yield the figures."""
-    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None)
     for path in clips_below(folder):
         try:
             clip = read_clip(path)
