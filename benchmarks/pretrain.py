@@ -29,9 +29,9 @@ from common.models.vfi.triplets import within_shots
 from common.sources.limits import Limits
 
 _FRAMES = 400  # of each film
-_LEARNING_RATE = 1e-3
-_DECAY = 0.995  # of the exponential average: about the last 200 steps
-_BATCH = 8
+_LEARNING_RATE = 2e-3
+_DECAY = 0.99  # of the exponential average: about the last 100 steps
+_BATCH = 12
 _CHECKED = 160  # samples that are not trained on: the weights that are best on them are kept
 _REPORT_EVERY = 100
 
@@ -71,6 +71,8 @@ def _trained(data: Path, count: int, steps: int, seed: int) -> Interpolator:
         steps=steps,
         decay=_DECAY,
         seed=seed,
+        patience=steps,
+        checked=_CHECKED,
     )
 
     def trained(step: TrainingProgress) -> None:

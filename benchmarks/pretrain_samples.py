@@ -44,9 +44,10 @@ _SKIPS = (1, 1, 2, 3)  # frames between those of a triplet
 _TRIES = 5  # windows of a triplet, of which the one that moves most is likely taken
 _DRAWN_SHARE = 0.35
 _LEAST_MOTION = 0.6  # grey levels of mean difference; what stands still teaches nothing
-_EASY = 44.0  # dB PSNR of the mean of the refined warps, above which nothing is left to learn
+_EASY, _EASY_SHARE = 44.0, 0.25  # dB PSNR of the mean of the refined warps, and share that is taken above it
 _NOISY_SHARE, _MOST_NOISE = 0.25, 6.0  # of samples; grey levels
-_COMPRESSED_SHARE, _QUALITIES = 0.2, (30, 80)
+_COMPRESSED_SHARE, _QUALITIES = 0.35, (25, 80)
+_BLURRED_SHARE, _BLUR = 0.35, (0.4, 1.3)  # standard deviation, pixels: a lens, or a picture that was enlarged
 _GAINS = (0.6, 1.1)
 _FAST, _TURN, _GROWTH = 14.0, 0.05, 0.04  # most motion of a layer between frames: pixels, radians, share of its size
 _MOST_LAYERS = 3
@@ -86,7 +87,8 @@ def make_samples(films: Sequence[Sequence[Image]], count: int, seed: int, progre
         whole = _spoiled(next(source), numbers)
         warped = warp_halfway(whole[None])
         sample, warps = whole[:, inner, inner], warped.refined[0, :, inner, inner]
-        if psnr_db(np.rint(warps.mean(axis=0, keepdims=True)).astype(np.uint8), sample[1:2])[0] > _EASY:
+        easy = psnr_db(np.rint(warps.mean(axis=0, keepdims=True)).astype(np.uint8), sample[1:2])[0] > _EASY
+        if easy and numbers.random() > _EASY_SHARE:
             continue
         triplets[done], refined[done] = sample, warps
         plain[done], motion[done] = warped.plain[0, :, inner, inner], warped.motion[0, inner, inner]
@@ -178,6 +180,9 @@ def _affine(numbers: np.random.Generator) -> Callable[[float], FloatArray]:
 def _spoiled(triplet: TripletArray, numbers: np.random.Generator) -> TripletArray:
     """Return a triplet as a camera in worse light, or with compression, would have sent it."""
     frames = triplet.astype(np.float32) * numbers.uniform(*_GAINS)
+    if numbers.random() < _BLURRED_SHARE:
+        width = numbers.uniform(*_BLUR)
+        frames = np.stack([cv2.GaussianBlur(frame, (0, 0), width) for frame in frames])
     if numbers.random() < _NOISY_SHARE:
         frames = frames + numbers.normal(0.0, numbers.uniform(0.0, _MOST_NOISE), frames.shape)
     images = np.asarray(np.clip(np.rint(frames), 0, 255), np.uint8)

@@ -151,7 +151,10 @@ class ModelKind(Protocol[ModelT]):
         """
 
     def load(self, folder: Path) -> ModelT:
-        """Return the model in `folder` after verifying its digest; raise `BadModel` if it is not what was saved."""
+        """Return the model in `folder` after verifying its digest.
+
+        Raises `BadModel` if it is not what was saved, `OutdatedModel` if it is, and of an architecture of before.
+        """
 
     def trainer(self) -> Trainer[ModelT]:
         """Return the trainer of this kind."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from common.contracts.ids import Message, content_id
-from common.errors import BadMessage, BadModel
+from common.errors import BadMessage, BadModel, OutdatedModel
 from common.features import FloatArray
 from common.models.vfi.flow import Warped, warp_halfway
 from common.models.vfi.tiles import MotionArray, predict_in_tiles
@@ -72,8 +72,7 @@ class Interpolator:
             rows = slice(start, start + batch)
             frames[rows] = predict_in_tiles(
                 part,
-                triplets[rows, ::2],
-                warped.refined[rows],
+                (triplets[rows, ::2], warped.plain[rows], warped.refined[rows]),
                 warped.motion[rows],
                 multiple=MULTIPLE,
                 context=CONTEXT,
@@ -109,7 +108,9 @@ def load_model(folder: Path) -> Interpolator:
     Raises
     ------
     BadModel
-        If a file is missing or damaged, or the model is of another kind; the message names the folder.
+        If a file is missing or damaged; the message names the folder.
+    OutdatedModel
+        If it is of another architecture than `KIND`.
     """
     try:
         stored = ModelFile.from_json((folder / MODEL_FILE).read_bytes())
@@ -121,9 +122,14 @@ def load_model(folder: Path) -> Interpolator:
             "or roll back with `sentinel champions rollback`"
         ) from error
     model = Interpolator(weights)
-    if (stored.format, stored.kind) != (_FORMAT, KIND) or stored.digest != model.digest:
+    if stored.format != _FORMAT or stored.digest != model.digest:
         raise BadModel(
-            f"the model in {folder} is not what was saved there, or of another kind ({stored.kind}, not {KIND}): "
-            "restore it, or roll back with `sentinel champions rollback`"
+            f"the model in {folder} is not what was saved there: restore it, or roll back with "
+            "`sentinel champions rollback`"
+        )
+    if stored.kind != KIND:
+        raise OutdatedModel(
+            f"the model in {folder} is of another kind ({stored.kind}, not {KIND}): the next retraining fits a new "
+            "first champion; or promote a version that was made since with `sentinel champions promote`"
         )
     return model

@@ -4,9 +4,11 @@ The head is what is trained. It sees, at half resolution, how the two refined ha
 neighbours differ, and how things move. For each pixel it returns
 
 - a correction of the flow: how far beside its place each warp is sampled again, at most `REACH` pixels;
-- a share of each candidate: the corrected warps, the neighbours, and the mean of the warps blurred
-  lightly and strongly. Shares sum to 1, so noise and occlusion are averaged away or avoided, and nothing is invented;
+- a share of each candidate: the corrected warps, the plain warps, the neighbours, and the mean of the refined warps
+  blurred lightly and strongly. Shares sum to 1: noise is averaged away, and what is covered is avoided;
 - a small residual, which is added.
+
+Where the warps agree there is nothing to correct: corrections, blurs and residual count as far as they differ.
 
 With untrained weights the result is about the mean of the refined warps.
 """
@@ -32,12 +34,13 @@ CONTEXT = 64
 """Pixels around a part of a frame beyond which nothing changes it: the reach of the head's convolutions and of `REACH`,
 rounded up to a multiple of `MULTIPLE`."""
 
-_CANDIDATES = 6
+_CANDIDATES = 8
 _CORRECTION = 4  # x and y for each warp
 _HALF = 2
 _RESIDUAL = 3 * _HALF * _HALF
-_INPUTS = 4 * _HALF * _HALF + 8  # see `_features`
+_INPUTS = 4 * _HALF * _HALF + 10  # see `_features`
 _WIDE, _DEEP = 24, 32  # channels at half and at a quarter of the resolution
+_IN_DOUBT = 2.0 / 255.0  # difference of the warps at which half of what is not a mere share is let through
 _LARGEST_RESIDUAL = 0.25  # of full scale
 _CALM = 0.1  # of corrections and residuals, so that a step of training does not change them more than the shares
 _CONTRAST = 4.0  # differences of frames are seldom more than a quarter of full scale
@@ -87,57 +90,61 @@ def new_weights(seed: int) -> tuple[FloatArray, ...]:
 
 
 def interpolate(
-    weights: Sequence[tf.Variable | tf.Tensor], neighbours: tf.Tensor, warps: tf.Tensor, motion: tf.Tensor
+    weights: Sequence[tf.Variable | tf.Tensor],
+    neighbours: tf.Tensor,
+    plain: tf.Tensor,
+    refined: tf.Tensor,
+    motion: tf.Tensor,
 ) -> tf.Tensor:
     """Return the middle frames (n, h, w, 3) between pairs of neighbours, float32, about in 0 to 1.
 
     Parameters
     ----------
     weights : of the head, in the order of `weight_shapes`
-    neighbours, warps : (n, 2, h, w, 3) float32 in 0 to 1, h and w multiples of `MULTIPLE`; refined warps
+    neighbours : (n, 2, h, w, 3) float32 in 0 to 1, h and w multiples of `MULTIPLE`
+    plain, refined : (n, 2, h, w, 3) float32 in 0 to 1, the half-way warps of `flow`
     motion : (n, h, w, 2) float32, pixels
     """
-    first, last = warps[:, 0], warps[:, 1]
-    previous, following = neighbours[:, 0], neighbours[:, 1]
+    pairs = [(pair[:, 0], pair[:, 1]) for pair in (refined, plain, neighbours)]
+    (first, last), *others = pairs
     mean = (first + last) / 2.0
     light = _light_blur(mean)
-    seen = _features((first, last, previous, following), light, motion)
-    out, _ = _head().stateless_call(weights, [], seen)
+    unlike = _strong_blur(tf.reduce_mean(tf.abs(first - last), axis=-1, keepdims=True))
+    out, _ = _head().stateless_call(weights, [], _features(pairs, light, motion))
     logits, correction, residual = tf.split(out, [_CANDIDATES, _CORRECTION, _RESIDUAL], axis=-1)
     size = tf.shape(first)[1:3]
+    doubt = unlike / (unlike + _IN_DOUBT)
     shares = tf.nn.softmax(tf.image.resize(logits, size), axis=-1)
-    moves = REACH * tf.tanh(_CALM * tf.image.resize(correction, size))
+    moves = REACH * doubt * tf.tanh(_CALM * tf.image.resize(correction, size))
     candidates = [
         _sampled(first, moves[..., :2]),
         _sampled(last, moves[..., 2:]),
-        previous,
-        following,
-        light,
-        _strong_blur(mean),
+        *(image for pair in others for image in pair),
+        *(mean + doubt * (blurred - mean) for blurred in (light, _strong_blur(mean))),
     ]
     blended = tf.einsum("nhwk,nhwkc->nhwc", shares, tf.stack(candidates, axis=-2))
-    return blended + _LARGEST_RESIDUAL * tf.tanh(_CALM * tf.nn.depth_to_space(residual, _HALF))
+    return blended + _LARGEST_RESIDUAL * doubt * tf.tanh(_CALM * tf.nn.depth_to_space(residual, _HALF))
 
 
-def _features(frames: Sequence[tf.Tensor], smooth: tf.Tensor, motion: tf.Tensor) -> tf.Tensor:
+def _features(pairs: Sequence[tuple[tf.Tensor, tf.Tensor]], light: tf.Tensor, motion: tf.Tensor) -> tf.Tensor:
     """Return what the head sees, (n, h / 2, w / 2, _INPUTS).
 
-    That is the grey of the warps and the neighbours relative to the local light, pixel by pixel; how far the two
-    differ, and the warps' mean from its blur; the light; and the motion, with how it changes from place to place,
-    which is where things cover each other. It sees no colours: with few triplets to learn from, it would learn what
-    is seen instead of what goes wrong.
+    That is the grey of the refined warps and the neighbours relative to the local light, pixel by pixel; how far the
+    two of each pair differ, and the means of the warps from each other and from their blur; the light; and the motion,
+    with how it changes from place to place, which is where things cover each other. It sees no colours: with few
+    triplets to learn from, it would learn what is seen instead of what goes wrong.
 
     Parameters
     ----------
-    frames : the two warps and the two neighbours, each (n, h, w, 3)
-    smooth : (n, h, w, 3), the mean of the warps, blurred
+    pairs : the refined warps, the plain warps and the neighbours, each image (n, h, w, 3)
+    light : (n, h, w, 3), the mean of the refined warps, blurred lightly
     """
-    first, last, previous, following, blurred = (
-        tf.reduce_mean(image, axis=-1, keepdims=True) for image in (*frames, smooth)
-    )
-    mean = (first + last) / 2.0
-    grey = tf.concat([first, last, previous, following], axis=-1)
-    differences = [tf.abs(one - other) for one, other in ((first, last), (previous, following), (mean, blurred))]
+    greys = [tuple(tf.reduce_mean(image, axis=-1, keepdims=True) for image in pair) for pair in pairs]
+    refined, plain, neighbours = greys
+    mean, other = ((one + two) / 2.0 for one, two in (refined, plain))
+    blurred = tf.reduce_mean(light, axis=-1, keepdims=True)
+    grey = tf.concat([*refined, *neighbours], axis=-1)
+    differences = [tf.abs(one - two) for one, two in (*greys, (mean, other), (mean, blurred))]
     move = _PIXELS * motion
     rest = tf.concat([*(_CONTRAST * row for row in differences), mean, move, move - _strong_blur(move)], axis=-1)
     return tf.concat(
@@ -187,13 +194,14 @@ def _strong_blur(images: tf.Tensor) -> tf.Tensor:
 @tf.function(  # type: ignore[untyped-decorator]
     input_signature=(
         tuple(tf.TensorSpec(shape, tf.float32) for shape in weight_shapes()),
-        tf.TensorSpec((None, 2, None, None, 3), tf.uint8),
-        tf.TensorSpec((None, 2, None, None, 3), tf.uint8),
+        *(tf.TensorSpec((None, 2, None, None, 3), tf.uint8) for _ in range(3)),
         tf.TensorSpec((None, None, None, 2), tf.float16),
     )
 )
-def predict(weights: Sequence[tf.Tensor], neighbours: tf.Tensor, warps: tf.Tensor, motion: tf.Tensor) -> tf.Tensor:
+def predict(
+    weights: Sequence[tf.Tensor], neighbours: tf.Tensor, plain: tf.Tensor, refined: tf.Tensor, motion: tf.Tensor
+) -> tf.Tensor:
     """Return what `interpolate` does, as uint8 of uint8; traced once, for frames of every size."""
-    frames, moved = (tf.cast(images, tf.float32) / 255.0 for images in (neighbours, warps))
-    middle = interpolate(weights, frames, moved, tf.cast(motion, tf.float32))
+    outer, warps, better = (tf.cast(pair, tf.float32) / 255.0 for pair in (neighbours, plain, refined))
+    middle = interpolate(weights, outer, warps, better, tf.cast(motion, tf.float32))
     return tf.saturate_cast(tf.round(255.0 * middle), tf.uint8)

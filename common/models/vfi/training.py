@@ -15,16 +15,14 @@ import numpy as np
 
 from common.features import FloatArray
 from common.models.protocols import TrainingProgress
-from common.models.vfi.flow import Warped, warp_halfway
+from common.models.vfi.flow import WarpArray, Warped, warp_halfway
 from common.models.vfi.triplets import TripletArray
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
-
-Arrays = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
-"""Neighbours (n, 2, h, w, 3), refined warps (n, 2, h, w, 3), motion (n, h, w, 2), and middle frames (n, h, w, 3)."""
+Arrays = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
+"""Neighbours, plain and refined warps (n, 2, h, w, 3) each, motion (n, h, w, 2), and middle frames (n, h, w, 3)."""
 
 _CROP = (
     96,
@@ -32,11 +30,9 @@ _CROP = (
 )  # height and width of the part of a triplet that a step sees, pixels
 _WARM_UP = 40  # steps in which the learning rate rises: the first steps of Adam change all weights alike
 _LAST_RATE = 0.1  # share of the learning rate that is left in the end; it falls as a cosine does
-_NO_ERROR = 1.0 / 255.0**2  # mean squared error, 48 dB; smaller ones cannot be seen, and would outweigh all others
+_NO_ERROR = 0.25 / 255.0**2  # mean squared error, 54 dB; smaller ones cannot be seen, and would outweigh all others
 _REPORT_EVERY = 10  # steps
 _CHECK_EVERY = 50  # steps
-_PATIENCE = 3  # checks without a new best, after which the training stops
-_CHECK_CROPS = 16  # of each kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,16 +60,15 @@ class Pool:
         """
         corners = [numbers.integers(full - part + 1, size=count) for full, part in self.room()]
         chosen = numbers.integers(len(self.triplets), size=count)
-        frames, warps, motion = self._crops(chosen.tolist(), corners[0].tolist(), corners[1].tolist())
+        triplets, plain, refined, motion = self._crops(chosen.tolist(), corners[0].tolist(), corners[1].tolist())
+        images = [triplets, plain, refined]
         if numbers.random() < 0.5:
-            frames, warps, motion = frames[:, ::-1], warps[:, ::-1], -motion
+            images, motion = [pair[:, ::-1] for pair in images], -motion
         if numbers.random() < 0.5:
-            frames, warps, motion = frames[..., ::-1, :], warps[..., ::-1, :], motion[..., ::-1, :] * (-1.0, 1.0)
+            images, motion = [pair[..., ::-1, :] for pair in images], motion[..., ::-1, :] * (-1.0, 1.0)
         if numbers.random() < 0.5:
-            frames, warps, motion = (
-                frames[..., ::-1, :, :], warps[..., ::-1, :, :], motion[..., ::-1, :, :] * (1.0, -1.0)
-            )  # fmt: skip
-        return _as_floats(frames, warps, motion)
+            images, motion = [pair[..., ::-1, :, :] for pair in images], motion[..., ::-1, :, :] * (1.0, -1.0)
+        return _as_floats(images[0], images[1], images[2], np.asarray(motion, np.float32))
 
     def fixed_crops(self, count: int) -> Arrays:
         """Return the middle of `count` triplets that are spread over all, or of all."""
@@ -83,23 +78,23 @@ class Pool:
 
     def _crops(
         self, chosen: Sequence[int], tops: Sequence[int], lefts: Sequence[int]
-    ) -> tuple[TripletArray, TripletArray, FloatArray]:
+    ) -> tuple[TripletArray, WarpArray, WarpArray, FloatArray]:
+        """Return the crops of triplets, plain and refined warps, and motion."""
         (_, height), (_, width) = self.room()
         parts = [
             (number, slice(top, top + height), slice(left, left + width))
             for number, top, left in zip(chosen, tops, lefts, strict=True)
         ]
-        return (
-            np.stack([self.triplets[number, :, rows, columns] for number, rows, columns in parts]),
-            np.stack([self.warped.refined[number, :, rows, columns] for number, rows, columns in parts]),
-            np.stack([self.warped.motion[part] for part in parts]).astype(np.float32),
+        triplets, plain, refined = (
+            np.stack([images[number, :, rows, columns] for number, rows, columns in parts])
+            for images in (self.triplets, self.warped.plain, self.warped.refined)
         )
+        return triplets, plain, refined, np.stack([self.warped.motion[part] for part in parts]).astype(np.float32)
 
 
-def _as_floats(frames: TripletArray, warps: TripletArray, motion: FloatArray) -> Arrays:
-    images = frames.astype(np.float32) / np.float32(255.0)
-    scaled = warps.astype(np.float32) / np.float32(255.0)
-    return images[:, ::2], scaled, np.asarray(motion, np.float32), images[:, 1]
+def _as_floats(triplets: TripletArray, plain: WarpArray, refined: WarpArray, motion: FloatArray) -> Arrays:
+    frames, *warps = (images.astype(np.float32) / np.float32(255.0) for images in (triplets, plain, refined))
+    return frames[:, ::2], warps[0], warps[1], np.asarray(motion, np.float32), frames[:, 1]
 
 
 class Run:
@@ -113,6 +108,8 @@ class Run:
     rate : learning rate of the first step
     steps : most steps
     decay : of the exponential average of the weights
+    patience : checks without a new best, one every 50 steps, after which the training stops
+    checked : most crops of each pool of `checks`
     seed : determines everything that is chosen at random
     """
 
@@ -126,6 +123,8 @@ class Run:
         steps: int,
         decay: float,
         seed: int,
+        patience: int = 3,
+        checked: int = 16,
     ) -> None:
         import keras
         import tensorflow as tf
@@ -136,6 +135,7 @@ class Run:
         """The averaged weights that were best on the checks."""
         self._pools = pools
         self._most = steps
+        self._patience = patience
         self._numbers = np.random.Generator(np.random.PCG64(seed))
         self._variables = [tf.Variable(w) for w in weights]
         self._averaged = [tf.Variable(w, trainable=False) for w in weights]
@@ -148,7 +148,7 @@ class Run:
         self._optimizer.build(self._variables)
         self._step = tf.function(self._one_step)
         self._score = tf.function(self._loss)
-        self._checks = [(pool.fixed_crops(_CHECK_CROPS), share) for pool, share in checks]
+        self._checks = [(pool.fixed_crops(checked), share) for pool, share in checks]
         self._best_loss = self._checked()
         self._since_best = 0
 
@@ -157,7 +157,7 @@ class Run:
         # The first step includes tracing the graph, which takes a second or two; that time is not counted.
         loss = self._advance()
         started = time.monotonic()
-        while self.steps < self._most and self.seconds < seconds and self._since_best < _PATIENCE:
+        while self.steps < self._most and self.seconds < seconds and self._since_best < self._patience:
             loss = self._advance()
             self.seconds = time.monotonic() - started
             if self.steps % _REPORT_EVERY == 0:
@@ -189,19 +189,17 @@ class Run:
             averaged.assign(keep * averaged + (1.0 - keep) * now)
         return loss
 
-    def _one_step(self, neighbours: tf.Tensor, warps: tf.Tensor, motion: tf.Tensor, middle: tf.Tensor) -> tf.Tensor:
+    def _one_step(self, *arrays: tf.Tensor) -> tf.Tensor:
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
-            loss = self._loss(self._variables, neighbours, warps, motion, middle)
+            loss = self._loss(self._variables, *arrays)
         self._optimizer.apply_gradients(zip(tape.gradient(loss, self._variables), self._variables, strict=True))
         return loss
 
     @staticmethod
-    def _loss(
-        weights: Sequence[tf.Variable], neighbours: tf.Tensor, warps: tf.Tensor, motion: tf.Tensor, middle: tf.Tensor
-    ) -> tf.Tensor:
-        """Return minus the mean PSNR, in dB.
+    def _loss(weights: Sequence[tf.Variable], *arrays: tf.Tensor) -> tf.Tensor:
+        """Return minus the mean PSNR, in dB, of `Arrays`.
 
         The mean squared error would be dominated by the noisiest triplets, and dark ones would hardly count.
         """
@@ -209,5 +207,6 @@ class Run:
 
         from common.models.vfi.network import interpolate
 
-        errors = tf.reduce_mean(tf.square(interpolate(weights, neighbours, warps, motion) - middle), axis=(1, 2, 3))
+        *seen, middle = arrays
+        errors = tf.reduce_mean(tf.square(interpolate(weights, *seen) - middle), axis=(1, 2, 3))
         return 10.0 / math.log(10.0) * tf.reduce_mean(tf.math.log(errors + _NO_ERROR))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.errors import BadModel
+from common.errors import BadModel, OutdatedModel
 from common.models.vfi.first import STARTING, first_champion, starting_model
 from common.models.vfi.kind import KIND
 from common.models.vfi.model import MODEL_FILE, WEIGHTS_FILE, load_model
@@ -51,7 +51,7 @@ def test_a_model_of_another_kind_is_refused_with_what_to_do(tmp_path: Path) -> N
     shutil.copytree(STARTING, folder)
     described = (folder / MODEL_FILE).read_text(encoding="utf-8")
     (folder / MODEL_FILE).write_text(described.replace("head-6", "blend-8"), encoding="utf-8")
-    with pytest.raises(BadModel, match="blend-8, not head-6"):
+    with pytest.raises(OutdatedModel, match=r"blend-8, not head-6\): the next retraining fits a new first champion"):
         load_model(folder)
 
 

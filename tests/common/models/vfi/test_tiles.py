@@ -79,8 +79,7 @@ def predicted(model: Interpolator, triplet: TripletArray, *, side: int, context:
     weights = tuple(tf.constant(w) for w in model.weights)
     return predict_in_tiles(
         lambda *arrays: network.predict(weights, *(tf.constant(array) for array in arrays)).numpy(),
-        triplet[:, ::2],
-        warped.refined,
+        (triplet[:, ::2], warped.plain, warped.refined),
         warped.motion,
         multiple=network.MULTIPLE,
         context=context,
