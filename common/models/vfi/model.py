@@ -21,7 +21,7 @@ from common.npz import read_npz
 
 WEIGHTS_FILE = "weights.npz"
 MODEL_FILE = "model.json"
-KIND = "head-6"
+KIND = "head-8"
 """Identifies the architecture in `network`; weights of another kind are refused."""
 
 _PIXELS = 660_000  # predicted at a time; limits memory and hardly affects speed

@@ -50,8 +50,8 @@ def test_a_model_of_another_kind_is_refused_with_what_to_do(tmp_path: Path) -> N
     folder = tmp_path / "old"
     shutil.copytree(STARTING, folder)
     described = (folder / MODEL_FILE).read_text(encoding="utf-8")
-    (folder / MODEL_FILE).write_text(described.replace("head-6", "blend-8"), encoding="utf-8")
-    with pytest.raises(OutdatedModel, match=r"blend-8, not head-6\): the next retraining fits a new first champion"):
+    (folder / MODEL_FILE).write_text(described.replace("head-8", "blend-8"), encoding="utf-8")
+    with pytest.raises(OutdatedModel, match=r"blend-8, not head-8\): the next retraining fits a new first champion"):
         load_model(folder)
 
 
