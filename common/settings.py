@@ -50,9 +50,8 @@ class Settings(BaseSettings):
     )
     watch_dir: Path = Field(Path("incoming"), description="the watched folder: `<watch_dir>/<stream>/<file>`")
     baselines_dir: Path = Field(Path("baselines"), description="folder in which baselines are stored by name")
-    interpolated_dir: Path = Field(
-        Path(".sentinel/interpolated"),
-        description="folder below which `sentinel.interpolate` writes its results",
+    interpolated_dir: Path | None = Field(
+        None, description="folder below which `sentinel.interpolate` writes; unset: `interpolated` in the state folder"
     )
     allowed_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         (),

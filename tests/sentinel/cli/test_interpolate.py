@@ -41,6 +41,7 @@ def test_a_video_gets_twice_or_four_times_its_frames(sentinel: CommandLine, clip
 
 
 def test_the_progress_is_shown_on_standard_error(sentinel: CommandLine, clip: Path, tmp_path: Path) -> None:
+    sentinel.patch.setenv("TERM", "xterm")
     done = sentinel.run("interpolate", str(clip), "--out", str(tmp_path / "a.mp4"), width=100)
     assert "6/6" in done.stderr and "frames" in done.stderr
     assert "6/6" not in done.stdout
