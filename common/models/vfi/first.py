@@ -16,7 +16,7 @@ STARTING = Path(__file__).with_name("starting")
 _STEPS = 100  # and not seconds, so that every machine gets the same model
 _LEARNING_RATE = 5e-4
 _DECAY = 0.98  # of the exponential average of the weights: about the last 50 steps
-_BATCH = 12
+_BATCH = 8
 
 
 def starting_model() -> Interpolator:

@@ -16,8 +16,8 @@ from common.models.vfi.model import Interpolator
 from common.models.vfi.training import Pool, Run
 from common.models.vfi.triplets import TripletArray
 
-_BATCH = 12  # triplets per step
-_REPLAY = 4  # of them golden; without golden frames the model forgets them, at a loss of about 1 dB
+_BATCH = 8  # triplets per step
+_REPLAY = 2  # of them golden; without golden frames the model forgets them, at a loss of about 1 dB
 _LEARNING_RATE = 1.5e-3
 _DECAY = 0.98  # of the exponential average of the weights, because single steps are noisy: about the last 50 steps
 _CHECK_SHARE = 8  # one of so many triplets is not trained on, but tells when to stop
