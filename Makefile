@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench compare evaluate days rates corruptions tampering nuisances registration corpus conditions blinding peers chaos fuzz lint format clean lock generated
+.PHONY: help install demo test up bench compare evaluate days rates corruptions tampering nuisances registration corpus conditions blinding peers pretrain vfi chaos fuzz lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -74,6 +74,14 @@ conditions: install  ## do conditions hide faults? DATA=folder with clips
 blinding: install  ## does acting blind seeing? DATA=folder with clips of fixed cameras
 	@test -n "$(DATA)" || { echo "say make blinding DATA=folder (with clips of fixed cameras)"; exit 2; }
 	$(BIN)/python -m benchmarks.blinding --data "$(DATA)"
+
+pretrain: install  ## make the starting weights of model vfi anew: DATA=folder with the films that it names, and clips to measure on
+	@test -n "$(DATA)" || { echo "say make pretrain DATA=folder (with the films named in benchmarks/pretrain_samples.py)"; exit 2; }
+	$(BIN)/python -m benchmarks.pretrain --data "$(DATA)"
+
+vfi: install     ## model vfi on UCF101 and Middlebury, and healed: DATA=folder with ucf101_interp_ours and middlebury_others
+	@test -n "$(DATA)" || { echo "say make vfi DATA=folder (with ucf101_interp_ours and middlebury_others)"; exit 2; }
+	$(BIN)/python -m benchmarks.vfi "$(DATA)"
 
 peers: .venv-peers/.installed  ## install the detectors that Sentinel is compared with, apart: they need NumPy 1
 

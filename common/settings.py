@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     )
     watch_dir: Path = Field(Path("incoming"), description="the watched folder: `<watch_dir>/<stream>/<file>`")
     baselines_dir: Path = Field(Path("baselines"), description="folder in which baselines are stored by name")
+    interpolated_dir: Path | None = Field(
+        None, description="folder below which `sentinel.interpolate` writes; unset: `interpolated` in the state folder"
+    )
     allowed_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         (),
         description="further folders that sources may be in, besides the watched one; separated like PATH",
@@ -304,6 +307,11 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_cron_line(cls, line: str) -> str:
         return check_cron_line(line)
+
+    @property
+    def interpolated_root(self) -> Path:
+        """Folder below which the task `sentinel.interpolate` writes, resolved."""
+        return (self.interpolated_dir or self.state_dir / "interpolated").expanduser().resolve()
 
     @property
     def roots(self) -> tuple[Path, ...]:

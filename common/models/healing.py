@@ -9,6 +9,7 @@ promotion proves every live condition of the model again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from common.contracts.models import ChampionRecord
 from common.contracts.policy import Policy
 from common.contracts.verdicts import Cause
 from common.drift.stretches import Stretch, join_windows
-from common.errors import BadBaseline, NothingToLearnFrom, Refused, SettingsError
+from common.errors import BadBaseline, NothingToLearnFrom, OutdatedModel, Refused, SettingsError
 from common.models import condition_records, registry
 from common.models.broken_off import came_to, noted_incidents, still_failing, unended
 from common.models.cases import Case, Outcome
@@ -203,9 +204,13 @@ class Healer:
     # --- healing
 
     def _champion(self, champion: ChampionRecord | None, replay: Replay) -> tuple[ChampionRecord, Model]:
-        """Return the champion and its model; the first one is fitted to golden footage, once, and saved."""
+        """Return the champion and its model; the first one is fitted to golden footage, once, and saved.
+
+        One whose architecture is outdated is replaced like none.
+        """
         if champion is not None and champion.model_path is not None and champion.model_digest is not None:
-            return champion, self.kind.load(Path(champion.model_path))
+            with suppress(OutdatedModel):
+                return champion, self.kind.load(Path(champion.model_path))
         self._report("fitting the first champion", 0.0, "")
         model = self.kind.first_model(replay.training, seed=self.settings.retrain_seed)
         record = registry.register_first(self.store, self.name, model, champion, self.settings.state_dir)

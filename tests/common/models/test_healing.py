@@ -12,16 +12,18 @@ import pytest
 
 from common.baselines.binding import BaselineBinding
 from common.baselines.storage import load_baseline, load_replay, save_baseline
+from common.contracts.events import EventType
 from common.contracts.incidents import ActionKind, IncidentState
 from common.contracts.verdicts import Cause
-from common.errors import NotPromoted
+from common.errors import NotPromoted, OutdatedModel
 from common.models import kinds
 from common.models.protocols import Examples
 from common.models.registry import promote_by_hand
 from common.models.vfi import kind as vfi_kind
 from common.models.vfi.kind import InterpolationKind
-from tests.common.models.lines import folders, on_all
+from tests.common.models.lines import announced, folders, on_all
 from tests.common.models.site import Site, statuses
+from tests.common.models.thrifty import Denoiser, ThriftyKind
 
 OF_NO_CAUSE_TO_TRAIN = {
     "black": "shows black",
@@ -208,6 +210,31 @@ def test_a_promotion_proves_the_conditions_of_all_streams_again(site: Site) -> N
     assert site.champion.version == 3
     assert [condition.stream for condition in site.conditions] == ["dock", "gate"]
     assert statuses(site.show("dock", "noise again")) == {"PASS"}
+
+
+def test_a_champion_of_an_outdated_architecture_makes_room_for_a_new_first_one(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.show("dock", "noise")
+    site.heal("dock")
+    assert site.champion is not None
+    (condition,), old = site.conditions, site.champion
+    load = ThriftyKind.load
+
+    def load_what_is_not_outdated(kind: ThriftyKind, folder: Path) -> Denoiser:
+        if str(folder) == old.model_path:
+            raise OutdatedModel("of another kind")
+        return load(kind, folder)
+
+    monkeypatch.setattr(ThriftyKind, "load", load_what_is_not_outdated)
+    site.show("gate", "noise again")
+    assert site.heal("gate").settled_as("gate") == "promoted"
+    first, second = site.store.champions.history("vfi")[-2:]
+    assert (first.version, first.parent, first.conditions, first.ended) == (3, None, (), (condition,))
+    assert [row.stream for row in second.conditions] == ["gate"]
+    assert EventType.CONDITION_DROPPED in announced(site.store)
+    assert statuses(site.show("dock", "noise again")) == {"FAIL"}, "nothing is proved on it any more"
+    assert "v3 is champion and not proved on it" in site.said("dock")
 
 
 # --- what keeps it from healing
