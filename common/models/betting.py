@@ -26,6 +26,8 @@ BLOCK = 10
 """Examples in a block."""
 CLIP_DB = 0.5
 """Differences count up to so far from the value that the mean is held against, dB."""
+EARLY_ERROR = 0.05
+"""Probability of giving up a case that is not hopeless."""
 _MOST_STAKED = 0.97  # of the fortune: a block cannot lose all of it
 _PRIOR_VARIANCE = 0.25  # of a block's mean, in units of `CLIP_DB`, as if one block had been seen: first stakes are small
 _SPENDING = 0.61  # 6 / pi^2, rounded up: the sum of `_SPENDING / k^2` over all k is 1
@@ -83,24 +85,27 @@ def spent_error(total: float, number: int) -> float:
     return total * _SPENDING / number**2
 
 
-def bet(differences: FloatArray, least_db: float, *, error: float, early_error: float = 0.05) -> Bets:
+def bet(
+    differences: FloatArray, least_db: float, *, error: float, early_error: float = EARLY_ERROR, block: int = BLOCK
+) -> Bets:
     """Return whether the mean of paired differences is above `least_db`.
 
     Parameters
     ----------
-    differences : (n,) dB, in time order; what fills no block is left out
+    differences : (n,) dB, block by block, those of a block in time order; what fills no block is left out
     least_db : what the mean is held against, dB
     error : probability of saying `ABOVE` of a mean that is not
     early_error : probability of saying `BELOW` of a mean that is not
+    block : differences in a block
     """
-    blocks = _block_means(differences, least_db)
+    blocks = _block_means(differences, least_db, block)
     winner, loser = _fortunes(blocks), _fortunes(-blocks)
     above, below = _first(winner, 1 / error), _first(loser, 1 / early_error)
     finding = Finding.OPEN if above == below else Finding.ABOVE if above < below else Finding.BELOW
     seen = int(min(above + 1, below + 1, len(blocks)))
     return Bets(
         finding,
-        examples=seen * BLOCK,
+        examples=seen * block,
         mean_db=mean(differences),
         least_db=least_db,
         for_it=tuple(winner[:seen].tolist()),
@@ -109,11 +114,11 @@ def bet(differences: FloatArray, least_db: float, *, error: float, early_error: 
     )
 
 
-def _block_means(differences: FloatArray, least_db: float) -> npt.NDArray[np.float64]:
+def _block_means(differences: FloatArray, least_db: float, block: int) -> npt.NDArray[np.float64]:
     """Return (b,) the mean of each block of clipped differences from `least_db`, in units of `CLIP_DB`."""
-    whole = len(differences) // BLOCK * BLOCK
+    whole = len(differences) // block * block
     beyond = np.clip(np.asarray(differences[:whole], np.float64) - least_db, -CLIP_DB, CLIP_DB) / CLIP_DB
-    return np.asarray(beyond.reshape(-1, BLOCK).mean(axis=1), np.float64)
+    return np.asarray(beyond.reshape(-1, block).mean(axis=1), np.float64)
 
 
 def _fortunes(blocks: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
