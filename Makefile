@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench compare evaluate days rates corruptions tampering nuisances registration corpus conditions blinding peers pretrain vfi chaos fuzz lint format clean lock generated
+.PHONY: help install demo test up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi conditions blinding peers chaos fuzz lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -66,6 +66,9 @@ corpus: install  ## make the table of clean drift anew: DATA=folder[:folder] wit
 days: install    ## a camera learned over days: DATA=folder with clips of fixed cameras, STILLS=folder with a webcam's week
 	@test -n "$(DATA)$(STILLS)" || { echo "say make days DATA=folder (with clips) or STILLS=folder (with stills)"; exit 2; }
 	$(BIN)/python -m benchmarks.days $(if $(DATA),--data "$(DATA)") $(if $(STILLS),--stills "$(STILLS)")
+
+gate: install    ## does the gate promote what gains nothing, and find what gains? RUNS=2000
+	$(BIN)/python -m benchmarks.gate $(if $(RUNS),--runs $(RUNS))
 
 conditions: install  ## do conditions hide faults? DATA=folder with clips
 	@test -n "$(DATA)" || { echo "say make conditions DATA=folder (with video clips)"; exit 2; }

@@ -229,15 +229,26 @@ class Settings(BaseSettings):
         120.0, description="longest duration of the steps of one fine-tuning, in seconds; a slow machine takes fewer"
     )
     retrain_max_triplets: int = Field(
-        300,
+        500,
         ge=160,  # with fewer, too few are left to train on beside those that are held out
-        description="most triplets of a stretch of drifted footage, to train on and to prove on together",
+        description="most triplets of a stretch of drifted footage, to train on and to prove on together, when a model "
+        "is first decided on; the more was decided about it the more are needed, up to twice as many",
     )
     promote_min_gain_db: float = Field(
-        0.05, ge=0, description="least gain on the drifted footage for a promotion, dB PSNR"
+        0.05, ge=0, description="least mean gain on each stretch of drifted footage for a promotion, dB PSNR"
     )
     promote_max_loss_db: float = Field(
-        0.5, ge=0, description="largest loss on the golden footage for a promotion, dB PSNR"
+        0.5,
+        gt=0,
+        description="largest mean loss on the golden footage, and on each live condition, for a promotion, dB PSNR",
+    )
+    promote_max_worst_loss_db: float = Field(
+        2.0,
+        ge=0,
+        description="largest mean loss on the worst 5% of the examples of any footage for a promotion, dB PSNR",
+    )
+    promote_max_slowdown: float = Field(
+        1.5, ge=1, description="longest time per example of a challenger, in times of the champion's, for a promotion"
     )
     condition_days: float = Field(
         7.0,

@@ -1,9 +1,9 @@
 """Betting on paired differences: a test of a mean that may be looked at after every block, and stopped at any.
 
-A bettor stakes part of a fortune on each block of differences, before seeing it, against the claim that their mean is at
-most a given value. While the claim holds the fortune is a supermartingale: it multiplies by 1 / error with probability
-at most `error`, however often one looks (Ville's inequality). A mirrored bettor stakes against the claim that the mean
-is at least that value, so that a hopeless case ends early.
+A bettor stakes part of a fortune on each block of differences, before seeing it, against the claim that their mean is
+at most a given value. While the claim holds the fortune is a supermartingale: with probability at most `error` it ever
+multiplies by 1 / error, however often one looks (Ville's inequality). A mirrored bettor stakes against the claim that
+the mean is at least that value, so that a hopeless case ends early.
 
 Differences are clipped, which bounds what a block can win; rare disasters need a rule of their own. Neighbouring
 examples are correlated, blocks of ten of them hardly. The stakes follow the blocks seen so far (the approximate GRAPA
@@ -26,10 +26,13 @@ BLOCK = 10
 """Examples in a block."""
 CLIP_DB = 0.5
 """Differences count up to so far from the value that the mean is held against, dB."""
+TOTAL_ERROR = 0.05
+"""Probability that any of all decisions about a model finds a gain above what it is held against when it is not."""
+EARLY_ERROR = 0.05
+"""Probability of giving up a case that is not hopeless."""
 _MOST_STAKED = 0.97  # of the fortune: a block cannot lose all of it
-_PRIOR_VARIANCE = (
-    0.25  # of a block's mean, in units of `CLIP_DB`, as if one block had been seen: first stakes are small
-)
+_PRIOR_VARIANCE = 0.25  # of a block's mean, in units of `CLIP_DB`, as of one block seen: first stakes are small
+_MOST_EXAMPLES_FACTOR = 2.0
 _SPENDING = 0.61  # 6 / pi^2, rounded up: the sum of `_SPENDING / k^2` over all k is 1
 
 
@@ -55,6 +58,7 @@ class Bets:
     for_it : fortune of the bettor who says that the mean is above, after each block that was looked at
     against_it : that of the one who says that it is below
     needed : the fortune that was needed to say `ABOVE`
+    block : examples in a block
     """
 
     finding: Finding
@@ -64,6 +68,7 @@ class Bets:
     for_it: tuple[float, ...]
     against_it: tuple[float, ...]
     needed: float
+    block: int
 
     @property
     def text(self) -> str:
@@ -85,37 +90,55 @@ def spent_error(total: float, number: int) -> float:
     return total * _SPENDING / number**2
 
 
-def bet(differences: FloatArray, least_db: float, *, error: float, early_error: float = 0.05) -> Bets:
+def examples_factor(number: int) -> float:
+    """Return how many times the examples of the first decision the `number`-th needs, up to twice as many.
+
+    The fortune that is needed grows with the number, and a fortune grows by a factor per block.
+
+    Examples
+    --------
+    >>> examples_factor(1), round(examples_factor(2), 2), examples_factor(20)
+    (1.0, 1.4, 2.0)
+    """
+    factor = math.log(spent_error(TOTAL_ERROR, number)) / math.log(spent_error(TOTAL_ERROR, 1))
+    return min(factor, _MOST_EXAMPLES_FACTOR)
+
+
+def bet(
+    differences: FloatArray, least_db: float, *, error: float, early_error: float = EARLY_ERROR, block: int = BLOCK
+) -> Bets:
     """Return whether the mean of paired differences is above `least_db`.
 
     Parameters
     ----------
-    differences : (n,) dB, in time order; what fills no block is left out
+    differences : (n,) dB, block by block, those of a block in time order; what fills no block is left out
     least_db : what the mean is held against, dB
     error : probability of saying `ABOVE` of a mean that is not
     early_error : probability of saying `BELOW` of a mean that is not
+    block : differences in a block
     """
-    blocks = _block_means(differences, least_db)
+    blocks = _block_means(differences, least_db, block)
     winner, loser = _fortunes(blocks), _fortunes(-blocks)
     above, below = _first(winner, 1 / error), _first(loser, 1 / early_error)
     finding = Finding.OPEN if above == below else Finding.ABOVE if above < below else Finding.BELOW
     seen = int(min(above + 1, below + 1, len(blocks)))
     return Bets(
         finding,
-        examples=seen * BLOCK,
+        examples=seen * block,
         mean_db=mean(differences),
         least_db=least_db,
         for_it=tuple(winner[:seen].tolist()),
         against_it=tuple(loser[:seen].tolist()),
         needed=1 / error,
+        block=block,
     )
 
 
-def _block_means(differences: FloatArray, least_db: float) -> npt.NDArray[np.float64]:
+def _block_means(differences: FloatArray, least_db: float, block: int) -> npt.NDArray[np.float64]:
     """Return (b,) the mean of each block of clipped differences from `least_db`, in units of `CLIP_DB`."""
-    whole = len(differences) // BLOCK * BLOCK
+    whole = len(differences) // block * block
     beyond = np.clip(np.asarray(differences[:whole], np.float64) - least_db, -CLIP_DB, CLIP_DB) / CLIP_DB
-    return np.asarray(beyond.reshape(-1, BLOCK).mean(axis=1), np.float64)
+    return np.asarray(beyond.reshape(-1, block).mean(axis=1), np.float64)
 
 
 def _fortunes(blocks: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -65,6 +65,7 @@ def promote(
     conditions: Sequence[ConditionRecord],
     *,
     decision: Decision,
+    evidence: Path,
     state_dir: Path,
     ended: Sequence[ConditionRecord] = (),
 ) -> ChampionRecord:
@@ -75,6 +76,7 @@ def promote(
     over : the champion that the challenger was compared with
     conditions : all that the challenger is proved on, old and new
     decision : of the gate; its reason and figures are stored in the record
+    evidence : folder of the decision
     ended : conditions that it is not proved on any more, and that are remembered
 
     Raises
@@ -93,6 +95,7 @@ def promote(
         gain_db=decision.gain_db,
         loss_db=decision.loss_db,
         created_at=time.time(),
+        decision=str(evidence),
         conditions=tuple(conditions),
         ended=tuple(ended),
     )
