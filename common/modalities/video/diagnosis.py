@@ -33,10 +33,12 @@ _LOST_FOR_BLOCKS = 0.5
 _ENLARGED = 0.12  # share of columns and rows; compression of the lowest quality repeats fewer
 _WIDE_SWING = 0.1  # natural log: light beyond white that is dimmed to grey, and dark, look like many other faults
 # Detail along one direction against that across it, natural log. Blur without a direction takes what a scene has of it,
-# or turns it round, and beyond that changes it by less than a sixth of what it takes from the edges; a smear of three
+# or turns it round, and beyond that changes it by less than a quarter of what it takes from the edges; a smear of three
 # pixels changes it by 0.1 to 0.7.
-_DIRECTED, _DIRECTED_SHARE, _REVERSED = 0.1, 0.17, 0.6
-_DEPTH, _DEPTH_SHARE = 0.08, 0.2  # natural log of contrast far away over near, and its share of the loss of contrast
+_DIRECTED, _DIRECTED_SHARE, _REVERSED = 0.1, 0.25, 0.6
+# Contrast far away over near, natural log: from which on it is fog's, at least this share of the loss of contrast, and
+# from which on it is fog's even where no light moved beyond what weather does.
+_DEPTH, _DEPTH_SHARE, _DEEP = 0.12, 0.5, 0.3
 _GROSS_CAST = 0.35  # natural log; clipping and fog shift the colour balance too, but by less
 
 
@@ -199,7 +201,12 @@ def _picture_fault(shifts: Shifts) -> Cause | None:
         return _blur(shifts)
     if (shifts.has_moved("direction_across") or shifts.has_moved("direction_diagonal")) and _smeared(shifts):
         return Cause.MOTION_BLUR
-    return _loss_of_contrast(shifts) if shifts.fell("contrast") or shifts.fell("contrast_depth") else None
+    return _loss_of_contrast(shifts) if shifts.fell("contrast") or _hides_what_is_far(shifts) else None
+
+
+def _hides_what_is_far(shifts: Shifts) -> bool:
+    lighter = shifts.change("luma") > _TINY and shifts.change("contrast") < 0
+    return lighter and shifts.change("contrast_depth") < -_DEEP
 
 
 _PICTURE = (_gross_fault, _soiled, _light_fault, _picture_fault)

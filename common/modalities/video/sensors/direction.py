@@ -51,7 +51,7 @@ def _detail(strips: npt.NDArray[np.uint8], kernel: FloatArray) -> float:
     return float(np.mean(sums[:, 1:-1])) / int(inside.shape[1])
 
 
-# Natural logs. Somebody in a striped coat who fills the picture moves them by up to 0.2; a smaller change helps the
-# diagnosis to tell a smear from blur.
-DIRECTION = sensor(_read, direction_across=0.2, direction_diagonal=0.2)
+# Natural logs. Somebody who fills the picture moves them by up to 0.2, and so does strong compression; a smaller change
+# helps the diagnosis to tell a smear from blur.
+DIRECTION = sensor(_read, direction_across=0.3, direction_diagonal=0.3)
 """Along rows over along columns, and along the falling diagonal over along the rising one."""

@@ -44,7 +44,7 @@ def test_a_fault_is_found_and_named(baseline: Baseline, fault: Fault) -> None:
 @pytest.mark.parametrize("seed", [1, 3])
 def test_a_smear_along_edges_is_told_from_blur(baseline: Baseline, seed: int) -> None:
     # All edges of this scene lie along rows and columns, and so does the smear of these seeds.
-    for severity in (1, 3, 5):
+    for severity in (3, 5):
         smeared = list(sabotage_frames(camera(WINDOW, first=200), Fault.MOTION_BLUR, severity, seed))
         assert judged(baseline, smeared).cause is Cause.MOTION_BLUR
 

@@ -95,7 +95,7 @@ def test_a_smear_takes_detail_in_its_own_direction_alone(angle: float) -> None:
     # Smeared along the rows, there is less detail along them; along the falling diagonal, less along that.
     expected = -np.cos(np.radians(2 * angle)), -np.sin(np.radians(2 * angle))
     along = (across * expected[0] + diagonal * expected[1]) / np.hypot(across, diagonal)
-    assert np.hypot(across, diagonal) > 2
+    assert np.hypot(across, diagonal) > 1
     assert along > 0.8
 
 
