@@ -98,6 +98,7 @@ def _compare(kind: ModelKind[Model], contest: Contest, live: Sequence[ConditionR
         live=examples,
         lost=lost,
         is_open=lambda scores: rules.gain(scores).finding is Finding.OPEN,
+        max_slowdown=rules.max_slowdown,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from common.contracts.decisions import GateOutcome
 from common.features import FloatArray
-from common.models.betting import BLOCK, TOTAL_ERROR, Bets, Finding, bet, spent_error
+from common.models.betting import BLOCK, Bets, Finding, bet, spent_error
 from common.models.bounds import lower_bound_of_excess, mean
 from common.models.comparing import Comparison, Scores
 from common.models.proof import Proof, proof_of
@@ -51,7 +51,7 @@ class Rules:
             settings.promote_max_loss_db,
             settings.promote_max_worst_loss_db,
             settings.promote_max_slowdown,
-            spent_error(TOTAL_ERROR, number),
+            spent_error(settings.promote_error, number),
         )
 
     def gain(self, scores: Scores) -> Bets:

@@ -85,6 +85,7 @@ def compare(
         live={},
         lost={},
         is_open=lambda scores: False,
+        max_slowdown=1.5,
     )
 
 
