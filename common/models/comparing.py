@@ -75,6 +75,7 @@ class Comparison:
     golden : scores on the held-out golden examples
     live : scores on the examples of each live condition of the model, by the condition's name
     lost : why other live conditions cannot be scored, by name
+    incidents : the incident that each stretch belongs to, by the stretch's name
     trained_on : digests of all examples that the challenger was trained on
     """
 
@@ -84,6 +85,7 @@ class Comparison:
     latency: Latency
     live: Mapping[str, Scores] = field(default_factory=dict)
     lost: Mapping[str, str] = field(default_factory=dict)
+    incidents: Mapping[str, str] = field(default_factory=dict)
 
 
 def compare(
