@@ -237,6 +237,12 @@ class Settings(BaseSettings):
     promote_min_gain_db: float = Field(
         0.05, ge=0, description="least mean gain on each stretch of drifted footage for a promotion, dB PSNR"
     )
+    promote_error: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="probability that any of all retrainings of a model promotes what gains less than that",
+    )
     promote_max_loss_db: float = Field(
         0.5,
         gt=0,

@@ -26,8 +26,6 @@ BLOCK = 10
 """Examples in a block."""
 CLIP_DB = 0.5
 """Differences count up to so far from the value that the mean is held against, dB."""
-TOTAL_ERROR = 0.05
-"""Probability that any of all decisions about a model finds a gain above what it is held against when it is not."""
 EARLY_ERROR = 0.05
 """Probability of giving up a case that is not hopeless."""
 _MOST_STAKED = 0.97  # of the fortune: a block cannot lose all of it
@@ -90,17 +88,17 @@ def spent_error(total: float, number: int) -> float:
     return total * _SPENDING / number**2
 
 
-def examples_factor(number: int) -> float:
+def examples_factor(total: float, number: int) -> float:
     """Return how many times the examples of the first decision the `number`-th needs, up to twice as many.
 
     The fortune that is needed grows with the number, and a fortune grows by a factor per block.
 
     Examples
     --------
-    >>> examples_factor(1), round(examples_factor(2), 2), examples_factor(20)
+    >>> examples_factor(0.05, 1), round(examples_factor(0.05, 2), 2), examples_factor(0.05, 20)
     (1.0, 1.4, 2.0)
     """
-    factor = math.log(spent_error(TOTAL_ERROR, number)) / math.log(spent_error(TOTAL_ERROR, 1))
+    factor = math.log(spent_error(total, number)) / math.log(spent_error(total, 1))
     return min(factor, _MOST_EXAMPLES_FACTOR)
 
 

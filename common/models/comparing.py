@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,8 +17,8 @@ from common.models.protocols import Examples, ModelKind, ModelT, Predictor
 
 FIRST_LOOK = 12 * BLOCK
 """Examples of a stretch that are scored before the bets are looked at: as many as prove a model."""
-_TIMED = 8  # examples on which both models are timed
-_ROUNDS = 5  # of which the fastest counts: whatever else the machine does only makes them slower
+_TIMED = 4  # examples on which both models are timed
+_ROUNDS, _MOST_ROUNDS = 5, 40  # of which the fastest counts: whatever else the machine does only makes them slower
 
 Indices = npt.NDArray[np.intp]
 
@@ -74,6 +75,7 @@ class Comparison:
     golden : scores on the held-out golden examples
     live : scores on the examples of each live condition of the model, by the condition's name
     lost : why other live conditions cannot be scored, by name
+    incidents : the incident that each stretch belongs to, by the stretch's name
     trained_on : digests of all examples that the challenger was trained on
     """
 
@@ -83,6 +85,7 @@ class Comparison:
     latency: Latency
     live: Mapping[str, Scores] = field(default_factory=dict)
     lost: Mapping[str, str] = field(default_factory=dict)
+    incidents: Mapping[str, str] = field(default_factory=dict)
 
 
 def compare(
@@ -96,6 +99,7 @@ def compare(
     live: Mapping[str, Examples],
     lost: Mapping[str, str],
     is_open: Callable[[Scores], bool],
+    max_slowdown: float,
 ) -> Comparison:
     """Score both models and the references of their kind on the same held-out examples.
 
@@ -108,6 +112,7 @@ def compare(
     live : (c, ...) examples of each live condition, by name
     trained_on, lost : see `Comparison`
     is_open : returns whether the scores of a stretch so far leave open whether there is a gain
+    max_slowdown : see `time_side_by_side`
     """
     references = kind.references()
 
@@ -133,7 +138,7 @@ def compare(
         stretches={name: look_by_look(examples) for name, examples in stretches.items()},
         golden=all_of(golden),
         trained_on=trained_on,
-        latency=time_side_by_side(champion, challenger, some),
+        latency=time_side_by_side(champion, challenger, some, max_slowdown),
         live={name: all_of(examples) for name, examples in live.items()},
         lost=lost,
     )
@@ -178,26 +183,33 @@ def digests_of(examples: Examples) -> frozenset[str]:
 
 
 def time_side_by_side(
-    champion: Predictor, challenger: Predictor, examples: Examples, clock: Callable[[], float] = time.perf_counter
+    champion: Predictor,
+    challenger: Predictor,
+    examples: Examples,
+    max_slowdown: float,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Latency:
     """Return how long both models take per example, by turns, the fastest of some rounds each.
+
+    While the challenger seems too slow there are further rounds, because a busy machine may have held it up.
 
     Parameters
     ----------
     examples : (n, ...) on which both are timed
+    max_slowdown : longest time of the challenger, in times of the champion's
     clock : returns seconds
     """
-
-    def rounds(predictor: Predictor) -> Iterator[float]:
-        predictor.predict(examples)  # the first call compiles, and is not counted
-        while True:
+    fastest = [math.inf, math.inf]
+    for number in range(_MOST_ROUNDS + 1):
+        for place, predictor in enumerate((champion, challenger)):
             started = clock()
             predictor.predict(examples)
-            yield clock() - started
-
-    turns = zip(range(_ROUNDS), rounds(champion), rounds(challenger), strict=False)
-    fastest = np.min([(one, other) for _, one, other in turns], axis=0) * 1000.0 / max(len(examples), 1)
-    return Latency(float(fastest[0]), float(fastest[1]))
+            if number:  # the first call compiles, and is not counted
+                fastest[place] = min(fastest[place], clock() - started)
+        if number >= _ROUNDS and fastest[1] <= max_slowdown * fastest[0]:
+            break
+    one, other = (seconds * 1000.0 / max(len(examples), 1) for seconds in fastest)
+    return Latency(one, other)
 
 
 def _joined(one: Scores, other: Scores) -> Scores:

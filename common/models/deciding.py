@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.baselines.binding import BaselineBinding
@@ -88,7 +88,7 @@ def _compare(kind: ModelKind[Model], contest: Contest, live: Sequence[ConditionR
             examples[_name(condition)] = load_examples(condition)
         except BadModel as error:
             lost[_name(condition)] = str(error)
-    return compare(
+    found = compare(
         kind,
         contest.champion,
         contest.challenger,
@@ -98,7 +98,9 @@ def _compare(kind: ModelKind[Model], contest: Contest, live: Sequence[ConditionR
         live=examples,
         lost=lost,
         is_open=lambda scores: rules.gain(scores).finding is Finding.OPEN,
+        max_slowdown=rules.max_slowdown,
     )
+    return replace(found, incidents={row.stretch.name: row.incident.id for row in contest.materials})
 
 
 def _name(condition: ConditionRecord) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from common.contracts.decisions import GateOutcome
 from common.features import FloatArray
-from common.models.betting import BLOCK, TOTAL_ERROR, Bets, Finding, bet, spent_error
+from common.models.betting import BLOCK, Bets, Finding, bet, spent_error
 from common.models.bounds import lower_bound_of_excess, mean
 from common.models.comparing import Comparison, Scores
 from common.models.proof import Proof, proof_of
@@ -51,12 +51,13 @@ class Rules:
             settings.promote_max_loss_db,
             settings.promote_max_worst_loss_db,
             settings.promote_max_slowdown,
-            spent_error(TOTAL_ERROR, number),
+            spent_error(settings.promote_error, number),
         )
 
-    def gain(self, scores: Scores) -> Bets:
-        """Return the bets on whether a stretch gains what is asked for."""
-        return bet(scores.gains_db, self.min_gain_db, error=self.error)
+    def gain(self, scores: Scores, *more: Scores) -> Bets:
+        """Return the bets on whether a stretch gains what is asked for, going on with `more` of its incident."""
+        gains = np.concatenate([row.gains_db for row in (scores, *more)])
+        return bet(gains, self.min_gain_db, error=self.error)
 
     def no_harm(self, scores: Scores) -> Bets:
         """Return the bets on whether golden footage or a condition loses no more than is allowed."""
@@ -125,16 +126,19 @@ def decide(comparison: Comparison, rules: Rules) -> Decision:
     - if it is too slow.
 
     It is promoted if it surely gains what is asked for on each stretch by
-    itself, and surely loses no more than is allowed on golden footage and on
-    each live condition. Otherwise nothing is sure, and the champion stays.
-    `betting` says what is sure; of references and of the gain on golden
+    itself (`_gain_on` says what is done about short ones), and surely loses no
+    more than is allowed on golden footage and on each live condition. Otherwise
+    nothing is sure, and the champion stays. `betting` says what is sure; of
+    references and of the gain on golden
     footage, the one-sided 95% bounds of `bounds` do.
     """
     gains = _gains(comparison)
     gain, loss = mean(gains), -mean(comparison.golden.gains_db)
     if (unusable := next(_unusable(comparison), None)) is not None:
         return Decision(GateOutcome.REFUSED, unusable, gain, loss)
-    stretches = {name: _tested(scores, rules.gain(scores)) for name, scores in comparison.stretches.items()}
+    stretches = {
+        name: _tested(scores, _gain_on(name, comparison, rules)) for name, scores in comparison.stretches.items()
+    }
     golden = _tested(comparison.golden, rules.no_harm(comparison.golden))
     live = {name: _tested(scores, rules.no_harm(scores)) for name, scores in comparison.live.items()}
     surely = min(stretches.values(), key=lambda row: max(row.bets.for_it, default=1.0)).bets
@@ -160,6 +164,20 @@ def decide(comparison: Comparison, rules: Rules) -> Decision:
 def _gains(comparison: Comparison) -> FloatArray:
     found = [scores.gains_db for scores in comparison.stretches.values()]
     return np.concatenate(found) if found else np.zeros(0, np.float32)
+
+
+def _gain_on(name: str, comparison: Comparison, rules: Rules) -> Bets:
+    """Return the bets on a stretch by itself; where they stay open, they go on with the other footage of its incident.
+
+    They do so only if the stretch itself gains in the mean what is asked for: one that gains nothing is not carried.
+    """
+    scores = comparison.stretches[name]
+    bets = rules.gain(scores)
+    incident = comparison.incidents.get(name)
+    if bets.finding is not Finding.OPEN or bets.mean_db < rules.min_gain_db or incident is None:
+        return bets
+    others = [other for other in comparison.stretches if other != name and comparison.incidents.get(other) == incident]
+    return rules.gain(scores, *(comparison.stretches[other] for other in others))
 
 
 def _tested(scores: Scores, bets: Bets) -> Tested:

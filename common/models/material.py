@@ -175,7 +175,7 @@ def gather(
         )
     resembled = Counter(window.segment for window in stretch.windows).most_common(1)[0][0]
     segment = fit_condition(stretch.name, stretch.block, golden.baseline, resembled)
-    most = round(settings.retrain_max_triplets * examples_factor(number))
+    most = round(settings.retrain_max_triplets * examples_factor(settings.promote_error, number))
     examples = fit_examples(kind, stretch, settings, most)
     if (elsewhere := kind.why_elsewhere(examples, golden_examples(golden))) is not None:
         raise NothingToLearnFrom(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -56,7 +56,7 @@ def footage(count: int, champion: int = 200, challenger: int = 210) -> Examples:
     return np.array([(champion, challenger, i // 256, i % 256) for i in range(count)], np.uint8)
 
 
-def compared(kind: PaperKind, stretch: Examples, *, is_open: bool) -> Comparison:
+def compared(kind: PaperKind, stretch: Examples, *, is_open: Callable[[Scores], bool]) -> Comparison:
     return compare(
         kind,  # type: ignore[type-var]
         Paper(),
@@ -66,7 +66,8 @@ def compared(kind: PaperKind, stretch: Examples, *, is_open: bool) -> Comparison
         trained_on=frozenset(),
         live={"noise of dock": footage(120)},
         lost={},
-        is_open=lambda scores: is_open,
+        is_open=is_open,
+        max_slowdown=1.5,
     )
 
 
@@ -101,7 +102,7 @@ def test_a_stretch_is_scored_look_by_look_until_it_is_decided() -> None:
     stretch = footage(365)
     for is_open, scored in ((False, 120), (True, 360)):
         kind = PaperKind()
-        found = compared(kind, stretch, is_open=is_open)
+        found = compared(kind, stretch, is_open=lambda scores, answer=is_open: answer)
         night = found.stretches["night"]
         assert len(night.gains_db) == len(night.order) == len(night.digests) == scored
         assert kind.scored == scored + 30 + 120, "golden footage and conditions are scored once, all of them"
@@ -116,18 +117,7 @@ def test_what_is_open_is_asked_with_all_that_was_scored_so_far() -> None:
         asked.append(len(scores.gains_db))
         return True
 
-    models = Paper(), Paper()
-    stretch = {"night": footage(365)}
-    compare(
-        PaperKind(),
-        *models,
-        stretch,
-        footage(30),
-        trained_on=frozenset(),
-        live={},
-        lost={},
-        is_open=is_open,  # type: ignore[type-var]
-    )
+    compared(PaperKind(), footage(365), is_open=is_open)
     assert asked == [120, 240]
 
 
@@ -137,10 +127,26 @@ def test_what_is_open_is_asked_with_all_that_was_scored_so_far() -> None:
 def test_models_are_timed_by_turns_and_the_fastest_round_of_each_counts() -> None:
     clock = [0.0]
     champion = Paper((9.0, 0.3, 0.2, 0.2, 0.5, 0.2), clock)  # the first call compiles
-    challenger = Paper((9.0, 0.4, 7.0, 0.4, 0.4, 0.4), clock)
-    latency = time_side_by_side(champion, challenger, footage(4), lambda: clock[0])
-    assert (latency.champion_ms, latency.challenger_ms) == (pytest.approx(200.0), pytest.approx(400.0))
+    challenger = Paper((9.0, 0.3, 7.0, 0.3, 0.3, 0.25), clock)
+    latency = time_side_by_side(champion, challenger, footage(4), 1.5, lambda: clock[0])
+    assert (latency.champion_ms, latency.challenger_ms) == (pytest.approx(200.0), pytest.approx(250.0))
     assert champion.calls == challenger.calls == 6
+
+
+def test_a_challenger_that_the_machine_has_held_up_is_timed_again() -> None:
+    clock = [0.0]
+    champion, challenger = Paper((0.2,), clock), Paper((*[3.0] * 20, 0.2), clock)
+    latency = time_side_by_side(champion, challenger, footage(4), 1.5, lambda: clock[0])
+    assert latency.challenger_ms == pytest.approx(200.0)
+    assert challenger.calls == 21
+
+
+def test_a_challenger_that_is_slow_stays_slow_however_often_it_is_timed() -> None:
+    clock = [0.0]
+    champion, challenger = Paper((0.2,), clock), Paper((0.4,), clock)
+    latency = time_side_by_side(champion, challenger, footage(4), 1.5, lambda: clock[0])
+    assert (latency.champion_ms, latency.challenger_ms) == (pytest.approx(200.0), pytest.approx(400.0))
+    assert challenger.calls < 100
 
 
 def test_a_digest_is_of_one_example_and_its_content() -> None:

@@ -160,7 +160,8 @@ def test_many_stretches_make_no_endless_picture_and_other_examples_none() -> Non
     examples = triplets(4)
     found = scores(np.zeros(4, np.float32), examples)
     few, many = (
-        draw({str(i): Shown(examples, found) for i in range(count)}, Grey(1), Grey(2), {}) for count in (6, 60)
+        draw({str(i): Shown(examples, found) for i in range(count)}, Grey(1), Grey(2), {"dis": Grey(3)})
+        for count in (6, 60)
     )
     assert few is not None and many is not None
     assert few.shape == many.shape

@@ -199,6 +199,20 @@ def test_one_stretch_that_is_open_is_not_carried_by_the_others() -> None:
     assert verdict(compared(both, NO_LOSS)).outcome is INCONCLUSIVE
 
 
+def test_a_stretch_that_is_open_goes_on_with_the_other_footage_of_its_incident() -> None:
+    short = {f"part {i}": spread(0.4, 0.3, count=40, seed=i) for i in range(4)}
+    alone = compared(short, NO_LOSS)
+    assert verdict(alone).outcome is INCONCLUSIVE
+    assert verdict(replace(alone, incidents=dict.fromkeys(short, "one incident"))).promote
+    assert not verdict(replace(alone, incidents={name: name for name in short})).promote
+
+
+def test_a_stretch_that_gains_nothing_in_the_mean_is_not_carried_by_its_incident() -> None:
+    parts = {"noisy": spread(2.0, 0.2, count=300), "covered": spread(0.0, 0.1, count=40)}
+    found = compared(parts, NO_LOSS)
+    assert not verdict(replace(found, incidents=dict.fromkeys(parts, "one incident"))).promote
+
+
 def test_golden_footage_that_may_lose_too_much_is_inconclusive() -> None:
     decision = judge(spread(2.0, 0.2), spread(0.45, 0.5, count=100))
     assert decision.outcome is INCONCLUSIVE

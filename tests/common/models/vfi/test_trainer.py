@@ -86,6 +86,7 @@ def compare(
         live={},
         lost={},
         is_open=lambda scores: False,
+        max_slowdown=1.5,
     )
 
 
