@@ -32,6 +32,7 @@ _FRAMES = 400  # of each film
 _LEARNING_RATE = 2e-3
 _DECAY = 0.99  # of the exponential average: about the last 100 steps
 _BATCH = 12
+_CROP = (96, 128)  # pixels
 _CHECKED = 160  # samples that are not trained on: the weights that are best on them are kept
 _REPORT_EVERY = 100
 
@@ -67,6 +68,7 @@ def _trained(data: Path, count: int, steps: int, seed: int) -> Interpolator:
         new_weights(seed),
         [(_pool(samples, slice(_CHECKED, None)), _BATCH)],
         [(_pool(samples, slice(_CHECKED)), 1.0)],
+        crop=_CROP,
         rate=_LEARNING_RATE,
         steps=steps,
         decay=_DECAY,
@@ -128,7 +130,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, default=STARTING, help="folder for the weights")
     parser.add_argument("--samples", type=int, default=2400)
-    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()

@@ -16,7 +16,8 @@ STARTING = Path(__file__).with_name("starting")
 _STEPS = 100  # and not seconds, so that every machine gets the same model
 _LEARNING_RATE = 5e-4
 _DECAY = 0.98  # of the exponential average of the weights: about the last 50 steps
-_BATCH = 8
+_BATCH = 12
+_CROP = (64, 96)  # pixels
 
 
 def starting_model() -> Interpolator:
@@ -37,6 +38,7 @@ def first_champion(golden: TripletArray, *, seed: int) -> Interpolator:
         starting.weights,
         [(Pool.of(golden[split.training]), _BATCH)],
         [(Pool.of(held_out), 1.0)],
+        crop=_CROP,
         rate=_LEARNING_RATE,
         steps=_STEPS,
         decay=_DECAY,

@@ -16,9 +16,10 @@ from common.models.vfi.model import Interpolator
 from common.models.vfi.training import Pool, Run
 from common.models.vfi.triplets import TripletArray
 
-_BATCH = 8  # triplets per step
-_REPLAY = 2  # of them golden; without golden frames the model forgets them, at a loss of about 1 dB
-_LEARNING_RATE = 1.5e-3
+_BATCH = 12  # triplets per step
+_REPLAY = 3  # of them golden; without golden frames the model forgets them, at a loss of about 1 dB
+_CROP = (64, 96)  # height and width of the part of a triplet that a step sees, pixels
+_LEARNING_RATE = 2e-3
 _DECAY = 0.98  # of the exponential average of the weights, because single steps are noisy: about the last 50 steps
 _CHECK_SHARE = 8  # one of so many triplets is not trained on, but tells when to stop
 _FEWEST_TO_CHECK = 16  # triplets of each kind; with fewer, all are trained on
@@ -75,6 +76,7 @@ class InterpolatorTrainer:
                 for triplets, share in ((drifted[kept:], _BATCH - _REPLAY), (replay[golden], _REPLAY))
                 if len(triplets)
             ],
+            crop=_CROP,
             rate=_LEARNING_RATE,
             steps=steps,
             decay=_DECAY,

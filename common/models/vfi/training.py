@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 Arrays = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
 """Neighbours, plain and refined warps (n, 2, h, w, 3) each, motion (n, h, w, 2), and middle frames (n, h, w, 3)."""
 
-_CROP = (
-    96,
-    128,
-)  # height and width of the part of a triplet that a step sees, pixels
 _WARM_UP = 40  # steps in which the learning rate rises: the first steps of Adam change all weights alike
 _LAST_RATE = 0.1  # share of the learning rate that is left in the end; it falls as a cosine does
 _NO_ERROR = 0.25 / 255.0**2  # mean squared error, 54 dB; smaller ones cannot be seen, and would outweigh all others
@@ -46,21 +42,21 @@ class Pool:
     def of(cls, triplets: TripletArray) -> Pool:
         return cls(triplets, warp_halfway(triplets))
 
-    def room(self) -> list[tuple[int, int]]:
-        """Return height and width of the triplets, each with that of a crop: what the head can divide."""
+    def room(self, crop: tuple[int, int]) -> list[tuple[int, int]]:
+        """Return height and width of the triplets, each with that of a crop: at most `crop`, divisible."""
         from common.models.vfi.network import MULTIPLE
 
         sides = self.triplets.shape[2:4]
-        return [(full, min(full - full % MULTIPLE, part)) for full, part in zip(sides, _CROP, strict=True)]
+        return [(full, min(full - full % MULTIPLE, part)) for full, part in zip(sides, crop, strict=True)]
 
-    def random_crops(self, count: int, numbers: np.random.Generator) -> Arrays:
+    def random_crops(self, count: int, crop: tuple[int, int], numbers: np.random.Generator) -> Arrays:
         """Return random crops of `count` random triplets, some of them mirrored.
 
         Motion has no preferred direction, so triplets are mirrored in time, left to right, and upside down at random.
         """
-        corners = [numbers.integers(full - part + 1, size=count) for full, part in self.room()]
+        corners = [numbers.integers(full - part + 1, size=count) for full, part in self.room(crop)]
         chosen = numbers.integers(len(self.triplets), size=count)
-        triplets, plain, refined, motion = self._crops(chosen.tolist(), corners[0].tolist(), corners[1].tolist())
+        triplets, plain, refined, motion = self._crops(chosen.tolist(), corners[0].tolist(), corners[1].tolist(), crop)
         images = [triplets, plain, refined]
         if numbers.random() < 0.5:
             images, motion = [pair[:, ::-1] for pair in images], -motion
@@ -70,17 +66,17 @@ class Pool:
             images, motion = [pair[..., ::-1, :, :] for pair in images], motion[..., ::-1, :, :] * (1.0, -1.0)
         return _as_floats(images[0], images[1], images[2], np.asarray(motion, np.float32))
 
-    def fixed_crops(self, count: int) -> Arrays:
+    def fixed_crops(self, count: int, crop: tuple[int, int]) -> Arrays:
         """Return the middle of `count` triplets that are spread over all, or of all."""
         chosen = np.linspace(0, len(self.triplets) - 1, min(count, len(self.triplets))).astype(int).tolist()
-        top, left = ((full - part) // 2 for full, part in self.room())
-        return _as_floats(*self._crops(chosen, [top] * len(chosen), [left] * len(chosen)))
+        top, left = ((full - part) // 2 for full, part in self.room(crop))
+        return _as_floats(*self._crops(chosen, [top] * len(chosen), [left] * len(chosen), crop))
 
     def _crops(
-        self, chosen: Sequence[int], tops: Sequence[int], lefts: Sequence[int]
+        self, chosen: Sequence[int], tops: Sequence[int], lefts: Sequence[int], crop: tuple[int, int]
     ) -> tuple[TripletArray, WarpArray, WarpArray, FloatArray]:
         """Return the crops of triplets, plain and refined warps, and motion."""
-        (_, height), (_, width) = self.room()
+        (_, height), (_, width) = self.room(crop)
         parts = [
             (number, slice(top, top + height), slice(left, left + width))
             for number, top, left in zip(chosen, tops, lefts, strict=True)
@@ -104,6 +100,7 @@ class Run:
     ----------
     weights : to start from
     pools : what is trained on, with the number of triplets of each batch
+    crop : height and width of the part of a triplet that a step sees, pixels
     checks : what tells when to stop, with the share of each in the mean; none: all steps are taken
     rate : learning rate of the first step
     steps : most steps
@@ -119,6 +116,7 @@ class Run:
         pools: Sequence[tuple[Pool, int]],
         checks: Sequence[tuple[Pool, float]],
         *,
+        crop: tuple[int, int],
         rate: float,
         steps: int,
         decay: float,
@@ -134,6 +132,7 @@ class Run:
         self.best = tuple(weights)
         """The averaged weights that were best on the checks."""
         self._pools = pools
+        self._crop = crop
         self._most = steps
         self._patience = patience
         self._numbers = np.random.Generator(np.random.PCG64(seed))
@@ -148,7 +147,7 @@ class Run:
         self._optimizer.build(self._variables)
         self._step = tf.function(self._one_step)
         self._score = tf.function(self._loss)
-        self._checks = [(pool.fixed_crops(checked), share) for pool, share in checks]
+        self._checks = [(pool.fixed_crops(checked, crop), share) for pool, share in checks]
         self._best_loss = self._checked()
         self._since_best = 0
 
@@ -180,7 +179,7 @@ class Run:
         return sum(share * float(self._score(self._averaged, *crops)) for crops, share in self._checks)
 
     def _advance(self) -> float:
-        parts = [pool.random_crops(count, self._numbers) for pool, count in self._pools]
+        parts = [pool.random_crops(count, self._crop, self._numbers) for pool, count in self._pools]
         loss = float(self._step(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True))))
         self.steps += 1
         # The average covers a share of the first steps, so that it soon forgets the weights that it began with.
