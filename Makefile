@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench compare evaluate days rates corruptions tampering nuisances registration corpus conditions blinding peers chaos fuzz lint format clean lock generated
+.PHONY: help install demo test up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi conditions blinding peers chaos fuzz lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -67,6 +67,9 @@ days: install    ## a camera learned over days: DATA=folder with clips of fixed 
 	@test -n "$(DATA)$(STILLS)" || { echo "say make days DATA=folder (with clips) or STILLS=folder (with stills)"; exit 2; }
 	$(BIN)/python -m benchmarks.days $(if $(DATA),--data "$(DATA)") $(if $(STILLS),--stills "$(STILLS)")
 
+gate: install    ## does the gate promote what gains nothing, and find what gains? RUNS=2000
+	$(BIN)/python -m benchmarks.gate $(if $(RUNS),--runs $(RUNS))
+
 conditions: install  ## do conditions hide faults? DATA=folder with clips
 	@test -n "$(DATA)" || { echo "say make conditions DATA=folder (with video clips)"; exit 2; }
 	$(BIN)/python -m benchmarks.conditions --data "$(DATA)"
@@ -74,6 +77,14 @@ conditions: install  ## do conditions hide faults? DATA=folder with clips
 blinding: install  ## does acting blind seeing? DATA=folder with clips of fixed cameras
 	@test -n "$(DATA)" || { echo "say make blinding DATA=folder (with clips of fixed cameras)"; exit 2; }
 	$(BIN)/python -m benchmarks.blinding --data "$(DATA)"
+
+pretrain: install  ## make the starting weights of model vfi anew: DATA=folder with the films that it names, and clips to measure on
+	@test -n "$(DATA)" || { echo "say make pretrain DATA=folder (with the films named in benchmarks/pretrain_samples.py)"; exit 2; }
+	$(BIN)/python -m benchmarks.pretrain --data "$(DATA)"
+
+vfi: install     ## model vfi on UCF101 and Middlebury, and healed: DATA=folder with ucf101_interp_ours and middlebury_others
+	@test -n "$(DATA)" || { echo "say make vfi DATA=folder (with ucf101_interp_ours and middlebury_others)"; exit 2; }
+	$(BIN)/python -m benchmarks.vfi "$(DATA)"
 
 peers: .venv-peers/.installed  ## install the detectors that Sentinel is compared with, apart: they need NumPy 1
 

@@ -22,6 +22,7 @@ from common.store.heartbeats import Heartbeat
 EMBED_QUEUE = "embed"
 REDUCE_QUEUE = "reduce"
 RETRAIN_QUEUE = "retrain"
+INTERPOLATE_QUEUE = "interpolate"
 
 EMBED_TASK = "sentinel.embed"
 REDUCE_TASK = "sentinel.reduce"
@@ -32,6 +33,7 @@ RETENTION_TASK = "sentinel.retention"
 PREPARE_TASK = "sentinel.prepare"
 LEARN_TASK = "sentinel.learn"
 HAND_IN_TASK = "sentinel.hand_in"
+INTERPOLATE_TASK = "sentinel.interpolate"
 
 _QUEUE_OF = {
     EMBED_TASK: EMBED_QUEUE,
@@ -43,6 +45,7 @@ _QUEUE_OF = {
     PREPARE_TASK: EMBED_QUEUE,
     LEARN_TASK: RETRAIN_QUEUE,
     RETRAIN_TASK: RETRAIN_QUEUE,
+    INTERPOLATE_TASK: INTERPOLATE_QUEUE,
 }
 
 # Shares of the visibility timeout: a task is ended well before its message is delivered to another worker.
@@ -57,7 +60,7 @@ def make_app(settings: Settings) -> Celery:
     url = settings.redis_url or "redis://127.0.0.1:6379/0"
     app = Celery("sentinel", broker=url, backend=url)
     app.conf.update(
-        task_queues=[Queue(name) for name in (EMBED_QUEUE, REDUCE_QUEUE, RETRAIN_QUEUE)],  # type: ignore[no-untyped-call]
+        task_queues=[Queue(name) for name in (EMBED_QUEUE, REDUCE_QUEUE, RETRAIN_QUEUE, INTERPOLATE_QUEUE)],  # type: ignore[no-untyped-call]
         task_routes={task: {"queue": queue} for task, queue in _QUEUE_OF.items()},
         # JSON only: a message in pickle is refused, and never deserialised.
         task_serializer="json",

@@ -15,7 +15,8 @@
     │   └── BaselineTooShort       golden footage is too short
     ├── BadCorpus                  clean footage of too few cameras, or a damaged table of it
     ├── BackboneError              a backbone or its weights cannot be loaded
-    ├── BadModel                   a champion's files are missing, damaged or of another kind
+    ├── BadModel                   a champion's files are missing or damaged
+    │   └── OutdatedModel          its architecture is one of an earlier version
     ├── NoPhotographs              the virtual camera has nothing to look at
     ├── WindowNotFull              fewer frames than one window
     ├── NotPromoted                a promotion or rollback that cannot be
@@ -97,7 +98,11 @@ class BackboneError(SentinelError):
 
 
 class BadModel(SentinelError):
-    """A champion's model folder that is missing, edited, of another kind, or cannot be written."""
+    """A champion's model folder that is missing or edited, or cannot be written."""
+
+
+class OutdatedModel(BadModel):
+    """A champion's weights are whole, and of an architecture that this version no longer has."""
 
 
 class NoPhotographs(SentinelError):

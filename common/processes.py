@@ -113,6 +113,12 @@ PROCESSES = (
         WORKS_IT_OFF,
     ),
     Process(
+        "interpolate",
+        "writes videos with more frames per second, by the champion of their stream",
+        Worker("workers.interpolating", "interpolate"),
+        WORKS_IT_OFF,
+    ),
+    Process(
         "beat",
         "sends what is scheduled: sources of sentinel.toml, the daily check, the sweep for lost work, retention",
         Celery("-A producers.schedule beat"),

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     )
     watch_dir: Path = Field(Path("incoming"), description="the watched folder: `<watch_dir>/<stream>/<file>`")
     baselines_dir: Path = Field(Path("baselines"), description="folder in which baselines are stored by name")
+    interpolated_dir: Path | None = Field(
+        None, description="folder below which `sentinel.interpolate` writes; unset: `interpolated` in the state folder"
+    )
     allowed_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         (),
         description="further folders that sources may be in, besides the watched one; separated like PATH",
@@ -226,15 +229,32 @@ class Settings(BaseSettings):
         120.0, description="longest duration of the steps of one fine-tuning, in seconds; a slow machine takes fewer"
     )
     retrain_max_triplets: int = Field(
-        300,
+        500,
         ge=160,  # with fewer, too few are left to train on beside those that are held out
-        description="most triplets of a stretch of drifted footage, to train on and to prove on together",
+        description="most triplets of a stretch of drifted footage, to train on and to prove on together, when a model "
+        "is first decided on; the more was decided about it the more are needed, up to twice as many",
     )
     promote_min_gain_db: float = Field(
-        0.05, ge=0, description="least gain on the drifted footage for a promotion, dB PSNR"
+        0.05, ge=0, description="least mean gain on each stretch of drifted footage for a promotion, dB PSNR"
+    )
+    promote_error: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="probability that any of all retrainings of a model promotes what gains less than that",
     )
     promote_max_loss_db: float = Field(
-        0.5, ge=0, description="largest loss on the golden footage for a promotion, dB PSNR"
+        0.5,
+        gt=0,
+        description="largest mean loss on the golden footage, and on each live condition, for a promotion, dB PSNR",
+    )
+    promote_max_worst_loss_db: float = Field(
+        2.0,
+        ge=0,
+        description="largest mean loss on the worst 5% of the examples of any footage for a promotion, dB PSNR",
+    )
+    promote_max_slowdown: float = Field(
+        1.5, ge=1, description="longest time per example of a challenger, in times of the champion's, for a promotion"
     )
     condition_days: float = Field(
         7.0,
@@ -304,6 +324,11 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_cron_line(cls, line: str) -> str:
         return check_cron_line(line)
+
+    @property
+    def interpolated_root(self) -> Path:
+        """Folder below which the task `sentinel.interpolate` writes, resolved."""
+        return (self.interpolated_dir or self.state_dir / "interpolated").expanduser().resolve()
 
     @property
     def roots(self) -> tuple[Path, ...]:

@@ -53,6 +53,7 @@ _SHORTEST_WINDOW = 12
 _SEEN_NEEDED = 2  # frames of a window that the backbone sees, at least: a distance needs a sample
 _STRIDES_PER_WINDOW = 4
 _MOST_SOURCES = 24  # recordings that examples for the model are taken from
+_MOST_EXAMPLES, _FEWEST_EXAMPLES = 240, 48  # for the model, of all sources together, but of each at least so many
 _LIBRARIES = ("numpy", "scipy")
 _LIBRARIES_OF_BACKBONES = ("openvino", "keras")
 
@@ -287,7 +288,16 @@ def _golden_examples(sources: Sequence[DaySource], extractor: Extractor) -> Exam
     recordings = [source for source in sources if source.kind is SourceKind.RECORDING] or list(sources)
     chosen = [recordings[i] for i in np.unique(np.linspace(0, len(recordings) - 1, _MOST_SOURCES).round().astype(int))]
     kept = chosen if len(recordings) > _MOST_SOURCES else recordings
-    return np.concatenate([model.read_golden(source.path, source.kind, extractor.limits) for source in kept])
+    most = max(_MOST_EXAMPLES // len(kept), _FEWEST_EXAMPLES)
+    return np.concatenate(
+        [_spread(model.read_golden(source.path, source.kind, extractor.limits), most) for source in kept]
+    )
+
+
+def _spread(examples: Examples, most: int) -> Examples:
+    """Return up to `most` of the examples (n, ...), evenly spread."""
+    places = np.linspace(0, len(examples) - 1, min(most, len(examples))).round().astype(int)
+    return np.asarray(examples[places], np.uint8)
 
 
 def clean_bounds(extractor: Extractor) -> tuple[tuple[FeatureGroup, ...], tuple[float, ...]]:

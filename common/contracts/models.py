@@ -20,6 +20,9 @@ class ChampionRecord(StoredMessage):
     gain_db: float | None = Field(description="gain over its parent on drifted footage, dB PSNR")
     loss_db: float | None = Field(description="loss against its parent on golden footage, dB PSNR")
     created_at: float = Field(description="seconds since the epoch")
+    decision: str | None = Field(
+        None, description="folder with the evidence of the gate's decision for its weights; None: the gate made none"
+    )
     conditions: tuple[ConditionRecord, ...] = Field((), description="drifted footage that it is proved on")
     ended: tuple[ConditionRecord, ...] = Field(
         (),

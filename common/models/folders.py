@@ -1,7 +1,7 @@
 """Where the files of a model are kept.
 
-Its versions are in `<state_dir>/champions/<model>/v<version>-<milliseconds>`, the conditions that its
-champion is proved on in `<state_dir>/conditions/<model>/<id>`.
+Its versions are in `<state_dir>/champions/<model>/v<version>-<milliseconds>`, and beside them the gate's decisions in
+`d<number>-<milliseconds>`; the conditions that its champion is proved on are in `<state_dir>/conditions/<model>/<id>`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from common.store.models import ChampionStore
 log = logging.getLogger(__name__)
 
 _SAFE_AGE_SECONDS = 86_400.0  # far longer than any retraining
+_MOST_DECISIONS = 50  # the latest ones, of each model, beside those that its history names; each takes about 1 MB
 _VERSION_FOLDER = re.compile(r"v\d+-\d+")
+_DECISION_FOLDER = re.compile(r"d\d+-\d+")
+_UNFINISHED_DECISION = re.compile(r"\.d\d+-\d+\..+")
 _CONDITION_FOLDER = re.compile(r"[0-9a-f]{32}")
 
 
@@ -30,9 +33,19 @@ def version_folder(state_dir: Path, model: str, version: int) -> Path:
     BadModel
         If the model's name is not the name of a folder.
     """
-    if model in {"", ".", ".."} or Path(model).name != model:
-        raise BadModel(f"model {model!r} cannot be kept in a folder of its name: give it another name")
-    return _root(state_dir) / model / f"v{version}-{int(time.time() * 1000)}"
+    return _folder_of(state_dir, model) / f"v{version}-{int(time.time() * 1000)}"
+
+
+def decision_folder(state_dir: Path, model: str, number: int) -> Path:
+    """Return a new folder for the evidence of the `number`-th decision about a model; raises as `version_folder`."""
+    return _folder_of(state_dir, model) / f"d{number}-{int(time.time() * 1000)}"
+
+
+def decision_folders(state_dir: Path, model: str) -> list[Path]:
+    """Return the folders of the decisions that are kept about a model, oldest first."""
+    folder = _folder_of(state_dir, model)
+    found = [path for path in (folder.iterdir() if folder.is_dir() else []) if _DECISION_FOLDER.fullmatch(path.name)]
+    return sorted((path for path in found if _is_folder(path)), key=lambda path: int(path.name.partition("-")[2]))
 
 
 def discard(champions: ChampionStore, model: str, folder: Path) -> None:
@@ -42,6 +55,17 @@ def discard(champions: ChampionStore, model: str, folder: Path) -> None:
     """
     if folder.name not in _named(champions, model):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_old_decisions(champions: ChampionStore, state_dir: Path, model: str) -> None:
+    """Remove the decisions about a model that are not among the latest 50, but for those that its history names.
+
+    Call it while holding the model's lease.
+    """
+    named = _named(champions, model)
+    for folder in decision_folders(state_dir, model)[:-_MOST_DECISIONS]:
+        if folder.name not in named:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_orphans(champions: ChampionStore, state_dir: Path) -> list[Path]:
@@ -56,7 +80,12 @@ def remove_orphans(champions: ChampionStore, state_dir: Path) -> list[Path]:
     The folders that were removed.
     """
     removed: list[Path] = []
-    for root, pattern in ((_root(state_dir), _VERSION_FOLDER), (conditions_root(state_dir), _CONDITION_FOLDER)):
+    patterns = (
+        (_root(state_dir), _VERSION_FOLDER),
+        (_root(state_dir), _UNFINISHED_DECISION),
+        (conditions_root(state_dir), _CONDITION_FOLDER),
+    )
+    for root, pattern in patterns:
         for models_folder in sorted(root.iterdir()) if root.is_dir() else []:
             model = models_folder.name
             if _is_folder(models_folder) and not champions.is_leased(model):
@@ -92,12 +121,20 @@ def _root(state_dir: Path) -> Path:
     return state_dir.resolve() / "champions"
 
 
+def _folder_of(state_dir: Path, model: str) -> Path:
+    if model in {"", ".", ".."} or Path(model).name != model:
+        raise BadModel(f"model {model!r} cannot be kept in a folder of its name: give it another name")
+    return _root(state_dir) / model
+
+
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
 def _named(champions: ChampionStore, model: str) -> set[str]:
-    """Return the names of the folders of any version of `model`, and of the champion's conditions."""
+    """Return the names of the folders of any version of `model`, its decisions, and the champion's conditions."""
     history = champions.history(model)
     versions = {Path(record.model_path).parent.name for record in history if record.model_path}
-    return versions | {Path(row.path).name for record in history[-1:] for row in (*record.conditions, *record.ended)}
+    decisions = {Path(record.decision).name for record in history if record.decision}
+    proved = [row for record in history[-1:] for row in (*record.conditions, *record.ended)]
+    return versions | decisions | {Path(row.path).name for row in proved}

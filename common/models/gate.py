@@ -2,18 +2,83 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from common.contracts.decisions import GateOutcome
 from common.features import FloatArray
-from common.models.bounds import lower_bound, lower_bound_of_excess, mean
+from common.models.betting import BLOCK, Bets, Finding, bet, spent_error
+from common.models.bounds import lower_bound_of_excess, mean
+from common.models.comparing import Comparison, Scores
 from common.models.proof import Proof, proof_of
-from common.models.protocols import Examples, ModelKind, ModelT
+from common.settings import Settings
 
 _FEWEST = 4  # held-out examples of each kind of footage; fewer are not enough for a decision
+# Of each golden footage and condition, in each decision. It is not spent: a model is held against the same examples
+# each time, and what would be let through by mistake is a loss just above the bound, not a promotion without gain.
+_HARM_ERROR = 0.05
+_FEWEST_BLOCKS = 10  # of golden footage and conditions; where fewer examples are kept, their blocks are smaller
+_WORST_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the gate asks for.
+
+    Attributes
+    ----------
+    min_gain_db : least mean gain on each drifted stretch, dB PSNR
+    max_loss_db : largest mean loss on golden footage and on each live condition, dB PSNR
+    max_worst_loss_db : largest mean loss on the worst 5% of examples of any footage, dB PSNR
+    max_slowdown : longest time per example, in times of the champion's
+    error : probability of promoting a gain that is below the least one
+    """
+
+    min_gain_db: float
+    max_loss_db: float
+    max_worst_loss_db: float
+    max_slowdown: float
+    error: float
+
+    @classmethod
+    def of(cls, settings: Settings, number: int) -> Rules:
+        """Return the rules of the `number`-th decision about a model, which may spend a part of the error."""
+        return cls(
+            settings.promote_min_gain_db,
+            settings.promote_max_loss_db,
+            settings.promote_max_worst_loss_db,
+            settings.promote_max_slowdown,
+            spent_error(settings.promote_error, number),
+        )
+
+    def gain(self, scores: Scores, *more: Scores) -> Bets:
+        """Return the bets on whether a stretch gains what is asked for, going on with `more` of its incident."""
+        gains = np.concatenate([row.gains_db for row in (scores, *more)])
+        return bet(gains, self.min_gain_db, error=self.error)
+
+    def no_harm(self, scores: Scores) -> Bets:
+        """Return the bets on whether golden footage or a condition loses no more than is allowed."""
+        size = min(BLOCK, max(len(scores.champion) // _FEWEST_BLOCKS, 1))
+        return bet(scores.gains_db, -self.max_loss_db, error=_HARM_ERROR, block=size)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What was found on one piece of footage.
+
+    Attributes
+    ----------
+    bets : on the mean difference of challenger and champion
+    worst_db : mean difference of the worst 5% of examples, dB PSNR
+    proof : of the challenger, against its references
+    """
+
+    bets: Bets
+    worst_db: float
+    proof: Proof
 
 
 @dataclass(frozen=True)
@@ -22,97 +87,28 @@ class Decision:
 
     Attributes
     ----------
-    promote : whether the challenger becomes champion
+    outcome : what becomes of the challenger
     reason : why, with the figures
     gain_db : mean gain on drifted footage, dB PSNR
     loss_db : mean loss on golden footage, dB PSNR; negative: a gain
+    stretches, golden, live : what was found on each piece of footage; empty where the scores allow no decision
     """
 
-    promote: bool
+    outcome: GateOutcome
     reason: str
     gain_db: float
     loss_db: float
-
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """PSNR, in dB, on the same held-out examples of one piece of footage, in the same order.
-
-    Attributes
-    ----------
-    champion, challenger : (n,) float32
-    references : (n,) float32 of each predictor that never learned anything, by name
-    digests : of the examples, see `digests_of`
-    """
-
-    champion: FloatArray
-    challenger: FloatArray
-    references: Mapping[str, FloatArray]
-    digests: frozenset[str]
+    stretches: Mapping[str, Tested] = field(default_factory=dict)
+    golden: Tested | None = None
+    live: Mapping[str, Tested] = field(default_factory=dict)
 
     @property
-    def gains_db(self) -> FloatArray:
-        """(n,) challenger's PSNR minus champion's for each example, in dB."""
-        return self.challenger - self.champion
-
-    @property
-    def finite(self) -> bool:
-        """Whether every score is a number."""
-        return all(np.isfinite(row).all() for row in (self.champion, self.challenger, *self.references.values()))
+    def promote(self) -> bool:
+        """Whether the challenger becomes champion."""
+        return self.outcome is GateOutcome.PROMOTED
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """Everything that the gate decides on.
-
-    Attributes
-    ----------
-    stretches : scores on the held-out part of each drifted stretch, by name
-    golden : scores on the held-out golden examples
-    trained_on : digests of all examples that the challenger was trained on
-    live : proof of the challenger on each live condition of the model, by the condition's name
-    """
-
-    stretches: Mapping[str, Scores]
-    golden: Scores
-    trained_on: frozenset[str]
-    live: Mapping[str, Proof]
-
-
-def compare(
-    kind: ModelKind[ModelT],
-    champion: ModelT,
-    challenger: ModelT,
-    stretches: Mapping[str, Examples],
-    golden: Examples,
-    *,
-    trained_on: frozenset[str],
-    live: Mapping[str, Proof],
-) -> Comparison:
-    """Score both models and the references of their kind on the same held-out examples.
-
-    Parameters
-    ----------
-    stretches : (n, ...) held-out examples of each drifted stretch, by name
-    golden : (m, ...) held-out golden examples
-    trained_on, live : see `Comparison`
-    """
-
-    def scores(examples: Examples) -> Scores:
-        references = kind.references()
-        rows = kind.score([champion, challenger, *references.values()], examples)
-        return Scores(rows[0], rows[1], dict(zip(references, rows[2:], strict=True)), digests_of(examples))
-
-    found = {name: scores(examples) for name, examples in stretches.items()}
-    return Comparison(found, scores(golden), trained_on, live)
-
-
-def digests_of(examples: Examples) -> frozenset[str]:
-    """Return a digest of the content of each of n examples (n, ...)."""
-    return frozenset(hashlib.blake2b(row.tobytes(), digest_size=16).hexdigest() for row in examples)
-
-
-def decide(comparison: Comparison, *, min_gain_db: float, max_loss_db: float) -> Decision:
+def decide(comparison: Comparison, rules: Rules) -> Decision:
     """Decide whether a challenger replaces the champion.
 
     It is refused, in this order,
@@ -120,40 +116,92 @@ def decide(comparison: Comparison, *, min_gain_db: float, max_loss_db: float) ->
     - if a stretch or the golden footage has too few held-out examples, some of
       which were trained on, or has scores that are not finite;
     - if it is not surely above every reference on a stretch;
-    - if the mean gain on drifted footage is below `min_gain_db`, because with
-      many examples even a negligible gain is significant;
-    - if the lower confidence bound of the gain is not above 0, over all
-      stretches or on one of them;
+    - if it surely gains less on a stretch than is asked for;
     - if it gains on golden footage, and not surely less there than on drifted
       footage: that is training, not healing;
-    - if the upper confidence bound of the loss on golden footage is above
-      `max_loss_db`;
-    - if it is not proved on a live condition.
+    - if golden footage or a live condition surely loses more than is allowed;
+    - if the worst 5% of the examples of any footage lose too much, which the
+      bets do not see because they clip differences;
+    - if it is not proved on a live condition;
+    - if it is too slow.
 
-    The bounds are those of `bounds`: one-sided, 95%.
-
-    Parameters
-    ----------
-    comparison : scores of both models on the same examples, dB PSNR
-    min_gain_db, max_loss_db : dB PSNR
+    It is promoted if it surely gains what is asked for on each stretch by
+    itself (`_gain_on` says what is done about short ones), and surely loses no
+    more than is allowed on golden footage and on each live condition. Otherwise
+    nothing is sure, and the champion stays. `betting` says what is sure; of
+    references and of the gain on golden
+    footage, the one-sided 95% bounds of `bounds` do.
     """
-    stretches = comparison.stretches.values()
-    gains = np.concatenate([scores.gains_db for scores in stretches]) if stretches else np.zeros(0, np.float32)
+    gains = _gains(comparison)
     gain, loss = mean(gains), -mean(comparison.golden.gains_db)
     if (unusable := next(_unusable(comparison), None)) is not None:
-        return Decision(False, unusable, gain, loss)
-    figures = f"{gain:+.2f} dB on drifted footage (at least {lower_bound(gains):+.2f}), {-loss:+.2f} dB on golden"
-    refusals = (*_weak(comparison, gains, min_gain_db), *_harmful(comparison, gains, max_loss_db))
+        return Decision(GateOutcome.REFUSED, unusable, gain, loss)
+    stretches = {
+        name: _tested(scores, _gain_on(name, comparison, rules)) for name, scores in comparison.stretches.items()
+    }
+    golden = _tested(comparison.golden, rules.no_harm(comparison.golden))
+    live = {name: _tested(scores, rules.no_harm(scores)) for name, scores in comparison.live.items()}
+    surely = min(stretches.values(), key=lambda row: max(row.bets.for_it, default=1.0)).bets
+    figures = f"{gain:+.2f} dB on drifted footage ({surely.text}), {-loss:+.2f} dB on golden"
+
+    def decided(outcome: GateOutcome, why: str = "") -> Decision:
+        return Decision(outcome, f"{figures}{why and f': {why}'}", gain, loss, stretches, golden, live)
+
+    refusals = [
+        *_weak(stretches),
+        *_harmful(comparison, gains, golden, live, rules),
+        *_tails(stretches, golden, live, rules),
+    ]
+    refusals += [*_unproved(comparison, live), *_slow(comparison, rules)]
     if refusals:
-        return Decision(False, f"{figures}: {refusals[0]}", gain, loss)
-    return Decision(True, figures, gain, loss)
+        return decided(GateOutcome.REFUSED, refusals[0])
+    still_open = list(_open(stretches, golden, live, rules))
+    if still_open:
+        return decided(GateOutcome.INCONCLUSIVE, f"inconclusive, {still_open[0]}")
+    return decided(GateOutcome.PROMOTED)
+
+
+def _gains(comparison: Comparison) -> FloatArray:
+    found = [scores.gains_db for scores in comparison.stretches.values()]
+    return np.concatenate(found) if found else np.zeros(0, np.float32)
+
+
+def _gain_on(name: str, comparison: Comparison, rules: Rules) -> Bets:
+    """Return the bets on a stretch by itself; where they stay open, they go on with the other footage of its incident.
+
+    They do so only if the stretch itself gains in the mean what is asked for: one that gains nothing is not carried.
+    """
+    scores = comparison.stretches[name]
+    bets = rules.gain(scores)
+    incident = comparison.incidents.get(name)
+    if bets.finding is not Finding.OPEN or bets.mean_db < rules.min_gain_db or incident is None:
+        return bets
+    others = [other for other in comparison.stretches if other != name and comparison.incidents.get(other) == incident]
+    return rules.gain(scores, *(comparison.stretches[other] for other in others))
+
+
+def _tested(scores: Scores, bets: Bets) -> Tested:
+    return Tested(bets, worst_mean(scores.gains_db), proof_of(scores.challenger, scores.references))
+
+
+def worst_mean(differences: FloatArray) -> float:
+    """Return the mean of the lowest 5% of differences (n,), at least one.
+
+    Examples
+    --------
+    >>> worst_mean(np.array([0.1] * 38 + [-3.0, -5.0], np.float32))
+    -4.0
+    """
+    return mean(np.sort(differences)[: math.ceil(_WORST_SHARE * len(differences))])
 
 
 def _unusable(comparison: Comparison) -> Iterator[str]:
     """Yield why the scores allow no decision."""
     if not comparison.stretches:
         yield "there is no drifted footage to score on"
-    for name, scores in [*comparison.stretches.items(), ("golden footage", comparison.golden)]:
+    footage = [*comparison.stretches.items(), ("golden footage", comparison.golden)]
+    footage += [(f"live condition {name}", scores) for name, scores in comparison.live.items()]
+    for name, scores in footage:
         if len(scores.champion) < _FEWEST:
             yield f"only {len(scores.champion)} examples of {name} to score on, {_FEWEST} are needed"
         elif known := len(scores.digests & comparison.trained_on):
@@ -162,28 +210,64 @@ def _unusable(comparison: Comparison) -> Iterator[str]:
             yield f"the scores on {name} are not finite: the challenger has diverged"
 
 
-def _weak(comparison: Comparison, gains: FloatArray, min_gain_db: float) -> Iterator[str]:
+def _weak(stretches: Mapping[str, Tested]) -> Iterator[str]:
     """Yield why the challenger does not heal the drifted footage."""
-    for name, scores in comparison.stretches.items():
-        proof = proof_of(scores.challenger, scores.references)
-        if not proof.proved:
-            yield f"on {name} {proof.reason}"
-    if mean(gains) < min_gain_db:
-        yield f"less than the gain of {min_gain_db:.2f} dB asked for"
-    if lower_bound(gains) <= 0.0:
-        yield "the gain may be an accident"
-    for name, scores in comparison.stretches.items():
-        if (surely := lower_bound(scores.gains_db)) <= 0.0:
-            yield f"no sure gain on {name} ({mean(scores.gains_db):+.2f} dB, at least {surely:+.2f})"
+    for name, tested in stretches.items():
+        if not tested.proof.proved:
+            yield f"on {name} {tested.proof.reason}"
+    for name, tested in stretches.items():
+        if tested.bets.finding is Finding.BELOW:
+            yield f"{name} surely gains less than the {tested.bets.least_db:.2f} dB asked for ({tested.bets.text})"
 
 
-def _harmful(comparison: Comparison, gains: FloatArray, max_loss_db: float) -> Iterator[str]:
+def _harmful(
+    comparison: Comparison, gains: FloatArray, golden: Tested, live: Mapping[str, Tested], rules: Rules
+) -> Iterator[str]:
     """Yield why the challenger is no healed champion: it was merely trained further, or lost what was good."""
-    golden = comparison.golden.gains_db
-    if mean(golden) > 0.0 and lower_bound_of_excess(gains, golden) <= 0.0:
+    of_golden = comparison.golden.gains_db
+    if mean(of_golden) > 0.0 and lower_bound_of_excess(gains, of_golden) <= 0.0:
         yield "the gain is no greater than that on golden footage: it is training, not healing"
-    if (at_worst := -lower_bound(golden)) > max_loss_db:
-        yield f"golden footage may lose {at_worst:.2f} dB, more than {max_loss_db:.2f}"
-    for name, proof in comparison.live.items():
-        if not proof.proved:
-            yield f"it fails live condition {name}: {proof.reason}"
+    for name, tested in {"golden footage": golden, **_conditions(live)}.items():
+        if tested.bets.finding is Finding.BELOW:
+            yield f"{name} surely loses more than {rules.max_loss_db:.2f} dB ({tested.bets.text})"
+
+
+def _tails(stretches: Mapping[str, Tested], golden: Tested, live: Mapping[str, Tested], rules: Rules) -> Iterator[str]:
+    """Yield where the worst examples lose too much."""
+    for name, tested in {**stretches, "golden footage": golden, **_conditions(live)}.items():
+        if -tested.worst_db > rules.max_worst_loss_db:
+            yield (
+                f"the worst {_WORST_SHARE:.0%} of the examples of {name} lose {-tested.worst_db:.2f} dB, "
+                f"more than {rules.max_worst_loss_db:.2f}"
+            )
+
+
+def _unproved(comparison: Comparison, live: Mapping[str, Tested]) -> Iterator[str]:
+    """Yield which live conditions the challenger is not proved on."""
+    failed = {name: tested.proof.reason for name, tested in live.items() if not tested.proof.proved}
+    for name, why in {**comparison.lost, **failed}.items():
+        yield f"it fails live condition {name}: {why}"
+
+
+def _slow(comparison: Comparison, rules: Rules) -> Iterator[str]:
+    """Yield why the challenger takes too long."""
+    latency = comparison.latency
+    if latency.challenger_ms > rules.max_slowdown * latency.champion_ms:
+        yield (
+            f"it takes {latency.challenger_ms:.1f} ms per example, the champion {latency.champion_ms:.1f}: "
+            f"more than {rules.max_slowdown:g} times as long"
+        )
+
+
+def _open(stretches: Mapping[str, Tested], golden: Tested, live: Mapping[str, Tested], rules: Rules) -> Iterator[str]:
+    """Yield what is not sure."""
+    for name, tested in stretches.items():
+        if tested.bets.finding is Finding.OPEN:
+            yield f"{name} may gain less than asked for: later footage may say more"
+    for name, tested in {"golden footage": golden, **_conditions(live)}.items():
+        if tested.bets.finding is Finding.OPEN:
+            yield f"{name} may lose more than {rules.max_loss_db:.2f} dB ({tested.bets.text})"
+
+
+def _conditions(live: Mapping[str, Tested]) -> dict[str, Tested]:
+    return {f"live condition {name}": tested for name, tested in live.items()}

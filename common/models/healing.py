@@ -9,6 +9,7 @@ promotion proves every live condition of the model again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +21,16 @@ from common.contracts.models import ChampionRecord
 from common.contracts.policy import Policy
 from common.contracts.verdicts import Cause
 from common.drift.stretches import Stretch, join_windows
-from common.errors import BadBaseline, NothingToLearnFrom, Refused, SettingsError
+from common.errors import BadBaseline, NothingToLearnFrom, OutdatedModel, Refused, SettingsError
 from common.models import condition_records, registry
 from common.models.broken_off import came_to, noted_incidents, still_failing, unended
 from common.models.cases import Case, Outcome
-from common.models.gate import compare, decide, digests_of
+from common.models.deciding import Contest, settle
 from common.models.incident_actions import BROKE_OFF, Leave, action_of, begin, end, was_tried
 from common.models.material import Material, conditions_of, gather
 from common.models.policy import cause_to_train
-from common.models.proof import copes, prove
+from common.models.proof import copes
 from common.models.protocols import Model, ModelKind, TrainingProgress
-from common.models.proving import is_current, prove_condition
 from common.models.renewal import expiring, renew
 from common.models.replay import Replay, pooled_replay
 from common.settings import Settings
@@ -167,6 +167,7 @@ class Healer:
         except (BadBaseline, SettingsError, Refused) as error:  # evidence that cannot be read is a `BadMessage`
             stretches = []
             self._refuse(case, error)
+        number = self.store.champions.decisions(self.name) + 1
         for stretch in stretches:
             try:
                 cause = cause_to_train(stretch.causes, self.policy)
@@ -174,7 +175,7 @@ class Healer:
                 self._refuse(case, error)
                 continue
             try:
-                material = gather(incident, stretch, cause, golden, self.kind, self.settings)
+                material = gather(incident, stretch, cause, golden, self.kind, self.settings, number)
                 if champion is not None:
                     material.require_first_of_its_cause(champion.conditions, champion.ended)
                 material.require_uniform()
@@ -203,9 +204,13 @@ class Healer:
     # --- healing
 
     def _champion(self, champion: ChampionRecord | None, replay: Replay) -> tuple[ChampionRecord, Model]:
-        """Return the champion and its model; the first one is fitted to golden footage, once, and saved."""
+        """Return the champion and its model; the first one is fitted to golden footage, once, and saved.
+
+        One whose architecture is outdated is replaced like none.
+        """
         if champion is not None and champion.model_path is not None and champion.model_digest is not None:
-            return champion, self.kind.load(Path(champion.model_path))
+            with suppress(OutdatedModel):
+                return champion, self.kind.load(Path(champion.model_path))
         self._report("fitting the first champion", 0.0, "")
         model = self.kind.first_model(replay.training, seed=self.settings.retrain_seed)
         record = registry.register_first(self.store, self.name, model, champion, self.settings.state_dir)
@@ -221,7 +226,7 @@ class Healer:
     ) -> tuple[ChampionRecord, Model]:
         """Heal the stretches of one cause; return the champion and its model afterwards."""
         materials = [material for _, material in group]
-        proofs = [copes(self.kind, model, material.held_out, replay.held_out) for material in materials]
+        proofs = [copes(self.kind, model, material.proving, replay.held_out) for material in materials]
         if all(proof.proved for proof in proofs):
             gains = [proof.gain_db for proof in proofs]
             proved = conditions_of(self.store, materials, self.name, gains, self.settings)
@@ -241,46 +246,14 @@ class Healer:
         replay: Replay,
         group: Sequence[tuple[Case, Material]],
     ) -> tuple[ChampionRecord, Model]:
-        """Compare a challenger with the champion, and promote it with all that it is proved on, or keep the other."""
+        """Let the gate decide; return the champion and its model afterwards."""
         materials = [material for _, material in group]
         self._report("comparing", 1.0, materials[0].cause)
-        live = [
-            condition
-            for condition in champion.conditions
-            if is_current(self.store, self.settings, self.baselines, self.name, condition)
-        ]
-        proofs = [prove_condition(self.kind, challenger, condition) for condition in live]
-        trained_on = [replay.training, *(material.training for material in materials)]
-        comparison = compare(
-            self.kind,
-            model,
-            challenger,
-            {material.stretch.name: material.held_out for material in materials},
-            replay.held_out,
-            trained_on=frozenset[str]().union(*(digests_of(examples) for examples in trained_on)),
-            live={f"{row.cause} of {row.stream}": proof for row, proof in zip(live, proofs, strict=True)},
-        )
-        decision = decide(
-            comparison,
-            min_gain_db=self.settings.promote_min_gain_db,
-            max_loss_db=self.settings.promote_max_loss_db,
-        )
+        contest = Contest(champion, model, challenger, replay, materials)
+        record, decision = settle(self.store, self.settings, self.baselines, self.kind, contest)
         if not decision.promote:
             self._conclude(group, f"v{champion.version} stays: {decision.reason}", healed=False)
             return champion, model
-        gains = [prove(self.kind, challenger, material.held_out).gain_db for material in materials]
-        kept = [row.model_copy(update={"gain_db": p.gain_db}) for row, p in zip(live, proofs, strict=True)]
-        renewed = {(material.stretch.stream, material.cause) for material in materials}
-        over = [*champion.ended, *(row for row in champion.conditions if row not in live)]
-        record = registry.promote(
-            self.store,
-            champion,
-            challenger,
-            [*kept, *conditions_of(self.store, materials, self.name, gains, self.settings)],
-            ended=[row for row in over if (row.stream, row.cause) not in renewed],
-            decision=decision,
-            state_dir=self.settings.state_dir,
-        )
         self._conclude(group, f"v{record.version} promoted: {decision.reason}", healed=True)
         return record, challenger
 

@@ -18,6 +18,8 @@ from common.drift.segment import Segment
 from common.drift.stretches import Stretch
 from common.errors import BadBaseline, BadModel, NothingToLearnFrom
 from common.judging import Thresholds
+from common.models.betting import examples_factor
+from common.models.comparing import spread_blocks
 from common.models.conditions import load_condition, save_condition
 from common.models.folders import condition_folder
 from common.models.protocols import Examples, Model, ModelKind
@@ -50,6 +52,11 @@ class Material:
     training: Examples
     held_out: Examples
     thresholds: Thresholds
+
+    @property
+    def proving(self) -> Examples:
+        """(120, ...) of the held-out examples: by them a model is proved on the stretch, and a condition keeps them."""
+        return self.held_out[spread_blocks(len(self.held_out), FEWEST_HELD_OUT)]
 
     @property
     def taken_at(self) -> float:
@@ -145,8 +152,13 @@ def gather(
     golden: StoredBaseline,
     kind: ModelKind[Model],
     settings: Settings,
+    number: int,
 ) -> Material:
     """Return the footage of a stretch that may be trained on for `cause`, if there is enough of it.
+
+    Parameters
+    ----------
+    number : the how manieth decision about the model will be made on it; later ones need more examples
 
     Raises
     ------
@@ -163,7 +175,8 @@ def gather(
         )
     resembled = Counter(window.segment for window in stretch.windows).most_common(1)[0][0]
     segment = fit_condition(stretch.name, stretch.block, golden.baseline, resembled)
-    examples = fit_examples(kind, stretch, settings, settings.retrain_max_triplets)
+    most = round(settings.retrain_max_triplets * examples_factor(settings.promote_error, number))
+    examples = fit_examples(kind, stretch, settings, most)
     if (elsewhere := kind.why_elsewhere(examples, golden_examples(golden))) is not None:
         raise NothingToLearnFrom(
             f"{stretch.name}: {elsewhere}. If it is to look like this, say so with `sentinel streams accept`"
@@ -246,7 +259,7 @@ def _condition_of(material: Material, model: str, gain_db: float, settings: Sett
     stretch = material.stretch
     identity = content_id(stretch.stream, material.incident.id, stretch.first, len(stretch.block))
     folder = condition_folder(settings.state_dir, model, identity)
-    digest = save_condition(folder, material.segment, material.held_out)
+    digest = save_condition(folder, material.segment, material.proving)
     return ConditionRecord(
         id=identity,
         stream=stretch.stream,

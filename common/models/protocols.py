@@ -145,13 +145,16 @@ class ModelKind(Protocol[ModelT]):
     def fewest_examples(self) -> int: ...
 
     def first_model(self, replay: Examples, *, seed: int) -> ModelT:
-        """Return version 1, fitted to golden examples (n, ...), none of them held out.
+        """Return version 1, fitted to golden examples (n, ...); the gate holds others out.
 
         Equal seeds give equal models. Raises `BadSource` if there are too few examples.
         """
 
     def load(self, folder: Path) -> ModelT:
-        """Return the model in `folder` after verifying its digest; raise `BadModel` if it is not what was saved."""
+        """Return the model in `folder` after verifying its digest.
+
+        Raises `BadModel` if it is not what was saved, `OutdatedModel` if it is, and of an architecture of before.
+        """
 
     def trainer(self) -> Trainer[ModelT]:
         """Return the trainer of this kind."""

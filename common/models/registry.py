@@ -33,7 +33,8 @@ def register_first(
 
     Parameters
     ----------
-    over : the champion of a version before 0.3, which had no model that can be used; None: there is none
+    over : the champion whose model cannot be used any more, because a version before 0.3 made it, which kept none, or
+        its architecture is outdated; its conditions end. None: there is none
 
     Raises
     ------
@@ -50,8 +51,11 @@ def register_first(
         gain_db=None,
         loss_db=None,
         created_at=time.time(),
+        ended=(*over.ended, *over.conditions) if over else (),
     )
-    return _save_and_publish(store, record, model, over=over, state_dir=state_dir)
+    return _save_and_publish(
+        store, record, model, over=over, dropped=over.conditions if over else (), state_dir=state_dir
+    )
 
 
 def promote(
@@ -61,6 +65,7 @@ def promote(
     conditions: Sequence[ConditionRecord],
     *,
     decision: Decision,
+    evidence: Path,
     state_dir: Path,
     ended: Sequence[ConditionRecord] = (),
 ) -> ChampionRecord:
@@ -71,6 +76,7 @@ def promote(
     over : the champion that the challenger was compared with
     conditions : all that the challenger is proved on, old and new
     decision : of the gate; its reason and figures are stored in the record
+    evidence : folder of the decision
     ended : conditions that it is not proved on any more, and that are remembered
 
     Raises
@@ -89,6 +95,7 @@ def promote(
         gain_db=decision.gain_db,
         loss_db=decision.loss_db,
         created_at=time.time(),
+        decision=str(evidence),
         conditions=tuple(conditions),
         ended=tuple(ended),
     )
@@ -215,13 +222,19 @@ def _choose(
 
 
 def _save_and_publish(
-    store: Store, record: ChampionRecord, model: Model, *, over: ChampionRecord | None, state_dir: Path
+    store: Store,
+    record: ChampionRecord,
+    model: Model,
+    *,
+    over: ChampionRecord | None,
+    state_dir: Path,
+    dropped: Sequence[ConditionRecord] = (),
 ) -> ChampionRecord:
     folder = folders.version_folder(state_dir, record.model, record.version)
     try:
         model.save(folder / "model")
         saved = record.model_copy(update={"model_path": str(folder / "model"), "model_digest": model.digest})
-        return _publish(store, saved, over=over)
+        return _publish(store, saved, over=over, dropped=dropped)
     except redis.RedisError:
         raise  # the promotion may have succeeded; if it did not, `remove_orphans` removes the folder
     except BaseException:

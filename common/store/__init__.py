@@ -11,6 +11,7 @@ from common.store.event_log import EventLog
 from common.store.forgetting import Forgetting
 from common.store.golden import GoldenStore
 from common.store.heartbeats import Heartbeats
+from common.store.interpolations import InterpolationStore
 from common.store.learning import LearningStore
 from common.store.models import ChampionStore
 from common.store.silence import SilenceStore
@@ -44,6 +45,7 @@ class Store:
         self.golden = GoldenStore(self.client)
         self.learning = LearningStore(self.client)
         self.silence = SilenceStore(self.client)
+        self.interpolations = InterpolationStore(self.client)
         self.forgetting = Forgetting(self.client)
         self.event_log = EventLog(self.client, max_events=settings.max_events)
         self.heartbeats = Heartbeats(self.client)

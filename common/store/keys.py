@@ -30,6 +30,8 @@ LISTENING = "sentinel:listening"
 """Hash: `asked`, when the sweep asked about silence last; `since`, since when sources could come in."""
 PREPARED_PREFIX = "sentinel:prepared:"
 """Before a digest of the settings that make features: what an embedding worker says that it makes with them."""
+INTERPOLATING_PREFIX = "sentinel:interpolating:"
+"""Before a digest of the path of a file: the lease of who writes it."""
 STREAM_PREFIX = "sentinel:{%s}:"
 MODEL_PREFIX = "sentinel:model:{%s}:"
 PROCESS_PREFIX = "sentinel:process:%s:"
@@ -48,7 +50,7 @@ def stream_key(stream: str, *parts: str) -> str:
 def model_key(model: str, part: str) -> str:
     """Return a key of one model.
 
-    Parts: `champion`, `history`, `waiting`, `lease`, `rejected`, `attempts`.
+    Parts: `champion`, `history`, `waiting`, `lease`, `rejected`, `attempts`, `decisions`.
     """
     return (MODEL_PREFIX % model) + part
 

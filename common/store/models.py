@@ -229,6 +229,14 @@ class ChampionStore:
         pipe.expire(keys.model_key(model, "attempts"), int(_LONGEST_COOLDOWN_SECONDS))
         return int(pipe.execute()[0])
 
+    def count_decision(self, model: str) -> int:
+        """Count a decision of the gate about `model`; return its number, from 1, which no other decision has."""
+        return int(self.client.incr(keys.model_key(model, "decisions")))
+
+    def decisions(self, model: str) -> int:
+        """Return how many decisions of the gate about `model` were counted."""
+        return int(self.client.get(keys.model_key(model, "decisions")) or 0)
+
     def _waiting_keys(self, model: str) -> list[str]:
         return [keys.model_key(model, "waiting"), keys.DUE, keys.model_key(model, "rejected")]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import typer
 
 from common.contracts.conditions import ConditionRecord
 from common.contracts.models import ChampionRecord
-from common.errors import NotPromoted
+from common.errors import BadModel, NotPromoted
+from common.models.folders import decision_folders
 from common.models.registry import Proof, promote_by_hand, roll_back
 from common.models.registry import release as release_model
 from common.settings import get_settings
@@ -51,8 +53,9 @@ def list_(as_json: JsonOption = False) -> None:
 
 @app.command()
 def show(model: str, as_json: JsonOption = False) -> None:
-    """Show a model's champion, and the conditions that it is proved on."""
-    store = open_store(get_settings())
+    """Show a model's champion, the conditions that it is proved on, and where the gate's decisions are kept."""
+    settings = get_settings()
+    store = open_store(settings)
     record = store.champions.champion(model)
     if record is None:
         known = ", ".join(store.champions.models()) or "none"
@@ -61,6 +64,7 @@ def show(model: str, as_json: JsonOption = False) -> None:
         print_json(record.to_json())
         return
     out.print(f"{record.model} v{record.version} is champion since {clock(record.created_at)}: {record.reason}")
+    _show_decisions(record, decision_folders(settings.state_dir, model))
     if not record.conditions:
         out.print("it is proved on no condition: every stream is judged by its golden baseline alone")
         return
@@ -68,6 +72,22 @@ def show(model: str, as_json: JsonOption = False) -> None:
         [c.id[:12], c.stream, c.cause, number(c.gain_db), clock(c.proved), clock(c.expires)] for c in record.conditions
     ]
     columns(["condition", "stream", "cause", "gain, dB", "proved", "expires"], rows, cut=(1,))
+
+
+def _show_decisions(record: ChampionRecord, kept: Sequence[Path]) -> None:
+    """Say where the evidence for the champion is, and what the gate decided last."""
+    from common.models.decisions import load_decision
+
+    if record.decision is not None:
+        out.print(f"why it was promoted: {record.decision} (figures and pictures)")
+    if not kept or str(kept[-1]) == record.decision:
+        return
+    try:
+        latest = load_decision(kept[-1])
+    except BadModel as error:
+        out.print(str(error))
+        return
+    out.print(f"decided last, {clock(latest.made_at)}: {latest.outcome}, {latest.reason}: {kept[-1]}")
 
 
 @app.command()

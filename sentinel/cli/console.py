@@ -166,6 +166,10 @@ class Ticker:
         """Move the bar on by `frames`."""
         self._progress.advance(self._task, frames)
 
+    def at(self, frames: int, expected: int) -> None:
+        """Move the bar to `frames` of `expected`."""
+        self._progress.update(self._task, completed=frames, total=expected)
+
 
 class FrameProgress:
     """A bar on standard error that counts frames: a `common.baselines.build.BuildProgress`."""

@@ -21,6 +21,7 @@ from sentinel.cli import (
     check,
     dead_letters,
     incidents,
+    interpolate,
     sabotage,
     stack,
     stream_bindings,
@@ -37,7 +38,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    check.check, sabotage.sabotage, stack.up, stack.demo, stack.doctor, streams.status, streams.events,
+    check.check, interpolate.interpolate, sabotage.sabotage, stack.up, stack.demo, stack.doctor, streams.status,
+    streams.events,
 ):  # fmt: skip
     app.command()(command)
 for process in PROCESSES:

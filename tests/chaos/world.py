@@ -27,6 +27,7 @@ SETTINGS = {
     # What healing costs golden has tests of its own; here a short training must lead to a promotion.
     "SENTINEL_RETRAIN_STEPS": "100",
     "SENTINEL_PROMOTE_MAX_LOSS_DB": "5",
+    "SENTINEL_PROMOTE_MAX_WORST_LOSS_DB": "10",
     "SENTINEL_SWEEP_SECONDS": "2",
     "SENTINEL_STUCK_SECONDS": "10",
     "SENTINEL_VISIBILITY_SECONDS": "15",

@@ -111,6 +111,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         # The gate has tests of its own; here a short training must lead to a promotion.
         "SENTINEL_RETRAIN_STEPS": "100",
         "SENTINEL_PROMOTE_MAX_LOSS_DB": "5",
+        "SENTINEL_PROMOTE_MAX_WORST_LOSS_DB": "10",
         "SENTINEL_SWEEP_SECONDS": "5",
         "SENTINEL_STUCK_SECONDS": "15",
     }

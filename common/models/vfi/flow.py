@@ -1,9 +1,11 @@
-"""Half-way warps: each neighbour moved half of the motion between them, by DIS optical flow.
+"""Motion between two frames, and each frame moved half of it, by DIS optical flow.
 
 Kroeger, Timofte, Dai and Van Gool: Fast Optical Flow using Dense Inverse Search, ECCV 2016; OpenCV's implementation.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,28 +17,63 @@ from common.models.vfi.triplets import TripletArray
 WarpArray = npt.NDArray[np.uint8]
 """(n, 2, height, width, 3) uint8 RGB: the previous and the next frame, each warped to the time of the middle frame."""
 
+_REACH = 1024.0  # pixels; float16 holds no larger motion to half a pixel, and none that is larger is found
 
-def halfway_warps(triplets: TripletArray) -> WarpArray:
-    """Return the half-way warps (n, 2, h, w, 3) of triplets (n, 3, h, w, 3); their middle frames are not used.
 
-    The motion is half the difference of the flow there and the flow back, so triplets that are mirrored in time have
-    the same two warps in the other order.
+@dataclass(frozen=True, eq=False)
+class Warped:
+    """What is known of the motion of n triplets, without their middle frames.
+
+    Attributes
+    ----------
+    plain : the half-way warps of plain DIS, with bilinear interpolation: the reference that a model must be better than
+    refined : the half-way warps after one more search between the plain ones, with bicubic interpolation
+    motion : (n, h, w, 2) float16, the refined motion from the previous to the next frame, x and y, pixels
     """
+
+    plain: WarpArray
+    refined: WarpArray
+    motion: npt.NDArray[np.float16]
+
+    def __getitem__(self, chosen: slice) -> Warped:
+        return Warped(self.plain[chosen], self.refined[chosen], self.motion[chosen])
+
+
+def warp_halfway(triplets: TripletArray) -> Warped:
+    """Return the half-way warps and the motion of triplets (n, 3, h, w, 3); their middle frames are not used.
+
+    The plain motion is half the difference of the flow there and the flow back, so triplets that are mirrored in time
+    have the same two plain warps in the other order. It is known at the places of the outer frames; the search between
+    their warps finds what it lacks at the places of the middle frame.
+    """
+    count, size = len(triplets), triplets.shape[2:4]
+    plain, refined = (np.empty((count, 2, *size, 3), np.uint8) for _ in range(2))
+    motions = np.empty((count, *size, 2), np.float16)
+    for i, (previous, _, following) in enumerate(triplets):
+        motion = (_flow(previous, following) - _flow(following, previous)) / 2.0
+        plain[i] = _halfway(previous, following, motion, cv2.INTER_LINEAR)
+        motion = motion + _flow(*plain[i])
+        refined[i] = _halfway(previous, following, motion, cv2.INTER_CUBIC)
+        motions[i] = np.clip(motion, -_REACH, _REACH)
+    return Warped(plain, refined, motions)
+
+
+def _flow(first: Image, last: Image) -> FloatArray:
+    """Return the optical flow (h, w, 2) from one frame to another, pixels."""
     estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    warps = np.empty((len(triplets), 2, *triplets.shape[2:]), np.uint8)
-    for pair, (previous, _, following) in zip(warps, triplets, strict=True):
-        first, last = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (previous, following))
-        # OpenCV's stubs do not know that None asks for a new array.
-        there = np.asarray(estimator.calc(first, last, None), np.float32)  # type: ignore[call-overload]
-        back = np.asarray(estimator.calc(last, first, None), np.float32)  # type: ignore[call-overload]
-        motion = (there - back) / 2.0
-        pair[0], pair[1] = _moved(previous, motion, -0.5), _moved(following, motion, 0.5)
-    return warps
+    one, other = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (first, last))
+    # OpenCV's stubs do not know that None asks for a new array.
+    return np.asarray(estimator.calc(one, other, None), np.float32)  # type: ignore[call-overload]
 
 
-def _moved(image: Image, motion: FloatArray, share: float) -> Image:
+def _halfway(previous: Image, following: Image, motion: FloatArray, interpolation: int) -> WarpArray:
+    """Return both frames (2, h, w, 3) moved half of `motion` (h, w, 2)."""
+    return np.stack([_moved(previous, motion, -0.5, interpolation), _moved(following, motion, 0.5, interpolation)])
+
+
+def _moved(image: Image, motion: FloatArray, share: float, interpolation: int) -> Image:
     """Return `image` sampled at each pixel's place plus a share of `motion` (h, w, 2), in pixels."""
     height, width = image.shape[:2]
     x = np.arange(width, dtype=np.float32) + share * motion[..., 0]
     y = np.arange(height, dtype=np.float32)[:, None] + share * motion[..., 1]
-    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    return np.asarray(cv2.remap(image, x, y, interpolation, borderMode=cv2.BORDER_REPLICATE), np.uint8)

@@ -13,7 +13,7 @@ from common.models.vfi.triplets import DISTANT, Collected, TripletArray, collect
 from common.sources.limits import Limits
 from common.sources.local import describe_kind, local_path
 
-_REPLAY_TRIPLETS = 48  # per golden clip; up to 36 MB before compression, and enough to fit a first model to
+_REPLAY_TRIPLETS = 200  # of a golden clip; up to 150 MB before compression, and enough to see that nothing is lost
 
 
 def golden_replay(path: Path, kind: SourceKind, limits: Limits) -> TripletArray:

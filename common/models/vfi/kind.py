@@ -6,27 +6,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-
 from common.contracts.batches import FIRST_MODALITY, SourceKind
 from common.errors import BadSource
 from common.features import FeatureBlock, FloatArray
 from common.models.protocols import Footage, Predictor, Split
-from common.models.vfi.flow import halfway_warps
+from common.models.vfi.first import first_champion
 from common.models.vfi.footage import golden_replay, source_triplets
 from common.models.vfi.framing import why_elsewhere
 from common.models.vfi.model import KIND as ARCHITECTURE
 from common.models.vfi.model import Interpolator, load_model
 from common.models.vfi.motion import why_unfit
 from common.models.vfi.references import Average, Blender, Flow
-from common.models.vfi.scores import psnr_db, split_in_blocks, split_in_time
-from common.models.vfi.trainer import InterpolatorTrainer, initial_champion
+from common.models.vfi.scores import score, split_in_blocks, split_in_time
+from common.models.vfi.trainer import InterpolatorTrainer
 from common.models.vfi.triplets import TripletArray, longest_break, within_shots
 from common.sources.limits import Limits
 
 _FEWEST_TRIPLETS = 12  # with fewer, held-out scores are too noisy
 _MOST_BREAK = 8  # triplets one after the other; a cut is in two, and what is longer is no cut
-_BATCH = 16  # triplets scored at a time, whose warps are kept in memory
 
 
 class InterpolationKind:
@@ -37,13 +34,13 @@ class InterpolationKind:
     fewest_examples = _FEWEST_TRIPLETS
 
     def first_model(self, replay: TripletArray, *, seed: int) -> Interpolator:
-        """Return version 1, fitted to golden triplets, none of them held out."""
+        """Return version 1: the starting weights, fitted to golden triplets if that is better on some of them."""
         if len(replay) < _FEWEST_TRIPLETS:
             raise BadSource(
                 f"{len(replay)} golden frame triplets are too few for a first model, {_FEWEST_TRIPLETS} are needed: "
                 "rebuild the baseline from longer footage"
             )
-        return initial_champion(replay, seed=seed)
+        return first_champion(replay, seed=seed)
 
     def load(self, folder: Path) -> Interpolator:
         """Return the model in `folder`; raise `BadModel` if it is not what was saved there."""
@@ -58,16 +55,9 @@ class InterpolationKind:
         return {"average": Average(), "dis": Flow()}
 
     def score(self, predictors: Sequence[Predictor], examples: TripletArray) -> FloatArray:
-        """Return the PSNR (p, n) in dB of p predictors on each of n triplets; warps are computed once for all."""
-        blenders = [cast(Blender, predictor) for predictor in predictors]  # this kind's own, see `load_kind`
-        scores = np.empty((len(blenders), len(examples)), np.float32)
-        for start in range(0, len(examples), _BATCH):
-            batch = slice(start, start + _BATCH)
-            triplets = examples[batch]
-            warps = halfway_warps(triplets)
-            for row, blender in zip(scores, blenders, strict=True):
-                row[batch] = psnr_db(blender.blend(triplets, warps), triplets[:, 1])
-        return scores
+        """Return the PSNR (p, n) in dB of p predictors on each of n triplets; motion is computed once for all."""
+        # They are this kind's own, see `load_kind`.
+        return score([cast(Blender, predictor) for predictor in predictors], examples)
 
     def read_golden(self, path: Path, kind: SourceKind, limits: Limits) -> TripletArray:
         """Return triplets spread over a golden clip, none of them across a cut."""

@@ -12,18 +12,19 @@ import numpy.typing as npt
 from pydantic import Field
 
 from common.contracts.ids import Message, content_id
-from common.errors import BadMessage, BadModel
+from common.errors import BadMessage, BadModel, OutdatedModel
 from common.features import FloatArray
-from common.models.vfi.flow import WarpArray, halfway_warps
+from common.models.vfi.flow import Warped, warp_halfway
+from common.models.vfi.tiles import MotionArray, predict_in_tiles
 from common.models.vfi.triplets import TripletArray
 from common.npz import read_npz
 
 WEIGHTS_FILE = "weights.npz"
 MODEL_FILE = "model.json"
-KIND = "blend-8"
+KIND = "head-8"
 """Identifies the architecture in `network`; weights of another kind are refused."""
 
-_BATCH = 8  # frames predicted at a time; limits memory and hardly affects speed
+_PIXELS = 660_000  # predicted at a time; limits memory and hardly affects speed
 _FORMAT = 1
 
 
@@ -41,7 +42,7 @@ class Interpolator:
 
     Attributes
     ----------
-    weights : kernel (3, 3, inputs, outputs) and bias (outputs,) of each layer in turn, float32
+    weights : of the head, kernel and bias of each layer in turn, float32
     """
 
     weights: tuple[FloatArray, ...]
@@ -52,21 +53,30 @@ class Interpolator:
 
     def predict(self, triplets: TripletArray) -> npt.NDArray[np.uint8]:
         """Return the middle frames (n, h, w, 3) uint8 of triplets; the middle frames in `triplets` are not used."""
-        return self.blend(triplets, halfway_warps(triplets))
+        return self.blend(triplets, warp_halfway(triplets))
 
-    def blend(self, triplets: TripletArray, warps: WarpArray) -> npt.NDArray[np.uint8]:
-        """Return what `predict` does, from half-way warps (n, 2, h, w, 3) that are known already."""
+    def blend(self, triplets: TripletArray, warped: Warped) -> npt.NDArray[np.uint8]:
+        """Return what `predict` does, from motion that is known already."""
         import tensorflow as tf
 
-        from common.models.vfi.network import interpolate
+        from common.models.vfi.network import CONTEXT, MULTIPLE, predict
 
-        weights = [tf.constant(w) for w in self.weights]
+        weights = tuple(tf.constant(w) for w in self.weights)
+
+        def part(*arrays: npt.NDArray[np.uint8] | MotionArray) -> npt.NDArray[np.uint8]:
+            return np.asarray(predict(weights, *(tf.constant(array) for array in arrays)).numpy(), np.uint8)
+
         frames = np.empty((len(triplets), *triplets.shape[2:]), np.uint8)
-        for start in range(0, len(triplets), _BATCH):
-            batch = slice(start, start + _BATCH)
-            outer, moved = (pair[batch].astype(np.float32) / 255.0 for pair in (triplets[:, ::2], warps))
-            middle = interpolate(weights, tf.constant(outer), tf.constant(moved)).numpy()
-            frames[batch] = np.clip(np.rint(middle * 255.0), 0, 255)
+        batch = max(_PIXELS // (triplets.shape[2] * triplets.shape[3]), 1)
+        for start in range(0, len(triplets), batch):
+            rows = slice(start, start + batch)
+            frames[rows] = predict_in_tiles(
+                part,
+                (triplets[rows, ::2], warped.plain[rows], warped.refined[rows]),
+                warped.motion[rows],
+                multiple=MULTIPLE,
+                context=CONTEXT,
+            )
         return frames
 
     def save(self, folder: Path) -> None:
@@ -98,7 +108,9 @@ def load_model(folder: Path) -> Interpolator:
     Raises
     ------
     BadModel
-        If a file is missing or damaged, or the model is of another kind; the message names the folder.
+        If a file is missing or damaged; the message names the folder.
+    OutdatedModel
+        If it is of another architecture than `KIND`.
     """
     try:
         stored = ModelFile.from_json((folder / MODEL_FILE).read_bytes())
@@ -110,9 +122,14 @@ def load_model(folder: Path) -> Interpolator:
             "or roll back with `sentinel champions rollback`"
         ) from error
     model = Interpolator(weights)
-    if (stored.format, stored.kind) != (_FORMAT, KIND) or stored.digest != model.digest:
+    if stored.format != _FORMAT or stored.digest != model.digest:
         raise BadModel(
-            f"the model in {folder} is not what was saved there, or of another kind ({stored.kind}, not {KIND}): "
-            "restore it, or roll back with `sentinel champions rollback`"
+            f"the model in {folder} is not what was saved there: restore it, or roll back with "
+            "`sentinel champions rollback`"
+        )
+    if stored.kind != KIND:
+        raise OutdatedModel(
+            f"the model in {folder} is of another kind ({stored.kind}, not {KIND}): the next retraining fits a new "
+            "first champion; or promote a version that was made since with `sentinel champions promote`"
         )
     return model

@@ -1,101 +1,207 @@
-"""The interpolation network: for each pixel, a softmax over eight candidates. Imports TensorFlow.
+"""The interpolation network: DIS warps, and a small head that corrects, blends and completes them. Imports TensorFlow.
 
-The candidates for the middle frame are made from its two neighbours: the two
-half-way warps of `flow`, the neighbours' average, each neighbour itself, and the
-average of the warps blurred lightly and strongly, and sharpened. A small
-convolutional network sees how far they differ, at half resolution, and returns
-the weight of each candidate at each pixel. The output is therefore always a
-convex combination of plausible frames, for any footage.
+The head is what is trained. It sees, at half resolution, how the two refined half-way warps of `flow` and the
+neighbours differ, and how things move. For each pixel it returns
+
+- a correction of the flow: how far beside its place each warp is sampled again, at most `REACH` pixels;
+- a share of each candidate: the corrected warps, the plain warps, the neighbours, and the mean of the refined warps
+  blurred lightly and strongly. Shares sum to 1: noise is averaged away, and what is covered is avoided;
+- a small residual, which is added.
+
+Where the warps agree there is nothing to correct: corrections, blurs and residual count as far as they differ.
+
+With untrained weights the result is about the mean of the refined warps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from common.features import FloatArray
 
-CANDIDATES = 8
-_CHANNELS = 16
-_KERNEL = 3
-_INPUT_CHANNELS = 6  # see `_features`
-_DIFFERENCE_SCALE = 8.0  # absolute differences of candidates are seldom larger than an eighth
-_LAYERS = ((_INPUT_CHANNELS, _CHANNELS), (_CHANNELS, _CHANNELS), (_CHANNELS, CANDIDATES))
-_INITIAL_WARP_LOGIT = 4.0  # an untrained network returns approximately the average of the warps
-_WARPS = 2  # the first candidates
-_LIGHT, _STRONG = 3, 5  # box blurs, pixels
+REACH = 6.0
+"""Largest correction of the flow, pixels."""
+
+MULTIPLE = 4
+"""Sides of the frames are multiples of this: the head works at half and at a quarter of the resolution."""
+
+CONTEXT = 64
+"""Pixels around a part of a frame beyond which nothing changes it: the reach of the head's convolutions and of `REACH`,
+rounded up to a multiple of `MULTIPLE`."""
+
+_CANDIDATES = 8
+_CORRECTION = 4  # x and y for each warp
 _HALF = 2
+_RESIDUAL = 3 * _HALF * _HALF
+_INPUTS = 4 * _HALF * _HALF + 10  # see `_features`
+_WIDE, _DEEP = 24, 32  # channels at half and at a quarter of the resolution
+_IN_DOUBT = 2.0 / 255.0  # difference of the warps at which half of what is not a mere share is let through
+_LARGEST_RESIDUAL = 0.25  # of full scale
+_CALM = 0.1  # of corrections and residuals, so that a step of training does not change them more than the shares
+_CONTRAST = 4.0  # differences of frames are seldom more than a quarter of full scale
+_PIXELS = 1.0 / 16.0  # of motion: brings most of it to about 1
+_WARP_LOGIT = 3.0  # initially most of each pixel is of the refined warps
+
+
+@lru_cache(maxsize=1)
+def _head() -> keras.Model:
+    """Return the head; its weights are given to each call, so the model's own are never used."""
+    layers = keras.layers
+
+    def conv(x: keras.KerasTensor, channels: int, **how: object) -> keras.KerasTensor:
+        return layers.Conv2D(channels, 3, padding="same", activation="leaky_relu", **how)(x)
+
+    seen = keras.Input((None, None, _INPUTS))
+    near = conv(conv(seen, _WIDE), _WIDE)
+    far = conv(near, _DEEP, strides=_HALF)
+    for dilation in (1, 2, 4):
+        far = far + conv(far, _DEEP, dilation_rate=dilation)
+    wide = layers.UpSampling2D(_HALF)(layers.Conv2D(_WIDE, 1)(far))
+    out = layers.Conv2D(_CANDIDATES + _CORRECTION + _RESIDUAL, 3, padding="same")(layers.LeakyReLU()(near + wide))
+    return keras.Model(seen, out)
 
 
 def weight_shapes() -> list[tuple[int, ...]]:
-    """Return the shapes of the network's weights: kernel and bias of each layer in turn."""
-    return [shape for i, o in _LAYERS for shape in ((_KERNEL, _KERNEL, i, o), (o,))]
+    """Return the shapes of the head's weights, in the order in which they are given."""
+    return [tuple(variable.shape) for variable in _head().trainable_variables]
 
 
 def new_weights(seed: int) -> tuple[FloatArray, ...]:
-    """Return initial weights, with which the network returns approximately the average of the warps.
+    """Return initial weights, with which the network returns approximately the mean of the refined warps.
 
-    Kernels are drawn from He's normal distribution (He et al., 2015), those of the last layer scaled by 0.1.
+    Kernels are drawn from He's normal distribution (He et al., 2015); that of the last layer is 0, so that training
+    begins with what is known to be good.
     """
     numbers = np.random.Generator(np.random.PCG64(seed))
-    weights: list[FloatArray] = []
-    for inputs, outputs in _LAYERS:
-        spread = np.sqrt(2.0 / (_KERNEL * _KERNEL * inputs))
-        shape = (_KERNEL, _KERNEL, inputs, outputs)
-        weights += [(numbers.standard_normal(shape) * spread).astype(np.float32), np.zeros(outputs, np.float32)]
-    weights[-2] *= np.float32(0.1)  # so that the initial weights of the candidates hardly depend on the pixel
-    weights[-1][:_WARPS] = _INITIAL_WARP_LOGIT
+    weights = [
+        (numbers.standard_normal(shape) * np.sqrt(2.0 / np.prod(shape[:-1]))).astype(np.float32)
+        if len(shape) > 1
+        else np.zeros(shape, np.float32)
+        for shape in weight_shapes()
+    ]
+    weights[-2][:] = 0.0
+    weights[-1][:2] = _WARP_LOGIT
     return tuple(weights)
 
 
-def interpolate(weights: Sequence[tf.Variable | tf.Tensor], neighbours: tf.Tensor, warps: tf.Tensor) -> tf.Tensor:
-    """Return the middle frames (n, h, w, 3) between pairs of neighbours (n, 2, h, w, 3), warped half-way to `warps`.
+def interpolate(
+    weights: Sequence[tf.Variable | tf.Tensor],
+    neighbours: tf.Tensor,
+    plain: tf.Tensor,
+    refined: tf.Tensor,
+    motion: tf.Tensor,
+) -> tf.Tensor:
+    """Return the middle frames (n, h, w, 3) between pairs of neighbours, float32, about in 0 to 1.
 
-    All are float32 in 0 to 1, with sides of even length; `warps` has the shape of `neighbours`.
+    Parameters
+    ----------
+    weights : of the head, in the order of `weight_shapes`
+    neighbours : (n, 2, h, w, 3) float32 in 0 to 1, h and w multiples of `MULTIPLE`
+    plain, refined : (n, 2, h, w, 3) float32 in 0 to 1, the half-way warps of `flow`
+    motion : (n, h, w, 2) float32, pixels
     """
-    previous, following = neighbours[:, 0], neighbours[:, 1]
-    first, last = warps[:, 0], warps[:, 1]
-    candidates = _candidates(previous, following, first, last)
-    size = tf.shape(previous)[1:3]
-    logits = tf.image.resize(_logits(weights, candidates), size, method="bilinear")
-    shares = tf.nn.softmax(logits, axis=-1)
-    return tf.add_n([shares[..., i : i + 1] * candidate for i, candidate in enumerate(candidates)])
+    pairs = [(pair[:, 0], pair[:, 1]) for pair in (refined, plain, neighbours)]
+    (first, last), *others = pairs
+    mean = (first + last) / 2.0
+    light = _light_blur(mean)
+    unlike = _strong_blur(tf.reduce_mean(tf.abs(first - last), axis=-1, keepdims=True))
+    out, _ = _head().stateless_call(weights, [], _features(pairs, light, motion))
+    logits, correction, residual = tf.split(out, [_CANDIDATES, _CORRECTION, _RESIDUAL], axis=-1)
+    size = tf.shape(first)[1:3]
+    doubt = unlike / (unlike + _IN_DOUBT)
+    shares = tf.nn.softmax(tf.image.resize(logits, size), axis=-1)
+    moves = REACH * doubt * tf.tanh(_CALM * tf.image.resize(correction, size))
+    candidates = [
+        _sampled(first, moves[..., :2]),
+        _sampled(last, moves[..., 2:]),
+        *(image for pair in others for image in pair),
+        *(mean + doubt * (blurred - mean) for blurred in (light, _strong_blur(mean))),
+    ]
+    blended = tf.einsum("nhwk,nhwkc->nhwc", shares, tf.stack(candidates, axis=-2))
+    return blended + _LARGEST_RESIDUAL * doubt * tf.tanh(_CALM * tf.nn.depth_to_space(residual, _HALF))
 
 
-def _candidates(previous: tf.Tensor, following: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> list[tf.Tensor]:
-    """Return the `CANDIDATES` candidates, each (n, h, w, 3)."""
-    average = (previous + following) / 2.0
-    warped = (first + last) / 2.0
-    light, strong = _blur(warped, _LIGHT), _blur(warped, _STRONG)
-    return [first, last, average, previous, following, light, strong, 2.0 * warped - light]
+def _features(pairs: Sequence[tuple[tf.Tensor, tf.Tensor]], light: tf.Tensor, motion: tf.Tensor) -> tf.Tensor:
+    """Return what the head sees, (n, h / 2, w / 2, _INPUTS).
 
+    That is the grey of the refined warps and the neighbours relative to the local light, pixel by pixel; how far the
+    two of each pair differ, and the means of the warps from each other and from their blur; the light; and the motion,
+    with how it changes from place to place, which is where things cover each other. It sees no colours: with few
+    triplets to learn from, it would learn what is seen instead of what goes wrong.
 
-def _logits(weights: Sequence[tf.Variable | tf.Tensor], candidates: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Return the logits of the candidates at half resolution, (n, h / 2, w / 2, CANDIDATES)."""
-    x = tf.nn.avg_pool2d(_features(candidates), _HALF, _HALF, "SAME")
-    for layer in range(len(_LAYERS)):
-        kernel, bias = weights[2 * layer], weights[2 * layer + 1]
-        x = tf.nn.conv2d(x, kernel, 1, "SAME") + bias
-        if layer < len(_LAYERS) - 1:
-            x = tf.nn.relu(x)
-    return x
-
-
-def _features(candidates: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Return what the network sees of each pixel, (n, h, w, _INPUT_CHANNELS): how far the candidates differ, and light.
-
-    It sees no colours: with few triplets to learn from, it would learn what is seen instead of what goes wrong.
+    Parameters
+    ----------
+    pairs : the refined warps, the plain warps and the neighbours, each image (n, h, w, 3)
+    light : (n, h, w, 3), the mean of the refined warps, blurred lightly
     """
-    first, last, average, previous, following, light, strong, _ = candidates
-    warped = (first + last) / 2.0
-    pairs = ((first, last), (previous, following), (warped, average), (warped, light), (warped, strong))
-    differences = [tf.reduce_mean(tf.abs(one - other), axis=-1, keepdims=True) for one, other in pairs]
+    greys = [tuple(tf.reduce_mean(image, axis=-1, keepdims=True) for image in pair) for pair in pairs]
+    refined, plain, neighbours = greys
+    mean, other = ((one + two) / 2.0 for one, two in (refined, plain))
+    blurred = tf.reduce_mean(light, axis=-1, keepdims=True)
+    grey = tf.concat([*refined, *neighbours], axis=-1)
+    differences = [tf.abs(one - two) for one, two in (*greys, (mean, other), (mean, blurred))]
+    move = _PIXELS * motion
+    rest = tf.concat([*(_CONTRAST * row for row in differences), mean, move, move - _strong_blur(move)], axis=-1)
     return tf.concat(
-        [_DIFFERENCE_SCALE * tf.concat(differences, axis=-1), tf.reduce_mean(average, axis=-1, keepdims=True)], axis=-1
+        [
+            tf.nn.space_to_depth(_CONTRAST * (grey - _strong_blur(mean)), _HALF),
+            tf.nn.avg_pool2d(rest, _HALF, _HALF, "SAME"),
+        ],
+        axis=-1,
     )
 
 
-def _blur(images: tf.Tensor, side: int) -> tf.Tensor:
-    return tf.nn.avg_pool2d(images, side, 1, "SAME")
+def _sampled(images: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:
+    """Return images (n, h, w, 3) sampled at each pixel's place plus `moves` (n, h, w, 2), bilinearly; edges repeat."""
+    shape = tf.shape(images)
+    height, width = shape[1], shape[2]
+    x = tf.cast(tf.range(width), tf.float32) + moves[..., 0]
+    y = tf.cast(tf.range(height), tf.float32)[:, None] + moves[..., 1]
+    x = tf.clip_by_value(x, 0.0, tf.cast(width - 1, tf.float32))
+    y = tf.clip_by_value(y, 0.0, tf.cast(height - 1, tf.float32))
+    left = tf.minimum(tf.cast(x, tf.int32), width - 2)
+    top = tf.minimum(tf.cast(y, tf.int32), height - 2)
+    right_share = (x - tf.cast(left, tf.float32))[..., None]
+    lower_share = (y - tf.cast(top, tf.float32))[..., None]
+    pixels = tf.reshape(images, [-1, 3])
+    corner = (tf.range(shape[0])[:, None, None] * height + top) * width + left
+
+    def row(start: tf.Tensor) -> tf.Tensor:
+        one, other = tf.gather(pixels, start), tf.gather(pixels, start + 1)
+        return one + right_share * (other - one)
+
+    upper, lower = row(corner), row(corner + width)
+    return upper + lower_share * (lower - upper)
+
+
+def _light_blur(images: tf.Tensor) -> tf.Tensor:
+    """Return the box blur of 3 x 3 pixels; sums of shifted images are ten times as fast here as average pooling."""
+    padded = tf.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), "SYMMETRIC")
+    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+    return (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9.0
+
+
+def _strong_blur(images: tf.Tensor) -> tf.Tensor:
+    """Return the means of 4 x 4 pixels, interpolated: about a blur of 7 pixels."""
+    return tf.image.resize(tf.nn.avg_pool2d(images, MULTIPLE, MULTIPLE, "VALID"), tf.shape(images)[1:3])
+
+
+@tf.function(  # type: ignore[untyped-decorator]
+    input_signature=(
+        tuple(tf.TensorSpec(shape, tf.float32) for shape in weight_shapes()),
+        *(tf.TensorSpec((None, 2, None, None, 3), tf.uint8) for _ in range(3)),
+        tf.TensorSpec((None, None, None, 2), tf.float16),
+    )
+)
+def predict(
+    weights: Sequence[tf.Tensor], neighbours: tf.Tensor, plain: tf.Tensor, refined: tf.Tensor, motion: tf.Tensor
+) -> tf.Tensor:
+    """Return what `interpolate` does, as uint8 of uint8; traced once, for frames of every size."""
+    outer, warps, better = (tf.cast(pair, tf.float32) / 255.0 for pair in (neighbours, plain, refined))
+    middle = interpolate(weights, outer, warps, better, tf.cast(motion, tf.float32))
+    return tf.saturate_cast(tf.round(255.0 * middle), tf.uint8)

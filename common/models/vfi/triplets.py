@@ -110,7 +110,12 @@ def longest_break(triplets: TripletArray) -> int:
 
 
 def _is_cut(triplet: TripletArray) -> bool:
-    return _correlation(triplet[0], triplet[2]) <= _SAME_SCENE
+    return is_cut(triplet[0], triplet[2])
+
+
+def is_cut(first: Image, last: Image) -> bool:
+    """Return whether two frames (h, w, 3), at most two apart, are of different scenes."""
+    return _correlation(first, last) <= _SAME_SCENE
 
 
 def _correlation(first: Image, last: Image) -> float:

@@ -88,6 +88,13 @@ def test_another_redis_that_knows_nothing_removes_nothing(store: Store, state_di
     assert remove_orphans(store.champions, state_dir) == []
 
 
+def test_decisions_stay_and_half_written_ones_go(store: Store, state_dir: Path) -> None:
+    decided = make(state_dir / "champions" / "vfi" / "d7-7000")
+    broken_off = make(state_dir / "champions" / "vfi" / ".d8-8000.x7")
+    assert remove_orphans(store.champions, state_dir) == [broken_off.resolve()]
+    assert decided.is_dir()
+
+
 def test_what_sentinel_did_not_make_stays(store: Store, state_dir: Path, tmp_path: Path) -> None:
     for models, link, file in (
         (state_dir / "champions" / "vfi", "v4-4000", "v5-5000"),

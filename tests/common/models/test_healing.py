@@ -8,20 +8,26 @@ from dataclasses import replace
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
+import cv2
 import pytest
 
 from common.baselines.binding import BaselineBinding
 from common.baselines.storage import load_baseline, load_replay, save_baseline
+from common.contracts.decisions import DecisionRecord, GateOutcome
+from common.contracts.events import EventType
 from common.contracts.incidents import ActionKind, IncidentState
 from common.contracts.verdicts import Cause
-from common.errors import NotPromoted
+from common.errors import NotPromoted, OutdatedModel
 from common.models import kinds
+from common.models.decisions import load_decision
+from common.models.folders import decision_folders
 from common.models.protocols import Examples
 from common.models.registry import promote_by_hand
 from common.models.vfi import kind as vfi_kind
 from common.models.vfi.kind import InterpolationKind
-from tests.common.models.lines import folders, on_all
+from tests.common.models.lines import announced, folders, on_all
 from tests.common.models.site import Site, statuses
+from tests.common.models.thrifty import Denoiser, ThriftyKind
 
 OF_NO_CAUSE_TO_TRAIN = {
     "black": "shows black",
@@ -148,6 +154,50 @@ def test_the_same_footage_and_champion_are_not_tried_again(site: Site) -> None:
     assert site.heal("dock").rejected, "other footage is looked at"
 
 
+# --- what the gate leaves open, and what it keeps of a decision
+
+
+def test_an_open_decision_keeps_the_champion_and_later_footage_of_the_incident_decides_it(site: Site) -> None:
+    for _ in range(6):
+        site.store.champions.count_decision("vfi")  # a model about which much was decided needs more to go on
+    site.show("dock", "noise")
+    assert site.heal("dock").settled_as("dock") == "rejected", "the stream waits longer for its next one"
+    assert "noise: v1 stays: " in site.said("dock")
+    assert "inconclusive, dock@0 may gain less than asked for: later footage may say more" in site.said("dock")
+    site.show("dock", "noise again")
+    assert site.heal("dock").settled_as("dock") == "promoted", site.said("dock")
+    first, second = decisions(site)
+    assert (first.number, first.outcome) == (7, GateOutcome.INCONCLUSIVE)
+    assert (second.number, second.outcome) == (8, GateOutcome.PROMOTED)
+    assert second.error < first.error
+    assert second.stretches[0].looked_at > first.stretches[0].looked_at, "of both pieces of its footage"
+    assert statuses(site.show("dock", "noise")) == {"PASS"}
+
+
+def test_every_decision_is_kept_with_its_evidence_and_a_picture(site: Site) -> None:
+    strict = site.settings.model_copy(update={"promote_min_gain_db": 3.0})
+    site.show("dock", "noise")
+    site.heal("dock", settings=strict)
+    assert "surely gains less than the 3.00 dB asked for" in site.said("dock")
+    site.show("dock", "noise again")
+    site.heal("dock")
+    refused, promoted = decisions(site)
+    assert (refused.outcome, promoted.outcome) == (GateOutcome.REFUSED, GateOutcome.PROMOTED)
+    assert [row.name for row in promoted.stretches] == ["dock@0", "dock@168"]
+    assert site.champion is not None
+    assert promoted.challenger_digest == site.champion.model_digest
+    assert (site.champion.reason, site.champion.gain_db) == (promoted.reason, promoted.gain_db)
+    kept = decision_folders(site.settings.state_dir, "vfi")
+    assert site.champion.decision == str(kept[-1])
+    for folder in kept:
+        picture = cv2.imread(str(folder / "examples.png"))
+        assert picture.shape[1] == 4 * 240, "truth, champion, challenger, and the one reference of this kind"
+
+
+def decisions(site: Site) -> list[DecisionRecord]:
+    return [load_decision(folder) for folder in decision_folders(site.settings.state_dir, "vfi")]
+
+
 # --- a champion that copes
 
 
@@ -210,6 +260,31 @@ def test_a_promotion_proves_the_conditions_of_all_streams_again(site: Site) -> N
     assert statuses(site.show("dock", "noise again")) == {"PASS"}
 
 
+def test_a_champion_of_an_outdated_architecture_makes_room_for_a_new_first_one(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.show("dock", "noise")
+    site.heal("dock")
+    assert site.champion is not None
+    (condition,), old = site.conditions, site.champion
+    load = ThriftyKind.load
+
+    def load_what_is_not_outdated(kind: ThriftyKind, folder: Path) -> Denoiser:
+        if str(folder) == old.model_path:
+            raise OutdatedModel("of another kind")
+        return load(kind, folder)
+
+    monkeypatch.setattr(ThriftyKind, "load", load_what_is_not_outdated)
+    site.show("gate", "noise again")
+    assert site.heal("gate").settled_as("gate") == "promoted"
+    first, second = site.store.champions.history("vfi")[-2:]
+    assert (first.version, first.parent, first.conditions, first.ended) == (3, None, (), (condition,))
+    assert [row.stream for row in second.conditions] == ["gate"]
+    assert EventType.CONDITION_DROPPED in announced(site.store)
+    assert statuses(site.show("dock", "noise again")) == {"FAIL"}, "nothing is proved on it any more"
+    assert "v3 is champion and not proved on it" in site.said("dock")
+
+
 # --- what keeps it from healing
 
 
@@ -247,8 +322,10 @@ def test_a_challenger_than_which_somebody_else_was_quicker_leaves_nothing_behind
         if stage == "comparing":
             promote_by_hand(site.store, "vfi", 1, on_all, by="ada")
 
+    decided = len(decisions(site))
     with pytest.raises(NotPromoted):
         site.heal("gate", report=overtaken)
+    assert len(decisions(site)) == decided
     assert site.champion is not None
     assert (site.champion.version, [row.stream for row in site.champion.conditions]) == (3, ["dock"])
     assert folders(site.settings) == before

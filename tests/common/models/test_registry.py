@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
+from common.contracts.decisions import GateOutcome
 from common.contracts.events import ChampionPromoted, ConditionDropped, EventType
 from common.errors import BadModel, NotPromoted
 from common.models.condition_records import add_conditions, drop_conditions, drop_conditions_of_stream
@@ -28,7 +30,8 @@ from tests.common.models.lines import (
     on_all,
 )
 
-GOOD = Decision(promote=True, reason="+1 dB", gain_db=1.0, loss_db=0.2)
+DECISION = Decision(GateOutcome.PROMOTED, reason="+1 dB", gain_db=1.0, loss_db=0.2)
+GOOD: dict[str, Any] = {"decision": DECISION, "evidence": Path("/d1")}
 
 
 # --- the first version
@@ -67,11 +70,12 @@ def test_a_first_version_that_comes_after_another_one_leaves_no_folder(store: St
 
 def test_a_challenger_is_kept_in_a_folder_that_the_history_names(store: Store, settings: Settings) -> None:
     golden = by_gate(store, NOISE)
-    new = promote(store, golden, PaperModel(), [NOISE, BLUR], decision=GOOD, state_dir=settings.state_dir)
+    new = promote(store, golden, PaperModel(), [NOISE, BLUR], **GOOD, state_dir=settings.state_dir)
     (folder,) = folders(settings)
     assert (new.model_path, new.model_digest) == (str(folder / "model"), "paper")
     assert (new.version, new.parent, new.reason, new.gain_db, new.loss_db) == (2, 1, "+1 dB", 1.0, 0.2)
     assert new.conditions == (NOISE, BLUR), "all that it is proved on, in the same step"
+    assert new.decision == "/d1"
     assert champion(store) == new
     (event,) = store.event_log.events()
     assert isinstance(event, ChampionPromoted)
@@ -82,7 +86,7 @@ def test_a_challenger_that_came_too_late_leaves_no_folder(store: Store, settings
     golden = by_gate(store)
     stands = by_gate(store, NOISE)
     with pytest.raises(NotPromoted, match="somebody else"):
-        promote(store, golden, PaperModel(), [BLUR], decision=GOOD, state_dir=settings.state_dir)
+        promote(store, golden, PaperModel(), [BLUR], **GOOD, state_dir=settings.state_dir)
     assert folders(settings) == []
     assert champion(store) == stands
 
@@ -100,10 +104,10 @@ def test_a_challenger_whose_conditions_changed_while_it_was_trained_is_not_promo
         add_conditions(store, over, [BLUR if change == "added" else later])
     stands = champion(store)
     with pytest.raises(NotPromoted, match="conditions were changed by somebody else"):
-        promote(store, over, PaperModel(), [NOISE, ELSEWHERE], decision=GOOD, state_dir=settings.state_dir)
+        promote(store, over, PaperModel(), [NOISE, ELSEWHERE], **GOOD, state_dir=settings.state_dir)
     assert champion(store) == stands
     assert folders(settings) == []
-    new = promote(store, stands, PaperModel(), stands.conditions, decision=GOOD, state_dir=settings.state_dir)
+    new = promote(store, stands, PaperModel(), stands.conditions, **GOOD, state_dir=settings.state_dir)
     assert champion(store) == new, "over what stands now it is"
 
 
@@ -115,7 +119,7 @@ def test_a_challenger_that_cannot_be_written_leaves_no_folder(store: Store, sett
 
     stands = by_gate(store)
     with pytest.raises(BadModel):
-        promote(store, stands, Unwritable(), [NOISE], decision=GOOD, state_dir=settings.state_dir)
+        promote(store, stands, Unwritable(), [NOISE], **GOOD, state_dir=settings.state_dir)
     assert folders(settings) == []
     assert champion(store) == stands
 
@@ -132,7 +136,7 @@ def test_a_folder_stays_where_redis_went_away_before_it_answered(
     golden = by_gate(store)
     monkeypatch.setattr(store.champions, "promote", answer_lost)
     with pytest.raises(redis.ConnectionError):
-        promote(store, golden, PaperModel(), [NOISE], decision=GOOD, state_dir=settings.state_dir)
+        promote(store, golden, PaperModel(), [NOISE], **GOOD, state_dir=settings.state_dir)
     assert Path(champion(store).model_path or "").is_dir()
     assert champion(store).conditions == (NOISE,)
 
@@ -142,7 +146,7 @@ def test_no_model_is_kept_outside_the_champions_folder(store: Store, settings: S
     with pytest.raises(BadModel, match="another name"):
         register_first(store, name, PaperModel(), None, settings.state_dir)
     with pytest.raises(BadModel, match="another name"):
-        promote(store, record(1, model=name), PaperModel(), [], decision=GOOD, state_dir=settings.state_dir)
+        promote(store, record(1, model=name), PaperModel(), [], **GOOD, state_dir=settings.state_dir)
     assert not settings.state_dir.exists()
 
 

@@ -38,5 +38,5 @@ def test_each_baseline_has_its_part_and_the_whole_is_bounded(sizes: list[int]) -
     for part in (pool.training, pool.held_out):
         assert {row[0] for row in part} == set(range(len(sizes)))
         assert len(rows(part)) == len(part), "no example comes twice"
-    most = max(144, KIND.fewest_examples * len(sizes))
+    most = max(240, KIND.fewest_examples * len(sizes))
     assert len(pool.training) + len(pool.held_out) <= most + len(sizes)

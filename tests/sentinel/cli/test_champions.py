@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from common.settings import get_settings
 from common.store import Store
 from tests.common.builders import condition_record, record
 from tests.sentinel.cli.conftest import CommandLine
@@ -70,3 +71,15 @@ def test_a_version_whose_weights_are_gone_is_not_rolled_back_to(sentinel: Comman
     assert "missing or damaged" in done.stderr and "Traceback" not in done.stderr
     assert store.champions.champion("vfi") == before
     assert store.champions.held("vfi") is None
+
+
+@pytest.mark.usefixtures("line")
+def test_show_says_where_the_evidence_of_the_gate_is(sentinel: CommandLine, store: Store) -> None:
+    kept = get_settings().state_dir.resolve() / "champions" / "vfi"
+    promoted = record(3, parent=2, model_path="/v3", model_digest="w3").model_copy(
+        update={"decision": str(kept / "d1-1000")}
+    )
+    assert store.champions.promote(promoted, over=2)
+    assert f"why it was promoted: {kept / 'd1-1000'}" in sentinel.run("champions", "show", "vfi").stdout
+    (kept / "d2-2000").mkdir(parents=True)
+    assert "d2-2000 is missing or damaged" in sentinel.run("champions", "show", "vfi").stdout
