@@ -158,7 +158,8 @@ class SafeFormatter(logging.Formatter):
 class Ticker:
     """Counts the frames of one source."""
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
+    def __init__(self, progress: Progress, task: TaskID, total: int) -> None:
+        self.total = total
         self._progress = progress
         self._task = task
 
@@ -168,6 +169,7 @@ class Ticker:
 
     def at(self, frames: int, expected: int) -> None:
         """Move the bar to `frames` of `expected`."""
+        self.total = expected
         self._progress.update(self._task, completed=frames, total=expected)
 
 
@@ -182,8 +184,9 @@ class FrameProgress:
         """Show a bar for the source `name` of about `frames` frames while the block runs."""
         shown = printable(name)
         task = self._progress.add_task(_sized(shown, min(cell_len(shown), _PROGRESS_NAME)), total=frames)
-        yield Ticker(self._progress, task)
-        self._progress.update(task, completed=frames, total=frames)
+        ticker = Ticker(self._progress, task, frames)
+        yield ticker
+        self._progress.update(task, completed=ticker.total, total=ticker.total)
 
     def say(self, text: str) -> None:
         """Print a line above the progress bar."""

@@ -59,6 +59,7 @@ class CommandLine:
             patch.setattr(sys, "argv", ["sentinel", *arguments])
             for screen in (console.out, console.err):
                 patch.setattr(screen, "_width", None)  # what runs the tests may have set a width before it was made
+                patch.setattr(screen, "is_interactive", width is not None)  # it asked so when it was made
             if width is not None:
                 patch.setenv("COLUMNS", str(width))
             return captured(patch, main, terminal=width is not None)

@@ -71,6 +71,4 @@ def test_the_first_champion_is_not_below_the_starting_weights_on_what_was_held_o
 
 def test_golden_footage_that_teaches_nothing_leaves_the_starting_weights() -> None:
     still = np.repeat(collect_triplets(footage(3), 1, expected_frames=3)[:, :1], 3, axis=1)
-    noise = np.random.default_rng(0).integers(0, 256, (24, *still.shape[1:]), np.uint8)
-    mixed = np.concatenate([noise, np.repeat(still, 12, axis=0)])
-    assert first_champion(mixed, seed=0).digest in {starting_model().digest}
+    assert first_champion(np.repeat(still, 24, axis=0), seed=0).digest == starting_model().digest

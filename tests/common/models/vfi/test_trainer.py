@@ -14,9 +14,9 @@ import pytest
 
 from common.errors import BadModel, BadSource
 from common.features import Image
+from common.models.betting import BLOCK
 from common.models.comparing import Comparison, digests_of
 from common.models.comparing import compare as scored
-from common.models.gate import Rules, decide
 from common.models.protocols import Challenger, TrainingProgress
 from common.models.vfi.first import first_champion, starting_model
 from common.models.vfi.flow import warp_halfway
@@ -96,9 +96,8 @@ def test_fine_tuning_gains_on_drifted_footage_and_keeps_golden_footage(
     before = [w.copy() for w in champion.weights]
     challenger, heard = fine_tune(champion, drifted, golden)
     comparison = compare(champion, challenger, drifted, golden)
-    # Few triplets suffice for a gain like this one if it need not be as sure as a promotion's.
-    decision = decide(comparison, Rules(0.05, 0.5, max_worst_loss_db=2.0, max_slowdown=1.5, error=0.5))
-    assert decision.promote, decision.reason
+    assert comparison.stretches["night"].gains_db.mean() > 0.2
+    assert comparison.golden.gains_db.mean() > -0.2
     assert challenger.steps == STEPS
     assert [p.step for p in heard] == sorted(p.step for p in heard)
     assert heard[-1].step == STEPS
@@ -201,7 +200,7 @@ def test_champion_and_challenger_are_scored_on_what_neither_was_trained_on(
 ) -> None:
     comparison = compare(champion, Challenger(champion, 0, 0.0), drifted, golden)
     night = comparison.stretches["night"]
-    assert len(night.gains_db) == len(split_in_time(len(drifted)).held_out)
+    assert len(night.gains_db) == len(split_in_time(len(drifted)).held_out) // BLOCK * BLOCK
     assert len(comparison.golden.gains_db) == len(split_in_blocks(len(golden)).held_out)
     assert not night.gains_db.any() and not comparison.golden.gains_db.any()
     assert not comparison.trained_on & (night.digests | comparison.golden.digests)
