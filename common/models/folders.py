@@ -42,7 +42,12 @@ def decision_folder(state_dir: Path, model: str, number: int) -> Path:
 
 
 def decision_folders(state_dir: Path, model: str) -> list[Path]:
-    """Return the folders of the decisions that are kept about a model, oldest first."""
+    """Return the folders of the decisions that are kept about a model, oldest first.
+
+    There are none of a model whose name no folder can have.
+    """
+    if not _names_a_folder(model):
+        return []
     folder = _folder_of(state_dir, model)
     found = [path for path in (folder.iterdir() if folder.is_dir() else []) if _DECISION_FOLDER.fullmatch(path.name)]
     return sorted((path for path in found if _is_folder(path)), key=lambda path: int(path.name.partition("-")[2]))
@@ -122,9 +127,13 @@ def _root(state_dir: Path) -> Path:
 
 
 def _folder_of(state_dir: Path, model: str) -> Path:
-    if model in {"", ".", ".."} or Path(model).name != model:
+    if not _names_a_folder(model):
         raise BadModel(f"model {model!r} cannot be kept in a folder of its name: give it another name")
     return _root(state_dir) / model
+
+
+def _names_a_folder(model: str) -> bool:
+    return model not in {"", ".", ".."} and Path(model).name == model
 
 
 def _is_folder(path: Path) -> bool:
