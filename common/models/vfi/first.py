@@ -13,8 +13,8 @@ from common.models.vfi.triplets import TripletArray
 STARTING = Path(__file__).with_name("starting")
 """Folder of the starting weights; `make pretrain` makes them, and LICENCES.md in it says from what."""
 
-_STEPS = 100  # and not seconds, so that every machine gets the same model
-_LEARNING_RATE = 5e-4
+_STEPS = 300  # at most, and not seconds, so that every machine gets the same model
+_LEARNING_RATE = 2e-3
 _DECAY = 0.98  # of the exponential average of the weights: about the last 50 steps
 _BATCH = 12
 _CROP = (64, 96)  # pixels
