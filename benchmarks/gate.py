@@ -20,9 +20,11 @@ from benchmarks.machine import machine
 from benchmarks.results import save
 from benchmarks.shares import Share
 from common.models.betting import Bets, Finding, bet, spent_error
+from common.settings import Settings
 
-_LEAST_DB = 0.1  # the gain that is asked for
-_TOTAL_ERROR = 0.05  # over all retrainings
+_SETTINGS = Settings(_env_file=None)
+_LEAST_DB = _SETTINGS.promote_min_gain_db  # the gain that is asked for
+_TOTAL_ERROR = _SETTINGS.promote_error  # over all retrainings
 _RHOS = (0.0, 0.5, 0.8)  # correlation of neighbours
 _SPREADS = (0.1, 0.3, 1.0)  # dB
 
@@ -55,7 +57,7 @@ class Case:
 
 CASES = (
     *(Case("no gain", 0.0, spread, 1, 300, 0.02) for spread in _SPREADS),
-    *(Case("just below the gain asked for", 0.09, spread, 1, 300, 0.05) for spread in _SPREADS),
+    *(Case("just below the gain asked for", _LEAST_DB - 0.01, spread, 1, 300, 0.05) for spread in _SPREADS),
     Case("no gain, twentieth", 0.0, 0.3, 20, 600, 0.02),
     Case("power", 0.3, 0.3, 1, 300, 0.95, power=True),
     Case("power, twentieth", 0.3, 0.3, 20, 600, 0.90, power=True),
@@ -78,7 +80,7 @@ def main() -> None:
             bar = f"{'at least' if case.power else 'at most'} {case.bar:.0%}"
             kept = "yes" if case.keeps(promoted) else "NO"
             print(
-                f"| {case.name} | {case.gain_db} ± {case.spread_db} | {rho} | {case.triplets} | {bar} | {promoted} "
+                f"| {case.name} | {case.gain_db:g} ± {case.spread_db} | {rho} | {case.triplets} | {bar} | {promoted} "
                 f"| {kept} | {median:.0f} |",
                 flush=True,
             )

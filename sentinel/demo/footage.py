@@ -30,7 +30,7 @@ _SEVERITY = {Fault.NOISE: 4, Fault.LOW_LIGHT: 3, Fault.COVERED: 3}  # gross enou
 _NOISE_IN_THE_DARK = 2  # severity: a sensor that gets little light is noisy
 _GOLDEN_SECONDS = 32.0
 _CLIP_SECONDS = 12.0
-_DRIFTED_SECONDS = 26.0  # a condition needs footage to train on, and 120 frame triplets more to be proved on
+_DRIFTED_SECONDS = 36.0  # enough frame triplets to train on, and 120 and more later ones for the gate to be sure
 _FPS = 10.0
 _MOST_GOLDEN, _MOST_CLEAN = 400, 260  # frames of a user's video: the demo shows the way, it judges no archive
 

@@ -20,7 +20,7 @@ from tests.converted import share_backbones
 from tests.sentinel.conftest import Running, World, start, wait_until
 from tests.sentinel.watching import events, verdicts, wait_for_batches
 
-SECONDS = 26  # of a clip that is long enough to become a condition, cuts between its scenes set aside
+SECONDS = 36  # of a clip that is long enough for the gate to be sure, cuts between its scenes set aside
 TRAINING_SECONDS = 300.0  # more than two busy cores take for it
 CONFIRMED_SECONDS = 10  # of one that holds two windows without a frame in common
 
