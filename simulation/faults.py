@@ -23,8 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from common.contracts.verdicts import Cause
-from common.features import FloatArray, Image
+from common.features import Image
 from simulation import lens_faults, signal_faults
+from simulation.pixels import to_image
 
 
 class Fault(StrEnum):
@@ -198,7 +199,7 @@ def _noise(image: Image, sigma: float, seed: int, index: int) -> Image:
     noisy = _random(seed, index).standard_normal(image.shape, np.float32)
     noisy *= sigma
     noisy += image
-    return _to_image(noisy)
+    return to_image(noisy)
 
 
 def _blur(image: Image, sigma: float, _seed: int, _index: int) -> Image:
@@ -272,12 +273,8 @@ def _move(image: Image, share: float, seed: int, _index: int) -> Image:
 
 
 def _through_table(image: Image, tables: list[_Levels]) -> Image:
-    table = np.stack([_to_image(row) for row in tables], axis=-1)[None]
+    table = np.stack([to_image(row) for row in tables], axis=-1)[None]
     return np.asarray(cv2.LUT(image, table), np.uint8)
-
-
-def _to_image(values: FloatArray | _Levels) -> Image:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 # All but FROZEN, which needs the frames before: `sabotage_frames` repeats them.

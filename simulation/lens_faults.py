@@ -7,9 +7,9 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from common.features import FloatArray, Image
+from simulation.pixels import to_image
 
 _SEED_PREFIX = 0x1E  # separates these random numbers from those of others who use the same seed
 _FOG_LEVEL = 200.0  # grey levels
@@ -31,7 +31,7 @@ def fog(image: Image, share: float, _seed: int, _index: int) -> Image:
     density = -math.log1p(-share)
     depth = np.linspace(1.0, _NEAREST, len(image), dtype=np.float32)[:, None, None]
     passed = np.exp(-density * depth)
-    return _to_image(image * passed + _FOG_LEVEL * (1 - passed))
+    return to_image(image * passed + _FOG_LEVEL * (1 - passed))
 
 
 def soil(image: Image, share: float, seed: int, _index: int) -> Image:
@@ -42,7 +42,7 @@ def soil(image: Image, share: float, seed: int, _index: int) -> Image:
     behind_dirt = behind_drops * (1 - _DIRT_SHARE) + _DIRT_LEVEL * _DIRT_SHARE
     soiled += drops * (behind_drops - soiled)
     soiled += dirt * (behind_dirt - soiled)
-    return _to_image(soiled)
+    return to_image(soiled)
 
 
 def _out_of_focus(image: Image) -> FloatArray:
@@ -71,7 +71,3 @@ def _spots(height: int, width: int, share: float, seed: int) -> tuple[FloatArray
         np.maximum(layer, np.clip(rim, 0, 1), out=layer)
     drops, dirt = layers[..., None]
     return drops, dirt
-
-
-def _to_image(values: npt.NDArray[np.floating]) -> Image:
-    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.features import Image
+from simulation.pixels import to_image
 
 _SEED_PREFIX = 0x51  # separates these random numbers from those of others who use the same seed
 _MACROBLOCK = 16  # pixels: what is lost of a frame is lost in whole macroblocks, in the order in which they are sent
@@ -93,7 +94,7 @@ def hunt_exposure(image: Image, strength: float, seed: int, index: int) -> Image
 def infra_red(image: Image, share: float, _seed: int, _index: int) -> Image:
     """Mix the frame with what a camera sees whose infra-red filter stays open: light without colour, tinted pink."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None] * _INFRA_RED_TINT
-    return _to_image(image * (1 - share) + grey * share)
+    return to_image(image * (1 - share) + grey * share)
 
 
 def mirror(image: Image, share: float, seed: int, index: int) -> Image:
@@ -122,8 +123,4 @@ def _phase(seed: int) -> float:
 
 
 def _scaled(image: Image, gain: float | npt.NDArray[np.float64]) -> Image:
-    return _to_image(image.astype(np.float32) * np.asarray(gain, np.float32))
-
-
-def _to_image(values: npt.NDArray[np.floating]) -> Image:
-    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
+    return to_image(image.astype(np.float32) * np.asarray(gain, np.float32))

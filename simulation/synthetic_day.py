@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 
 from common.features import FloatArray, Image
+from simulation.pixels import to_image
 
 SUNRISE, SUNSET = 5.0, 21.0  # hours, by the camera's clock
 _TWILIGHT_HOURS = 0.75  # after sunrise and before sunset, in which infra-red light is still needed
@@ -125,7 +126,7 @@ def expose(frames: Sequence[Image], light: Light, rng: np.random.Generator, seed
         down, across = rng.integers(0, _GRAIN_SIDE, 2)
         noise = grain[down : down + height, across : across + width]
         picture += (noise[:, :, :1] if light.infrared else noise) * np.float32(light.noise)
-        yield np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+        yield to_image(picture)
 
 
 def _field(height: int, width: int, light: Light) -> FloatArray:

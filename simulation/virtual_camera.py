@@ -20,6 +20,7 @@ import numpy as np
 from common.errors import NoPhotographs
 from common.features import FloatArray, Image
 from common.modalities.video.encode import write_video
+from simulation.pixels import to_image
 
 SCENES = ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg", "motorcycle_left.png", "motorcycle_right.png")
 """Photographs that the wheel contains; others would be downloaded."""
@@ -143,7 +144,7 @@ def _expose(image: Image, gain: float, rng: np.random.Generator) -> Image:
     exposed = rng.standard_normal(image.shape, np.float32)
     exposed *= _NOISE_LEVELS
     exposed += image * np.float32(gain)
-    return np.clip(np.rint(exposed), 0, 255).astype(np.uint8)
+    return to_image(exposed)
 
 
 def load_photograph(name: str) -> Image:

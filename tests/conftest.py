@@ -75,6 +75,15 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 
 @pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that no other test has written to, for one that stops it or looks for everything in it."""
+    server = RedisServer(tmp_path / "redis", max_mb=64)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(
         _env_file=None,  # type: ignore[call-arg]

@@ -48,6 +48,43 @@ class Shift:
 UNMOVED = Shift(0.0, 0.0, 1.0)
 
 
+@dataclass(frozen=True, eq=False)
+class Overlay:
+    """Edges of a picture laid on those of a reference.
+
+    Attributes
+    ----------
+    reference, laid : (h, w) float32
+    overlap : (h, w), 1 where both have a value, else 0
+    """
+
+    reference: FloatArray
+    laid: FloatArray
+    overlap: Mask
+
+    def correlation(self) -> float:
+        """Return the correlation of the edges, -1 to 1."""
+        return _correlation(self.reference, self.laid, self.overlap)
+
+    def obscured(self) -> float:
+        """Return the share, 0 to 1, of what has edges in the reference whose edges are not in their place.
+
+        Correlation around each place says so, which light, contrast, blur and noise of the whole picture hardly
+        change. Only the half of the places that has most edges is asked.
+        """
+        sigma = _AROUND * self.reference.shape[1]
+
+        def around(values: FloatArray) -> FloatArray:
+            return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma), np.float32)[self.overlap > 0]
+
+        wanted, found = around(np.square(self.reference)), around(np.square(self.laid))
+        common = around(self.reference * self.laid)
+        asked = wanted > max(float(np.median(wanted)), _STRUCTURE)
+        if not asked.any():
+            return 0.0
+        return float((common[asked] < _SEEN * np.sqrt(wanted[asked] * found[asked] + _TINY)).mean())
+
+
 @dataclass(frozen=True)
 class Placement:
     """How a picture lies on a reference.
@@ -58,17 +95,17 @@ class Placement:
     rotation : degrees
     zoom : natural log of the magnification
     match : correlation of the edges once they lie on each other, -1 to 1
-    obscured : share, 0 to 1, of what has edges in the reference whose edges are not in their place in the picture
+    overlay : the edges as they lie on each other; None if they do not overlap
     """
 
     shift: float
     rotation: float
     zoom: float
     match: float
-    obscured: float
+    overlay: Overlay | None
 
 
-NOWHERE = Placement(0.0, 0.0, 0.0, -1.0, 0.0)
+NOWHERE = Placement(0.0, 0.0, 0.0, -1.0, None)
 """Of two pictures that do not overlap."""
 
 
@@ -155,12 +192,13 @@ def place(reference: Edges, picture: Edges, start: Shift) -> Placement:
     laid, overlap = _laid_on(picture.values, warp)
     if cv2.countNonZero(overlap) < _LEAST_OVERLAP * overlap.size:
         return NOWHERE
+    overlay = Overlay(reference.values, laid, overlap)
     return Placement(
         shift=float(np.hypot(warp[0, 2], warp[1, 2])) / reference.size[0],
         rotation=float(np.degrees(np.arctan2(warp[1, 0], warp[0, 0]))),
         zoom=float(np.log(np.hypot(warp[0, 0], warp[1, 0]))),
-        match=_correlation(reference.values, laid, overlap),
-        obscured=_obscured(reference.values, laid, overlap),
+        match=overlay.correlation(),
+        overlay=overlay,
     )
 
 
@@ -212,22 +250,3 @@ def _correlation(one: FloatArray, other: FloatArray, mask: Mask) -> float:
     masked = np.asarray(one * mask, np.float32)
     common = float(np.vdot(masked, other)) / cv2.countNonZero(mask) - level * other_level
     return common / (spread * other_spread)
-
-
-def _obscured(reference: FloatArray, laid: FloatArray, overlap: Mask) -> float:
-    """Return the share of the edges of `reference` that are not in `laid`, where both overlap.
-
-    Correlation around each place says so, which light, contrast, blur and noise of the whole picture hardly change.
-    Only the half of the places that has most edges is asked.
-    """
-    sigma = _AROUND * reference.shape[1]
-
-    def around(values: FloatArray) -> FloatArray:
-        return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma), np.float32)[overlap > 0]
-
-    wanted, found = around(np.square(reference)), around(np.square(laid))
-    common = around(reference * laid)
-    asked = wanted > max(float(np.median(wanted)), _STRUCTURE)
-    if not asked.any():
-        return 0.0
-    return float((common[asked] < _SEEN * np.sqrt(wanted[asked] * found[asked] + _TINY)).mean())

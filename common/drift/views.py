@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import cv2
@@ -65,28 +65,24 @@ class Golden:
     ----------
     edges : of each golden view
     match : correlation of a golden view with that other one that it resembles most; day and night may differ
+    steady_in_parts : whether the views are so alike that parts of one may be called hidden
     """
 
     edges: tuple[Edges, ...]
     match: float
+    steady_in_parts: bool
 
     @classmethod
     def of(cls, views: Views) -> Self:
         """Return what is compared with, of views (k, size)."""
-        return cls._of_edges(tuple(Edges.of(_picture(view)) for view in views))
-
-    @classmethod
-    def _of_edges(cls, edges: tuple[Edges, ...]) -> Self:
-        best = [
-            max(correlation_in_place(edge, other) for other in edges if other is not edge)
-            for edge in edges
-            if len(edges) > 1
-        ]
-        return cls(edges, float(np.median(best)) if best else 1.0)
+        edges = tuple(Edges.of(_picture(view)) for view in views)
+        match = _match(edges)
+        return cls(edges, match, match >= _STEADY_IN_PARTS)
 
     def without(self, number: int) -> Self:
-        """Return it without one view."""
-        return self._of_edges(self.edges[:number] + self.edges[number + 1 :])
+        """Return it without one view; whether it is steady in parts is said of all of them."""
+        edges = self.edges[:number] + self.edges[number + 1 :]
+        return replace(self, edges=edges, match=_match(edges))
 
 
 def golden_views(samples: Array) -> Views:
@@ -161,8 +157,16 @@ def _columns(sample: Views, golden: Golden) -> tuple[float, ...]:
             return turned.shift, turned.rotation + turn, turned.zoom, float(mirrored), 0.0, 0.0
     if found.match < _FOUND * golden.match:
         return 0.0, 0.0, 0.0, 0.0, 1.0, 0.0
-    hidden = found.obscured if golden.match >= _STEADY_IN_PARTS else 0.0
+    hidden = found.overlay.obscured() if golden.steady_in_parts and found.overlay else 0.0
     return found.shift, found.rotation, found.zoom, 0.0, 0.0, hidden
+
+
+def _match(edges: Sequence[Edges]) -> float:
+    """Return the median correlation of a view with that other one that it resembles most; 1 of a single one."""
+    if len(edges) < 2:
+        return 1.0
+    best = [max(correlation_in_place(edge, other) for other in edges if other is not edge) for edge in edges]
+    return float(np.median(best))
 
 
 def _of_size(picture: Views, size: tuple[int, int]) -> Views:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import redis
@@ -128,12 +127,10 @@ def test_events_of_a_consumer_that_died_are_taken_over(store: Store, monkeypatch
 
 
 def test_a_consumer_waits_for_a_redis_that_went_away_and_goes_on(
-    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    own_redis: RedisServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener, "_PAUSE_SECONDS", 0.05)
-    server = RedisServer(tmp_path / "redis", max_mb=64)
-    server.start()
-    store = Store(server.url, settings)
+    store = Store(own_redis.url, settings)
     heard: list[str] = []
     stop = threading.Event()
     one = Listener(store, "alerts", lambda event: heard.append(event.id))
@@ -142,13 +139,12 @@ def test_a_consumer_waits_for_a_redis_that_went_away_and_goes_on(
     try:
         first = announce(store, 48)
         wait_until("the first event", lambda: heard == [first])
-        server.stop()
-        server.start()
+        own_redis.stop()
+        own_redis.start()
         second = announce(store, 60)
         wait_until("the second event", lambda: heard[-1] == second)
     finally:
         stop.set()
         at_work.join(PATIENCE_SECONDS)
         store.client.close()
-        server.stop()
     assert not at_work.is_alive()

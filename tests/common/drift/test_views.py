@@ -13,6 +13,7 @@ from common.drift.conditions import fit_condition
 from common.drift.fitting import fit_baseline
 from common.drift.judge import judge
 from common.drift.manifest import BaselineManifest
+from common.drift.views import Golden, golden_columns, golden_views, view_columns
 from common.errors import BadMessage
 from common.features import FeatureBlock, FloatArray
 from common.modalities.video.diagnosis import diagnose
@@ -74,6 +75,17 @@ def test_what_is_hidden_in_places_fails_with_its_share() -> None:
     assert verdict.leading_features[0].feature == "obscured"
     assert 0.14 < verdict.leading_features[0].window_value < 0.4
     assert verdict.leading_features[0].baseline_value == pytest.approx(0.0, abs=0.02)
+
+
+def test_where_golden_views_differ_in_parts_neither_golden_nor_later_footage_is_called_hidden() -> None:
+    other = STILL.copy()
+    other[:, 3 * WIDTH // 4 :] = seen(scene(seed=9))[:, 3 * WIDTH // 4 :]
+    samples = filmed([STILL] * 30 + [other] * 30, seed=5)
+    views = golden_views(samples)
+    at = VIEW_COLUMNS.index("obscured")
+    assert len(views) == 2
+    assert not golden_columns(samples, views)[:, at].any()
+    assert not view_columns(filmed([other] * 30, seed=6), Golden.of(views))[:, at].any()
 
 
 @pytest.mark.parametrize("changed", [0.4 * STILL, 0.3 * STILL + 90, gaussian_filter(STILL, 1.0), 255 - STILL])

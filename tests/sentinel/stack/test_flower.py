@@ -87,23 +87,14 @@ def test_no_page_answers_under_another_name_even_with_the_password(guarded: int,
     assert status(guarded, host, path=path, login="sentinel:secret") == 421
 
 
-@pytest.fixture
-def undisturbed(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis of its own: in that of the session, the Flower of `guarded` leaves heartbeats as well."""
-    server = RedisServer(tmp_path / "redis", max_mb=64)
-    server.start()
-    yield server
-    server.stop()
-
-
-def test_it_leaves_heartbeats_and_an_orderly_end(undisturbed: RedisServer, settings: Settings, tmp_path: Path) -> None:
-    store = Store(undisturbed.url, settings)
+def test_it_leaves_heartbeats_and_an_orderly_end(own_redis: RedisServer, settings: Settings, tmp_path: Path) -> None:
+    store = Store(own_redis.url, settings)
 
     def state() -> ProcessState:
         return next(one.state for one in process_health(store) if one.process == "flower")
 
     # Flower's own variable, as the stack of the version before used it.
-    with flower(tmp_path, undisturbed.url, FLOWER_BASIC_AUTH="a:b") as port:
+    with flower(tmp_path, own_redis.url, FLOWER_BASIC_AUTH="a:b") as port:
         assert status(port, "localhost", login="a:b") == 200
         assert status(port, "localhost", path="/api/workers") == 401
         deadline = time.monotonic() + 30

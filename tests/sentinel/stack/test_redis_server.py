@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -23,20 +22,12 @@ from sentinel.stack.redis_server import RedisServer, end_orphan, find_redis_serv
 ONCE = Retry(NoBackoff(), 0)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path / "redis", max_mb=64)
-    server.start()
-    yield server
-    server.stop()
-
-
-def test_without_a_password_nobody_gets_in(server: RedisServer) -> None:
+def test_without_a_password_nobody_gets_in(own_redis: RedisServer) -> None:
     with pytest.raises(redis.AuthenticationError):
-        redis.Redis(port=server.port, retry=ONCE).ping()
+        redis.Redis(port=own_redis.port, retry=ONCE).ping()
     with pytest.raises(redis.AuthenticationError):
-        redis.Redis(port=server.port, password="guess", retry=ONCE).ping()
-    assert redis.Redis.from_url(server.url).ping()
+        redis.Redis(port=own_redis.port, password="guess", retry=ONCE).ping()
+    assert redis.Redis.from_url(own_redis.url).ping()
 
 
 @pytest.mark.parametrize(
@@ -49,8 +40,8 @@ def test_without_a_password_nobody_gets_in(server: RedisServer) -> None:
         ("ACL", "SETUSER", "default", "+@all"), ("ACL", "LIST"), ("SYNC",), ("BGREWRITEAOF",), ("SAVE",), ("MONITOR",),
     ],
 )  # fmt: skip
-def test_nobody_may_administer_the_server_whatever_password_he_has(server: RedisServer, command: tuple[str]) -> None:
-    client = redis.Redis.from_url(server.url)
+def test_nobody_may_administer_the_server_whatever_password_he_has(own_redis: RedisServer, command: tuple[str]) -> None:
+    client = redis.Redis.from_url(own_redis.url)
     with pytest.raises(redis.exceptions.NoPermissionError):
         client.execute_command(*command)
     with pytest.raises(redis.exceptions.ResponseError):  # not through a script either
@@ -58,19 +49,19 @@ def test_nobody_may_administer_the_server_whatever_password_he_has(server: Redis
     assert client.ping()
 
 
-def test_what_sentinel_and_celery_need_goes_on_working(server: RedisServer) -> None:
-    client = redis.Redis.from_url(server.url)
+def test_what_sentinel_and_celery_need_goes_on_working(own_redis: RedisServer) -> None:
+    client = redis.Redis.from_url(own_redis.url)
     assert client.info("memory")["maxmemory_policy"] == "noeviction"
     assert client.info("persistence")["aof_enabled"] == 1
     assert client.eval("return redis.call('SET', 'a', 'b')", 0)
-    app = make_app(Settings(_env_file=None, redis_url=server.url))  # type: ignore[call-arg]
+    app = make_app(Settings(_env_file=None, redis_url=own_redis.url))  # type: ignore[call-arg]
     app.send_task("sentinel.reduce", kwargs={"stream": "cam7"}, queue="reduce")
     assert client.llen("reduce") == 1
     assert app.control.ping(timeout=0.2) == []
 
 
-def test_a_camera_may_write_events_and_nothing_else(server: RedisServer) -> None:
-    camera = redis.Redis.from_url(server.camera_url)
+def test_a_camera_may_write_events_and_nothing_else(own_redis: RedisServer) -> None:
+    camera = redis.Redis.from_url(own_redis.camera_url)
     offer(camera, {"specversion": "1.0"})
     forbidden = (
         lambda: camera.lpush("embed", "x"),
@@ -87,22 +78,22 @@ def test_a_camera_may_write_events_and_nothing_else(server: RedisServer) -> None
             act()
 
 
-def test_the_password_is_on_no_command_line_and_in_no_file(server: RedisServer) -> None:
-    redis.Redis.from_url(server.url).set("a", "b")
-    secrets = [server.url.split(":")[2].split("@")[0], server.camera_url.split(":")[2].split("@")[0]]
+def test_the_password_is_on_no_command_line_and_in_no_file(own_redis: RedisServer) -> None:
+    redis.Redis.from_url(own_redis.url).set("a", "b")
+    secrets = [own_redis.url.split(":")[2].split("@")[0], own_redis.camera_url.split(":")[2].split("@")[0]]
     assert len(set(secrets)) == 2
-    shown = " ".join(psutil.Process(server.pid).cmdline())
-    written = [path.read_bytes() for path in server.folder.rglob("*") if path.is_file()]
+    shown = " ".join(psutil.Process(own_redis.pid).cmdline())
+    written = [path.read_bytes() for path in own_redis.folder.rglob("*") if path.is_file()]
     for secret in secrets:
         assert len(secret) > 30
         assert secret not in shown
         assert not any(secret.encode() in data for data in written)
 
 
-def test_what_it_writes_is_readable_by_this_user_alone(server: RedisServer) -> None:
-    redis.Redis.from_url(server.url).set("a", "b")
-    assert stat.S_IMODE(server.folder.stat().st_mode) == 0o700
-    files = [path for path in server.folder.rglob("*") if path.is_file()]
+def test_what_it_writes_is_readable_by_this_user_alone(own_redis: RedisServer) -> None:
+    redis.Redis.from_url(own_redis.url).set("a", "b")
+    assert stat.S_IMODE(own_redis.folder.stat().st_mode) == 0o700
+    files = [path for path in own_redis.folder.rglob("*") if path.is_file()]
     assert any("aof" in path.name for path in files)
     for path in files:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path

@@ -13,6 +13,7 @@ import pytest
 
 from common.contracts.processes import ProcessHealth, ProcessState
 from common.process_health import process_health
+from common.settings import Settings
 from common.store import Store
 from sentinel.stack.exit_records import ExitRecords
 from sentinel.stack.redis_server import RedisServer
@@ -80,18 +81,15 @@ def test_a_killed_process_comes_back_alive_and_its_death_is_known(
 
 
 def test_an_exit_while_redis_is_away_is_recorded_once_it_is_back(
-    settings: object, tmp_path: Path, store: Store
+    settings: Settings, tmp_path: Path, own_redis: RedisServer
 ) -> None:
-    server = RedisServer(tmp_path / "redis", max_mb=64)
-    server.start()
-    with supervised(tmp_path, server.url, FAILS) as supervisor:
-        server.stop()
+    with supervised(tmp_path, own_redis.url, FAILS) as supervisor:
+        own_redis.stop()
         until(supervisor, lambda: len(supervisor._records._waiting) >= 3)
-        server.start()
-        away = Store(server.url, settings)  # type: ignore[arg-type]
+        own_redis.start()
+        away = Store(own_redis.url, settings)
         until(supervisor, lambda: watch_of(away).state is ProcessState.CRASH_LOOPING)
         assert watch_of(away).last_exit is not None
-    server.stop()
 
 
 def test_what_processes_write_is_readable_by_this_user_alone(

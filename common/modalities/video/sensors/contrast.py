@@ -7,7 +7,7 @@ import numpy as np
 
 from common.features import FloatArray
 from common.modalities.video.sensors.planes import GRID, Planes, area_means
-from common.modalities.video.sensors.sensor import Sensor, sensor, tiled
+from common.modalities.video.sensors.sensor import Sensor, tiled
 
 
 def _read_tiles(planes: Planes) -> FloatArray:
@@ -27,5 +27,5 @@ def _read(planes: Planes) -> FloatArray:
 _TILES = tiled(_read_tiles, GRID, contrast=0.6)
 # Of the upper half of the picture over that of the lower, where things are near. What stands or moves in one of them
 # changes it by nearly as much, so it fails no window, and tells the diagnosis fog from a veil.
-_DEPTH = sensor(_read, contrast_depth=1.0)
-CONTRAST = Sensor(_TILES.names + _DEPTH.names, _TILES.minimum_effects + _DEPTH.minimum_effects, _read)
+_DEPTH = 1.0
+CONTRAST = Sensor((*_TILES.names, "contrast_depth"), (*_TILES.minimum_effects, _DEPTH), _read)
