@@ -60,4 +60,6 @@ class DecisionRecord(StoredMessage):
     challenger_ms: float = Field(description="milliseconds per example, on the same examples")
     trained_on: int = Field(description="examples that the challenger was trained on")
     trained_on_digest: str
+    incidents: tuple[str, ...] = Field((), description="ids of the incidents whose footage was trained on")
+    replayed: tuple[str, ...] = Field((), description="ids of the live conditions that were trained on beside it")
     picture: bool = Field(description="whether there is a picture of the worst, median and best examples beside it")

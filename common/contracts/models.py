@@ -23,6 +23,7 @@ class ChampionRecord(StoredMessage):
     decision: str | None = Field(
         None, description="folder with the evidence of the gate's decision for its weights; None: the gate made none"
     )
+    decision_digest: str | None = Field(None, description="of that decision; None: there is none")
     conditions: tuple[ConditionRecord, ...] = Field((), description="drifted footage that it is proved on")
     ended: tuple[ConditionRecord, ...] = Field(
         (),

@@ -67,12 +67,12 @@ def settle(
     rules = Rules.of(settings, number)
     comparison = _compare(kind, contest, live, rules)
     decision = decide(comparison, rules)
-    evidence = _store(settings, kind, contest, comparison, decision, rules, number)
+    evidence, digest = _store(settings, kind, contest, comparison, decision, rules, number)
     if not decision.promote:
         folders.remove_old_decisions(store.champions, settings.state_dir, record.model)
         return record, decision
     try:
-        promoted = _promote(store, settings, contest, decision, live, evidence)
+        promoted = _promote(store, settings, contest, decision, live, evidence, digest)
     except NotPromoted:
         shutil.rmtree(evidence, ignore_errors=True)
         raise
@@ -115,8 +115,8 @@ def _store(
     decision: Decision,
     rules: Rules,
     number: int,
-) -> Path:
-    """Store a decision with its evidence; return its folder."""
+) -> tuple[Path, str]:
+    """Store a decision with its evidence; return its folder and its digest."""
     record = contest.record
     held_out = {material.stretch.name: material.held_out for material in contest.materials}
     shown = {name: Shown(held_out[name], scores) for name, scores in comparison.stretches.items() if scores.finite}
@@ -134,8 +134,7 @@ def _store(
         seed=settings.retrain_seed,
         picture=picture is not None,
     )
-    save_decision(folder, stored, picture)
-    return folder
+    return folder, save_decision(folder, stored, picture)
 
 
 def _promote(
@@ -145,6 +144,7 @@ def _promote(
     decision: Decision,
     live: Sequence[ConditionRecord],
     evidence: Path,
+    evidence_digest: str,
 ) -> ChampionRecord:
     """Promote the challenger with all that it is proved on."""
     record, materials = contest.record, contest.materials
@@ -160,5 +160,6 @@ def _promote(
         ended=[row for row in over if (row.stream, row.cause) not in renewed],
         decision=decision,
         evidence=evidence,
+        evidence_digest=evidence_digest,
         state_dir=settings.state_dir,
     )

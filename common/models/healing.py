@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 
@@ -33,6 +32,7 @@ from common.models.proof import copes
 from common.models.protocols import Model, ModelKind, TrainingProgress
 from common.models.renewal import expiring, renew
 from common.models.replay import Replay, pooled_replay
+from common.models.versions import load_version
 from common.settings import Settings
 from common.store import Store
 from common.stream_config import model_of
@@ -210,7 +210,7 @@ class Healer:
         """
         if champion is not None and champion.model_path is not None and champion.model_digest is not None:
             with suppress(OutdatedModel):
-                return champion, self.kind.load(Path(champion.model_path))
+                return champion, load_version(self.kind, champion)
         self._report("fitting the first champion", 0.0, "")
         model = self.kind.first_model(replay.training, seed=self.settings.retrain_seed)
         record = registry.register_first(self.store, self.name, model, champion, self.settings.state_dir)

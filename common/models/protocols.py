@@ -45,6 +45,7 @@ class Model(Predictor, Protocol):
 
 ModelT = TypeVar("ModelT", bound=Model)
 ModelT_co = TypeVar("ModelT_co", bound=Model, covariant=True)
+ModelT_contra = TypeVar("ModelT_contra", bound=Model, contravariant=True)
 
 
 @dataclass(frozen=True)
@@ -192,3 +193,11 @@ class ModelKind(Protocol[ModelT]):
 
     def split_stretch(self, count: int) -> Split:
         """Return which of `count` examples of a stretch are trained on, and which later ones are held out."""
+
+
+@runtime_checkable
+class Layered(Protocol[ModelT_contra]):
+    """What a kind of model may offer besides: the weights of its models, so that two versions can be compared."""
+
+    def layers(self, model: ModelT_contra) -> Mapping[str, FloatArray]:
+        """Return the weights of each layer, by a name that is the same for all models of the kind."""

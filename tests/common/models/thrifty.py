@@ -94,6 +94,9 @@ class ThriftyKind(InterpolationKind):
     def trainer(self) -> Thrift:  # type: ignore[override]
         return Thrift()
 
+    def layers(self, model: Denoiser) -> Mapping[str, FloatArray]:  # type: ignore[override]
+        return {"shares": np.array([model.shares.get(level, 0.0) for level in range(32)], np.float32)}
+
     def references(self) -> Mapping[str, Predictor]:
         return {"average": Averaging()}
 
