@@ -28,6 +28,7 @@ from common.contracts.models import RetrainReport
 from common.errors import BadMessage, BadModel, NotPromoted, SentinelError
 from common.models.healing import Healer
 from common.models.kinds import load_kind
+from common.models.protocols import TrainingProgress
 from common.settings import get_settings
 from common.store.models import Outcome
 from workers import (
@@ -59,8 +60,8 @@ class Progress:
         self._incidents = incidents
         self.announce(RetrainStarted, self.report("started", 0.0, ""))
 
-    def __call__(self, stage: str, share: float, detail: str = "") -> None:
-        report = self.report(stage, share, detail)
+    def __call__(self, stage: str, share: float, detail: str, training: TrainingProgress | None = None) -> None:
+        report = self.report(stage, share, detail, training)
         if not self._task.request.called_directly:
             self._task.update_state(state=PROGRESS, meta=report.model_dump())
         if time.monotonic() - self._announced > _ANNOUNCE_EVERY_SECONDS:
@@ -72,13 +73,16 @@ class Progress:
     ) -> None:
         context.store().event_log.announce(event.about(report, model=self._model))
 
-    def report(self, stage: str, share: float, detail: str) -> RetrainReport:
+    def report(self, stage: str, share: float, detail: str, training: TrainingProgress | None = None) -> RetrainReport:
         return RetrainReport(
             model=self._model,
             stage=stage,
             progress=min(max(share, 0.0), 1.0),
             detail=detail,
             incidents=self._incidents,
+            step=training.step if training else None,
+            loss=training.loss if training else None,
+            check_db=training.check_db if training else None,
         )
 
 

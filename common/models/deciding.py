@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +34,8 @@ class Contest:
     ----------
     record : of the champion
     materials : the stretches that are to be healed
+    earlier : examples of live conditions that were trained on beside them, by the id of the condition
+    actions : ids of the actions on their incidents
     """
 
     record: ChampionRecord
@@ -41,11 +43,13 @@ class Contest:
     challenger: Model
     replay: Replay
     materials: Sequence[Material]
+    earlier: Mapping[str, Examples]
+    actions: Sequence[str]
 
     @property
     def trained_on(self) -> frozenset[str]:
         """Digests of the examples that the challenger was trained on."""
-        parts = [self.replay.training, *(material.training for material in self.materials)]
+        parts = [self.replay.training, *self.earlier.values(), *(material.training for material in self.materials)]
         return frozenset[str]().union(*(digests_of(examples) for examples in parts))
 
 
@@ -67,8 +71,9 @@ def settle(
     rules = Rules.of(settings, number)
     comparison = _compare(kind, contest, live, rules)
     decision = decide(comparison, rules)
-    evidence, digest = _store(settings, kind, contest, comparison, decision, rules, number)
+    evidence, digest = _store(store, settings, kind, contest, comparison, decision, rules, number)
     if not decision.promote:
+        store.champions.settle_folders(record.model, [evidence.name])
         folders.remove_old_decisions(store.champions, settings.state_dir, record.model)
         return record, decision
     try:
@@ -108,6 +113,7 @@ def _name(condition: ConditionRecord) -> str:
 
 
 def _store(
+    store: Store,
     settings: Settings,
     kind: ModelKind[Model],
     contest: Contest,
@@ -133,7 +139,11 @@ def _store(
         challenger_digest=contest.challenger.digest,
         seed=settings.retrain_seed,
         picture=picture is not None,
+        cause=contest.materials[0].cause,
+        actions=sorted(set(contest.actions)),
+        replayed=sorted(contest.earlier),
     )
+    store.champions.begin_folder(record.model, folder.name)
     return folder, save_decision(folder, stored, picture)
 
 

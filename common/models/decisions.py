@@ -7,10 +7,10 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from common.contracts.decisions import DecisionRecord, FootageEvidence
+from common.contracts.decisions import DecisionRecord, FootageEvidence, GateOutcome
 from common.errors import BadMessage, BadModel
 from common.features import Image
 from common.models.comparing import Comparison, Scores
@@ -24,7 +24,8 @@ PICTURE_FILE = "examples.png"
 
 def record_of(
     comparison: Comparison, decision: Decision, rules: Rules, *, model: str, number: int, champion: int,
-    champion_digest: str | None, challenger_digest: str, seed: int, picture: bool, replayed: Sequence[str] = (),
+    champion_digest: str | None, challenger_digest: str, seed: int, picture: bool, cause: str = "",
+    actions: Sequence[str] = (), replayed: Sequence[str] = (),
 ) -> DecisionRecord:  # fmt: skip
     """Return a decision with its evidence.
 
@@ -34,6 +35,7 @@ def record_of(
     champion : version of the champion
     seed : of the training
     picture : whether there is one
+    cause, actions : what was to be healed, and the ids of the actions on incidents that led to it
     replayed : ids of the conditions that were trained on beside the drifted footage
     """
 
@@ -62,6 +64,8 @@ def record_of(
         trained_on=len(comparison.trained_on),
         trained_on_digest=_digest_of(comparison.trained_on),
         incidents=tuple(sorted(set(comparison.incidents.values()))),
+        cause=cause,
+        actions=tuple(actions),
         replayed=tuple(replayed),
         picture=picture,
     )
@@ -114,6 +118,27 @@ def load_decision(folder: Path, digest: str | None = None) -> DecisionRecord:
     if _digest_of_text(data.decode()) != beside or digest not in {None, beside}:
         raise BadModel(f"the decision in {folder} is not what was saved there: nothing depends on it")
     return record
+
+
+def find_decision(folders: Sequence[Path], actions: Collection[str], cause: str | None = None) -> DecisionRecord | None:
+    """Return the latest decision against a challenger that one of some actions on incidents had come to; None: none.
+
+    A retraining that was killed may have left one before the incident was told.
+
+    Parameters
+    ----------
+    folders : of decisions, oldest first
+    cause : of the footage; None: any
+    """
+    for folder in reversed(folders):
+        try:
+            record = load_decision(folder)
+        except BadModel:
+            continue
+        mine = set(actions) & set(record.actions) and cause in {None, record.cause}
+        if mine and record.outcome is not GateOutcome.PROMOTED:
+            return record
+    return None
 
 
 def _digest_of_text(text: str) -> str:

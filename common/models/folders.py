@@ -96,6 +96,30 @@ def remove_orphans(champions: ChampionStore, state_dir: Path) -> list[Path]:
     return removed
 
 
+def remove_unfinished(champions: ChampionStore, state_dir: Path, model: str) -> list[Path]:
+    """Remove what a retraining of `model` has begun and what nothing names: it was killed, or came too late.
+
+    Call it while holding the model's lease. Only folders are removed whose making this Redis knows of.
+
+    Returns
+    -------
+    The folders that were removed.
+    """
+    begun = champions.folders_begun(model)
+    wanted = _named(champions, model) if begun else set()
+    removed: list[Path] = []
+    for root in (_root(state_dir), conditions_root(state_dir)) if begun else ():
+        folder = root / model
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            staged = path.name[1:].rpartition(".")[0] if path.name.startswith(".") else ""
+            if _is_folder(path) and (staged in begun or path.name in begun - wanted):
+                shutil.rmtree(path, ignore_errors=True)
+                log.info("removed %s: its retraining did not come to an end", path)
+                removed.append(path)
+    champions.settle_folders(model, begun)
+    return removed
+
+
 def _orphans(models_folder: Path, pattern: re.Pattern[str], named: set[str]) -> list[Path]:
     oldest_kept = time.time() - _SAFE_AGE_SECONDS
     return [

@@ -234,12 +234,13 @@ def _save_and_publish(
     dropped: Sequence[ConditionRecord] = (),
 ) -> ChampionRecord:
     folder = folders.version_folder(state_dir, record.model, record.version)
+    store.champions.begin_folder(record.model, folder.name)
     try:
         model.save(folder / "model")
         saved = record.model_copy(update={"model_path": str(folder / "model"), "model_digest": model.digest})
         return _publish(store, saved, over=over, dropped=dropped)
     except redis.RedisError:
-        raise  # the promotion may have succeeded; if it did not, `remove_orphans` removes the folder
+        raise  # the promotion may have succeeded; if it did not, `remove_unfinished` removes the folder
     except BaseException:
         folders.discard(store.champions, record.model, folder)
         raise

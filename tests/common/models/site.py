@@ -20,8 +20,9 @@ from common.contracts.verdicts import Verdict
 from common.extraction import Extractor
 from common.features import FeatureBlock, TimeSource, time_source_code
 from common.models.cases import Outcome
-from common.models.healing import Healer, Report
+from common.models.healing import Healer
 from common.models.kinds import load_kind
+from common.models.reporting import Report
 from common.settings import Settings
 from common.sources.local import describe_kind
 from common.store import Store
@@ -76,7 +77,7 @@ class Site:
                 self.baselines,
                 "vfi",
                 load_kind("vfi"),
-                report=report or (lambda stage, share, detail: self.reports.append(stage)),
+                report=report or (lambda stage, *_: self.reports.append(stage)),
                 leave=self.store.streams.note,
             ).heal(streams)
         finally:

@@ -346,7 +346,7 @@ def test_a_challenger_than_which_somebody_else_was_quicker_leaves_nothing_behind
     site.show("gate", "noise worse")
     before = folders(site.settings)
 
-    def overtaken(stage: str, share: float, detail: str) -> None:
+    def overtaken(stage: str, *_: object) -> None:
         if stage == "comparing":
             promote_by_hand(site.store, "vfi", 1, on_all, by="ada")
 
