@@ -14,6 +14,7 @@ from common.models.protocols import Model, ModelKind
 from common.models.replay import MOST_EARLIER, MOST_GOLDEN
 
 _MB = 1_000_000
+_SET_ASIDE = 1.5  # times as many examples are read as are needed: some may be across cuts, or what looks like them
 
 
 class Room:
@@ -65,9 +66,9 @@ class Room:
 
     def _fewest(self, wanted: int) -> int:
         """Return the least number of examples of a stretch of which enough are held out, at most `wanted`."""
-        counts = range(1, wanted)
         split = self._kind.split_stretch
-        return next((n for n in counts if len(split(n).held_out) >= FEWEST_HELD_OUT), wanted)
+        counts = (n for n in range(1, wanted) if len(split(n).held_out) >= FEWEST_HELD_OUT)
+        return min(round(next(counts, wanted) * _SET_ASIDE), wanted)
 
     def _of_stretch(self, count: int, shape: tuple[int, ...]) -> float:
         return self._bytes(count, len(self._kind.split_stretch(count).training), shape)

@@ -206,6 +206,14 @@ def test_a_model_whose_package_is_broken_is_a_dead_letter_that_says_so(
     (letter,) = store.event_log.dead_letters()
     assert "repair or reinstall its package" in letter.reason
     assert store.champions.waiting(MODEL) == ["dock"]
+    reduce("dock")
+    (action,) = store.streams.incidents("dock")[0].actions
+    assert action.outcome.startswith("broke off: model 'vfi' is offered as 'nowhere.at.all:KIND', which cannot be im")
+    with pytest.raises(Ignore):
+        retraining.retrain(MODEL)
+    reduce("dock")
+    assert [row.id for row in store.streams.incidents("dock")[0].actions] == [action.id], "it is said once"
+    assert store.champions.champion(MODEL) is None
 
 
 def test_a_model_that_is_held_after_it_was_called_is_not_retrained(incident: Incident, store: Store) -> None:
