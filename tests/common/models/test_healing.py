@@ -340,6 +340,14 @@ def test_footage_whose_file_is_gone_is_refused_and_a_restored_one_heals(site: Si
     assert site.champion is None
 
 
+def test_footage_with_too_few_triplets_is_refused_and_the_incident_says_how_many_there_are(site: Site) -> None:
+    site.show("dock", "noise")
+    few = site.settings.model_copy(update={"retrain_max_triplets": 60})
+    assert site.heal("dock", settings=few).settled_as("dock") == "rejected"
+    assert "120 are needed to prove a model on: wait for more footage" in site.said("dock")
+    assert site.champion is None
+
+
 def test_a_challenger_than_which_somebody_else_was_quicker_leaves_nothing_behind(site: Site) -> None:
     site.show("dock", "noise")
     site.heal("dock")
