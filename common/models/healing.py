@@ -122,8 +122,7 @@ class Healer:
                 with self.outcome.attempt([incident.stream]):
                     if case := self._open(incident, champion):
                         cases.append(case)
-            with self.outcome.attempt([case.incident.stream for case in cases]):
-                self._read(cases, champion)
+            self._read(cases, champion)
             self._heal_cases(champion, cases, streams)
         except Exception as error:
             for case in cases:
@@ -195,11 +194,14 @@ class Healer:
         )
         for case, golden, stretch, cause in ((owner, *row) for owner in cases for row in owner.chosen):
             try:
-                material = gather(case.incident, stretch, cause, golden, self.kind, self.settings, number, room.take)
-                material.require_first_of_its_cause(conditions, ended)
-                material.require_uniform()
-                material.require_like(case.materials)
-                case.materials.append(material)
+                with self.outcome.attempt([case.incident.stream]):
+                    material = gather(
+                        case.incident, stretch, cause, golden, self.kind, self.settings, number, room.take
+                    )
+                    material.require_first_of_its_cause(conditions, ended)
+                    material.require_uniform()
+                    material.require_like(case.materials)
+                    case.materials.append(material)
             except Refused as error:
                 self._refuse(case, error, in_vain=True)
 
