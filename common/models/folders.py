@@ -23,6 +23,7 @@ _VERSION_FOLDER = re.compile(r"v\d+-\d+")
 _DECISION_FOLDER = re.compile(r"d\d+-\d+")
 _UNFINISHED_DECISION = re.compile(r"\.d\d+-\d+\..+")
 _CONDITION_FOLDER = re.compile(r"[0-9a-f]{32}")
+_UNFINISHED_CONDITION = re.compile(r"\.[0-9a-f]{32}\..+")
 
 
 def version_folder(state_dir: Path, model: str, version: int) -> Path:
@@ -71,9 +72,10 @@ def remove_old_decisions(champions: ChampionStore, state_dir: Path, model: str) 
 def remove_orphans(champions: ChampionStore, state_dir: Path) -> list[Path]:
     """Remove the folders of versions that no history names, and of conditions that no champion names.
 
-    The retrainings that made them were killed, or the conditions were let go. Not touched are folders younger than a
-    day, models that are being retrained, models without history (Redis may be another one than that of the
-    promotion), links, and folders whose names are neither those of versions nor of conditions.
+    The conditions were let go, or a Redis that knew of their making is gone; else `remove_unfinished` is quicker. Not
+    touched are folders younger than a day, models that are being retrained, models without history (Redis may be
+    another one than that of the promotion), links, and folders whose names are neither those of versions nor of
+    conditions.
 
     Returns
     -------
@@ -84,6 +86,7 @@ def remove_orphans(champions: ChampionStore, state_dir: Path) -> list[Path]:
         (_root(state_dir), _VERSION_FOLDER),
         (_root(state_dir), _UNFINISHED_DECISION),
         (conditions_root(state_dir), _CONDITION_FOLDER),
+        (conditions_root(state_dir), _UNFINISHED_CONDITION),
     )
     for root, pattern in patterns:
         for models_folder in sorted(root.iterdir()) if root.is_dir() else []:

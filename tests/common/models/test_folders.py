@@ -91,7 +91,8 @@ def test_another_redis_that_knows_nothing_removes_nothing(store: Store, state_di
 def test_decisions_stay_and_half_written_ones_go(store: Store, state_dir: Path) -> None:
     decided = make(state_dir / "champions" / "vfi" / "d7-7000")
     broken_off = make(state_dir / "champions" / "vfi" / ".d8-8000.x7")
-    assert remove_orphans(store.champions, state_dir) == [broken_off.resolve()]
+    condition = make(state_dir / "conditions" / "vfi" / f".{ORPHAN.id}.x7")
+    assert remove_orphans(store.champions, state_dir) == [broken_off.resolve(), condition.resolve()]
     assert decided.is_dir()
 
 
