@@ -18,7 +18,6 @@
     ├── BadModel                   a champion's files are missing or damaged
     │   └── OutdatedModel          its architecture is one of an earlier version
     ├── TrainingFailed             a trainer broke, ran out of memory, or went on for too long
-    ├── DidNotEnd                  the time limit of a whole retraining was reached
     ├── NoPhotographs              the virtual camera has nothing to look at
     ├── WindowNotFull              fewer frames than one window
     ├── NotPromoted                a promotion or rollback that cannot be
@@ -109,10 +108,6 @@ class OutdatedModel(BadModel):
 
 class TrainingFailed(SentinelError):
     """A trainer that broke, ran out of memory, diverged, or went on for longer than it may."""
-
-
-class DidNotEnd(SentinelError):
-    """A trainer that was still at work when the time limit of its task was reached: nothing else is begun."""
 
 
 class NoPhotographs(SentinelError):

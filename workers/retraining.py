@@ -28,7 +28,7 @@ from common.contracts.models import RetrainReport
 from common.errors import BadMessage, BadModel, NotPromoted, SentinelError
 from common.models.broken_off import noted_incidents
 from common.models.healing import Healer
-from common.models.incident_actions import BROKE_OFF, action_of, end
+from common.models.incident_actions import BROKE_OFF, action_of, end, why_broken
 from common.models.kinds import load_kind
 from common.models.protocols import TrainingProgress
 from common.settings import get_settings
@@ -161,8 +161,8 @@ def answer(task: Task, model: str, called_at: float) -> str:
         log.warning("model %s: %s", model, error)
         return f"broke off: {error}"
     except (Exception, SoftTimeLimitExceeded) as error:
-        reason = str(error)
-        if not isinstance(error, SentinelError):
+        reason = why_broken(error)
+        if not isinstance(error, SentinelError | SoftTimeLimitExceeded):
             log.exception("model %s: the retraining broke", model)
             reason = f"{type(error).__name__}: {error}"
         return reject(model, dealt_with(healer, streams), noted_by, progress, reason)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from common.errors import DidNotEnd, SentinelError, TrainingFailed
+from common.errors import SentinelError, TrainingFailed
+from common.models.incident_actions import is_time_limit
 from common.models.material import Material
 from common.models.protocols import Examples, Model, ModelKind, TrainingProgress
 from common.models.replay import Replay
@@ -15,7 +16,6 @@ from common.settings import Settings
 
 _GRACE_SECONDS = 300.0  # beside the steps: motion of all examples is computed, and graphs are traced
 _OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")  # Python's, TensorFlow's, PyTorch's
-_OUT_OF_TIME = "SoftTimeLimitExceeded"  # billiard's, raised wherever the task is
 
 
 def fine_tune(
@@ -38,8 +38,6 @@ def fine_tune(
     ------
     TrainingFailed
         If the trainer breaks, runs out of memory or goes on for much longer than it may.
-    DidNotEnd
-        If the time limit of the task was reached.
     """
     end = time.monotonic() + settings.retrain_seconds + _GRACE_SECONDS
     of_listener: list[Exception] = []
@@ -68,10 +66,8 @@ def fine_tune(
             progress=tell,
         )
     except Exception as error:  # whatever a trainer raises
-        if error in of_listener:
+        if error in of_listener or is_time_limit(error):
             raise
-        if type(error).__name__ == _OUT_OF_TIME:
-            raise DidNotEnd("the trainer was still at work when the time limit of its task was reached") from error
         raise TrainingFailed(_why(error)) from error
     return challenger.model
 

@@ -26,7 +26,7 @@ from common.models.deciding import Contest, settle
 from common.models.decisions import find_decision
 from common.models.fine_tuning import fine_tune
 from common.models.folders import decision_folders, remove_unfinished
-from common.models.incident_actions import BROKE_OFF, Leave, action_of, begin, end, was_tried
+from common.models.incident_actions import BROKE_OFF, Leave, action_of, begin, end, was_tried, why_broken
 from common.models.material import Material, conditions_of, gather
 from common.models.memory import Room
 from common.models.policy import cause_to_train
@@ -126,7 +126,7 @@ class Healer:
             self._heal_cases(champion, cases, streams)
         except Exception as error:
             for case in cases:
-                case.outcomes.insert(0, f"{BROKE_OFF}: {error}")
+                case.outcomes.insert(0, f"{BROKE_OFF}: {why_broken(error)}")
             raise
         finally:
             for case in cases:

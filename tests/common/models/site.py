@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -133,3 +134,21 @@ def features_of(clip: Path, extractor: Extractor, golden: StoredBaseline) -> Fea
 
 def statuses(verdicts: Sequence[Verdict]) -> set[str]:
     return {str(verdict.status) for verdict in verdicts}
+
+
+def environment_of(site: Site, **more: str) -> dict[str, str]:
+    """Return the environment of a process that works for a site."""
+    own = site.settings
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("SENTINEL_")},
+        "SENTINEL_REDIS_URL": str(own.redis_url),
+        "SENTINEL_STATE_DIR": str(own.state_dir),
+        "SENTINEL_BASELINES_DIR": str(own.baselines_dir),
+        "SENTINEL_BASELINE": "golden",
+        "SENTINEL_ALLOWED_ROOTS": str(own.allowed_roots[0]),
+        "SENTINEL_WINDOW_FRAMES": str(WINDOW),
+        "SENTINEL_PROMOTE_ERROR": str(own.promote_error),
+        "SENTINEL_PROMOTE_MAX_WORST_LOSS_DB": str(own.promote_max_worst_loss_db),
+        "SENTINEL_MAX_DELIVERIES": "50",  # a kill counts as one
+        **more,
+    }

@@ -19,7 +19,7 @@ from common.models.folders import decision_folders
 from common.models.kinds import load_kind
 from common.models.versions import load_version
 from common.store import keys
-from tests.common.models.site import WINDOW, Site, statuses
+from tests.common.models.site import Site, environment_of, statuses
 from tests.common.store.test_models import wait_until_due
 from workers import reducer
 
@@ -36,20 +36,7 @@ def retrain(site: Site, *arguments: str, gain_db: float | None = None, kind: str
     champions.note_waiting("vfi", "dock")
     site.store.client.zadd(keys.DUE, {"vfi": 0.0})  # and a minute
     assert wait_until_due(site.store) == ["vfi"]
-    own = site.settings
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("SENTINEL_")},
-        "SENTINEL_REDIS_URL": str(own.redis_url),
-        "SENTINEL_STATE_DIR": str(own.state_dir),
-        "SENTINEL_BASELINES_DIR": str(own.baselines_dir),
-        "SENTINEL_BASELINE": "golden",
-        "SENTINEL_ALLOWED_ROOTS": str(own.allowed_roots[0]),
-        "SENTINEL_WINDOW_FRAMES": str(WINDOW),
-        "SENTINEL_PROMOTE_ERROR": str(own.promote_error),
-        "SENTINEL_PROMOTE_MAX_WORST_LOSS_DB": str(own.promote_max_worst_loss_db),
-        "SENTINEL_PROMOTE_MIN_GAIN_DB": str(own.promote_min_gain_db if gain_db is None else gain_db),
-        "SENTINEL_MAX_DELIVERIES": "50",
-    }
+    environment = environment_of(site, SENTINEL_PROMOTE_MIN_GAIN_DB=str(gain_db or site.settings.promote_min_gain_db))
     command = [sys.executable, "-m", "tests.common.models.killed", kind, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode in {0, KILLED}, done.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from billiard.exceptions import SoftTimeLimitExceeded
 from tensorflow.errors import ResourceExhaustedError
 
-from common.errors import DidNotEnd
+from common import broker
 from common.features import FloatArray
 from common.models import fine_tuning
 from common.models.comparing import digests_of
@@ -20,8 +22,10 @@ from common.models.decisions import load_decision
 from common.models.folders import decision_folders
 from common.models.material import MOST_REPLAYED
 from common.models.protocols import Challenger, Examples, TrainingProgress
-from tests.common.models.site import Site, statuses
+from tests.common.models.site import Site, environment_of, statuses
 from tests.common.models.thrifty import Denoiser, Thrift, ThriftyKind, learned
+from tests.common.store.test_models import wait_until_due
+from workers import reducer
 
 Told = Callable[[TrainingProgress], None]
 
@@ -89,10 +93,33 @@ def test_a_trainer_that_is_still_at_work_when_its_task_has_to_end_is_said_to_be(
     site.show("dock", "noise")
     with monkeypatch.context() as patch:
         trained(patch, raising(SoftTimeLimitExceeded()))
-        with pytest.raises(DidNotEnd):
+        with pytest.raises(SoftTimeLimitExceeded):
             site.heal("dock")
-    assert site.said("dock") == "broke off: the trainer was still at work when the time limit of its task was reached"
+    assert site.said("dock") == "broke off: the time limit of its task was reached while it worked"
     assert site.heal("dock").settled_as("dock") == "promoted", "what broke off is tried again with the same footage"
+
+
+def test_a_trainer_that_hangs_in_a_real_worker_ends_with_its_task(site: Site, tmp_path: Path) -> None:
+    site.show("dock", "noise")
+    champions = site.store.champions
+    champions.note_waiting("vfi", "dock")
+    assert wait_until_due(site.store) == ["vfi"]
+    broker.send_retrain("vfi")
+    words = ["celery", "-A", "tests.common.models.hanging", "worker", "-Q", "retrain", "-c", "1"]
+    with (tmp_path / "worker.log").open("wb") as log:
+        worker = subprocess.Popen([sys.executable, "-m", *words], env=environment_of(site), stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + 90
+            while champions.waiting("vfi"):
+                assert time.monotonic() < deadline, (tmp_path / "worker.log").read_text()
+                time.sleep(0.2)
+        finally:
+            worker.terminate()
+            worker.wait(60)
+    reducer.reduce("dock")
+    assert site.said("dock") == "broke off: the time limit of its task was reached while it worked"
+    assert site.champion is None or site.champion.version == 1
+    assert site.heal("dock").settled_as("dock") == "promoted", "by a trainer that works, on the same footage"
 
 
 def test_what_a_listener_raises_is_no_fault_of_the_trainer(site: Site) -> None:
