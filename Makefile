@@ -95,6 +95,7 @@ peers: .venv-peers/.installed  ## install the detectors that Sentinel is compare
 
 chaos: install   ## kill, double, poison, act, count: MINUTES=10 SEED=1
 	$(BIN)/python -m tests.chaos.run --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1)
+	CHAOS_RETRAININGS=20 $(BIN)/python -m pytest -q tests/common/models/test_killed.py
 
 fuzz: install    ## mutated camera events and files: EVENTS=10000 FILES=10000 SEED=1
 	$(BIN)/python -m tests.fuzz.run --events $(or $(EVENTS),10000) --files $(or $(FILES),10000) --seed $(or $(SEED),1)

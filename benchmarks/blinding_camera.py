@@ -153,7 +153,7 @@ class Camera:
                 context.baselines(),
                 DEFAULT_MODEL,
                 load_kind(DEFAULT_MODEL),
-                report=lambda stage, share, detail: None,
+                report=lambda *_: None,
                 leave=self._leave,
             ).heal(streams)
         finally:

@@ -17,6 +17,7 @@
     ├── BackboneError              a backbone or its weights cannot be loaded
     ├── BadModel                   a champion's files are missing or damaged
     │   └── OutdatedModel          its architecture is one of an earlier version
+    ├── TrainingFailed             a trainer broke, ran out of memory, or went on for too long
     ├── NoPhotographs              the virtual camera has nothing to look at
     ├── WindowNotFull              fewer frames than one window
     ├── NotPromoted                a promotion or rollback that cannot be
@@ -103,6 +104,10 @@ class BadModel(SentinelError):
 
 class OutdatedModel(BadModel):
     """A champion's weights are whole, and of an architecture that this version no longer has."""
+
+
+class TrainingFailed(SentinelError):
+    """A trainer that broke, ran out of memory, diverged, or went on for longer than it may."""
 
 
 class NoPhotographs(SentinelError):

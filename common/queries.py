@@ -247,6 +247,14 @@ def model_status(store: Store, model: str) -> ModelStatus:
     )
 
 
+def retraining_of(store: Store, incident: Incident) -> RetrainReport | None:
+    """Return the last report of the retraining that works on an incident now; None: none does."""
+    if not store.champions.is_leased(incident.model):
+        return None
+    report = _running(store, incident.model)
+    return report if incident.id in report.incidents else None
+
+
 def _running(store: Store, model: str) -> RetrainReport:
     """Return the last report of the running retraining of `model`."""
     for event in store.event_log.events(newest_first=True, limit=_MOST_EVENTS_READ):

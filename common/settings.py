@@ -234,6 +234,12 @@ class Settings(BaseSettings):
         description="most triplets of a stretch of drifted footage, to train on and to prove on together, when a model "
         "is first decided on; the more was decided about it the more are needed, up to twice as many",
     )
+    retrain_memory_mb: int = Field(
+        4_000,
+        ge=500,
+        description="most memory of the examples of one retraining and of what training makes of them, MB; of more "
+        "footage fewer examples are read. The worker itself takes about 1000 MB beside it",
+    )
     promote_min_gain_db: float = Field(
         0.05, ge=0, description="least mean gain on each stretch of drifted footage for a promotion, dB PSNR"
     )

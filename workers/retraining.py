@@ -23,13 +23,17 @@ from celery.exceptions import Ignore
 from common.broker import RETRAIN_QUEUE, RETRAIN_TASK, app, send_reduce
 from common.contracts.dead_letters import RawTask
 from common.contracts.events import ChallengerRejected, RetrainProgressed, RetrainStarted
-from common.contracts.incidents import IncidentNote
+from common.contracts.incidents import ActionKind, IncidentNote, IncidentState
 from common.contracts.models import RetrainReport
 from common.errors import BadMessage, BadModel, NotPromoted, SentinelError
+from common.models.broken_off import noted_incidents
 from common.models.healing import Healer
+from common.models.incident_actions import BROKE_OFF, action_of, end, why_broken
 from common.models.kinds import load_kind
+from common.models.protocols import TrainingProgress
 from common.settings import get_settings
 from common.store.models import Outcome
+from common.stream_config import model_of
 from workers import (
     context,
     dead_letters,
@@ -59,8 +63,8 @@ class Progress:
         self._incidents = incidents
         self.announce(RetrainStarted, self.report("started", 0.0, ""))
 
-    def __call__(self, stage: str, share: float, detail: str = "") -> None:
-        report = self.report(stage, share, detail)
+    def __call__(self, stage: str, share: float, detail: str, training: TrainingProgress | None = None) -> None:
+        report = self.report(stage, share, detail, training)
         if not self._task.request.called_directly:
             self._task.update_state(state=PROGRESS, meta=report.model_dump())
         if time.monotonic() - self._announced > _ANNOUNCE_EVERY_SECONDS:
@@ -72,13 +76,16 @@ class Progress:
     ) -> None:
         context.store().event_log.announce(event.about(report, model=self._model))
 
-    def report(self, stage: str, share: float, detail: str) -> RetrainReport:
+    def report(self, stage: str, share: float, detail: str, training: TrainingProgress | None = None) -> RetrainReport:
         return RetrainReport(
             model=self._model,
             stage=stage,
             progress=min(max(share, 0.0), 1.0),
             detail=detail,
             incidents=self._incidents,
+            step=training.step if training else None,
+            loss=training.loss if training else None,
+            check_db=training.check_db if training else None,
         )
 
 
@@ -108,10 +115,22 @@ def require_known(model: object) -> None:
             return
         except BadModel as error:
             reason = str(error)
+            tell_incidents(model, reason)
     unknown = BadMessage(f"{reason}; the retrain trigger alone sends this task")
     kwargs = dead_letters.as_json({"model": model})
     dead_letters.bury(RawTask(name=RETRAIN_TASK, queue=RETRAIN_QUEUE, args="[]", kwargs=kwargs), unknown)
     raise Ignore
+
+
+def tell_incidents(model: str, reason: str) -> None:
+    """Note in the incidents of the streams that wait for a model that nothing can be done for them, and why."""
+    store, settings = context.store(), get_settings()
+    champion = store.champions.champion(model)
+    for stream in store.champions.waiting(model):
+        for incident in noted_incidents(store, stream):
+            if incident.state is IncidentState.FAILING and model_of(settings, stream) == model:
+                action = action_of(incident, ActionKind.RETRAIN, champion.version if champion else 0)
+                end(leave, incident, action, f"{BROKE_OFF}: {reason}")
 
 
 def answer(task: Task, model: str, called_at: float) -> str:
@@ -142,8 +161,8 @@ def answer(task: Task, model: str, called_at: float) -> str:
         log.warning("model %s: %s", model, error)
         return f"broke off: {error}"
     except (Exception, SoftTimeLimitExceeded) as error:
-        reason = str(error)
-        if not isinstance(error, SentinelError):
+        reason = why_broken(error)
+        if not isinstance(error, SentinelError | SoftTimeLimitExceeded):
             log.exception("model %s: the retraining broke", model)
             reason = f"{type(error).__name__}: {error}"
         return reject(model, dealt_with(healer, streams), noted_by, progress, reason)

@@ -60,4 +60,8 @@ class DecisionRecord(StoredMessage):
     challenger_ms: float = Field(description="milliseconds per example, on the same examples")
     trained_on: int = Field(description="examples that the challenger was trained on")
     trained_on_digest: str
+    incidents: tuple[str, ...] = Field((), description="ids of the incidents whose footage was trained on")
+    cause: str = Field("", description="of that footage")
+    actions: tuple[str, ...] = Field((), description="ids of the actions on these incidents that led to it")
+    replayed: tuple[str, ...] = Field((), description="ids of the live conditions that were trained on beside it")
     picture: bool = Field(description="whether there is a picture of the worst, median and best examples beside it")

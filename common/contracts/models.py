@@ -23,6 +23,7 @@ class ChampionRecord(StoredMessage):
     decision: str | None = Field(
         None, description="folder with the evidence of the gate's decision for its weights; None: the gate made none"
     )
+    decision_digest: str | None = Field(None, description="of that decision; None: there is none")
     conditions: tuple[ConditionRecord, ...] = Field((), description="drifted footage that it is proved on")
     ended: tuple[ConditionRecord, ...] = Field(
         (),
@@ -54,6 +55,11 @@ class RetrainReport(StoredMessage):
     progress: float = Field(ge=0, le=1)
     detail: str
     incidents: tuple[str, ...] = Field((), description="ids of the incidents that it works on")
+    step: int | None = Field(None, description="of the training; None: none is running")
+    loss: float | None = Field(None, description="of that step; minus PSNR, dB")
+    check_db: float | None = Field(
+        None, description="PSNR on the examples that tell when to stop, dB; None: there are none"
+    )
 
     @classmethod
     def from_format_2(cls, fields: Fields) -> Fields:

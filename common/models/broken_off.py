@@ -1,4 +1,4 @@
-"""Retrainings that were killed before they could say how they ended, and footage that they had healed by then."""
+"""What of an incident is still to be healed: retrainings may have been killed before they could say how they ended."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 from common.baselines.storage import StoredBaseline
 from common.contracts.conditions import ConditionRecord
+from common.contracts.decisions import DecisionRecord
 from common.contracts.incidents import Action, ActionKind, Incident, IncidentLog, IncidentWindow
 from common.contracts.models import ChampionRecord
 from common.drift.conditions import Condition
 from common.drift.incident_notes import apply_note
 from common.drift.judge import judge
-from common.errors import BadMessage
+from common.drift.stretches import Stretch, join_windows
+from common.errors import BadMessage, NothingToLearnFrom
 from common.features import FeatureBlock
 from common.models.conditions import ConditionCache
 from common.models.incident_actions import BROKE_OFF
@@ -45,13 +47,37 @@ def unended(incident: Incident) -> list[Action]:
     return [row for row in incident.actions if row.kind is ActionKind.RETRAIN and row.ended_at is None]
 
 
-def came_to(incident: Incident, champion: ChampionRecord | None) -> str:
-    """Return a sentence about what a killed retraining had done for an incident."""
+def came_to(incident: Incident, champion: ChampionRecord | None, decided: DecisionRecord | None) -> str:
+    """Return a sentence about what a killed retraining had done for an incident, and decided against a challenger."""
     proved = [row for row in champion.conditions if row.incident == incident.id] if champion else []
+    if champion is not None and not proved and decided is not None:
+        return f"v{decided.champion} stays: {decided.reason}"
     if champion is None or not proved:
         return f"{BROKE_OFF}: its worker was killed"
     causes = ", ".join(sorted({row.cause for row in proved}))
     return f"v{champion.version} is proved on it ({causes}); the worker was killed before it could say so"
+
+
+def stretches_of(
+    store: Store, settings: Settings, incident: Incident, golden: StoredBaseline, champion: ChampionRecord | None
+) -> list[Stretch]:
+    """Return the stretches of an incident that are to be healed.
+
+    Raises
+    ------
+    NothingToLearnFrom
+        If its stream has another golden baseline now, or its features are no longer kept.
+    """
+    if incident.golden_id != golden.id:
+        raise NothingToLearnFrom("its stream has another golden baseline now, by which it is judged from here on")
+    rows = []
+    for window in incident.windows:
+        block = store.streams.evidence(incident.stream, window.event_id) if not window.condition else None
+        if block is not None:
+            rows.append((window, block))
+    if not rows:
+        raise NothingToLearnFrom("the features of its windows are no longer kept: see SENTINEL_RETENTION_DAYS")
+    return join_windows(incident.stream, still_failing(rows, golden, champion, incident.stream, settings))
 
 
 def still_failing(

@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
+from common.baselines.storage import StoredBaseline
 from common.contracts.incidents import Action, Incident
+from common.contracts.verdicts import Cause
+from common.drift.stretches import Stretch
 from common.models.material import Material
 
 
@@ -67,9 +70,10 @@ class Outcome:
 
 @dataclass
 class Case:
-    """An incident that is worked on: its action, what can be trained on, and what came of it."""
+    """An incident that is worked on: its action, what of it may be read, can be trained on, and what came of it."""
 
     incident: Incident
     action: Action
+    chosen: list[tuple[StoredBaseline, Stretch, Cause]] = field(default_factory=list)
     materials: list[Material] = field(default_factory=list)
     outcomes: list[str] = field(default_factory=list)

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _FILE = "condition.json"
 _SEGMENT = "segment.npz"
 _EXAMPLES = "examples.npz"
+_REPLAY = "replay.npz"
 _FORMAT = 1
 T = TypeVar("T")
 _OTHER = "it is not what was saved there, or of another version"
@@ -43,23 +44,28 @@ class ConditionFile(Message):
 
     format: int
     segment: str = Field(description="digest of the segment")
-    examples: str = Field(description="digest of the examples")
+    examples: str = Field(description="digest of the held-out examples")
+    replay: str | None = Field(None, description="digest of the examples to train on; None: none are kept")
     summary: ClipSummary
     groups: tuple[str, ...] = Field(description="names of the segment's feature groups")
 
     @property
     def digest(self) -> str:
-        """Of both, as a champion's record names it."""
-        return hashlib.blake2b(f"{self.segment} {self.examples}".encode(), digest_size=16).hexdigest()
+        """Of all, as a champion's record names it."""
+        parts = [self.segment, self.examples, *([] if self.replay is None else [self.replay])]
+        return hashlib.blake2b(" ".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def save_condition(folder: Path, segment: Segment, examples: Examples) -> str:
+def save_condition(folder: Path, segment: Segment, examples: Examples, replay: Examples | None = None) -> str:
     """Write a condition's footage to `folder` completely or not at all; return its digest.
+
+    If the same is there already, it is left alone.
 
     Parameters
     ----------
     segment : its features and bounds
-    examples : (n, ...) uint8, held out from training, in time order
+    examples : (n, ...) uint8, held out from training, in time order: a model is proved on them
+    replay : (m, ...) uint8, others, on which later models are trained so that they do not forget it; None: none
 
     Raises
     ------
@@ -67,18 +73,24 @@ def save_condition(folder: Path, segment: Segment, examples: Examples) -> str:
         If it cannot be written.
     """
     arrays, packed = segment_arrays(segment, ""), _pack(examples)
+    replayed = None if replay is None or not len(replay) else _pack(replay)
     stored = ConditionFile(
         format=_FORMAT,
         segment=digest_of("", arrays),
         examples=digest_of("", packed),
+        replay=None if replayed is None else digest_of("", replayed),
         summary=segment.summary,
         groups=tuple(segment.groups),
     )
+    if _is_there(folder, stored):
+        return stored.digest
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         np.savez_compressed(staging / _SEGMENT, **arrays)  # type: ignore[arg-type]
         np.savez(staging / _EXAMPLES, **packed)  # type: ignore[arg-type]
+        if replayed is not None:
+            np.savez(staging / _REPLAY, **replayed)  # type: ignore[arg-type]
         (staging / _FILE).write_text(stored.model_dump_json(indent=1), encoding="utf-8")
         staging.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)
@@ -111,6 +123,32 @@ def load_examples(record: ConditionRecord) -> Examples:
     """Return the held-out examples (n, ...) uint8 of a condition; raise `BadModel` as `load_condition` does."""
     with _reading(record) as (folder, stored):
         return _unpack(_read(folder / _EXAMPLES, stored.examples))
+
+
+def load_replay(record: ConditionRecord) -> Examples | None:
+    """Return the examples (n, ...) uint8 of a condition to train on; None if it keeps none, as those made before 0.4.
+
+    Raises
+    ------
+    BadModel
+        If its footage is gone or damaged.
+    """
+    with _reading(record) as (folder, stored):
+        return None if stored.replay is None else _unpack(_read(folder / _REPLAY, stored.replay))
+
+
+def _is_there(folder: Path, stored: ConditionFile) -> bool:
+    """Return whether `folder` holds that very footage, whole."""
+    try:
+        if ConditionFile.from_json((folder / _FILE).read_bytes()) != stored:
+            return False
+        _read(folder / _SEGMENT, stored.segment)
+        _read(folder / _EXAMPLES, stored.examples)
+        if stored.replay is not None:
+            _read(folder / _REPLAY, stored.replay)
+    except (OSError, ValueError, KeyError, BadMessage):
+        return False
+    return True
 
 
 @contextmanager

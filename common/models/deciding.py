@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +34,8 @@ class Contest:
     ----------
     record : of the champion
     materials : the stretches that are to be healed
+    earlier : examples of live conditions that were trained on beside them, by the id of the condition
+    actions : ids of the actions on their incidents
     """
 
     record: ChampionRecord
@@ -41,11 +43,13 @@ class Contest:
     challenger: Model
     replay: Replay
     materials: Sequence[Material]
+    earlier: Mapping[str, Examples]
+    actions: Sequence[str]
 
     @property
     def trained_on(self) -> frozenset[str]:
         """Digests of the examples that the challenger was trained on."""
-        parts = [self.replay.training, *(material.training for material in self.materials)]
+        parts = [self.replay.training, *self.earlier.values(), *(material.training for material in self.materials)]
         return frozenset[str]().union(*(digests_of(examples) for examples in parts))
 
 
@@ -67,12 +71,13 @@ def settle(
     rules = Rules.of(settings, number)
     comparison = _compare(kind, contest, live, rules)
     decision = decide(comparison, rules)
-    evidence = _store(settings, kind, contest, comparison, decision, rules, number)
+    evidence, digest = _store(store, settings, kind, contest, comparison, decision, rules, number)
     if not decision.promote:
+        store.champions.settle_folders(record.model, [evidence.name])
         folders.remove_old_decisions(store.champions, settings.state_dir, record.model)
         return record, decision
     try:
-        promoted = _promote(store, settings, contest, decision, live, evidence)
+        promoted = _promote(store, settings, contest, decision, live, evidence, digest)
     except NotPromoted:
         shutil.rmtree(evidence, ignore_errors=True)
         raise
@@ -108,6 +113,7 @@ def _name(condition: ConditionRecord) -> str:
 
 
 def _store(
+    store: Store,
     settings: Settings,
     kind: ModelKind[Model],
     contest: Contest,
@@ -115,8 +121,8 @@ def _store(
     decision: Decision,
     rules: Rules,
     number: int,
-) -> Path:
-    """Store a decision with its evidence; return its folder."""
+) -> tuple[Path, str]:
+    """Store a decision with its evidence; return its folder and its digest."""
     record = contest.record
     held_out = {material.stretch.name: material.held_out for material in contest.materials}
     shown = {name: Shown(held_out[name], scores) for name, scores in comparison.stretches.items() if scores.finite}
@@ -133,9 +139,12 @@ def _store(
         challenger_digest=contest.challenger.digest,
         seed=settings.retrain_seed,
         picture=picture is not None,
+        cause=contest.materials[0].cause,
+        actions=sorted(set(contest.actions)),
+        replayed=sorted(contest.earlier),
     )
-    save_decision(folder, stored, picture)
-    return folder
+    store.champions.begin_folder(record.model, folder.name)
+    return folder, save_decision(folder, stored, picture)
 
 
 def _promote(
@@ -145,6 +154,7 @@ def _promote(
     decision: Decision,
     live: Sequence[ConditionRecord],
     evidence: Path,
+    evidence_digest: str,
 ) -> ChampionRecord:
     """Promote the challenger with all that it is proved on."""
     record, materials = contest.record, contest.materials
@@ -160,5 +170,6 @@ def _promote(
         ended=[row for row in over if (row.stream, row.cause) not in renewed],
         decision=decision,
         evidence=evidence,
+        evidence_digest=evidence_digest,
         state_dir=settings.state_dir,
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import tempfile
 import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from common.contracts.decisions import DecisionRecord, FootageEvidence
+from common.contracts.decisions import DecisionRecord, FootageEvidence, GateOutcome
 from common.errors import BadMessage, BadModel
 from common.features import Image
 from common.models.comparing import Comparison, Scores
@@ -16,12 +18,14 @@ from common.models.gate import Decision, Rules, Tested
 from common.models.side_by_side import png
 
 RECORD_FILE = "decision.json"
+DIGEST_FILE = "decision.digest"
 PICTURE_FILE = "examples.png"
 
 
 def record_of(
     comparison: Comparison, decision: Decision, rules: Rules, *, model: str, number: int, champion: int,
-    champion_digest: str | None, challenger_digest: str, seed: int, picture: bool,
+    champion_digest: str | None, challenger_digest: str, seed: int, picture: bool, cause: str = "",
+    actions: Sequence[str] = (), replayed: Sequence[str] = (),
 ) -> DecisionRecord:  # fmt: skip
     """Return a decision with its evidence.
 
@@ -31,6 +35,8 @@ def record_of(
     champion : version of the champion
     seed : of the training
     picture : whether there is one
+    cause, actions : what was to be healed, and the ids of the actions on incidents that led to it
+    replayed : ids of the conditions that were trained on beside the drifted footage
     """
 
     def rows(tested: dict[str, Tested], scores: dict[str, Scores]) -> tuple[FootageEvidence, ...]:
@@ -57,22 +63,29 @@ def record_of(
         challenger_ms=comparison.latency.challenger_ms,
         trained_on=len(comparison.trained_on),
         trained_on_digest=_digest_of(comparison.trained_on),
+        incidents=tuple(sorted(set(comparison.incidents.values()))),
+        cause=cause,
+        actions=tuple(actions),
+        replayed=tuple(replayed),
         picture=picture,
     )
 
 
-def save_decision(folder: Path, record: DecisionRecord, picture: Image | None) -> None:
-    """Write a decision to `folder` completely or not at all.
+def save_decision(folder: Path, record: DecisionRecord, picture: Image | None) -> str:
+    """Write a decision to `folder` completely or not at all; return its digest, which is written with it.
 
     Raises
     ------
     BadModel
         If it cannot be written.
     """
+    text = record.model_dump_json(indent=1)
+    digest = _digest_of_text(text)
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        (staging / RECORD_FILE).write_text(record.model_dump_json(indent=1), encoding="utf-8")
+        (staging / RECORD_FILE).write_text(text, encoding="utf-8")
+        (staging / DIGEST_FILE).write_text(f"{digest}\n", encoding="ascii")
         if picture is not None:
             (staging / PICTURE_FILE).write_bytes(png(picture))
         staging.chmod(0o755)
@@ -81,14 +94,56 @@ def save_decision(folder: Path, record: DecisionRecord, picture: Image | None) -
         raise BadModel(f"the decision cannot be written to {folder}: {error.strerror or error}; free space") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+    return digest
 
 
-def load_decision(folder: Path) -> DecisionRecord:
-    """Return the decision in `folder`; raise `BadModel` if it is missing or damaged."""
+def load_decision(folder: Path, digest: str | None = None) -> DecisionRecord:
+    """Return the decision in `folder` after verifying its digest.
+
+    Parameters
+    ----------
+    digest : as a version's record names it; None: no version does, and the one beside the decision must do
+
+    Raises
+    ------
+    BadModel
+        If it is missing, damaged, or not what was saved there.
+    """
     try:
-        return DecisionRecord.from_json((folder / RECORD_FILE).read_bytes())
-    except (OSError, BadMessage) as error:
+        data = (folder / RECORD_FILE).read_bytes()
+        beside = (folder / DIGEST_FILE).read_text(encoding="ascii").strip()
+        record = DecisionRecord.from_json(data)
+    except (OSError, ValueError, BadMessage) as error:
         raise BadModel(f"the decision in {folder} is missing or damaged ({error}): nothing depends on it") from error
+    if _digest_of_text(data.decode()) != beside or digest not in {None, beside}:
+        raise BadModel(f"the decision in {folder} is not what was saved there: nothing depends on it")
+    return record
+
+
+def find_decision(folders: Sequence[Path], actions: Collection[str], cause: str | None = None) -> DecisionRecord | None:
+    """Return the latest decision against a challenger that one of some actions on incidents had come to; None: none.
+
+    A retraining that was killed may have left one before the incident was told.
+
+    Parameters
+    ----------
+    folders : of decisions, oldest first
+    cause : of the footage; None: any
+    """
+    for folder in reversed(folders):
+        try:
+            record = load_decision(folder)
+        except BadModel:
+            continue
+        mine = set(actions) & set(record.actions) and cause in {None, record.cause}
+        if mine and record.outcome is not GateOutcome.PROMOTED:
+            return record
+    return None
+
+
+def _digest_of_text(text: str) -> str:
+    """Return a digest of a decision as it is written: of what its JSON says, however it is laid out."""
+    return hashlib.blake2b(json.dumps(json.loads(text), sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _evidence(name: str, tested: Tested, scores: Scores) -> FootageEvidence:

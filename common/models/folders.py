@@ -23,6 +23,7 @@ _VERSION_FOLDER = re.compile(r"v\d+-\d+")
 _DECISION_FOLDER = re.compile(r"d\d+-\d+")
 _UNFINISHED_DECISION = re.compile(r"\.d\d+-\d+\..+")
 _CONDITION_FOLDER = re.compile(r"[0-9a-f]{32}")
+_UNFINISHED_CONDITION = re.compile(r"\.[0-9a-f]{32}\..+")
 
 
 def version_folder(state_dir: Path, model: str, version: int) -> Path:
@@ -76,9 +77,10 @@ def remove_old_decisions(champions: ChampionStore, state_dir: Path, model: str) 
 def remove_orphans(champions: ChampionStore, state_dir: Path) -> list[Path]:
     """Remove the folders of versions that no history names, and of conditions that no champion names.
 
-    The retrainings that made them were killed, or the conditions were let go. Not touched are folders younger than a
-    day, models that are being retrained, models without history (Redis may be another one than that of the
-    promotion), links, and folders whose names are neither those of versions nor of conditions.
+    The conditions were let go, or a Redis that knew of their making is gone; else `remove_unfinished` is quicker. Not
+    touched are folders younger than a day, models that are being retrained, models without history (Redis may be
+    another one than that of the promotion), links, and folders whose names are neither those of versions nor of
+    conditions.
 
     Returns
     -------
@@ -89,6 +91,7 @@ def remove_orphans(champions: ChampionStore, state_dir: Path) -> list[Path]:
         (_root(state_dir), _VERSION_FOLDER),
         (_root(state_dir), _UNFINISHED_DECISION),
         (conditions_root(state_dir), _CONDITION_FOLDER),
+        (conditions_root(state_dir), _UNFINISHED_CONDITION),
     )
     for root, pattern in patterns:
         for models_folder in sorted(root.iterdir()) if root.is_dir() else []:
@@ -98,6 +101,30 @@ def remove_orphans(champions: ChampionStore, state_dir: Path) -> list[Path]:
     for folder in removed:
         shutil.rmtree(folder, ignore_errors=True)
         log.info("removed %s: no champion names it", folder)
+    return removed
+
+
+def remove_unfinished(champions: ChampionStore, state_dir: Path, model: str) -> list[Path]:
+    """Remove what a retraining of `model` has begun and what nothing names: it was killed, or came too late.
+
+    Call it while holding the model's lease. Only folders are removed whose making this Redis knows of.
+
+    Returns
+    -------
+    The folders that were removed.
+    """
+    begun = champions.folders_begun(model)
+    wanted = _named(champions, model) if begun else set()
+    removed: list[Path] = []
+    for root in (_root(state_dir), conditions_root(state_dir)) if begun else ():
+        folder = root / model
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            staged = path.name[1:].rpartition(".")[0] if path.name.startswith(".") else ""
+            if _is_folder(path) and (staged in begun or path.name in begun - wanted):
+                shutil.rmtree(path, ignore_errors=True)
+                log.info("removed %s: its retraining did not come to an end", path)
+                removed.append(path)
+    champions.settle_folders(model, begun)
     return removed
 
 

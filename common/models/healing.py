@@ -8,37 +8,37 @@ promotion proves every live condition of the model again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
-import numpy as np
+import redis
 
 from common.baselines.binding import BaselineBinding
-from common.baselines.storage import StoredBaseline
 from common.contracts.incidents import ActionKind, Incident, IncidentState
 from common.contracts.models import ChampionRecord
 from common.contracts.policy import Policy
 from common.contracts.verdicts import Cause
-from common.drift.stretches import Stretch, join_windows
-from common.errors import BadBaseline, NothingToLearnFrom, OutdatedModel, Refused, SettingsError
+from common.errors import BadBaseline, NothingToLearnFrom, OutdatedModel, Refused, SettingsError, TrainingFailed
 from common.models import condition_records, registry
-from common.models.broken_off import came_to, noted_incidents, still_failing, unended
+from common.models.broken_off import came_to, noted_incidents, stretches_of, unended
 from common.models.cases import Case, Outcome
 from common.models.deciding import Contest, settle
-from common.models.incident_actions import BROKE_OFF, Leave, action_of, begin, end, was_tried
+from common.models.decisions import find_decision
+from common.models.fine_tuning import fine_tune
+from common.models.folders import decision_folders, remove_unfinished
+from common.models.incident_actions import BROKE_OFF, Leave, action_of, begin, end, was_tried, why_broken
 from common.models.material import Material, conditions_of, gather
+from common.models.memory import Room
 from common.models.policy import cause_to_train
 from common.models.proof import copes
-from common.models.protocols import Model, ModelKind, TrainingProgress
+from common.models.protocols import Model, ModelKind
 from common.models.renewal import expiring, renew
-from common.models.replay import Replay, pooled_replay
+from common.models.replay import Replay, condition_replay, pooled_replay
+from common.models.reporting import Report, of_training
+from common.models.versions import load_version
 from common.settings import Settings
 from common.store import Store
 from common.stream_config import model_of
-
-Report = Callable[[str, float, str], None]
-"""Receives a stage, the share of it that is done (0 to 1), and a description."""
 
 
 class Healer:
@@ -86,10 +86,14 @@ class Healer:
     def end_broken_off(self, streams: Sequence[str], why: str = "") -> None:
         """End what killed retrainings have begun for the incidents of `streams` and this one will not go on with.
 
+        Folders that they left unfinished are removed.
+
         Parameters
         ----------
         why : how it ended, where none goes on with it; empty: what it had done by then
         """
+        remove_unfinished(self.store.champions, self.settings.state_dir, self.name)
+        kept = decision_folders(self.settings.state_dir, self.name)
         champion = self.store.champions.champion(self.name)
         version = champion.version if champion else 0
         for incident in (row for stream in streams for row in noted_incidents(self.store, stream)):
@@ -97,7 +101,8 @@ class Healer:
             mine = action_of(incident, ActionKind.RETRAIN, version).id if goes_on else None
             for action in unended(incident):
                 if action.id != mine:
-                    end(self._leave, incident, action, why or came_to(incident, champion))
+                    decided = find_decision(kept, {action.id})
+                    end(self._leave, incident, action, why or came_to(incident, champion, decided))
 
     def heal(self, streams: Sequence[str]) -> Outcome:
         """Deal with the incidents and the conditions of the streams that wait.
@@ -117,15 +122,18 @@ class Healer:
                 with self.outcome.attempt([incident.stream]):
                     if case := self._open(incident, champion):
                         cases.append(case)
+            self._read(cases, champion)
             self._heal_cases(champion, cases, streams)
         except Exception as error:
             for case in cases:
-                case.outcomes.insert(0, f"{BROKE_OFF}: {error}")
+                case.outcomes.insert(0, f"{BROKE_OFF}: {why_broken(error)}")
             raise
         finally:
             for case in cases:
                 outcome = "; ".join(dict.fromkeys(case.outcomes)) or "refused: nothing of it can be trained on"
                 end(self._leave, case.incident, case.action, outcome)
+            with suppress(redis.RedisError):  # else the next retraining does it
+                remove_unfinished(self.store.champions, self.settings.state_dir, self.name)
         return self.outcome
 
     def _heal_cases(self, champion: ChampionRecord | None, cases: Sequence[Case], streams: Sequence[str]) -> None:
@@ -161,41 +169,41 @@ class Healer:
         begin(self._leave, incident, case.action)
         try:
             golden = self.baselines.of_stream(incident.stream)
-            stretches = self._stretches(incident, golden, champion)
+            stretches = stretches_of(self.store, self.settings, incident, golden, champion)
             if not stretches and champion is not None:
                 case.outcomes.append(f"v{champion.version} is proved on it")
         except (BadBaseline, SettingsError, Refused) as error:  # evidence that cannot be read is a `BadMessage`
             stretches = []
             self._refuse(case, error)
-        number = self.store.champions.decisions(self.name) + 1
         for stretch in stretches:
             try:
-                cause = cause_to_train(stretch.causes, self.policy)
+                case.chosen.append((golden, stretch, cause_to_train(stretch.causes, self.policy)))
             except NothingToLearnFrom as error:
                 self._refuse(case, error)
-                continue
-            try:
-                material = gather(incident, stretch, cause, golden, self.kind, self.settings, number)
-                if champion is not None:
-                    material.require_first_of_its_cause(champion.conditions, champion.ended)
-                material.require_uniform()
-                material.require_like(case.materials)
-                case.materials.append(material)
-            except Refused as error:
-                self._refuse(case, error, in_vain=True)
         return case
 
-    def _stretches(self, incident: Incident, golden: StoredBaseline, champion: ChampionRecord | None) -> list[Stretch]:
-        if incident.golden_id != golden.id:
-            raise NothingToLearnFrom("its stream has another golden baseline now, by which it is judged from here on")
-        rows = []
-        for window in incident.windows:
-            block = self.store.streams.evidence(incident.stream, window.event_id) if not window.condition else None
-            if block is not None:
-                rows.append((window, block))
-        if not rows:
-            raise NothingToLearnFrom("the features of its windows are no longer kept: see SENTINEL_RETENTION_DAYS")
-        return join_windows(incident.stream, still_failing(rows, golden, champion, incident.stream, self.settings))
+    def _read(self, cases: Sequence[Case], champion: ChampionRecord | None) -> None:
+        """Read the frames of the stretches that may be trained on, as many as there is memory for."""
+        number = self.store.champions.decisions(self.name) + 1
+        conditions, ended = (champion.conditions, champion.ended) if champion else ((), ())
+        room = Room(
+            self.kind,
+            self.settings.retrain_memory_mb,
+            stretches=sum(len(case.chosen) for case in cases),
+            conditions=len(conditions),
+        )
+        for case, golden, stretch, cause in ((owner, *row) for owner in cases for row in owner.chosen):
+            try:
+                with self.outcome.attempt([case.incident.stream]):
+                    material = gather(
+                        case.incident, stretch, cause, golden, self.kind, self.settings, number, room.take
+                    )
+                    material.require_first_of_its_cause(conditions, ended)
+                    material.require_uniform()
+                    material.require_like(case.materials)
+                    case.materials.append(material)
+            except Refused as error:
+                self._refuse(case, error, in_vain=True)
 
     def _refuse(self, case: Case, error: Exception, *, in_vain: bool = False) -> None:
         case.outcomes.append(f"refused: {error}")
@@ -210,7 +218,7 @@ class Healer:
         """
         if champion is not None and champion.model_path is not None and champion.model_digest is not None:
             with suppress(OutdatedModel):
-                return champion, self.kind.load(Path(champion.model_path))
+                return champion, load_version(self.kind, champion)
         self._report("fitting the first champion", 0.0, "")
         model = self.kind.first_model(replay.training, seed=self.settings.retrain_seed)
         record = registry.register_first(self.store, self.name, model, champion, self.settings.state_dir)
@@ -225,6 +233,9 @@ class Healer:
         group: Sequence[tuple[Case, Material]],
     ) -> tuple[ChampionRecord, Model]:
         """Heal the stretches of one cause; return the champion and its model afterwards."""
+        group = [row for row in group if not self._was_decided(champion, cause, *row)]
+        if not group:
+            return champion, model
         materials = [material for _, material in group]
         proofs = [copes(self.kind, model, material.proving, replay.held_out) for material in materials]
         if all(proof.proved for proof in proofs):
@@ -235,21 +246,23 @@ class Healer:
                 group, f"proved without training: v{champion.version} copes, {proofs[0].reason}", healed=True
             )
             return champion, model
-        challenger = self._train(model, replay, cause, materials)
-        return self._decide(champion, model, challenger, replay, group)
-
-    def _decide(
-        self,
-        champion: ChampionRecord,
-        model: Model,
-        challenger: Model,
-        replay: Replay,
-        group: Sequence[tuple[Case, Material]],
-    ) -> tuple[ChampionRecord, Model]:
-        """Let the gate decide; return the champion and its model afterwards."""
-        materials = [material for _, material in group]
-        self._report("comparing", 1.0, materials[0].cause)
-        contest = Contest(champion, model, challenger, replay, materials)
+        earlier = condition_replay(self.store, self.settings, self.baselines, champion)
+        try:
+            challenger = fine_tune(
+                self.kind,
+                model,
+                materials,
+                replay,
+                list(earlier.values()),
+                self.settings,
+                of_training(self._report, cause, self.settings),
+            )
+        except TrainingFailed as error:
+            self._conclude(group, f"v{champion.version} stays: {error}", healed=False)
+            return champion, model
+        self._report("comparing", 1.0, cause)
+        actions = [case.action.id for case, _ in group]
+        contest = Contest(champion, model, challenger, replay, materials, earlier, actions)
         record, decision = settle(self.store, self.settings, self.baselines, self.kind, contest)
         if not decision.promote:
             self._conclude(group, f"v{champion.version} stays: {decision.reason}", healed=False)
@@ -257,23 +270,18 @@ class Healer:
         self._conclude(group, f"v{record.version} promoted: {decision.reason}", healed=True)
         return record, challenger
 
-    def _train(self, champion: Model, replay: Replay, cause: Cause, materials: Sequence[Material]) -> Model:
-        settings = self.settings
+    def _was_decided(self, champion: ChampionRecord, cause: Cause, case: Case, material: Material) -> bool:
+        """Conclude what was decided on the same footage and champion already, and return whether it was.
 
-        def report(step: TrainingProgress) -> None:
-            share = min(max(step.step / settings.retrain_steps, step.seconds / settings.retrain_seconds), 1.0)
-            self._report("training", share, f"{cause}, step {step.step}, {-step.loss:.1f} dB")
-
-        challenger = self.kind.trainer().fine_tune(
-            champion,
-            np.concatenate([material.training for material in materials]),
-            replay.training,
-            steps=settings.retrain_steps,
-            seconds=settings.retrain_seconds,
-            seed=settings.retrain_seed,
-            progress=report,
-        )
-        return challenger.model
+        A retraining may have been killed before it could tell, also one that made this champion as the first one.
+        """
+        versions = (champion.version, champion.version - 1)
+        same = {action_of(case.incident, ActionKind.RETRAIN, version).id for version in versions}
+        decision = find_decision(decision_folders(self.settings.state_dir, self.name), same, cause)
+        if decision is None or decision.champion != champion.version:
+            return False
+        self._conclude([(case, material)], f"v{champion.version} stays: {decision.reason}", healed=False)
+        return True
 
     def _conclude(self, group: Sequence[tuple[Case, Material]], outcome: str, *, healed: bool) -> None:
         for case, material in group:

@@ -15,6 +15,17 @@ Leave = Callable[[IncidentNote], None]
 
 BROKE_OFF = "broke off"
 """How the outcome of an action begins that came to no end by itself."""
+_TIME_LIMIT = "SoftTimeLimitExceeded"  # the queue's own error, raised in whatever the task does then
+
+
+def is_time_limit(error: Exception) -> bool:
+    """Return whether an error says that the time limit of the task was reached, after which nothing else is begun."""
+    return type(error).__name__ == _TIME_LIMIT
+
+
+def why_broken(error: Exception) -> str:
+    """Return why a retraining broke off, in words."""
+    return "the time limit of its task was reached while it worked" if is_time_limit(error) else str(error)
 
 
 def action_of(incident: Incident, kind: ActionKind, version: int) -> Action:

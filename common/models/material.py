@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from common.baselines.learning import pictures
 from common.baselines.storage import StoredBaseline
@@ -32,6 +34,9 @@ _SECONDS_PER_DAY = 86_400.0
 FEWEST_HELD_OUT = 120
 """Examples that a condition keeps for proving it again; with fewer, a proof has too little power."""
 
+MOST_REPLAYED = 60
+"""Training examples that a condition keeps beside those: of video 45 MB, half of what the others take."""
+
 
 @dataclass(frozen=True, eq=False)
 class Material:
@@ -57,6 +62,12 @@ class Material:
     def proving(self) -> Examples:
         """(120, ...) of the held-out examples: by them a model is proved on the stretch, and a condition keeps them."""
         return self.held_out[spread_blocks(len(self.held_out), FEWEST_HELD_OUT)]
+
+    @property
+    def replay(self) -> Examples:
+        """Up to (60, ...) of the training examples: a condition keeps them, so that later models do not forget it."""
+        chosen = np.linspace(0, len(self.training) - 1, min(len(self.training), MOST_REPLAYED)).astype(int)
+        return np.asarray(self.training[chosen], np.uint8)
 
     @property
     def taken_at(self) -> float:
@@ -153,17 +164,19 @@ def gather(
     kind: ModelKind[Model],
     settings: Settings,
     number: int,
+    room: Callable[[int, tuple[int, ...]], int],
 ) -> Material:
     """Return the footage of a stretch that may be trained on for `cause`, if there is enough of it.
 
     Parameters
     ----------
     number : the how manieth decision about the model will be made on it; later ones need more examples
+    room : returns for how many of so many examples, of a shape, there is memory; see `memory.Room`
 
     Raises
     ------
     NothingToLearnFrom
-        If it shows no motion to learn, or is too short; the message says which.
+        If it shows no motion to learn, is too short, or there is no memory for it; the message says which.
     BadSource
         If its frames can no longer be read.
     """
@@ -175,9 +188,10 @@ def gather(
         )
     resembled = Counter(window.segment for window in stretch.windows).most_common(1)[0][0]
     segment = fit_condition(stretch.name, stretch.block, golden.baseline, resembled)
-    most = round(settings.retrain_max_triplets * examples_factor(settings.promote_error, number))
+    usual = golden_examples(golden)
+    most = room(round(settings.retrain_max_triplets * examples_factor(settings.promote_error, number)), usual.shape[1:])
     examples = fit_examples(kind, stretch, settings, most)
-    if (elsewhere := kind.why_elsewhere(examples, golden_examples(golden))) is not None:
+    if (elsewhere := kind.why_elsewhere(examples, usual)) is not None:
         raise NothingToLearnFrom(
             f"{stretch.name}: {elsewhere}. If it is to look like this, say so with `sentinel streams accept`"
         )
@@ -251,15 +265,16 @@ def conditions_of(
     for material, gain in zip(materials, gains_db, strict=True):
         if store.streams.is_known(material.stretch.stream):
             firsts.setdefault(material.stretch.stream, (material, gain))
-    return [_condition_of(material, model, gain, settings) for material, gain in firsts.values()]
+    return [_condition_of(store, material, model, gain, settings) for material, gain in firsts.values()]
 
 
-def _condition_of(material: Material, model: str, gain_db: float, settings: Settings) -> ConditionRecord:
+def _condition_of(store: Store, material: Material, model: str, gain_db: float, settings: Settings) -> ConditionRecord:
     """Store the footage of a stretch as a condition, and return its record."""
     stretch = material.stretch
     identity = content_id(stretch.stream, material.incident.id, stretch.first, len(stretch.block))
     folder = condition_folder(settings.state_dir, model, identity)
-    digest = save_condition(folder, material.segment, material.proving)
+    store.champions.begin_folder(model, folder.name)
+    digest = save_condition(folder, material.segment, material.proving, material.replay)
     return ConditionRecord(
         id=identity,
         stream=stretch.stream,

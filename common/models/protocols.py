@@ -45,15 +45,25 @@ class Model(Predictor, Protocol):
 
 ModelT = TypeVar("ModelT", bound=Model)
 ModelT_co = TypeVar("ModelT_co", bound=Model, covariant=True)
+ModelT_contra = TypeVar("ModelT_contra", bound=Model, contravariant=True)
 
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """Progress of a training: steps, seconds, and the loss (minus PSNR, dB)."""
+    """Progress of a training.
+
+    Attributes
+    ----------
+    step, seconds : so far
+    loss : on the examples of the latest step; minus PSNR, dB
+    check_db : PSNR on the examples that are not trained on and tell when to stop, when it was measured last, dB; None:
+        there are none
+    """
 
     step: int
     seconds: float
     loss: float
+    check_db: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +87,7 @@ class Trainer(Protocol[ModelT]):
         champion: ModelT,
         drifted: Examples,
         replay: Examples,
+        earlier: Sequence[Examples] = (),
         *,
         steps: int,
         seconds: float,
@@ -90,6 +101,7 @@ class Trainer(Protocol[ModelT]):
         champion : the model to start from
         drifted : (n, ...) uint8, examples of the footage that failed
         replay : (m, ...) uint8, golden examples, so that the model does not forget them
+        earlier : (k, ...) uint8 of each condition that the champion is proved on, for the same reason
         steps : number of training steps; equal seeds and steps give equal challengers
         seconds : longest time to train; a challenger may have taken fewer steps
         seed : determines everything that is chosen at random
@@ -99,7 +111,12 @@ class Trainer(Protocol[ModelT]):
         ------
         BadSource
             If there are too few examples to train on.
+        TrainingFailed
+            If it diverges.
         """
+
+    def bytes_per_example(self, shape: tuple[int, ...]) -> int:
+        """Return the memory that a training takes for each of its examples, beside the example (of `shape`) itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,3 +209,11 @@ class ModelKind(Protocol[ModelT]):
 
     def split_stretch(self, count: int) -> Split:
         """Return which of `count` examples of a stretch are trained on, and which later ones are held out."""
+
+
+@runtime_checkable
+class Layered(Protocol[ModelT_contra]):
+    """What a kind of model may offer besides: the weights of its models, so that two versions can be compared."""
+
+    def layers(self, model: ModelT_contra) -> Mapping[str, FloatArray]:
+        """Return the weights of each layer, by a name that is the same for all models of the kind."""

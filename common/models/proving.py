@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from common.baselines.binding import BaselineBinding
 from common.contracts.conditions import ConditionRecord
@@ -15,6 +14,7 @@ from common.models.conditions import load_examples
 from common.models.kinds import load_kind
 from common.models.proof import Proof, prove
 from common.models.protocols import Model, ModelKind
+from common.models.versions import load_version
 from common.settings import Settings
 from common.store import Store
 from common.stream_config import model_of
@@ -28,12 +28,10 @@ def proved_conditions(version: ChampionRecord, conditions: Sequence[ConditionRec
     Raises
     ------
     BadModel
-        If the version cannot be loaded, or no entry point offers its model.
+        If the version's files are missing, damaged or of another model, or no entry point offers its model.
     """
-    if not conditions or version.model_path is None:
-        return []
     kind = load_kind(version.model)
-    model = kind.load(Path(version.model_path))
+    model = load_version(kind, version)  # also where there is nothing to prove: it is to become champion
     proofs = [(condition, prove_condition(kind, model, condition)) for condition in conditions]
     return [row.model_copy(update={"gain_db": proof.gain_db}) for row, proof in proofs if proof.proved]
 

@@ -66,6 +66,7 @@ def promote(
     *,
     decision: Decision,
     evidence: Path,
+    evidence_digest: str,
     state_dir: Path,
     ended: Sequence[ConditionRecord] = (),
 ) -> ChampionRecord:
@@ -76,7 +77,7 @@ def promote(
     over : the champion that the challenger was compared with
     conditions : all that the challenger is proved on, old and new
     decision : of the gate; its reason and figures are stored in the record
-    evidence : folder of the decision
+    evidence, evidence_digest : folder of the decision, and what `save_decision` returned
     ended : conditions that it is not proved on any more, and that are remembered
 
     Raises
@@ -96,6 +97,7 @@ def promote(
         loss_db=decision.loss_db,
         created_at=time.time(),
         decision=str(evidence),
+        decision_digest=evidence_digest,
         conditions=tuple(conditions),
         ended=tuple(ended),
     )
@@ -174,9 +176,10 @@ def version_before(history: Sequence[ChampionRecord]) -> int | None:
         origins.setdefault(_content(record), record)
     by_version = {record.version: record for record in history}
     parent = origins[_content(history[-1])].parent
-    if parent is None or by_version[parent].model_digest is None:
+    replaced = None if parent is None else by_version.get(parent)
+    if replaced is None or replaced.model_digest is None:
         return None  # versions of before 0.3 had no weights that this one can use
-    return origins[_content(by_version[parent])].version
+    return origins[_content(replaced)].version
 
 
 def _content(record: ChampionRecord) -> tuple[str | None, str | None]:
@@ -231,12 +234,13 @@ def _save_and_publish(
     dropped: Sequence[ConditionRecord] = (),
 ) -> ChampionRecord:
     folder = folders.version_folder(state_dir, record.model, record.version)
+    store.champions.begin_folder(record.model, folder.name)
     try:
         model.save(folder / "model")
         saved = record.model_copy(update={"model_path": str(folder / "model"), "model_digest": model.digest})
         return _publish(store, saved, over=over, dropped=dropped)
     except redis.RedisError:
-        raise  # the promotion may have succeeded; if it did not, `remove_orphans` removes the folder
+        raise  # the promotion may have succeeded; if it did not, `remove_unfinished` removes the folder
     except BaseException:
         folders.discard(store.champions, record.model, folder)
         raise

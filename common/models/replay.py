@@ -1,4 +1,7 @@
-"""Golden replay: examples of all that a model has to do well, pooled from the golden footage of its streams."""
+"""Replay: examples of all that a model has to do well, so that a training does not make it forget them.
+
+They are pooled from the golden footage of its streams, and come from each live condition of its champion.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,20 @@ import numpy as np
 
 from common.baselines.binding import BaselineBinding
 from common.baselines.learning.pictures import golden_examples
-from common.errors import BadBaseline, NothingToLearnFrom
+from common.contracts.models import ChampionRecord
+from common.errors import BadBaseline, BadModel, NothingToLearnFrom
+from common.models.conditions import load_replay
 from common.models.protocols import Examples, Model, ModelKind
+from common.models.proving import is_current
 from common.settings import Settings
 from common.store import Store
 from common.stream_config import model_of
 
 log = logging.getLogger(__name__)
 
-_MOST = 240  # examples in all: about 180 MB; about 100 of them are held out, by which the gate sees what is lost
+MOST_GOLDEN = 240  # examples in all: about 180 MB; about 100 of them are held out, by which the gate sees what is lost
+
+MOST_EARLIER = 240  # examples of conditions in all: about 180 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +80,28 @@ def pooled_replay(
     return split_pool(kind, found)
 
 
+def condition_replay(
+    store: Store, settings: Settings, baselines: BaselineBinding, champion: ChampionRecord
+) -> dict[str, Examples]:
+    """Return training examples (n, ...) uint8 of each live condition of a champion, by its id.
+
+    None of them is among those on which a model is proved on the condition. A condition that keeps none, because it
+    was made before 0.4, or whose footage cannot be read, is left out. Of many conditions each gives fewer.
+    """
+    live = [row for row in champion.conditions if is_current(store, settings, baselines, champion.model, row)]
+    most = max(MOST_EARLIER // max(len(live), 1), 1)
+    found: dict[str, Examples] = {}
+    for condition in live:
+        try:
+            examples = load_replay(condition)
+        except BadModel as error:
+            log.warning("model %s: no replay of a condition: %s", champion.model, error)
+            continue
+        if examples is not None:
+            found[condition.id] = _thin(examples, min(most / len(examples), 1.0))
+    return found
+
+
 def split_pool(kind: ModelKind[Model], golden: Sequence[Examples]) -> Replay:
     """Pool the golden examples of several baselines, in equal parts.
 
@@ -82,7 +112,7 @@ def split_pool(kind: ModelKind[Model], golden: Sequence[Examples]) -> Replay:
     ----------
     golden : (n, ...) uint8 each
     """
-    each = max(kind.fewest_examples, _MOST // len(golden))
+    each = max(kind.fewest_examples, MOST_GOLDEN // len(golden))
     splits = [(examples, kind.split_golden(len(examples)), min(each / len(examples), 1.0)) for examples in golden]
     return Replay(
         np.concatenate([_thin(examples[split.training], share) for examples, split, share in splits]),

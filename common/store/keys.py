@@ -50,7 +50,7 @@ def stream_key(stream: str, *parts: str) -> str:
 def model_key(model: str, part: str) -> str:
     """Return a key of one model.
 
-    Parts: `champion`, `history`, `waiting`, `lease`, `rejected`, `attempts`, `decisions`.
+    Parts: `champion`, `history`, `waiting`, `lease`, `rejected`, `attempts`, `decisions`, `making`.
     """
     return (MODEL_PREFIX % model) + part
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal
 
@@ -236,6 +236,21 @@ class ChampionStore:
     def decisions(self, model: str) -> int:
         """Return how many decisions of the gate about `model` were counted."""
         return int(self.client.get(keys.model_key(model, "decisions")) or 0)
+
+    # --- folders that a retraining makes
+
+    def begin_folder(self, model: str, name: str) -> None:
+        """Note that a folder of this name is made for `model`: whoever finds it unfinished may remove it."""
+        self.client.sadd(keys.model_key(model, "making"), name)
+
+    def folders_begun(self, model: str) -> set[str]:
+        """Return the names of the folders that were begun for `model` and have not been settled."""
+        return {text(name) for name in self.client.smembers(keys.model_key(model, "making"))}
+
+    def settle_folders(self, model: str, names: Collection[str]) -> None:
+        """Note that folders are whole and wanted, or gone."""
+        if names:
+            self.client.srem(keys.model_key(model, "making"), *names)
 
     def _waiting_keys(self, model: str) -> list[str]:
         return [keys.model_key(model, "waiting"), keys.DUE, keys.model_key(model, "rejected")]

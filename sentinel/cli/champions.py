@@ -1,24 +1,24 @@
-"""`sentinel champions list | show | promote | rollback | release`."""
+"""`sentinel champions list | show | promote | rollback | release`; `at` and `diff` are in `lineage`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import typer
 
 from common.contracts.conditions import ConditionRecord
+from common.contracts.lineage import Roles
 from common.contracts.models import ChampionRecord
-from common.errors import BadModel, NotPromoted
-from common.models.folders import decision_folders
-from common.models.registry import Proof, promote_by_hand, roll_back
+from common.errors import NotPromoted
+from common.models.registry import Proof, promote_by_hand, roll_back, version_before
 from common.models.registry import release as release_model
+from common.queries import model_status
 from common.settings import get_settings
 from common.store import Store
 from sentinel.cli.console import JsonOption, columns, err, out, print_json
 from sentinel.cli.stream_names import ByOption, person
-from sentinel.cli.streams import clock, number
+from sentinel.cli.streams import clock, number, report_text
 from sentinel.stack.local import open_store, redis_url
 
 app = typer.Typer(help="Champions, the conditions that they are proved on, and their history.", no_args_is_help=True)
@@ -29,20 +29,26 @@ def list_(as_json: JsonOption = False) -> None:
     """List every model's champions, oldest first: the last one is champion now. Says which models are held."""
     store = open_store(get_settings())
     models = store.champions.models()
-    history = [record for model in models for record in store.champions.history(model)]
+    lines = [store.champions.history(model) for model in models]
+    history = [record for line in lines for record in line]
+    parts = {(line[-1].model, number): part for line in lines for number, part in _parts(line).items()}
     holds = {model: hold for model in models if (hold := store.champions.held(model))}
     if as_json:
-        print_json(json.dumps([{**r.model_dump(mode="json"), "held": r.model in holds} for r in history], indent=1))
+        rows = [
+            {**r.model_dump(mode="json"), "role": parts.get((r.model, r.version)), "held": r.model in holds}
+            for r in history
+        ]
+        print_json(json.dumps(rows, indent=1))
         return
     if not history:
         out.print("no champions yet: a model gets its first one when an incident calls for it")
         return
-    rows = [
-        [r.model, f"v{r.version}", clock(r.created_at), number(r.gain_db), number(r.loss_db), str(len(r.conditions)),
-         r.reason]
+    cells = [
+        [r.model, f"v{r.version}", parts.get((r.model, r.version), ""), clock(r.created_at), number(r.gain_db),
+         number(r.loss_db), str(len(r.conditions)), r.reason]
         for r in history
     ]  # fmt: skip
-    columns(["model", "version", "since", "gain, dB", "loss, dB", "conditions", "why"], rows, cut=(0, 6))
+    columns(["model", "version", "role", "since", "gain, dB", "loss, dB", "conditions", "why"], cells, cut=(0, 7))
     for hold in holds.values():
         out.print(
             f"{hold.model} is held since {clock(hold.since)}: {hold.reason}. "
@@ -51,20 +57,29 @@ def list_(as_json: JsonOption = False) -> None:
         )
 
 
+def _parts(history: Sequence[ChampionRecord]) -> dict[int, str]:
+    """Return which versions of a model are champion and previous."""
+    before = version_before(history)
+    return {**({} if before is None else {before: "previous"}), history[-1].version: "champion"}
+
+
 @app.command()
 def show(model: str, as_json: JsonOption = False) -> None:
-    """Show a model's champion, the conditions that it is proved on, and where the gate's decisions are kept."""
+    """Show a model's champion, previous version and latest challenger, and the conditions that it is proved on."""
+    from common.models.lineage import roles
+
     settings = get_settings()
     store = open_store(settings)
-    record = store.champions.champion(model)
-    if record is None:
-        known = ", ".join(store.champions.models()) or "none"
-        raise NotPromoted(f"there is no model {model!r} (there are: {known}): see `sentinel champions list`")
+    history = history_of(store, model)
+    record, running = history[-1], model_status(store, model).retraining
+    parts = roles(history, settings.state_dir, running)
     if as_json:
-        print_json(record.to_json())
+        print_json(json.dumps({**record.model_dump(mode="json"), "roles": parts.model_dump(mode="json")}))
         return
     out.print(f"{record.model} v{record.version} is champion since {clock(record.created_at)}: {record.reason}")
-    _show_decisions(record, decision_folders(settings.state_dir, model))
+    if record.decision is not None:
+        out.print(f"why it was promoted: {record.decision} (figures and pictures)")
+    _show_others(parts, history)
     if not record.conditions:
         out.print("it is proved on no condition: every stream is judged by its golden baseline alone")
         return
@@ -74,20 +89,30 @@ def show(model: str, as_json: JsonOption = False) -> None:
     columns(["condition", "stream", "cause", "gain, dB", "proved", "expires"], rows, cut=(1,))
 
 
-def _show_decisions(record: ChampionRecord, kept: Sequence[Path]) -> None:
-    """Say where the evidence for the champion is, and what the gate decided last."""
-    from common.models.decisions import load_decision
+def history_of(store: Store, model: str) -> list[ChampionRecord]:
+    """Return every version of a model, oldest first; raise `NotPromoted` if there is none."""
+    history = store.champions.history(model)
+    if not history:
+        known = ", ".join(store.champions.models()) or "none"
+        raise NotPromoted(f"there is no model {model!r} (there are: {known}): see `sentinel champions list`")
+    return history
 
-    if record.decision is not None:
-        out.print(f"why it was promoted: {record.decision} (figures and pictures)")
-    if not kept or str(kept[-1]) == record.decision:
-        return
-    try:
-        latest = load_decision(kept[-1])
-    except BadModel as error:
-        out.print(str(error))
-        return
-    out.print(f"decided last, {clock(latest.made_at)}: {latest.outcome}, {latest.reason}: {kept[-1]}")
+
+def _show_others(parts: Roles, history: Sequence[ChampionRecord]) -> None:
+    """Say which version is the previous one, and what became of the latest challenger."""
+    before = next((row for row in history if row.version == parts.previous), None)
+    if before is not None:
+        out.print(f"previous: v{before.version} of {clock(before.created_at)}, to which a rollback goes")
+    if parts.challenger is not None:
+        out.print(f"challenger: in the making, {report_text(parts.challenger)}")
+    if parts.unreadable:
+        out.print(parts.unreadable)
+    elif parts.decided is not None and parts.evidence != history[-1].decision:
+        latest = parts.decided
+        out.print(
+            f"latest challenger, of v{latest.champion}, decided on {clock(latest.made_at)}: {latest.outcome}, "
+            f"{latest.reason}: {parts.evidence}"
+        )
 
 
 @app.command()

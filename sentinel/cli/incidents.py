@@ -16,11 +16,11 @@ from common.contracts.policy import Policy
 from common.contracts.verdicts import Cause
 from common.errors import BadMessage
 from common.printable import encodable
-from common.queries import IncidentChoice, incidents, incidents_of_id
+from common.queries import IncidentChoice, incidents, incidents_of_id, retraining_of
 from common.settings import get_settings
 from common.store import Store
 from sentinel.cli.console import JsonOption, Piece, columns, out, print_json, print_messages
-from sentinel.cli.streams import INCIDENT_COLOURS, StreamOption, clock
+from sentinel.cli.streams import INCIDENT_COLOURS, StreamOption, clock, report_text
 from sentinel.responses import advice_about
 from sentinel.stack.local import open_store, redis_url
 
@@ -98,9 +98,12 @@ def _action_text(action: Action) -> str:
 def show(incident_id: IdArgument, as_json: JsonOption = False) -> None:
     """Show one incident: what happened when, and its worst frames."""
     settings = get_settings()
-    incident = _chosen(open_store(settings), incident_id)
+    store = open_store(settings)
+    incident = _chosen(store, incident_id)
+    running = retraining_of(store, incident)
     if as_json:
-        print_json(incident.to_json())
+        retraining = running.model_dump(mode="json") if running else None
+        print_json(json.dumps({**incident.model_dump(mode="json"), "retraining": retraining}))
         return
     remarks = [_times(incident)] if incident.times_this_week > 1 else []
     remarks += ["muted"] if incident.muted else []
@@ -111,6 +114,7 @@ def show(incident_id: IdArgument, as_json: JsonOption = False) -> None:
         "cause": _causes(incident),
         "calls for": advice_about(incident.cause, Policy.parse(settings.policy)),
         **_frames(incident),
+        **({"healing": report_text(running)} if running else {}),
     }
     out.styled((f"{incident.state}", INCIDENT_COLOURS[incident.state]), "".join(f", {remark}" for remark in remarks))
     for name, value in facts.items():

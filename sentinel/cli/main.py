@@ -22,6 +22,7 @@ from sentinel.cli import (
     dead_letters,
     incidents,
     interpolate,
+    lineage,
     sabotage,
     stack,
     stream_bindings,
@@ -48,6 +49,8 @@ for process in PROCESSES:
 app.add_typer(baselines.app, name="baseline")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(dead_letters.app, name="dead")
+champions.app.command()(lineage.at)
+champions.app.command()(lineage.diff)
 app.add_typer(champions.app, name="champions")
 stream_bindings.app.command()(stream_golden.accept)
 stream_bindings.app.command()(stream_golden.undo)

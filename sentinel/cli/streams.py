@@ -100,7 +100,7 @@ def _unwell(processes: tuple[ProcessHealth, ...]) -> dict[tuple[ProcessState, st
 def _model_text(model: ModelStatus) -> str:
     parts = [f"v{model.version}" if not model.unreadable else f"cannot be read: {model.unreadable}"]
     if model.retraining is not None:
-        parts.append(f"retraining now, {_report_text(model.retraining)}")
+        parts.append(f"retraining now, {report_text(model.retraining)}")
     if model.waiting_streams:
         parts.append(f"streams that wait: {model.waiting_streams}")
     if model.held is not None:
@@ -164,7 +164,7 @@ def summary(event: Event) -> str:
         case ChampionPromoted(champion=record):
             text = f"v{record.version}: {record.reason}"
         case RetrainStarted() | RetrainProgressed() | ChallengerRejected():
-            text = _report_text(event.report)
+            text = report_text(event.report)
         case IncidentOpened() | IncidentChanged() | IncidentClosed():
             text = _incident_text(event.incident)
         case _:
@@ -188,7 +188,8 @@ def _incident_text(incident: Incident) -> str:
     )
 
 
-def _report_text(report: RetrainReport) -> str:
+def report_text(report: RetrainReport) -> str:
+    """Return how far a retraining is, in a few words."""
     detail = f", {report.detail}" if report.detail else ""
     return f"{report.stage} {report.progress:.0%}{detail}, for {len(report.incidents)} incidents"
 

@@ -17,6 +17,7 @@ from common.ingest.accept import Ingestor
 from common.models import healing, kinds
 from common.models.cases import Outcome
 from common.models.healing import Healer
+from common.models.protocols import TrainingProgress
 from common.models.registry import promote_by_hand, release
 from common.store import Store, keys
 from tests.common.builders import record
@@ -104,6 +105,27 @@ def test_progress_is_announced_now_and_then_and_kept_within_bounds(incident: Inc
     reports = [event.report for event in store.event_log.events() if isinstance(event, RetrainProgressed)]
     assert [(row.stage, row.progress, row.incidents) for row in reports] == [("training", 0.0, (incident.id,))]
     assert progress.report("training", 7.0, "").progress == 1.0
+
+
+def test_step_loss_and_psnr_are_in_the_event_and_in_the_state_of_the_task(
+    incident: Incident, store: Store, ingestor: Ingestor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state is what Flower shows of the task, and any client of the result backend reads."""
+    backend = broker.make_app(ingestor.settings).backend
+    monkeypatch.setattr(retraining.retrain, "_backend", backend)
+    retraining.retrain.push_request(id="this one", called_directly=False)
+    try:
+        progress = retraining.Progress(retraining.retrain, MODEL)
+        progress.start((incident.id,))
+        progress("training", 0.2, "noise, step 50", TrainingProgress(50, 3.0, -31.5, 30.25))
+    finally:
+        retraining.retrain.pop_request()
+    told = {"stage": "training", "step": 50, "loss": -31.5, "check_db": 30.25}
+    (report,) = [event.report for event in store.event_log.events() if isinstance(event, RetrainProgressed)]
+    assert told.items() <= report.model_dump().items()
+    state = backend.get_task_meta("this one")
+    assert state["status"] == "PROGRESS"
+    assert told.items() <= state["result"].items()
 
 
 def test_a_forged_task_does_not_skip_the_cool_down(incident: Incident, store: Store) -> None:
@@ -206,6 +228,14 @@ def test_a_model_whose_package_is_broken_is_a_dead_letter_that_says_so(
     (letter,) = store.event_log.dead_letters()
     assert "repair or reinstall its package" in letter.reason
     assert store.champions.waiting(MODEL) == ["dock"]
+    reduce("dock")
+    (action,) = store.streams.incidents("dock")[0].actions
+    assert action.outcome.startswith("broke off: model 'vfi' is offered as 'nowhere.at.all:KIND', which cannot be im")
+    with pytest.raises(Ignore):
+        retraining.retrain(MODEL)
+    reduce("dock")
+    assert [row.id for row in store.streams.incidents("dock")[0].actions] == [action.id], "it is said once"
+    assert store.champions.champion(MODEL) is None
 
 
 def test_a_model_that_is_held_after_it_was_called_is_not_retrained(incident: Incident, store: Store) -> None:

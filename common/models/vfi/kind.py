@@ -78,6 +78,10 @@ class InterpolationKind:
             )
         return Footage(within_shots(collected.triplets), unfit)
 
+    def layers(self, model: Interpolator) -> Mapping[str, FloatArray]:
+        """Return the weights of each convolution of the head, kernel and bias together."""
+        return model.layers
+
     def why_elsewhere(self, examples: TripletArray, golden: TripletArray) -> str | None:
         """Return why the view of the middle frames is not that of golden footage; see `framing.why_elsewhere`."""
         return why_elsewhere(examples[:, 1], golden[:, 1])

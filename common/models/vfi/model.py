@@ -51,6 +51,17 @@ class Interpolator:
     def digest(self) -> str:
         return content_id(*(f"{w.shape} {w.astype('<f4').tobytes().hex()}" for w in self.weights))
 
+    @property
+    def layers(self) -> dict[str, FloatArray]:
+        """Weights of each convolution, kernel and bias together, by its place and shape."""
+        pairs = zip(self.weights[::2], self.weights[1::2], strict=True)
+        found = {}
+        for number, (kernel, bias) in enumerate(pairs, start=1):
+            height, width, inputs, outputs = kernel.shape
+            name = f"convolution {number} ({height} x {width}, {inputs} to {outputs})"
+            found[name] = np.concatenate([kernel.ravel(), bias.ravel()])
+        return found
+
     def predict(self, triplets: TripletArray) -> npt.NDArray[np.uint8]:
         """Return the middle frames (n, h, w, 3) uint8 of triplets; the middle frames in `triplets` are not used."""
         return self.blend(triplets, warp_halfway(triplets))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from common.contracts.ids import check_stream_name
 from common.errors import BadModel, SettingsError, UnknownStream
 from common.models.kinds import load_kind
 from common.models.protocols import Model
+from common.models.versions import load_version
 from common.models.vfi.first import starting_model
 from common.models.vfi.kind import InterpolationKind
 from common.settings import Settings
@@ -54,10 +54,4 @@ def of_stream(store: Store, settings: Settings, stream: str) -> Serving:
     champion = store.champions.champion(name)
     if champion is None or champion.model_path is None or champion.model_digest is None:
         return Serving(starting_model(), f"starting weights, because model {name} has no champion yet")
-    model = kind.load(Path(champion.model_path))
-    if model.digest != champion.model_digest:
-        raise BadModel(
-            f"the model in {champion.model_path} is not the one that was promoted: restore it, or roll back with "
-            "`sentinel champions rollback`"
-        )
-    return Serving(model, f"{name} v{champion.version}, champion of {stream}")
+    return Serving(load_version(kind, champion), f"{name} v{champion.version}, champion of {stream}")

@@ -5,7 +5,7 @@ TensorFlow is imported when training starts, not with this module.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from common.models.vfi.triplets import TripletArray
 
 _BATCH = 12  # triplets per step
 _REPLAY = 3  # of them golden; without golden frames the model forgets them, at a loss of about 1 dB
+_MOST_AGAIN = 3  # of them of earlier conditions, which are forgotten as golden frames are: two of one, three of several
 _CROP = (64, 96)  # height and width of the part of a triplet that a step sees, pixels
 _LEARNING_RATE = 2e-3
 _DECAY = 0.98  # of the exponential average of the weights, because single steps are noisy: about the last 50 steps
@@ -37,6 +38,7 @@ class InterpolatorTrainer:
         champion: Interpolator,
         drifted: TripletArray,
         replay: TripletArray,
+        earlier: Sequence[TripletArray] = (),
         *,
         steps: int,
         seconds: float,
@@ -50,6 +52,7 @@ class InterpolatorTrainer:
         champion : the model to start from; not modified
         drifted : (n, 3, h, w, 3) uint8, drifted footage to improve on
         replay : (m, 3, h, w, 3) uint8, golden footage on which the model must not get worse
+        earlier : (k, 3, h, w, 3) uint8 of each condition on which it must not get worse either
         steps : number of training steps, if there is time for them and they go on improving the model
         seconds : time limit of the training steps
         seed : determines the choice and order of triplets
@@ -59,6 +62,8 @@ class InterpolatorTrainer:
         ------
         BadSource
             If there are too few triplets to train on.
+        TrainingFailed
+            If it diverges.
         """
         if min(len(drifted), len(replay)) < _MIN_TRIPLETS:
             raise BadSource(
@@ -68,14 +73,20 @@ class InterpolatorTrainer:
         # The latest of the drifted footage tells when to stop, as later footage is what will come.
         kept = len(drifted) - _checked(len(drifted))
         golden = _spread(len(replay))
+        again = min(len(earlier) + 1, _MOST_AGAIN) if earlier else 0
+        parts = [
+            (drifted[:kept], drifted[kept:], _BATCH - _REPLAY - again),
+            (replay[~golden], replay[golden], _REPLAY),
+        ]
+        if again:
+            checks = [_spread(len(row)) for row in earlier]
+            training = np.concatenate([row[~check] for row, check in zip(earlier, checks, strict=True)])
+            checked = np.concatenate([row[check] for row, check in zip(earlier, checks, strict=True)])
+            parts.append((training, checked, again))
         run = Run(
             champion.weights,
-            [(Pool.of(drifted[:kept]), _BATCH - _REPLAY), (Pool.of(replay[~golden]), _REPLAY)],
-            [
-                (Pool.of(triplets), share / _BATCH)
-                for triplets, share in ((drifted[kept:], _BATCH - _REPLAY), (replay[golden], _REPLAY))
-                if len(triplets)
-            ],
+            [(Pool.of(training), count) for training, _, count in parts],
+            [(Pool.of(checked), count / _BATCH) for _, checked, count in parts if len(checked)],
             crop=_CROP,
             rate=_LEARNING_RATE,
             steps=steps,
@@ -84,6 +95,11 @@ class InterpolatorTrainer:
         )
         run.take_steps(seconds, progress)
         return Challenger(Interpolator(run.best), run.steps, run.seconds)
+
+    def bytes_per_example(self, shape: tuple[int, ...]) -> int:
+        """Return what the warps and the motion of a triplet take: four frames, and two short numbers per pixel."""
+        _, height, width, channels = shape
+        return height * width * (4 * channels + 2 * np.dtype(np.float16).itemsize)
 
 
 def _checked(count: int) -> int:

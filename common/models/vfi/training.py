@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from common.errors import TrainingFailed
 from common.features import FloatArray
 from common.models.protocols import TrainingProgress
 from common.models.vfi.flow import WarpArray, Warped, warp_halfway
@@ -148,11 +149,14 @@ class Run:
         self._step = tf.function(self._one_step)
         self._score = tf.function(self._loss)
         self._checks = [(pool.fixed_crops(checked, crop), share) for pool, share in checks]
-        self._best_loss = self._checked()
+        self._best_loss = self._latest_check = self._checked()
         self._since_best = 0
 
     def take_steps(self, seconds: float, progress: Callable[[TrainingProgress], None]) -> None:
-        """Take steps for at most `seconds`, at least one, until there is no more time or it no longer helps."""
+        """Take steps for at most `seconds`, at least one, until there is no more time or it no longer helps.
+
+        Raises `TrainingFailed` if the loss is no longer a number.
+        """
         # The first step includes tracing the graph, which takes a second or two; that time is not counted.
         loss = self._advance()
         started = time.monotonic()
@@ -160,15 +164,19 @@ class Run:
             loss = self._advance()
             self.seconds = time.monotonic() - started
             if self.steps % _REPORT_EVERY == 0:
-                progress(TrainingProgress(self.steps, self.seconds, loss))
+                progress(self._progress(loss))
             if self.steps % _CHECK_EVERY == 0:
                 self._check()
         if self.steps % _CHECK_EVERY or self.steps == 1:
             self._check()
-        progress(TrainingProgress(self.steps, self.seconds, loss))
+        progress(self._progress(loss))
+
+    def _progress(self, loss: float) -> TrainingProgress:
+        shares = sum(share for _, share in self._checks)
+        return TrainingProgress(self.steps, self.seconds, loss, -self._latest_check / shares if shares else None)
 
     def _check(self) -> None:
-        loss = self._checked()
+        loss = self._latest_check = self._checked()
         if not self._checks or loss < self._best_loss:
             self._best_loss, self._since_best = loss, 0
             self.best = tuple(np.asarray(variable.numpy(), np.float32) for variable in self._averaged)
@@ -182,6 +190,8 @@ class Run:
         parts = [pool.random_crops(count, self._crop, self._numbers) for pool, count in self._pools]
         loss = float(self._step(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True))))
         self.steps += 1
+        if not math.isfinite(loss):
+            raise TrainingFailed(f"the loss was no number after step {self.steps}: the training diverged")
         # The average covers a share of the first steps, so that it soon forgets the weights that it began with.
         keep = min(self._decay, self.steps / (self.steps + 9.0))
         for averaged, now in zip(self._averaged, self._variables, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,8 +21,9 @@ from common.contracts.verdicts import Verdict
 from common.extraction import Extractor
 from common.features import FeatureBlock, TimeSource, time_source_code
 from common.models.cases import Outcome
-from common.models.healing import Healer, Report
+from common.models.healing import Healer
 from common.models.kinds import load_kind
+from common.models.reporting import Report
 from common.settings import Settings
 from common.sources.local import describe_kind
 from common.store import Store
@@ -76,7 +78,7 @@ class Site:
                 self.baselines,
                 "vfi",
                 load_kind("vfi"),
-                report=report or (lambda stage, share, detail: self.reports.append(stage)),
+                report=report or (lambda stage, *_: self.reports.append(stage)),
                 leave=self.store.streams.note,
             ).heal(streams)
         finally:
@@ -132,3 +134,21 @@ def features_of(clip: Path, extractor: Extractor, golden: StoredBaseline) -> Fea
 
 def statuses(verdicts: Sequence[Verdict]) -> set[str]:
     return {str(verdict.status) for verdict in verdicts}
+
+
+def environment_of(site: Site, **more: str) -> dict[str, str]:
+    """Return the environment of a process that works for a site."""
+    own = site.settings
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("SENTINEL_")},
+        "SENTINEL_REDIS_URL": str(own.redis_url),
+        "SENTINEL_STATE_DIR": str(own.state_dir),
+        "SENTINEL_BASELINES_DIR": str(own.baselines_dir),
+        "SENTINEL_BASELINE": "golden",
+        "SENTINEL_ALLOWED_ROOTS": str(own.allowed_roots[0]),
+        "SENTINEL_WINDOW_FRAMES": str(WINDOW),
+        "SENTINEL_PROMOTE_ERROR": str(own.promote_error),
+        "SENTINEL_PROMOTE_MAX_WORST_LOSS_DB": str(own.promote_max_worst_loss_db),
+        "SENTINEL_MAX_DELIVERIES": "50",  # a kill counts as one
+        **more,
+    }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from common.contracts.incidents import Action, IncidentNote
-from common.models.healing import Healer, Report
+from common.models.healing import Healer
 from common.models.kinds import load_kind
+from common.models.reporting import Report
 from tests.common.models.site import Site
 
 
@@ -70,7 +71,7 @@ def test_footage_that_failed_while_its_like_was_learned_is_no_fault_that_grows(s
     site.show("dock", "noise")
     came: list[str] = []
 
-    def meanwhile(stage: str, share: float, detail: str) -> None:
+    def meanwhile(stage: str, *_: object) -> None:
         if stage == "training" and not came:
             came.append(stage)
             site.show("dock", "noise again")
@@ -85,7 +86,7 @@ def test_footage_that_failed_while_its_like_was_learned_is_no_fault_that_grows(s
 def test_a_retraining_that_is_given_up_is_ended_with_the_reason(site: Site) -> None:
     site.show("dock", "noise")
 
-    def die(stage: str, share: float, detail: str) -> None:
+    def die(stage: str, *_: object) -> None:
         raise Killed
 
     heal_until_killed(site, die)

@@ -19,13 +19,13 @@ from common.drift.segment import Segment
 from common.drift.segment_arrays import segment_arrays
 from common.errors import BadModel
 from common.models import conditions
-from common.models.conditions import ConditionCache, load_condition, load_examples, save_condition
+from common.models.conditions import ConditionCache, load_condition, load_examples, load_replay, save_condition
 from common.models.protocols import Examples
 from tests.common.builders import condition_record
 from tests.common.drift.footage import fitted, footage
 
 BASELINE = fitted(footage(600, seed=1))
-FILES = ("condition.json", "segment.npz", "examples.npz")
+FILES = ("condition.json", "segment.npz", "examples.npz", "replay.npz")
 
 
 def segment(seed: int = 50) -> Segment:
@@ -39,9 +39,8 @@ def triplets(count: int = 10, *, seed: int = 0) -> Examples:
 
 
 def saved(folder: Path, name: str = "a", *, seed: int = 0) -> ConditionRecord:
-    return condition_record(
-        name, path=str(folder), digest=save_condition(folder, segment(50 + seed), triplets(seed=seed))
-    )
+    digest = save_condition(folder, segment(50 + seed), triplets(seed=seed), triplets(4, seed=100 + seed))
+    return condition_record(name, path=str(folder), digest=digest)
 
 
 def test_what_was_saved_is_what_is_read(tmp_path: Path) -> None:
@@ -52,6 +51,7 @@ def test_what_was_saved_is_what_is_read(tmp_path: Path) -> None:
     for name, array in segment_arrays(before, "").items():
         np.testing.assert_array_equal(segment_arrays(read.segment, "")[name], array)
     np.testing.assert_array_equal(load_examples(record), triplets())
+    np.testing.assert_array_equal(load_replay(record), triplets(4, seed=100))
     assert sorted(path.name for path in Path(record.path).iterdir()) == sorted(FILES)
     assert list(Path(record.path).parent.iterdir()) == [Path(record.path)], "nothing is left beside it"
 
@@ -87,11 +87,33 @@ def test_examples_come_back_as_they_were_and_each_frame_is_stored_once(
 def test_the_digest_depends_on_everything_that_is_stored_and_on_nothing_else(tmp_path: Path) -> None:
     first, same, other = saved(tmp_path / "a"), saved(tmp_path / "b"), saved(tmp_path / "c", seed=1)
     assert first.digest == same.digest != other.digest
-    less = save_condition(tmp_path / "d", segment(), triplets(9))
-    assert len({first.digest, other.digest, less}) == 3
+    less = save_condition(tmp_path / "d", segment(), triplets(9), triplets(4, seed=100))
+    none = save_condition(tmp_path / "e", segment(), triplets())
+    assert len({first.digest, other.digest, less, none}) == 4
 
 
-READERS = {"segment.npz": load_condition, "examples.npz": load_examples}
+def test_a_condition_of_before_that_keeps_nothing_to_train_on_opens(tmp_path: Path) -> None:
+    record = condition_record(path=str(tmp_path / "a"), digest=save_condition(tmp_path / "a", segment(), triplets()))
+    stored = json.loads((tmp_path / "a" / "condition.json").read_text())
+    assert stored.pop("replay") is None
+    (tmp_path / "a" / "condition.json").write_text(json.dumps(stored))  # as it was written then
+    assert load_condition(record).record == record
+    assert len(load_examples(record)) == 10
+    assert load_replay(record) is None
+
+
+def test_a_condition_that_is_there_already_is_left_alone_and_a_damaged_one_is_written_anew(tmp_path: Path) -> None:
+    """Whoever is killed while it is saved again has not lost the one that the champion names."""
+    record = saved(tmp_path / "a")
+    before = (tmp_path / "a").stat().st_ino
+    assert saved(tmp_path / "a") == record
+    assert (tmp_path / "a").stat().st_ino == before
+    (tmp_path / "a" / "replay.npz").write_bytes(b"")
+    assert saved(tmp_path / "a") == record
+    assert load_replay(record) is not None
+
+
+READERS = {"segment.npz": load_condition, "examples.npz": load_examples, "replay.npz": load_replay}
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -15,7 +15,7 @@ from common.errors import BadModel
 from common.models import decisions as storing
 from common.models import folders
 from common.models.comparing import Comparison, Latency, Scores, digests_of
-from common.models.decisions import PICTURE_FILE, RECORD_FILE, load_decision, record_of, save_decision
+from common.models.decisions import DIGEST_FILE, PICTURE_FILE, RECORD_FILE, load_decision, record_of, save_decision
 from common.models.gate import Rules, decide
 from common.models.protocols import Examples
 from common.models.side_by_side import Shown, chosen, draw, png
@@ -93,7 +93,7 @@ def test_what_is_read_is_the_decision_with_its_figures_and_fortunes(tmp_path: Pa
     assert read.golden is not None
     assert [row.name for row in read.conditions] == ["noise of dock"]
     assert (read.champion_ms, read.challenger_ms, read.trained_on) == (5.0, 6.0, 2)
-    assert sorted(path.name for path in folder.iterdir()) == [RECORD_FILE]
+    assert sorted(path.name for path in folder.iterdir()) == [DIGEST_FILE, RECORD_FILE]
     assert list(folder.parent.iterdir()) == [folder], "nothing is left beside it"
 
 
@@ -127,6 +127,23 @@ def test_a_damaged_decision_is_named(tmp_path: Path) -> None:
     (tmp_path / "d3-1" / RECORD_FILE).write_text("{}")
     with pytest.raises(BadModel, match="d3-1 is missing or damaged"):
         load_decision(tmp_path / "d3-1")
+
+
+def test_a_decision_that_was_edited_or_exchanged_is_refused(tmp_path: Path) -> None:
+    digest = save_decision(tmp_path / "d3-1", stored(comparison()), None)
+    file = tmp_path / "d3-1" / RECORD_FILE
+    assert load_decision(tmp_path / "d3-1", digest).number == 3
+    written = file.read_text()
+    file.write_text(written.replace('"champion": 2', '"champion":    2'))
+    assert load_decision(tmp_path / "d3-1", digest).champion == 2, "laid out in another way, it says the same"
+    file.write_text(written.replace('"champion": 2', '"champion": 1'))
+    with pytest.raises(BadModel, match="d3-1 is not what was saved there"):
+        load_decision(tmp_path / "d3-1")
+    file.write_text(written)
+    other = save_decision(tmp_path / "d4-1", stored(comparison(30)), None)
+    assert load_decision(tmp_path / "d4-1").reason
+    with pytest.raises(BadModel, match="d3-1 is not what was saved there"):
+        load_decision(tmp_path / "d3-1", other)
 
 
 # --- the picture

@@ -10,7 +10,7 @@ import pytest
 
 from common.contracts.conditions import ConditionRecord
 from common.models.condition_records import drop_conditions
-from common.models.folders import condition_folder, remove_orphans
+from common.models.folders import condition_folder, remove_orphans, remove_unfinished
 from common.store import Store
 from tests.common.builders import condition_record, record
 
@@ -91,7 +91,8 @@ def test_another_redis_that_knows_nothing_removes_nothing(store: Store, state_di
 def test_decisions_stay_and_half_written_ones_go(store: Store, state_dir: Path) -> None:
     decided = make(state_dir / "champions" / "vfi" / "d7-7000")
     broken_off = make(state_dir / "champions" / "vfi" / ".d8-8000.x7")
-    assert remove_orphans(store.champions, state_dir) == [broken_off.resolve()]
+    condition = make(state_dir / "conditions" / "vfi" / f".{ORPHAN.id}.x7")
+    assert remove_orphans(store.champions, state_dir) == [broken_off.resolve(), condition.resolve()]
     assert decided.is_dir()
 
 
@@ -110,3 +111,29 @@ def test_what_sentinel_did_not_make_stays(store: Store, state_dir: Path, tmp_pat
 
 def test_a_state_folder_without_champions_is_fine(store: Store, tmp_path: Path) -> None:
     assert remove_orphans(store.champions, tmp_path / "none") == []
+
+
+# --- what a retraining that was killed has begun
+
+
+def test_what_was_begun_and_is_named_by_nothing_goes_at_once(store: Store, state_dir: Path) -> None:
+    versions, conditions = state_dir / "champions" / "vfi", state_dir / "conditions" / "vfi"
+    mine = [versions / "v3-3000", versions / ".d7-7000.ab", versions / "d7-7000", conditions / f".{ORPHAN.id}.x"]
+    others = [versions / "v4-4000", versions / "d6-6000", conditions / ("c" * 32)]
+    for folder in (*mine, *others):
+        make(folder, days=0.0)
+    for name in ("v3-3000", "d7-7000", ORPHAN.id, "v2-1000", LIVE.id):  # the latter two became what is named
+        store.champions.begin_folder("vfi", name)
+    assert sorted(remove_unfinished(store.champions, state_dir, "vfi")) == sorted(path.resolve() for path in mine)
+    assert not any(path.exists() for path in mine)
+    assert all(path.is_dir() for path in (*others, versions / "v2-1000", folder_of(state_dir, LIVE)))
+    assert store.champions.folders_begun("vfi") == set()
+    assert remove_unfinished(store.champions, state_dir, "vfi") == []
+
+
+def test_another_redis_takes_nothing_for_unfinished(store: Store, state_dir: Path) -> None:
+    folder = make(state_dir / "champions" / "vfi" / "v3-3000", days=0.0)
+    store.champions.begin_folder("vfi", folder.name)
+    store.client.flushall()
+    assert remove_unfinished(store.champions, state_dir, "vfi") == []
+    assert folder.is_dir()

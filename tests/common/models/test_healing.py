@@ -17,7 +17,7 @@ from common.contracts.decisions import DecisionRecord, GateOutcome
 from common.contracts.events import EventType
 from common.contracts.incidents import ActionKind, IncidentState
 from common.contracts.verdicts import Cause
-from common.errors import NotPromoted, OutdatedModel
+from common.errors import BadModel, NotPromoted, OutdatedModel
 from common.models import kinds
 from common.models.decisions import load_decision
 from common.models.folders import decision_folders
@@ -288,6 +288,34 @@ def test_a_champion_of_an_outdated_architecture_makes_room_for_a_new_first_one(
 # --- what keeps it from healing
 
 
+@pytest.mark.parametrize("how", ["edited", "of another version", "gone"])
+def test_a_champion_whose_files_are_not_its_own_stays_and_the_incident_says_why(site: Site, how: str) -> None:
+    site.show("dock", "noise")
+    site.heal("dock")
+    before = site.champion
+    assert before is not None and before.model_path is not None
+    model = Path(before.model_path)
+    kept = model.with_name("kept")
+    shutil.copytree(model, kept)
+    first = site.store.champions.history("vfi")[0]
+    assert first.model_path is not None
+    if how == "edited":
+        (model / "shares.json").write_text("[[1, 0.123]]")
+    else:
+        shutil.rmtree(model)
+        if how == "of another version":
+            shutil.copytree(first.model_path, model)
+    site.show("gate", "noise worse")
+    with pytest.raises(BadModel) if how != "gone" else pytest.raises(OSError):  # this kind does not say it better
+        site.heal("gate")
+    assert site.champion == before
+    assert site.said("gate").startswith("broke off: ")
+    assert ("No such file" if how == "gone" else "is not the one that became v2 of 'vfi'") in site.said("gate")
+    shutil.rmtree(model, ignore_errors=True)
+    shutil.copytree(kept, model)
+    assert site.heal("gate").settled_as("gate") == "promoted", "once it is restored"
+
+
 def test_an_incident_over_another_golden_baseline_is_refused(site: Site, tmp_path: Path) -> None:
     site.show("dock", "noise")
     shutil.copytree(site.settings.baselines_dir, tmp_path / "rebuilt")
@@ -312,13 +340,21 @@ def test_footage_whose_file_is_gone_is_refused_and_a_restored_one_heals(site: Si
     assert site.champion is None
 
 
+def test_footage_with_too_few_triplets_is_refused_and_the_incident_says_how_many_there_are(site: Site) -> None:
+    site.show("dock", "noise")
+    few = site.settings.model_copy(update={"retrain_max_triplets": 60})
+    assert site.heal("dock", settings=few).settled_as("dock") == "rejected"
+    assert "120 are needed to prove a model on: wait for more footage" in site.said("dock")
+    assert site.champion is None
+
+
 def test_a_challenger_than_which_somebody_else_was_quicker_leaves_nothing_behind(site: Site) -> None:
     site.show("dock", "noise")
     site.heal("dock")
     site.show("gate", "noise worse")
     before = folders(site.settings)
 
-    def overtaken(stage: str, share: float, detail: str) -> None:
+    def overtaken(stage: str, *_: object) -> None:
         if stage == "comparing":
             promote_by_hand(site.store, "vfi", 1, on_all, by="ada")
 

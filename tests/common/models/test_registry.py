@@ -31,7 +31,7 @@ from tests.common.models.lines import (
 )
 
 DECISION = Decision(GateOutcome.PROMOTED, reason="+1 dB", gain_db=1.0, loss_db=0.2)
-GOOD: dict[str, Any] = {"decision": DECISION, "evidence": Path("/d1")}
+GOOD: dict[str, Any] = {"decision": DECISION, "evidence": Path("/d1"), "evidence_digest": "d"}
 
 
 # --- the first version

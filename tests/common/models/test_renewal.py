@@ -82,8 +82,12 @@ def test_a_condition_that_its_champion_is_no_longer_proved_on_is_let_go_and_its_
     forgetful = Denoiser({})
     forgetful.save(site.settings.state_dir / "forgetful")
     champion = record(
-        3, parent=2, model_path=str(site.settings.state_dir / "forgetful"), conditions=(condition,)
-    )  # fmt: skip
+        3,
+        parent=2,
+        model_path=str(site.settings.state_dir / "forgetful"),
+        model_digest=forgetful.digest,
+        conditions=(condition,),
+    )
     assert site.store.champions.promote(champion, over=2)
     assert statuses(site.show("dock", "noise again", day=days - 1)) == {"PASS"}
     outcome = site.heal("dock")

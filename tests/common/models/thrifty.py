@@ -70,14 +70,18 @@ class Thrift:
         champion: Denoiser,
         drifted: Examples,
         replay: Examples,
+        earlier: Sequence[Examples] = (),
         *,
         steps: int,
         seconds: float,
         seed: int,
         progress: Callable[[TrainingProgress], None],
     ) -> Challenger[Denoiser]:
-        progress(TrainingProgress(1, 0.1, -30.0))
+        progress(TrainingProgress(1, 0.1, -30.0, 29.5))
         return Challenger(Denoiser({**champion.shares, **learned(drifted)}), 1, 0.1)
+
+    def bytes_per_example(self, shape: tuple[int, ...]) -> int:
+        return 0
 
 
 class ThriftyKind(InterpolationKind):
@@ -93,6 +97,9 @@ class ThriftyKind(InterpolationKind):
 
     def trainer(self) -> Thrift:  # type: ignore[override]
         return Thrift()
+
+    def layers(self, model: Denoiser) -> Mapping[str, FloatArray]:  # type: ignore[override]
+        return {"shares": np.array([model.shares.get(level, 0.0) for level in range(32)], np.float32)}
 
     def references(self) -> Mapping[str, Predictor]:
         return {"average": Averaging()}

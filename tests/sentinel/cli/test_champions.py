@@ -33,8 +33,9 @@ def line(store: Store) -> None:
 
 @pytest.mark.usefixtures("line")
 def test_a_champion_is_shown_with_the_conditions_that_it_is_proved_on(sentinel: CommandLine) -> None:
-    first, heading, noise, elsewhere = sentinel.run("champions", "show", "vfi").stdout.splitlines()
+    first, before, heading, noise, elsewhere = sentinel.run("champions", "show", "vfi").stdout.splitlines()
     assert first.startswith("vfi v2 is champion since 1970-01-01")
+    assert before == "previous: v1 of 1970-01-01 00:00:00Z, to which a rollback goes"
     assert heading.split()[:3] == ["condition", "stream", "cause"]
     for text in (NOISE.id[:12], "dock", "noise", "0.50", "1970-01-01 00:16:40Z", "1970-01-01 00:33:20Z"):
         assert text in noise
@@ -48,10 +49,12 @@ def test_a_champion_is_shown_with_the_conditions_that_it_is_proved_on(sentinel: 
 @pytest.mark.usefixtures("line")
 def test_the_list_counts_the_conditions_of_each_version(sentinel: CommandLine) -> None:
     rows = [line.split() for line in sentinel.run("champions", "list").stdout.splitlines()]
-    assert rows[0][:2] == ["model", "version"]
+    assert rows[0][:3] == ["model", "version", "role"]
+    assert [row[2] for row in rows[1:]] == ["previous", "champion"]
     assert [(row[1], row[-2]) for row in rows[1:]] == [("v1", "0"), ("v2", "2")]
     listed = json.loads(sentinel.run("champions", "list", "--json").stdout)
     assert [(row["version"], len(row["conditions"]), row["held"]) for row in listed] == [(1, 0, False), (2, 2, False)]
+    assert [row["role"] for row in listed] == ["previous", "champion"]
 
 
 def test_a_champion_that_is_proved_on_nothing_says_so(sentinel: CommandLine, store: Store) -> None:

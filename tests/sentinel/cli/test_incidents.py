@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from common import broker
+from common.contracts.events import RetrainProgressed
 from common.contracts.incidents import ActionKind, Incident
+from common.contracts.models import RetrainReport
 from common.contracts.verdicts import Cause, Verdict
 from common.printable import printable
 from common.store import Store, keys
@@ -53,6 +55,26 @@ def only(store: Store, name: str) -> Incident:
     return incident
 
 
+def test_an_incident_that_is_worked_on_says_how_far_its_retraining_is(sentinel: CommandLine, store: Store) -> None:
+    stream(store, "dark", judged(0, "fail", stream="dark", cause=Cause.NOISE))
+    incident = only(store, "dark")
+    for incidents in (("other",), (incident.id,)):
+        report = RetrainReport(
+            model=incident.model, stage="training", progress=0.4, detail="noise, step 100, 31.50 dB, 30.25 dB on check "
+            "examples", incidents=incidents, step=100, loss=-31.5, check_db=30.25,
+        )  # fmt: skip
+        store.event_log.announce(RetrainProgressed.about(report, model=incident.model))
+    with store.champions.lease(incident.model):
+        said = sentinel.run("incidents", "show", incident.id).stdout
+        assert "healing   training 40%, noise, step 100, 31.50 dB, 30.25 dB on check examples, for 1 in" in said
+        shown = json.loads(sentinel.run("incidents", "show", incident.id, "--json").stdout)["retraining"]
+        assert (shown["step"], shown["loss"], shown["check_db"]) == (100, -31.5, 30.25)
+        other = report.model_copy(update={"incidents": ("other",)})
+        store.event_log.announce(RetrainProgressed.about(other, model=incident.model))
+        assert "healing   " not in sentinel.run("incidents", "show", incident.id).stdout
+    assert "healing   " not in sentinel.run("incidents", "show", incident.id).stdout, "none is running"
+
+
 def test_incidents_are_listed_failing_first_and_chosen_by_stream_and_state(sentinel: CommandLine, store: Store) -> None:
     assert sentinel.run("incidents", "list").stdout == "no incidents\n"
     of_each_state(store)
@@ -93,9 +115,9 @@ def test_one_is_shown_with_what_happened_when_and_how_it_ended(sentinel: Command
     assert told[-1].startswith("closed: 3 windows in a row passed")
     assert "a.mp4 at" in shown
     assert "noise (windows: noise 3)" in shown
-    assert json.loads(sentinel.run("incidents", "show", incident.id, "--json").stdout) == json.loads(
-        only(store, "dock").to_json()
-    )
+    shown_as_json = json.loads(sentinel.run("incidents", "show", incident.id, "--json").stdout)
+    assert shown_as_json.pop("retraining") is None
+    assert shown_as_json == json.loads(only(store, "dock").to_json())
     assert "third time this week" in sentinel.run("incidents", "list").stdout
 
 

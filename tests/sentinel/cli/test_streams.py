@@ -21,6 +21,7 @@ from common.contracts.events import (
 from common.contracts.learning import LearningStatus
 from common.contracts.models import RetrainReport
 from common.contracts.verdicts import Cause, Status, Verdict
+from common.models.vfi.first import STARTING, starting_model
 from common.processes import PROCESSES
 from common.store import Store, keys
 from common.store.heartbeats import Heartbeat, new_start_id, note_exit
@@ -136,7 +137,9 @@ def test_status_says_when_the_next_retraining_may_start_and_how_far_a_running_on
 
 
 def test_status_says_that_a_model_is_held(sentinel: CommandLine, store: Store) -> None:
-    assert store.champions.promote(record(3, parent=2), over=0)
+    model = starting_model()
+    kept = record(3, parent=2, model_path=str(STARTING), model_digest=model.digest)
+    assert store.champions.promote(kept, over=0)
     assert sentinel.run("champions", "promote", "vfi", "3").code == 0
     store.champions.note_waiting("vfi", "dock")
     said = sentinel.run("status").stdout

@@ -149,6 +149,23 @@ def test_a_stretch_at_the_very_start_or_end_of_its_source_can_be_read(tmp_path: 
         assert read.unfit is None
 
 
+def test_sources_of_mixed_sizes_are_read_at_one_and_no_triplet_reaches_from_one_to_the_other(tmp_path: Path) -> None:
+    small, large = moving()[:40], [np.repeat(np.repeat(image, 2, 0), 2, 1) for image in moving()[40:80]]
+    paths = [write_clip(tmp_path / name, images, fps=10.0) for name, images in (("a.mp4", small), ("b.mp4", large))]
+    one, other = (stretch(path, 40, start=0, fps=10.0) for path in paths)
+    both = FeatureBlock(
+        {"quality": np.zeros((80, 1), np.float32)},
+        np.concatenate([one.times, other.times]),
+        tuple(map(str, paths)),
+        np.repeat(np.arange(2, dtype=np.int32), 40),
+    )
+    read = KIND.read_stretch(both, limits=Limits(), roots=[tmp_path], most=300)
+    assert read.unfit is None
+    assert read.examples.shape == (2 * 38, 3, *TRIPLET_SIZE, 3)
+    apart = [KIND.read_stretch(row, limits=Limits(), roots=[tmp_path], most=300).examples for row in (one, other)]
+    np.testing.assert_array_equal(read.examples, np.concatenate(apart))
+
+
 def read_whole(path: Path, frames: list[Image]) -> Footage:
     write_clip(path, frames, fps=10.0)
     whole = stretch(path, len(frames), start=0, fps=10.0)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from common.errors import BadModel, BadSource
+from common.errors import BadModel, BadSource, TrainingFailed
 from common.features import Image
 from common.models.betting import BLOCK
 from common.models.comparing import Comparison, digests_of
@@ -177,6 +177,50 @@ def test_a_training_stops_when_it_no_longer_helps_and_returns_what_was_best(
     assert challenger.steps < 2000
     before, after = KIND.score([champion, challenger.model], golden[12:16])
     assert after.mean() > before.mean() - 0.05
+
+
+def test_an_earlier_condition_is_not_forgotten(
+    champion: Interpolator, drifted: TripletArray, golden: TripletArray
+) -> None:
+    """What is learned of it comes from its own training examples; it is scored on others."""
+    dark = np.asarray(np.clip(drifted // 4, 0, 255), np.uint8)  # low light, and its noise with it
+    healed = InterpolatorTrainer().fine_tune(
+        champion, dark[:20], golden, steps=STEPS, seconds=NO_LIMIT, seed=0, progress=lambda step: None
+    )
+    other = np.ascontiguousarray(255 - golden)
+    scores = {}
+    for name, earlier in (("without", []), ("with", [dark[:20]])):
+        challenger = InterpolatorTrainer().fine_tune(
+            healed.model, other, golden, earlier, steps=STEPS, seconds=NO_LIMIT, seed=0, progress=lambda step: None
+        )
+        scores[name] = float(KIND.score([challenger.model], dark[24:]).mean())
+    assert scores["with"] > scores["without"]
+
+
+def test_progress_tells_the_psnr_on_triplets_that_are_not_trained_on(
+    champion: Interpolator, drifted: TripletArray, golden: TripletArray
+) -> None:
+    heard: list[TrainingProgress] = []
+    InterpolatorTrainer().fine_tune(
+        champion, drifted, golden, steps=STEPS, seconds=NO_LIMIT, seed=0, progress=heard.append
+    )
+    checks = [row.check_db for row in heard if row.check_db is not None]
+    assert len(checks) == len(heard)
+    assert 15.0 < checks[0] < checks[-1] < 45.0, "it is measured again after 50 steps"
+    none: list[TrainingProgress] = []
+    InterpolatorTrainer().fine_tune(
+        champion, drifted[:8], golden[:8], steps=2, seconds=NO_LIMIT, seed=0, progress=none.append
+    )
+    assert {row.check_db for row in none} == {None}, "with so few, all are trained on"
+
+
+def test_a_training_that_diverges_says_so(drifted: TripletArray, golden: TripletArray) -> None:
+    weights = [w.copy() for w in starting_model().weights]
+    weights[-1][0] = np.nan
+    with pytest.raises(TrainingFailed, match="no number after step 1: the training diverged"):
+        InterpolatorTrainer().fine_tune(
+            Interpolator(tuple(weights)), drifted, golden, steps=2, seconds=1.0, seed=0, progress=lambda step: None
+        )
 
 
 def test_a_prediction_looks_at_the_outer_frames_alone(champion: Interpolator, golden: TripletArray) -> None:
