@@ -240,7 +240,8 @@ def conditions_of(
 ) -> list[ConditionRecord]:
     """Store a condition for each stream: of its first stretch, which the others are like.
 
-    A stream that was forgotten meanwhile gets none.
+    A stream that was forgotten meanwhile gets none, and neither does footage on which only the model had decayed: it
+    passes the golden baseline by itself.
 
     Raises
     ------
@@ -249,7 +250,7 @@ def conditions_of(
     """
     firsts: dict[str, tuple[Material, float]] = {}
     for material, gain in zip(materials, gains_db, strict=True):
-        if store.streams.is_known(material.stretch.stream):
+        if material.cause is not Cause.MODEL_DECAY and store.streams.is_known(material.stretch.stream):
             firsts.setdefault(material.stretch.stream, (material, gain))
     return [_condition_of(material, model, gain, settings) for material, gain in firsts.values()]
 
