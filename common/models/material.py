@@ -31,6 +31,8 @@ from common.stream_config import settings_of_stream
 _SECONDS_PER_DAY = 86_400.0
 FEWEST_HELD_OUT = 120
 """Examples that a condition keeps for proving it again; with fewer, a proof has too little power."""
+_FEWEST_OF_DECAY = 60
+"""The same where a model decayed: nothing is kept of them, and six blocks of bets are enough for a gain that is plain."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,10 +184,11 @@ def gather(
             f"{stretch.name}: {elsewhere}. If it is to look like this, say so with `sentinel streams accept`"
         )
     split = kind.split_stretch(len(examples))
-    if len(split.held_out) < FEWEST_HELD_OUT:
+    fewest = _FEWEST_OF_DECAY if cause is Cause.MODEL_DECAY else FEWEST_HELD_OUT
+    if len(split.held_out) < fewest:
         raise NothingToLearnFrom(
             f"{stretch.name} gives {len(examples)} examples, of which {len(split.held_out)} can be held out; "
-            f"{FEWEST_HELD_OUT} are needed to prove a model on: wait for more footage, and keep the files in place"
+            f"{fewest} are needed to prove a model on: wait for more footage, and keep the files in place"
         )
     return Material(
         incident,

@@ -209,3 +209,33 @@ def test_a_chunk_asks_for_the_reference_of_its_champion_once(yard: Yard, champio
     assert yard.refer() == made, "it is made once"
     yard.store.forgetting.forget(STREAM)
     assert golden_scores(yard.store, STREAM) is None
+
+
+def test_a_model_that_decayed_is_healed_on_clean_footage_and_leaves_no_condition(
+    yard: Yard, champion: Interpolator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Many of the drawn camera's triplets are across a cut, and would leave windows without scores.
+    own = {"retrain_steps": 100, "false_alarms_per_day": 1e9, "decay_triplets": 8}
+    yard.settings = yard.settings.model_copy(update=own)
+    for module in (context, embedding, reducer):
+        monkeypatch.setattr(module, "get_settings", lambda: yard.settings)
+    yard.crown(perturbed(champion, share=0.8))
+    yard.show("clean")
+    yard.refer()
+    yard.show("clean", times=8)
+    (incident,) = yard.store.streams.incidents(STREAM)
+    assert incident.cause is Cause.MODEL_DECAY
+    assert incident.model_score is not None and incident.model_score.decayed
+    outcome = yard.heal()
+    record = yard.store.champions.champion("vfi")
+    assert outcome.healed == {STREAM}, outcome.sentences
+    assert record is not None and record.version == 2 and not record.conditions
+    yard.heal()
+    assert yard.store.champions.champion("vfi") == record, "its windows had another champion"
+    (incident,) = yard.store.streams.incidents(STREAM)
+    assert incident.actions[-1].outcome == "v2 took the place of the model that decayed"
+    yard.show("clean")
+    assert yard.refer().behind_db == 0
+    judged = yard.show("clean")
+    assert {verdict.status for verdict in judged} == {Status.PASS}
+    assert any(verdict.model is not None for verdict in judged)
