@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi conditions blinding peers chaos fuzz lint format clean lock generated
+.PHONY: help install demo test up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay conditions blinding peers chaos fuzz lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -85,6 +85,10 @@ pretrain: install  ## make the starting weights of model vfi anew: DATA=folder w
 vfi: install     ## model vfi on UCF101 and Middlebury, and healed: DATA=folder with ucf101_interp_ours and middlebury_others
 	@test -n "$(DATA)" || { echo "say make vfi DATA=folder (with ucf101_interp_ours and middlebury_others)"; exit 2; }
 	$(BIN)/python -m benchmarks.vfi "$(DATA)"
+
+decay: install   ## is a model that decays found on clean footage, and a sound one left alone? DATA=folder with clean clips
+	@test -n "$(DATA)" || { echo "say make decay DATA=folder (with clean clips)"; exit 2; }
+	$(BIN)/python -m benchmarks.decay --data "$(DATA)"
 
 peers: .venv-peers/.installed  ## install the detectors that Sentinel is compared with, apart: they need NumPy 1
 

@@ -34,6 +34,7 @@ PREPARE_TASK = "sentinel.prepare"
 LEARN_TASK = "sentinel.learn"
 HAND_IN_TASK = "sentinel.hand_in"
 INTERPOLATE_TASK = "sentinel.interpolate"
+REFER_TASK = "sentinel.refer"
 
 _QUEUE_OF = {
     EMBED_TASK: EMBED_QUEUE,
@@ -43,6 +44,7 @@ _QUEUE_OF = {
     RETENTION_TASK: REDUCE_QUEUE,
     HAND_IN_TASK: REDUCE_QUEUE,
     PREPARE_TASK: EMBED_QUEUE,
+    REFER_TASK: EMBED_QUEUE,
     LEARN_TASK: RETRAIN_QUEUE,
     RETRAIN_TASK: RETRAIN_QUEUE,
     INTERPOLATE_TASK: INTERPOLATE_QUEUE,
@@ -159,6 +161,11 @@ def send_prepare(modality: str) -> None:
 def send_learn(stream: str) -> None:
     """Send a task to the retrain worker, which may take its time: learn the bursts of `stream` that wait."""
     app.send_task(LEARN_TASK, kwargs={"stream": stream}, queue=RETRAIN_QUEUE, ignore_result=True)
+
+
+def send_refer(stream: str) -> None:
+    """Send a task to the embedding workers: score the champion of `stream` on its golden footage."""
+    app.send_task(REFER_TASK, kwargs={"stream": stream}, queue=EMBED_QUEUE, ignore_result=True)
 
 
 def resend(name: str, queue: str, args: str, kwargs: str) -> str:

@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from common.errors import BadMessage
+from common.live_scores import LiveScores, joined
 
 FloatArray = npt.NDArray[np.float32]
 TimeArray = npt.NDArray[np.float64]
@@ -85,6 +86,7 @@ class FeatureBlock:
     taken_at : (n,) float64, capture times in seconds since the epoch; NaN where unknown
     time_source : (n,) uint8, where each capture time comes from, see `time_source_code`
     seen : name -> (r,) int32, ascending: the frames that the rows of a group are of, if not of all frames
+    scores : how the champion did on some of the frames; None: nobody asked it
     """
 
     groups: Mapping[str, FloatArray]
@@ -94,6 +96,7 @@ class FeatureBlock:
     taken_at: TimeArray = field(default_factory=lambda: np.zeros(0, np.float64))
     time_source: CodeArray = field(default_factory=lambda: np.zeros(0, np.uint8))
     seen: Mapping[str, IndexArray] = field(default_factory=dict)
+    scores: LiveScores | None = None
 
     def __post_init__(self) -> None:
         n = len(self.times)
@@ -106,6 +109,8 @@ class FeatureBlock:
         for name, frames in self.seen.items():
             if len(self.groups.get(name, ())) != len(frames) or not _are_frames(frames, n):
                 raise BadMessage(f"the rows of features {name!r} are of other frames than there are")
+        if self.scores is not None and not _are_frames(self.scores.frames, n):
+            raise BadMessage("the scores of a model are of other frames than there are")
         whole = [len(values) for name, values in self.groups.items() if name not in self.seen]
         if {len(self.source_index), len(self.taken_at), len(self.time_source), *whole} != {n}:
             raise BadMessage("features, times and sources differ in their number of frames")
@@ -129,6 +134,7 @@ class FeatureBlock:
             self.taken_at[frames],
             self.time_source[frames],
             {name: at[rows[name]] - np.int32(start) for name, at in self.seen.items()},
+            None if self.scores is None else self.scores.between(start, stop),
         )._compact()
 
     def frames_of(self, group: str) -> IndexArray:
@@ -191,6 +197,7 @@ class FeatureBlock:
             np.concatenate([b.taken_at for b in blocks]),
             np.concatenate([b.time_source for b in blocks]),
             _joined_frames(blocks),
+            joined(list(zip(_starts(blocks), (block.scores for block in blocks), strict=True))),
         )
 
     def to_bytes(self) -> bytes:
@@ -205,6 +212,7 @@ class FeatureBlock:
                 "source_index": np.ascontiguousarray(self.source_index),
                 "taken_at": np.ascontiguousarray(self.taken_at),
                 "time_source": np.ascontiguousarray(self.time_source),
+                **({} if self.scores is None else self.scores.to_arrays()),
             }
         )
 
@@ -232,6 +240,7 @@ class FeatureBlock:
                 arrays["taken_at"].astype(np.float64, copy=False),
                 arrays["time_source"].astype(np.uint8, copy=False),
                 {group: arrays[name].astype(np.int32) for group, name in _by_group(arrays, _SEEN_PREFIX).items()},
+                LiveScores.from_arrays(arrays),
             )
         except (SafetensorError, ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError) as error:
             raise BadMessage(f"stored features cannot be read: {error}") from error
@@ -270,14 +279,18 @@ def _are_frames(frames: IndexArray, count: int) -> bool:
 
 def _joined_frames(blocks: Sequence[FeatureBlock]) -> dict[str, IndexArray]:
     """Return `seen` of blocks that are joined in order."""
-    starts = np.cumsum([0, *map(len, blocks)])
     names = {name for block in blocks for name in block.seen}
     return {
-        name: np.concatenate([b.frames_of(name) + start for b, start in zip(blocks, starts[:-1], strict=True)]).astype(
-            np.int32
-        )
+        name: np.concatenate(
+            [b.frames_of(name) + start for b, start in zip(blocks, _starts(blocks), strict=True)]
+        ).astype(np.int32)
         for name in names
     }
+
+
+def _starts(blocks: Sequence[FeatureBlock]) -> list[int]:
+    """Return the number of each block's first frame when they are joined in order."""
+    return [int(start) for start in np.cumsum([0, *map(len, blocks)])[:-1]]
 
 
 def _texts(value: object) -> tuple[str, ...]:

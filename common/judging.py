@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 from common.baselines.storage import StoredBaseline
 from common.contracts.batches import FeatureSpec
+from common.contracts.model_scores import GoldenScores
 from common.contracts.verdicts import Cause, Judgement, Status, Verdict
 from common.drift.conditions import Condition
 from common.drift.confirmation import AlarmRule, update
 from common.drift.confirmation import Window as DetectorWindow
+from common.drift.decay import with_model
 from common.drift.frame_buffer import FrameBuffer
 from common.drift.judge import judge
 from common.drift.windows import WindowRule, WindowState, advance
@@ -91,6 +93,7 @@ def judge_block(
     stream: str,
     place: BatchPlace,
     conditions: Sequence[Condition] = (),
+    golden_scores: GoldenScores | None = None,
     now: float = 0.0,
 ) -> tuple[WindowState, list[JudgedWindow]]:
     """Append the next frames of `stream` to its window, and judge each window that is complete.
@@ -106,6 +109,7 @@ def judge_block(
     stored : the baseline that the stream is judged by
     place : of `block` in its batch
     conditions : of this stream, that its model's champion is proved on
+    golden_scores : of that champion, which the windows' live scores are held against
     now : seconds since the epoch, at which a condition expires for frames without a capture time
 
     Returns
@@ -128,6 +132,9 @@ def judge_block(
             p_value=thresholds.p_value,
             conditions=live,
             diagnose=diagnose,
+        )
+        judgement = with_model(
+            judgement, features, golden_scores, threshold=thresholds.score, p_value=thresholds.p_value
         )
         state = with_evidence(state, judgement, window, alarm_rule)
         detector = state.departures if judgement.condition else state.fails

@@ -219,6 +219,13 @@ class Settings(BaseSettings):
         description="changes to what each cause calls for, as CAUSE=RESPONSE separated by commas; the responses are "
         "train, call (a person) and both; docs/judging.md has the table",
     )
+    decay_triplets: int = Field(
+        4,
+        ge=0,
+        le=64,
+        description="frame triplets of a window's length of footage on which the champion is scored, to notice that a "
+        "model decays; fewer than 3 show nothing, 0: nobody asks",
+    )
     cooldown_seconds: Seconds = Field(
         60.0, description="confirmed FAILs of one model within this many seconds lead to one retraining"
     )

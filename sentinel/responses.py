@@ -13,11 +13,14 @@ ADVICE = {
     Response.BOTH: "look at the camera, its light, lens and encoder; until then the model may learn to cope",
 }
 
+_DECAY_ADVICE = "the camera is as it was and the model is not: it is trained anew"
 _OFFLINE_ADVICE = "look at the camera, its power and its network: no footage comes"
 
 
 def advice_about(cause: Cause, policy: Policy) -> str:
     """Return what to do about an incident of this cause."""
+    if cause is Cause.MODEL_DECAY and policy.of(cause) is Response.TRAIN:
+        return _DECAY_ADVICE
     return _OFFLINE_ADVICE if cause is Cause.OFFLINE else ADVICE[policy.of(cause)]
 
 

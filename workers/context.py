@@ -8,10 +8,12 @@ from functools import cache, lru_cache
 from common.baselines.binding import BaselineBinding
 from common.baselines.storage import find_baseline, load_baseline
 from common.contracts.batches import FeatureSpec
+from common.contracts.model_scores import GoldenScores
 from common.drift.conditions import Condition
 from common.errors import BadMessage
 from common.extraction import Extractor, extractor_of
 from common.models.conditions import ConditionCache
+from common.models.live_scoring import LiveScoring, golden_scores
 from common.settings import get_settings
 from common.store import Store, open_store
 from common.stream_config import model_of
@@ -47,6 +49,17 @@ def conditions(stream: str, golden_id: str) -> list[Condition]:
         return []
     records = champion.conditions if champion else ()
     return _conditions().of(tuple(row for row in records if (row.stream, row.golden_id) == (stream, golden_id)))
+
+
+def live_scoring() -> LiveScoring:
+    """Return what scores champions on live footage; it keeps nothing itself."""
+    return LiveScoring(store(), get_settings(), baselines())
+
+
+def reference(stream: str, golden_id: str) -> GoldenScores | None:
+    """Return what live scores of `stream` are held against, over the golden baseline `golden_id`; None: not known."""
+    found = golden_scores(store(), stream)
+    return found if found is not None and found.golden_id == golden_id else None
 
 
 def extractor(spec: FeatureSpec) -> Extractor:

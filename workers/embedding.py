@@ -33,6 +33,7 @@ from workers import (
     context,
     dead_letters,  # noqa: F401, it listens to Celery's signals
     preparing,  # noqa: F401, its task runs on this queue
+    scoring,
 )
 
 log = logging.getLogger(__name__)
@@ -165,7 +166,7 @@ def extract(chunk: Chunk) -> FeatureBlock:
             raise no_longer_accepted(source.uri)
         return extractor.extract_bytes(data, uri=source.uri, taken=taken)
     with accepted(source, get_settings().roots) as path:
-        return extractor.extract(
+        features = extractor.extract(
             path,
             source.kind,
             uri=source.uri,
@@ -176,6 +177,7 @@ def extract(chunk: Chunk) -> FeatureBlock:
             digests=(source.digest,) if source.kind is SourceKind.IMAGE else source.digests,
             taken=taken,
         )
+        return scoring.with_live_scores(chunk, path, features)
 
 
 def give_up(chunk: Chunk, error: Exception) -> Finished:

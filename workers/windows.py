@@ -40,6 +40,7 @@ def fold(
     now = time.time()
     judged: list[JudgedWindow] = []
     clear: list[FeatureBlock] = []
+    golden_scores = context.reference(stream, golden.id)
     conditions = [row for row in context.conditions(stream, golden.id) if latest is None or latest < row.record.expires]
     for done in ready:
         chunk, features = done.chunk, done.features if done.features is not None else empty_like(golden)
@@ -57,6 +58,7 @@ def fold(
                 stream=stream,
                 place=place,
                 conditions=conditions,
+                golden_scores=golden_scores,
                 now=now,
             )
             clear += [row.features for row in fresh if _is_clear(row.verdict)]

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import Field, model_validator
 
 from common.contracts.ids import Message, StreamName
+from common.contracts.model_scores import ModelScore
 from common.contracts.stored import StoredMessage
 from common.contracts.verdicts import Cause, WorstFrame
 
@@ -92,6 +93,9 @@ class Incident(StoredMessage):
         description="when it was opened and each time reopened, capture times; the latest ones"
     )
     worst_frames: tuple[WorstFrame, ...] = ()
+    model_score: ModelScore | None = Field(
+        None, description="how the model did in its latest window of which that is known: whether it copes"
+    )
     windows: tuple[IncidentWindow, ...] = Field((), description="the latest windows with evidence, oldest first")
     actions: tuple[Action, ...] = ()
     acknowledged_by: str | None = None

@@ -40,6 +40,7 @@ DEFAULT: Mapping[Cause, Response] = {
     Cause.FOG: Response.BOTH,
     Cause.PIXELATION: Response.BOTH,
     Cause.NEW_CONTENT: Response.TRAIN,
+    Cause.MODEL_DECAY: Response.TRAIN,
     # A model that has learned these would make the judge blind to a camera that shows nothing, or something else.
     Cause.BLACK: Response.CALL,
     Cause.FROZEN: Response.CALL,

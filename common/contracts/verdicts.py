@@ -8,6 +8,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from common.contracts.ids import Message, StreamName, content_id
+from common.contracts.model_scores import ModelScore
 from common.contracts.stored import Fields, StoredMessage
 from common.features import FeatureBlock, TimeSource
 
@@ -53,6 +54,8 @@ class Cause(StrEnum):
     """Contrast is lost to a light grey, most of all in what is far away."""
     SOILED = "soiled"
     """Drops, dirt or something else hide parts of what stands still."""
+    MODEL_DECAY = "model_decay"
+    """The footage is as golden footage, and the model does worse on it than on golden footage."""
     UNKNOWN = "unknown"
     OFFLINE = "offline"
     """No footage comes: no verdict has this cause, only the incident of a stream that is silent."""
@@ -146,6 +149,9 @@ class Judgement(Message):
         None, description="that the pictures have another size than golden's: then what depends on the number of "
         "pixels is not judged; None: they have the same"
     )  # fmt: skip
+    model: ModelScore | None = Field(
+        None, description="how the champion does on a sample of the window, beside golden footage; None: not known"
+    )
     feature_groups: tuple[GroupScore, ...]
     leading_features: tuple[FeatureShift, ...]
     worst_frames: tuple[WorstFrame, ...]

@@ -201,6 +201,7 @@ def _absorbed(incident: Incident, run: Sequence[RunWindow], step: _Step, state: 
             "passes": 0,
             "windows": windows,
             "worst_frames": _worst(frames),
+            "model_score": step.verdict.model or incident.model_score,
         }
     )
 

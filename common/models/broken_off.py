@@ -10,6 +10,7 @@ from common.contracts.conditions import ConditionRecord
 from common.contracts.decisions import DecisionRecord
 from common.contracts.incidents import Action, ActionKind, Incident, IncidentLog, IncidentWindow
 from common.contracts.models import ChampionRecord
+from common.contracts.verdicts import Cause
 from common.drift.conditions import Condition
 from common.drift.incident_notes import apply_note
 from common.drift.judge import judge
@@ -18,6 +19,7 @@ from common.errors import BadMessage, NothingToLearnFrom
 from common.features import FeatureBlock
 from common.models.conditions import ConditionCache
 from common.models.incident_actions import BROKE_OFF
+from common.models.live_scoring import scored_by
 from common.settings import Settings
 from common.store import Store
 from common.stream_config import settings_of_stream
@@ -89,6 +91,8 @@ def still_failing(
 ) -> list[tuple[IncidentWindow, FeatureBlock]]:
     """Return the windows that match no condition of the champion, nor are an ended one's own footage.
 
+    Nor those in which another champion had decayed: the one of now has taken its place.
+
     Windows that failed while a retraining ran may match the condition that came of it. That is no fault that grows.
     What a condition was made of does not prove it again once it has ended: only fresh footage does.
     """
@@ -97,6 +101,8 @@ def still_failing(
     own, now = settings_of_stream(settings, stream), time.time()
     found = []
     for window, block in rows:
+        if window.cause is Cause.MODEL_DECAY and not _decayed_with(champion, block):
+            continue
         taken_at = block.capture_time(-1)
         at = now if taken_at is None else taken_at
         known = [row for row in conditions if row.record.is_live(at)] + [
@@ -106,6 +112,11 @@ def still_failing(
         if judgement.condition is None:
             found.append((window, block))
     return found
+
+
+def _decayed_with(champion: ChampionRecord | None, block: FeatureBlock) -> bool:
+    """Return whether it is this champion that was scored in a window."""
+    return champion is not None and block.scores is not None and block.scores.by == scored_by(champion)
 
 
 def _of(records: Sequence[ConditionRecord], stream: str, golden: StoredBaseline) -> list[Condition]:

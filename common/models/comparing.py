@@ -76,6 +76,7 @@ class Comparison:
     live : scores on the examples of each live condition of the model, by the condition's name
     lost : why other live conditions cannot be scored, by name
     incidents : the incident that each stretch belongs to, by the stretch's name
+    decayed : whether the champion decayed, on footage that is as golden footage
     trained_on : digests of all examples that the challenger was trained on
     """
 
@@ -86,6 +87,7 @@ class Comparison:
     live: Mapping[str, Scores] = field(default_factory=dict)
     lost: Mapping[str, str] = field(default_factory=dict)
     incidents: Mapping[str, str] = field(default_factory=dict)
+    decayed: bool = False
 
 
 def compare(

@@ -10,6 +10,7 @@ from pathlib import Path
 from common.baselines.binding import BaselineBinding
 from common.contracts.conditions import ConditionRecord
 from common.contracts.models import ChampionRecord
+from common.contracts.verdicts import Cause
 from common.errors import BadModel, NotPromoted
 from common.models import folders, registry
 from common.models.betting import Finding
@@ -105,7 +106,11 @@ def _compare(kind: ModelKind[Model], contest: Contest, live: Sequence[ConditionR
         is_open=lambda scores: rules.gain(scores).finding is Finding.OPEN,
         max_slowdown=rules.max_slowdown,
     )
-    return replace(found, incidents={row.stretch.name: row.incident.id for row in contest.materials})
+    return replace(
+        found,
+        incidents={row.stretch.name: row.incident.id for row in contest.materials},
+        decayed=all(row.cause is Cause.MODEL_DECAY for row in contest.materials),
+    )
 
 
 def _name(condition: ConditionRecord) -> str:

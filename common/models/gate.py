@@ -61,8 +61,15 @@ class Rules:
 
     def no_harm(self, scores: Scores) -> Bets:
         """Return the bets on whether golden footage or a condition loses no more than is allowed."""
+        return self._on_kept(scores, -self.max_loss_db)
+
+    def gain_on_golden(self, scores: Scores) -> Bets:
+        """Return the bets on whether golden footage gains what is asked for: what heals a champion that decayed."""
+        return self._on_kept(scores, self.min_gain_db)
+
+    def _on_kept(self, scores: Scores, least_db: float) -> Bets:
         size = min(BLOCK, max(len(scores.champion) // _FEWEST_BLOCKS, 1))
-        return bet(scores.gains_db, -self.max_loss_db, error=_HARM_ERROR, block=size)
+        return bet(scores.gains_db, least_db, error=_HARM_ERROR, block=size)
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,12 @@ def decide(comparison: Comparison, rules: Rules) -> Decision:
     nothing is sure, and the champion stays. `betting` says what is sure; of
     references and of the gain on golden
     footage, the one-sided 95% bounds of `bounds` do.
+
+    Where the champion decayed, its footage is as golden footage, so what heals
+    it gains on both alike. There the gain is asked for on golden footage as
+    well, and it is refused unless that surely gains what is asked for: no later
+    golden footage will say more. A champion that is merely trained further on
+    footage that it copes with gains too little on either.
     """
     gains = _gains(comparison)
     gain, loss = mean(gains), -mean(comparison.golden.gains_db)
@@ -139,7 +152,8 @@ def decide(comparison: Comparison, rules: Rules) -> Decision:
     stretches = {
         name: _tested(scores, _gain_on(name, comparison, rules)) for name, scores in comparison.stretches.items()
     }
-    golden = _tested(comparison.golden, rules.no_harm(comparison.golden))
+    of_golden = rules.gain_on_golden(comparison.golden) if comparison.decayed else rules.no_harm(comparison.golden)
+    golden = _tested(comparison.golden, of_golden)
     live = {name: _tested(scores, rules.no_harm(scores)) for name, scores in comparison.live.items()}
     surely = min(stretches.values(), key=lambda row: max(row.bets.for_it, default=1.0)).bets
     figures = f"{gain:+.2f} dB on drifted footage ({surely.text}), {-loss:+.2f} dB on golden"
@@ -225,9 +239,12 @@ def _harmful(
 ) -> Iterator[str]:
     """Yield why the challenger is no healed champion: it was merely trained further, or lost what was good."""
     of_golden = comparison.golden.gains_db
-    if mean(of_golden) > 0.0 and lower_bound_of_excess(gains, of_golden) <= 0.0:
+    if comparison.decayed and golden.bets.finding is not Finding.ABOVE:
+        yield f"golden footage does not surely gain what heals a champion that decayed ({golden.bets.text})"
+    if not comparison.decayed and mean(of_golden) > 0.0 and lower_bound_of_excess(gains, of_golden) <= 0.0:
         yield "the gain is no greater than that on golden footage: it is training, not healing"
-    for name, tested in {"golden footage": golden, **_conditions(live)}.items():
+    kept = _conditions(live) if comparison.decayed else {"golden footage": golden, **_conditions(live)}
+    for name, tested in kept.items():
         if tested.bets.finding is Finding.BELOW:
             yield f"{name} surely loses more than {rules.max_loss_db:.2f} dB ({tested.bets.text})"
 

@@ -3,7 +3,8 @@
 For each failing incident: join its windows into stretches, let the policy choose those that may
 be trained on, read their frames. Stretches of one cause are healed together. Where the champion
 copes already, it is only proved; else a challenger is trained and goes through the gate. A
-promotion proves every live condition of the model again.
+promotion proves every live condition of the model again. A champion that decayed is always
+trained: its footage passes golden, so there is nothing to prove it on and no condition to add.
 """
 
 from __future__ import annotations
@@ -171,7 +172,9 @@ class Healer:
             golden = self.baselines.of_stream(incident.stream)
             stretches = stretches_of(self.store, self.settings, incident, golden, champion)
             if not stretches and champion is not None:
-                case.outcomes.append(f"v{champion.version} is proved on it")
+                decayed = incident.cause is Cause.MODEL_DECAY
+                took = "took the place of the model that decayed" if decayed else "is proved on it"
+                case.outcomes.append(f"v{champion.version} {took}")
         except (BadBaseline, SettingsError, Refused) as error:  # evidence that cannot be read is a `BadMessage`
             stretches = []
             self._refuse(case, error)
@@ -237,8 +240,12 @@ class Healer:
         if not group:
             return champion, model
         materials = [material for _, material in group]
-        proofs = [copes(self.kind, model, material.proving, replay.held_out) for material in materials]
-        if all(proof.proved for proof in proofs):
+        proofs = (
+            [copes(self.kind, model, material.proving, replay.held_out) for material in materials]
+            if cause is not Cause.MODEL_DECAY
+            else []
+        )
+        if proofs and all(proof.proved for proof in proofs):
             gains = [proof.gain_db for proof in proofs]
             proved = conditions_of(self.store, materials, self.name, gains, self.settings)
             champion = condition_records.add_conditions(self.store, champion, proved)

@@ -33,6 +33,8 @@ from common.stream_config import settings_of_stream
 _SECONDS_PER_DAY = 86_400.0
 FEWEST_HELD_OUT = 120
 """Examples that a condition keeps for proving it again; with fewer, a proof has too little power."""
+_FEWEST_OF_DECAY = 60
+"""The same where a model decayed: nothing is kept of them, and six blocks of bets are enough for a gain that is plain."""
 
 MOST_REPLAYED = 60
 """Training examples that a condition keeps beside those: of video 45 MB, half of what the others take."""
@@ -196,10 +198,11 @@ def gather(
             f"{stretch.name}: {elsewhere}. If it is to look like this, say so with `sentinel streams accept`"
         )
     split = kind.split_stretch(len(examples))
-    if len(split.held_out) < FEWEST_HELD_OUT:
+    fewest = _FEWEST_OF_DECAY if cause is Cause.MODEL_DECAY else FEWEST_HELD_OUT
+    if len(split.held_out) < fewest:
         raise NothingToLearnFrom(
             f"{stretch.name} gives {len(examples)} examples, of which {len(split.held_out)} can be held out; "
-            f"{FEWEST_HELD_OUT} are needed to prove a model on: wait for more footage, and keep the files in place"
+            f"{fewest} are needed to prove a model on: wait for more footage, and keep the files in place"
         )
     return Material(
         incident,
@@ -254,7 +257,8 @@ def conditions_of(
 ) -> list[ConditionRecord]:
     """Store a condition for each stream: of its first stretch, which the others are like.
 
-    A stream that was forgotten meanwhile gets none.
+    A stream that was forgotten meanwhile gets none, and neither does footage on which only the model had decayed: it
+    passes the golden baseline by itself.
 
     Raises
     ------
@@ -263,7 +267,7 @@ def conditions_of(
     """
     firsts: dict[str, tuple[Material, float]] = {}
     for material, gain in zip(materials, gains_db, strict=True):
-        if store.streams.is_known(material.stretch.stream):
+        if material.cause is not Cause.MODEL_DECAY and store.streams.is_known(material.stretch.stream):
             firsts.setdefault(material.stretch.stream, (material, gain))
     return [_condition_of(store, material, model, gain, settings) for material, gain in firsts.values()]
 

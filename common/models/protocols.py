@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.contracts.batches import SourceKind
+from common.contracts.model_scores import ScoreColumn
 from common.features import FeatureBlock, FloatArray
 from common.sources.limits import Limits
 
@@ -217,3 +218,37 @@ class Layered(Protocol[ModelT_contra]):
 
     def layers(self, model: ModelT_contra) -> Mapping[str, FloatArray]:
         """Return the weights of each layer, by a name that is the same for all models of the kind."""
+
+
+@runtime_checkable
+class ScoredLive(ModelKind[ModelT], Protocol[ModelT]):
+    """What a kind of model may offer beside: scores on live footage, by which it is noticed that a model decays.
+
+    A kind that does not offer it is healed as any other, and its decay is not looked for.
+
+    Attributes
+    ----------
+    score_columns : what is scored; the first judged one is stated in verdicts
+    """
+
+    @property
+    def score_columns(self) -> tuple[ScoreColumn, ...]: ...
+
+    def read_live(self, path: Path, times: Sequence[float], limits: Limits) -> tuple[Examples, list[int]]:
+        """Return examples (n, ...) of a recording, each at one of some times, and which of the times they are of.
+
+        Equal times give equal examples. Raises `BadSource` if it cannot be read.
+
+        Parameters
+        ----------
+        times : seconds since its first sample, ascending
+        """
+
+    def score_live(self, model: ModelT, examples: Examples) -> FloatArray:
+        """Return the scores (n, columns) of a model on n examples, live or golden; larger is better.
+
+        A row is NaN if its example says nothing of the model, such as of frames in which nothing moves.
+        """
+
+    def shipped_model(self) -> ModelT:
+        """Return a model that is never worse than none: a first champion far below it has decayed."""

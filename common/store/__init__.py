@@ -10,6 +10,7 @@ from common.store.client import connect
 from common.store.event_log import EventLog
 from common.store.forgetting import Forgetting
 from common.store.golden import GoldenStore
+from common.store.golden_scores import GoldenScoresStore
 from common.store.heartbeats import Heartbeats
 from common.store.interpolations import InterpolationStore
 from common.store.learning import LearningStore
@@ -43,6 +44,7 @@ class Store:
             max_events=settings.max_events,
         )
         self.golden = GoldenStore(self.client)
+        self.golden_scores = GoldenScoresStore(self.client)
         self.learning = LearningStore(self.client)
         self.silence = SilenceStore(self.client)
         self.interpolations = InterpolationStore(self.client)

@@ -16,7 +16,7 @@ from common.store.ingest_streams import INGEST_GROUP, ingest_streams
 
 _FIXED = (
     "counter", "pending", "sent", "cost", "window", "frames", "evidence-list", "handed-in", "inbox", "mute",
-    "incidents", "incident-order", "golden", "golden-history", "rhythm",
+    "incidents", "incident-order", "golden", "golden-history", "golden-scores", "rhythm",
     "learning", "bursts", "burst-slots",
 )  # fmt: skip
 _REMEMBERED_SECONDS = 86_400  # far longer than a task waits in a queue

@@ -113,6 +113,7 @@ def show(incident_id: IdArgument, as_json: JsonOption = False) -> None:
         "model": incident.model,
         "cause": _causes(incident),
         "calls for": advice_about(incident.cause, Policy.parse(settings.policy)),
+        **({"copes": incident.model_score.sentence} if incident.model_score else {}),
         **_frames(incident),
         **({"healing": report_text(running)} if running else {}),
     }

@@ -175,7 +175,8 @@ def summary(event: Event) -> str:
 def _verdict_text(verdict: Verdict) -> str:
     why = f", {verdict.cause}" if verdict.cause else ""
     sure = ", confirmed" if verdict.confirmed else ""
-    figures = f"score {verdict.drift_score:.2f}, p {verdict.p_value:.2g}{why}{sure}"
+    copes = f", {verdict.model.sentence}" if verdict.model and verdict.status is Status.FAIL else ""
+    figures = f"score {verdict.drift_score:.2f}, p {verdict.p_value:.2g}{why}{sure}{copes}"
     return f"{figures}, frames {verdict.start} to {verdict.stop} of {_file_names(verdict.sources)}"
 
 

@@ -13,6 +13,7 @@ from common.models.protocols import Footage, Predictor, Split
 from common.models.vfi.first import first_champion
 from common.models.vfi.footage import golden_replay, source_triplets
 from common.models.vfi.framing import why_elsewhere
+from common.models.vfi.live import COLUMNS, read_live, score_live, starting_model_once
 from common.models.vfi.model import KIND as ARCHITECTURE
 from common.models.vfi.model import Interpolator, load_model
 from common.models.vfi.motion import why_unfit
@@ -32,6 +33,7 @@ class InterpolationKind:
     name = ARCHITECTURE
     modality = FIRST_MODALITY
     fewest_examples = _FEWEST_TRIPLETS
+    score_columns = COLUMNS
 
     def first_model(self, replay: TripletArray, *, seed: int) -> Interpolator:
         """Return version 1: the starting weights, fitted to golden triplets if that is better on some of them."""
@@ -93,6 +95,18 @@ class InterpolationKind:
     def split_stretch(self, count: int) -> Split:
         """Split a stretch in time: the earlier triplets train, the later ones are held out."""
         return split_in_time(count)
+
+    def read_live(self, path: Path, times: Sequence[float], limits: Limits) -> tuple[TripletArray, list[int]]:
+        """Return triplets that begin at some times of a recording, and which of the times they are of."""
+        return read_live(path, times, limits)
+
+    def score_live(self, model: Interpolator, examples: TripletArray) -> FloatArray:
+        """Return the gains of a model over DIS flow and the starting weights, with PSNR and SSIM; see `live`."""
+        return score_live(model, examples)
+
+    def shipped_model(self) -> Interpolator:
+        """Return the starting weights."""
+        return starting_model_once()
 
 
 KIND = InterpolationKind()

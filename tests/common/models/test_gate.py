@@ -284,3 +284,28 @@ def test_a_useless_challenger_is_hardly_ever_promoted_even_where_neighbours_are_
             noise[i] += 0.5 * noise[i - 1]
         promoted += judge(noise.astype(np.float32), NO_LOSS).promote
     assert promoted / 300 < 0.02
+
+
+# --- a champion that decayed
+
+
+def decayed(gains: FloatArray, golden: FloatArray) -> Decision:
+    return verdict(replace(compared({"day": gains}, -golden), decayed=True))
+
+
+def test_what_heals_decay_gains_on_clean_footage_and_golden_alike_and_is_promoted() -> None:
+    stretch, golden = spread(0.8, 0.2), spread(0.8, 0.2, 100, seed=1)
+    assert decayed(stretch, golden).promote
+    trained_on = verdict(compared({"day": stretch}, -golden))
+    assert not trained_on.promote and "training, not healing" in trained_on.reason, "of any other cause it is training"
+
+
+@pytest.mark.parametrize("golden", [spread(0.0, 0.2, 100), spread(-0.4, 0.2, 100), NO_LOSS, spread(0.1, 1.0, 40)])
+def test_decay_that_golden_footage_knows_nothing_of_is_no_decay(golden: FloatArray) -> None:
+    decision = decayed(spread(0.8, 0.2), golden)
+    assert decision.outcome is REFUSED
+    assert "golden footage does not surely gain" in decision.reason
+
+
+def test_a_champion_that_is_merely_trained_further_is_not_promoted_for_decay() -> None:
+    assert not decayed(spread(0.02, 0.2), spread(0.02, 0.2, 100, seed=1)).promote

@@ -1,0 +1,272 @@
+"""The live scores of the champions: made beside the features of a chunk, and their reference from golden footage."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from common.baselines.binding import BaselineBinding
+from common.baselines.golden import Golden
+from common.baselines.learning.pictures import golden_examples
+from common.contracts.ids import content_id
+from common.contracts.model_scores import GoldenScores
+from common.contracts.models import ChampionRecord
+from common.errors import BadMessage, BadModel, NothingToLearnFrom
+from common.features import FeatureBlock, FloatArray
+from common.live_scores import LiveScores
+from common.models.kinds import load_kind
+from common.models.protocols import Examples, Model, ModelT, ScoredLive
+from common.settings import Settings
+from common.sources.limits import Limits
+from common.store import Store
+from common.stream_config import model_of
+
+log = logging.getLogger(__name__)
+
+_MOST_MODELS = 4  # kept in memory
+_MOST_GOLDEN = 100  # held-out golden examples that are scored
+
+
+def scored_by(record: ChampionRecord) -> str:
+    """Return what identifies a champion's weights: versions with the same weights have the same scores."""
+    return content_id(record.model, record.model_digest)
+
+
+def sampled(count: int, *, window: int, triplets: int, first: int = 0) -> list[int]:
+    """Return which of `count` sampled frames of a chunk are scored.
+
+    They follow from the frames' numbers in their source, not from how the work is cut, so a chunk that comes again
+    gives the same scores.
+
+    Parameters
+    ----------
+    window : sampled frames of a window
+    triplets : frames of a window that are scored; 0: none
+    first : number of the chunk's first frame
+
+    Examples
+    --------
+    >>> sampled(30, window=48, triplets=4, first=20)
+    [4, 16, 28]
+    """
+    if triplets == 0:
+        return []
+    every = max(window // triplets, 1)
+    return list(range(-first % every, count, every))
+
+
+@dataclass(frozen=True, eq=False)
+class _Champion:
+    record: ChampionRecord
+    kind: ScoredLive[Model]
+    model: Model
+
+
+class LiveScoring:
+    """Scores champions on live and on golden footage. A process loads each model once, and verifies its digest.
+
+    What it does raises `BadModel` if the champion's files are not what was promoted, and the errors of
+    `BaselineBinding.current`.
+    """
+
+    def __init__(self, store: Store, settings: Settings, baselines: BaselineBinding) -> None:
+        self.store = store
+        self.settings = settings
+        self.baselines = baselines
+
+    def scored(self, stream: str, path: Path, features: FeatureBlock, first: int) -> FeatureBlock:
+        """Return the features of a part of a recording with the live scores of its stream's champion, if there is one.
+
+        Parameters
+        ----------
+        first : number of the part's first sampled frame in its source
+        """
+        if self.settings.decay_triplets == 0 or (champion := self._champion(stream)) is None:
+            return features
+        window = self.baselines.current(stream).rule.frames
+        frames = sampled(len(features), window=window, triplets=self.settings.decay_triplets, first=first)
+        if not frames:
+            return features
+        times = [float(features.times[frame]) for frame in frames]
+        examples, places = champion.kind.read_live(path, times, Limits.from_settings(self.settings))
+        scores = champion.kind.score_live(champion.model, examples)
+        told = np.isfinite(scores).all(axis=1)
+        live = LiveScores(
+            scored_by(champion.record),
+            tuple(column.name for column in champion.kind.score_columns),
+            scores[told],
+            np.array(frames, np.int32)[places][told],
+        )
+        return replace(features, scores=live)
+
+    def wants_reference(self, stream: str) -> bool:
+        """Return whether the golden scores of a stream have to be made, or looked at again, now."""
+        if self.settings.decay_triplets == 0 or (champion := self._champion(stream)) is None:
+            return False
+        golden = self.baselines.current(stream)
+        known = golden_scores(self.store, stream)
+        current = known is not None and (known.golden_id, known.by) == (golden.id, scored_by(champion.record))
+        if golden.stored is None or (current and golden.learning is None):
+            return False
+        return self.store.golden_scores.ask(stream, known=current)
+
+    def refer(self, stream: str) -> GoldenScores | None:
+        """Score the champion of a stream on its golden footage, and store that; None if nothing could be scored.
+
+        Raises
+        ------
+        BadBaseline, SettingsError
+            If the stream has no usable baseline, or one that keeps no golden examples.
+        """
+        champion = self._champion(stream)
+        if champion is None:
+            return None
+        golden = self.baselines.current(stream)
+        before = golden_scores(self.store, stream)
+        examples = _examples(golden)
+        same = before is not None and (before.golden_id, before.by) == (golden.id, scored_by(champion.record))
+        if before is not None and same and (before.examples == len(examples) or before.behind_db > 0):
+            return before
+        found = self._reference(stream, champion, golden, examples, before)
+        if self.store.streams.is_known(stream):
+            self.store.golden_scores.put(found)
+        return found
+
+    def _reference(
+        self, stream: str, champion: _Champion, golden: Golden, examples: Examples, before: GoldenScores | None
+    ) -> GoldenScores:
+        """Return what a champion's live scores are held against; `before` is what those of another were."""
+        kind, record = champion.kind, champion.record
+        held_out = examples[_spread(kind.split_golden(len(examples)).held_out)]
+        # On other examples the mean differs by what they show, and not by the model.
+        same_golden = before is not None and (before.golden_id, before.examples) == (golden.id, len(examples))
+        comparable = before is not None and same_golden and before.columns == kind.score_columns
+        found = golden_values(
+            kind,
+            champion.model,
+            held_out,
+            self.settings.promote_max_loss_db,
+            np.array(before.values, np.float32) if before is not None and comparable else None,
+        )
+        if not len(found.values):
+            raise NothingToLearnFrom(f"stream {stream!r}: in none of its golden examples anything moves")
+        if found.behind_db > 0:
+            log.error(
+                "stream %s: %s v%d is %.2f dB below what there was before it on golden footage: it has decayed",
+                stream, record.model, record.version, found.behind_db,
+            )  # fmt: skip
+        return GoldenScores(
+            stream=stream,
+            golden_id=golden.id,
+            by=scored_by(record),
+            version=record.version,
+            behind_db=found.behind_db,
+            columns=kind.score_columns,
+            values=tuple(tuple(float(f"{value:.5g}") for value in row) for row in found.values),
+            examples=len(examples),
+            made_at=time.time(),
+        )
+
+    def _champion(self, stream: str) -> _Champion | None:
+        """Return the champion of a stream, loaded; None if there is none, or none that can be scored."""
+        try:
+            record = self.store.champions.champion(model_of(self.settings, stream))
+        except BadMessage:  # a newer version wrote it
+            return None
+        if record is None or record.model_path is None or record.model_digest is None:
+            return None
+        kind = load_kind(record.model)
+        if not isinstance(kind, ScoredLive):
+            return None
+        return _Champion(record, kind, _load(record.model, record.model_path, record.model_digest))
+
+
+@dataclass(frozen=True, eq=False)
+class GoldenValues:
+    """What a champion's live scores are held against.
+
+    Attributes
+    ----------
+    values : (m, columns)
+    behind_db : by how much the champion's own scores are below them, by the column that verdicts state; 0: they are its
+        own
+    """
+
+    values: FloatArray
+    behind_db: float
+
+
+def golden_values(
+    kind: ScoredLive[ModelT], model: ModelT, held_out: Examples, max_loss_db: float, before: FloatArray | None
+) -> GoldenValues:
+    """Return a champion's scores on golden examples; or those of what was there before it, if it fell behind that.
+
+    A promotion may lose `max_loss_db` on golden footage. A champion that is farther below the version before it, or
+    below the model that ships, came to be one in some other way: held against its own scores, it would never be found
+    to have decayed.
+
+    Parameters
+    ----------
+    held_out : (n, ...) golden examples that no model was fitted to
+    before : (k, columns) what the scores of the version before were held against, on the same examples; None: not known
+    """
+    own = kind.score_live(model, held_out)
+    own = own[np.isfinite(own).all(axis=1)]
+    if not len(own):
+        return GoldenValues(own, 0.0)
+    shipped = kind.score_live(kind.shipped_model(), held_out)
+    others = [shipped[np.isfinite(shipped).all(axis=1)], *([] if before is None else [before])]
+    best = max(others, key=lambda values: _mean(values, kind))
+    behind = _mean(best, kind) - _mean(own, kind)
+    return GoldenValues(best, behind) if behind > max_loss_db else GoldenValues(own, 0.0)
+
+
+def golden_scores(store: Store, stream: str) -> GoldenScores | None:
+    """Return the golden scores of a stream; None if there are none, or none that this version reads."""
+    stored = store.golden_scores.stored(stream)
+    if stored is None:
+        return None
+    try:
+        return GoldenScores.from_json(stored)
+    except BadMessage as error:
+        log.warning("stream %s: its golden scores are made anew: %s", stream, error)
+        return None
+
+
+def _examples(golden: Golden) -> Examples:
+    """Return the golden examples of a stream; raise `NothingToLearnFrom` if none are kept."""
+    examples = golden_examples(golden.require().folder)
+    if examples is None or not len(examples):
+        raise NothingToLearnFrom(
+            f"baseline {golden.name!r} keeps no golden frames to score a model on: rebuild it from moving footage"
+        )
+    return examples
+
+
+def _spread(indices: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Return at most `_MOST_GOLDEN` of some indices, evenly spread."""
+    most = min(len(indices), _MOST_GOLDEN)
+    return np.asarray(indices[np.linspace(0, len(indices) - 1, most).round().astype(int)], np.intp)
+
+
+def _mean(scores: FloatArray, kind: ScoredLive[ModelT]) -> float:
+    """Return the mean of the column that verdicts state."""
+    place = next(place for place, column in enumerate(kind.score_columns) if column.least_loss is not None)
+    return float(scores[:, place].mean())
+
+
+@lru_cache(maxsize=_MOST_MODELS)
+def _load(name: str, path: str, digest: str) -> Model:
+    model = load_kind(name).load(Path(path))
+    if model.digest != digest:
+        raise BadModel(
+            f"the model in {path} is not the one that was promoted: restore it, or roll back with "
+            "`sentinel champions rollback`"
+        )
+    return model
