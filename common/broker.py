@@ -35,6 +35,7 @@ LEARN_TASK = "sentinel.learn"
 HAND_IN_TASK = "sentinel.hand_in"
 INTERPOLATE_TASK = "sentinel.interpolate"
 REFER_TASK = "sentinel.refer"
+CANARY_TASK = "sentinel.canary"
 
 _QUEUE_OF = {
     EMBED_TASK: EMBED_QUEUE,
@@ -47,6 +48,7 @@ _QUEUE_OF = {
     REFER_TASK: EMBED_QUEUE,
     LEARN_TASK: RETRAIN_QUEUE,
     RETRAIN_TASK: RETRAIN_QUEUE,
+    CANARY_TASK: RETRAIN_QUEUE,
     INTERPOLATE_TASK: INTERPOLATE_QUEUE,
 }
 
@@ -151,6 +153,11 @@ def send_reduce(stream: str) -> None:
 def send_retrain(model: str) -> None:
     """Send a task to the retrain worker: process the FAILs that wait for `model`."""
     app.send_task(RETRAIN_TASK, kwargs={"model": model}, queue=RETRAIN_QUEUE)
+
+
+def send_canary(model: str) -> None:
+    """Send a task to the retrain worker: roll the champion of `model` back if it turned out worse."""
+    app.send_task(CANARY_TASK, kwargs={"model": model}, queue=RETRAIN_QUEUE, ignore_result=True)
 
 
 def send_prepare(modality: str) -> None:

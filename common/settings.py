@@ -226,6 +226,12 @@ class Settings(BaseSettings):
         description="frame triplets of a window's length of footage on which the champion is scored, to notice that a "
         "model decays; fewer than 3 show nothing, 0: nobody asks",
     )
+    canary_triplets: int = Field(
+        300,
+        ge=0,
+        description="live frame triplets of each stream on which a promoted champion is compared with the version "
+        "before it, and rolled back if it is surely worse; they are those of SENTINEL_DECAY_TRIPLETS; 0: never",
+    )
     cooldown_seconds: Seconds = Field(
         60.0, description="confirmed FAILs of one model within this many seconds lead to one retraining"
     )

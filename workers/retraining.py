@@ -35,6 +35,7 @@ from common.settings import get_settings
 from common.store.models import Outcome
 from common.stream_config import model_of
 from workers import (
+    canary,  # noqa: F401, its task runs on this queue
     context,
     dead_letters,
     learning,  # noqa: F401, its task runs on this queue

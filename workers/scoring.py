@@ -8,7 +8,7 @@ from pathlib import Path
 import redis
 from billiard.exceptions import SoftTimeLimitExceeded
 
-from common.broker import REFER_TASK, app, send_refer
+from common.broker import REFER_TASK, app, send_canary, send_refer
 from common.contracts.batches import Chunk, SourceKind
 from common.errors import SentinelError
 from common.features import FeatureBlock
@@ -30,7 +30,10 @@ def with_live_scores(chunk: Chunk, path: Path, features: FeatureBlock) -> Featur
         scoring = context.live_scoring()
         if scoring.wants_reference(chunk.stream):
             send_refer(chunk.stream)
-        return scoring.scored(chunk.stream, path, features, chunk.start)
+        scored = scoring.scored(chunk.stream, path, features, chunk.start, chunk.id)
+        if scored.worse is not None:
+            send_canary(scored.worse)
+        return scored.features
     except redis.RedisError:
         raise
     except SentinelError as error:

@@ -17,11 +17,13 @@ from common.baselines.learning.pictures import golden_examples
 from common.contracts.ids import content_id
 from common.contracts.model_scores import GoldenScores
 from common.contracts.models import ChampionRecord
-from common.errors import BadMessage, BadModel, NothingToLearnFrom
+from common.errors import BadMessage, NothingToLearnFrom
 from common.features import FeatureBlock, FloatArray
 from common.live_scores import LiveScores
+from common.models.canary import Canary
 from common.models.kinds import load_kind
 from common.models.protocols import Examples, Model, ModelT, ScoredLive
+from common.models.versions import load_version
 from common.settings import Settings
 from common.sources.limits import Limits
 from common.store import Store
@@ -62,6 +64,19 @@ def sampled(count: int, *, window: int, triplets: int, first: int = 0) -> list[i
 
 
 @dataclass(frozen=True, eq=False)
+class Scored:
+    """The features of a part of a recording with live scores, and what they say of the version before the champion.
+
+    Attributes
+    ----------
+    worse : the model whose champion turned out worse than the version before it; None: nothing says so
+    """
+
+    features: FeatureBlock
+    worse: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class _Champion:
     record: ChampionRecord
     kind: ScoredLive[Model]
@@ -80,19 +95,22 @@ class LiveScoring:
         self.settings = settings
         self.baselines = baselines
 
-    def scored(self, stream: str, path: Path, features: FeatureBlock, first: int) -> FeatureBlock:
+    def scored(self, stream: str, path: Path, features: FeatureBlock, first: int, chunk: str) -> Scored:
         """Return the features of a part of a recording with the live scores of its stream's champion, if there is one.
+
+        While a champion is new, the version before it is scored on the same examples.
 
         Parameters
         ----------
         first : number of the part's first sampled frame in its source
+        chunk : id of the part
         """
         if self.settings.decay_triplets == 0 or (champion := self._champion(stream)) is None:
-            return features
+            return Scored(features)
         window = self.baselines.current(stream).rule.frames
         frames = sampled(len(features), window=window, triplets=self.settings.decay_triplets, first=first)
         if not frames:
-            return features
+            return Scored(features)
         times = [float(features.times[frame]) for frame in frames]
         examples, places = champion.kind.read_live(path, times, Limits.from_settings(self.settings))
         scores = champion.kind.score_live(champion.model, examples)
@@ -103,7 +121,21 @@ class LiveScoring:
             scores[told],
             np.array(frames, np.int32)[places][told],
         )
-        return replace(features, scores=live)
+        worse = self._compare(stream, champion, examples[told], scores[told], chunk)
+        return Scored(replace(features, scores=live), champion.record.model if worse else None)
+
+    def _compare(self, stream: str, champion: _Champion, examples: Examples, own: FloatArray, chunk: str) -> bool:
+        """Score the version before a new champion on the same examples; return whether the champion is surely worse."""
+        canary = Canary(self.store, self.settings)
+        if not len(examples) or not canary.is_on(stream, champion.record, chunk):
+            return False
+        before = canary.before(champion.record)
+        if before is None:
+            return False
+        stated = stated_column(champion.kind)
+        differences = champion.kind.score_live(_load(before), examples)[:, stated] - own[:, stated]
+        self.store.canaries.add(stream, champion.record.version, chunk, differences.tolist())
+        return bool(canary.turned_worse(champion.record))
 
     def wants_reference(self, stream: str) -> bool:
         """Return whether the golden scores of a stream have to be made, or looked at again, now."""
@@ -184,7 +216,7 @@ class LiveScoring:
         kind = load_kind(record.model)
         if not isinstance(kind, ScoredLive):
             return None
-        return _Champion(record, kind, _load(record.model, record.model_path, record.model_digest))
+        return _Champion(record, kind, _load(record))
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,16 +289,14 @@ def _spread(indices: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
 
 def _mean(scores: FloatArray, kind: ScoredLive[ModelT]) -> float:
     """Return the mean of the column that verdicts state."""
-    place = next(place for place, column in enumerate(kind.score_columns) if column.least_loss is not None)
-    return float(scores[:, place].mean())
+    return float(scores[:, stated_column(kind)].mean())
+
+
+def stated_column(kind: ScoredLive[ModelT]) -> int:
+    """Return the place of the column that verdicts state: the first that is judged."""
+    return next(place for place, column in enumerate(kind.score_columns) if column.least_loss is not None)
 
 
 @lru_cache(maxsize=_MOST_MODELS)
-def _load(name: str, path: str, digest: str) -> Model:
-    model = load_kind(name).load(Path(path))
-    if model.digest != digest:
-        raise BadModel(
-            f"the model in {path} is not the one that was promoted: restore it, or roll back with "
-            "`sentinel champions rollback`"
-        )
-    return model
+def _load(record: ChampionRecord) -> Model:
+    return load_version(load_kind(record.model), record)

@@ -146,6 +146,13 @@ def promote_by_hand(
     return _choose(store, _history(store, model), version, f"version {version} promoted by hand", prove, by=by)
 
 
+def roll_back_worse(
+    store: Store, model: str, version: int, reason: str, prove: Proof
+) -> tuple[ChampionRecord, list[ConditionRecord]]:
+    """Make the version before a champion that turned out worse champion again; otherwise as `roll_back`."""
+    return _choose(store, _history(store, model), version, reason, prove, by="sentinel")
+
+
 def release(store: Store, model: str) -> None:
     """Release `model`, so that incidents lead to retrainings again, including those that came during the hold.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from common.errors import Backlogged, SettingsError
 from common.settings import Settings
 from common.store.batches import BatchStore
+from common.store.canaries import CanaryStore
 from common.store.chunks import ChunkStore
 from common.store.client import connect
 from common.store.event_log import EventLog
@@ -45,6 +46,7 @@ class Store:
         )
         self.golden = GoldenStore(self.client)
         self.golden_scores = GoldenScoresStore(self.client)
+        self.canaries = CanaryStore(self.client)
         self.learning = LearningStore(self.client)
         self.silence = SilenceStore(self.client)
         self.interpolations = InterpolationStore(self.client)
