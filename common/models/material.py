@@ -32,7 +32,7 @@ _SECONDS_PER_DAY = 86_400.0
 FEWEST_HELD_OUT = 120
 """Examples that a condition keeps for proving it again; with fewer, a proof has too little power."""
 _FEWEST_OF_DECAY = 60
-"""The same where a model decayed: nothing is kept of them, and six blocks of bets are enough for a gain that is plain."""
+"""The same where a model decayed: nothing is kept of them, and six blocks of bets find a gain that is plain."""
 
 
 @dataclass(frozen=True, eq=False)
