@@ -1,12 +1,13 @@
 """`make decay DATA=folder`: is a model that decays found on clean footage, and a sound one left alone?
 
-    python -m benchmarks.decay --data FOLDER [--data FOLDER] [--triplets 4]
+    python -m benchmarks.decay --data FOLDER [--data FOLDER] [--triplets 3] [--weights random:0]
 
 One half of each clip is golden: a first champion is fitted to a part of it, and its golden scores are of the rest. The
 other half is live: every frame is sampled, in windows of 48 with a verdict every 12, of which the scores alone are
 judged. Then each weight of the champion is perturbed by normal noise of some share of its layer's spread, three seeds,
 and registered as the next version of a model whose scores are known, as a bad promotion would: how many disjoint
-windows does it take until `model_decay` is named? Both halves take turns.
+windows does it take until `model_decay` is named? Both halves take turns. At last the processor's time of the scores
+is set beside that of the features of the same frames.
 """
 
 from __future__ import annotations
@@ -24,15 +25,18 @@ from benchmarks.machine import machine
 from benchmarks.pretrain import limit_threads
 from benchmarks.results import save
 from benchmarks.shares import Share, total
+from benchmarks.workbench import cpu_backbone, embed_every
 from common.contracts.batches import SourceKind
 from common.contracts.model_scores import GoldenScores
 from common.contracts.verdicts import Judgement, Status
 from common.drift.confirmation import AlarmRule, Detector, Window, update
 from common.drift.decay import with_model
 from common.errors import BadSource
+from common.extraction import Extractor
 from common.features import FeatureBlock, FloatArray
 from common.live_scores import LiveScores
 from common.modalities.video.decode import probe, sampled_frames
+from common.modalities.video.modality import VIDEO
 from common.models.live_scoring import golden_values, sampled
 from common.models.vfi.kind import KIND
 from common.models.vfi.model import Interpolator
@@ -44,6 +48,7 @@ _WINDOW, _STRIDE = 48, 12  # frames
 _REPLAY = 120  # triplets kept of the golden half; `baseline build` keeps 200 of a clip
 _SHARES = (0.4, 1.0)  # of a layer's spread
 _SEEDS = (0, 1, 2)
+_TIMED = 96  # frames
 _CALM_P = 0.5  # of windows that pass, for the detector
 _SOUND = Judgement(
     status=Status.PASS, drift_score=0.0, p_value=_CALM_P, cause=None, segment="", feature_groups=(),
@@ -74,7 +79,8 @@ class Half:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, action="append", required=True, help="folder with clips of clean footage")
-    parser.add_argument("--triplets", type=int, default=4, help="scored per window")
+    parser.add_argument("--triplets", type=int, default=3, help="scored per window")
+    parser.add_argument("--weights", default="random:0", help="of the backbone whose cost is measured")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     limit_threads(arguments.threads)
@@ -91,10 +97,37 @@ def main() -> None:
                 windows = half.named[key]
                 found.add(windows is not None and windows <= 2)
             print(f"perturbed by {share:.0%}, {what}: named within 2 windows {found}")
+    costs = [cost(clip, arguments) for folder in arguments.data for clip in clips_below(folder)]
     save(
         "decay",
-        {"triplets": arguments.triplets, "halves": [vars(half) | {"clean": str(half.clean)} for half in halves]},
+        {
+            "triplets": arguments.triplets,
+            "ms of features and scores per frame": costs,
+            "halves": [vars(half) | {"clean": str(half.clean)} for half in halves],
+        },
     )
+
+
+def cost(clip: Path, arguments: argparse.Namespace) -> tuple[float, float]:
+    """Return the processor's time per sampled frame of features and of scores, ms, where every frame is sampled."""
+    extractor = Extractor(VIDEO, cpu_backbone(arguments.weights), Limits(), embed_every=embed_every())
+    times = _times(clip)[:_TIMED]
+    places = sampled(len(times), window=_WINDOW, triplets=arguments.triplets)
+
+    def features() -> None:
+        extractor.extract(clip, SourceKind.RECORDING, uri=str(clip), sample_fps=None, stop=len(times))
+
+    def scores() -> None:
+        KIND.score_live(KIND.shipped_model(), KIND.read_live(clip, [float(times[i]) for i in places], Limits())[0])
+
+    found = []
+    for work in (features, scores):
+        work()  # the first call compiles, and reads the timeline
+        began = time.process_time()
+        work()
+        found.append(1000.0 * (time.process_time() - began) / len(times))
+    print(f"{clip.stem}: features {found[0]:.1f} ms of processor time per frame, scores {found[1]:.1f} ms")
+    return found[0], found[1]
 
 
 def measured(clip: Path, arguments: argparse.Namespace) -> Iterator[Half]:

@@ -220,11 +220,11 @@ class Settings(BaseSettings):
         "train, call (a person) and both; docs/judging.md has the table",
     )
     decay_triplets: int = Field(
-        4,
+        3,
         ge=0,
         le=64,
         description="frame triplets of a window's length of footage on which the champion is scored, to notice that a "
-        "model decays; fewer than 3 show nothing, 0: nobody asks",
+        "model decays; with 1 nothing shows; 0: nobody asks",
     )
     canary_triplets: int = Field(
         300,

@@ -6,6 +6,7 @@ celery -A workers.embedding worker -Q embed
 from __future__ import annotations
 
 import logging
+import os
 import time
 
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -44,7 +45,9 @@ _RETRY_SECONDS = 1.0  # a temporary failure, such as an unavailable file system,
 @worker_process_init.connect
 def warm_up(**_: object) -> None:
     """Load the default backbone at the start of the process. If that fails, each chunk fails with the reason."""
-    limit_memory(get_settings().max_memory_mb)
+    settings = get_settings()
+    limit_memory(settings.max_memory_mb)
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(settings.threads))  # of champions that are scored
     try:
         spec = context.default_feature_spec()
         if spec is not None:

@@ -31,7 +31,7 @@ from common.features import FeatureBlock
 
 Array = npt.NDArray[np.float32]
 
-FEWEST_ROWS = 3
+FEWEST_ROWS = 2
 """Scores of a window; fewer say nothing."""
 SMALLEST_P = 0.01
 _WORST = 3  # frames named in a verdict

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from common import broker
 from common.baselines.binding import BaselineBinding
+from common.baselines.learning.pictures import golden_examples
+from common.extraction import Extractor
+from common.features import Image
 from common.ingest.accept import Ingestor
+from common.modalities.video.encode import write_video
+from common.modalities.video.modality import VIDEO
+from common.models.vfi.kind import KIND
+from common.models.vfi.model import Interpolator
 from common.settings import Settings
+from common.sources.limits import Limits
 from common.store import Store
 from sentinel.stack.redis_server import RedisServer
-from workers import context, learning, reducer
+from simulation.saboteur import Fault, sabotage_frames
+from simulation.virtual_camera import SCENES, film, load_photograph
+from tests.common.models.site import FPS, build_golden
+from tests.common.models.thrifty import Thumbnails
+from tests.workers.decaying import Yard
+from workers import context, embedding, learning, reducer
+
+YARD_WIDTH, YARD_HEIGHT = 256, 144
 
 
 @pytest.fixture
@@ -32,3 +50,57 @@ def own(store: Store, settings: Settings, redis_server: RedisServer, monkeypatch
     for module in (reducer, learning):
         monkeypatch.setattr(module, "get_settings", lambda: own)
     return own
+
+
+@pytest.fixture(scope="session")
+def yard_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips of one camera in a folder, with the baseline `golden`."""
+    folder = tmp_path_factory.mktemp("yard")
+    photographs = [load_photograph(SCENES[0])]
+
+    def shots(seed: int, seconds: int) -> list[Image]:
+        return list(film(photographs, count=seconds * FPS, fps=FPS, seed=seed, width=YARD_WIDTH, height=YARD_HEIGHT))
+
+    clean = shots(2, 24)
+    clips = {
+        "golden": shots(1, 30),
+        "clean": clean,
+        "noise": list(sabotage_frames(clean, Fault.NOISE, 2)),
+        "frozen": list(sabotage_frames(clean, Fault.FROZEN, 5)),
+    }
+    for name, images in clips.items():
+        write_video(folder / f"{name}.mp4", images, FPS)
+    build_golden(folder / "golden.mp4", folder / "baselines" / "golden", Extractor(VIDEO, Thumbnails(), Limits()))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def champion(yard_clips: Path) -> Interpolator:
+    """The first champion of the camera, fitted to its golden footage."""
+    replay = golden_examples(yard_clips / "baselines" / "golden")
+    assert replay is not None
+    return KIND.first_model(replay[KIND.split_golden(len(replay)).training], seed=0)
+
+
+@pytest.fixture
+def yard(
+    yard_clips: Path, store: Store, settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Yard]:
+    own = settings.model_copy(
+        update={
+            "baselines_dir": yard_clips / "baselines",
+            "baseline": "golden",
+            "allowed_roots": (yard_clips,),
+            "redis_url": redis_server.url,
+        }
+    )
+    binding = BaselineBinding(own, store)
+    extractor = Extractor(VIDEO, Thumbnails(), Limits())
+    monkeypatch.setattr(broker, "app", broker.make_app(own))
+    monkeypatch.setattr(context, "store", lambda: store)
+    monkeypatch.setattr(context, "baselines", lambda: binding)
+    monkeypatch.setattr(context, "extractor", extractor.following)
+    for module in (context, embedding, reducer):
+        monkeypatch.setattr(module, "get_settings", lambda: own)
+    yield Yard(store, own, yard_clips)
+    context._conditions.cache_clear()

@@ -2,93 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from common import broker
-from common.baselines.binding import BaselineBinding
-from common.baselines.learning.pictures import golden_examples
 from common.contracts.batches import FrameBatch
 from common.contracts.model_scores import MODEL_GROUP
 from common.contracts.verdicts import Cause, Status
-from common.extraction import Extractor
-from common.features import FeatureBlock, Image
+from common.features import FeatureBlock
 from common.live_scores import LiveScores
-from common.modalities.video.encode import write_video
-from common.modalities.video.modality import VIDEO
 from common.models.live_scoring import golden_scores
-from common.models.vfi.kind import KIND
 from common.models.vfi.model import Interpolator
-from common.settings import Settings
 from common.sources.identity import describe_source
 from common.sources.limits import Limits
-from common.store import Store
-from sentinel.stack.redis_server import RedisServer
-from simulation.saboteur import Fault, sabotage_frames
-from simulation.virtual_camera import SCENES, film, load_photograph
-from tests.common.models.site import FPS, WINDOW, build_golden
-from tests.common.models.thrifty import Thumbnails
+from tests.common.models.site import WINDOW
 from tests.workers.decaying import STREAM, Yard, perturbed
 from workers import context, embedding, reducer
-
-WIDTH, HEIGHT = 256, 144
-
-
-@pytest.fixture(scope="module")
-def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clips of one camera in a folder, with the baseline `golden`."""
-    folder = tmp_path_factory.mktemp("yard")
-    photographs = [load_photograph(SCENES[0])]
-
-    def shots(seed: int, seconds: int) -> list[Image]:
-        return list(film(photographs, count=seconds * FPS, fps=FPS, seed=seed, width=WIDTH, height=HEIGHT))
-
-    clean = shots(2, 24)
-    clips = {
-        "golden": shots(1, 30),
-        "clean": clean,
-        "noise": list(sabotage_frames(clean, Fault.NOISE, 2)),
-        "frozen": list(sabotage_frames(clean, Fault.FROZEN, 5)),
-    }
-    for name, images in clips.items():
-        write_video(folder / f"{name}.mp4", images, FPS)
-    build_golden(folder / "golden.mp4", folder / "baselines" / "golden", Extractor(VIDEO, Thumbnails(), Limits()))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def champion(footage: Path) -> Interpolator:
-    """The first champion of the camera, fitted to its golden footage."""
-    replay = golden_examples(footage / "baselines" / "golden")
-    assert replay is not None
-    return KIND.first_model(replay[KIND.split_golden(len(replay)).training], seed=0)
-
-
-@pytest.fixture
-def yard(
-    footage: Path, store: Store, settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Yard]:
-    own = settings.model_copy(
-        update={
-            "baselines_dir": footage / "baselines",
-            "baseline": "golden",
-            "allowed_roots": (footage,),
-            "redis_url": redis_server.url,
-        }
-    )
-    binding = BaselineBinding(own, store)
-    extractor = Extractor(VIDEO, Thumbnails(), Limits())
-    monkeypatch.setattr(broker, "app", broker.make_app(own))
-    monkeypatch.setattr(context, "store", lambda: store)
-    monkeypatch.setattr(context, "baselines", lambda: binding)
-    monkeypatch.setattr(context, "extractor", extractor.following)
-    for module in (context, embedding, reducer):
-        monkeypatch.setattr(module, "get_settings", lambda: own)
-    yield Yard(store, own, footage)
-    context._conditions.cache_clear()
 
 
 def test_a_sound_champion_passes_clean_footage_and_is_stated(yard: Yard, champion: Interpolator) -> None:

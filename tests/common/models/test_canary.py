@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hypothesis
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from common.contracts.models import ChampionRecord
@@ -59,10 +60,9 @@ def test_only_what_the_gate_promoted_is_compared_with_what_it_replaced() -> None
     assert compared_with([first, promoted, back, again]) is None, "and so is going back on it"
 
 
+@hypothesis.settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.lists(
-        st.tuples(st.integers(0, 4), st.lists(st.floats(-2, 2), min_size=1, max_size=4)), min_size=1, max_size=12
-    )
+    st.lists(st.tuples(st.integers(0, 4), st.lists(st.floats(-2, 2), min_size=1, max_size=4)), min_size=1, max_size=12)
 )
 def test_a_chunk_counts_once_however_often_it_comes(store: Store, rows: list[tuple[int, list[float]]]) -> None:
     store.client.flushall()
