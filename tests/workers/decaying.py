@@ -82,7 +82,7 @@ class Yard:
         """Retrain for the stream, and have what it notes written into its incidents."""
         healer = Healer(
             self.store, self.settings, context.baselines(), "vfi", load_kind("vfi"),
-            report=lambda stage, share, detail: None, leave=self.store.streams.note,
+            report=lambda stage, share, detail, training=None: None, leave=self.store.streams.note,
         )  # fmt: skip
         try:
             return healer.heal([STREAM])

@@ -116,7 +116,7 @@ def test_a_champion_whose_file_was_edited_costs_the_scores_and_not_the_features(
     perturbed(champion, seed=7).save(Path(str(record.model_path)))
     judged = yard.show("clean")
     assert {(verdict.status, verdict.model) for verdict in judged} == {(Status.PASS, None)}
-    assert "is not the one that was promoted" in caplog.text
+    assert "is not the one that became v1" in caplog.text
 
 
 def test_nobody_asks_where_the_setting_says_so(

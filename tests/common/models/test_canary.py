@@ -1,4 +1,4 @@
-"""The canary's laws: what is no worse is never rolled back for long odds, what is worse is soon, and a chunk counts once."""
+"""The canary: what is no worse stays champion, what is worse is rolled back soon, and a chunk counts once."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def drawn(mean: float, count: int, seed: int, spread: float = 0.4) -> list[float
 
 def version(number: int, *, digest: str, parent: int | None = None, decision: str | None = None) -> ChampionRecord:
     return ChampionRecord(
-        model="vfi", version=number, model_path=f"/v{number}", model_digest=digest, parent=parent, reason="", gain_db=None,
-        loss_db=None, created_at=float(number), decision=decision,
+        model="vfi", version=number, model_path=f"/v{number}", model_digest=digest, parent=parent, reason="",
+        gain_db=None, loss_db=None, created_at=float(number), decision=decision,
     )  # fmt: skip
 
 
