@@ -37,7 +37,8 @@ from common.features import FeatureBlock, FloatArray
 from common.live_scores import LiveScores
 from common.modalities.video.decode import probe, sampled_frames
 from common.modalities.video.modality import VIDEO
-from common.models.live_scoring import golden_values, sampled
+from common.models.golden_reference import golden_values
+from common.models.live_scoring import sampled
 from common.models.vfi.kind import KIND
 from common.models.vfi.model import Interpolator
 from common.models.vfi.triplets import TripletArray, collect_triplets, within_shots

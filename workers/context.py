@@ -13,7 +13,8 @@ from common.drift.conditions import Condition
 from common.errors import BadMessage
 from common.extraction import Extractor, extractor_of
 from common.models.conditions import ConditionCache
-from common.models.live_scoring import LiveScoring, golden_scores
+from common.models.golden_reference import golden_scores
+from common.models.live_scoring import LiveScoring
 from common.settings import get_settings
 from common.store import Store, open_store
 from common.stream_config import model_of

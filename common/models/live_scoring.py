@@ -9,11 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from common.baselines.binding import BaselineBinding
 from common.baselines.golden import Golden
-from common.baselines.learning.pictures import golden_examples
 from common.contracts.ids import content_id
 from common.contracts.model_scores import GoldenScores
 from common.contracts.models import ChampionRecord
@@ -21,8 +19,9 @@ from common.errors import BadMessage, NothingToLearnFrom
 from common.features import FeatureBlock, FloatArray
 from common.live_scores import LiveScores
 from common.models.canary import Canary
+from common.models.golden_reference import examples_of, golden_scores, golden_values, spread, stated_column
 from common.models.kinds import load_kind
-from common.models.protocols import Examples, Model, ModelT, ScoredLive
+from common.models.protocols import Examples, Model, ScoredLive
 from common.models.versions import load_version
 from common.settings import Settings
 from common.sources.limits import Limits
@@ -32,7 +31,6 @@ from common.stream_config import model_of
 log = logging.getLogger(__name__)
 
 _MOST_MODELS = 4  # kept in memory
-_MOST_GOLDEN = 100  # held-out golden examples that are scored
 
 
 def scored_by(record: ChampionRecord) -> str:
@@ -161,7 +159,7 @@ class LiveScoring:
             return None
         golden = self.baselines.current(stream)
         before = golden_scores(self.store, stream)
-        examples = _examples(golden)
+        examples = examples_of(golden)
         same = before is not None and (before.golden_id, before.by) == (golden.id, scored_by(champion.record))
         if before is not None and same and (before.examples == len(examples) or before.behind_db > 0):
             return before
@@ -175,7 +173,7 @@ class LiveScoring:
     ) -> GoldenScores:
         """Return what a champion's live scores are held against; `before` is what those of another were."""
         kind, record = champion.kind, champion.record
-        held_out = examples[_spread(kind.split_golden(len(examples)).held_out)]
+        held_out = examples[spread(kind.split_golden(len(examples)).held_out)]
         # On other examples the mean differs by what they show, and not by the model.
         same_golden = before is not None and (before.golden_id, before.examples) == (golden.id, len(examples))
         comparable = before is not None and same_golden and before.columns == kind.score_columns
@@ -217,84 +215,6 @@ class LiveScoring:
         if not isinstance(kind, ScoredLive):
             return None
         return _Champion(record, kind, _load(record))
-
-
-@dataclass(frozen=True, eq=False)
-class GoldenValues:
-    """What a champion's live scores are held against.
-
-    Attributes
-    ----------
-    values : (m, columns)
-    behind_db : by how much the champion's own scores are below them, by the column that verdicts state; 0: they are its
-        own
-    """
-
-    values: FloatArray
-    behind_db: float
-
-
-def golden_values(
-    kind: ScoredLive[ModelT], model: ModelT, held_out: Examples, max_loss_db: float, before: FloatArray | None
-) -> GoldenValues:
-    """Return a champion's scores on golden examples; or those of what was there before it, if it fell behind that.
-
-    A promotion may lose `max_loss_db` on golden footage. A champion that is farther below the version before it, or
-    below the model that ships, came to be one in some other way: held against its own scores, it would never be found
-    to have decayed.
-
-    Parameters
-    ----------
-    held_out : (n, ...) golden examples that no model was fitted to
-    before : (k, columns) what the scores of the version before were held against, on the same examples; None: not known
-    """
-    own = kind.score_live(model, held_out)
-    own = own[np.isfinite(own).all(axis=1)]
-    if not len(own):
-        return GoldenValues(own, 0.0)
-    shipped = kind.score_live(kind.shipped_model(), held_out)
-    others = [shipped[np.isfinite(shipped).all(axis=1)], *([] if before is None else [before])]
-    best = max(others, key=lambda values: _mean(values, kind))
-    behind = _mean(best, kind) - _mean(own, kind)
-    return GoldenValues(best, behind) if behind > max_loss_db else GoldenValues(own, 0.0)
-
-
-def golden_scores(store: Store, stream: str) -> GoldenScores | None:
-    """Return the golden scores of a stream; None if there are none, or none that this version reads."""
-    stored = store.golden_scores.stored(stream)
-    if stored is None:
-        return None
-    try:
-        return GoldenScores.from_json(stored)
-    except BadMessage as error:
-        log.warning("stream %s: its golden scores are made anew: %s", stream, error)
-        return None
-
-
-def _examples(golden: Golden) -> Examples:
-    """Return the golden examples of a stream; raise `NothingToLearnFrom` if none are kept."""
-    examples = golden_examples(golden.require().folder)
-    if examples is None or not len(examples):
-        raise NothingToLearnFrom(
-            f"baseline {golden.name!r} keeps no golden frames to score a model on: rebuild it from moving footage"
-        )
-    return examples
-
-
-def _spread(indices: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Return at most `_MOST_GOLDEN` of some indices, evenly spread."""
-    most = min(len(indices), _MOST_GOLDEN)
-    return np.asarray(indices[np.linspace(0, len(indices) - 1, most).round().astype(int)], np.intp)
-
-
-def _mean(scores: FloatArray, kind: ScoredLive[ModelT]) -> float:
-    """Return the mean of the column that verdicts state."""
-    return float(scores[:, stated_column(kind)].mean())
-
-
-def stated_column(kind: ScoredLive[ModelT]) -> int:
-    """Return the place of the column that verdicts state: the first that is judged."""
-    return next(place for place, column in enumerate(kind.score_columns) if column.least_loss is not None)
 
 
 @lru_cache(maxsize=_MOST_MODELS)

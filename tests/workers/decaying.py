@@ -14,9 +14,9 @@ from common.contracts.verdicts import Verdict
 from common.features import FeatureBlock
 from common.models import registry
 from common.models.cases import Outcome
+from common.models.golden_reference import golden_scores
 from common.models.healing import Healer
 from common.models.kinds import load_kind
-from common.models.live_scoring import golden_scores
 from common.models.vfi.model import Interpolator
 from common.settings import Settings
 from common.sources.identity import describe_source

@@ -12,7 +12,7 @@ from common.contracts.model_scores import MODEL_GROUP
 from common.contracts.verdicts import Cause, Status
 from common.features import FeatureBlock
 from common.live_scores import LiveScores
-from common.models.live_scoring import golden_scores
+from common.models.golden_reference import golden_scores
 from common.models.vfi.model import Interpolator
 from common.sources.identity import describe_source
 from common.sources.limits import Limits
