@@ -9,7 +9,7 @@ lead to the same challenger, so a person has to look.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -59,14 +59,35 @@ class Canary:
         self.store = store
         self.settings = settings
 
-    def is_on(self, stream: str, champion: ChampionRecord, chunk: str) -> bool:
-        """Return whether a chunk of a stream is to be compared: there are not enough examples yet, and it is new."""
+    def note(
+        self,
+        stream: str,
+        champion: ChampionRecord,
+        chunk: str,
+        differences: Callable[[ChampionRecord], Sequence[float]],
+    ) -> bool:
+        """Compare the champion with the version before it on a chunk, if there are not enough live examples yet.
+
+        Parameters
+        ----------
+        chunk : its id; one that comes again counts once
+        differences : of a version and the champion on each example of the chunk, dB
+
+        Returns
+        -------
+        Whether the champion is surely worse on the stream.
+        """
         most = self.settings.canary_triplets
-        if most == 0 or self.before(champion) is None:
+        before = self.before(champion) if most > 0 else None
+        if before is None:
             return False
-        canaries = self.store.canaries
-        enough = len(canaries.differences(stream, champion.version)) >= most
-        return not enough and chunk not in canaries.chunks(stream, champion.version)
+        known = self.store.canaries.by_chunk(stream, champion.version)
+        if chunk in known or sum(map(len, known.values())) >= most:
+            return False
+        fresh = list(differences(before))
+        self.store.canaries.add(stream, champion.version, chunk, fresh)
+        bets = bets_on([*_flat(known), *fresh], len(self._streams(champion.model)), self.settings)
+        return bets.finding is Finding.ABOVE
 
     def before(self, champion: ChampionRecord) -> ChampionRecord | None:
         """Return the version that a champion is compared with; None: none, or it is no longer champion."""
@@ -77,13 +98,17 @@ class Canary:
 
     def turned_worse(self, champion: ChampionRecord) -> list[str]:
         """Return for each stream on which the champion is surely worse than the version before it the figures."""
-        streams = [name for name in self.store.streams.names() if model_of(self.settings, name) == champion.model]
+        streams = self._streams(champion.model)
         found = []
         for stream in streams:
-            bets = bets_on(self.store.canaries.differences(stream, champion.version), len(streams), self.settings)
+            known = self.store.canaries.by_chunk(stream, champion.version)
+            bets = bets_on(_flat(known), len(streams), self.settings)
             if bets.finding is Finding.ABOVE:
                 found.append(f"{bets.mean_db:.2f} dB on {bets.examples} live examples of stream {stream}")
         return found
+
+    def _streams(self, model: str) -> list[str]:
+        return [name for name in self.store.streams.names() if model_of(self.settings, name) == model]
 
     def settle(self, model: str, prove: Proof) -> tuple[ChampionRecord, list[ConditionRecord]] | None:
         """Roll the champion back if it turned out worse; return the new champion's record and the dropped conditions.
@@ -101,3 +126,7 @@ class Canary:
             return None
         reason = f"v{champion.version} turned out worse than v{before.version}: by {'; '.join(worse)}"
         return roll_back_worse(self.store, model, before.version, reason, prove)
+
+
+def _flat(by_chunk: Mapping[str, Sequence[float]]) -> list[float]:
+    return [value for values in by_chunk.values() for value in values]

@@ -124,16 +124,14 @@ class LiveScoring:
 
     def _compare(self, stream: str, champion: _Champion, examples: Examples, own: FloatArray, chunk: str) -> bool:
         """Score the version before a new champion on the same examples; return whether the champion is surely worse."""
-        canary = Canary(self.store, self.settings)
-        if not len(examples) or not canary.is_on(stream, champion.record, chunk):
+        if not len(examples):
             return False
-        before = canary.before(champion.record)
-        if before is None:
-            return False
-        stated = stated_column(champion.kind)
-        differences = champion.kind.score_live(_load(before), examples)[:, stated] - own[:, stated]
-        self.store.canaries.add(stream, champion.record.version, chunk, differences.tolist())
-        return bool(canary.turned_worse(champion.record))
+        kind, stated = champion.kind, stated_column(champion.kind)
+
+        def differences(before: ChampionRecord) -> list[float]:
+            return list((kind.score_live(_load(before), examples)[:, stated] - own[:, stated]).tolist())
+
+        return Canary(self.store, self.settings).note(stream, champion.record, chunk, differences)
 
     def wants_reference(self, stream: str) -> bool:
         """Return whether the golden scores of a stream have to be made, or looked at again, now."""

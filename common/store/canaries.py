@@ -27,16 +27,11 @@ class CanaryStore:
         pipe.expire(key, _SECONDS_KEPT)
         pipe.execute()
 
-    def differences(self, stream: str, version: int) -> list[float]:
-        """Return the differences of a version to the one before it, in the order in which they came."""
+    def by_chunk(self, stream: str, version: int) -> dict[str, list[float]]:
+        """Return chunk -> differences of a version to the one before it, in the order in which they first came."""
         rows = [json.loads(text(row)) for row in self.client.lrange(_key(stream, version), 0, -1)]
         first = dict(reversed(rows))
-        seen = dict.fromkeys(chunk for chunk, _ in rows)
-        return [float(value) for chunk in seen for value in first[chunk]]
-
-    def chunks(self, stream: str, version: int) -> set[str]:
-        """Return the ids of the chunks that were added."""
-        return {json.loads(text(row))[0] for row in self.client.lrange(_key(stream, version), 0, -1)}
+        return {chunk: [float(value) for value in first[chunk]] for chunk in dict.fromkeys(chunk for chunk, _ in rows)}
 
 
 def _key(stream: str, version: int) -> str:

@@ -27,7 +27,8 @@ class Promoted:
     champion: ChampionRecord
 
     def differences(self) -> list[float]:
-        return self.yard.store.canaries.differences(STREAM, self.champion.version)
+        found = self.yard.store.canaries.by_chunk(STREAM, self.champion.version)
+        return [value for values in found.values() for value in values]
 
     def asked(self) -> bool:
         """Whether the retrain worker was asked to look."""
@@ -64,7 +65,7 @@ def test_a_bad_promotion_is_rolled_back_within_a_hundred_live_triplets(
     yard.show("clean")
     canary.settle("vfi")
     assert yard.store.champions.champion("vfi") == record, "a rollback is not rolled back"
-    assert yard.store.canaries.differences(STREAM, 3) == []
+    assert yard.store.canaries.by_chunk(STREAM, 3) == {}
 
 
 def test_a_sound_promotion_stays_and_is_compared_no_longer_than_the_setting_says(

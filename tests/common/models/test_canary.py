@@ -70,7 +70,7 @@ def test_a_chunk_counts_once_however_often_it_comes(store: Store, rows: list[tup
     for chunk, values in rows:
         store.canaries.add("yard", 2, f"c{chunk}", values)
         first.setdefault(chunk, values)
-    wanted = [round(value, 5) for values in first.values() for value in values]
-    assert store.canaries.differences("yard", 2) == wanted
-    assert store.canaries.chunks("yard", 2) == {f"c{chunk}" for chunk in first}
-    assert store.canaries.differences("yard", 3) == []
+    wanted = {f"c{chunk}": [round(value, 5) for value in values] for chunk, values in first.items()}
+    assert store.canaries.by_chunk("yard", 2) == wanted
+    assert list(store.canaries.by_chunk("yard", 2)) == list(wanted)
+    assert store.canaries.by_chunk("yard", 3) == {}
