@@ -25,21 +25,25 @@ def settle(model: str) -> None:
 
     Any client of the queue can send this task: what decides is what live footage has shown.
     """
-    store = context.store()
+    champions = context.store().champions
     if not isinstance(model, str):
         return
+    with champions.lease(model) as held:
+        if held:  # else a retraining runs, which looks itself before it begins, or the next footage asks again
+            roll_back(model)
 
-    with store.champions.lease(model) as held:
-        if not held:
-            return  # a retraining runs; the next footage asks again
-        try:
-            settled = Canary(store, get_settings()).settle(model, proved_conditions)
-        except SentinelError as error:
-            log.error("model %s: its champion cannot be rolled back: %s", model, error)
-            return
+
+def roll_back(model: str) -> bool:
+    """Roll the champion of `model` back if it turned out worse; return whether it did. Its lease is held."""
+    try:
+        settled = Canary(context.store(), get_settings()).settle(model, proved_conditions)
+    except SentinelError as error:
+        log.error("model %s: its champion cannot be rolled back: %s", model, error)
+        return False
     if settled is None:
-        return
+        return False
     record, dropped = settled
     log.error("model %s: %s; `sentinel champions release %s` lets it be trained again", model, record.reason, model)
     for condition in dropped:
         send_reduce(condition.stream)
+    return True

@@ -3,7 +3,7 @@
     celery -A workers.interpolating worker -Q interpolate -c 1
 
 Any Celery client may send its task; a video takes minutes, so it has a queue of its own. A task whose message is
-delivered again while it runs ends at once, and one that is done answers as before.
+delivered again while it runs waits for its result, and one that is done answers as before.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict
+from pathlib import PurePath
 from typing import Any
 
-from celery import Task
-from celery.exceptions import Ignore
+from celery import Task, states
 
 from common.broker import INTERPOLATE_TASK, app
 from common.errors import BadMessage, BadSource
@@ -34,6 +34,7 @@ PROGRESS = "PROGRESS"
 """Custom Celery state of a running interpolation; its meta is `done` and `expected`, frames of the source."""
 _TASK_SECONDS = 3600  # ends one that hangs
 _TELL_EVERY_SECONDS = 1.0
+_AGAIN_SECONDS = 30  # longer than the lease of a process that died
 
 
 @app.task(
@@ -45,7 +46,7 @@ def interpolate(self: Task, uri: str, out: str, factor: int = 2, stream: str = "
     Parameters
     ----------
     uri : a path or file URI in an allowed folder
-    out : path of the result below that folder; an existing file is replaced
+    out : path of the result below that folder, no part of which begins with a dot; an existing file is replaced
     factor : 2 or 4
     stream : whose champion is used; empty: the starting weights
 
@@ -60,7 +61,7 @@ def interpolate(self: Task, uri: str, out: str, factor: int = 2, stream: str = "
     Refused
         If the source or the result may not be there, or the source cannot be read.
     """
-    if not all(isinstance(text, str) for text in (uri, out, stream)) or not out or factor not in FACTORS:
+    if not all(isinstance(text, str) for text in (uri, out, stream)) or not _is_name(out) or not _is_factor(factor):
         raise BadMessage(
             f"{INTERPOLATE_TASK} wants uri and out (paths), factor ({' or '.join(map(str, FACTORS))}) and perhaps a "
             f"stream; it was sent uri={uri!r:.100}, out={out!r:.100}, factor={factor!r:.20}, stream={stream!r:.100}"
@@ -72,8 +73,9 @@ def interpolate(self: Task, uri: str, out: str, factor: int = 2, stream: str = "
         known = self.backend.get_task_meta(self.request.id)
         if known["status"] == "SUCCESS":
             return dict(known["result"])
-        if not held and known["status"] == PROGRESS:
-            raise Ignore  # this very task runs elsewhere, and will leave its result
+        if not held and known["status"] in {PROGRESS, states.RETRY}:
+            # This very task runs elsewhere and will leave its result, or its process died and its lease has not ended.
+            raise self.retry(countdown=_AGAIN_SECONDS, max_retries=None)
         if not held:
             raise BadSource(f"{target} is being written by another task: name another file, or send it again later")
         serving = of_stream(store, settings, stream) if stream else without_stream()
@@ -81,6 +83,15 @@ def interpolate(self: Task, uri: str, out: str, factor: int = 2, stream: str = "
         done = interpolate_video(source, target, serving.model, factor=factor, limits=limits, progress=Told(self))
     log.info("%s: %d frames of %d", target, done.frames, done.source_frames)
     return {"path": str(target), **asdict(done), "model": serving.description, "digest": serving.model.digest}
+
+
+def _is_name(out: str) -> bool:
+    """Return whether a result may have this name: hidden files are those that are being written."""
+    return bool(out) and not any(part.startswith(".") and part != ".." for part in PurePath(out).parts)
+
+
+def _is_factor(factor: object) -> bool:
+    return isinstance(factor, int) and not isinstance(factor, bool) and factor in FACTORS
 
 
 class Told:

@@ -35,7 +35,7 @@ from common.settings import get_settings
 from common.store.models import Outcome
 from common.stream_config import model_of
 from workers import (
-    canary,  # noqa: F401, its task runs on this queue
+    canary,
     context,
     dead_letters,
     learning,  # noqa: F401, its task runs on this queue
@@ -104,6 +104,8 @@ def retrain(self: Task, model: str) -> str:
             return f"held at version {hold.version}: {hold.reason}"
         if (called_at := champions.accept_call(model)) is None:
             return "not called: the cool-down is not over, or the call has been answered"
+        if canary.roll_back(model):
+            return "its champion turned out worse than the version before it, and was rolled back: the model is held"
         return answer(self, model, called_at)
 
 

@@ -54,4 +54,5 @@ def refer(stream: str) -> None:
     try:
         context.live_scoring().refer(stream)
     except SentinelError as error:
+        context.store().golden_scores.postpone(stream)
         log.warning("decay of the model of stream %s cannot be seen: %s", stream, error)

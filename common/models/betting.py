@@ -103,7 +103,13 @@ def examples_factor(total: float, number: int) -> float:
 
 
 def bet(
-    differences: FloatArray, least_db: float, *, error: float, early_error: float = EARLY_ERROR, block: int = BLOCK
+    differences: FloatArray,
+    least_db: float,
+    *,
+    error: float,
+    early_error: float = EARLY_ERROR,
+    block: int = BLOCK,
+    clip_db: float = CLIP_DB,
 ) -> Bets:
     """Return whether the mean of paired differences is above `least_db`.
 
@@ -114,8 +120,9 @@ def bet(
     error : probability of saying `ABOVE` of a mean that is not
     early_error : probability of saying `BELOW` of a mean that is not
     block : differences in a block
+    clip_db : differences count up to so far from `least_db`, dB
     """
-    blocks = _block_means(differences, least_db, block)
+    blocks = _block_means(differences, least_db, block, clip_db)
     winner, loser = _fortunes(blocks), _fortunes(-blocks)
     above, below = _first(winner, 1 / error), _first(loser, 1 / early_error)
     finding = Finding.OPEN if above == below else Finding.ABOVE if above < below else Finding.BELOW
@@ -132,10 +139,10 @@ def bet(
     )
 
 
-def _block_means(differences: FloatArray, least_db: float, block: int) -> npt.NDArray[np.float64]:
-    """Return (b,) the mean of each block of clipped differences from `least_db`, in units of `CLIP_DB`."""
+def _block_means(differences: FloatArray, least_db: float, block: int, clip_db: float) -> npt.NDArray[np.float64]:
+    """Return (b,) the mean of each block of clipped differences from `least_db`, in units of `clip_db`."""
     whole = len(differences) // block * block
-    beyond = np.clip(np.asarray(differences[:whole], np.float64) - least_db, -CLIP_DB, CLIP_DB) / CLIP_DB
+    beyond = np.clip(np.asarray(differences[:whole], np.float64) - least_db, -clip_db, clip_db) / clip_db
     return np.asarray(beyond.reshape(-1, block).mean(axis=1), np.float64)
 
 

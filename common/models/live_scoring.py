@@ -15,7 +15,7 @@ from common.baselines.golden import Golden
 from common.contracts.ids import content_id
 from common.contracts.model_scores import GoldenScores
 from common.contracts.models import ChampionRecord
-from common.errors import BadMessage, NothingToLearnFrom
+from common.errors import BadMessage, NothingToLearnFrom, SentinelError
 from common.features import FeatureBlock, FloatArray
 from common.live_scores import LiveScores
 from common.models.canary import Canary
@@ -119,7 +119,11 @@ class LiveScoring:
             scores[told],
             np.array(frames, np.int32)[places][told],
         )
-        worse = self._compare(stream, champion, examples[told], scores[told], chunk)
+        try:
+            worse = self._compare(stream, champion, examples[told], scores[told], chunk)
+        except SentinelError as error:  # of the version before: the champion's own scores stand
+            log.warning("stream %s: the champion is compared with no version before it: %s", stream, error)
+            worse = False
         return Scored(replace(features, scores=live), champion.record.model if worse else None)
 
     def _compare(self, stream: str, champion: _Champion, examples: Examples, own: FloatArray, chunk: str) -> bool:

@@ -147,10 +147,19 @@ def promote_by_hand(
 
 
 def roll_back_worse(
-    store: Store, model: str, version: int, reason: str, prove: Proof
+    store: Store, champion: ChampionRecord, version: int, reason: str, prove: Proof
 ) -> tuple[ChampionRecord, list[ConditionRecord]]:
-    """Make the version before a champion that turned out worse champion again; otherwise as `roll_back`."""
-    return _choose(store, _history(store, model), version, reason, prove, by="sentinel")
+    """Make a version before a champion that turned out worse champion again; otherwise as `roll_back`.
+
+    Raises
+    ------
+    NotPromoted
+        If it is no longer champion.
+    """
+    history = _history(store, champion.model)
+    if history[-1].version != champion.version:
+        raise NotPromoted(f"v{champion.version} of model {champion.model!r} is no longer champion")
+    return _choose(store, history, version, reason, prove, by="sentinel")
 
 
 def release(store: Store, model: str) -> None:

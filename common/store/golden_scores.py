@@ -35,3 +35,7 @@ class GoldenScoresStore:
         """
         key = keys.stream_key(stream, "golden-scores-asked", "again" if known else "first")
         return bool(self.client.set(key, b"1", nx=True, ex=_SECONDS_FRESH if known else _SECONDS_ASKED))
+
+    def postpone(self, stream: str) -> None:
+        """Note that nothing can be made of the golden footage of `stream` now: it is not asked for within the hour."""
+        self.client.set(keys.stream_key(stream, "golden-scores-asked", "first"), b"1", ex=_SECONDS_FRESH)

@@ -43,7 +43,7 @@ def stream_key(stream: str, *parts: str) -> str:
     Parts: `counter`, `pending`, `sent`, `cost`, `window`, `frames`, `batch:ID`, `chunk:ID`, `data:ID`,
     `evidence:ID`, `evidence-list`, `folder:ID`, `handed-in`, `inbox`, `mute`, `incidents`, `incident-order`, `golden`,
     `golden-history`, `golden-scores`, `golden-scores-asked:WHEN`, `rhythm`, `learning`, `bursts`, `burst-slots`,
-    `learner`, `canary:VERSION`.
+    `learner`, `canary:VERSION:DIGEST`.
     """
     return (STREAM_PREFIX % stream) + ":".join(parts)
 
@@ -51,7 +51,7 @@ def stream_key(stream: str, *parts: str) -> str:
 def model_key(model: str, part: str) -> str:
     """Return a key of one model.
 
-    Parts: `champion`, `history`, `waiting`, `lease`, `rejected`, `attempts`, `decisions`, `making`.
+    Parts: `champion`, `history`, `waiting`, `lease`, `rejected`, `attempts`, `decisions`, `making`, `canary-asked`.
     """
     return (MODEL_PREFIX % model) + part
 

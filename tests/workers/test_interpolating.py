@@ -119,6 +119,8 @@ def test_what_may_not_be_read_or_written_fails_with_the_reason(
         ({"uri": str(clip), "out": str(clip)}, PathNotAllowed, "allowed folders"),
         ({"uri": str(clip), "out": "a.txt"}, BadSource, "choose one of these names"),
         ({"uri": str(clip), "out": ""}, BadMessage, "wants uri and out"),
+        ({"uri": str(clip), "out": ".a.part.mp4"}, BadMessage, "wants uri and out"),
+        ({"uri": str(clip), "out": "a.mp4", "factor": 2.0}, BadMessage, "wants uri and out"),
         ({"uri": ["a"], "out": "a.mp4"}, BadMessage, "wants uri and out"),
         ({"uri": str(clip), "out": "a.mp4", "factor": "3"}, BadMessage, "wants uri and out"),
         ({"uri": str(clip.with_name("gone.mp4")), "out": "a.mp4"}, BadSource, "gone.mp4"),

@@ -56,17 +56,11 @@ def test_a_model_of_another_kind_is_refused_with_what_to_do(tmp_path: Path) -> N
 
 
 def test_equal_seeds_give_equal_first_champions(golden: TripletArray) -> None:
-    one, other = (KIND.score([first_champion(golden, seed=1)], golden) for _ in range(2))
-    assert np.allclose(one, other, atol=0.02)
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_first_champion_is_not_below_the_starting_weights_on_what_was_held_out(
-    golden: TripletArray, seed: int
-) -> None:
-    held_out = golden[split_in_blocks(len(golden)).held_out]
-    champion, starting = KIND.score([first_champion(golden, seed=seed), starting_model()], held_out)
-    assert champion.mean() >= starting.mean()
+    one, other = (first_champion(golden, seed=1) for _ in range(2))
+    scores = KIND.score([one, other, starting_model()], golden)
+    assert np.allclose(scores[0], scores[1], atol=0.02)
+    held_out = split_in_blocks(len(golden)).held_out
+    assert scores[0][held_out].mean() >= scores[2][held_out].mean(), "nor are they below the starting weights"
 
 
 def test_golden_footage_that_teaches_nothing_leaves_the_starting_weights() -> None:
