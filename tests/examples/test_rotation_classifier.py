@@ -23,6 +23,7 @@ from common.modalities.video.modality import VIDEO
 from common.models.decisions import load_decision
 from common.models.folders import decision_folders
 from common.models.kinds import kind_names, load_kind
+from common.models.lineage import diff
 from common.models.protocols import Challenger
 from common.models.versions import load_version
 from common.settings import Settings
@@ -139,6 +140,8 @@ def test_a_drift_that_it_does_not_cope_with_is_learned_gated_and_passes_from_the
 
     kind = load_kind("rotation")
     assert load_version(kind, champion).digest == champion.model_digest
+    changes = diff(*site.store.champions.history("rotation"))
+    assert (len(changes.layers), changes.unknown) == (8, ()), "weights and biases of four layers"
     later = site.show("dock", "low light again")
     assert statuses(later) == {"PASS"}
     assert {row.condition.golden_cause for row in later if row.condition} == {Cause.LOW_LIGHT}

@@ -90,5 +90,9 @@ class RotationKind:
     def score(self, predictors: Sequence[Predictor], examples: Examples) -> FloatArray:
         return score(predictors, examples)
 
+    def layers(self, model: Classifier) -> Mapping[str, FloatArray]:
+        """Return the arrays of weights by their places and shapes, for `sentinel champions diff`."""
+        return {f"weights {place} {row.shape}": row for place, row in enumerate(model.weights)}
+
 
 KIND = RotationKind()
