@@ -254,7 +254,10 @@ class Settings(BaseSettings):
         "footage fewer examples are read. The worker itself takes about 1000 MB beside it",
     )
     promote_min_gain_db: float = Field(
-        0.05, ge=0, description="least mean gain on each stretch of drifted footage for a promotion, dB PSNR"
+        0.05,
+        ge=0,
+        description="least mean gain on each stretch of drifted footage for a promotion, dB of the model's "
+        "score: PSNR for vfi",
     )
     promote_error: float = Field(
         0.05,
@@ -265,12 +268,12 @@ class Settings(BaseSettings):
     promote_max_loss_db: float = Field(
         0.5,
         gt=0,
-        description="largest mean loss on the golden footage, and on each live condition, for a promotion, dB PSNR",
+        description="largest mean loss on the golden footage, and on each live condition, for a promotion, dB",
     )
     promote_max_worst_loss_db: float = Field(
         2.0,
         ge=0,
-        description="largest mean loss on the worst 5% of the examples of any footage for a promotion, dB PSNR",
+        description="largest mean loss on the worst 5% of the examples of any footage for a promotion, dB",
     )
     promote_max_slowdown: float = Field(
         1.5, ge=1, description="longest time per example of a challenger, in times of the champion's, for a promotion"

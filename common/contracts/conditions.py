@@ -25,7 +25,7 @@ class ConditionRecord(Message):
     golden_id: str = Field(description="digest of the golden baseline that the footage fails")
     path: str = Field(description="folder of its features and examples")
     digest: str = Field(description="of that folder's content")
-    gain_db: float = Field(description="gain of the champion over the strongest reference on its examples, dB PSNR")
+    gain_db: float = Field(description="gain of the champion over the strongest reference on its examples, dB")
     proved: float = Field(description="capture time of the latest footage that the champion was proved on")
     expires: float = Field(description="capture time from which it no longer counts, unless it is proved again")
 

@@ -20,7 +20,7 @@ class GateOutcome(StrEnum):
 
 
 class FootageEvidence(Message):
-    """What was found on the held-out examples of one piece of footage. Differences are the challenger's PSNR minus the
+    """What was found on the held-out examples of one piece of footage. Differences are the challenger's score minus the
     champion's; fortunes are those of `common.models.betting`, from 1 at the start."""
 
     name: str

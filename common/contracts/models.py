@@ -17,8 +17,8 @@ class ChampionRecord(StoredMessage):
     model_digest: str | None = Field(description="of those weights; None: a version of before 0.3")
     parent: int | None = Field(description="version that it replaced")
     reason: str
-    gain_db: float | None = Field(description="gain over its parent on drifted footage, dB PSNR")
-    loss_db: float | None = Field(description="loss against its parent on golden footage, dB PSNR")
+    gain_db: float | None = Field(description="gain over its parent on drifted footage, dB")
+    loss_db: float | None = Field(description="loss against its parent on golden footage, dB")
     created_at: float = Field(description="seconds since the epoch")
     decision: str | None = Field(
         None, description="folder with the evidence of the gate's decision for its weights; None: the gate made none"
@@ -56,9 +56,9 @@ class RetrainReport(StoredMessage):
     detail: str
     incidents: tuple[str, ...] = Field((), description="ids of the incidents that it works on")
     step: int | None = Field(None, description="of the training; None: none is running")
-    loss: float | None = Field(None, description="of that step; minus PSNR, dB")
+    loss: float | None = Field(None, description="of that step; minus the score, dB")
     check_db: float | None = Field(
-        None, description="PSNR on the examples that tell when to stop, dB; None: there are none"
+        None, description="score on the examples that tell when to stop, dB; None: there are none"
     )
 
     @classmethod

@@ -25,7 +25,7 @@ Indices = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """PSNR, in dB, on the same held-out examples of one piece of footage, in the same order.
+    """Scores, in dB, on the same held-out examples of one piece of footage, in the same order.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Scores:
 
     @property
     def gains_db(self) -> FloatArray:
-        """(n,) challenger's PSNR minus champion's for each example, in dB."""
+        """(n,) challenger's score minus champion's for each example, in dB."""
         return self.challenger - self.champion
 
     @property

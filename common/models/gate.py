@@ -30,9 +30,9 @@ class Rules:
 
     Attributes
     ----------
-    min_gain_db : least mean gain on each drifted stretch, dB PSNR
-    max_loss_db : largest mean loss on golden footage and on each live condition, dB PSNR
-    max_worst_loss_db : largest mean loss on the worst 5% of examples of any footage, dB PSNR
+    min_gain_db : least mean gain on each drifted stretch, dB
+    max_loss_db : largest mean loss on golden footage and on each live condition, dB
+    max_worst_loss_db : largest mean loss on the worst 5% of examples of any footage, dB
     max_slowdown : longest time per example, in times of the champion's
     error : probability of promoting a gain that is below the least one
     """
@@ -79,7 +79,7 @@ class Tested:
     Attributes
     ----------
     bets : on the mean difference of challenger and champion
-    worst_db : mean difference of the worst 5% of examples, dB PSNR
+    worst_db : mean difference of the worst 5% of examples, dB
     proof : of the challenger, against its references
     """
 
@@ -96,8 +96,8 @@ class Decision:
     ----------
     outcome : what becomes of the challenger
     reason : why, with the figures
-    gain_db : mean gain on drifted footage, dB PSNR
-    loss_db : mean loss on golden footage, dB PSNR; negative: a gain
+    gain_db : mean gain on drifted footage, dB
+    loss_db : mean loss on golden footage, dB; negative: a gain
     stretches, golden, live : what was found on each piece of footage; empty where the scores allow no decision
     """
 

@@ -25,8 +25,8 @@ class Proof:
     ----------
     proved : whether it is above the strongest reference there, by the lower 95% bound of the mean difference
     reason : why, with the figures
-    gain_db : mean gain over the strongest reference, dB PSNR
-    surely_db : lower 95% bound of that gain, dB PSNR
+    gain_db : mean gain over the strongest reference, dB
+    surely_db : lower 95% bound of that gain, dB
     examples : number of examples that it was scored on
     """
 
@@ -56,8 +56,8 @@ def proof_of(scores: FloatArray, references: Mapping[str, FloatArray]) -> Proof:
 
     Parameters
     ----------
-    scores : (n,) PSNR of the model, dB; n at least 2
-    references : (n,) PSNR of each reference on the same examples, dB, by name; at least one
+    scores : (n,) score of the model, dB; n at least 2
+    references : (n,) score of each reference on the same examples, dB, by name; at least one
     """
     strongest = max(references, key=lambda name: mean(references[name]))
     gains = scores - references[strongest]

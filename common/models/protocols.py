@@ -30,6 +30,7 @@ class Predictor(Protocol):
         """Return the prediction for each of n examples.
 
         For frame interpolation: the middle frames (n, h, w, 3) uint8 from the outer frames of (n, 3, h, w, 3) uint8.
+        What has such a shape is drawn beside the evidence of a decision about examples of three frames.
         """
 
 
@@ -56,9 +57,9 @@ class TrainingProgress:
     Attributes
     ----------
     step, seconds : so far
-    loss : on the examples of the latest step; minus PSNR, dB
-    check_db : PSNR on the examples that are not trained on and tell when to stop, when it was measured last, dB; None:
-        there are none
+    loss : on the examples of the latest step; minus the score, dB, see `ModelKind.score`
+    check_db : score on the examples that are not trained on and tell when to stop, when it was measured last, dB;
+        None: there are none
     """
 
     step: int
@@ -181,7 +182,12 @@ class ModelKind(Protocol[ModelT]):
         """Return the untrained predictors, by name, that a model must be better than."""
 
     def score(self, predictors: Sequence[Predictor], examples: Examples) -> FloatArray:
-        """Return the PSNR (p, n) in dB of p predictors on each of n examples."""
+        """Return the scores (p, n) in dB of p predictors on each of n examples; larger is better.
+
+        Ten times the common logarithm of whatever says how right a prediction is: PSNR for frame interpolation, the
+        share that is given to the truth for a classifier. All that the gate asks for is in this unit. No score may be
+        infinite: what is right to the last bit, or wholly wrong, needs a bound.
+        """
 
     def read_golden(self, path: Path, kind: SourceKind, limits: Limits) -> Examples:
         """Return examples (n, ...) uint8 spread over a golden clip; raise `BadSource` if it cannot be read."""

@@ -17,6 +17,7 @@ _SIZE = (240, 135)  # width and height of a panel, pixels: a fault can be seen, 
 _LABEL = 18  # pixels, above each panel
 _MOST_STRETCHES = 6
 _FRAME_AXES = 5  # (n, 3, h, w, 3): examples that are three frames, of which the middle one is the truth
+_PICTURE_AXES, _COLOURS = 3, 3  # (h, w, 3)
 _WHITE, _BLACK = 255, 0
 
 
@@ -33,7 +34,8 @@ def draw(
 ) -> Image | None:
     """Return a picture (h, w, 3) uint8 RGB: a row for each example with truth, champion, challenger and references.
 
-    Of many stretches the first six are drawn. There is no picture of examples that are not three frames.
+    Of many stretches the first six are drawn. There is no picture of examples that are not three frames, nor of
+    predictions that are no pictures.
 
     Parameters
     ----------
@@ -48,7 +50,10 @@ def draw(
             panels = [_panel(f"{title} of {name}", example[0, 1])]
             predictors = {"champion": champion, "challenger": challenger, **references}
             for label, db in scores_of(stretch.scores, place).items():
-                panels.append(_panel(f"{label} {db:.2f} dB", predictors[label].predict(example)[0]))
+                prediction = np.asarray(predictors[label].predict(example)[0])
+                if prediction.ndim != _PICTURE_AXES or prediction.shape[-1] != _COLOURS:
+                    return None
+                panels.append(_panel(f"{label} {db:.2f} dB", prediction))
             rows.append(np.concatenate(panels, axis=1))
     return np.concatenate(rows) if rows else None
 
@@ -66,7 +71,7 @@ def chosen(gains_db: FloatArray) -> dict[str, int]:
 
 
 def scores_of(scores: Scores, place: int) -> dict[str, float]:
-    """Return the PSNR of each predictor on one example, dB, by its label."""
+    """Return the score of each predictor on one example, dB, by its label."""
     rows = {"champion": scores.champion, "challenger": scores.challenger, **scores.references}
     return {label: float(row[place]) for label, row in rows.items()}
 

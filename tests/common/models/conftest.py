@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common import broker
 from common.baselines.binding import BaselineBinding
 from common.extraction import Extractor
 from common.features import FeatureBlock, Image
@@ -22,9 +21,17 @@ from common.store import Store
 from sentinel.stack.redis_server import RedisServer
 from simulation.saboteur import Fault, sabotage_frames
 from simulation.virtual_camera import SCENES, film, load_photograph
-from tests.common.models.site import CLIP_SECONDS, FPS, GROWING_NOISE, WINDOW, Site, build_golden, features_of
+from tests.common.models.site import (
+    CLIP_SECONDS,
+    FPS,
+    GROWING_NOISE,
+    WINDOW,
+    Site,
+    at_work,
+    build_golden,
+    features_of,
+)
 from tests.common.models.thrifty import Thumbnails
-from workers import context, reducer
 
 WIDTH, HEIGHT = 192, 108
 
@@ -94,11 +101,6 @@ def site(
         }
     )
     thrifty = EntryPoint("vfi", "tests.common.models.thrifty:KIND", kinds.GROUP)
-    binding = BaselineBinding(own, store)
     monkeypatch.setattr(kinds, "entry_points", lambda *, group: EntryPoints([thrifty]).select(group=group))
-    monkeypatch.setattr(broker, "app", broker.make_app(own))
-    monkeypatch.setattr(context, "store", lambda: store)
-    monkeypatch.setattr(context, "baselines", lambda: binding)
-    monkeypatch.setattr(reducer, "get_settings", lambda: own)
-    yield Site(store, own, binding, camera)
-    context._conditions.cache_clear()
+    with at_work(Site(store, own, BaselineBinding(own, store), camera), monkeypatch) as site:
+        yield site

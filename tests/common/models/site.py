@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from common import broker
 from common.baselines.binding import BaselineBinding
 from common.baselines.build import build_baseline
 from common.baselines.storage import StoredBaseline
@@ -28,7 +30,7 @@ from common.settings import Settings
 from common.sources.local import describe_kind
 from common.store import Store
 from tests.common.builders import batch
-from workers import reducer
+from workers import context, reducer
 
 FPS = 10
 CLIP_SECONDS = 24  # 120 examples held out, and some to train on, when those across cuts are set aside
@@ -41,12 +43,13 @@ GROWING_NOISE = (2.0, 3.0, 4.5, 6.0, 8.0, 10.0, 12.5, 15.0)
 
 @dataclass
 class Site:
-    """Streams, all judged by baseline `golden`, and their model."""
+    """Streams, all judged by baseline `golden`, and their model, by its name."""
 
     store: Store
     settings: Settings
     baselines: BaselineBinding
     camera: dict[str, FeatureBlock]
+    model: str = "vfi"
     reports: list[str] = field(default_factory=list)
     _shown: int = 0
 
@@ -76,8 +79,8 @@ class Site:
                 self.store,
                 settings or self.settings,
                 self.baselines,
-                "vfi",
-                load_kind("vfi"),
+                self.model,
+                load_kind(self.model),
                 report=report or (lambda stage, *_: self.reports.append(stage)),
                 leave=self.store.streams.note,
             ).heal(streams)
@@ -91,7 +94,7 @@ class Site:
 
     @property
     def champion(self) -> ChampionRecord | None:
-        return self.store.champions.champion("vfi")
+        return self.store.champions.champion(self.model)
 
     @property
     def conditions(self) -> tuple[ConditionRecord, ...]:
@@ -106,6 +109,17 @@ class Site:
         """Return what came of the latest action on the stream's incidents."""
         actions = [action for incident in self.store.streams.incidents(stream) for action in incident.actions]
         return max(actions, key=lambda action: action.at).outcome
+
+
+@contextmanager
+def at_work(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """Let the reductions of this process work for `site`."""
+    monkeypatch.setattr(broker, "app", broker.make_app(site.settings))
+    monkeypatch.setattr(context, "store", lambda: site.store)
+    monkeypatch.setattr(context, "baselines", lambda: site.baselines)
+    monkeypatch.setattr(reducer, "get_settings", lambda: site.settings)
+    yield site
+    context._conditions.cache_clear()
 
 
 class _Quiet:

@@ -187,6 +187,20 @@ def test_many_stretches_make_no_endless_picture_and_other_examples_none() -> Non
     assert draw({}, Grey(1), Grey(2), {}) is None
 
 
+class Sure:
+    """Predicts no picture, but a share."""
+
+    def predict(self, examples: Examples) -> npt.NDArray[np.uint8]:
+        return np.full((len(examples), 4), 255, np.uint8)
+
+
+def test_predictions_that_are_no_pictures_are_not_drawn() -> None:
+    examples = triplets(4)
+    shown = {"one": Shown(examples, scores(np.zeros(4, np.float32), examples))}
+    assert draw(shown, Grey(1), Sure(), {"dis": Grey(3)}) is None
+    assert draw(shown, Grey(1), Grey(2), {"dis": Grey(3)}) is not None
+
+
 # --- how many are kept
 
 
