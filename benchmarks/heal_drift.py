@@ -74,6 +74,10 @@ class Drift:
                 how = f"{how}, no FAIL confirmed"
             bars = {"over the first champion": _GAIN_BARS.get(Fault(damage.fault), 0.0), "over DIS": _OVER_DIS_BAR}
             missed = [f"{name} below {bar:+.2f}" for name, bar in bars.items() if figures[name] < bar]
+            if settled != "promoted":
+                missed.append("not healed")
+            if missed and how.startswith("proved"):
+                missed.append("it copes, and was not trained")
             yield self._row(f"heal {damage}", how, said, figures, ", ".join(missed))
         if then:
             yield self._kept(then)
