@@ -29,7 +29,7 @@ class Row:
     Attributes
     ----------
     outcome : in a few words
-    reason : what the product said; the table shows its beginning
+    reason : what the product said; the table shows the beginning of why it refused, or of all of it
     figures : by name; dB PSNR, or counts
     missed : the bar that was missed; empty: none
     """
@@ -47,7 +47,8 @@ class Row:
             f"{name} {value:d}" if isinstance(value, int) else f"{name} {value:+.2f}"
             for name, value in self.figures.items()
         )
-        said = self.reason if len(self.reason) <= _SHORTENED else f"{self.reason[:_SHORTENED]}..."
+        guard = self.reason.rpartition(" on golden: ")[2]  # the gate states figures first
+        said = guard if len(guard) <= _SHORTENED else f"{guard[:_SHORTENED]}..."
         missed = f"MISSED: {self.missed}" if self.missed else ""
         cells = (self.clip, str(self.seed), self.case, self.outcome, figures, said.replace("|", "/"), missed)
         return f"| {' | '.join(cells)} |"
