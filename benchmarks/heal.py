@@ -1,6 +1,6 @@
 """The story, measured: what heals, what is refused, a model that decayed, a bad promotion rolled back.
 
-    python -m benchmarks.heal [--data FOLDER] [--seeds 0,1,2] [--tries 3]
+    python -m benchmarks.heal [--data FOLDER] [--seeds 0,1,2] [--tries 3] [--parts healed,refused,decayed,rolled-back]
 
 Real parts do it all: Redis, features, reducer, incidents, policy, the healer with the model that ships, gate, decay,
 canary; queues and processes are left out. Without --data the footage is of the virtual camera. The first half of a clip
@@ -43,6 +43,7 @@ from simulation.virtual_camera import SCENES, record
 
 _SECONDS, _FPS, _WIDTH, _HEIGHT = 50, 30.0, 384, 216  # of the virtual camera
 _SHOWN = 300  # frames of a quarter
+_PARTS = ("healed", "refused", "decayed", "rolled-back")
 _CANARY_TRIPLETS = "12"  # of a window, instead of 3: no live triplet of a short clip then counts twice
 
 
@@ -79,6 +80,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", default="0,1,2", help="separated by commas", type=_numbers)
     parser.add_argument("--tries", type=int, default=3, help="of each rubbish, for each clip and seed")
     parser.add_argument("--steps", type=int, default=Settings().retrain_steps, help="most steps of one fine-tuning")
+    parser.add_argument("--parts", default=",".join(_PARTS), help="of the story, separated by commas", type=_parts)
     parser.add_argument("--width", type=int, default=384, help="most pixels across; larger clips are scaled down")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
@@ -86,6 +88,13 @@ def _arguments() -> argparse.Namespace:
 
 def _numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
+
+
+def _parts(text: str) -> list[str]:
+    parts = text.split(",")
+    if unknown := set(parts) - set(_PARTS):
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: choose from {', '.join(_PARTS)}")
+    return parts
 
 
 def _clips(data: Path | None, folder: Path) -> list[Path]:
@@ -102,22 +111,24 @@ def _told(name: str, seed: int, footage: Footage, arguments: argparse.Namespace)
     os.environ["SENTINEL_RETRAIN_SEED"] = str(seed)
     os.environ["SENTINEL_DECAY_TRIPLETS"] = str(Settings(_env_file=None).decay_triplets)
     began = time.monotonic()
+    parts = arguments.parts
     with camera_of(footage.baselines_dir, footage.folder) as camera:
         drift = Drift(name, seed, footage, camera, arguments.steps)
-        yield from drift.healed()
+        yield from drift.healed() if "healed" in parts else ()
         _say(name, seed, "healed", began)
-        yield from drift.refused(arguments.tries)
+        yield from drift.refused(arguments.tries) if "refused" in parts else ()
         sound = drift.first_champion
     _say(name, seed, "refused", began)
-    with camera_of(footage.baselines_dir, footage.folder) as camera:
-        camera.scored = True
-        yield decayed(name, seed, footage, camera, sound, arguments.steps)
-    _say(name, seed, "decayed", began)
-    os.environ["SENTINEL_DECAY_TRIPLETS"] = _CANARY_TRIPLETS
-    with camera_of(footage.baselines_dir, footage.folder) as camera:
-        camera.scored = True
-        yield rolled_back(name, seed, footage, camera, sound)
-    _say(name, seed, "rolled back", began)
+    if "decayed" in parts:
+        with camera_of(footage.baselines_dir, footage.folder) as camera:
+            yield decayed(name, seed, footage, camera, sound, arguments.steps)
+        _say(name, seed, "decayed", began)
+    if "rolled-back" in parts:
+        os.environ["SENTINEL_DECAY_TRIPLETS"] = _CANARY_TRIPLETS
+        with camera_of(footage.baselines_dir, footage.folder) as camera:
+            camera.scored = True
+            yield rolled_back(name, seed, footage, camera, sound)
+        _say(name, seed, "rolled back", began)
 
 
 def _say(name: str, seed: int, part: str, began: float) -> None:

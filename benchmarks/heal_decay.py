@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 from benchmarks.blinding_camera import Camera, is_confirmed
 from benchmarks.blinding_footage import Footage
@@ -21,7 +22,8 @@ from common.settings import get_settings
 from workers import canary, context
 
 _STREAM = "watched"
-_MOST_SHOWN = 12  # times, until decay is confirmed
+_MOST_SHOWN_DECAYED = 120  # times, until decay is confirmed
+_MOST_SHOWN = 12  # times, until the canary has decided
 _WINDOWS_BAR, _TRIPLETS_BAR = 2, 100
 
 
@@ -29,15 +31,17 @@ def decayed(name: str, seed: int, footage: Footage, camera: Camera, sound: Inter
     """Perturb the weights of a `sound` champion, show clean footage until decay is confirmed, and heal."""
     store, settings, case = context.store(), get_settings(), "decayed, on clean footage"
     clean = footage.part("third", CLEAN_FOOTAGE)
-    camera.show(_STREAM, clean)
+    camera.show(_STREAM, clean)  # a stream has golden footage once it is known
     worse = perturbed(sound, 1.0, seed)
     registry.register_first(store, DEFAULT_MODEL, worse, None, settings.state_dir)
     context.live_scoring().refer(_STREAM)
+    path = Path(clean.sources[0])
+    scored = context.live_scoring().scored(_STREAM, path, clean, 0, "once").features  # it shows the same each time
     verdicts: list[Verdict] = []
-    for _ in range(_MOST_SHOWN):
-        verdicts += (shown := camera.show(_STREAM, clean)[0])
-        if is_confirmed(shown):
-            break
+    showings = 0
+    while showings < _MOST_SHOWN_DECAYED and not is_confirmed(verdicts):
+        showings += 1
+        verdicts += camera.show(_STREAM, scored)[0]
     named = next((row for row in verdicts if row.cause is Cause.MODEL_DECAY), None)
     windows = math.ceil((named.stop - verdicts[0].start) / footage.golden.baseline.rule.frames) if named else 0
     outcome = camera.heal(_STREAM, steps=steps)
@@ -45,6 +49,7 @@ def decayed(name: str, seed: int, footage: Footage, camera: Camera, sound: Inter
     of_sound, of_worse, of_now, dis = psnr_db([sound, worse, now], golden().held_out)
     figures = {
         "windows until named": windows,
+        "seconds of footage until confirmed": round(showings * float(clean.times[-1])) if is_confirmed(verdicts) else 0,
         "golden, perturbed": of_worse - of_sound,
         "golden, healed": of_now - of_sound,
         "golden, healed over DIS": of_now - dis,
