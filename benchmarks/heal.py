@@ -147,9 +147,7 @@ def _summary(rows: list[Row]) -> None:
     rubbish = [row for row in rows if row.case.startswith("refuse ")]
     promoted = sum(row.outcome.startswith("PROMOTED") for row in rubbish)
     slight = sum(row.outcome.startswith("promoted: ") for row in rubbish)
-    print(
-        f"\nrubbish: {promoted} of {len(rubbish)} tries promoted; beside them {slight} trained without replay that lost little"
-    )
+    print(f"\nrubbish: {promoted} of {len(rubbish)} tries promoted; {slight} without replay that lost little, too")
     missed = [f"{row.clip}, seed {row.seed}, {row.case}: {row.missed}" for row in rows if row.missed]
     print(f"bars missed: {len(missed)}", *missed, sep="\n  ")
 
