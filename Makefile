@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay conditions blinding peers chaos fuzz lint format clean lock generated
+.PHONY: help install demo test up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal conditions blinding peers chaos fuzz lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -89,6 +89,9 @@ vfi: install     ## model vfi on UCF101 and Middlebury, and healed: DATA=folder 
 decay: install   ## is a model that decays found on clean footage, and a sound one left alone? DATA=folder with clean clips
 	@test -n "$(DATA)" || { echo "say make decay DATA=folder (with clean clips)"; exit 2; }
 	$(BIN)/python -m benchmarks.decay --data "$(DATA)"
+
+heal: install    ## the story, measured: healed, refused, decayed, rolled back; DATA=folder with clips OPTIONS="--seeds 0"
+	$(BIN)/python -m benchmarks.heal $(if $(DATA),--data "$(DATA)") $(OPTIONS)
 
 peers: .venv-peers/.installed  ## install the detectors that Sentinel is compared with, apart: they need NumPy 1
 

@@ -30,6 +30,7 @@ from common.models.names import DEFAULT_MODEL
 from common.settings import get_settings
 from sentinel.stack.redis_server import RedisServer
 from workers import context, reducer
+from workers.scoring import with_live_scores
 
 _FIRST = datetime(2024, 11, 1, tzinfo=UTC).timestamp()
 _BETWEEN_SECONDS = 3600.0  # of capture time between two showings
@@ -98,8 +99,14 @@ def camera_of(baselines_dir: Path, sources: Path) -> Iterator[Camera]:
 
 @dataclass
 class Camera:
-    """Streams whose footage is judged by the reducer, and healed as the retrain worker does."""
+    """Streams whose footage is judged by the reducer, and healed as the retrain worker does.
 
+    Attributes
+    ----------
+    scored : whether the champion is scored on the footage that enters, as an embedding worker does
+    """
+
+    scored: bool = False
     _shown: int = 0
     _frames: dict[str, int] = field(default_factory=dict)
 
@@ -127,6 +134,8 @@ class Camera:
         if not store.batches.register(batch):
             raise RuntimeError(f"{uri} was registered before")
         (chunk,) = store.batches.release(stream, 1)
+        if self.scored:
+            features = with_live_scores(chunk, Path(uri), features)
         store.chunks.finish(chunk, features)
         reducer.reduce(stream)
         first = self._frames.get(stream, 0)

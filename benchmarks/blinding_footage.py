@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -32,13 +32,13 @@ BASELINE = "golden"
 QUARTERS = {"third": (0.5, 0.75), "last": (0.75, 1.0)}
 """Parts of a clip, as shares of it: faults are shown on the third quarter, and judged after healing on the last."""
 
-RANDOM_PIXELS, SHUFFLED, SHUFFLED_NOISE = "random_pixels", "shuffled_frames", "shuffled_noise"
+CLEAN, RANDOM_PIXELS, SHUFFLED, SHUFFLED_NOISE = "clean", "random_pixels", "shuffled_frames", "shuffled_noise"
 NO_SEVERITY = 0
 """The severity of a fault that has none."""
 
 _NOISE_SEVERITY = 3
 _SEED = 7
-_FORMAT = 1  # of the cache: raise it when the files or their features would be others
+_FORMAT = 2  # of the cache: raise it when the files or their features would be others
 _SPARE_EXAMPLES = 70  # beside those held out: some to train on, the gap between them, and those set aside at cuts
 _SPARE_SHARE = 1.3  # of the sampled frames that a condition needs
 _LAST_WINDOWS = 1.75  # windows of footage to judge after healing: with the usual stride, four verdicts
@@ -46,15 +46,21 @@ _LAST_WINDOWS = 1.75  # windows of footage to judge after healing: with the usua
 
 @dataclass(frozen=True)
 class Damage:
-    """A fault that no model may be trained on, at a severity (`NO_SEVERITY` if it has none)."""
+    """What a part of a clip is shown with: a fault at a severity (`NO_SEVERITY` if it has none), or `CLEAN`.
+
+    Attributes
+    ----------
+    seed : of what is random in it
+    """
 
     fault: str
     severity: int
+    seed: int = _SEED
 
     @property
     def without_noise(self) -> Damage:
         """The same without the noise that a model may be trained on."""
-        return Damage(SHUFFLED, NO_SEVERITY) if self.fault == SHUFFLED_NOISE else self
+        return replace(self, fault=SHUFFLED) if self.fault == SHUFFLED_NOISE else self
 
     def __str__(self) -> str:
         return f"{self.fault} {self.severity}" if self.severity != NO_SEVERITY else self.fault
@@ -74,7 +80,10 @@ def forbidden(severities: Sequence[int]) -> list[Damage]:
 
 def damaged(images: Sequence[Image], damage: Damage, part: str) -> Iterator[Image]:
     """Yield the images with a fault; side and direction of a fault are the same in every part, noise is not."""
-    numbers = np.random.default_rng([_SEED, *part.encode()])
+    numbers = np.random.default_rng([damage.seed, *part.encode()])
+    if damage.fault == CLEAN:
+        yield from images
+        return
     if damage.fault == RANDOM_PIXELS:
         for image in images:
             yield numbers.integers(0, 256, image.shape, np.uint8)
@@ -84,8 +93,8 @@ def damaged(images: Sequence[Image], damage: Damage, part: str) -> Iterator[Imag
         if damage.fault == SHUFFLED:
             yield from images
             return
-        damage = NOISE
-    own = int(numbers.integers(1 << 30)) if damage.fault == Fault.NOISE else _SEED
+        damage = replace(NOISE, seed=damage.seed)
+    own = int(numbers.integers(1 << 30)) if damage.fault == Fault.NOISE else damage.seed
     yield from sabotage_frames(images, Fault(damage.fault), damage.severity, own)
 
 
@@ -95,6 +104,10 @@ class Footage:
     A quarter that is too short for a condition is shown forwards and backwards until it is long enough: what moves
     goes on moving, and there is no cut.
 
+    Parameters
+    ----------
+    shown : fewest frames of the third quarter
+
     Raises
     ------
     BaselineTooShort
@@ -103,10 +116,18 @@ class Footage:
         If the clip cannot be read, or a quarter of it holds fewer than two frames.
     """
 
-    def __init__(self, clip: Path, extractor: Extractor, settings: Settings, cache_dir: Path, width: int) -> None:
-        self._clip, self._extractor, self._width = clip, extractor, width
+    def __init__(
+        self,
+        clip: Path,
+        extractor: Extractor,
+        settings: Settings,
+        cache_dir: Path,
+        width: int,
+        shown: int = FEWEST_HELD_OUT + _SPARE_EXAMPLES,
+    ) -> None:
+        self._clip, self._extractor, self._width, self._shown = clip, extractor, width, shown
         self._info = probe(clip, SourceKind.RECORDING, extractor.limits)
-        made_by = f"{_FORMAT} {width}".encode() + extractor.feature_spec(settings.sample_fps).digest("")
+        made_by = f"{_FORMAT} {width} {shown}".encode() + extractor.feature_spec(settings.sample_fps).digest("")
         content = hashlib.blake2b(clip.read_bytes() + made_by, digest_size=8).hexdigest()
         self.folder = (cache_dir / f"blinding-{clip.stem}-{content}").resolve()
         self.golden = self._baseline(settings)
@@ -118,7 +139,7 @@ class Footage:
 
     def part(self, quarter: str, damage: Damage) -> FeatureBlock:
         """Return the features of a quarter with a fault, whose only source is the file that was written of it."""
-        path = self.folder / f"{quarter}-{damage.fault}-{damage.severity}.mp4"
+        path = self.folder / f"{quarter}-{damage.fault}-{damage.severity}-{damage.seed}.mp4"
         stored = path.with_suffix(".bin")
         if not (stored.exists() and path.exists()):
             write_video(path, damaged(self._images(quarter), damage, quarter), self._info.fps)
@@ -149,7 +170,7 @@ class Footage:
         each = self._info.fps / fps if fps else 1.0
         if quarter == "last":
             return math.ceil(_LAST_WINDOWS * rule.frames * each) + 1
-        return max(FEWEST_HELD_OUT + _SPARE_EXAMPLES, math.ceil(_SPARE_SHARE * frames_needed(rule.frames) * each))
+        return max(self._shown, math.ceil(_SPARE_SHARE * frames_needed(rule.frames) * each))
 
     def _scaled(self, start: int, stop: int) -> Iterator[Image]:
         limits = self._extractor.limits
