@@ -13,7 +13,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from common.backbones.convert import CARD_FILE, MODEL_FILE, REASON_FILE, model_d
 from common.backbones.models import Model
 from common.contracts.ids import content_id
 from common.errors import BackboneError, BadMessage
+from common.whole_files import whole_folder
 
 log = logging.getLogger(__name__)
 
@@ -172,14 +172,8 @@ def _convert_into(folder: Path, model: Model, precision: Precision) -> Converted
     log.info("converting %s for this machine, once", model.name)
     for left_over in folder.parent.glob(f".{folder.name}.*"):
         shutil.rmtree(left_over, ignore_errors=True)  # of a process that was killed: this one holds the lock
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with whole_folder(folder) as staging:  # what is there is damaged, or it would have been used
         _run_converter(model, precision, staging)
-        staging.chmod(0o755)  # other users' processes may read it; mkdtemp keeps it to ours
-        shutil.rmtree(folder, ignore_errors=True)  # damaged, or it would have been used
-        staging.rename(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     found = _read(folder)
     if found is None:
         raise BackboneError(f"the converted model in {folder} does not read back: check the disk, then try again")

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +25,7 @@ from common.drift.segment_arrays import Arrays, digest_of
 from common.errors import BadBaseline, BadMessage
 from common.models.protocols import Examples
 from common.npz import read_npz
+from common.whole_files import whole_folder
 
 MANIFEST_FILE = "baseline.json"
 ARRAYS_FILE = "arrays.npz"
@@ -73,27 +71,19 @@ def save_baseline(baseline: Baseline, folder: Path, replay: Examples | None = No
     BadBaseline
         If it cannot be written.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    stored = BaselineFile(
+        format=_FORMAT,
+        digest=baseline.digest,
+        manifest=baseline.to_manifest(),
+        replay=None if replay is None else _digest_of(replay),
+    )
     try:
-        np.savez_compressed(staging / ARRAYS_FILE, **baseline.to_arrays())  # type: ignore[arg-type]
-        if replay is not None:
-            np.savez_compressed(staging / REPLAY_FILE, examples=replay)
-        stored = BaselineFile(
-            format=_FORMAT,
-            digest=baseline.digest,
-            manifest=baseline.to_manifest(),
-            replay=None if replay is None else _digest_of(replay),
-        )
-        (staging / MANIFEST_FILE).write_text(stored.model_dump_json(indent=1), encoding="utf-8")
-        staging.chmod(0o755)
-        retired = folder.with_name(f".{folder.name}.old-{os.getpid()}")
-        if folder.exists():
-            folder.rename(retired)
-        staging.rename(folder)
-        shutil.rmtree(retired, ignore_errors=True)
+        with whole_folder(folder) as staging:
+            np.savez_compressed(staging / ARRAYS_FILE, **baseline.to_arrays())  # type: ignore[arg-type]
+            if replay is not None:
+                np.savez_compressed(staging / REPLAY_FILE, examples=replay)
+            (staging / MANIFEST_FILE).write_text(stored.model_dump_json(indent=1), encoding="utf-8")
     except OSError as error:
-        shutil.rmtree(staging, ignore_errors=True)
         raise BadBaseline(
             f"baseline cannot be written to {folder}: {error.strerror or error}; free space or choose --out"
         ) from error

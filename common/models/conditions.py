@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import shutil
-import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -27,6 +25,7 @@ from common.drift.segment_arrays import Arrays, digest_of, segment_arrays, segme
 from common.errors import BadMessage, BadModel
 from common.models.protocols import Examples
 from common.npz import read_npz
+from common.whole_files import whole_folder
 
 log = logging.getLogger(__name__)
 
@@ -84,21 +83,15 @@ def save_condition(folder: Path, segment: Segment, examples: Examples, replay: E
     )
     if _is_there(folder, stored):
         return stored.digest
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        np.savez_compressed(staging / _SEGMENT, **arrays)  # type: ignore[arg-type]
-        np.savez(staging / _EXAMPLES, **packed)  # type: ignore[arg-type]
-        if replayed is not None:
-            np.savez(staging / _REPLAY, **replayed)  # type: ignore[arg-type]
-        (staging / _FILE).write_text(stored.model_dump_json(indent=1), encoding="utf-8")
-        staging.chmod(0o755)
-        shutil.rmtree(folder, ignore_errors=True)
-        staging.rename(folder)
+        with whole_folder(folder) as staging:
+            np.savez_compressed(staging / _SEGMENT, **arrays)  # type: ignore[arg-type]
+            np.savez(staging / _EXAMPLES, **packed)  # type: ignore[arg-type]
+            if replayed is not None:
+                np.savez(staging / _REPLAY, **replayed)  # type: ignore[arg-type]
+            (staging / _FILE).write_text(stored.model_dump_json(indent=1), encoding="utf-8")
     except OSError as error:
         raise BadModel(f"the condition cannot be written to {folder}: {error.strerror or error}; free space") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return stored.digest
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -16,6 +14,7 @@ from common.features import Image
 from common.models.comparing import Comparison, Scores
 from common.models.gate import Decision, Rules, Tested
 from common.models.side_by_side import png
+from common.whole_files import whole_folder
 
 RECORD_FILE = "decision.json"
 DIGEST_FILE = "decision.digest"
@@ -81,19 +80,14 @@ def save_decision(folder: Path, record: DecisionRecord, picture: Image | None) -
     """
     text = record.model_dump_json(indent=1)
     digest = _digest_of_text(text)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        (staging / RECORD_FILE).write_text(text, encoding="utf-8")
-        (staging / DIGEST_FILE).write_text(f"{digest}\n", encoding="ascii")
-        if picture is not None:
-            (staging / PICTURE_FILE).write_bytes(png(picture))
-        staging.chmod(0o755)
-        staging.rename(folder)
+        with whole_folder(folder) as staging:
+            (staging / RECORD_FILE).write_text(text, encoding="utf-8")
+            (staging / DIGEST_FILE).write_text(f"{digest}\n", encoding="ascii")
+            if picture is not None:
+                (staging / PICTURE_FILE).write_bytes(png(picture))
     except OSError as error:
         raise BadModel(f"the decision cannot be written to {folder}: {error.strerror or error}; free space") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return digest
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from common.models.vfi.flow import Warped, warp_halfway
 from common.models.vfi.tiles import MotionArray, predict_in_tiles
 from common.models.vfi.triplets import TripletArray
 from common.npz import read_npz
+from common.whole_files import whole_folder
 
 WEIGHTS_FILE = "weights.npz"
 MODEL_FILE = "model.json"
@@ -98,19 +97,13 @@ class Interpolator:
         BadModel
             If it cannot be written.
         """
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        stored = ModelFile(format=_FORMAT, kind=KIND, digest=self.digest)
         try:
-            np.savez(staging / WEIGHTS_FILE, **{f"w{i:02d}": w for i, w in enumerate(self.weights)})  # type: ignore[arg-type]
-            stored = ModelFile(format=_FORMAT, kind=KIND, digest=self.digest)
-            (staging / MODEL_FILE).write_text(stored.model_dump_json(indent=1), encoding="utf-8")
-            staging.chmod(0o755)  # mkdtemp allows only this user; other users must be able to read a champion
-            shutil.rmtree(folder, ignore_errors=True)
-            staging.rename(folder)
+            with whole_folder(folder) as staging:
+                np.savez(staging / WEIGHTS_FILE, **{f"w{i:02d}": w for i, w in enumerate(self.weights)})  # type: ignore[arg-type]
+                (staging / MODEL_FILE).write_text(stored.model_dump_json(indent=1), encoding="utf-8")
         except OSError as error:
             raise BadModel(f"the model cannot be written to {folder}: {error.strerror or error}; free space") from error
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
 
 
 def load_model(folder: Path) -> Interpolator:
