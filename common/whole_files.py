@@ -9,16 +9,27 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file, in place of one that may be there, and make its folder; raise `OSError` if it cannot be written.
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield where the block is to write a file, which takes the place of `path` when the block ends.
 
-    Of what cannot be written nothing is left, whatever happens: it lies in a folder of its own until it is whole.
+    If the block raises, `path` stays as it is. Until it is whole it lies in a folder of its own, so two that write
+    the same file do not meet. Raises `OSError` if there can be no such file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as staging:
         written = Path(staging) / path.name
-        written.write_bytes(data)
+        yield written
         written.replace(path)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, in place of one that may be there, and make its folder; raise `OSError` if it cannot be written.
+
+    Of what cannot be written nothing is left, whatever happens.
+    """
+    with whole_file(path) as written:
+        written.write_bytes(data)
 
 
 @contextmanager

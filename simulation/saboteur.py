@@ -21,6 +21,7 @@ from common.modalities.video.frame import Frame
 from common.modalities.video.stills import decode_file
 from common.sources.limits import Limits
 from common.sources.local import describe_kind, images_in
+from common.whole_files import write_whole
 from simulation.faults import SEVERITIES, Fault, amount_of, at_severity, sabotage_frame, sabotage_frames
 from simulation.stream_faults import STREAM_SEVERITIES, StreamFault, corrupted, is_dropped
 
@@ -124,7 +125,6 @@ def _sabotaged_video(source: Path, fault: Fault, severity: int, seed: int, limit
 
 
 def _write_still(path: Path, image: Image) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     options = _OPTIONS.get(path.suffix.lower(), [])
     channels = cv2.COLOR_RGB2GRAY if path.suffix.lower() == ".pgm" else cv2.COLOR_RGB2BGR
     try:
@@ -133,9 +133,4 @@ def _write_still(path: Path, image: Image) -> None:
         raise BadSource(f"{path}: images cannot be written as {path.suffix} ({error.err}); name it .png") from error
     if not done:
         raise BadSource(f"{path}: images cannot be written as {path.suffix}; name it .png")
-    staging = path.with_name(f".{path.name}.part")
-    try:
-        staging.write_bytes(data.tobytes())
-        staging.replace(path)
-    finally:
-        staging.unlink(missing_ok=True)
+    write_whole(path, data.tobytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,7 @@ def interpolate(
     as_json: JsonOption = False,
 ) -> None:
     """Interpolate SOURCE: write it with more frames per second. Its own frames stay as they are and where they are."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # nobody who types a command reads what TensorFlow logs
     from common.models.vfi.interpolate import FACTORS, interpolate_video
     from common.models.vfi.serving import of_stream, without_stream
     from common.sources.limits import Limits

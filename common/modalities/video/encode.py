@@ -16,6 +16,7 @@ from common.errors import BadSource
 from common.features import Image
 from common.modalities.video.colour import FromRgb
 from common.modalities.video.frame import Frame
+from common.whole_files import whole_file
 
 _CLOCK = 90_000  # ticks per second, as in MPEG: a frame of any common rate lasts a whole number of ticks
 _TICK = Fraction(1, _CLOCK)
@@ -76,21 +77,19 @@ def write_frames(
     Raises
     ------
     BadSource
-        If there are no frames, frames of different sizes, or videos cannot be written under this suffix.
+        If there are no frames, frames of different sizes, or the video cannot be written under this name.
     """
     if path.suffix.lower() not in _ENCODERS:
         raise BadSource(f"{path}: videos can be written as {' '.join(_ENCODERS)}; choose one of these names")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        with av.open(str(staging), "w") as container:
+        with whole_file(path) as staging, av.open(str(staging), "w") as container:
             if title is not None:
                 container.metadata["title"] = title
-            count = _encode(container, frames, fps, path, damage or _whole)
-        staging.replace(path)
-    finally:
-        staging.unlink(missing_ok=True)
-    return count
+            return _encode(container, frames, fps, path, damage or _whole)
+    except OSError as error:
+        raise BadSource(
+            f"{path} cannot be written: {error.strerror or error}; free space, or name another folder"
+        ) from error
 
 
 def _whole(packet: bytes, _number: int) -> bytes:

@@ -96,6 +96,10 @@ def test_what_cannot_be_interpolated_is_refused_and_nothing_is_left(tmp_path: Pa
         interpolate(source, source, 2)
     with pytest.raises(BadSource, match="choose one of these names"):
         interpolate(source, tmp_path / "b.txt", 2)
+    (tmp_path / "taken.mp4").mkdir()
+    with pytest.raises(BadSource, match=r"taken\.mp4 cannot be written: .*; free space"):
+        interpolate(source, tmp_path / "taken.mp4", 2)
+    (tmp_path / "taken.mp4").rmdir()
     (tmp_path / "broken.mp4").write_bytes(source.read_bytes()[:200])
     with pytest.raises(BadSource):
         interpolate(tmp_path / "broken.mp4", tmp_path / "b.mp4", 2)
