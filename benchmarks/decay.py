@@ -40,10 +40,10 @@ from common.modalities.video.modality import VIDEO
 from common.models.golden_reference import golden_values
 from common.models.live_scoring import sampled
 from common.models.vfi.kind import KIND
-from common.models.vfi.model import Interpolator
 from common.models.vfi.triplets import TripletArray, collect_triplets, within_shots
 from common.settings import Settings
 from common.sources.limits import Limits
+from simulation.model_faults import perturbed
 
 _WINDOW, _STRIDE = 48, 12  # frames
 _REPLAY = 120  # triplets kept of the golden half; `baseline build` keeps 200 of a clip
@@ -119,7 +119,7 @@ def cost(clip: Path, arguments: argparse.Namespace) -> tuple[float, float]:
         extractor.extract(clip, SourceKind.RECORDING, uri=str(clip), sample_fps=None, stop=len(times))
 
     def scores() -> None:
-        KIND.score_live(KIND.shipped_model(), KIND.read_live(clip, [float(times[i]) for i in places], Limits())[0])
+        KIND.score_live([KIND.shipped_model()], KIND.read_live(clip, [float(times[i]) for i in places], Limits())[0])
 
     found = []
     for work in (features, scores):
@@ -158,7 +158,7 @@ def judged(name: str, clip: Path, golden: tuple[int, int], live: tuple[int, int]
     found, kept = KIND.read_live(clip, [float(t) for t in _times(clip)[places]], Limits())
     places = places[kept]
     started = time.monotonic()
-    own = KIND.score_live(champion, found)
+    (own,) = KIND.score_live([champion], found)
     cost = 1000.0 * (time.monotonic() - started) / max(len(found), 1)
     reference = golden_values(KIND, champion, held_out, _loss(), None)
     if not np.isfinite(own).all(axis=1).any() or not len(reference.values):
@@ -178,7 +178,7 @@ def judged(name: str, clip: Path, golden: tuple[int, int], live: tuple[int, int]
             worse, key = perturbed(champion, share, seed), f"{share:.0%}, seed {seed}"
             held = golden_values(KIND, worse, held_out, _loss(), reference.values)
             half.behind_db[key] = held.behind_db
-            scores = KIND.score_live(worse, found)
+            (scores,) = KIND.score_live([worse], found)
             fails = [j.status is Status.FAIL for start, j in _verdicts(scores, places, _message(held.values, "sound"))]
             half.named[key] = next((i // (_WINDOW // _STRIDE) + 1 for i, failed in enumerate(fails) if failed), None)
     gain = float(np.nanmean(own[:, 0]))
@@ -190,17 +190,6 @@ def judged(name: str, clip: Path, golden: tuple[int, int], live: tuple[int, int]
         flush=True,
     )
     return half
-
-
-def perturbed(model: Interpolator, share: float, seed: int) -> Interpolator:
-    """Return a model with noise in each kernel, of a share of the kernel's standard deviation."""
-    numbers = np.random.default_rng(seed)
-    return Interpolator(
-        tuple(
-            np.asarray(w + share * w.std() * numbers.standard_normal(w.shape), np.float32) if w.ndim > 1 else w
-            for w in model.weights
-        )
-    )
 
 
 def _verdicts(scores: FloatArray, places: np.ndarray, golden: GoldenScores) -> Iterator[tuple[int, Judgement]]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from benchmarks.blinding_camera import Camera, is_confirmed
 from benchmarks.blinding_footage import Footage
-from benchmarks.decay import perturbed
 from benchmarks.heal_drift import CLEAN_FOOTAGE
 from benchmarks.heal_measures import Row, champions, golden, psnr_db
 from common.contracts.decisions import GateOutcome
@@ -18,6 +17,7 @@ from common.models.gate import Decision
 from common.models.names import DEFAULT_MODEL
 from common.models.vfi.model import Interpolator
 from common.settings import get_settings
+from simulation.model_faults import perturbed
 from workers import canary, context
 
 _STREAM = "watched"

@@ -27,10 +27,9 @@ def with_live_scores(chunk: Chunk, path: Path, features: FeatureBlock) -> Featur
     if chunk.source.kind is not SourceKind.RECORDING or not len(features):
         return features
     try:
-        scoring = context.live_scoring()
-        if scoring.wants_reference(chunk.stream):
+        scored = context.live_scoring().scored(chunk.stream, path, features, chunk.start, chunk.id)
+        if scored.refer:
             send_refer(chunk.stream)
-        scored = scoring.scored(chunk.stream, path, features, chunk.start, chunk.id)
         if scored.worse is not None:
             send_canary(scored.worse)
         return scored.features

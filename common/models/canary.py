@@ -98,36 +98,30 @@ class Canary:
         self.store = store
         self.settings = settings
 
-    def note(
-        self,
-        stream: str,
-        champion: ChampionRecord,
-        chunk: str,
-        differences: Callable[[ChampionRecord], Sequence[float]],
-    ) -> bool:
-        """Compare the champion with a version before it on a chunk, if there are not enough live examples yet.
+    def wanted(self, stream: str, champion: ChampionRecord, chunk: str) -> ChampionRecord | None:
+        """Return the version that is to be compared with the champion on a chunk of a stream; None: none is.
+
+        None is once there are enough live examples, or the chunk, by its id, was compared already.
+        """
+        most = self.settings.canary_triplets
+        if most == 0 or champion.decision is None or time.time() > champion.created_at + SECONDS_KEPT:
+            return None
+        known = self.store.canaries.by_chunk(stream, champion)
+        if chunk in known or _count(known) >= most or not self._counts(stream):
+            return None
+        return self.before(champion)
+
+    def note(self, stream: str, champion: ChampionRecord, chunk: str, differences: Sequence[float]) -> bool:
+        """Note what a chunk shows; return whether the retrain worker has to be asked to look at the model.
 
         Parameters
         ----------
-        chunk : its id; one that comes again counts once
-        differences : of a version and the champion on each example of the chunk, dB
-
-        Returns
-        -------
-        Whether the retrain worker has to be asked to look: the champion is surely worse on the stream.
+        differences : of the version that is compared and the champion on each example of the chunk, dB
         """
-        most, canaries = self.settings.canary_triplets, self.store.canaries
-        if most == 0 or champion.decision is None or time.time() > champion.created_at + SECONDS_KEPT:
-            return False
-        known = canaries.by_chunk(stream, champion)
-        if chunk in known or _count(known) >= most or not self._counts(stream):
-            return False
-        if (before := self.before(champion)) is None:
-            return False
-        fresh = list(differences(before))
-        canaries.add(stream, champion, chunk, fresh)
-        bets = bets_on([*_flat(known), *fresh], len(self._streams(champion.model)), self.settings)
-        return bets is not None and canaries.ask(champion.model)
+        self.store.canaries.add(stream, champion, chunk, differences)
+        shown = _flat(self.store.canaries.by_chunk(stream, champion))
+        bets = bets_on(shown, len(self._streams(champion.model)), self.settings)
+        return bets is not None and self.store.canaries.ask(champion.model)
 
     def before(self, champion: ChampionRecord) -> ChampionRecord | None:
         """Return the version that a champion is compared with; None: none, or it is no longer champion."""

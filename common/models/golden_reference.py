@@ -50,15 +50,18 @@ def golden_values(
     held_out : (n, ...) golden examples that no model was fitted to
     before : (k, columns) what the scores of the version before were held against, on the same examples; None: not known
     """
-    own = kind.score_live(model, held_out)
-    own = own[np.isfinite(own).all(axis=1)]
+    own, shipped = (told(rows) for rows in kind.score_live([model, kind.shipped_model()], held_out))
     if not len(own):
         return GoldenValues(own, 0.0)
-    shipped = kind.score_live(kind.shipped_model(), held_out)
-    others = [shipped[np.isfinite(shipped).all(axis=1)], *([] if before is None else [before])]
+    others = [shipped, *([] if before is None else [before])]
     best = max(others, key=lambda values: _mean(values, kind))
     behind = _mean(best, kind) - _mean(own, kind)
     return GoldenValues(best, behind) if behind > max_loss_db else GoldenValues(own, 0.0)
+
+
+def told(scores: FloatArray) -> FloatArray:
+    """Return the rows of scores (n, columns) that say something of a model."""
+    return scores[np.isfinite(scores).all(axis=1)]
 
 
 def golden_scores(store: Store, stream: str) -> GoldenScores | None:

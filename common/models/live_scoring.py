@@ -16,7 +16,7 @@ from common.contracts.ids import content_id
 from common.contracts.model_scores import GoldenScores
 from common.contracts.models import ChampionRecord
 from common.errors import BadMessage, NothingToLearnFrom, SentinelError
-from common.features import FeatureBlock, FloatArray
+from common.features import FeatureBlock
 from common.live_scores import LiveScores
 from common.models.canary import Canary
 from common.models.golden_reference import examples_of, golden_scores, golden_values, spread, stated_column
@@ -63,14 +63,16 @@ def sampled(count: int, *, window: int, triplets: int, first: int = 0) -> list[i
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """The features of a part of a recording with live scores, and what they say of the version before the champion.
+    """The features of a part of a recording with live scores, and what has to be asked for because of them.
 
     Attributes
     ----------
-    worse : the model whose champion turned out worse than the version before it; None: nothing says so
+    refer : whether the golden scores of the stream have to be made, or looked at again
+    worse : the model whose champion turned out worse than a version before it; None: nothing says so
     """
 
     features: FeatureBlock
+    refer: bool = False
     worse: str | None = None
 
 
@@ -105,43 +107,40 @@ class LiveScoring:
         """
         if self.settings.decay_triplets == 0 or (champion := self._champion(stream)) is None:
             return Scored(features)
-        window = self.baselines.current(stream).rule.frames
+        golden = self.baselines.current(stream)
+        refer = self._wants_reference(stream, champion, golden)
+        window = golden.rule.frames
         frames = sampled(len(features), window=window, triplets=self.settings.decay_triplets, first=first)
         if not frames:
-            return Scored(features)
+            return Scored(features, refer)
         times = [float(features.times[frame]) for frame in frames]
         examples, places = champion.kind.read_live(path, times, Limits.from_settings(self.settings))
-        scores = champion.kind.score_live(champion.model, examples)
-        told = np.isfinite(scores).all(axis=1)
+        canary = Canary(self.store, self.settings)
+        compared = self._loaded(stream, canary.wanted(stream, champion.record, chunk))
+        own, *others = champion.kind.score_live([champion.model, *compared], examples)
+        said = np.isfinite(own).all(axis=1)
         live = LiveScores(
             scored_by(champion.record),
             tuple(column.name for column in champion.kind.score_columns),
-            scores[told],
-            np.array(frames, np.int32)[places][told],
+            own[said],
+            np.array(frames, np.int32)[places][said],
         )
+        stated, worse = stated_column(champion.kind), False
+        for other in others:
+            differences = (other - own)[said, stated].tolist()
+            worse = bool(differences) and canary.note(stream, champion.record, chunk, differences)
+        return Scored(replace(features, scores=live), refer, champion.record.model if worse else None)
+
+    def _loaded(self, stream: str, record: ChampionRecord | None) -> list[Model]:
+        """Return the version that the champion is compared with; none if there is none, or it cannot be loaded."""
         try:
-            worse = self._compare(stream, champion, examples[told], scores[told], chunk)
-        except SentinelError as error:  # of the version before: the champion's own scores stand
+            return [] if record is None else [_load(record)]
+        except SentinelError as error:
             log.warning("stream %s: the champion is compared with no version before it: %s", stream, error)
-            worse = False
-        return Scored(replace(features, scores=live), champion.record.model if worse else None)
+            return []
 
-    def _compare(self, stream: str, champion: _Champion, examples: Examples, own: FloatArray, chunk: str) -> bool:
-        """Score the version before a new champion on the same examples; return whether the champion is surely worse."""
-        if not len(examples):
-            return False
-        kind, stated = champion.kind, stated_column(champion.kind)
-
-        def differences(before: ChampionRecord) -> list[float]:
-            return list((kind.score_live(_load(before), examples)[:, stated] - own[:, stated]).tolist())
-
-        return Canary(self.store, self.settings).note(stream, champion.record, chunk, differences)
-
-    def wants_reference(self, stream: str) -> bool:
+    def _wants_reference(self, stream: str, champion: _Champion, golden: Golden) -> bool:
         """Return whether the golden scores of a stream have to be made, or looked at again, now."""
-        if self.settings.decay_triplets == 0 or (champion := self._champion(stream)) is None:
-            return False
-        golden = self.baselines.current(stream)
         known = golden_scores(self.store, stream)
         current = known is not None and (known.golden_id, known.by) == (golden.id, scored_by(champion.record))
         if golden.stored is None or (current and golden.learning is None):

@@ -250,10 +250,10 @@ class ScoredLive(ModelKind[ModelT], Protocol[ModelT]):
         times : seconds since its first sample, ascending
         """
 
-    def score_live(self, model: ModelT, examples: Examples) -> FloatArray:
-        """Return the scores (n, columns) of a model on n examples, live or golden; larger is better.
+    def score_live(self, models: Sequence[ModelT], examples: Examples) -> FloatArray:
+        """Return the scores (m, n, columns) of m models on n examples, live or golden; larger is better.
 
-        A row is NaN if its example says nothing of the model, such as of frames in which nothing moves.
+        Rows of all models are NaN if their example says nothing of a model, such as of frames in which nothing moves.
         """
 
     def shipped_model(self) -> ModelT:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from common.contracts.batches import FrameBatch
 from common.contracts.model_scores import GoldenScores
 from common.contracts.models import ChampionRecord
@@ -26,17 +24,6 @@ from tests.feeding import verdicts
 from workers import context, embedding, reducer, scoring
 
 STREAM = "yard"
-
-
-def perturbed(model: Interpolator, seed: int = 0, *, share: float = 1.0) -> Interpolator:
-    """Return a model with noise in each kernel, by default as large as what it holds."""
-    numbers = np.random.default_rng(seed)
-    return Interpolator(
-        tuple(
-            np.asarray(w + share * w.std() * numbers.standard_normal(w.shape), np.float32) if w.ndim > 1 else w
-            for w in model.weights
-        )
-    )
 
 
 @dataclass

@@ -15,7 +15,8 @@ from common.models import registry
 from common.models.canary import bets_on
 from common.models.gate import Decision
 from common.models.vfi.model import Interpolator
-from tests.workers.decaying import STREAM, Yard, perturbed
+from simulation.model_faults import perturbed
+from tests.workers.decaying import STREAM, Yard
 from workers import canary, context, embedding, reducer
 
 

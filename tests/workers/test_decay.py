@@ -16,8 +16,9 @@ from common.models.golden_reference import golden_scores
 from common.models.vfi.model import Interpolator
 from common.sources.identity import describe_source
 from common.sources.limits import Limits
+from simulation.model_faults import perturbed
 from tests.common.models.site import WINDOW
-from tests.workers.decaying import STREAM, Yard, perturbed
+from tests.workers.decaying import STREAM, Yard
 from workers import context, embedding, reducer
 
 

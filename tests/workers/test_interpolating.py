@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,8 +21,7 @@ from sentinel.stack.redis_server import RedisServer
 from tests.common.builders import record
 from tests.common.models.vfi.test_trainer import footage
 from tests.footage import write_clip
-
-PATIENCE_SECONDS = 120.0
+from tests.workers.running import PATIENCE_SECONDS, running_worker
 
 
 @pytest.fixture
@@ -37,28 +32,9 @@ def client(settings: Settings, redis_server: RedisServer) -> Celery:
 @pytest.fixture
 def worker(redis_server: RedisServer, settings: Settings, tmp_path: Path, store: Store) -> Iterator[Path]:
     """A real worker; yields its log."""
-    log = tmp_path / "worker.log"
-    settings.watch_dir.mkdir()
-    own = {
-        "SENTINEL_REDIS_URL": redis_server.url,
-        "SENTINEL_WATCH_DIR": str(settings.watch_dir),
-        "SENTINEL_STATE_DIR": str(settings.state_dir),
-    }
-    command = [sys.executable, "-m", "celery", "-A", "workers.interpolating", "worker", "-Q", INTERPOLATE_QUEUE]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "-c", "1", "-l", "INFO", "--without-mingle", "--without-gossip"],
-            env={**os.environ, **own}, stdout=output, stderr=output, start_new_session=True,
-        )  # fmt: skip
-    try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while "ready" not in log.read_text():
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
+    own = settings.model_copy(update={"redis_url": redis_server.url})
+    with running_worker("workers.interpolating", INTERPOLATE_QUEUE, own, tmp_path / "worker.log") as log:
         yield log
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def frames_of(path: Path) -> int:

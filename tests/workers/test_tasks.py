@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,10 +18,10 @@ from common.settings import Settings
 from common.store import Store, keys
 from sentinel.stack.redis_server import RedisServer
 from tests.common.builders import batch
+from tests.workers.running import PATIENCE_SECONDS, running_worker, wait_until
 from workers import context, dead_letters
 
 VISIBILITY_SECONDS = 10  # the least: tasks are interrupted after 7 s and killed after 8 s
-PATIENCE_SECONDS = 90.0
 
 
 @pytest.fixture
@@ -36,33 +32,12 @@ def clients(settings: Settings, redis_server: RedisServer) -> Celery:
 @pytest.fixture
 def worker(redis_server: RedisServer, settings: Settings, tmp_path: Path, store: Store) -> Iterator[Path]:
     """A real worker; yields its log."""
+    own, visibility = settings.model_copy(update={"redis_url": redis_server.url}), str(VISIBILITY_SECONDS)
     log = tmp_path / "worker.log"
-    settings.watch_dir.mkdir()
-    own = {
-        "SENTINEL_REDIS_URL": redis_server.url,
-        "SENTINEL_VISIBILITY_SECONDS": str(VISIBILITY_SECONDS),
-        "SENTINEL_WATCH_DIR": str(settings.watch_dir),
-        "SENTINEL_STATE_DIR": str(settings.state_dir),
-    }
-    command = [sys.executable, "-m", "celery", "-A", "tests.workers.hanging", "worker", "-Q", "embed,reduce"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "-c", "1", "-l", "INFO", "--without-mingle", "--without-gossip"],
-            env={**os.environ, **own}, stdout=output, stderr=output, start_new_session=True,
-        )  # fmt: skip
-    try:
-        wait_until(lambda: "ready" in log.read_text(), log)
-        yield log
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)  # its pool too: a child that hangs would outlive it
-        process.wait()
-
-
-def wait_until(true: Callable[[], object], log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.1)
+    with running_worker(
+        "tests.workers.hanging", "embed,reduce", own, log, SENTINEL_VISIBILITY_SECONDS=visibility
+    ) as ready:
+        yield ready
 
 
 @pytest.mark.timeout(400)

@@ -35,7 +35,7 @@ class Warped:
     refined: WarpArray
     motion: npt.NDArray[np.float16]
 
-    def __getitem__(self, chosen: slice) -> Warped:
+    def __getitem__(self, chosen: slice | npt.NDArray[np.intp]) -> Warped:
         return Warped(self.plain[chosen], self.refined[chosen], self.motion[chosen])
 
 

@@ -100,9 +100,9 @@ class InterpolationKind:
         """Return triplets that begin at some times of a recording, and which of the times they are of."""
         return read_live(path, times, limits)
 
-    def score_live(self, model: Interpolator, examples: TripletArray) -> FloatArray:
-        """Return the gains of a model over DIS flow and the starting weights, with PSNR and SSIM; see `live`."""
-        return score_live(model, examples)
+    def score_live(self, models: Sequence[Interpolator], examples: TripletArray) -> FloatArray:
+        """Return the gains of models over DIS flow and the starting weights, with PSNR and SSIM; see `live`."""
+        return score_live(models, examples)
 
     def shipped_model(self) -> Interpolator:
         """Return the starting weights."""

@@ -105,26 +105,33 @@ def _read_run(path: Path, run: Sequence[tuple[int, int]], limits: Limits) -> lis
     ]
 
 
-def score_live(model: Interpolator, triplets: TripletArray) -> FloatArray:
-    """Return the scores (n, columns) of a model on triplets (n, 3, h, w, 3); NaN in rows that are set aside.
+def score_live(models: Sequence[Interpolator], triplets: TripletArray) -> FloatArray:
+    """Return the scores (m, n, columns) of m models on triplets (n, 3, h, w, 3); NaN in rows that are set aside.
 
     Set aside are triplets in which nothing moves, those across a cut, and those whose frames are nothing alike.
+    Motion is computed once for all models, and none of them sees what is set aside.
     """
-    scores = np.full((len(triplets), len(COLUMNS)), np.nan, np.float32)
-    whole = [number for number, triplet in enumerate(triplets) if not is_cut(triplet[0], triplet[2])]
+    scores = np.full((len(models), len(triplets), len(COLUMNS)), np.nan, np.float32)
+    whole = np.array([i for i, triplet in enumerate(triplets) if not is_cut(triplet[0], triplet[2])], np.intp)
     for start in range(0, len(whole), _BATCH):
         numbers = whole[start : start + _BATCH]
         parts = np.stack([_part_that_changes(triplets[number]) for number in numbers])
-        warped, truth = warp_halfway(parts), parts[:, 1]
+        warped = warp_halfway(parts)
+        plain = Flow().blend(parts, warped)
         speed = np.linalg.norm(warped.motion.astype(np.float32), axis=-1)
         moving = (speed > _MOVES).mean(axis=(1, 2)) >= _LEAST_MOVING
-        plain, own, first = (one.blend(parts, warped) for one in (Flow(), model, starting_model_once()))
-        plain_db, own_db, first_db = (psnr_db(frames, truth) for frames in (plain, own, first))
-        plain_ssim, own_ssim = (
-            np.array([ssim(frame, true) for frame, true in zip(frames, truth, strict=True)]) for frames in (plain, own)
-        )
-        rows = np.column_stack([own_db - plain_db, own_ssim - plain_ssim, own_db - first_db, own_db, own_ssim])
-        scores[numbers] = np.where((moving & (plain_db >= _ABSURD_DB))[:, None], rows, np.nan)
+        told = np.flatnonzero(moving & (psnr_db(plain, parts[:, 1]) >= _ABSURD_DB))
+        if not len(told):
+            continue
+        parts, warped, truth = parts[told], warped[told], parts[told, 1]
+        plain_db, plain_ssim = psnr_db(plain[told], truth), _ssim_of_each(plain[told], truth)
+        first_db = psnr_db(starting_model_once().blend(parts, warped), truth)
+        for row, model in zip(scores, models, strict=True):
+            own = model.blend(parts, warped)
+            own_db, own_ssim = psnr_db(own, truth), _ssim_of_each(own, truth)
+            row[numbers[told]] = np.column_stack(
+                [own_db - plain_db, own_ssim - plain_ssim, own_db - first_db, own_db, own_ssim]
+            )
     return scores
 
 
@@ -149,6 +156,11 @@ def _part_that_changes(triplet: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     sums = total[tall:, wide:] - total[:-tall, wide:] - total[tall:, :-wide] + total[:-tall, :-wide]
     y, x = (int(place) * _CELL for place in np.unravel_index(int(sums.argmax()), sums.shape))
     return triplet[:, y : y + tall * _CELL, x : x + wide * _CELL]
+
+
+def _ssim_of_each(images: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) -> FloatArray:
+    """Return the structural similarity (n,) of images (n, h, w, 3) to the true ones."""
+    return np.array([ssim(image, true) for image, true in zip(images, truth, strict=True)], np.float32)
 
 
 def ssim(image: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) -> float:
