@@ -122,7 +122,7 @@ def roll_back(store: Store, model: str, prove: Proof, *, by: str) -> tuple[Champ
     NotPromoted
         If there is no earlier version, or the champion or its conditions were changed meanwhile.
     """
-    history = _history(store, model)
+    history = history_of(store, model)
     target = version_before(history)
     if target is None:
         raise NotPromoted(
@@ -143,7 +143,7 @@ def promote_by_hand(
     NotPromoted
         If there is no such version, or another promotion came first.
     """
-    return _choose(store, _history(store, model), version, f"version {version} promoted by hand", prove, by=by)
+    return _choose(store, history_of(store, model), version, f"version {version} promoted by hand", prove, by=by)
 
 
 def roll_back_worse(
@@ -156,7 +156,7 @@ def roll_back_worse(
     NotPromoted
         If it is no longer champion.
     """
-    history = _history(store, champion.model)
+    history = history_of(store, champion.model)
     if history[-1].version != champion.version:
         raise NotPromoted(f"v{champion.version} of model {champion.model!r} is no longer champion")
     return _choose(store, history, version, reason, prove, by="sentinel")
@@ -202,7 +202,8 @@ def _content(record: ChampionRecord) -> tuple[str | None, str | None]:
     return record.model_path, record.model_digest
 
 
-def _history(store: Store, model: str) -> list[ChampionRecord]:
+def history_of(store: Store, model: str) -> list[ChampionRecord]:
+    """Return every version of a model, oldest first; raise `NotPromoted` if there is none."""
     history = store.champions.history(model)
     if not history:
         known = ", ".join(store.champions.models()) or "none"

@@ -10,8 +10,7 @@ import typer
 from common.contracts.conditions import ConditionRecord
 from common.contracts.lineage import Roles
 from common.contracts.models import ChampionRecord
-from common.errors import NotPromoted
-from common.models.registry import Proof, promote_by_hand, roll_back, version_before
+from common.models.registry import Proof, history_of, promote_by_hand, roll_back, version_before
 from common.models.registry import release as release_model
 from common.queries import model_status
 from common.settings import get_settings
@@ -87,15 +86,6 @@ def show(model: str, as_json: JsonOption = False) -> None:
         [c.id[:12], c.stream, c.cause, number(c.gain_db), clock(c.proved), clock(c.expires)] for c in record.conditions
     ]
     columns(["condition", "stream", "cause", "gain, dB", "proved", "expires"], rows, cut=(1,))
-
-
-def history_of(store: Store, model: str) -> list[ChampionRecord]:
-    """Return every version of a model, oldest first; raise `NotPromoted` if there is none."""
-    history = store.champions.history(model)
-    if not history:
-        known = ", ".join(store.champions.models()) or "none"
-        raise NotPromoted(f"there is no model {model!r} (there are: {known}): see `sentinel champions list`")
-    return history
 
 
 def _show_others(parts: Roles, history: Sequence[ChampionRecord]) -> None:

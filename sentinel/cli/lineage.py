@@ -12,8 +12,8 @@ from common.contracts.conditions import ConditionRecord
 from common.contracts.decisions import DecisionRecord, FootageEvidence
 from common.contracts.lineage import VersionDiff
 from common.contracts.models import ChampionRecord
+from common.models.registry import history_of
 from common.settings import get_settings
-from sentinel.cli.champions import history_of
 from sentinel.cli.console import JsonOption, columns, out, print_json
 from sentinel.cli.moments import MomentArgument, moment
 from sentinel.cli.streams import clock, number
