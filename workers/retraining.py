@@ -23,17 +23,16 @@ from celery.exceptions import Ignore
 from common.broker import RETRAIN_QUEUE, RETRAIN_TASK, app, send_reduce
 from common.contracts.dead_letters import RawTask
 from common.contracts.events import ChallengerRejected, RetrainProgressed, RetrainStarted
-from common.contracts.incidents import ActionKind, IncidentNote, IncidentState
+from common.contracts.incidents import ActionKind, IncidentNote
 from common.contracts.models import RetrainReport
 from common.errors import BadMessage, BadModel, NotPromoted, SentinelError
-from common.models.broken_off import noted_incidents
+from common.models.broken_off import failing_incidents
 from common.models.healing import Healer
 from common.models.incident_actions import BROKE_OFF, action_of, end, why_broken
 from common.models.kinds import load_kind
 from common.models.protocols import TrainingProgress
 from common.settings import get_settings
 from common.store.models import Outcome
-from common.stream_config import model_of
 from workers import (
     canary,
     context,
@@ -129,11 +128,9 @@ def tell_incidents(model: str, reason: str) -> None:
     """Note in the incidents of the streams that wait for a model that nothing can be done for them, and why."""
     store, settings = context.store(), get_settings()
     champion = store.champions.champion(model)
-    for stream in store.champions.waiting(model):
-        for incident in noted_incidents(store, stream):
-            if incident.state is IncidentState.FAILING and model_of(settings, stream) == model:
-                action = action_of(incident, ActionKind.RETRAIN, champion.version if champion else 0)
-                end(leave, incident, action, f"{BROKE_OFF}: {reason}")
+    for incident in failing_incidents(store, settings, model, store.champions.waiting(model)):
+        action = action_of(incident, ActionKind.RETRAIN, champion.version if champion else 0)
+        end(leave, incident, action, f"{BROKE_OFF}: {reason}")
 
 
 def answer(task: Task, model: str, called_at: float) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from common.baselines.storage import StoredBaseline
 from common.contracts.conditions import ConditionRecord
 from common.contracts.decisions import DecisionRecord
-from common.contracts.incidents import Action, ActionKind, Incident, IncidentLog, IncidentWindow
+from common.contracts.incidents import Action, ActionKind, Incident, IncidentLog, IncidentState, IncidentWindow
 from common.contracts.models import ChampionRecord
 from common.contracts.verdicts import Cause
 from common.drift.conditions import Condition
@@ -22,7 +22,7 @@ from common.models.incident_actions import BROKE_OFF
 from common.models.live_scoring import scored_by
 from common.settings import Settings
 from common.store import Store
-from common.stream_config import settings_of_stream
+from common.stream_config import model_of, settings_of_stream
 
 
 def noted_incidents(store: Store, stream: str) -> list[Incident]:
@@ -39,6 +39,17 @@ def noted_incidents(store: Store, stream: str) -> list[Incident]:
         if row.note is not None:
             log, _ = apply_note(log, row.note)
     return [*log.open, *log.closed]
+
+
+def failing_incidents(store: Store, settings: Settings, model: str, streams: Sequence[str]) -> list[Incident]:
+    """Return the failing incidents of those of `streams` that a model serves."""
+    return [
+        incident
+        for stream in streams
+        if model_of(settings, stream) == model
+        for incident in noted_incidents(store, stream)
+        if incident.state is IncidentState.FAILING
+    ]
 
 
 def unended(incident: Incident) -> list[Action]:

@@ -21,7 +21,7 @@ from common.contracts.policy import Policy
 from common.contracts.verdicts import Cause
 from common.errors import BadBaseline, NothingToLearnFrom, OutdatedModel, Refused, SettingsError, TrainingFailed
 from common.models import condition_records, registry
-from common.models.broken_off import came_to, noted_incidents, stretches_of, unended
+from common.models.broken_off import came_to, failing_incidents, noted_incidents, stretches_of, unended
 from common.models.cases import Case, Outcome
 from common.models.deciding import Contest, settle
 from common.models.decisions import find_decision
@@ -39,7 +39,6 @@ from common.models.reporting import Report, of_training
 from common.models.versions import load_version
 from common.settings import Settings
 from common.store import Store
-from common.stream_config import model_of
 
 
 class Healer:
@@ -77,12 +76,7 @@ class Healer:
 
     def incidents(self, streams: Sequence[str]) -> list[Incident]:
         """Return the failing incidents of `streams`."""
-        return [
-            incident
-            for stream in streams
-            for incident in noted_incidents(self.store, stream)
-            if incident.state is IncidentState.FAILING and model_of(self.settings, stream) == self.name
-        ]
+        return failing_incidents(self.store, self.settings, self.name, streams)
 
     def end_broken_off(self, streams: Sequence[str], why: str = "") -> None:
         """End what killed retrainings have begun for the incidents of `streams` and this one will not go on with.
