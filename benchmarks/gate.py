@@ -3,7 +3,8 @@
     python -m benchmarks.gate [--runs 2000] [--seed 0]
 
 Differences of challenger and champion are drawn, white and correlated (AR(1), by rho), and decided on as the gate
-decides on one stretch: blocks of ten, the error of the first or the twentieth retraining. Shares have exact 95% bounds.
+decides on one stretch: blocks of ten, the error of the first or the twentieth retraining; and, where the name says
+golden, as it decides whether kept footage loses too much. Shares have exact 95% bounds.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from benchmarks.machine import machine
 from benchmarks.results import save
 from benchmarks.shares import Share
 from common.models.betting import Bets, Finding, bet, spent_error
+from common.models.gate import harm
 from common.settings import Settings
 
 _SETTINGS = Settings(_env_file=None)
 _LEAST_DB = _SETTINGS.promote_min_gain_db  # the gain that is asked for
+_MOST_LOST_DB = _SETTINGS.promote_max_loss_db  # on golden footage and on conditions
 _TOTAL_ERROR = _SETTINGS.promote_error  # over all retrainings
 _RHOS = (0.0, 0.5, 0.8)  # correlation of neighbours
 _SPREADS = (0.1, 0.3, 1.0)  # dB
@@ -39,6 +42,7 @@ class Case:
     number : the how manieth retraining it is
     triplets : that there are
     bar : largest share of promotions, or with `power` the least one
+    golden : whether they are of kept footage, of which no loss is found, and not of a stretch, of which a gain is
     """
 
     name: str
@@ -48,6 +52,7 @@ class Case:
     triplets: int
     bar: float
     power: bool = False
+    golden: bool = False
 
     def keeps(self, promoted: Share) -> bool:
         """Whether the bar is kept by the share that was seen."""
@@ -61,6 +66,12 @@ CASES = (
     Case("no gain, twentieth", 0.0, 0.3, 20, 600, 0.02),
     Case("power", 0.3, 0.3, 1, 300, 0.95, power=True),
     Case("power, twentieth", 0.3, 0.3, 20, 600, 0.90, power=True),
+    *(
+        Case("golden loses just too much", -_MOST_LOST_DB - 0.01, spread, 1, 100, 0.05, golden=True)
+        for spread in _SPREADS
+    ),
+    Case("golden loses a quarter of that", -_MOST_LOST_DB / 4, 0.1, 1, 100, 0.90, power=True, golden=True),
+    Case("golden loses a quarter of that", -_MOST_LOST_DB / 4, 0.2, 1, 100, 0.90, power=True, golden=True),
 )
 
 
@@ -70,7 +81,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     print(f"{machine()}\n")
-    print(f"least gain {_LEAST_DB} dB, {arguments.runs} runs a row, seed {arguments.seed}\n")
+    print(f"least gain {_LEAST_DB} dB, largest loss {_MOST_LOST_DB} dB")
+    print(f"{arguments.runs} runs a row, seed {arguments.seed}\n")
     print("| differences | mean ± spread, dB | rho | within | bar | promoted (95%) | kept | median triplets |")
     print("|---|---|---|---|---|---|---|---|")
     rows = []
@@ -100,7 +112,7 @@ def measured(case: Case, rho: float, runs: int, seed: int) -> tuple[Share, float
 def _decided(case: Case, rho: float, runs: int, seed: int) -> Iterator[Bets]:
     error = spent_error(_TOTAL_ERROR, case.number)
     for row in differences(case, rho, runs, seed):
-        yield bet(row, _LEAST_DB, error=error)
+        yield harm(row, _MOST_LOST_DB) if case.golden else bet(row, _LEAST_DB, error=error)
 
 
 def differences(case: Case, rho: float, runs: int, seed: int) -> npt.NDArray[np.float32]:

@@ -266,9 +266,10 @@ class Settings(BaseSettings):
         description="probability that any of all retrainings of a model promotes what gains less than that",
     )
     promote_max_loss_db: float = Field(
-        0.5,
+        0.2,
         gt=0,
-        description="largest mean loss on the golden footage, and on each live condition, for a promotion, dB",
+        description="largest mean loss on the golden footage, and on each live condition, of all promotions of a model "
+        "together, dB",
     )
     promote_max_worst_loss_db: float = Field(
         2.0,

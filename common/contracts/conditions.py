@@ -26,6 +26,9 @@ class ConditionRecord(Message):
     path: str = Field(description="folder of its features and examples")
     digest: str = Field(description="of that folder's content")
     gain_db: float = Field(description="gain of the champion over the strongest reference on its examples, dB")
+    lost_db: float = Field(
+        0.0, ge=0, description="what promotions have lost on its examples since a champion was first proved on it, dB"
+    )
     proved: float = Field(description="capture time of the latest footage that the champion was proved on")
     expires: float = Field(description="capture time from which it no longer counts, unless it is proved again")
 

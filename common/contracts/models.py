@@ -19,6 +19,9 @@ class ChampionRecord(StoredMessage):
     reason: str
     gain_db: float | None = Field(description="gain over its parent on drifted footage, dB")
     loss_db: float | None = Field(description="loss against its parent on golden footage, dB")
+    lost_db: float = Field(
+        0.0, ge=0, description="what promotions have lost on golden footage since the first champion, together, dB"
+    )
     created_at: float = Field(description="seconds since the epoch")
     decision: str | None = Field(
         None, description="folder with the evidence of the gate's decision for its weights; None: the gate made none"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from common.contracts.incidents import IncidentWindow
@@ -56,3 +56,16 @@ def join_windows(stream: str, rows: Iterable[tuple[IncidentWindow, FeatureBlock]
         parts = [last.block, block[max(0, end - window.start) :]] if window.stop > end else [last.block]
         found[-1] = Stretch(stream, last.first, (*last.windows, window), FeatureBlock.concatenate(parts))
     return found
+
+
+def without_windows(stretch: Stretch, unwanted: Callable[[IncidentWindow], bool]) -> list[Stretch]:
+    """Return what is left of a stretch without every frame of its unwanted windows.
+
+    Parameters
+    ----------
+    unwanted : of a window: whether none of its frames shall be left
+    """
+    gone = [range(row.start, row.stop) for row in stretch.windows if unwanted(row)]
+    kept = [row for row in stretch.windows if all(row.start >= part.stop or row.stop <= part.start for part in gone)]
+    first = stretch.first
+    return join_windows(stretch.stream, [(row, stretch.block[row.start - first : row.stop - first]) for row in kept])

@@ -76,6 +76,8 @@ class Comparison:
     live : scores on the examples of each live condition of the model, by the condition's name
     lost : why other live conditions cannot be scored, by name
     incidents : the incident that each stretch belongs to, by the stretch's name
+    lost_db : what earlier promotions have lost on golden footage, dB
+    live_lost_db : the same on each live condition, by its name
     decayed : whether the champion decayed, on footage that is as golden footage
     trained_on : digests of all examples that the challenger was trained on
     """
@@ -87,6 +89,8 @@ class Comparison:
     live: Mapping[str, Scores] = field(default_factory=dict)
     lost: Mapping[str, str] = field(default_factory=dict)
     incidents: Mapping[str, str] = field(default_factory=dict)
+    lost_db: float = 0.0
+    live_lost_db: Mapping[str, float] = field(default_factory=dict)
     decayed: bool = False
 
 

@@ -17,7 +17,7 @@ from common.models.betting import Finding
 from common.models.comparing import Comparison, compare, digests_of
 from common.models.conditions import load_examples
 from common.models.decisions import record_of, save_decision
-from common.models.gate import Decision, Rules, decide
+from common.models.gate import Decision, Rules, Tested, after_loss, decide
 from common.models.material import Material, conditions_of
 from common.models.protocols import Examples, Model, ModelKind
 from common.models.proving import is_current
@@ -109,6 +109,8 @@ def _compare(kind: ModelKind[Model], contest: Contest, live: Sequence[ConditionR
     return replace(
         found,
         incidents={row.stretch.name: row.incident.id for row in contest.materials},
+        lost_db=contest.record.lost_db,
+        live_lost_db={_name(row): row.lost_db for row in live},
         decayed=all(row.cause is Cause.MODEL_DECAY for row in contest.materials),
     )
 
@@ -163,7 +165,7 @@ def _promote(
 ) -> ChampionRecord:
     """Promote the challenger with all that it is proved on."""
     record, materials = contest.record, contest.materials
-    kept = [row.model_copy(update={"gain_db": decision.live[_name(row)].proof.gain_db}) for row in live]
+    kept = [_kept(row, decision.live[_name(row)]) for row in live]
     gains = [decision.stretches[material.stretch.name].proof.gain_db for material in materials]
     renewed = {(material.stretch.stream, material.cause) for material in materials}
     over = [*record.ended, *(row for row in record.conditions if row not in live)]
@@ -178,3 +180,9 @@ def _promote(
         evidence_digest=evidence_digest,
         state_dir=settings.state_dir,
     )
+
+
+def _kept(condition: ConditionRecord, tested: Tested) -> ConditionRecord:
+    """Return a condition as the promoted challenger does on it."""
+    lost = after_loss(condition.lost_db, -tested.bets.mean_db)
+    return condition.model_copy(update={"gain_db": tested.proof.gain_db, "lost_db": lost})

@@ -1,15 +1,16 @@
 """Healing: what a retraining does for the streams that wait, from their incidents to proved conditions.
 
 For each failing incident: join its windows into stretches, let the policy choose those that may
-be trained on, read their frames. Stretches of one cause are healed together. Where the champion
-copes already, it is only proved; else a challenger is trained and goes through the gate. A
-promotion proves every live condition of the model again. A champion that decayed is always
-trained: its footage passes golden, so there is nothing to prove it on and no condition to add.
+be trained on, read their frames. Stretches of one cause are healed together: a challenger is
+trained and goes through the gate, unless the champion does there as well as on golden footage.
+Where none is promoted and the champion copes as it is, it is proved. A promotion proves every live
+condition of the model again. A champion that decayed is always replaced: its footage passes golden,
+so there is nothing to prove it on and no condition to add.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import redis
@@ -30,8 +31,8 @@ from common.models.folders import decision_folders, remove_unfinished
 from common.models.incident_actions import BROKE_OFF, Leave, action_of, begin, end, was_tried, why_broken
 from common.models.material import Material, conditions_of, gather
 from common.models.memory import Room
-from common.models.policy import cause_to_train
-from common.models.proof import copes
+from common.models.policy import cause_to_train, parts
+from common.models.proof import Coping, coping
 from common.models.protocols import Model, ModelKind
 from common.models.renewal import expiring, renew
 from common.models.replay import Replay, condition_replay, pooled_replay
@@ -173,10 +174,11 @@ class Healer:
             stretches = []
             self._refuse(case, error)
         for stretch in stretches:
-            try:
-                case.chosen.append((golden, stretch, cause_to_train(stretch.causes, self.policy)))
-            except NothingToLearnFrom as error:
-                self._refuse(case, error)
+            for part in parts(stretch, self.policy):
+                try:
+                    case.chosen.append((golden, part, cause_to_train(part.causes, self.policy)))
+                except NothingToLearnFrom as error:
+                    self._refuse(case, error)
         return case
 
     def _read(self, cases: Sequence[Case], champion: ChampionRecord | None) -> None:
@@ -230,23 +232,20 @@ class Healer:
         group: Sequence[tuple[Case, Material]],
     ) -> tuple[ChampionRecord, Model]:
         """Heal the stretches of one cause; return the champion and its model afterwards."""
-        group = [row for row in group if not self._was_decided(champion, cause, *row)]
-        if not group:
+        as_it_is: dict[str, Coping] = {}
+        if cause is not Cause.MODEL_DECAY:  # a champion that decayed has to be replaced
+            as_it_is = {row.stretch.name: coping(self.kind, model, row.proving, replay.held_out) for _, row in group}
+        if as_it_is and all(row.unhurt for row in as_it_is.values()):
+            return self._proved(champion, group, as_it_is, "proved without training: "), model
+        fresh = []
+        for case, material in group:
+            if (before := self._decided_before(champion, cause, case)) is not None:
+                champion = self._stays(champion, [(case, material)], as_it_is, before)
+            else:
+                fresh.append((case, material))
+        if not fresh:
             return champion, model
-        materials = [material for _, material in group]
-        proofs = (
-            [copes(self.kind, model, material.proving, replay.held_out) for material in materials]
-            if cause is not Cause.MODEL_DECAY
-            else []
-        )
-        if proofs and all(proof.proved for proof in proofs):
-            gains = [proof.gain_db for proof in proofs]
-            proved = conditions_of(self.store, materials, self.name, gains, self.settings)
-            champion = condition_records.add_conditions(self.store, champion, proved)
-            self._conclude(
-                group, f"proved without training: v{champion.version} copes, {proofs[0].reason}", healed=True
-            )
-            return champion, model
+        materials = [material for _, material in fresh]
         earlier = condition_replay(self.store, self.settings, self.baselines, champion)
         try:
             challenger = fine_tune(
@@ -259,30 +258,57 @@ class Healer:
                 of_training(self._report, cause, self.settings),
             )
         except TrainingFailed as error:
-            self._conclude(group, f"v{champion.version} stays: {error}", healed=False)
-            return champion, model
+            return self._stays(champion, fresh, as_it_is, str(error)), model
         self._report("comparing", 1.0, cause)
-        actions = [case.action.id for case, _ in group]
+        actions = [case.action.id for case, _ in fresh]
         contest = Contest(champion, model, challenger, replay, materials, earlier, actions)
         record, decision = settle(self.store, self.settings, self.baselines, self.kind, contest)
         if not decision.promote:
-            self._conclude(group, f"v{champion.version} stays: {decision.reason}", healed=False)
-            return champion, model
-        self._conclude(group, f"v{record.version} promoted: {decision.reason}", healed=True)
+            return self._stays(champion, fresh, as_it_is, decision.reason), model
+        self._conclude(fresh, f"v{record.version} promoted: {decision.reason}", healed=True)
         return record, challenger
 
-    def _was_decided(self, champion: ChampionRecord, cause: Cause, case: Case, material: Material) -> bool:
-        """Conclude what was decided on the same footage and champion already, and return whether it was.
+    def _stays(
+        self,
+        champion: ChampionRecord,
+        group: Sequence[tuple[Case, Material]],
+        as_it_is: Mapping[str, Coping],
+        why: str,
+    ) -> ChampionRecord:
+        """Keep the champion, and prove it where it copes as it is; return its record afterwards."""
+        coped = [row for row in group if (found := as_it_is.get(row[1].stretch.name)) is not None and found.copes]
+        hurt = [row for row in group if row not in coped]
+        if coped:
+            champion = self._proved(champion, coped, as_it_is, f"no challenger was better ({why}): ")
+        if hurt:
+            self._conclude(hurt, f"v{champion.version} stays: {why}", healed=False)
+        return champion
+
+    def _proved(
+        self,
+        champion: ChampionRecord,
+        group: Sequence[tuple[Case, Material]],
+        as_it_is: Mapping[str, Coping],
+        how: str,
+    ) -> ChampionRecord:
+        """Add conditions of stretches that the champion copes with; return its record afterwards."""
+        proofs = [as_it_is[material.stretch.name].proof for _, material in group]
+        materials = [material for _, material in group]
+        gains = [proof.gain_db for proof in proofs]
+        proved = conditions_of(self.store, materials, self.name, gains, self.settings)
+        champion = condition_records.add_conditions(self.store, champion, proved)
+        self._conclude(group, f"{how}v{champion.version} copes, {proofs[0].reason}", healed=True)
+        return champion
+
+    def _decided_before(self, champion: ChampionRecord, cause: Cause, case: Case) -> str | None:
+        """Return why a challenger was not promoted on the same footage and champion already; None: none was refused.
 
         A retraining may have been killed before it could tell, also one that made this champion as the first one.
         """
         versions = (champion.version, champion.version - 1)
         same = {action_of(case.incident, ActionKind.RETRAIN, version).id for version in versions}
         decision = find_decision(decision_folders(self.settings.state_dir, self.name), same, cause)
-        if decision is None or decision.champion != champion.version:
-            return False
-        self._conclude([(case, material)], f"v{champion.version} stays: {decision.reason}", healed=False)
-        return True
+        return None if decision is None or decision.champion != champion.version else decision.reason
 
     def _conclude(self, group: Sequence[tuple[Case, Material]], outcome: str, *, healed: bool) -> None:
         for case, material in group:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -70,23 +70,39 @@ def proof_of(scores: FloatArray, references: Mapping[str, FloatArray]) -> Proof:
     return Proof(True, figures, gain, surely, len(scores))
 
 
-def copes(kind: ModelKind[ModelT], model: ModelT, stretch: Examples, golden: Examples) -> Proof:
-    """Return whether `model` needs no training for a stretch, as a proof on it.
+@dataclass(frozen=True)
+class Coping:
+    """How a model does on a drifted stretch as it is.
 
-    It is proved if `prove` proves it and the gain over the strongest reference is at least half of that on golden
-    footage: there is then little to heal.
+    Attributes
+    ----------
+    proof : of the model on the stretch
+    usual_db : its mean gain over the strongest reference on golden footage, dB
+    """
+
+    proof: Proof
+    usual_db: float
+
+    @property
+    def copes(self) -> bool:
+        """Whether it is proved there and gains at least half of what it gains on golden footage.
+
+        It then stays, unless a challenger does better.
+        """
+        return self.proof.proved and self.proof.gain_db >= _COPING_SHARE * self.usual_db
+
+    @property
+    def unhurt(self) -> bool:
+        """Whether it is proved there and gains no less than on golden footage: nothing is worth a training."""
+        return self.proof.proved and self.proof.gain_db >= self.usual_db
+
+
+def coping(kind: ModelKind[ModelT], model: ModelT, stretch: Examples, golden: Examples) -> Coping:
+    """Return how `model` does on a drifted stretch as it is.
 
     Parameters
     ----------
     stretch : (n, ...) examples of the drifted stretch
     golden : (m, ...) golden examples that the model was not trained on
     """
-    proof = prove(kind, model, stretch)
-    if not proof.proved:
-        return proof
-    usual = prove(kind, model, golden)
-    if proof.gain_db >= _COPING_SHARE * usual.gain_db:
-        return proof
-    return replace(
-        proof, proved=False, reason=f"{proof.reason}, less than half of the {usual.gain_db:+.2f} dB on golden"
-    )
+    return Coping(prove(kind, model, stretch), prove(kind, model, golden).gain_db)

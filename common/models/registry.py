@@ -15,7 +15,7 @@ from common.contracts.models import ChampionRecord, Hold
 from common.errors import NotPromoted
 from common.models import folders
 from common.models.condition_records import dropped_event
-from common.models.gate import Decision
+from common.models.gate import Decision, after_loss
 from common.models.incident_actions import rollback_note
 from common.models.protocols import Model
 from common.store import Store
@@ -95,6 +95,7 @@ def promote(
         reason=decision.reason,
         gain_db=decision.gain_db,
         loss_db=decision.loss_db,
+        lost_db=after_loss(over.lost_db, decision.loss_db),
         created_at=time.time(),
         decision=str(evidence),
         decision_digest=evidence_digest,

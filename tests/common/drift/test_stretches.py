@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from common.contracts.incidents import IncidentWindow
 from common.contracts.verdicts import Cause
-from common.drift.stretches import Stretch, join_windows
+from common.drift.stretches import Stretch, join_windows, without_windows
 from common.features import FeatureBlock
 from tests.common.builders import block
 
@@ -77,3 +77,23 @@ def test_a_stretch_names_the_cause_of_each_of_its_windows_in_order() -> None:
     (stretch,) = join_windows("dock", rows)
     assert stretch.causes == (Cause.NOISE, Cause.NOISE, Cause.BLUR)
     assert join_windows("dock", []) == []
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 200), st.integers(2, 40)), min_size=1, max_size=12, unique_by=lambda row: row[0]),
+    st.integers(0, 2**12 - 1),
+)
+def test_of_unwanted_windows_no_frame_is_left_and_of_the_others_all_that_they_do_not_share(
+    spans: list[tuple[int, int]], chosen: int
+) -> None:
+    rows = [row(start, frames=frames) for start, frames in spans]
+    unwanted = {window.event_id for place, (window, _) in enumerate(rows) if chosen >> place & 1}
+    bad = {frame for window, _ in rows if window.event_id in unwanted for frame in range(window.start, window.stop)}
+    for stretch in join_windows("dock", rows):
+        parts = without_windows(stretch, lambda window: window.event_id in unwanted)
+        kept = [window for part in parts for window in part.windows]
+        wanted = [w for w in stretch.windows if bad.isdisjoint(range(w.start, w.stop))]
+        assert [w.event_id for w in kept] == [w.event_id for w in wanted]
+        left = {position for part in parts for position in positions(part)}
+        assert left == {frame for w in wanted for frame in range(w.start, w.stop)}
+        assert left.isdisjoint(bad)

@@ -16,7 +16,7 @@ from common.features import FloatArray
 from common.models.betting import spent_error
 from common.models.bounds import lower_bound, lower_bound_of_excess
 from common.models.comparing import Comparison, Latency, Scores
-from common.models.gate import Decision, Rules, decide, worst_mean
+from common.models.gate import Decision, Rules, after_loss, decide, worst_mean
 from common.settings import Settings
 
 decibels = st.floats(-20, 20, width=32)
@@ -103,6 +103,31 @@ def test_a_live_condition_that_is_forgotten_is_refused_and_named() -> None:
     decision = verdict(compared({"night": spread(2.0, 0.2)}, NO_LOSS, spread(-1.0, 0.1, 120)))
     assert decision.outcome is REFUSED
     assert "live condition noise of dock surely loses more than 0.50 dB" in decision.reason
+
+
+def test_promotions_together_lose_no_more_than_one_may() -> None:
+    once = compared({"night": spread(0.5, 0.2)}, spread(0.3, 0.1, count=100), spread(-0.3, 0.1, 120))
+    assert verdict(once).promote
+    golden = verdict(replace(once, lost_db=0.3))
+    assert golden.outcome is REFUSED
+    assert "golden footage surely loses more than the 0.20 dB that promotions before it have left of 0.50" in (
+        golden.reason
+    )
+    live = verdict(replace(once, live_lost_db={"noise of dock": 0.3}))
+    assert "live condition noise of dock surely loses more than the 0.20 dB" in live.reason
+    assert verdict(replace(once, live_lost_db={"low light of dock": 0.3})).promote, "of another condition"
+
+
+@given(st.lists(decibels, max_size=30), st.floats(0.0625, 2, width=32))
+def test_no_line_of_promotions_loses_more_than_is_allowed(losses: list[float], allowed: float) -> None:
+    """The law, where what is surely lost is known: what was gained in between may be lost again."""
+    rules = replace(RULES, max_loss_db=allowed)
+    lost, level, highest = 0.0, 0.0, 0.0
+    for loss in losses:
+        if loss <= rules.left_db(lost):
+            lost, level = after_loss(lost, loss), level - loss
+            highest = max(highest, level)
+            assert highest - level <= allowed + 1e-4
 
 
 def test_a_gain_that_golden_footage_shares_is_training_and_no_healing() -> None:

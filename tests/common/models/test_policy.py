@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.contracts.incidents import IncidentWindow
 from common.contracts.policy import Policy, Response
 from common.contracts.verdicts import Cause
+from common.drift.stretches import Stretch
 from common.errors import NothingToLearnFrom
-from common.models.policy import cause_to_train
+from common.models.policy import cause_to_train, parts
+from tests.common.builders import block
 
 DEFAULT = Policy()
 TRAINED = [cause for cause in Cause if DEFAULT.of(cause).trains]
@@ -79,3 +82,44 @@ def test_what_is_trained_on_is_named_by_nine_tenths_and_allowed_whatever_the_ord
 def test_the_setting_lets_a_cause_be_trained_on_or_forbids_it() -> None:
     assert may_train([Cause.UNKNOWN] * 4, Policy.parse("unknown=train")) is Cause.UNKNOWN
     assert may_train([Cause.NOISE] * 4, Policy.parse("noise=call")) is None
+
+
+# --- a few windows that look as if the camera had moved
+
+
+def stretch_of(causes: list[Cause], *, hop: int = 6, frames: int = 24) -> Stretch:
+    """A stretch of overlapping windows that name these causes."""
+    windows = tuple(
+        IncidentWindow(
+            event_id=f"e{i}", start=i * hop, stop=i * hop + frames, cause=cause, segment="golden", condition=None
+        )
+        for i, cause in enumerate(causes)
+    )
+    return Stretch("dock", 0, windows, block((len(causes) - 1) * hop + frames))
+
+
+def test_no_frame_of_a_few_odd_windows_is_trained_on_and_the_rest_is() -> None:
+    causes = [Cause.NOISE] * 10 + [Cause.CAMERA_MOVED] * 2 + [Cause.NOISE] * 10
+    found = parts(stretch_of(causes), DEFAULT)
+    assert [(part.first, len(part.block), set(part.causes)) for part in found] == [
+        (0, 60, {Cause.NOISE}),  # up to frame 60, where the first odd window begins
+        (90, 60, {Cause.NOISE}),  # from frame 90, where the second one ends
+    ]
+
+
+@given(
+    st.lists(
+        st.sampled_from([*[Cause.NOISE] * 12, Cause.CAMERA_MOVED, Cause.BLACK, Cause.FROZEN]), min_size=1, max_size=40
+    )
+)
+def test_only_a_few_windows_of_a_view_that_differs_are_ever_set_aside(causes: list[Cause]) -> None:
+    """The law: what the policy forbids for another reason stays in, and has all of it refused."""
+    stretch = stretch_of(causes)
+    found = parts(stretch, DEFAULT)
+    odd = causes.count(Cause.CAMERA_MOVED)
+    if not odd or 10 * odd > len(causes) or {Cause.BLACK, Cause.FROZEN} & set(causes):
+        assert found == [stretch]
+    elif found != [stretch]:
+        moved = {frame for w in stretch.windows if w.cause is Cause.CAMERA_MOVED for frame in range(w.start, w.stop)}
+        assert all(may_train(list(part.causes)) is Cause.NOISE for part in found)
+        assert all(moved.isdisjoint(range(part.first, part.first + len(part.block))) for part in found)
