@@ -236,7 +236,7 @@ class Healer:
         if cause is not Cause.MODEL_DECAY:  # a champion that decayed has to be replaced
             as_it_is = {row.stretch.name: coping(self.kind, model, row.proving, replay.held_out) for _, row in group}
         if as_it_is and all(row.unhurt for row in as_it_is.values()):
-            return self._proved(champion, group, as_it_is, "proved without training: "), model
+            return self._proved(champion, group, as_it_is), model
         fresh = []
         for case, material in group:
             if (before := self._decided_before(champion, cause, case)) is not None:
@@ -279,7 +279,7 @@ class Healer:
         coped = [row for row in group if (found := as_it_is.get(row[1].stretch.name)) is not None and found.copes]
         hurt = [row for row in group if row not in coped]
         if coped:
-            champion = self._proved(champion, coped, as_it_is, f"no challenger was better ({why}): ")
+            champion = self._proved(champion, coped, as_it_is, why)
         if hurt:
             self._conclude(hurt, f"v{champion.version} stays: {why}", healed=False)
         return champion
@@ -289,15 +289,22 @@ class Healer:
         champion: ChampionRecord,
         group: Sequence[tuple[Case, Material]],
         as_it_is: Mapping[str, Coping],
-        how: str,
+        refused: str = "",
     ) -> ChampionRecord:
-        """Add conditions of stretches that the champion copes with; return its record afterwards."""
+        """Add conditions of stretches that the champion copes with; return its record afterwards.
+
+        Parameters
+        ----------
+        refused : why no challenger took its place; empty: none was trained
+        """
         proofs = [as_it_is[material.stretch.name].proof for _, material in group]
         materials = [material for _, material in group]
         gains = [proof.gain_db for proof in proofs]
         proved = conditions_of(self.store, materials, self.name, gains, self.settings)
         champion = condition_records.add_conditions(self.store, champion, proved)
-        self._conclude(group, f"{how}v{champion.version} copes, {proofs[0].reason}", healed=True)
+        how = "as it is" if refused else "without training"
+        sentence = f"proved {how}: v{champion.version} copes, {proofs[0].reason}"
+        self._conclude(group, f"{sentence}; no challenger was better: {refused}" if refused else sentence, healed=True)
         return champion
 
     def _decided_before(self, champion: ChampionRecord, cause: Cause, case: Case) -> str | None:
