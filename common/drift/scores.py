@@ -10,6 +10,7 @@ from block to block, and a KS test with a margin. Two things differ:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -105,7 +106,7 @@ def compare_scores(reference: ScoreReference, now: Array, *, threshold: float, p
 
 
 def comonotone_minimum(reference: Array, now: Array) -> Array:
-    """Return (m n, f) the smaller one of both samples at each rank.
+    """Return (k, f) the smaller one of both samples at each rank, where k is the least common multiple of m and n.
 
     Parameters
     ----------
@@ -114,10 +115,10 @@ def comonotone_minimum(reference: Array, now: Array) -> Array:
 
     Examples
     --------
-    >>> comonotone_minimum(np.array([[0.0], [1.0]]), np.array([[5.0], [-1.0]])).ravel().tolist()
-    [-1.0, -1.0, 1.0, 1.0]
+    >>> comonotone_minimum(np.array([[0.0], [1.0], [2.0]]), np.array([[5.0], [-1.0]])).ravel().tolist()
+    [-1.0, -1.0, -1.0, 1.0, 2.0, 2.0]
     """
     ordered = np.sort(now, axis=0)
-    return np.asarray(
-        np.minimum(np.repeat(ordered, len(reference), axis=0), np.repeat(reference, len(ordered), axis=0)), np.float32
-    )
+    rows = math.lcm(len(reference), len(ordered))
+    wide, narrow = (np.repeat(sample, rows // len(sample), axis=0) for sample in (reference, ordered))
+    return np.asarray(np.minimum(wide, narrow), np.float32)
