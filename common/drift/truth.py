@@ -140,13 +140,19 @@ def _with_reference(
     """Return the track with its reference once there are rows enough, the ids of rows that went, and the others."""
     if len(waiting) < rule.reference:
         return track, [], waiting
-    refused = [row.id for row in waiting if failed_at(row.taken_at)]
-    gone = set(refused)
-    good = [row for row in waiting if row.id not in gone]
+    first: list[TruthRow] = []
+    refused: list[str] = []
+    for row in waiting:
+        if len(first) == rule.reference:
+            break
+        if failed_at(row.taken_at):
+            refused.append(row.id)
+        else:
+            first.append(row)
+    waiting = waiting[len(refused) + len(first) :]
     track = track.model_copy(update={"refused": track.refused + len(refused)})
-    if len(good) < rule.reference:
-        return track, refused, good
-    first, rest = good[: rule.reference], good[rule.reference :]
+    if len(first) < rule.reference:
+        return track, refused, first
     made = {
         "reference": tuple(row.score for row in first),
         "reference_from": first[0].taken_at,
@@ -154,7 +160,7 @@ def _with_reference(
         "detector": Detector(),
         "failing_from": None,
     }
-    return track.model_copy(update=made), [*refused, *(row.id for row in first)], rest
+    return track.model_copy(update=made), [*refused, *(row.id for row in first)], waiting
 
 
 @lru_cache(maxsize=64)
