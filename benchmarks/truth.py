@@ -2,11 +2,12 @@
 
     python -m benchmarks.truth [--references 50] [--seed 0] [--window 100] [--reference 400] [--every 10]
 
-Rows are drawn, not measured: a model that is right on some share of the frames, each by itself or in runs (a frame's
-outcome is that of the one before with probability 0.8, so five frames are worth about one), and losses with a long tail.
-They are judged as the process `truth` judges them. A row of the table has so many references, each with 20 clean windows
-after it. Windows of one reference are not independent of each other, so bounds of alarms count references, of which each
-has one or has none. Then the model drops, and the windows until the first FAIL and until it is confirmed are counted.
+Rows are drawn, not measured: a model that is right on some share of the frames, each by itself or in runs (with
+probability 0.8 the outcome of a frame is that of the one before, so five frames are worth about one), and losses with a
+long tail. They are judged as the process `truth` judges them. A line of the table has so many references, each with 20
+clean windows after it. Windows of one reference are not independent of each other, so the bounds of alarms count
+references, of which each has an alarm or none. Then the model drops (a loss rises by that share), and the windows until
+the first FAIL and until it is confirmed are counted.
 """
 
 from __future__ import annotations
