@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import shlex
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -112,3 +115,14 @@ def test_bytes_of_any_kind_are_a_message_or_refused(fields: dict[bytes, bytes]) 
         assert TruthMessage.parse(fields).row()
     except BadMessage:
         pass
+
+
+def test_the_messages_that_the_docs_show_are_taken_in() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    command = page.partition("XADD sentinel:truth '*' ")[2].partition("```")[0].replace("\\\n", " ")
+    words = shlex.split(command)
+    said = dict(zip(words[::2], words[1::2], strict=True))
+    program = page.partition('"sentinel:truth",\n')[2].partition(")\n```")[0]
+    for fields, measure in ((said, Measure.CORRECT), (ast.literal_eval(program.strip().rstrip(",")), Measure.LOSS)):
+        shown = TruthMessage.parse({name.encode(): value.encode() for name, value in fields.items()})
+        assert (shown.stream, shown.measured()[0]) == ("cam7", measure)
