@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Self
@@ -30,6 +31,7 @@ from common.sources.capture_time import is_plausible, parse_time
 _MOST_NUMBERS = 4096  # of a list
 _MOST_CHARACTERS = 100_000  # of a prediction or a label
 _MOST_DIGITS = 64  # of a number
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)  # Python itself takes 1_0 for 10
 
 Number = Annotated[str, Field(min_length=1, max_length=_MOST_DIGITS)]
 Value = Annotated[str, Field(min_length=1, max_length=_MOST_CHARACTERS)]
@@ -126,11 +128,9 @@ class TruthMessage(BaseModel):
 
 def _number(value: str) -> float:
     """Return a number that was written as text; raise `ValueError` if it is none, or not within `LARGEST`."""
-    try:
-        number = float(value)
-    except ValueError as error:
-        raise ValueError(f"{value!r:.40} is no number") from error
-    return _within(number)
+    if _NUMBER.fullmatch(value) is None:
+        raise ValueError(f"{value!r:.40} is no number")
+    return _within(float(value))
 
 
 def _within(number: float) -> float:
@@ -157,8 +157,7 @@ def _numbers(name: str, value: str) -> list[float]:
 def _class(value: str) -> str | float:
     """Return what tells classes apart: the number that a text is (`3` and `3.0` are one), or the text."""
     text = unicodedata.normalize("NFC", value.strip())
-    try:
-        number = float(text)
-    except ValueError:
+    if len(text) > _MOST_DIGITS or _NUMBER.fullmatch(text) is None:
         return text
+    number = float(text)
     return number if math.isfinite(number) else text

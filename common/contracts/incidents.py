@@ -58,7 +58,8 @@ class IncidentWindow(Message):
 
 
 class Incident(StoredMessage):
-    """A confirmed departure of one stream from its golden baseline, or its silence.
+    """A confirmed departure of one stream from its golden baseline, its silence, or what is true of its frames: that a
+    model does worse on them.
 
     Times are capture times where there are any; a silence has those of the wall clock, and no windows.
     """

@@ -25,7 +25,7 @@ from functools import lru_cache
 import numpy as np
 
 from common.contracts.ids import content_id
-from common.contracts.stored import StoredMessage
+from common.contracts.stored import Fields, StoredMessage
 from common.contracts.truth import Measure, TruthProgress, TruthRow, TruthScore, TruthVerdict
 from common.contracts.verdicts import Status, WorstFrame
 from common.drift.confirmation import AlarmRule, Detector, Window, update
@@ -184,14 +184,21 @@ def _judged(
     now = np.array([row.score for row in window], np.float32)[:, None]
     found = compare_scores(reference, now, threshold=rule.threshold, p_value=rule.p_value)
     start, stop = track.judged, track.judged + len(window)
-    drifted = sum(failed_at(row.taken_at) for row in window) >= _DRIFTED_SHARE * len(window)
-    detector, p_value = track.detector, float(found.p_values[0])
-    failing_from = track.failing_from
-    if not drifted:  # else it is no evidence: something else is known to be wrong
-        detector = update(detector, _alarms(track, rule), Window(start, stop, p_value, failed=found.worse))
-        failing_from = (window[0].taken_at if failing_from is None else failing_from) if found.worse else None
+    if sum(failed_at(row.taken_at) for row in window) >= _DRIFTED_SHARE * len(window):
+        after = track  # it is no evidence: something else is known to be wrong
+        run: Fields = {"drifted": True}
+    else:
+        seen = Window(start, stop, float(found.p_values[0]), failed=found.worse)
+        detector = update(track.detector, _alarms(track, rule), seen)
+        began = (window[0].taken_at if track.failing_from is None else track.failing_from) if found.worse else None
+        after = track.model_copy(update={"detector": detector, "failing_from": began})
+        run = {
+            "drifted": False,
+            "failing_since": detector.since,
+            "failing_from": began,
+            "confirmed": found.worse and detector.confirmed,
+        }
     mean = float(reference.values.mean())
-    fell = mean - now[:, 0]
     ranks = np.linspace(0, len(window) - 1, _MOMENTS).round().astype(int).tolist()
     verdict = TruthVerdict(
         id=content_id("truth", stream, track.model, track.measure, start, window[0].id, window[-1].id),
@@ -207,7 +214,7 @@ def _judged(
             healed_as=healed_as,
         ),
         drift_score=float(found.drift[0]),
-        p_value=p_value,
+        p_value=float(found.p_values[0]),
         distance=float(found.distances[0]),
         bound=float(reference.bound[0]),
         start=start,
@@ -215,18 +222,16 @@ def _judged(
         taken_from=window[0].taken_at,
         taken_to=window[-1].taken_at,
         moments=tuple(window[rank].taken_at for rank in ranks),
-        drifted=drifted,
-        failing_since=detector.since if found.worse and not drifted else None,
-        failing_from=failing_from if found.worse and not drifted else None,
-        confirmed=found.worse and not drifted and detector.confirmed,
-        worst_frames=tuple(
-            WorstFrame(source=window[row].frame, time=window[row].at, distance=max(float(fell[row]), 0.0))
-            for row in np.argsort(-fell, kind="stable")[:_WORST].tolist()
-        ),
+        worst_frames=_worst_frames(window, mean),
+        **run,
     )
-    return track.model_copy(
-        update={"judged": stop, "detector": detector, "failing_from": failing_from, "last": verdict}
-    )
+    return after.model_copy(update={"judged": stop, "last": verdict})
+
+
+def _worst_frames(window: Sequence[TruthRow], mean: float) -> tuple[WorstFrame, ...]:
+    """Return the frames of the lowest scores, with how far they lie below the mean of the reference."""
+    lowest = sorted(window, key=lambda row: row.score)[:_WORST]
+    return tuple(WorstFrame(source=row.frame, time=row.at, distance=max(mean - row.score, 0.0)) for row in lowest)
 
 
 def _alarms(track: TruthTrack, rule: TruthRule) -> AlarmRule:
