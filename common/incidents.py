@@ -13,6 +13,7 @@ from common.drift.incident_changes import Change, ChangeKind, end_mute
 from common.drift.incident_notes import apply_note
 from common.drift.incidents import advance
 from common.drift.silence import end_silence, fall_silent
+from common.drift.truth_incidents import judge_by_truth
 from common.errors import BadMessage
 from common.store import Store
 from common.store.incidents import NO_INCIDENTS, IncidentCommit, IncidentEvent
@@ -97,7 +98,7 @@ def _after_notes(
     The log, the events about the incidents that the notes change, and `quiet_since` if the log relies on it.
     """
     moved, events = before, list[IncidentEvent]()
-    relies_on = None
+    relies_on, position = None, read.verdict.stop if read.verdict else 0
     for row in read.notes:
         if row.note is None:
             error = row.error or BadMessage("it is no note")
@@ -106,11 +107,14 @@ def _after_notes(
         if row.note.silence is not None:
             if row.note.silence.since != quiet_since:
                 continue  # a batch came since the sweep asked
-            position = read.verdict.stop if read.verdict else 0
             moved, changes = fall_silent(
                 moved, row.note.id, row.note.silence, stream=stream, position=position, muted=muted
             )
             relies_on = quiet_since if changes else relies_on
+            events += _events(changes)
+            continue
+        if row.note.truth is not None:
+            moved, changes = judge_by_truth(moved, row.note.id, row.note.truth, position=position, muted=muted)
             events += _events(changes)
             continue
         if row.note.incident is not None and not moved.knows(row.note.incident):

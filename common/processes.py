@@ -132,6 +132,11 @@ PROCESSES = (
         hears=True,
     ),
     Process(
+        "truth",
+        "takes in what is true of frames from sentinel:truth, and judges models of your own by it",
+        Command("producers.truth:main"),
+    ),
+    Process(
         "watch",
         "accepts files from the watched folder",
         Command("sentinel.stack.watch:main"),

@@ -19,6 +19,7 @@ from common.contracts.learning import LearningProgress
 from common.contracts.models import Hold, RetrainReport
 from common.contracts.policy import Policy, Response
 from common.contracts.processes import ProcessHealth
+from common.contracts.truth import TruthProgress
 from common.contracts.verdicts import Cause, ResolutionChange, Status
 from common.errors import BadMessage
 from common.process_health import process_health
@@ -70,6 +71,9 @@ class StreamStatus(Message):
     )
     learning: LearningProgress | None = Field(
         None, description="what it learns by itself; None: somebody made its baseline"
+    )
+    truth: tuple[TruthProgress, ...] = Field(
+        (), description="how far what is true of its frames is, by version of a model of a user's own and measure"
     )
 
 
@@ -185,6 +189,7 @@ def stream_status(store: Store, stream: str, now: float) -> StreamStatus:
         provisional=verdict.provisional if verdict else False,
         resolution=verdict.resolution if verdict else None,
         learning=learning_progress(store, stream, window),
+        truth=store.truth.progress(stream),
     )
 
 

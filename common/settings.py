@@ -23,6 +23,7 @@ from common.redis_url import with_password
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
+_WINDOWS_OF_REFERENCE = 4
 
 
 class Settings(BaseSettings):
@@ -289,6 +290,24 @@ class Settings(BaseSettings):
     )
     retrain_seed: int = Field(0, description="seed of the fine-tuning")
 
+    # Truth of models of your own
+    truth_window: int = Field(
+        100, ge=10, le=1000, description="labelled frames per window of truth, by which a model of your own is judged"
+    )
+    truth_reference: int = Field(
+        400,
+        ge=40,
+        le=5000,
+        description="labelled frames that become the reference of a version of such a model; at least four windows",
+    )
+    truth_least_loss: float = Field(
+        0.05,
+        gt=0,
+        le=10,
+        description="the least loss that counts: a share of the frames for predictions that are right or wrong, a "
+        "share of the reference's mean for losses and numbers",
+    )
+
     # Monitoring
     flower_host: str = Field("127.0.0.1", description="address that Flower listens on")
     flower_port: int = Field(5555, ge=0, le=65535, description="port that Flower listens on; 0: any free port")
@@ -341,6 +360,15 @@ class Settings(BaseSettings):
         if self.window_stride is not None and self.window_stride > self.window_frames:
             raise ValueError(
                 "SENTINEL_WINDOW_STRIDE must not exceed SENTINEL_WINDOW_FRAMES, or frames would go unjudged"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _reference_holds_windows(self) -> Settings:
+        if self.truth_reference < _WINDOWS_OF_REFERENCE * self.truth_window:
+            raise ValueError(
+                f"SENTINEL_TRUTH_REFERENCE must be at least {_WINDOWS_OF_REFERENCE} times SENTINEL_TRUTH_WINDOW, or "
+                "nobody knows by how much windows vary by themselves"
             )
         return self
 

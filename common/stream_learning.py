@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from common.contracts.incidents import IncidentState
 from common.contracts.learning import LearningProgress, epoch_id, progress_of
 from common.store import Store
 from common.store.incidents import open_incidents
@@ -18,7 +17,7 @@ def learning_progress(store: Store, stream: str, window: Window) -> LearningProg
     epoch = learning.epoch(bound.latest)
     if window.verdict is not None and window.verdict.baseline_id != epoch_id(learning.id, epoch):
         return None
-    failing = (row.cause for row in open_incidents(window.incidents) if row.state is not IncidentState.OFFLINE)
+    failing = (row.cause for row in open_incidents(window.incidents) if row.is_of_footage)
     return progress_of(
         learning.status(epoch),
         learning.coverage(epoch),

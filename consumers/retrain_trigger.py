@@ -3,7 +3,8 @@
     sentinel:events  --confirmed FAIL that the policy trains on-->  streams that wait  --cool-down-->  queue retrain
 
 A window that matches a condition in the second half of the condition's life lets its stream wait too: the
-condition is then proved again on fresh footage, before it expires.
+condition is then proved again on fresh footage, before it expires. What is true of frames (`TruthJudged`) lets it wait
+where the stream is bound to a model that Sentinel can retrain.
 
 A process of its own: that producers wait while Redis is full must never hold a FAIL back.
 """
@@ -14,8 +15,9 @@ import threading
 from collections.abc import Callable
 
 from common import broker
-from common.contracts.events import Event, WindowFailed, WindowPassed
+from common.contracts.events import Event, TruthJudged, WindowFailed, WindowPassed
 from common.contracts.policy import Policy
+from common.contracts.verdicts import Cause
 from common.settings import Settings
 from common.store import Store, open_store
 from common.stream_config import model_of
@@ -53,6 +55,9 @@ class RetrainTrigger:
     def _note(self, event: Event) -> None:
         if isinstance(event, WindowFailed) and event.verdict.confirmed and event.verdict.cause:
             waits = self._policy.of(event.verdict.cause).trains
+        elif isinstance(event, TruthJudged):
+            retrains = event.verdict.confirmed and bool(event.verdict.score.healed_as)
+            waits = retrains and self._policy.of(Cause.MODEL_DECAY).trains
         else:
             waits = isinstance(event, WindowPassed) and self._wants_proof(event)
         if waits and self._store.streams.is_known(event.stream):

@@ -10,10 +10,7 @@ list: one malformed message there ends a Celery worker.
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
-import time
 import unicodedata
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -24,26 +21,18 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from common.contracts.batches import Submission
-from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import FRAME_EVENT, SOURCE_EVENT
-from common.contracts.ids import check_stream_name, content_id, describe
-from common.errors import Backlogged, BadMessage, BrokerUnavailable, SentinelError, StillPreparing
+from common.contracts.ids import check_stream_name, describe
+from common.errors import BadMessage
 from common.ingest.accept import Ingestor
 from common.settings import Settings
 from common.sources.capture_time import parse_time
 from common.store import Store, keys, open_store
-from common.store.client import is_unavailable
-from common.store.ingest import RawEntry
-from common.store.ingest_streams import IngestStreams
+from producers.entry_reader import EntryReader, Fields
 
 log = logging.getLogger(__name__)
 
-_BLOCK_MS = 500  # how long one read waits; also how soon a stop is noticed
 _COUNT = 20  # entries per read: after so many, another camera's Stream has its turn
-_CLAIM_AFTER_SECONDS = 30.0  # entries of a process that died are taken over after this
-_MOST_TRIES = 3  # an event that fails for an unknown reason becomes a dead letter after this
-_TRY_AGAIN_SECONDS = 0.5
-_PAUSE_SECONDS = 1.0  # between attempts while Redis is away
 _STREAM_OF_SOURCE = "cameras"  # `/cameras/cam7` is stream cam7: the collection's name is not part of it
 
 
@@ -141,89 +130,16 @@ def stream_of(source: str) -> str:
     return check_stream_name("/".join(parts))
 
 
-class CameraEvents:
-    """One process that takes camera events in. Any number may run: the consumer groups share the entries out."""
+class CameraEvents(EntryReader):
+    """One process that takes camera events in."""
 
     def __init__(self, store: Store, ingestor: Ingestor) -> None:
-        self.store = store
+        super().__init__(store, "camera events", root=keys.INGEST, count=_COUNT)
         self.ingestor = ingestor
-        consumer = f"{socket.gethostname()}-{os.getpid()}"
-        self._frames = IngestStreams(store.client, consumer, claim_after=_CLAIM_AFTER_SECONDS)
-        self._stop = threading.Event()
-        self._beat: Callable[[], None] = lambda: None
 
-    def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
-        """Work until `stop` is set; while Redis cannot work, wait and go on with what was not acknowledged.
-
-        Each turn calls `beat`, for others to see.
-        """
-        self._stop, self._beat = stop, beat
-        while not stop.is_set():
-            beat()
-            try:
-                self.step()
-            except Exception as error:
-                if not _will_pass(error):
-                    raise
-                log.warning("camera events wait (%s), trying again", error)
-                self._frames.resume()
-                stop.wait(_PAUSE_SECONDS)
-
-    def step(self) -> int:
-        """Accept what one camera's Stream holds, waiting briefly for it; return the number of entries handled.
-
-        While Redis holds too much, what was sent stays where it is, in its order.
-        """
-        page = self._frames.read(count=_COUNT, block_ms=_BLOCK_MS)
-        if page is None:
-            return 0
-        began, handled = time.monotonic(), 0
-        for entry_id, fields in page.entries:
-            if not self._wait_for_room():
-                break
-            self._accept_frame(page.stream, entry_id, fields)
-            self._frames.acknowledge(page.stream, entry_id)
-            handled += 1
-        self._frames.charge(page.stream, time.monotonic() - began)
-        return handled
-
-    def _wait_for_room(self) -> bool:
-        """Return once Redis has room for more work; False if the process is to stop."""
-        said = False
-        while True:
-            try:
-                self.store.require_room()
-                return True
-            except Backlogged as error:
-                if not said:
-                    log.warning("camera events wait: %s", error)
-                said = True
-            self._beat()
-            if self._stop.wait(_PAUSE_SECONDS):
-                return False
-
-    def _accept_frame(self, stream_key: str, entry_id: str, fields: Mapping[bytes, bytes]) -> Submission:
-        """Accept the frame that an entry brings; whatever is wrong with the entry ends as a dead letter."""
-        stream = ""
-        tries = 0
-        while True:
-            try:
-                event = CameraEvent.parse(fields)
-                stream = event.stream
-                return self._accept(event)
-            except Exception as error:
-                if _will_pass(error):
-                    raise
-                tries += 1
-                if isinstance(error, SentinelError) or tries >= _MOST_TRIES:
-                    self._bury(stream_key, stream, entry_id, fields, error)
-                    return Submission.REJECTED
-                log.warning(
-                    "entry %s of %s failed, try %d of %d", entry_id, stream_key, tries, _MOST_TRIES, exc_info=True
-                )
-                self._stop.wait(_TRY_AGAIN_SECONDS)
-
-    def _accept(self, event: CameraEvent) -> Submission:
+    def accept(self, fields: Fields) -> Submission:
+        """Accept the frame or the source that an entry brings."""
+        event = CameraEvent.parse(fields)
         if event.data is not None:
             return self.ingestor.accept_data(event.stream, event.data, event_key=event.key, taken_at=event.taken_at)
         uri, key = event.dataref or "", event.key if event.type == FRAME_EVENT else None
@@ -232,20 +148,12 @@ class CameraEvents:
             return self.ingestor.accept_one_by_one(event.stream, uri, event_key=key)
         return became
 
-    def _bury(
-        self, stream_key: str, stream: str, entry_id: str, fields: Mapping[bytes, bytes], error: Exception
-    ) -> None:
-        subject = f"event {fields.get(b'id', entry_id.encode()).decode(errors='replace')}"
-        original = RawEntry.of(fields, stream_key)
-        # Two Streams may give two entries one id, and so may one Stream that was begun anew.
-        version = content_id(entry_id, original.to_json())
-        self.ingestor.bury(DeadLetterKind.EVENT, stream, subject, error, original, version=version)
-
-
-def _will_pass(error: Exception) -> bool:
-    """Return whether nothing is wrong with the entry that met `error`: Redis or the broker cannot work now, or the
-    backbone is being loaded for a stream that begins to learn."""
-    return isinstance(error, BrokerUnavailable | StillPreparing) or is_unavailable(error)
+    def stream_named(self, fields: Fields) -> str:
+        """Return the stream of an entry that is a camera event, else an empty string."""
+        try:
+            return CameraEvent.parse(fields).stream
+        except BadMessage:
+            return ""
 
 
 def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) -> None:

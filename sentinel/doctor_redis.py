@@ -12,7 +12,7 @@ from common.errors import SentinelError
 from common.process_health import process_health
 from common.processes import QUEUES
 from common.settings import Settings
-from common.store import Store
+from common.store import Store, keys
 from common.store.client import connect, without_password
 from common.store.ingest_streams import ingest_repairs, ingest_streams, ingest_troubles
 from sentinel.findings import Finding, look
@@ -53,7 +53,8 @@ def examine_redis(settings: Settings) -> list[Finding]:
         found,
         look("room in Redis", lambda: _room(store)),
         look("queues", lambda: _queues(store.client)),
-        look("camera events", lambda: _camera_events(store.client)),
+        look("camera events", lambda: _written_streams(store.client, keys.INGEST, "camera-events")),
+        look("truth", lambda: _written_streams(store.client, keys.TRUTH, "truth")),
         look("silence", lambda: _silence(store)),
         *_processes(store, settings),
     ]
@@ -87,20 +88,27 @@ def _is_envelope(entry: bytes | str) -> bool:
         return False
 
 
-def _camera_events(client: redis.Redis) -> str:
-    """Look for Streams that were ended, and for a consumer group that would never be given a new entry."""
-    troubles = ingest_troubles(client)
+def _written_streams(client: redis.Redis, root: str, process: str) -> str:
+    """Look for Streams that were ended, and for a consumer group that would never be given a new entry.
+
+    Parameters
+    ----------
+    root : key of the Stream that all writers share
+    process : that reads them, and mends them
+    """
+    troubles = ingest_troubles(client, root)
     if troubles:
         said = "; ".join(f"{stream}: {trouble}" for stream, trouble in troubles.items())
         raise SentinelError(
-            f"{said}. Whoever may write to it did that. camera-events mends a Stream while it runs; a key that holds "
-            "none has to be deleted. Give each camera a Stream of its own"
+            f"{said}. Whoever may write to it did that. {process} mends a Stream while it runs; a key that holds "
+            "none has to be deleted. Give each writer a Stream of its own"
         )
-    streams = ingest_streams(client)
+    streams = ingest_streams(client, root)
     waiting = sum(client.xlen(stream) for stream in streams)
     repairs = "".join(
         f"; {repair.stream_key} was mended {repair.times} times, lately because {repair.why}: find out who writes to it"
         for repair in ingest_repairs(client)
+        if repair.stream_key == root or repair.stream_key.startswith(f"{root}:")
     )
     return f"{waiting} waiting in {len(streams)} Streams{repairs}"
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from common.baselines.accepted_baseline import folder_of
 from common.baselines.learning.epoch import learned_root
-from common.contracts.ids import Message
+from common.contracts.ids import Message, check_stream_name
 from common.errors import BadMessage, UnknownStream
 from common.models.condition_records import drop_conditions_of_stream
 from common.models.conditions import ConditionFile
@@ -27,6 +27,7 @@ class Forgotten(Message):
     keys: int = Field(description="keys in Redis: window, evidence, images, incidents, history")
     events: int = Field(description="of the stream, and about models that name it")
     camera_events: int = Field(description="that waited to be accepted, with the images in them")
+    truth: int = Field(0, description="messages of what is true of its frames that waited to be taken in")
     dead_letters: int
     conditions: int = Field(description="folders with footage of the stream that champions were proved on")
     baselines: int = Field(description="accepted baselines")
@@ -70,6 +71,7 @@ def forget(store: Store, settings: Settings, stream: str) -> Forgotten:
         stream=stream,
         keys=keys,
         camera_events=store.forgetting.delete_camera_events(lambda fields: _names(fields, stream)),
+        truth=store.forgetting.delete_truth(lambda fields: _is_truth_of(fields, stream)),
         dead_letters=len(letters),
         conditions=_remove_conditions(settings.state_dir, stream),
         baselines=baselines,
@@ -84,6 +86,14 @@ def _names(fields: Mapping[bytes, bytes], stream: str) -> bool:
     """Return whether an entry of `sentinel:ingest` is about `stream`."""
     try:
         return stream_of(fields.get(b"source", b"").decode()) == stream
+    except ValueError:
+        return False
+
+
+def _is_truth_of(fields: Mapping[bytes, bytes], stream: str) -> bool:
+    """Return whether an entry of `sentinel:truth` is about `stream`."""
+    try:
+        return check_stream_name(fields.get(b"stream", b"").decode()) == stream
     except ValueError:
         return False
 

@@ -14,11 +14,22 @@ ADVICE = {
 }
 
 _DECAY_ADVICE = "the camera is as it was and the model is not: it is trained anew"
+_TRUTH_ADVICE = (
+    "the model is yours: look at what its predictions have in common that are wrong, and retrain it; a new version, "
+    "named in the truth feed, gets a reference of its own"
+)
 _OFFLINE_ADVICE = "look at the camera, its power and its network: no footage comes"
 
 
-def advice_about(cause: Cause, policy: Policy) -> str:
-    """Return what to do about an incident of this cause."""
+def advice_about(cause: Cause, policy: Policy, *, of_user: bool = False) -> str:
+    """Return what to do about an incident of this cause.
+
+    Parameters
+    ----------
+    of_user : whether it is about a model that Sentinel cannot retrain
+    """
+    if of_user:
+        return _TRUTH_ADVICE
     if cause is Cause.MODEL_DECAY and policy.of(cause) is Response.TRAIN:
         return _DECAY_ADVICE
     return _OFFLINE_ADVICE if cause is Cause.OFFLINE else ADVICE[policy.of(cause)]

@@ -29,6 +29,7 @@ _LONGEST_FIRST = (
     "test_schedule.py",
     "test_healing_end_to_end.py",
     "test_stack.py",
+    "test_truth_end_to_end.py",
 )
 
 

@@ -229,9 +229,7 @@ def _history(store: Store, stream: str, origin_id: str) -> list[GoldenRecord]:
 def _chosen(store: Store, stream: str, wanted: str) -> tuple[Incident, ...]:
     incidents = store.streams.incidents(stream)
     if not wanted:
-        found = tuple(
-            row for row in incidents if row.state is not IncidentState.CLOSED and row.cause is not Cause.OFFLINE
-        )
+        found = tuple(row for row in incidents if row.state is not IncidentState.CLOSED and row.is_of_footage)
         if not found:
             raise NotAccepted(
                 f"stream {stream!r} has no open incident, so nothing of it departs from its golden baseline: name a "
@@ -244,6 +242,11 @@ def _chosen(store: Store, stream: str, wanted: str) -> tuple[Incident, ...]:
         raise NotAccepted(
             f"{len(found)} incidents of stream {stream!r} begin with {wanted!r} (there are: {known}): see "
             "`sentinel incidents list`"
+        )
+    if found[0].by_truth:
+        raise NotAccepted(
+            f"incident {found[0].id} is about the model of stream {stream!r} and not about its footage: it is closed "
+            "once what is true of the frames is as good as the reference; a new version has a reference of its own"
         )
     if found[0].cause is Cause.OFFLINE:
         raise NotAccepted(

@@ -11,6 +11,7 @@ from common.baselines.golden import ComesFrom
 from common.contracts.golden import GoldenRecord, Mute
 from common.contracts.ids import Message
 from common.contracts.learning import LearningProgress
+from common.contracts.truth import TruthProgress
 from common.contracts.verdicts import ResolutionChange
 from common.errors import BadBaseline, BadMessage, NotLearned, SettingsError
 from common.queries import matches
@@ -36,6 +37,9 @@ class StreamBinding(Message):
     learning: LearningProgress | None = Field(None, description="what it learns by itself; None: its baseline is made")
     resolution: ResolutionChange | None = Field(
         None, description="that the pictures of its latest verdict have another size than golden's"
+    )
+    truth: tuple[TruthProgress, ...] = Field(
+        (), description="how far what is true of its frames is, by version of a model of a user's own and measure"
     )
     mute: Mute | None = None
     history: tuple[GoldenRecord, ...] = Field((), description="acceptances and what was undone, oldest first")
@@ -89,6 +93,7 @@ def _of(store: Store, binding: BaselineBinding, stream: str, said: str) -> Strea
         if golden is not None and golden.learning is not None
         else None,
         resolution=window.verdict.resolution if window.verdict is not None else None,
+        truth=store.truth.progress(stream),
         mute=store.golden.muted(stream),
         history=history,
     )

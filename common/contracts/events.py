@@ -23,6 +23,7 @@ from common.contracts.conditions import ConditionRecord
 from common.contracts.ids import Message, content_id, describe
 from common.contracts.incidents import Incident
 from common.contracts.models import ChampionRecord, RetrainReport
+from common.contracts.truth import TruthVerdict
 from common.contracts.verdicts import ResolutionChange, Verdict
 from common.errors import BadMessage
 
@@ -56,6 +57,7 @@ class EventType(StrEnum):
     CHAMPION_PROMOTED = "io.sentinel.champion.promoted.v1"
     CHALLENGER_REJECTED = "io.sentinel.challenger.rejected.v1"
     CONDITION_DROPPED = "io.sentinel.condition.dropped.v1"
+    TRUTH_JUDGED = "io.sentinel.truth.judged.v1"
     INCIDENT_OPENED = "io.sentinel.incident.opened.v1"
     INCIDENT_CHANGED = "io.sentinel.incident.changed.v1"
     INCIDENT_CLOSED = "io.sentinel.incident.closed.v1"
@@ -215,6 +217,14 @@ class ConditionDropped(Event):
     subject: ClassVar[str] = "condition"
 
 
+class TruthJudged(Event):
+    """A window of truth was judged: how a model of a user's own did on frames whose labels are known."""
+
+    type: Literal[EventType.TRUTH_JUDGED] = EventType.TRUTH_JUDGED
+    verdict: TruthVerdict
+    subject: ClassVar[str] = "verdict"
+
+
 class IncidentOpened(Event):
     """An incident was opened, or opened again more than a day after it was closed."""
 
@@ -250,6 +260,7 @@ _CLASSES: dict[EventType, type[Event]] = {
         ChallengerRejected,
         ChampionPromoted,
         ConditionDropped,
+        TruthJudged,
         IncidentOpened,
         IncidentChanged,
         IncidentClosed,

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from common.contracts.ids import Message, StreamName
 from common.contracts.model_scores import ModelScore
 from common.contracts.stored import StoredMessage
+from common.contracts.truth import TruthScore, TruthVerdict
 from common.contracts.verdicts import Cause, WorstFrame
 
 _WEEK_SECONDS = 7 * 86_400.0
@@ -57,7 +58,8 @@ class IncidentWindow(Message):
 
 
 class Incident(StoredMessage):
-    """A confirmed departure of one stream from its golden baseline, or its silence.
+    """A confirmed departure of one stream from its golden baseline, its silence, or what is true of its frames: that a
+    model does worse on them.
 
     Times are capture times where there are any; a silence has those of the wall clock, and no windows.
     """
@@ -66,7 +68,7 @@ class Incident(StoredMessage):
     stream: StreamName
     model: str
     golden_id: str = Field(
-        description="digest of the golden baseline that its latest window departs from; empty: silence"
+        description="digest of the golden baseline that its latest window departs from; empty: silence, or truth"
     )
     state: IncidentState
     cause: Cause = Field(
@@ -96,6 +98,14 @@ class Incident(StoredMessage):
     model_score: ModelScore | None = Field(
         None, description="how the model did in its latest window of which that is known: whether it copes"
     )
+    by_truth: bool = Field(
+        False,
+        description="whether what is true of its frames says it, and not footage: it is about the model, and has no "
+        "evidence; its windows are those of truth",
+    )
+    truth: TruthScore | None = Field(
+        None, description="how the model did in the latest window of truth about these frames"
+    )
     windows: tuple[IncidentWindow, ...] = Field((), description="the latest windows with evidence, oldest first")
     actions: tuple[Action, ...] = ()
     acknowledged_by: str | None = None
@@ -104,6 +114,15 @@ class Incident(StoredMessage):
     )
     closed_at: float | None = None
     ended: str = Field("", description="how it ended; empty while it is open")
+
+    @property
+    def is_of_footage(self) -> bool:
+        """Whether windows of footage departed from the golden baseline: it is no silence, and not of truth."""
+        return not self.by_truth and self.cause is not Cause.OFFLINE
+
+    def covers(self, at: float) -> bool:
+        """Return whether a time, in seconds since the epoch, is within it: while it is open, it goes on."""
+        return self.since_time <= at and (self.state is not IncidentState.CLOSED or at <= self.latest_at)
 
     @property
     def times_this_week(self) -> int:
@@ -124,7 +143,8 @@ class RunWindow(Message):
 class IncidentLog(StoredMessage):
     """What a stream's incidents have come to: the state that `common.drift.incidents` moves from verdict to verdict.
 
-    At most one open incident is failing, and at most one is offline; there may be a healed one for each cause beside.
+    At most one open incident of footage is failing, at most one is of truth, and at most one is offline; there may be a
+    healed one for each cause beside.
     """
 
     open: tuple[Incident, ...] = ()
@@ -144,6 +164,8 @@ class NoteKind(StrEnum):
     """An incident ends by a person's word (acceptance), or because its silence is not asked about any more."""
     SILENCE = "silence"
     """The stream is silent for longer than is usual for it."""
+    TRUTH = "truth"
+    """A window of truth was judged."""
 
 
 class Silence(Message):
@@ -157,7 +179,7 @@ class Silence(Message):
 class IncidentNote(StoredMessage):
     """A note in a stream's inbox, which the reducer applies to the stream's incident in its one step.
 
-    There is a `silence` in one of kind `silence`, and an `action` in every other.
+    There is a `silence` in one of kind `silence`, a `truth` in one of kind `truth`, and an `action` in every other.
     """
 
     id: str = Field(description="a note that comes again with the same id changes nothing")
@@ -166,12 +188,12 @@ class IncidentNote(StoredMessage):
     incident: str | None = Field(description="id of the incident; None: every one that is open now")
     action: Action | None = None
     silence: Silence | None = None
+    truth: TruthVerdict | None = None
 
     @model_validator(mode="after")
     def _says_what_its_kind_promises(self) -> IncidentNote:
-        silent = self.kind is NoteKind.SILENCE
-        if (self.silence is None) is silent or (self.action is None) is not silent:
-            raise ValueError(
-                f"a note of kind {self.kind} has {'a silence' if silent else 'an action'}, and nothing else"
-            )
+        wanted = {NoteKind.SILENCE: "silence", NoteKind.TRUTH: "truth"}.get(self.kind, "action")
+        said = [name for name in ("action", "silence", "truth") if getattr(self, name) is not None]
+        if said != [wanted]:
+            raise ValueError(f"a note of kind {self.kind} has its {wanted}, and nothing else")
         return self

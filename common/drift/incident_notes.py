@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from common.contracts.incidents import Action, ActionKind, Incident, IncidentLog, IncidentNote, IncidentState, NoteKind
-from common.contracts.verdicts import Cause
 from common.drift.incident_changes import Change, changes, with_applied, with_incidents
 
 _MOST_ACTIONS = 32
@@ -16,20 +15,20 @@ def apply_note(log: IncidentLog, note: IncidentNote) -> tuple[IncidentLog, tuple
     """Return the log after a note, and the incidents to announce.
 
     A note that was applied before changes nothing, nor does one about an unknown incident. What ends every open
-    incident leaves a silence open: it is no footage that could have become normal.
+    incident leaves a silence open, and one of truth: they are no footage that could have become normal.
     """
     if note.id in log.applied or note.action is None:
         return log, ()
     before, closes = log, note.kind is NoteKind.CLOSE
-    silences = {incident.id for incident in (*log.closed, *log.open) if incident.cause is Cause.OFFLINE}
+    others = {incident.id for incident in (*log.closed, *log.open) if not incident.is_of_footage}
     if note.incident is not None:
         concerned = {note.incident}
     else:
-        concerned = {incident.id for incident in log.open} - (silences if closes else set())
+        concerned = {incident.id for incident in log.open} - (others if closes else set())
     action = note.action.model_copy(update={"outcome": note.action.outcome[:_LONGEST_OUTCOME]})
     rows = [_noted(row, action, closes=closes) if row.id in concerned else row for row in (*log.closed, *log.open)]
     # A run that began before an acceptance departs from a golden baseline that no longer holds.
-    run = () if closes and note.incident not in silences else log.run
+    run = () if closes and note.incident not in others else log.run
     log = with_applied(with_incidents(log, rows).model_copy(update={"run": run}), note.id)
     return log, changes(before, log)
 

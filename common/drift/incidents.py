@@ -57,16 +57,16 @@ def advance(
     muted : whether the stream is muted now
     """
     at = verdict.taken_to if verdict.taken_to is not None else now
-    before, silences = log, tuple(incident for incident in log.open if incident.state is IncidentState.OFFLINE)
-    if silences:  # a silence is no departure from golden: verdicts neither join it nor close it
-        log = log.model_copy(update={"open": tuple(incident for incident in log.open if incident not in silences)})
+    before, others = log, tuple(incident for incident in log.open if not incident.is_of_footage)
+    if others:  # a silence, or truth, is no departure from golden: verdicts neither join it nor close it
+        log = log.model_copy(update={"open": tuple(incident for incident in log.open if incident not in others)})
     log = _under(log, verdict.baseline_id, at)
     if verdict.status is Status.PASS and verdict.condition is None:
         after = _passed(log, at, close_windows)
     else:
         after = _departed(log, _run_window(event_id, verdict, now), _Step(verdict, event_id, model, at, muted))
-    if silences:
-        after = after.model_copy(update={"open": (*after.open, *silences)})
+    if others:
+        after = after.model_copy(update={"open": (*after.open, *others)})
     after = after if muted else unmuted(after)
     return after, changes(before, after)
 
@@ -200,7 +200,7 @@ def _absorbed(incident: Incident, run: Sequence[RunWindow], step: _Step, state: 
             "matched_windows": incident.matched_windows + len(added) - failed,
             "passes": 0,
             "windows": windows,
-            "worst_frames": _worst(frames),
+            "worst_frames": worst_of(frames),
             "model_score": step.verdict.model or incident.model_score,
         }
     )
@@ -232,7 +232,7 @@ def _most_frequent(causes: Sequence[Cause], stays: Cause) -> Cause:
     return stays if counts[stays] == most else next(cause for cause in causes if counts[cause] == most)
 
 
-def _worst(frames: Iterable[WorstFrame]) -> tuple[WorstFrame, ...]:
+def worst_of(frames: Iterable[WorstFrame]) -> tuple[WorstFrame, ...]:
     """Return the frames with the largest distances, each once: windows overlap, and name the same frame again."""
     found: dict[tuple[str, float], WorstFrame] = {}
     for frame in sorted(frames, key=lambda frame: -frame.distance):

@@ -81,6 +81,11 @@ def stretches_of(
     NothingToLearnFrom
         If its stream has another golden baseline now, or its features are no longer kept.
     """
+    if incident.by_truth:
+        raise NothingToLearnFrom(
+            "what is true of the frames says that the model does worse, and their features are kept only where the "
+            "footage fails too: retrain the model, and give the new version another `model` in the truth feed"
+        )
     if incident.golden_id != golden.id:
         raise NothingToLearnFrom("its stream has another golden baseline now, by which it is judged from here on")
     rows = []

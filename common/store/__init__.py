@@ -18,6 +18,7 @@ from common.store.learning import LearningStore
 from common.store.models import ChampionStore
 from common.store.silence import SilenceStore
 from common.store.streams import StreamStore
+from common.store.truth import TruthStore
 
 _SECONDS_PER_DAY = 86_400
 _BYTES_PER_MB = 1_000_000
@@ -49,6 +50,7 @@ class Store:
         self.canaries = CanaryStore(self.client)
         self.learning = LearningStore(self.client)
         self.silence = SilenceStore(self.client)
+        self.truth = TruthStore(self.client, max_events=settings.max_events)
         self.interpolations = InterpolationStore(self.client)
         self.forgetting = Forgetting(self.client)
         self.event_log = EventLog(self.client, max_events=settings.max_events)

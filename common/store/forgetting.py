@@ -17,7 +17,7 @@ from common.store.ingest_streams import INGEST_GROUP, ingest_streams
 _FIXED = (
     "counter", "pending", "sent", "cost", "window", "frames", "evidence-list", "handed-in", "inbox", "mute",
     "incidents", "incident-order", "golden", "golden-history", "golden-scores", "rhythm",
-    "learning", "bursts", "burst-slots",
+    "learning", "bursts", "burst-slots", "truth", "truth-tracks", "truth-ids",
 )  # fmt: skip
 _REMEMBERED_SECONDS = 86_400  # far longer than a task waits in a queue
 _PAGE = 500  # entries, or keys, at a time
@@ -82,7 +82,15 @@ class Forgetting:
 
     def delete_camera_events(self, wanted: Wanted) -> int:
         """Delete the camera events that are `wanted`, with the images in them; return how many."""
-        return sum(self._delete_entries(key, wanted, group=INGEST_GROUP) for key in ingest_streams(self.client))
+        return self._delete_ingest(keys.INGEST, wanted)
+
+    def delete_truth(self, wanted: Wanted) -> int:
+        """Delete the messages of truth that are `wanted` and wait to be taken in; return how many."""
+        return self._delete_ingest(keys.TRUTH, wanted)
+
+    def _delete_ingest(self, root: str, wanted: Wanted) -> int:
+        streams = ingest_streams(self.client, root)
+        return sum(self._delete_entries(key, wanted, group=INGEST_GROUP) for key in streams)
 
     def _delete_entries(self, key: str, wanted: Wanted, *, group: str = "") -> int:
         count = 0

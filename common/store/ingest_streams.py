@@ -1,9 +1,9 @@
-"""All Streams that cameras write to: read by one consumer, and repaired if a writer has made them unusable.
+"""All Streams that cameras and users' programs write to: read by one consumer, and repaired if a writer has made them
+unusable.
 
-`sentinel:ingest` is shared by every camera that may write to it. A Stream
-`sentinel:ingest:NAME` has a single writer if Redis' access control is set up so:
-whatever that writer does to it (the greatest possible id, `MAXLEN 0`) affects no
-other camera.
+`sentinel:ingest` is shared by every camera that may write to it, and so is `sentinel:truth` by every program that hands
+labels in. A Stream `sentinel:ingest:NAME` has a single writer if Redis' access control is set up so: whatever that
+writer does to it (the greatest possible id, `MAXLEN 0`) affects no other camera.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from common.store.ingest import Entry, GroupReader, pages
 log = logging.getLogger(__name__)
 
 INGEST_GROUP = "bridge"
-"""The consumer group of all processes that read camera events. The name is that of version 0.1."""
+"""The consumer group of all processes that read such Streams. The name is that of version 0.1."""
 
 _FUTURE_MS = (
     86_400_000  # an id may be a day ahead of Redis' clock: a camera that sets its own ids has a clock of its own
@@ -71,7 +71,7 @@ class Page:
 
 
 class IngestStreams:
-    """One consumer of the group on `sentinel:ingest` and on every `sentinel:ingest:NAME`.
+    """One consumer of the group on a root, such as `sentinel:ingest`, and on every `sentinel:ingest:NAME`.
 
     Time is shared fairly: the next page is read from the Stream that was charged
     the least time recently, so a Stream with costly entries delays only itself.
@@ -85,10 +85,12 @@ class IngestStreams:
     ----------
     consumer : name of this process in the group
     claim_after : seconds after which the unacknowledged entries of another process are claimed
+    root : key of the Stream that all share
     """
 
-    def __init__(self, client: redis.Redis, consumer: str, *, claim_after: float) -> None:
+    def __init__(self, client: redis.Redis, consumer: str, *, claim_after: float, root: str = keys.INGEST) -> None:
         self.client = client
+        self._root = root
         self._consumer = consumer
         self._claim_after = claim_after
         self._position = load_script(client, "inspect_ingest")
@@ -160,7 +162,7 @@ class IngestStreams:
     def _look(self) -> None:
         """List the Streams, and repair those that cannot be written to or read."""
         began = time.monotonic()
-        found = ingest_streams(self.client)
+        found = ingest_streams(self.client, self._root)
         for stream in self._readers.keys() - set(found):
             self._drop(stream)
         for stream in found:
@@ -170,7 +172,7 @@ class IngestStreams:
             except redis.ResponseError as error:
                 if not _is_gone(error):
                     raise
-                if stream != keys.INGEST:  # reading it creates it
+                if stream != self._root:  # reading it creates it
                     self._drop(stream)
         took = time.monotonic() - began
         self._next_look = began + max(_LOOK_SECONDS, took / _LOOK_SHARE)
@@ -184,14 +186,14 @@ class IngestStreams:
                 self._consumer,
                 claim_after=self._claim_after,
                 consume=True,
-                make_stream=stream == keys.INGEST,
+                make_stream=stream == self._root,
             )
 
     def _drop(self, stream: str) -> None:
         self._readers.pop(stream, None)
         self._spent.pop(stream, None)
         self._held.pop(stream, None)
-        if stream == keys.INGEST:
+        if stream == self._root:
             self._next_look = 0.0  # create it again at the next read
 
     def _mend(self, stream: str) -> None:
@@ -202,7 +204,7 @@ class IngestStreams:
                 self._drop(stream)
                 return
         elif position.is_full:
-            aside = f"{keys.INGEST_OF}{stream.removeprefix(keys.INGEST).lstrip(':')}{_ASIDE}{time.time_ns()}"
+            aside = f"{self._root}:{stream.removeprefix(self._root).lstrip(':')}{_ASIDE}{time.time_ns()}"
             last = f"{position.last[0]}-{position.last[1]}"
             if self._set_aside(keys=[stream, aside], args=[INGEST_GROUP, last]):
                 self._note(stream, position, f"it was begun anew; what it held is read from {aside}")
@@ -225,27 +227,27 @@ class IngestStreams:
         )
         self.client.hset(keys.INGEST_REPAIRS, stream, repair.to_json())
         log.error(
-            "%s: %s. Whoever may write to it did that: give each camera a Stream of its own. Mended: %s",
+            "%s: %s. Whoever may write to it did that: give each writer a Stream of its own. Mended: %s",
             stream, repair.why, what,
         )  # fmt: skip
 
 
-def ingest_streams(client: redis.Redis) -> list[str]:
-    """Return the keys of the Streams that cameras write to; `sentinel:ingest` is included even if it does not exist."""
+def ingest_streams(client: redis.Redis, root: str = keys.INGEST) -> list[str]:
+    """Return the key of the Stream that all writers share, which need not exist, and of those that have one writer."""
     found = []
-    for key in client.scan_iter(match=f"{keys.INGEST_OF}*", count=_SCAN_COUNT, _type="stream"):
+    for key in client.scan_iter(match=f"{root}:*", count=_SCAN_COUNT, _type="stream"):
         try:
             found.append(text(key))
         except UnicodeDecodeError:
             log.error("the Stream %r has a name that is not UTF-8, and is not read: rename it", key)
-    return [keys.INGEST, *sorted(found)]
+    return [root, *sorted(found)]
 
 
-def ingest_troubles(client: redis.Redis) -> dict[str, str]:
+def ingest_troubles(client: redis.Redis, root: str = keys.INGEST) -> dict[str, str]:
     """Return key -> what is wrong, for the Streams that cannot be written to or read; `sentinel doctor` shows it."""
     script = load_script(client, "inspect_ingest")
     troubles = {}
-    for stream in ingest_streams(client):
+    for stream in ingest_streams(client, root):
         try:
             trouble = position_of(script(keys=[stream], args=[INGEST_GROUP])).trouble
         except redis.ResponseError as error:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 INGEST = "sentinel:ingest"
-"""Stream of camera events that any camera may write to."""
-INGEST_OF = "sentinel:ingest:"
-"""Prefix of Streams of camera events that have one writer each, if Redis' access control is set up so."""
+"""Stream of camera events that any camera may write to. After a colon and a name, like `sentinel:ingest:NAME`, there
+may be one for each writer, if Redis' access control is set up so."""
+TRUTH = "sentinel:truth"
+"""Stream of what is true of frames, which programs with models of their own write to."""
+TRUTH_DUE = "sentinel:truth-due"
+"""Set: streams whose rows of truth have to be looked at."""
 INGEST_REPAIRS = "sentinel:ingest-repairs"
 """Hash: ingest Stream -> its latest `contracts.dead_letters.StreamRepair`."""
 EVENTS = "sentinel:events"
@@ -43,7 +46,7 @@ def stream_key(stream: str, *parts: str) -> str:
     Parts: `counter`, `pending`, `sent`, `cost`, `window`, `frames`, `batch:ID`, `chunk:ID`, `data:ID`,
     `evidence:ID`, `evidence-list`, `folder:ID`, `handed-in`, `inbox`, `mute`, `incidents`, `incident-order`, `golden`,
     `golden-history`, `golden-scores`, `golden-scores-asked:WHEN`, `rhythm`, `learning`, `bursts`, `burst-slots`,
-    `learner`, `canary:VERSION:DIGEST`.
+    `learner`, `canary:VERSION:DIGEST`, `truth`, `truth-tracks`, `truth-ids`, `truth-rows:TRACK`.
     """
     return (STREAM_PREFIX % stream) + ":".join(parts)
 

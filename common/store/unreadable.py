@@ -50,6 +50,11 @@ def unreadable_chunk(stream: str, chunk_id: str, error: BadMessage, stored: byte
     )
 
 
+def unreadable_truth(stream: str, what: str, error: BadMessage, stored: bytes, now: float) -> DeadLetter:
+    """Return the dead letter about a row of truth, or about what rows have come to, that cannot be read."""
+    return _given_up(stream, what, str(error), stored.decode(errors="replace"), now)
+
+
 def readable_verdict(stored: bytes | None) -> Verdict | None:
     """Return a stored verdict; None if there is none or a newer version wrote it: the next verdict replaces it."""
     try:

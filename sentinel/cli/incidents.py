@@ -112,8 +112,9 @@ def show(incident_id: IdArgument, as_json: JsonOption = False) -> None:
         "stream": incident.stream,
         "model": incident.model,
         "cause": _causes(incident),
-        "calls for": advice_about(incident.cause, Policy.parse(settings.policy)),
+        "calls for": advice_about(incident.cause, Policy.parse(settings.policy), of_user=_is_of_user(incident)),
         **({"copes": incident.model_score.sentence} if incident.model_score else {}),
+        **({"truth": incident.truth.sentence} if incident.truth else {}),
         **_frames(incident),
         **({"healing": report_text(running)} if running else {}),
     }
@@ -131,10 +132,17 @@ def show(incident_id: IdArgument, as_json: JsonOption = False) -> None:
         out.print(f"  {name} at {frame.time:.2f} s, distance {frame.distance:.2f}")
 
 
+def _is_of_user(incident: Incident) -> bool:
+    """Return whether an incident is about a model that Sentinel cannot retrain."""
+    return incident.by_truth and (incident.truth is None or not incident.truth.healed_as)
+
+
 def _frames(incident: Incident) -> dict[str, str]:
     """Return what there is to say of an incident's windows and frames."""
     if incident.cause is Cause.OFFLINE:
         return {"frames": f"none after position {incident.since} of the stream"}
+    if incident.by_truth:
+        return {"windows": f"{incident.failed_windows} of truth failed"}
     return {
         "windows": f"{incident.failed_windows} failed, {incident.matched_windows} matched a condition of the champion",
         "frames": f"from position {incident.since} of the stream",
@@ -163,7 +171,8 @@ def _time_line(incident: Incident) -> list[tuple[float, str]]:
         if action.ended_at is not None and action.outcome:
             rows.append((action.ended_at, f"{action.kind} ended: {action.outcome}"))
     if not silent:
-        rows.append((incident.latest_at, "latest window that fails the golden baseline"))
+        fails = "of truth that fails" if incident.by_truth else "that fails the golden baseline"
+        rows.append((incident.latest_at, f"latest window {fails}"))
     if incident.closed_at is not None:
         rows.append((incident.closed_at, f"closed: {incident.ended}"))
     return sorted(rows, key=lambda row: row[0])

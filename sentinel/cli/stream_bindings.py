@@ -97,6 +97,8 @@ def show(stream: StreamArgument, as_json: JsonOption = False) -> None:
             out.styled((f"{title:9}", "bold"), value)
     for title, value in learning_rows(found):
         out.styled((f"{title}  ", "bold"), value)
+    for truth in found.truth:
+        out.styled((f"{'truth':9}", "bold"), truth.sentence)
     for record in found.history:
         out.styled((f"{'history':9}", "bold"), history_text(record))
 

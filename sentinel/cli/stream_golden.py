@@ -123,7 +123,8 @@ def forget(stream: StreamArgument, yes: YesOption = False, as_json: JsonOption =
         return
     out.print(
         f"stream {name} is forgotten: {gone.keys} keys, {gone.events} events, {gone.camera_events} camera events, "
-        f"{gone.dead_letters} dead letters, {gone.conditions} conditions, {gone.baselines} accepted baselines, "
+        f"{gone.truth} messages of truth, {gone.dead_letters} dead letters, {gone.conditions} conditions, "
+        f"{gone.baselines} accepted baselines, "
         f"{gone.bursts} learned bursts"
     )
     if gone.came_back:

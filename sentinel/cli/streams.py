@@ -23,6 +23,7 @@ from common.contracts.events import (
     RetrainProgressed,
     RetrainStarted,
     StreamChecked,
+    TruthJudged,
     WindowFailed,
     WindowPassed,
 )
@@ -71,6 +72,9 @@ def status(
         if row.resolution is not None:
             learns = row.learning is not None
             out.styled((row.stream, "yellow"), f": {resolution_text(row.resolution, row.stream, learns=learns)}")
+        for truth in row.truth:
+            failed = truth.last is not None and truth.last.status is Status.FAIL
+            out.styled((f"{row.stream}, truth", "yellow" if failed else "bold"), f": {truth.sentence}")
     for waiting in report.without_baseline:
         out.styled((f"{waiting.stream} waits for a baseline", "yellow"), f": {waiting.reason}")
     out.print("queues: " + ", ".join(f"{queue} {length}" for queue, length in report.queues.items()))
@@ -165,6 +169,10 @@ def summary(event: Event) -> str:
             text = f"v{record.version}: {record.reason}"
         case RetrainStarted() | RetrainProgressed() | ChallengerRejected():
             text = report_text(event.report)
+        case TruthJudged(verdict=truth):
+            sure = ", confirmed" if truth.confirmed else ""
+            figures = f"score {truth.drift_score:.2f}, p {truth.p_value:.2g}{sure}"
+            text = f"{truth.status}, {figures}, {truth.score.sentence}"
         case IncidentOpened() | IncidentChanged() | IncidentClosed():
             text = _incident_text(event.incident)
         case _:

@@ -12,7 +12,7 @@ from common.errors import SettingsError
 UMASK = 0o077
 """For processes of the stack: what they write is readable by this user alone."""
 
-_OWN_ENTRIES = ("redis", "logs", "stack.json", "stack.lock", "camera-url")  # of a state folder
+_OWN_ENTRIES = ("redis", "logs", "stack.json", "stack.lock", "camera-url", "truth-url")  # of a state folder
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 

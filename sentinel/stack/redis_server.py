@@ -32,6 +32,9 @@ configuration, load modules or copy from other servers can write files as the us
 CAMERA_RULES = f"~{keys.INGEST} -@all +xadd"
 """What a camera may do: write events."""
 
+TRUTH_RULES = f"~{keys.TRUTH} -@all +xadd"
+"""What a program that knows labels may do: write what is true of frames."""
+
 _START_SECONDS = 30.0  # an append-only file of some hundred MB is read back within this
 _STOP_SECONDS = 15.0
 _VERSION = re.compile(r"v=(\d+)\.(\d+)")
@@ -74,8 +77,8 @@ class RedisServer:
 
     It asks for a password, made anew for each object and told to the server by
     its standard input: it is on no command line and in no file. A second user,
-    `camera`, may write camera events and nothing else. Nobody may change its
-    configuration.
+    `camera`, may write camera events and nothing else, and a third, `truth`, what
+    is true of frames. Nobody may change its configuration.
 
     `max_mb` bounds its memory; with `noeviction` a full Redis refuses writes
     instead of forgetting frames.
@@ -87,6 +90,7 @@ class RedisServer:
         self.port = port or free_port()
         self._password = secrets.token_urlsafe(32)
         self._camera_password = secrets.token_urlsafe(32)
+        self._truth_password = secrets.token_urlsafe(32)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -98,6 +102,11 @@ class RedisServer:
     def camera_url(self) -> str:
         """For cameras on this machine; holds their password."""
         return f"redis://camera:{self._camera_password}@127.0.0.1:{self.port}/0"
+
+    @property
+    def truth_url(self) -> str:
+        """For programs on this machine that know labels; holds their password."""
+        return f"redis://truth:{self._truth_password}@127.0.0.1:{self.port}/0"
 
     @property
     def pid(self) -> int:
@@ -140,6 +149,7 @@ class RedisServer:
                 "daemonize no",
                 f"user default on #{_sha256(self._password)} {WORKER_RULES}",
                 f"user camera on #{_sha256(self._camera_password)} {CAMERA_RULES}",
+                f"user truth on #{_sha256(self._truth_password)} {TRUTH_RULES}",
                 "",
             ]
         )

@@ -28,6 +28,7 @@ from sentinel.stack.supervisor import ProcessSpec, Supervisor
 
 _RESTART_CHECK_SECONDS = 0.5
 _CAMERA_URL = "camera-url"  # in the state folder: where cameras on this machine write their events
+_TRUTH_URL = "truth-url"  # likewise: where programs on this machine write what is true of frames
 
 
 class LocalStack:
@@ -102,6 +103,7 @@ class LocalStack:
         if self._lock is not None:
             forget_info(self.state_dir)
             (self.state_dir / _CAMERA_URL).unlink(missing_ok=True)
+            (self.state_dir / _TRUTH_URL).unlink(missing_ok=True)
             self._lock.close()
             self._lock = None
 
@@ -131,6 +133,7 @@ class LocalStack:
         self._redis = RedisServer(folder, max_mb=self.settings.redis_max_mb)
         self._redis.start()
         write_private(self.state_dir / _CAMERA_URL, self._redis.camera_url + "\n")
+        write_private(self.state_dir / _TRUTH_URL, self._redis.truth_url + "\n")
         return self._redis.url
 
 

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from common import broker
-from common.contracts.events import ChampionPromoted, EventType, WindowFailed, WindowPassed
+from common.contracts.events import ChampionPromoted, EventType, TruthJudged, WindowFailed, WindowPassed
 from common.contracts.policy import Policy
 from common.contracts.verdicts import Cause, Status, Verdict
 from common.errors import Backlogged
@@ -30,6 +30,7 @@ from tests.common.baselines.small import small_baseline
 from tests.common.builders import batch, condition_record, record, verdict
 from tests.consumers.test_listener import PATIENCE_SECONDS, wait_until
 from tests.producers.events import EVENT
+from tests.truth import verdict as truth_verdict
 
 
 @pytest.fixture
@@ -59,6 +60,27 @@ def sent(store: Store) -> list[str]:
     """Return the models whose retraining was asked for."""
     bodies = [json.loads(row) for row in store.client.lrange(broker.RETRAIN_QUEUE, 0, -1)]
     return [row["headers"]["kwargsrepr"] for row in bodies]
+
+
+@pytest.mark.parametrize(
+    ("fails", "confirmed", "healed_as", "policy", "waits"),
+    [
+        (True, True, "vfi", "", ["dock"]),
+        (True, True, "", "", []),
+        (True, False, "vfi", "", []),
+        (False, False, "vfi", "", []),
+        (True, True, "vfi", "model_decay=call", []),
+    ],
+    ids=["one that can be retrained", "a user's own", "not confirmed", "a pass", "by the policy"],
+)
+def test_truth_asks_for_a_retraining_where_there_is_a_model_to_retrain(
+    trigger: RetrainTrigger, store: Store, fails: bool, confirmed: bool, healed_as: str, policy: str, waits: list[str]
+) -> None:
+    store.settings = store.settings.model_copy(update={"policy": policy})
+    said = truth_verdict(1, fails=fails, confirmed=confirmed, healed_as=healed_as)
+    store.event_log.announce(TruthJudged.about(said, model=healed_as, stream="dock", key=said.id))
+    assert RetrainTrigger(store).step() == 1
+    assert store.champions.waiting("vfi") == waits
 
 
 def test_the_stream_of_a_confirmed_fail_waits_and_those_of_other_verdicts_do_not(

@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -37,6 +36,7 @@ from common.sources.media_types import is_ignored
 from common.store import Store, keys
 from common.store.ingest import RawEntry
 from producers.camera_events import CameraEvents
+from producers.entry_reader import Fields
 from sentinel.stack.info import read_info
 from sentinel.stack.redis_server import RedisServer
 from simulation.virtual_camera import record
@@ -55,10 +55,14 @@ class CountingCameraEvents(CameraEvents):
         super().__init__(store, ingestor)
         self.became: Counter[Submission] = Counter()
 
-    def _accept_frame(self, stream_key: str, entry_id: str, fields: Mapping[bytes, bytes]) -> Submission:
-        submission = super()._accept_frame(stream_key, entry_id, fields)
+    def accept(self, fields: Fields) -> Submission:
+        submission = super().accept(fields)
         self.became[submission] += 1
         return submission
+
+    def _bury(self, stream_key: str, entry_id: str, fields: Fields, error: Exception) -> None:
+        super()._bury(stream_key, entry_id, fields, error)
+        self.became[Submission.REJECTED] += 1
 
 
 def fuzz_events(folder: Path, count: int, seed: int, store: Store, settings: Settings) -> str:
@@ -79,7 +83,7 @@ def fuzz_events(folder: Path, count: int, seed: int, store: Store, settings: Set
                 b"type": b"io.sentinel.frame.v1", b"datacontenttype": b"image/jpeg",
             }  # fmt: skip
             body = {b"data": encoded} if rng.random() < 0.4 else {b"dataref": b"file://" + str(image).encode()}
-            key = rng.choice([keys.INGEST, f"{keys.INGEST_OF}cam7", f"{keys.INGEST_OF}[/red]"])
+            key = rng.choice([keys.INGEST, f"{keys.INGEST}:cam7", f"{keys.INGEST}:[/red]"])
             feed(cameras, store, key, mutated_event({**good, **body}, rng), rng)
             if number % 200 == 199 or number == count - 1:
                 drain(cameras, store)

@@ -65,8 +65,8 @@ def test_an_event_whose_bridge_died_is_taken_over_and_counts_once(
     assert len(list(doomed.read(count=10, block_ms=10))) == 1, "taken, and never acknowledged"
     successor = GroupReader(store.client, keys.INGEST, "bridge", "heir", claim_after=0.0, consume=True)
     ((entry_id, fields),) = successor.read(count=10, block_ms=10)
-    bridge._accept_frame(keys.INGEST, entry_id, fields)
-    bridge._accept_frame(keys.INGEST, entry_id, fields)
+    bridge.take(keys.INGEST, entry_id, fields)
+    bridge.take(keys.INGEST, entry_id, fields)
     successor.acknowledge(entry_id)
     assert store.streams.pending("cam7") == 1
 
@@ -181,7 +181,7 @@ def test_an_error_that_nobody_expected_is_a_dead_letter_and_the_next_event_is_ac
     bridge: CameraEvents, store: Store, still: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accept_data = bridge.ingestor.accept_data
-    monkeypatch.setattr("producers.camera_events._TRY_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("producers.entry_reader._TRY_AGAIN_SECONDS", 0.0)
     monkeypatch.setattr(bridge.ingestor, "accept_data", lambda *_, **__: {}["nobody expected this"])
     offer(store.client, {**EVENT, "data": still.read_bytes()})
     offer(store.client, {**EVENT, "id": "2", "dataref": str(still)})

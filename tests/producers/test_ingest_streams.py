@@ -19,7 +19,7 @@ from tests.bare_redis import bare_redis
 from tests.producers.events import EVENT
 
 LAST = 2**64 - 1
-OWN = f"{keys.INGEST_OF}cam7"
+OWN = f"{keys.INGEST}:cam7"
 
 
 @pytest.fixture(autouse=True)
@@ -71,11 +71,11 @@ def test_a_greatest_id_that_was_read_already_ends_nothing_either(
 ) -> None:
     drain(bridge)
     monkeypatch.setattr(ingest_streams, "_LOOK_SECONDS", 1e9)
-    bridge._frames._next_look = time.monotonic() + 1e9
+    bridge._streams._next_look = time.monotonic() + 1e9
     store.client.xadd(keys.INGEST, {"a": "b"}, id=f"{LAST}-{LAST}")
     drain(bridge)
     assert store.client.xlen(keys.INGEST) == 0
-    bridge._frames._next_look = 0.0
+    bridge._streams._next_look = 0.0
     drain(bridge)
     offer(store.client, frame(still, "after"))
     drain(bridge)
@@ -121,7 +121,7 @@ def test_each_camera_may_have_a_stream_of_its_own_by_access_control(unguarded: r
     unguarded.execute_command("ACL", *rules)
     with redis.Redis(port=port, username="cam7", password="x", protocol=2, lib_name=None, lib_version=None) as camera:
         camera.xadd(OWN, {"a": "b"})
-        for other in (keys.INGEST, f"{keys.INGEST_OF}cam8"):
+        for other in (keys.INGEST, f"{keys.INGEST}:cam8"):
             with pytest.raises(redis.exceptions.NoPermissionError):
                 camera.xadd(other, {"a": "b"})
     streams = IngestStreams(unguarded, "me", claim_after=30.0)
@@ -139,19 +139,19 @@ def test_a_camera_that_floods_its_stream_does_not_hold_up_another(
     still: Path,
 ) -> None:
     for _ in range(300):
-        store.client.xadd(f"{keys.INGEST_OF}hostile", {"x": "y"})
+        store.client.xadd(f"{keys.INGEST}:hostile", {"x": "y"})
     store.client.xadd(OWN, frame(still, "1"))
     for _ in range(3):
         bridge.step()
     assert store.streams.pending("cam7") == 1
-    assert store.client.xlen(f"{keys.INGEST_OF}hostile") >= 240
+    assert store.client.xlen(f"{keys.INGEST}:hostile") >= 240
 
 
 def test_a_stream_that_costs_much_waits_for_those_that_cost_little(store: Store) -> None:
     streams = IngestStreams(store.client, "me", claim_after=30.0)
     for _ in range(4):
         for name in ("a", "b"):
-            store.client.xadd(f"{keys.INGEST_OF}{name}", {"x": "y"})
+            store.client.xadd(f"{keys.INGEST}:{name}", {"x": "y"})
     order = []
     for _ in range(6):
         page = streams.read(count=1, block_ms=10)
@@ -167,7 +167,7 @@ def test_a_key_that_is_no_stream_and_one_that_goes_away_stop_nothing(
     store: Store,
     still: Path,
 ) -> None:
-    store.client.set(f"{keys.INGEST_OF}text", "x")
+    store.client.set(f"{keys.INGEST}:text", "x")
     store.client.xadd(OWN, frame(still, "1"))
     drain(bridge)
     store.client.delete(OWN)
@@ -187,7 +187,7 @@ def test_events_wait_unacknowledged_while_redis_is_full_and_are_accepted_in_thei
     still: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("producers.camera_events._PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("producers.entry_reader._PAUSE_SECONDS", 0.05)
     accept_file = bridge.ingestor.accept_file
     full = threading.Event()
     order = []
@@ -217,14 +217,14 @@ def test_events_wait_unacknowledged_while_redis_is_full_and_are_accepted_in_thei
 def test_a_dead_letter_waits_for_room_like_the_event_itself(
     bridge: CameraEvents, unguarded: redis.Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("producers.camera_events._PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("producers.entry_reader._PAUSE_SECONDS", 0.05)
     port = unguarded.connection_pool.connection_kwargs["port"]
     store = Store(f"redis://127.0.0.1:{port}/0", settings)
     monkeypatch.setattr(store, "require_room", lambda: None)
     bridge.ingestor.store = store
     cameras = CameraEvents(store, bridge.ingestor)
     offer(store.client, {"no": "event"})
-    cameras._frames._look()
+    cameras._streams._look()
     unguarded.config_set("maxmemory", int(unguarded.info("memory")["used_memory"]) // 2)
     stop = threading.Event()
     thread = threading.Thread(target=cameras.run, args=[stop])
@@ -245,7 +245,7 @@ def test_a_dead_letter_waits_for_room_like_the_event_itself(
 
 
 def test_two_bad_entries_of_one_id_are_two_dead_letters(bridge: CameraEvents, store: Store) -> None:
-    for key, value in ((keys.INGEST, "a"), (OWN, "a"), (f"{keys.INGEST_OF}cam8", "b")):
+    for key, value in ((keys.INGEST, "a"), (OWN, "a"), (f"{keys.INGEST}:cam8", "b")):
         store.client.xadd(key, {"x": value}, id="5-5")
     drain(bridge)
     assert len(list(store.event_log.dead_letters())) == 3

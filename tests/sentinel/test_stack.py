@@ -113,7 +113,7 @@ def test_only_this_user_reads_what_the_stack_leaves_and_cameras_have_a_password_
     running = start(world)
     try:
         assert stat.S_IMODE(world.state_dir.stat().st_mode) == 0o700
-        for name in ("stack.json", "camera-url", "redis", "logs"):
+        for name in ("stack.json", "camera-url", "truth-url", "redis", "logs"):
             found = [world.state_dir / name, *(world.state_dir / name).rglob("*")]
             assert not any(path.stat().st_mode & 0o077 for path in found), name
         with pytest.raises(redis.AuthenticationError):
@@ -129,6 +129,7 @@ def test_only_this_user_reads_what_the_stack_leaves_and_cameras_have_a_password_
     finally:
         running.interrupt()
     assert not (world.state_dir / "camera-url").exists()
+    assert not (world.state_dir / "truth-url").exists()
 
 
 def test_a_stack_goes_on_where_a_killed_one_left_its_redis_running(world: World) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from common.baselines.golden import Golden, Learning
-from common.contracts.incidents import IncidentState
 from common.drift.bursts import Burst
 from common.errors import BadBaseline
 from common.features import FeatureBlock
@@ -96,4 +95,4 @@ def _is_failing(read: Window, incidents: IncidentCommit) -> bool:
     """Return whether an incident about what the camera shows is open before or after this commit."""
     before = open_incidents(read.incidents)
     after = incidents.log.open if incidents.log is not None else ()
-    return any(incident.state is not IncidentState.OFFLINE for incident in (*before, *after))
+    return any(incident.is_of_footage for incident in (*before, *after))

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from common.contracts.model_scores import GoldenScores, ScoreColumn
 from common.contracts.verdicts import Cause, Judgement, ResolutionChange, Status
-from common.drift.decay import FEWEST_ROWS, SMALLEST_P, with_model
+from common.drift.decay import FEWEST_ROWS, with_model
+from common.drift.scores import SMALLEST_P
 from common.features import FeatureBlock
 from common.live_scores import LiveScores
 from tests.common.builders import block

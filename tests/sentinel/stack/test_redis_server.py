@@ -78,10 +78,19 @@ def test_a_camera_may_write_events_and_nothing_else(own_redis: RedisServer) -> N
             act()
 
 
+def test_a_program_that_knows_labels_may_write_truth_and_nothing_else(own_redis: RedisServer) -> None:
+    program = redis.Redis.from_url(own_redis.truth_url)
+    program.xadd(keys.TRUTH, {"id": "1"})
+    for act in (lambda: offer(program, {"a": "b"}), lambda: program.xrange(keys.TRUTH), program.flushall):
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            act()
+
+
 def test_the_password_is_on_no_command_line_and_in_no_file(own_redis: RedisServer) -> None:
     redis.Redis.from_url(own_redis.url).set("a", "b")
-    secrets = [own_redis.url.split(":")[2].split("@")[0], own_redis.camera_url.split(":")[2].split("@")[0]]
-    assert len(set(secrets)) == 2
+    urls = (own_redis.url, own_redis.camera_url, own_redis.truth_url)
+    secrets = [url.split(":")[2].split("@")[0] for url in urls]
+    assert len(set(secrets)) == 3
     shown = " ".join(psutil.Process(own_redis.pid).cmdline())
     written = [path.read_bytes() for path in own_redis.folder.rglob("*") if path.is_file()]
     for secret in secrets:
