@@ -5,13 +5,15 @@ clip in DATA, and in the folders of --held-out, is not trained on and measures: 
 384 x 216. Equal seeds, samples and steps give equal weights up to rounding.
 
 `vfi` begins with random weights. Another model begins with those of `vfi`, and learns what to take of what its own
-engine draws: that needs fewer samples.
+engine draws, on fewer samples. The mean of the weights before and after forgets less of what `vfi` had learned on more
+of them (Wortsman and others: Robust fine-tuning of zero-shot models, CVPR 2022).
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -34,13 +36,24 @@ from common.models.vfi.triplets import within_shots
 from common.sources.limits import Limits
 
 _FRAMES = 400  # of each film
-_LEARNING_RATE = 2e-3
 _DECAY = 0.99  # of the exponential average: about the last 100 steps
 _BATCH = 12
 _CROP = (96, 128)  # pixels
-_SAMPLES_AND_STEPS = {True: (2400, 1500), False: (640, 600)}  # of vfi, and of a model that begins with its weights
 _CHECKED = 160  # samples that are not trained on: the weights that are best on them are kept
 _REPORT_EVERY = 100
+
+
+@dataclass(frozen=True)
+class _Extent:
+    """How much is trained: samples, steps, and the learning rate."""
+
+    samples: int
+    steps: int
+    rate: float
+
+
+_FROM_NOTHING = _Extent(2400, 1500, 2e-3)
+_FROM_VFI = _Extent(640, 600, 2e-3)
 
 
 def main() -> None:
@@ -49,8 +62,12 @@ def main() -> None:
     cv2.setNumThreads(arguments.threads)
     limit_threads(arguments.threads)
     design = _kind(arguments.model).design
-    samples, steps = _SAMPLES_AND_STEPS[design is DESIGN]
-    model = _trained(design, arguments.data, arguments.samples or samples, arguments.steps or steps, arguments.seed)
+    extent = _FROM_NOTHING if design is DESIGN else _FROM_VFI
+    if arguments.samples:
+        extent = replace(extent, samples=arguments.samples)
+    if arguments.steps:
+        extent = replace(extent, steps=arguments.steps)
+    model = _trained(design, arguments.data, extent, arguments.seed)
     out = arguments.out or design.starting
     _save(model, out)
     for folder in [arguments.data, *arguments.held_out]:
@@ -75,40 +92,47 @@ def _kind(name: str) -> InterpolationKind:
     return kind
 
 
-def _trained(design: Design, data: Path, count: int, steps: int, seed: int) -> Interpolator:
+def _trained(design: Design, data: Path, extent: _Extent, seed: int) -> Interpolator:
     from common.models.vfi.network import new_weights, widened
 
     began = time.monotonic()
 
     def made(number: int) -> None:
         if number % _REPORT_EVERY == 0:
-            print(f"\rsample {number} of {count}, {time.monotonic() - began:.0f} s", end="", flush=True)
+            print(f"\rsample {number} of {extent.samples}, {time.monotonic() - began:.0f} s", end="", flush=True)
 
     for film in FILMS:
         if not (data / film.file).is_file():
             raise SystemExit(f"{data} lacks {film.file} ({film.credit}): the weights are made from it")
-    samples = make_samples(read_films(data, _FRAMES), design.engine, count, seed, made)
+    samples = make_samples(read_films(data, _FRAMES), design.engine, extent.samples, seed, made)
     print()
+    first = new_weights(seed) if design is DESIGN else widened(starting_model().weights, design.engine.further)
     run = Run(
-        new_weights(seed) if design is DESIGN else widened(starting_model().weights, design.engine.further),
+        first,
         [(_pool(samples, slice(_CHECKED, None)), _BATCH)],
         [(_pool(samples, slice(_CHECKED)), 1.0)],
         crop=_CROP,
-        rate=_LEARNING_RATE,
-        steps=steps,
+        rate=extent.rate,
+        steps=extent.steps,
         decay=_DECAY,
         seed=seed,
-        patience=steps,
+        patience=extent.steps,
         checked=_CHECKED,
     )
 
     def trained(step: TrainingProgress) -> None:
         if step.step % _REPORT_EVERY == 0:
-            print(f"\rstep {step.step} of {steps}, {step.seconds:.0f} s, {-step.loss:.2f} dB", end="", flush=True)
+            print(
+                f"\rstep {step.step} of {extent.steps}, {step.seconds:.0f} s, {-step.loss:.2f} dB", end="", flush=True
+            )
 
     run.take_steps(float("inf"), trained)
     print()
-    return Interpolator(run.best, design)
+    if design is DESIGN:
+        return Interpolator(run.best)
+    return Interpolator(
+        tuple(np.float32(0.5) * (before + after) for before, after in zip(first, run.best, strict=True)), design
+    )
 
 
 def _pool(samples: Samples, rows: slice) -> Pool:
