@@ -21,7 +21,7 @@ from common.models.vfi.triplets import TripletArray
 from common.settings import get_settings
 
 SIDE = 1024
-"""Height and width of the part of a frame that is drawn at a time, pixels; with its surroundings about 1.3 GB."""
+"""Height and width of the part of a frame that is drawn at a time, pixels; with its surroundings about 650 MB."""
 
 CONTEXT = 128
 """Pixels around such a part that are seen with it: as far as things move between two frames."""

@@ -11,6 +11,8 @@ import pytest
 
 from common.models import kinds
 from common.models.kinds import GROUP
+from common.settings import get_settings
+from sentinel.doctor import examine
 from tests.common.models.rife import conftest as rife
 from tests.common.models.rife.builders import small_tensors, write_wheel
 from tests.common.models.rife.conftest import Small, small  # noqa: F401, a fixture
@@ -66,6 +68,8 @@ def test_a_stream_can_be_bound_to_a_model_that_is_not_ready_and_is_told_so(
     done = sentinel.run("streams", "bind", "dock", "--model", "small")
     assert done.code == 0 and 'model = "small"' in done.stdout
     assert "small is not ready: " in done.stderr and "`sentinel models fetch rife`" in done.stderr
+    (finding,) = [row for row in examine(get_settings()) if row.what == "models"]
+    assert not finding.ok and "`sentinel models fetch rife`" in finding.detail
 
 
 def test_a_video_is_interpolated_by_the_starting_weights_of_a_model(
