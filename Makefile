@@ -78,11 +78,11 @@ blinding: install  ## does acting blind seeing? DATA=folder with clips of fixed 
 	@test -n "$(DATA)" || { echo "say make blinding DATA=folder (with clips of fixed cameras)"; exit 2; }
 	$(BIN)/python -m benchmarks.blinding --data "$(DATA)"
 
-pretrain: install  ## make the starting weights of model vfi anew: DATA=folder with the films that it names, and clips to measure on
+pretrain: install  ## make the starting weights of MODEL=vfi anew: DATA=folder with the films that it names, and clips to measure on
 	@test -n "$(DATA)" || { echo "say make pretrain DATA=folder (with the films named in benchmarks/pretrain_samples.py)"; exit 2; }
-	$(BIN)/python -m benchmarks.pretrain --data "$(DATA)"
+	$(BIN)/python -m benchmarks.pretrain --data "$(DATA)" --model "$(or $(MODEL),vfi)"
 
-vfi: install     ## model vfi on UCF101 and Middlebury, and healed: DATA=folder with ucf101_interp_ours and middlebury_others
+vfi: install     ## models vfi and rife on UCF101 and Middlebury, and healed: DATA=folder with ucf101_interp_ours and middlebury_others
 	@test -n "$(DATA)" || { echo "say make vfi DATA=folder (with ucf101_interp_ours and middlebury_others)"; exit 2; }
 	$(BIN)/python -m benchmarks.vfi "$(DATA)"
 

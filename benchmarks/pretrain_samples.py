@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from common.features import FloatArray, Image
-from common.models.vfi.flow import Warped, warp_halfway
+from common.models.vfi.design import Engine
+from common.models.vfi.flow import Warped
 from common.models.vfi.scores import psnr_db
 from common.models.vfi.triplets import TripletArray, within_shots
 from simulation.virtual_camera import load_photograph
@@ -73,7 +74,9 @@ def read_films(folder: Path, frames: int) -> list[list[Image]]:
     return films
 
 
-def make_samples(films: Sequence[Sequence[Image]], count: int, seed: int, progress: Callable[[int], None]) -> Samples:
+def make_samples(
+    films: Sequence[Sequence[Image]], engine: Engine, count: int, seed: int, progress: Callable[[int], None]
+) -> Samples:
     """Return `count` samples of the films and of drawn scenes; equal seeds give equal samples."""
     numbers = np.random.Generator(np.random.PCG64(seed))
     pictures = [load_photograph(name) for name in PHOTOGRAPHS]
@@ -82,19 +85,21 @@ def make_samples(films: Sequence[Sequence[Image]], count: int, seed: int, progre
     triplets = np.empty((count, 3, SIDE, SIDE, 3), np.uint8)
     plain, refined = (np.empty((count, 2, SIDE, SIDE, 3), np.uint8) for _ in range(2))
     motion = np.empty((count, SIDE, SIDE, 2), np.float16)
+    further = np.empty((count, engine.further, SIDE, SIDE, 3), np.uint8)
     source, done = _sources(films, pictures, numbers), 0
     while done < count:
         whole = _spoiled(next(source), numbers)
-        warped = warp_halfway(whole[None])
+        warped = engine.warp(whole[None])
         sample, warps = whole[:, inner, inner], warped.refined[0, :, inner, inner]
         easy = psnr_db(np.rint(warps.mean(axis=0, keepdims=True)).astype(np.uint8), sample[1:2])[0] > _EASY
         if easy and numbers.random() > _EASY_SHARE:
             continue
         triplets[done], refined[done] = sample, warps
         plain[done], motion[done] = warped.plain[0, :, inner, inner], warped.motion[0, inner, inner]
+        further[done] = warped.further[0, :, inner, inner]
         done += 1
         progress(done)
-    return Samples(triplets, Warped(plain, refined, motion))
+    return Samples(triplets, Warped(plain, refined, motion, further))
 
 
 def _sources(

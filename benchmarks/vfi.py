@@ -1,8 +1,9 @@
-"""`make vfi DATA=folder`: model `vfi` on UCF101 and Middlebury-OTHER, and healed.
+"""`make vfi DATA=folder`: the models on UCF101 and Middlebury-OTHER, and healed.
 
 DATA holds the published test sets as `ucf101_interp_ours` (379 triplets) and `middlebury_others` (12); with --clips
 also real clips. PSNR is over RGB, the mean of that of each image, as in the published tables. The sets measure, they
-are never trained on: what is healed with noise is healed on footage of the virtual camera.
+are never trained on: what is healed with noise is healed on footage of the virtual camera. Model `rife` is measured
+too where its weights are at hand (`sentinel models fetch rife`).
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from benchmarks.clips import clips_below
 from benchmarks.machine import machine
 from benchmarks.pretrain import limit_threads
 from benchmarks.results import save
-from benchmarks.vfi_clips import DRIFTS, Clip, drifted, first_champions, gains, heal, read_clip
+from benchmarks.vfi_clips import DRIFTS, drifted, first_champions, gains, heal, read_clip
 from common.errors import BadSource
+from common.models.kinds import load_kind, why_not_ready
 from common.models.protocols import Predictor
-from common.models.vfi.first import starting_model
-from common.models.vfi.kind import KIND
+from common.models.vfi.kind import InterpolationKind
 from common.models.vfi.model import Interpolator
 from common.models.vfi.triplets import TripletArray, collect_triplets, within_shots
-from common.settings import Settings
+from common.settings import Settings, get_settings
 from simulation.faults import Fault
 from simulation.virtual_camera import SCENES, film, load_photograph
 
@@ -41,7 +42,7 @@ _NOISE = (Fault.NOISE, 3)  # standard deviation 15
 _SECONDS, _FPS = 60, 10.0  # of the virtual camera, which is healed on
 _SIZES = ((384, 216), (768, 432), (1280, 720))
 _TIMED = 5
-_SEEDS = (0, 1, 2)
+_MODELS = ("vfi", "rife")
 
 
 def main() -> None:
@@ -49,16 +50,41 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with ucf101_interp_ours and middlebury_others")
     parser.add_argument("--clips", type=Path, action="append", default=[], help="folder of real clips to measure on")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--models", nargs="+", default=list(_MODELS), help="which to measure, of those that are ready")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the trainings on clips")
+    parser.add_argument("--most", type=int, default=300, help="triplets of the second half of a clip")
+    parser.add_argument("--parts", nargs="+", default=["published", "timed", "clips"])
     arguments = parser.parse_args()
     limit_threads(arguments.threads)
     print(machine())
-    published = dict(zip(_SETS, (ucf101(arguments.data), middlebury(arguments.data)), strict=True))
-    figures = {
-        "published sets": on_published_sets(published),
-        "ms per frame": timed(),
-        "clips": [row for folder in arguments.clips for row in on_clips(folder)],
-    }
+    kinds = _ready(arguments.models)
+    figures: dict[str, object] = {}
+    if "published" in arguments.parts:
+        published = dict(zip(_SETS, (ucf101(arguments.data), middlebury(arguments.data)), strict=True))
+        figures["published sets"] = on_published_sets(kinds, published)
+    if "timed" in arguments.parts:
+        figures["ms per frame"] = timed(kinds)
+    if "clips" in arguments.parts:
+        figures["clips"] = [
+            row
+            for folder in arguments.clips
+            for path in clips_below(folder)
+            for name, kind in kinds.items()
+            for row in on_clip(name, kind, path, arguments.most, arguments.seeds)
+        ]
     save("vfi", figures)
+
+
+def _ready(names: Sequence[str]) -> dict[str, InterpolationKind]:
+    """Return the kinds of models by name; say which are not ready."""
+    kinds: dict[str, InterpolationKind] = {}
+    for name in names:
+        why, kind = why_not_ready(name, get_settings().state_dir), load_kind(name)
+        if why is not None:
+            print(f"{name} is left out: {why}")
+        elif isinstance(kind, InterpolationKind):
+            kinds[name] = kind
+    return kinds
 
 
 def ucf101(data: Path) -> list[TripletArray]:
@@ -91,14 +117,18 @@ def _triplet(*files: Path) -> TripletArray:
     return np.asarray(np.stack(found)[None], np.uint8)
 
 
-def on_published_sets(sets: dict[str, list[TripletArray]]) -> dict[str, dict[str, float]]:
+def on_published_sets(
+    kinds: dict[str, InterpolationKind], sets: dict[str, list[TripletArray]]
+) -> dict[str, dict[str, float]]:
     """Print PSNR clean and with noise, before and after healing, beside published figures; return it."""
-    healed = healed_on_virtual_camera()
-    predictors: dict[str, Predictor] = {**KIND.references(), "vfi": starting_model(), "vfi healed": healed}
+    *_, widest = kinds.values()  # what its engine makes is all that the others need
+    predictors: dict[str, Predictor] = dict(widest.references())
+    for name, kind in kinds.items():
+        predictors |= {name: kind.shipped_model(), f"{name} healed": healed_on_virtual_camera(kind)}
     rows: dict[str, dict[str, float]] = {name: {} for name in predictors}
     for name, triplets in sets.items():
         for what, of in (("clean", triplets), ("noise 15", [drifted(row, *_NOISE) for row in triplets])):
-            scores = np.concatenate([KIND.score(list(predictors.values()), row) for row in of], axis=1)
+            scores = np.concatenate([widest.score(list(predictors.values()), row) for row in of], axis=1)
             for predictor, mean in zip(predictors, scores.mean(axis=1), strict=True):
                 rows[predictor][f"{name}, {what}"] = round(float(mean), 3)
     print(f"\n| dB PSNR | {' | '.join(next(iter(rows.values())))} |\n|---|---|---|---|---|")
@@ -110,8 +140,8 @@ def on_published_sets(sets: dict[str, list[TripletArray]]) -> dict[str, dict[str
     return rows
 
 
-def healed_on_virtual_camera() -> Interpolator:
-    """Return the starting weights, fine-tuned to noise on footage that the virtual camera draws."""
+def healed_on_virtual_camera(kind: InterpolationKind) -> Interpolator:
+    """Return the starting weights of a kind, fine-tuned to noise on footage that the virtual camera draws."""
     photographs = [load_photograph(name) for name in SCENES if not name.startswith("motorcycle")]  # from Middlebury
     count = round(_SECONDS * _FPS)
     images = film(photographs, count=count, fps=_FPS, seed=0, width=768, height=432)
@@ -119,9 +149,9 @@ def healed_on_virtual_camera() -> Interpolator:
     half = len(triplets) // 2
     settings = Settings(_env_file=None)
     return (
-        KIND.trainer()
+        kind.trainer()
         .fine_tune(
-            starting_model(),
+            kind.shipped_model(),
             drifted(triplets[:half], *_NOISE),
             triplets[half:],
             steps=settings.retrain_steps,
@@ -133,12 +163,14 @@ def healed_on_virtual_camera() -> Interpolator:
     )
 
 
-def timed() -> dict[str, dict[str, float]]:
+def timed(kinds: dict[str, InterpolationKind]) -> dict[str, dict[str, float]]:
     """Print how long a frame takes; return milliseconds by size and predictor."""
-    predictors: dict[str, Predictor] = {**KIND.references(), "vfi": starting_model()}
+    *_, widest = kinds.values()
+    models = {name: kind.shipped_model() for name, kind in kinds.items()}
+    predictors: dict[str, Predictor] = {**widest.references(), **models}
     photographs = [load_photograph(SCENES[0])]
     rows: dict[str, dict[str, float]] = {}
-    print(f"\n| ms per frame | {' | '.join(predictors)} |\n|---|---|---|---|")
+    print(f"\n| ms per frame | {' | '.join(predictors)} |\n|---{'|---' * len(predictors)}|")
     for width, height in _SIZES:
         triplet = np.stack(list(film(photographs, count=3, fps=30.0, seed=0, width=width, height=height)))[None]
         rows[f"{width}x{height}"] = {name: round(_milliseconds(row, triplet), 1) for name, row in predictors.items()}
@@ -158,37 +190,37 @@ def _milliseconds(predictor: Predictor, triplet: TripletArray) -> float:
     return 1000.0 * float(np.median(taken))
 
 
-def on_clips(folder: Path) -> Iterator[dict[str, object]]:
-    """Print what each clip's first champions gain over DIS, and what healing gains; yield the figures."""
+def on_clip(
+    name: str, kind: InterpolationKind, path: Path, most: int, seeds: Sequence[int]
+) -> Iterator[dict[str, object]]:
+    """Print what a clip's first champions of a model gain over DIS, and what healing gains; yield the figures."""
     settings = Settings(_env_file=None)
-    for path in clips_below(folder):
-        try:
-            clip = read_clip(path)
-            champions = list(first_champions(clip, _SEEDS))
-        except BadSource as error:
-            print(f"{path.name}: {error}")
-            continue
-        clean = [float(row.mean()) for row in gains(champions, clip.later)]
-        print(f"\n{clip.name}: {len(clip.golden)} and {len(clip.later)} triplets; clean, over DIS: {_signed(clean)} dB")
-        row: dict[str, object] = {"clip": clip.name, "clean": clean}
-        for fault, severity in DRIFTS:
-            row[f"{fault} {severity}"] = _healed(clip, champions, fault, severity, settings)
-        yield json.loads(json.dumps(row, default=vars))
-
-
-def _healed(
-    clip: Clip, champions: Sequence[Interpolator], fault: Fault, severity: int, settings: Settings
-) -> list[dict[str, float]]:
-    rows = [
-        heal(clip, champion, fault, severity, seed, settings) for seed, champion in zip(_SEEDS, champions, strict=True)
-    ]
+    try:
+        clip = read_clip(path, most)
+        champions = list(first_champions(kind, clip, seeds))
+    except BadSource as error:
+        print(f"{path.name}: {error}")
+        return
+    starting, *rows = gains(kind, [kind.shipped_model(), *champions], clip.later).mean(axis=1).tolist()
     print(
-        f"  {fault} {severity}: healing gains {_signed([row.after - row.before for row in rows])}, "
-        f"healed over DIS {_signed([row.after for row in rows])}, golden {_signed([row.golden for row in rows])} dB; "
-        f"{rows[0].steps} steps, {rows[0].seconds:.0f} s",
+        f"\n{clip.name}, {name}: {len(clip.golden)} and {len(clip.later)} triplets; clean, over DIS: starting weights "
+        f"{starting:+.2f}, first champions {_signed(rows)} dB",
         flush=True,
     )
-    return [vars(row) for row in rows]
+    found: dict[str, object] = {"clip": clip.name, "model": name, "starting": starting, "clean": rows}
+    for fault, severity in DRIFTS:
+        healed = [
+            heal(kind, clip, champion, fault, severity, seed, settings)
+            for seed, champion in zip(seeds, champions, strict=True)
+        ]
+        found[f"{fault} {severity}"] = healed
+        print(
+            f"  {fault} {severity}: healing gains {_signed([row.after - row.before for row in healed])}, "
+            f"healed over DIS {_signed([row.after for row in healed])}, "
+            f"golden {_signed([row.golden for row in healed])} dB; {healed[0].steps} steps, {healed[0].seconds:.0f} s",
+            flush=True,
+        )
+    yield json.loads(json.dumps(found, default=vars))
 
 
 def _signed(values: Sequence[float]) -> str:

@@ -1,4 +1,4 @@
-"""Model `vfi` on real clips that it was not trained on: its first champion, and what healing gains and forgets.
+"""A model on real clips that it was not trained on: its first champion, and what healing gains and forgets.
 
 The first half of each clip is golden: the first champion is fitted to a part of it, and the rest measures. The second
 half is drifted: the earlier part trains, the later one measures, as in a retraining. Triplets are those that a
@@ -16,7 +16,7 @@ import numpy as np
 from common.contracts.batches import SourceKind
 from common.features import FloatArray
 from common.modalities.video.decode import probe, sampled_frames
-from common.models.vfi.kind import KIND
+from common.models.vfi.kind import InterpolationKind
 from common.models.vfi.model import Interpolator
 from common.models.vfi.triplets import TripletArray, collect_triplets, within_shots
 from common.settings import Settings
@@ -57,8 +57,11 @@ class Healed:
     seconds: float
 
 
-def read_clip(path: Path) -> Clip:
-    """Return the triplets of the video at `path`; raise `BadSource` if it cannot be read."""
+def read_clip(path: Path, most: int = _DRIFTED) -> Clip:
+    """Return the triplets of the video at `path`, at most `most` of its second half.
+
+    Raises `BadSource` if it cannot be read.
+    """
     info = probe(path, SourceKind.RECORDING, Limits())
     half = info.frames // 2
 
@@ -67,7 +70,7 @@ def read_clip(path: Path) -> Clip:
         images = (frame.image for frame in frames)
         return within_shots(collect_triplets(images, most, expected_frames=stop - start))
 
-    return Clip(path.stem, triplets(0, half, _GOLDEN), triplets(half, info.frames, _DRIFTED))
+    return Clip(path.stem, triplets(0, half, _GOLDEN), triplets(half, info.frames, most))
 
 
 def drifted(triplets: TripletArray, fault: Fault, severity: int) -> TripletArray:
@@ -77,25 +80,33 @@ def drifted(triplets: TripletArray, fault: Fault, severity: int) -> TripletArray
     return np.stack(list(sabotage_frames(flat, fault, severity))).reshape(triplets.shape)
 
 
-def gains(models: Sequence[Interpolator], triplets: TripletArray) -> FloatArray:
-    """Return the gain over DIS (p, n) of p models on n triplets, dB PSNR."""
-    *rows, flow = KIND.score([*models, KIND.references()["dis"]], triplets)
+def gains(kind: InterpolationKind, models: Sequence[Interpolator], triplets: TripletArray) -> FloatArray:
+    """Return the gain over DIS (p, n) of p models of a kind on n triplets, dB PSNR."""
+    *rows, flow = kind.score([*models, kind.references()["dis"]], triplets)
     return np.asarray(np.asarray(rows) - flow, np.float32)
 
 
-def first_champions(clip: Clip, seeds: Sequence[int]) -> Iterator[Interpolator]:
+def first_champions(kind: InterpolationKind, clip: Clip, seeds: Sequence[int]) -> Iterator[Interpolator]:
     """Yield the first champion of a clip's camera for each seed."""
-    training = clip.golden[KIND.split_golden(len(clip.golden)).training]
+    training = clip.golden[kind.split_golden(len(clip.golden)).training]
     for seed in seeds:
-        yield KIND.first_model(training, seed=seed)
+        yield kind.first_model(training, seed=seed)
 
 
-def heal(clip: Clip, champion: Interpolator, fault: Fault, severity: int, seed: int, settings: Settings) -> Healed:
-    """Retrain a champion on the drifted second half of a clip, and measure."""
-    golden = KIND.split_golden(len(clip.golden))
-    split = KIND.split_stretch(len(clip.later))
+def heal(
+    kind: InterpolationKind,
+    clip: Clip,
+    champion: Interpolator,
+    fault: Fault,
+    severity: int,
+    seed: int,
+    settings: Settings,
+) -> Healed:
+    """Retrain a champion of a kind on the drifted second half of a clip, and measure."""
+    golden = kind.split_golden(len(clip.golden))
+    split = kind.split_stretch(len(clip.later))
     footage = drifted(clip.later, fault, severity)
-    challenger = KIND.trainer().fine_tune(
+    challenger = kind.trainer().fine_tune(
         champion,
         footage[split.training],
         clip.golden[golden.training],
@@ -104,6 +115,6 @@ def heal(clip: Clip, champion: Interpolator, fault: Fault, severity: int, seed: 
         seed=seed,
         progress=lambda step: None,
     )
-    before, after = gains([champion, challenger.model], footage[split.held_out]).mean(axis=1)
-    was, now = gains([champion, challenger.model], clip.golden[golden.held_out]).mean(axis=1)
+    before, after = gains(kind, [champion, challenger.model], footage[split.held_out]).mean(axis=1)
+    was, now = gains(kind, [champion, challenger.model], clip.golden[golden.held_out]).mean(axis=1)
     return Healed(float(before), float(after), float(now - was), challenger.steps, challenger.seconds)

@@ -12,6 +12,8 @@ from common.baselines.reproducible import require_reproducible
 from common.baselines.storage import find_baseline, list_baselines, load_baseline, read_manifest
 from common.contracts.batches import FeatureSpec
 from common.errors import BadSource, SentinelError
+from common.models.kinds import why_not_ready
+from common.models.names import DEFAULT_MODEL
 from common.processes import QUEUES
 from common.setting_names import given_variables, unknown_settings
 from common.settings import Settings
@@ -53,6 +55,7 @@ def examine(settings: Settings) -> list[Finding]:
         look("state folder", lambda: _writable(settings.state_dir, "SENTINEL_STATE_DIR")),
         look("disk", partial(_disk, settings)),
         look("streams", partial(_streams, settings)),
+        look("models", partial(_models, settings)),
         look("baseline", partial(_reproducible_baseline, settings)),
         look("backbone", partial(_backbone, settings)),
     ]
@@ -136,6 +139,16 @@ def _streams(settings: Settings) -> str:
     if wrong:
         raise SentinelError(f"{path}: " + "; ".join(wrong))
     return f"{path}: {len(streams)} configured, {len(sources)} with a schedule"
+
+
+def _models(settings: Settings) -> str:
+    """Check that the models that serve streams can be used."""
+    tables = stream_config(settings).streams.values()
+    names = sorted({DEFAULT_MODEL, *(table.model for table in tables if table.model is not None)})
+    missing = {name: why for name in names if (why := why_not_ready(name, settings.state_dir)) is not None}
+    if missing:
+        raise SentinelError("; ".join(f"{name}: {why}" for name, why in missing.items()))
+    return ", ".join(names)
 
 
 def _baseline(settings: Settings) -> str:

@@ -18,6 +18,7 @@ from celery import Task, states
 
 from common.broker import INTERPOLATE_TASK, app
 from common.errors import BadMessage, BadSource
+from common.models.names import DEFAULT_MODEL
 from common.models.vfi.interpolate import FACTORS, interpolate_video
 from common.models.vfi.serving import of_stream, without_stream
 from common.settings import get_settings
@@ -40,7 +41,7 @@ _AGAIN_SECONDS = 30  # longer than the lease of a process that died
 @app.task(
     name=INTERPOLATE_TASK, bind=True, ignore_result=False, soft_time_limit=_TASK_SECONDS, time_limit=_TASK_SECONDS + 60
 )
-def interpolate(self: Task, uri: str, out: str, factor: int = 2, stream: str = "") -> dict[str, Any]:
+def interpolate(self: Task, uri: str, out: str, factor: int = 2, stream: str = "", model: str = "") -> dict[str, Any]:
     """Write the video at `uri` to `out` in SENTINEL_INTERPOLATED_DIR, at `factor` times its frame rate.
 
     Parameters
@@ -48,7 +49,8 @@ def interpolate(self: Task, uri: str, out: str, factor: int = 2, stream: str = "
     uri : a path or file URI in an allowed folder
     out : path of the result below that folder, no part of which begins with a dot; an existing file is replaced
     factor : 2 or 4
-    stream : whose champion is used; empty: the starting weights
+    stream : whose champion is used; empty: starting weights
+    model : whose starting weights are used where no stream is named; empty: those of `vfi`
 
     Returns
     -------
@@ -61,10 +63,12 @@ def interpolate(self: Task, uri: str, out: str, factor: int = 2, stream: str = "
     Refused
         If the source or the result may not be there, or the source cannot be read.
     """
-    if not all(isinstance(text, str) for text in (uri, out, stream)) or not _is_name(out) or not _is_factor(factor):
+    names = all(isinstance(text, str) for text in (uri, out, stream, model)) and not (stream and model)
+    if not names or not _is_name(out) or not _is_factor(factor):
         raise BadMessage(
             f"{INTERPOLATE_TASK} wants uri and out (paths), factor ({' or '.join(map(str, FACTORS))}) and perhaps a "
-            f"stream; it was sent uri={uri!r:.100}, out={out!r:.100}, factor={factor!r:.20}, stream={stream!r:.100}"
+            f"stream or a model; it was sent uri={uri!r:.100}, out={out!r:.100}, factor={factor!r:.20}, "
+            f"stream={stream!r:.100}, model={model!r:.100}"
         )
     settings, store = get_settings(), context.store()
     folder = settings.interpolated_root
@@ -78,7 +82,7 @@ def interpolate(self: Task, uri: str, out: str, factor: int = 2, stream: str = "
             raise self.retry(countdown=_AGAIN_SECONDS, max_retries=None)
         if not held:
             raise BadSource(f"{target} is being written by another task: name another file, or send it again later")
-        serving = of_stream(store, settings, stream) if stream else without_stream()
+        serving = of_stream(store, settings, stream) if stream else without_stream(model or DEFAULT_MODEL)
         limits = Limits.from_settings(settings)
         done = interpolate_video(source, target, serving.model, factor=factor, limits=limits, progress=Told(self))
     log.info("%s: %d frames of %d", target, done.frames, done.source_frames)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import cast
 
 from common.errors import BadModel
 from common.models.names import DEFAULT_MODEL
-from common.models.protocols import Model, ModelKind
+from common.models.protocols import Fetched, Model, ModelKind
 
 GROUP = "sentinel.models"
 
@@ -46,6 +47,15 @@ def load_kind(name: str) -> ModelKind[Model]:
     if not isinstance(kind, ModelKind):
         raise BadModel(f"{where} is no kind of model: see `ModelKind` in common/models/protocols.py")
     return cast(ModelKind[Model], kind)
+
+
+def why_not_ready(name: str, state_dir: Path) -> str | None:
+    """Return why the model that an entry point offers as `name` cannot be used as it is; None if it can."""
+    try:
+        kind = load_kind(name)
+    except BadModel as error:
+        return str(error)
+    return kind.why_not_ready(state_dir) if isinstance(kind, Fetched) else None
 
 
 def _unknown(name: str) -> str:

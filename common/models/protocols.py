@@ -258,3 +258,25 @@ class ScoredLive(ModelKind[ModelT], Protocol[ModelT]):
 
     def shipped_model(self) -> ModelT:
         """Return a model that is never worse than none: a first champion far below it has decayed."""
+
+
+@runtime_checkable
+class Fetched(Protocol):
+    """What a kind of model may offer besides: weights that do not ship, and that a person lets it fetch once."""
+
+    def fetch(self, state_dir: Path, file: Path | None) -> Path:
+        """Get the weights, keep them below `state_dir`, and return where.
+
+        Parameters
+        ----------
+        state_dir : the state folder
+        file : a copy of what would be fetched; None: it is fetched
+
+        Raises
+        ------
+        BadModel
+            If they are unavailable, or others than the kind was made for.
+        """
+
+    def why_not_ready(self, state_dir: Path) -> str | None:
+        """Return what is missing of the weights and how to get them; None if they are there."""

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from common.errors import BadSource
+from common.models.names import DEFAULT_MODEL
 from common.printable import encodable
 from common.settings import get_settings
 from sentinel.cli.console import JsonOption, err, frame_progress, out, print_json
@@ -21,6 +22,7 @@ def interpolate(
     target: Annotated[Path, typer.Option("--out", help="Video to write; its suffix says the format.")],
     factor: Annotated[int, typer.Option(help="2 or 4: by how much the frame rate grows.")] = 2,
     stream: Annotated[str, typer.Option(help="Its champion, not the starting weights.")] = "",
+    model: Annotated[str, typer.Option(help="Whose starting weights, without --stream.", show_default="vfi")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Interpolate SOURCE: write it with more frames per second. Its own frames stay as they are and where they are."""
@@ -33,8 +35,10 @@ def interpolate(
         raise typer.BadParameter(f"--factor is {' or '.join(map(str, FACTORS))}, not {factor}")
     if not source.exists():
         raise BadSource(f"{source} does not exist: name a video or a folder of images")
+    if stream and model:
+        raise typer.BadParameter("--stream names the model already, by its binding: leave --model out")
     settings = settings_of_stack(get_settings())
-    serving = of_stream(open_store(settings), settings, stream) if stream else without_stream()
+    serving = of_stream(open_store(settings), settings, stream) if stream else without_stream(model or DEFAULT_MODEL)
     err.print(f"model: {serving.description}")
     limits = Limits.from_settings(settings)
     with frame_progress() as progress, progress.source(source.name, 0) as bar:

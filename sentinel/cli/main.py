@@ -23,6 +23,7 @@ from sentinel.cli import (
     incidents,
     interpolate,
     lineage,
+    models,
     sabotage,
     stack,
     stream_bindings,
@@ -47,6 +48,7 @@ for process in PROCESSES:
     if isinstance(process.start, Command):
         app.command(process.name)(stack.process_command(process, process.start))
 app.add_typer(baselines.app, name="baseline")
+app.add_typer(models.app, name="models")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(dead_letters.app, name="dead")
 champions.app.command()(lineage.at)

@@ -16,7 +16,7 @@ from common.contracts.incidents import Action, ActionKind, IncidentNote, NoteKin
 from common.errors import BadBaseline, SettingsError, UnknownStream
 from common.printable import encodable
 from common.settings import Settings, get_settings
-from sentinel.cli.console import JsonOption, Piece, columns, out, print_json, print_messages
+from sentinel.cli.console import JsonOption, Piece, columns, err, out, print_json, print_messages
 from sentinel.cli.stream_names import (
     ByOption,
     StreamArgument,
@@ -139,7 +139,7 @@ def bind(
     as_json: JsonOption = False,
 ) -> None:
     """Write the baseline or the model of a stream into sentinel.toml; whatever else stands there stays."""
-    from common.models.kinds import check_kind_name
+    from common.models.kinds import check_kind_name, why_not_ready
     from common.stream_config import written_path
     from sentinel.stream_file import bind as edit_of
 
@@ -157,6 +157,8 @@ def bind(
     edit = edit_of(path, name, baseline=written, model=model)
     if edit.changes:
         edit.write()
+    if model is not None and (why := why_not_ready(model, settings.state_dir)) is not None:
+        err.print(f"{model} is not ready: {why}")
     difference = list(
         difflib.unified_diff(
             (edit.before or b"").decode("utf-8-sig").splitlines(),

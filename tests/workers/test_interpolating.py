@@ -55,7 +55,7 @@ def test_a_client_gets_more_frames_by_the_champion_of_a_stream(
     plain = ask(uri=clip.as_uri(), out="a.mp4")
     assert (plain["path"], plain["frames"], plain["source_frames"]) == (str(folder / "a.mp4"), 9, 5)
     assert frames_of(folder / "a.mp4") == 9
-    assert (plain["model"], plain["digest"]) == ("starting weights", starting_model().digest)
+    assert (plain["model"], plain["digest"]) == ("starting weights of vfi", starting_model().digest)
 
     config = tmp_path / "sentinel.toml"
     with pytest.raises(UnknownStream, match="dock"):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from common.models.bounds import lower_bound
+from common.models.vfi.design import DESIGN, Design
 from common.models.vfi.model import Interpolator, load_model
 from common.models.vfi.scores import score, split_in_blocks
 from common.models.vfi.training import Pool, Run
 from common.models.vfi.triplets import TripletArray
-
-STARTING = Path(__file__).with_name("starting")
-"""Folder of the starting weights; `make pretrain` makes them, and LICENCES.md in it says from what."""
 
 _STEPS = 300  # at most, and not seconds, so that every machine gets the same model
 _LEARNING_RATE = 2e-3
@@ -20,24 +16,24 @@ _BATCH = 12
 _CROP = (64, 96)  # pixels
 
 
-def starting_model() -> Interpolator:
+def starting_model(design: Design = DESIGN) -> Interpolator:
     """Return the model that ships, which has seen no camera's footage; raise `BadModel` if its files are damaged."""
-    return load_model(STARTING)
+    return load_model(design.starting, design)
 
 
-def first_champion(golden: TripletArray, *, seed: int) -> Interpolator:
+def first_champion(golden: TripletArray, *, seed: int, design: Design = DESIGN) -> Interpolator:
     """Return the starting weights fitted to golden triplets (n, 3, h, w, 3), or as they are.
 
     A part of the triplets is held out. Unless the fitted weights are surely better on it, by the lower 95% bound of
     the mean difference of PSNR, the starting weights stay.
     """
-    starting = starting_model()
+    starting = starting_model(design)
     split = split_in_blocks(len(golden))
     held_out = golden[split.held_out]
     run = Run(
         starting.weights,
-        [(Pool.of(golden[split.training]), _BATCH)],
-        [(Pool.of(held_out), 1.0)],
+        [(Pool.of(golden[split.training], design.engine), _BATCH)],
+        [(Pool.of(held_out, design.engine), 1.0)],
         crop=_CROP,
         rate=_LEARNING_RATE,
         steps=_STEPS,
@@ -45,6 +41,6 @@ def first_champion(golden: TripletArray, *, seed: int) -> Interpolator:
         seed=seed,
     )
     run.take_steps(float("inf"), lambda step: None)
-    fitted = Interpolator(run.best)
-    before, after = score([starting, fitted], held_out)
+    fitted = Interpolator(run.best, design)
+    before, after = score([starting, fitted], held_out, design.engine)
     return fitted if lower_bound(after - before) > 0.0 else starting

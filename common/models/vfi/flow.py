@@ -29,14 +29,16 @@ class Warped:
     plain : the half-way warps of plain DIS, with bilinear interpolation: the reference that a model must be better than
     refined : the half-way warps after one more search between the plain ones, with bicubic interpolation
     motion : (n, h, w, 2) float16, the refined motion from the previous to the next frame, x and y, pixels
+    further : (n, k, h, w, 3) uint8, images of the middle that another engine draws; k is 0 if there is none
     """
 
     plain: WarpArray
     refined: WarpArray
     motion: npt.NDArray[np.float16]
+    further: npt.NDArray[np.uint8]
 
     def __getitem__(self, chosen: slice | npt.NDArray[np.intp]) -> Warped:
-        return Warped(self.plain[chosen], self.refined[chosen], self.motion[chosen])
+        return Warped(self.plain[chosen], self.refined[chosen], self.motion[chosen], self.further[chosen])
 
 
 def warp_halfway(triplets: TripletArray) -> Warped:
@@ -55,7 +57,7 @@ def warp_halfway(triplets: TripletArray) -> Warped:
         motion = motion + _flow(*plain[i])
         refined[i] = _halfway(previous, following, motion, cv2.INTER_CUBIC)
         motions[i] = np.clip(motion, -_REACH, _REACH)
-    return Warped(plain, refined, motions)
+    return Warped(plain, refined, motions, np.empty((count, 0, *size, 3), np.uint8))
 
 
 def _flow(first: Image, last: Image) -> FloatArray:

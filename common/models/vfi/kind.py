@@ -1,4 +1,4 @@
-"""Video frame interpolation as a kind of model, which entry point `vfi` offers."""
+"""Video frame interpolation as a kind of model; entry point `vfi` offers the one of DIS flow."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from common.contracts.batches import FIRST_MODALITY, SourceKind
 from common.errors import BadSource
 from common.features import FeatureBlock, FloatArray
 from common.models.protocols import Footage, Predictor, Split
+from common.models.vfi.design import DESIGN, Design
 from common.models.vfi.first import first_champion
 from common.models.vfi.footage import golden_replay, source_triplets
 from common.models.vfi.framing import why_elsewhere
 from common.models.vfi.live import COLUMNS, read_live, score_live, starting_model_once
-from common.models.vfi.model import KIND as ARCHITECTURE
 from common.models.vfi.model import Interpolator, load_model
 from common.models.vfi.motion import why_unfit
 from common.models.vfi.references import Average, Blender, Flow
@@ -28,12 +28,24 @@ _MOST_BREAK = 8  # triplets one after the other; a cut is in two, and what is lo
 
 
 class InterpolationKind:
-    """The kind of model that predicts the middle one of three frames."""
+    """The kind of model that predicts the middle one of three frames.
 
-    name = ARCHITECTURE
+    Parameters
+    ----------
+    design : what its models are made of
+    """
+
     modality = FIRST_MODALITY
     fewest_examples = _FEWEST_TRIPLETS
     score_columns = COLUMNS
+
+    def __init__(self, design: Design = DESIGN) -> None:
+        self.design = design
+
+    @property
+    def name(self) -> str:
+        """Name of the design, by which its files are known."""
+        return self.design.name
 
     def first_model(self, replay: TripletArray, *, seed: int) -> Interpolator:
         """Return version 1: the starting weights, fitted to golden triplets if that is better on some of them."""
@@ -42,15 +54,15 @@ class InterpolationKind:
                 f"{len(replay)} golden frame triplets are too few for a first model, {_FEWEST_TRIPLETS} are needed: "
                 "rebuild the baseline from longer footage"
             )
-        return first_champion(replay, seed=seed)
+        return first_champion(replay, seed=seed, design=self.design)
 
     def load(self, folder: Path) -> Interpolator:
         """Return the model in `folder`; raise `BadModel` if it is not what was saved there."""
-        return load_model(folder)
+        return load_model(folder, self.design)
 
     def trainer(self) -> InterpolatorTrainer:
         """Return the trainer."""
-        return InterpolatorTrainer()
+        return InterpolatorTrainer(self.design)
 
     def references(self) -> Mapping[str, Predictor]:
         """Return plain averaging and DIS optical flow, by name."""
@@ -59,7 +71,7 @@ class InterpolationKind:
     def score(self, predictors: Sequence[Predictor], examples: TripletArray) -> FloatArray:
         """Return the PSNR (p, n) in dB of p predictors on each of n triplets; motion is computed once for all."""
         # They are this kind's own, see `load_kind`.
-        return score([cast(Blender, predictor) for predictor in predictors], examples)
+        return score([cast(Blender, predictor) for predictor in predictors], examples, self.design.engine)
 
     def read_golden(self, path: Path, kind: SourceKind, limits: Limits) -> TripletArray:
         """Return triplets spread over a golden clip, none of them across a cut."""
@@ -102,11 +114,11 @@ class InterpolationKind:
 
     def score_live(self, models: Sequence[Interpolator], examples: TripletArray) -> FloatArray:
         """Return the gains of models over DIS flow and the starting weights, with PSNR and SSIM; see `live`."""
-        return score_live(models, examples)
+        return score_live(models, examples, self.design)
 
     def shipped_model(self) -> Interpolator:
         """Return the starting weights."""
-        return starting_model_once()
+        return starting_model_once(self.design)
 
 
 KIND = InterpolationKind()

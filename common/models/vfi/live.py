@@ -26,8 +26,8 @@ from common.contracts.model_scores import ScoreColumn
 from common.features import FloatArray
 from common.modalities.video.decode import sampled_frames
 from common.modalities.video.timeline import read_timeline
+from common.models.vfi.design import Design
 from common.models.vfi.first import starting_model
-from common.models.vfi.flow import warp_halfway
 from common.models.vfi.model import Interpolator
 from common.models.vfi.references import Flow
 from common.models.vfi.scores import psnr_db
@@ -105,18 +105,18 @@ def _read_run(path: Path, run: Sequence[tuple[int, int]], limits: Limits) -> lis
     ]
 
 
-def score_live(models: Sequence[Interpolator], triplets: TripletArray) -> FloatArray:
+def score_live(models: Sequence[Interpolator], triplets: TripletArray, design: Design) -> FloatArray:
     """Return the scores (m, n, columns) of m models on triplets (n, 3, h, w, 3); NaN in rows that are set aside.
 
     Set aside are triplets in which nothing moves, those across a cut, and those whose frames are nothing alike.
-    Motion is computed once for all models, and none of them sees what is set aside.
+    Motion is computed once for all models, which are of kind `design`, and none of them sees what is set aside.
     """
     scores = np.full((len(models), len(triplets), len(COLUMNS)), np.nan, np.float32)
     whole = np.array([i for i, triplet in enumerate(triplets) if not is_cut(triplet[0], triplet[2])], np.intp)
     for start in range(0, len(whole), _BATCH):
         numbers = whole[start : start + _BATCH]
         parts = np.stack([_part_that_changes(triplets[number]) for number in numbers])
-        warped = warp_halfway(parts)
+        warped = design.engine.warp(parts)
         plain = Flow().blend(parts, warped)
         speed = np.linalg.norm(warped.motion.astype(np.float32), axis=-1)
         moving = (speed > _MOVES).mean(axis=(1, 2)) >= _LEAST_MOVING
@@ -125,7 +125,7 @@ def score_live(models: Sequence[Interpolator], triplets: TripletArray) -> FloatA
             continue
         parts, warped, truth = parts[told], warped[told], parts[told, 1]
         plain_db, plain_ssim = psnr_db(plain[told], truth), _ssim_of_each(plain[told], truth)
-        first_db = psnr_db(starting_model_once().blend(parts, warped), truth)
+        first_db = psnr_db(starting_model_once(design).blend(parts, warped), truth)
         for row, model in zip(scores, models, strict=True):
             own = model.blend(parts, warped)
             own_db, own_ssim = psnr_db(own, truth), _ssim_of_each(own, truth)
@@ -136,9 +136,9 @@ def score_live(models: Sequence[Interpolator], triplets: TripletArray) -> FloatA
 
 
 @cache
-def starting_model_once() -> Interpolator:
-    """Return the starting weights, loaded once."""
-    return starting_model()
+def starting_model_once(design: Design) -> Interpolator:
+    """Return the starting weights of a kind, loaded once."""
+    return starting_model(design)
 
 
 def _part_that_changes(triplet: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

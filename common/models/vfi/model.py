@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ from pydantic import Field
 from common.contracts.ids import Message, content_id
 from common.errors import BadMessage, BadModel, OutdatedModel
 from common.features import FloatArray
-from common.models.vfi.flow import Warped, warp_halfway
+from common.models.vfi.design import DESIGN, Design
+from common.models.vfi.flow import Warped
 from common.models.vfi.tiles import MotionArray, predict_in_tiles
 from common.models.vfi.triplets import TripletArray
 from common.npz import read_npz
@@ -20,9 +21,6 @@ from common.whole_files import whole_folder
 
 WEIGHTS_FILE = "weights.npz"
 MODEL_FILE = "model.json"
-KIND = "head-8"
-"""Identifies the architecture in `network`; weights of another kind are refused."""
-
 _PIXELS = 660_000  # predicted at a time; limits memory and hardly affects speed
 _FORMAT = 1
 
@@ -42,9 +40,11 @@ class Interpolator:
     Attributes
     ----------
     weights : of the head, kernel and bias of each layer in turn, float32
+    design : its kind, which says what the head blends
     """
 
     weights: tuple[FloatArray, ...]
+    design: Design = DESIGN
 
     @property
     def digest(self) -> str:
@@ -63,15 +63,20 @@ class Interpolator:
 
     def predict(self, triplets: TripletArray) -> npt.NDArray[np.uint8]:
         """Return the middle frames (n, h, w, 3) uint8 of triplets; the middle frames in `triplets` are not used."""
-        return self.blend(triplets, warp_halfway(triplets))
+        return self.blend(triplets, self.design.engine.warp(triplets))
 
     def blend(self, triplets: TripletArray, warped: Warped) -> npt.NDArray[np.uint8]:
-        """Return what `predict` does, from motion that is known already."""
+        """Return what `predict` does, from motion that is known already.
+
+        What an engine draws that is not this model's is left aside: then motion must be that of DIS flow.
+        """
         import tensorflow as tf
 
-        from common.models.vfi.network import CONTEXT, MULTIPLE, predict
+        from common.models.vfi.network import CONTEXT, MULTIPLE, predictor
 
         weights = tuple(tf.constant(w) for w in self.weights)
+        further = self.design.engine.further
+        predict = predictor(further)
 
         def part(*arrays: npt.NDArray[np.uint8] | MotionArray) -> npt.NDArray[np.uint8]:
             return np.asarray(predict(weights, *(tf.constant(array) for array in arrays)).numpy(), np.uint8)
@@ -80,10 +85,11 @@ class Interpolator:
         batch = max(_PIXELS // (triplets.shape[2] * triplets.shape[3]), 1)
         for start in range(0, len(triplets), batch):
             rows = slice(start, start + batch)
+            known = warped[rows]
             frames[rows] = predict_in_tiles(
                 part,
-                (triplets[rows, ::2], warped.plain[rows], warped.refined[rows]),
-                warped.motion[rows],
+                triplets[rows, ::2],
+                replace(known, further=known.further[:, :further]),
                 multiple=MULTIPLE,
                 context=CONTEXT,
             )
@@ -97,7 +103,7 @@ class Interpolator:
         BadModel
             If it cannot be written.
         """
-        stored = ModelFile(format=_FORMAT, kind=KIND, digest=self.digest)
+        stored = ModelFile(format=_FORMAT, kind=self.design.name, digest=self.digest)
         try:
             with whole_folder(folder) as staging:
                 np.savez(staging / WEIGHTS_FILE, **{f"w{i:02d}": w for i, w in enumerate(self.weights)})  # type: ignore[arg-type]
@@ -106,15 +112,15 @@ class Interpolator:
             raise BadModel(f"the model cannot be written to {folder}: {error.strerror or error}; free space") from error
 
 
-def load_model(folder: Path) -> Interpolator:
-    """Return the model in `folder` after verifying its digest. Nothing in the folder is executed.
+def load_model(folder: Path, design: Design = DESIGN) -> Interpolator:
+    """Return the model of a kind in `folder` after verifying its digest. Nothing in the folder is executed.
 
     Raises
     ------
     BadModel
         If a file is missing or damaged; the message names the folder.
     OutdatedModel
-        If it is of another architecture than `KIND`.
+        If it is of another architecture than `design`.
     """
     try:
         stored = ModelFile.from_json((folder / MODEL_FILE).read_bytes())
@@ -125,15 +131,15 @@ def load_model(folder: Path) -> Interpolator:
             f"the model in {folder} is missing or damaged ({error}): restore it, "
             "or roll back with `sentinel champions rollback`"
         ) from error
-    model = Interpolator(weights)
+    model = Interpolator(weights, design)
     if stored.format != _FORMAT or stored.digest != model.digest:
         raise BadModel(
             f"the model in {folder} is not what was saved there: restore it, or roll back with "
             "`sentinel champions rollback`"
         )
-    if stored.kind != KIND:
+    if stored.kind != design.name:
         raise OutdatedModel(
-            f"the model in {folder} is of another kind ({stored.kind}, not {KIND}): the next retraining fits a new "
-            "first champion; or promote a version that was made since with `sentinel champions promote`"
+            f"the model in {folder} is of another kind ({stored.kind}, not {design.name}): the next retraining fits a "
+            "new first champion; or promote a version that was made since with `sentinel champions promote`"
         )
     return model

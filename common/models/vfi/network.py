@@ -1,11 +1,12 @@
-"""The interpolation network: DIS warps, and a small head that corrects, blends and completes them. Imports TensorFlow.
+"""The interpolation network: warps, and a small head that corrects, blends and completes them. Imports TensorFlow.
 
 The head is what is trained. It sees, at half resolution, how the two refined half-way warps of `flow` and the
 neighbours differ, and how things move. For each pixel it returns
 
 - a correction of the flow: how far beside its place each warp is sampled again, at most `REACH` pixels;
-- a share of each candidate: the corrected warps, the plain warps, the neighbours, and the mean of the refined warps
-  blurred lightly and strongly. Shares sum to 1: noise is averaged away, and what is covered is avoided;
+- a share of each candidate: the corrected warps, the plain warps, the neighbours, the mean of the refined warps
+  blurred lightly and strongly, and what another engine draws, if there is one. Shares sum to 1: noise is averaged
+  away, and what is covered is avoided;
 - a small residual, which is added.
 
 Where the warps agree there is nothing to correct: corrections, blurs and residual count as far as they differ.
@@ -15,8 +16,9 @@ With untrained weights the result is about the mean of the refined warps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import cast
 
 import keras
 import numpy as np
@@ -34,11 +36,12 @@ CONTEXT = 64
 """Pixels around a part of a frame beyond which nothing changes it: the reach of the head's convolutions and of `REACH`,
 rounded up to a multiple of `MULTIPLE`."""
 
-_CANDIDATES = 8
+_CANDIDATES = 8  # beside what another engine draws
 _CORRECTION = 4  # x and y for each warp
 _HALF = 2
 _RESIDUAL = 3 * _HALF * _HALF
 _INPUTS = 4 * _HALF * _HALF + 10  # see `_features`
+_FURTHER_INPUTS = _HALF * _HALF + 1  # of each image that another engine draws
 _WIDE, _DEEP = 24, 32  # channels at half and at a quarter of the resolution
 _IN_DOUBT = 2.0 / 255.0  # difference of the warps at which half of what is not a mere share is let through
 _LARGEST_RESIDUAL = 0.25  # of full scale
@@ -48,27 +51,31 @@ _PIXELS = 1.0 / 16.0  # of motion: brings most of it to about 1
 _WARP_LOGIT = 3.0  # initially most of each pixel is of the refined warps
 
 
-@lru_cache(maxsize=1)
-def _head() -> keras.Model:
+@lru_cache
+def _head(further: int) -> keras.Model:
     """Return the head; its weights are given to each call, so the model's own are never used."""
     layers = keras.layers
 
     def conv(x: keras.KerasTensor, channels: int, **how: object) -> keras.KerasTensor:
         return layers.Conv2D(channels, 3, padding="same", activation="leaky_relu", **how)(x)
 
-    seen = keras.Input((None, None, _INPUTS))
+    seen = keras.Input((None, None, _INPUTS + _FURTHER_INPUTS * further))
     near = conv(conv(seen, _WIDE), _WIDE)
     far = conv(near, _DEEP, strides=_HALF)
     for dilation in (1, 2, 4):
         far = far + conv(far, _DEEP, dilation_rate=dilation)
     wide = layers.UpSampling2D(_HALF)(layers.Conv2D(_WIDE, 1)(far))
-    out = layers.Conv2D(_CANDIDATES + _CORRECTION + _RESIDUAL, 3, padding="same")(layers.LeakyReLU()(near + wide))
+    channels = _CANDIDATES + _CORRECTION + _RESIDUAL + further
+    out = layers.Conv2D(channels, 3, padding="same")(layers.LeakyReLU()(near + wide))
     return keras.Model(seen, out)
 
 
-def weight_shapes() -> list[tuple[int, ...]]:
-    """Return the shapes of the head's weights, in the order in which they are given."""
-    return [tuple(variable.shape) for variable in _head().trainable_variables]
+def weight_shapes(further: int) -> list[tuple[int, ...]]:
+    """Return the shapes of the head's weights, in the order in which they are given.
+
+    `further` is the number of images that another engine draws.
+    """
+    return [tuple(variable.shape) for variable in _head(further).trainable_variables]
 
 
 def new_weights(seed: int) -> tuple[FloatArray, ...]:
@@ -82,11 +89,23 @@ def new_weights(seed: int) -> tuple[FloatArray, ...]:
         (numbers.standard_normal(shape) * np.sqrt(2.0 / np.prod(shape[:-1]))).astype(np.float32)
         if len(shape) > 1
         else np.zeros(shape, np.float32)
-        for shape in weight_shapes()
+        for shape in weight_shapes(further=0)
     ]
     weights[-2][:] = 0.0
     weights[-1][:2] = _WARP_LOGIT
     return tuple(weights)
+
+
+def widened(weights: Sequence[FloatArray], further: int) -> tuple[FloatArray, ...]:
+    """Return the weights of a head without drawn images for one with `further` of them.
+
+    It does not look at them yet, and gives each of them as much as untrained weights give a refined warp.
+    """
+    wide = [np.zeros(shape, np.float32) for shape in weight_shapes(further)]
+    for new, old in zip(wide, weights, strict=True):
+        new[tuple(slice(side) for side in old.shape)] = old
+    wide[-1][len(weights[-1]) :] = _WARP_LOGIT
+    return tuple(wide)
 
 
 def interpolate(
@@ -95,6 +114,7 @@ def interpolate(
     plain: tf.Tensor,
     refined: tf.Tensor,
     motion: tf.Tensor,
+    further: tf.Tensor,
 ) -> tf.Tensor:
     """Return the middle frames (n, h, w, 3) between pairs of neighbours, float32, about in 0 to 1.
 
@@ -104,40 +124,47 @@ def interpolate(
     neighbours : (n, 2, h, w, 3) float32 in 0 to 1, h and w multiples of `MULTIPLE`
     plain, refined : (n, 2, h, w, 3) float32 in 0 to 1, the half-way warps of `flow`
     motion : (n, h, w, 2) float32, pixels
+    further : (n, k, h, w, 3) float32 in 0 to 1, what another engine draws
     """
     pairs = [(pair[:, 0], pair[:, 1]) for pair in (refined, plain, neighbours)]
     (first, last), *others = pairs
     mean = (first + last) / 2.0
     light = _light_blur(mean)
     unlike = _strong_blur(tf.reduce_mean(tf.abs(first - last), axis=-1, keepdims=True))
-    out, _ = _head().stateless_call(weights, [], _features(pairs, light, motion))
-    logits, correction, residual = tf.split(out, [_CANDIDATES, _CORRECTION, _RESIDUAL], axis=-1)
+    drawn = tf.unstack(further, axis=1)
+    out, _ = _head(len(drawn)).stateless_call(weights, [], _features(pairs, light, motion, drawn))
+    logits, correction, residual, more = tf.split(out, [_CANDIDATES, _CORRECTION, _RESIDUAL, len(drawn)], axis=-1)
     size = tf.shape(first)[1:3]
     doubt = unlike / (unlike + _IN_DOUBT)
-    shares = tf.nn.softmax(tf.image.resize(logits, size), axis=-1)
+    shares = tf.nn.softmax(tf.image.resize(tf.concat([logits, more], axis=-1), size), axis=-1)
     moves = REACH * doubt * tf.tanh(_CALM * tf.image.resize(correction, size))
     candidates = [
         _sampled(first, moves[..., :2]),
         _sampled(last, moves[..., 2:]),
         *(image for pair in others for image in pair),
         *(mean + doubt * (blurred - mean) for blurred in (light, _strong_blur(mean))),
+        *drawn,
     ]
     blended = tf.einsum("nhwk,nhwkc->nhwc", shares, tf.stack(candidates, axis=-2))
     return blended + _LARGEST_RESIDUAL * doubt * tf.tanh(_CALM * tf.nn.depth_to_space(residual, _HALF))
 
 
-def _features(pairs: Sequence[tuple[tf.Tensor, tf.Tensor]], light: tf.Tensor, motion: tf.Tensor) -> tf.Tensor:
-    """Return what the head sees, (n, h / 2, w / 2, _INPUTS).
+def _features(
+    pairs: Sequence[tuple[tf.Tensor, tf.Tensor]], light: tf.Tensor, motion: tf.Tensor, drawn: Sequence[tf.Tensor]
+) -> tf.Tensor:
+    """Return what the head sees, (n, h / 2, w / 2, _INPUTS + _FURTHER_INPUTS * k).
 
     That is the grey of the refined warps and the neighbours relative to the local light, pixel by pixel; how far the
-    two of each pair differ, and the means of the warps from each other and from their blur; the light; and the motion,
-    with how it changes from place to place, which is where things cover each other. It sees no colours: with few
-    triplets to learn from, it would learn what is seen instead of what goes wrong.
+    two of each pair differ, and the means of the warps from each other and from their blur; the light; the motion,
+    with how it changes from place to place, which is where things cover each other; and the grey of the drawn images,
+    and how far each differs from the mean of the warps. It sees no colours: with few triplets to learn from, it would
+    learn what is seen instead of what goes wrong.
 
     Parameters
     ----------
     pairs : the refined warps, the plain warps and the neighbours, each image (n, h, w, 3)
     light : (n, h, w, 3), the mean of the refined warps, blurred lightly
+    drawn : the k images that another engine draws, (n, h, w, 3) each
     """
     greys = [tuple(tf.reduce_mean(image, axis=-1, keepdims=True) for image in pair) for pair in pairs]
     refined, plain, neighbours = greys
@@ -146,14 +173,23 @@ def _features(pairs: Sequence[tuple[tf.Tensor, tf.Tensor]], light: tf.Tensor, mo
     grey = tf.concat([*refined, *neighbours], axis=-1)
     differences = [tf.abs(one - two) for one, two in (*greys, (mean, other), (mean, blurred))]
     move = _PIXELS * motion
-    rest = tf.concat([*(_CONTRAST * row for row in differences), mean, move, move - _strong_blur(move)], axis=-1)
-    return tf.concat(
-        [
-            tf.nn.space_to_depth(_CONTRAST * (grey - _strong_blur(mean)), _HALF),
-            tf.nn.avg_pool2d(rest, _HALF, _HALF, "SAME"),
-        ],
-        axis=-1,
-    )
+    rest = [*(_CONTRAST * row for row in differences), mean, move, move - _strong_blur(move)]
+    seen = _at_half(_CONTRAST * (grey - _strong_blur(mean)), rest)
+    if drawn:
+        others = [tf.reduce_mean(image, axis=-1, keepdims=True) for image in drawn]
+        seen += _at_half(
+            _CONTRAST * (tf.concat(others, axis=-1) - _strong_blur(mean)),
+            [_CONTRAST * tf.abs(mean - image) for image in others],
+        )
+    return tf.concat(seen, axis=-1)
+
+
+def _at_half(whole: tf.Tensor, means: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Return features at half resolution: of `whole` each pixel, of `means` the average."""
+    return [
+        tf.nn.space_to_depth(whole, _HALF),
+        tf.nn.avg_pool2d(tf.concat(means, axis=-1), _HALF, _HALF, "SAME"),
+    ]
 
 
 def _sampled(images: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:
@@ -191,17 +227,33 @@ def _strong_blur(images: tf.Tensor) -> tf.Tensor:
     return tf.image.resize(tf.nn.avg_pool2d(images, MULTIPLE, MULTIPLE, "VALID"), tf.shape(images)[1:3])
 
 
-@tf.function(  # type: ignore[untyped-decorator]
-    input_signature=(
-        tuple(tf.TensorSpec(shape, tf.float32) for shape in weight_shapes()),
-        *(tf.TensorSpec((None, 2, None, None, 3), tf.uint8) for _ in range(3)),
-        tf.TensorSpec((None, None, None, 2), tf.float16),
+@lru_cache
+def predictor(further: int) -> Callable[..., tf.Tensor]:
+    """Return what does what `interpolate` does, as uint8 of uint8; traced once, for frames of every size.
+
+    `further` is the number of images that another engine draws.
+    """
+
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=(
+            tuple(tf.TensorSpec(shape, tf.float32) for shape in weight_shapes(further)),
+            *(tf.TensorSpec((None, 2, None, None, 3), tf.uint8) for _ in range(3)),
+            tf.TensorSpec((None, None, None, 2), tf.float16),
+            tf.TensorSpec((None, further, None, None, 3), tf.uint8),
+        )
     )
-)
-def predict(
-    weights: Sequence[tf.Tensor], neighbours: tf.Tensor, plain: tf.Tensor, refined: tf.Tensor, motion: tf.Tensor
-) -> tf.Tensor:
-    """Return what `interpolate` does, as uint8 of uint8; traced once, for frames of every size."""
-    outer, warps, better = (tf.cast(pair, tf.float32) / 255.0 for pair in (neighbours, plain, refined))
-    middle = interpolate(weights, outer, warps, better, tf.cast(motion, tf.float32))
-    return tf.saturate_cast(tf.round(255.0 * middle), tf.uint8)
+    def predict(
+        weights: Sequence[tf.Tensor],
+        neighbours: tf.Tensor,
+        plain: tf.Tensor,
+        refined: tf.Tensor,
+        motion: tf.Tensor,
+        drawn: tf.Tensor,
+    ) -> tf.Tensor:
+        outer, warps, better, other = (
+            tf.cast(part, tf.float32) / 255.0 for part in (neighbours, plain, refined, drawn)
+        )
+        middle = interpolate(weights, outer, warps, better, tf.cast(motion, tf.float32), other)
+        return tf.saturate_cast(tf.round(255.0 * middle), tf.uint8)
+
+    return cast(Callable[..., tf.Tensor], predict)

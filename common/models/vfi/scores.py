@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from common.features import FloatArray
 from common.models.protocols import Split
-from common.models.vfi.flow import warp_halfway
+from common.models.vfi.design import Engine
 from common.models.vfi.references import Blender
 from common.models.vfi.triplets import TripletArray
 
@@ -83,12 +83,12 @@ def psnr_db(frames: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) -> Floa
     return np.asarray(10.0 * np.log10(_GREY_LEVELS**2 / mean_squares), np.float32)
 
 
-def score(blenders: Sequence[Blender], triplets: TripletArray) -> FloatArray:
-    """Return the PSNR (p, n) in dB of p predictors on each of n triplets (n, 3, h, w, 3)."""
+def score(blenders: Sequence[Blender], triplets: TripletArray, engine: Engine) -> FloatArray:
+    """Return the PSNR (p, n) in dB of p predictors on each of n triplets (n, 3, h, w, 3); the motion is found once."""
     scores = np.empty((len(blenders), len(triplets)), np.float32)
     for start in range(0, len(triplets), _BATCH):
         rows = slice(start, start + _BATCH)
-        warped = warp_halfway(triplets[rows])
+        warped = engine.warp(triplets[rows])
         for row, blender in zip(scores, blenders, strict=True):
             row[rows] = psnr_db(blender.blend(triplets[rows], warped), triplets[rows, 1])
     return scores

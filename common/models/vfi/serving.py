@@ -9,7 +9,6 @@ from common.errors import BadModel, SettingsError, UnknownStream
 from common.models.kinds import load_kind
 from common.models.protocols import Model
 from common.models.versions import load_version
-from common.models.vfi.first import starting_model
 from common.models.vfi.kind import InterpolationKind
 from common.settings import Settings
 from common.store import Store
@@ -24,9 +23,16 @@ class Serving:
     description: str
 
 
-def without_stream() -> Serving:
-    """Return the starting weights."""
-    return Serving(starting_model(), "starting weights")
+def without_stream(model: str) -> Serving:
+    """Return the starting weights of a model; raise `BadModel` if it interpolates no frames."""
+    return Serving(_kind(model).shipped_model(), f"starting weights of {model}")
+
+
+def _kind(name: str) -> InterpolationKind:
+    kind = load_kind(name)
+    if not isinstance(kind, InterpolationKind):
+        raise BadModel(f"model {name!r} interpolates no frames: name another")
+    return kind
 
 
 def of_stream(store: Store, settings: Settings, stream: str) -> Serving:
@@ -48,10 +54,8 @@ def of_stream(store: Store, settings: Settings, stream: str) -> Serving:
             f"there is no stream {stream!r}: see `sentinel streams list`, or leave it out to use the starting weights"
         )
     name = model_of(settings, stream)
-    kind = load_kind(name)
-    if not isinstance(kind, InterpolationKind):
-        raise BadModel(f"stream {stream!r} is served by model {name!r}, which interpolates no frames: name another")
+    kind = _kind(name)
     champion = store.champions.champion(name)
     if champion is None or champion.model_path is None or champion.model_digest is None:
-        return Serving(starting_model(), f"starting weights, because model {name} has no champion yet")
+        return Serving(kind.shipped_model(), f"starting weights, because model {name} has no champion yet")
     return Serving(load_version(kind, champion), f"{name} v{champion.version}, champion of {stream}")

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.models.vfi.flow import WarpArray
+from common.models.vfi.flow import WarpArray, Warped
 
 MotionArray = npt.NDArray[np.float16]
-Predict = Callable[[WarpArray, WarpArray, WarpArray, MotionArray], npt.NDArray[np.uint8]]
-"""Middle frames (n, h, w, 3) of neighbours (n, 2, h, w, 3), plain and refined warps alike, and motion (n, h, w, 2)."""
+Predict = Callable[[WarpArray, WarpArray, WarpArray, MotionArray, WarpArray], npt.NDArray[np.uint8]]
+"""Middle frames (n, h, w, 3) of neighbours (n, 2, h, w, 3), plain and refined warps alike, motion (n, h, w, 2), and
+what another engine draws (n, k, h, w, 3)."""
 
 TILE = 768
 """Height and width of the part of a frame that a tile gives, pixels: with its surroundings about 250 MB of memory."""
@@ -47,31 +48,33 @@ def _spans(length: int, side: int, context: int) -> Iterator[tuple[slice, slice,
 
 def predict_in_tiles(
     predict: Predict,
-    pairs: tuple[WarpArray, WarpArray, WarpArray],
-    motion: MotionArray,
+    neighbours: WarpArray,
+    warped: Warped,
     *,
     multiple: int,
     context: int,
     side: int = TILE,
 ) -> npt.NDArray[np.uint8]:
-    """Return the middle frames (n, h, w, 3) between pairs of neighbours, of any height and width.
+    """Return the middle frames (n, h, w, 3) between neighbours (n, 2, h, w, 3), of any height and width.
 
     Parameters
     ----------
     predict : makes the middle frames of a tile
-    pairs : the neighbours, their plain and their refined warps, each (n, 2, h, w, 3)
-    motion : (n, h, w, 2)
+    warped : what is known of their motion
     multiple : the sides of what `predict` is given are multiples of this; so are `context` and `side`
     context : pixels around a part of a frame beyond which nothing changes it
     side : of a tile, pixels
     """
-    count, height, width = motion.shape[:3]
+    count, height, width = warped.motion.shape[:3]
     missing = (0, -height % multiple), (0, -width % multiple)
-    neighbours, plain, refined = (np.pad(pair, ((0, 0), (0, 0), *missing, (0, 0)), "edge") for pair in pairs)
-    moved = np.pad(motion, ((0, 0), *missing, (0, 0)), "edge")
+    outer, plain, refined, further = (
+        np.pad(images, ((0, 0), (0, 0), *missing, (0, 0)), "edge")
+        for images in (neighbours, warped.plain, warped.refined, warped.further)
+    )
+    moved = np.pad(warped.motion, ((0, 0), *missing, (0, 0)), "edge")
     frames = np.empty((count, *moved.shape[1:3], 3), np.uint8)
     for tile in tiles(*moved.shape[1:3], side=side, context=context):
         here = (slice(None), slice(None), *tile.read)
-        part = predict(neighbours[here], plain[here], refined[here], moved[:, *tile.read])
+        part = predict(outer[here], plain[here], refined[here], moved[:, *tile.read], further[here])
         frames[:, *tile.place] = part[:, *tile.kept]
     return frames[:, :height, :width]

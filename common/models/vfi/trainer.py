@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from common.errors import BadSource
 from common.models.protocols import Challenger, TrainingProgress
+from common.models.vfi.design import DESIGN, Design
 from common.models.vfi.model import Interpolator
 from common.models.vfi.training import Pool, Run
 from common.models.vfi.triplets import TripletArray
@@ -31,7 +32,14 @@ class InterpolatorTrainer:
     """Fine-tunes the head of an `Interpolator` with Adam; the loss is minus the mean PSNR.
 
     What is returned is the exponential average of the weights where it was best on triplets that were not trained on.
+
+    Parameters
+    ----------
+    design : kind of the models that it is given
     """
+
+    def __init__(self, design: Design = DESIGN) -> None:
+        self._design = design
 
     def fine_tune(
         self,
@@ -85,8 +93,8 @@ class InterpolatorTrainer:
             parts.append((training, checked, again))
         run = Run(
             champion.weights,
-            [(Pool.of(training), count) for training, _, count in parts],
-            [(Pool.of(checked), count / _BATCH) for _, checked, count in parts if len(checked)],
+            [(Pool.of(training, self._design.engine), count) for training, _, count in parts],
+            [(Pool.of(checked, self._design.engine), count / _BATCH) for _, checked, count in parts if len(checked)],
             crop=_CROP,
             rate=_LEARNING_RATE,
             steps=steps,
@@ -94,12 +102,13 @@ class InterpolatorTrainer:
             seed=seed,
         )
         run.take_steps(seconds, progress)
-        return Challenger(Interpolator(run.best), run.steps, run.seconds)
+        return Challenger(Interpolator(run.best, self._design), run.steps, run.seconds)
 
     def bytes_per_example(self, shape: tuple[int, ...]) -> int:
-        """Return what the warps and the motion of a triplet take: four frames, and two short numbers per pixel."""
+        """Return what warps, motion and drawn images of a triplet take: frames, and two short numbers per pixel."""
         _, height, width, channels = shape
-        return height * width * (4 * channels + 2 * np.dtype(np.float16).itemsize)
+        frames = 4 + self._design.engine.further
+        return height * width * (frames * channels + 2 * np.dtype(np.float16).itemsize)
 
 
 def _checked(count: int) -> int:

@@ -12,18 +12,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from common.errors import TrainingFailed
 from common.features import FloatArray
 from common.models.protocols import TrainingProgress
-from common.models.vfi.flow import WarpArray, Warped, warp_halfway
+from common.models.vfi.design import Engine
+from common.models.vfi.flow import Warped
 from common.models.vfi.triplets import TripletArray
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-Arrays = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
-"""Neighbours, plain and refined warps (n, 2, h, w, 3) each, motion (n, h, w, 2), and middle frames (n, h, w, 3)."""
+Arrays = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
+"""Neighbours, plain and refined warps (n, 2, h, w, 3) each, motion (n, h, w, 2), what another engine draws
+(n, k, h, w, 3), and middle frames (n, h, w, 3)."""
 
 _WARM_UP = 40  # steps in which the learning rate rises: the first steps of Adam change all weights alike
 _LAST_RATE = 0.1  # share of the learning rate that is left in the end; it falls as a cosine does
@@ -40,8 +43,8 @@ class Pool:
     warped: Warped
 
     @classmethod
-    def of(cls, triplets: TripletArray) -> Pool:
-        return cls(triplets, warp_halfway(triplets))
+    def of(cls, triplets: TripletArray, engine: Engine) -> Pool:
+        return cls(triplets, engine.warp(triplets))
 
     def room(self, crop: tuple[int, int]) -> list[tuple[int, int]]:
         """Return height and width of the triplets, each with that of a crop: at most `crop`, divisible."""
@@ -57,15 +60,14 @@ class Pool:
         """
         corners = [numbers.integers(full - part + 1, size=count) for full, part in self.room(crop)]
         chosen = numbers.integers(len(self.triplets), size=count)
-        triplets, plain, refined, motion = self._crops(chosen.tolist(), corners[0].tolist(), corners[1].tolist(), crop)
-        images = [triplets, plain, refined]
+        images, motion = self._crops(chosen.tolist(), corners[0].tolist(), corners[1].tolist(), crop)
         if numbers.random() < 0.5:
-            images, motion = [pair[:, ::-1] for pair in images], -motion
+            images, motion = [row[:, ::-1] for row in images], -motion
         if numbers.random() < 0.5:
-            images, motion = [pair[..., ::-1, :] for pair in images], motion[..., ::-1, :] * (-1.0, 1.0)
+            images, motion = [row[..., ::-1, :] for row in images], motion[..., ::-1, :] * (-1.0, 1.0)
         if numbers.random() < 0.5:
-            images, motion = [pair[..., ::-1, :, :] for pair in images], motion[..., ::-1, :, :] * (1.0, -1.0)
-        return _as_floats(images[0], images[1], images[2], np.asarray(motion, np.float32))
+            images, motion = [row[..., ::-1, :, :] for row in images], motion[..., ::-1, :, :] * (1.0, -1.0)
+        return _as_floats(images, np.asarray(motion, np.float32))
 
     def fixed_crops(self, count: int, crop: tuple[int, int]) -> Arrays:
         """Return the middle of `count` triplets that are spread over all, or of all."""
@@ -75,23 +77,23 @@ class Pool:
 
     def _crops(
         self, chosen: Sequence[int], tops: Sequence[int], lefts: Sequence[int], crop: tuple[int, int]
-    ) -> tuple[TripletArray, WarpArray, WarpArray, FloatArray]:
-        """Return the crops of triplets, plain and refined warps, and motion."""
+    ) -> tuple[list[npt.NDArray[np.uint8]], FloatArray]:
+        """Return the crops of triplets, plain and refined warps, and what another engine draws; and of the motion."""
         (_, height), (_, width) = self.room(crop)
         parts = [
             (number, slice(top, top + height), slice(left, left + width))
             for number, top, left in zip(chosen, tops, lefts, strict=True)
         ]
-        triplets, plain, refined = (
-            np.stack([images[number, :, rows, columns] for number, rows, columns in parts])
-            for images in (self.triplets, self.warped.plain, self.warped.refined)
-        )
-        return triplets, plain, refined, np.stack([self.warped.motion[part] for part in parts]).astype(np.float32)
+        images = [
+            np.stack([whole[number, :, rows, columns] for number, rows, columns in parts])
+            for whole in (self.triplets, self.warped.plain, self.warped.refined, self.warped.further)
+        ]
+        return images, np.stack([self.warped.motion[part] for part in parts]).astype(np.float32)
 
 
-def _as_floats(triplets: TripletArray, plain: WarpArray, refined: WarpArray, motion: FloatArray) -> Arrays:
-    frames, *warps = (images.astype(np.float32) / np.float32(255.0) for images in (triplets, plain, refined))
-    return frames[:, ::2], warps[0], warps[1], np.asarray(motion, np.float32), frames[:, 1]
+def _as_floats(images: Sequence[npt.NDArray[np.uint8]], motion: FloatArray) -> Arrays:
+    frames, plain, refined, further = (row.astype(np.float32) / np.float32(255.0) for row in images)
+    return frames[:, ::2], plain, refined, motion, further, frames[:, 1]
 
 
 class Run:

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import BrokerUnavailable
-from common.models.vfi.first import STARTING, starting_model
+from common.models.vfi.design import DESIGN
+from common.models.vfi.first import starting_model
 from common.store import Store
 from common.store.client import connect, without_password
 from sentinel.stack.redis_server import RedisServer
@@ -67,7 +68,7 @@ def test_a_redis_or_a_setting_that_is_wrong_is_one_json_document(sentinel: Comma
 
 
 def test_every_result_is_json_where_that_is_asked_for(sentinel: CommandLine, store: Store) -> None:
-    kept = record(3, parent=2, model_path=str(STARTING), model_digest=starting_model().digest)
+    kept = record(3, parent=2, model_path=str(DESIGN.starting), model_digest=starting_model().digest)
     assert store.champions.promote(kept, over=0)
     for command in (
         ("champions", "at", "vfi", "00:00"), ("champions", "diff", "vfi", "3", "champion"),

@@ -21,7 +21,8 @@ from common.contracts.events import (
 from common.contracts.learning import LearningStatus
 from common.contracts.models import RetrainReport
 from common.contracts.verdicts import Cause, Status, Verdict
-from common.models.vfi.first import STARTING, starting_model
+from common.models.vfi.design import DESIGN
+from common.models.vfi.first import starting_model
 from common.processes import PROCESSES
 from common.store import Store, keys
 from common.store.heartbeats import Heartbeat, new_start_id, note_exit
@@ -138,7 +139,7 @@ def test_status_says_when_the_next_retraining_may_start_and_how_far_a_running_on
 
 def test_status_says_that_a_model_is_held(sentinel: CommandLine, store: Store) -> None:
     model = starting_model()
-    kept = record(3, parent=2, model_path=str(STARTING), model_digest=model.digest)
+    kept = record(3, parent=2, model_path=str(DESIGN.starting), model_digest=model.digest)
     assert store.champions.promote(kept, over=0)
     assert sentinel.run("champions", "promote", "vfi", "3").code == 0
     store.champions.note_waiting("vfi", "dock")

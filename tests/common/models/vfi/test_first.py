@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from common.errors import BadModel, OutdatedModel
-from common.models.vfi.first import STARTING, first_champion, starting_model
+from common.models.vfi.design import DESIGN
+from common.models.vfi.first import first_champion, starting_model
 from common.models.vfi.kind import KIND
 from common.models.vfi.model import MODEL_FILE, WEIGHTS_FILE, load_model
 from common.models.vfi.network import weight_shapes
@@ -24,10 +25,10 @@ def golden() -> TripletArray:
 
 
 def test_the_starting_weights_are_small_and_say_where_they_are_from() -> None:
-    assert sum(path.stat().st_size for path in STARTING.iterdir()) < 1_000_000
-    licences = (STARTING / "LICENCES.md").read_text(encoding="utf-8")
+    assert sum(path.stat().st_size for path in DESIGN.starting.iterdir()) < 1_000_000
+    licences = (DESIGN.starting / "LICENCES.md").read_text(encoding="utf-8")
     assert "CC BY" in licences
-    assert [w.shape for w in starting_model().weights] == weight_shapes()
+    assert [w.shape for w in starting_model().weights] == weight_shapes(further=0)
 
 
 def test_the_starting_weights_are_above_flow_on_footage_that_they_have_not_seen(golden: TripletArray) -> None:
@@ -37,7 +38,7 @@ def test_the_starting_weights_are_above_flow_on_footage_that_they_have_not_seen(
 
 def test_starting_weights_that_were_edited_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "starting"
-    shutil.copytree(STARTING, folder)
+    shutil.copytree(DESIGN.starting, folder)
     with np.load(folder / WEIGHTS_FILE, allow_pickle=False) as file:
         weights = {name: file[name] for name in file.files}
     weights["w00"] = weights["w00"] + np.float32(1e-3)
@@ -48,7 +49,7 @@ def test_starting_weights_that_were_edited_are_refused(tmp_path: Path) -> None:
 
 def test_a_model_of_another_kind_is_refused_with_what_to_do(tmp_path: Path) -> None:
     folder = tmp_path / "old"
-    shutil.copytree(STARTING, folder)
+    shutil.copytree(DESIGN.starting, folder)
     described = (folder / MODEL_FILE).read_text(encoding="utf-8")
     (folder / MODEL_FILE).write_text(described.replace("head-8", "blend-8"), encoding="utf-8")
     with pytest.raises(OutdatedModel, match=r"blend-8, not head-8\): the next retraining fits a new first champion"):

@@ -78,9 +78,9 @@ def predicted(model: Interpolator, triplet: TripletArray, *, side: int, context:
     warped = warp_halfway(triplet)
     weights = tuple(tf.constant(w) for w in model.weights)
     return predict_in_tiles(
-        lambda *arrays: network.predict(weights, *(tf.constant(array) for array in arrays)).numpy(),
-        (triplet[:, ::2], warped.plain, warped.refined),
-        warped.motion,
+        lambda *arrays: network.predictor(0)(weights, *(tf.constant(array) for array in arrays)).numpy(),
+        triplet[:, ::2],
+        warped,
         multiple=network.MULTIPLE,
         context=context,
         side=side,
