@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _SAVED_MODEL = "saved_model.pb"
 _SAVED_MODEL_FILES = {_SAVED_MODEL, "fingerprint.pb", "keras_metadata.pb"}
 _SAVED_MODEL_FOLDERS = {"variables", "assets", "assets.extra"}
+_STAGING = ".download-"
 _SHOWN_FILES = 5  # in an error
 _SILENT_SECONDS = 60.0  # a download that gives no byte for this long has failed; kagglesdk itself would wait forever
 _POLL_SECONDS = 0.2
@@ -100,11 +102,12 @@ def kaggle_model(name: KaggleName, state_dir: Path, *, silent_seconds: float = _
     root = state_dir.expanduser().resolve() / "kaggle"
     versions = root / name.owner / name.model / name.framework / name.variation
     try:
-        versions.mkdir(parents=True, exist_ok=True)
-        with FileLock(versions / ".lock"):  # one process downloads, the others wait
-            kept = _kept_version(versions, name)
-            if kept is None:
-                kept = _download(name, versions, silent_seconds)
+        kept = _kept_version(versions, name)
+        if kept is None:
+            versions.mkdir(parents=True, exist_ok=True)
+            with FileLock(versions / ".lock"):
+                # Another process may have downloaded it while this one waited.
+                kept = _kept_version(versions, name) or _download(name, versions, silent_seconds)
         folder = versions / str(kept) / MODEL_FOLDER
         files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     except OSError as error:
@@ -116,7 +119,7 @@ def kaggle_model(name: KaggleName, state_dir: Path, *, silent_seconds: float = _
 
 
 def _kept_version(versions: Path, name: KaggleName) -> int | None:
-    kept = [int(path.name) for path in versions.iterdir() if _VERSION.fullmatch(path.name)]
+    kept = [int(path.name) for path in versions.glob("*") if _VERSION.fullmatch(path.name)]
     if name.version is not None:
         return name.version if name.version in kept else None
     return max(kept, default=None)
@@ -124,7 +127,9 @@ def _kept_version(versions: Path, name: KaggleName) -> int | None:
 
 def _download(name: KaggleName, versions: Path, silent_seconds: float) -> int:
     """Download into `versions` in a process of its own; return the version that came."""
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=versions) as made:
+    for left_over in versions.glob(f"{_STAGING}*"):
+        shutil.rmtree(left_over, ignore_errors=True)  # of a process that was killed: this one holds the lock
+    with tempfile.TemporaryDirectory(prefix=_STAGING, dir=versions) as made:
         staging = Path(made)
         _run_download(name, staging, silent_seconds)
         (came,) = (path for path in staging.iterdir() if path.is_dir())

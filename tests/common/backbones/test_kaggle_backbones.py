@@ -119,6 +119,19 @@ def test_processes_that_want_the_same_model_download_it_once(kaggle: KaggleServe
     assert len(SAVED_MODEL) > PAGE_FILES, "they do not fit on one page of the list"
 
 
+def test_what_is_kept_needs_no_folder_that_can_be_written_and_a_killed_download_leaves_nothing(
+    kaggle: KaggleServer, tmp_path: Path
+) -> None:
+    kaggle.versions = {1: SAVED_MODEL}
+    versions = tmp_path / "kaggle" / NAME.removeprefix("kaggle:")
+    (versions / ".download-killed" / "1").mkdir(parents=True)
+    first = found(tmp_path)
+    assert {path.name for path in versions.iterdir()} <= {"1", ".lock"}
+    (versions / ".lock").unlink(missing_ok=True)
+    (versions / ".lock").mkdir()  # nobody can lock it
+    assert found(tmp_path) == first
+
+
 # --- refused -------------------------------------------------------------------------------------------
 
 
