@@ -23,6 +23,7 @@ hypothesis.settings.load_profile("sentinel")
 
 
 _SHARING = (
+    ("tests/common/backbones/test_precision.py", "tests/common/backbones/test_untrusted_backbones.py"),
     ("tests/common/models/test_",),
     ("tests/workers/test_canary.py", "tests/workers/test_decay.py"),
     (
@@ -34,16 +35,16 @@ _SHARING = (
         "tests/sentinel/cli/test_results.py",
     ),
 )
-"""Beginnings of the names of files that share a session's fixture which takes long to make: `camera` (15 s), `champion`
-(45 s), `world` (15 s). One process runs all of a line."""
+"""Beginnings of the names of files that share a session's fixture which takes long to make: `keras_models` (15 s),
+`camera` (15 s), `champion` (45 s), `world` (15 s). One process runs all of a line."""
 _LONGEST_FIRST = (
     "tests/sentinel/test_healing_end_to_end.py",
     "tests/common/models/test_",
-    "tests/sentinel/test_stack.py",
-    "tests/sentinel/test_end_to_end.py",
+    "tests/workers/test_decay.py",
     "tests/sentinel/test_chaos.py",
     "tests/upgrade/test_stored_state.py",
-    "tests/workers/test_decay.py",
+    "tests/sentinel/test_stack.py",
+    "tests/sentinel/test_end_to_end.py",
     "tests/producers/test_schedule.py",
     "tests/common/models/vfi/test_trainer.py",
     "tests/sentinel/test_learning_stack.py",
