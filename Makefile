@@ -28,7 +28,7 @@ demo: install    ## the story in two minutes; VIDEO=file.mp4 tells it with your 
 	$(BIN)/sentinel demo $(if $(VIDEO),--video "$(VIDEO)") --keep "$(DEMO_KEEP)"
 
 test: install lint  ## lint, types, import rules, and every test
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 up: install      ## run the whole stack on this machine
 	$(BIN)/sentinel up

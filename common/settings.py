@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     backbone: str = Field(
         "mobilenet_v2",
         description="embedding model of `baseline build`: a keras.applications name, .keras or .onnx file, SavedModel, "
-        "hf:owner/name; elsewhere, if unset: that of the baseline",
+        "hf:owner/name, kaggle:owner/model/framework/variation/version; elsewhere, if unset: that of the baseline",
     )
     weights: str = Field(
         "imagenet",
@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     )
     pixels: Literal["0..255", "0..1", "-1..1", "imagenet"] | None = Field(
         None,
-        description="pixel scaling that a model file expects; unset: ONNX imagenet, Keras 0..255, hub models their own",
+        description="pixel scaling that a model file expects; unset: ONNX imagenet, Keras 0..255, Hugging Face its own",
     )
     precision: Literal["f32", "bf16", "int8"] = Field(
         "f32",

@@ -22,38 +22,59 @@ hypothesis.settings.register_profile("sentinel", deadline=None)  # a busy machin
 hypothesis.settings.load_profile("sentinel")
 
 
-_SHARING_FOOTAGE = ("tests/common/models",)
-_LONGEST_FIRST = (
-    "test_chaos.py",
-    "test_stored_state.py",
-    "test_schedule.py",
-    "test_healing_end_to_end.py",
-    "test_stack.py",
-    "test_truth_end_to_end.py",
+_SHARING = (
+    ("tests/common/backbones/test_precision.py", "tests/common/backbones/test_untrusted_backbones.py"),
+    ("tests/common/models/test_",),
+    ("tests/workers/test_canary.py", "tests/workers/test_decay.py"),
+    (
+        "tests/sentinel/test_careless_clients.py",
+        "tests/sentinel/test_end_to_end.py",
+        "tests/sentinel/test_stack.py",
+        "tests/sentinel/cli/test_command_line.py",
+        "tests/sentinel/cli/test_hostile_names.py",
+        "tests/sentinel/cli/test_results.py",
+    ),
 )
+"""Beginnings of the names of files that share a session's fixture which takes long to make: `keras_models` (15 s),
+`camera` (15 s), `champion` (45 s), `world` (15 s). One process runs all of a line."""
+_LONGEST_FIRST = (
+    "tests/sentinel/test_healing_end_to_end.py",
+    "tests/common/models/test_",
+    "tests/workers/test_decay.py",
+    "tests/sentinel/test_chaos.py",
+    "tests/upgrade/test_stored_state.py",
+    "tests/sentinel/test_stack.py",
+    "tests/sentinel/test_end_to_end.py",
+    "tests/sentinel/test_truth_end_to_end.py",
+    "tests/producers/test_schedule.py",
+    "tests/common/models/vfi/test_trainer.py",
+    "tests/sentinel/test_learning_stack.py",
+    "tests/common/backbones/",
+    "tests/common/models/vfi/",
+)
+"""What takes more than half a minute by itself. A process that has few tests left takes the next line, so whole stacks
+that follow each other here seldom run at once."""
 
 
-class _ByFootage(LoadFileScheduling):  # type: ignore[misc]
-    """A process takes whole files, and all of those that share footage which takes long to make."""
+class _BySharing(LoadFileScheduling):  # type: ignore[misc]
+    """A process takes whole files, and all of those that share what takes long to make."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        folder = file.rpartition("/")[0]
-        return folder if folder in _SHARING_FOOTAGE else file
+        return next((line[0] for line in _SHARING if file.startswith(line)), file)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFootage:
-    return _ByFootage(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _BySharing:
+    return _BySharing(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take minutes, so that no process is left with one at the end.
-
-    They are in an order in which two processes seldom run two whole stacks at once.
-    """
-    order = {name: place for place, name in enumerate(_LONGEST_FIRST)}
-    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+    """Begin with the files that take long, so that no process is left with one at the end."""
+    last = len(_LONGEST_FIRST)
+    items.sort(
+        key=lambda item: next((n for n, name in enumerate(_LONGEST_FIRST) if item.nodeid.startswith(name)), last)
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Embedding models of Keras, ONNX and the Hugging Face hub, run by OpenVINO on a CPU and TensorFlow on a GPU."""
+"""Embedding models of Keras, ONNX, Hugging Face and Kaggle, run by OpenVINO on a CPU and TensorFlow on a GPU."""
 
 from common.backbones.backbone import Backbone, BackboneCard
 from common.backbones.loading import load_backbone

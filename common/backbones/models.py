@@ -7,6 +7,7 @@
 | `FOLDER` | a TensorFlow SavedModel |
 | `FILE.onnx` | an ONNX model |
 | `hf:OWNER/NAME[@REVISION]` | the ONNX file of a model on the Hugging Face hub |
+| `kaggle:OWNER/MODEL/FRAMEWORK/VARIATION[/VERSION]` | the ONNX or Keras file or SavedModel of a model of Kaggle |
 
 `FILE.onnx#OUTPUT` chooses one of several outputs. To add a kind, add a row to
 `_KINDS` here and one to `convert._GRAPHS`.
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from common.backbones.kaggle import kaggle_model, parse_kaggle_name
 from common.backbones.names import find_architecture
 from common.backbones.weights import Weights, parse_weights
 from common.contracts.ids import Message, content_id
@@ -176,8 +178,17 @@ def _hub_file(repository: str, file: str, revision: str, *, kept: bool = False) 
         ) from error
 
 
+def _kaggle(name: str, output: str, settings: Settings) -> Model:
+    """Return a model of Kaggle; what is kept in the state folder is not requested again."""
+    found = kaggle_model(parse_kaggle_name(name), settings.state_dir)
+    path = str(found.path)
+    find = _saved_model if found.path.is_dir() else _onnx if path.lower().endswith(".onnx") else _keras_file
+    return find(path, output, settings).model_copy(update={"name": f"kaggle:{found.name}"})
+
+
 _KINDS: tuple[tuple[Callable[[str], bool], Callable[[str, str, Settings], Model]], ...] = (
     (lambda name: name.startswith("hf:"), _hub),
+    (lambda name: name.startswith("kaggle:"), _kaggle),
     (lambda name: name.lower().endswith(".onnx"), _onnx),
     (lambda name: name.lower().endswith(".keras"), _keras_file),
     (lambda name: Path(name).is_dir(), _saved_model),

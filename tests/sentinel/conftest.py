@@ -89,13 +89,8 @@ def start(world: World) -> Running:
     return Running(world, process, found, Store(found.redis_url, settings))
 
 
-@pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Golden footage and the baseline made from it, built once by the real command."""
-    folder = tmp_path_factory.mktemp("world")
-    record(folder / "golden.mp4", seconds=30, fps=10, seed=1, **SIZE)
-    record(folder / "clean.mp4", seconds=8, fps=10, seed=2, **SIZE)
-    (folder / "sentinel.toml").touch()
+def environment_in(folder: Path) -> dict[str, str]:
+    """Return the environment of a stack that keeps everything in `folder` and judges by the baseline `golden` there."""
     own = {
         "SENTINEL_CONFIG": str(folder / "sentinel.toml"),
         "SENTINEL_STATE_DIR": str(folder / "state"),
@@ -116,8 +111,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         "SENTINEL_SWEEP_SECONDS": "5",
         "SENTINEL_STUCK_SECONDS": "15",
     }
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("SENTINEL_")}, **own}
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Golden footage and the baseline made from it, built once by the real command."""
+    folder = tmp_path_factory.mktemp("world")
+    record(folder / "golden.mp4", seconds=30, fps=10, seed=1, **SIZE)
+    record(folder / "clean.mp4", seconds=8, fps=10, seed=2, **SIZE)
+    (folder / "sentinel.toml").touch()
     share_backbones(tmp_path_factory, folder / "state")
-    world = World(folder, {**{k: v for k, v in os.environ.items() if not k.startswith("SENTINEL_")}, **own})
+    world = World(folder, environment_in(folder))
     built = world.run("baseline", "build", str(folder / "golden.mp4"), "--name", "golden")
     assert built.returncode == 0, built.stderr
     return world

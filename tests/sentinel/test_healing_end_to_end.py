@@ -17,7 +17,7 @@ from sentinel.demo.footage import drop
 from simulation.saboteur import Fault, sabotage
 from simulation.virtual_camera import record
 from tests.converted import share_backbones
-from tests.sentinel.conftest import Running, World, start, wait_until
+from tests.sentinel.conftest import Running, World, environment_in, start, wait_until
 from tests.sentinel.watching import events, verdicts, wait_for_batches
 
 SECONDS = 36  # of a clip that is long enough for the gate to be sure, cuts between its scenes set aside
@@ -26,21 +26,13 @@ CONFIRMED_SECONDS = 10  # of one that holds two windows without a frame in commo
 
 
 @pytest.fixture(scope="module")
-def healing_stack(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def healing_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A stack with a state of its own, and with footage so large that a model can be better than optical flow on it."""
     folder = tmp_path_factory.mktemp("healing")
-    own = {
-        "SENTINEL_CONFIG": str(folder / "sentinel.toml"),
-        "SENTINEL_STATE_DIR": str(folder / "state"),
-        "SENTINEL_WATCH_DIR": str(folder / "incoming"),
-        "SENTINEL_BASELINES_DIR": str(folder / "baselines"),
-        "SENTINEL_ALLOWED_ROOTS": str(folder),
-        "SENTINEL_COOLDOWN_SECONDS": "5",
-    }
     (folder / "sentinel.toml").touch()
     record(folder / "golden.mp4", seconds=20, fps=10, seed=1)
     share_backbones(tmp_path_factory, folder / "state")
-    healing = World(folder, {**world.environment, **own})
+    healing = World(folder, {**environment_in(folder), "SENTINEL_COOLDOWN_SECONDS": "5"})
     built = healing.run("baseline", "build", str(folder / "golden.mp4"), "--name", "golden")
     assert built.returncode == 0, built.stderr
     running = start(healing)

@@ -18,26 +18,21 @@ from common.contracts.learning import LearningProgress
 from common.stream_learning import learning_progress
 from simulation.virtual_camera import record
 from tests.converted import share_backbones
-from tests.sentinel.conftest import SIZE, Running, World, start, wait_until
+from tests.sentinel.conftest import SIZE, Running, World, environment_in, start, wait_until
 
 HALF_HOUR = 1800
 FIRST = datetime(2026, 1, 1, 6, tzinfo=UTC).timestamp()
 
 
 @pytest.fixture(scope="module")
-def newcomer(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A stack without a baseline, over the backbone that is converted already."""
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A stack without a baseline."""
     folder = tmp_path_factory.mktemp("newcomer")
     share_backbones(tmp_path_factory, folder / "state")
-    own = {
-        "SENTINEL_STATE_DIR": str(folder / "state"),
-        "SENTINEL_WATCH_DIR": str(folder / "incoming"),
-        "SENTINEL_ALLOWED_ROOTS": str(folder),
-        "SENTINEL_WINDOW_FRAMES": "12",
-        "SENTINEL_SETTLE_SECONDS": "0.2",
-    }
-    environment = {name: value for name, value in world.environment.items() if name != "SENTINEL_BASELINE"}
-    running = start(World(folder, {**environment, **own}))
+    (folder / "sentinel.toml").touch()
+    environment = {**environment_in(folder), "SENTINEL_WINDOW_FRAMES": "12", "SENTINEL_SETTLE_SECONDS": "0.2"}
+    del environment["SENTINEL_BASELINE"]
+    running = start(World(folder, environment))
     yield running
     running.interrupt()
 

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from benchmarks.compare_values import GONE, NUMBERS_OF_FORMATS, RENAMED
@@ -29,7 +28,7 @@ from common.models.healing import Healer
 from common.models.kinds import load_kind
 from common.models.names import DEFAULT_MODEL
 from common.models.replay import pooled_replay
-from common.models.vfi.triplets import TRIPLET_SIZE
+from common.models.vfi.first import starting_model
 from common.settings import Settings
 from common.store import Store
 from consumers.retrain_trigger import RetrainTrigger
@@ -365,11 +364,9 @@ def test_healing_a_stream_with_an_old_baseline_is_refused_and_says_what_to_do(op
 
 
 def test_the_model_begins_with_its_first_version_beside_the_old_lines(opened: Opened) -> None:
-    kind = load_kind(DEFAULT_MODEL)
     with opened.store() as store:
         before = {model: store.champions.history(model) for model in store.champions.models()}
-        model = kind.first_model(np.zeros((kind.fewest_examples, 3, *TRIPLET_SIZE, 3), np.uint8), seed=0)
-        registry.register_first(store, DEFAULT_MODEL, model, None, opened.settings.state_dir)
+        registry.register_first(store, DEFAULT_MODEL, starting_model(), None, opened.settings.state_dir)
         assert [record.version for record in store.champions.history(DEFAULT_MODEL)] == [1]
         assert {model: store.champions.history(model) for model in before} == before
         assert store.champions.models() == sorted([*before, DEFAULT_MODEL])

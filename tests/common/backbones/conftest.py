@@ -28,17 +28,17 @@ np.save(f"{folder}/embedding.npy", keras.Model(images, pooled).predict(frames.as
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def images() -> Images:
     return random_images(SIDE)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("state")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def keras_models(tmp_path_factory: pytest.TempPathFactory, images: Images) -> Path:
     folder = tmp_path_factory.mktemp("keras")
     np.save(folder / "images.npy", images)

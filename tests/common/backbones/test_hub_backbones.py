@@ -11,24 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.common.backbones.builders import KERNEL, run_python, write_onnx
-
-# A worker that is given a hub model: what it computes, and what it had to import for that.
-HUB_WORKER = """
-import json, sys
-from pathlib import Path
-import numpy as np
-from common.backbones import load_backbone
-from common.errors import BackboneError
-from common.settings import Settings
-try:
-    settings = Settings(_env_file=None, state_dir=Path(sys.argv[1]), backbone=sys.argv[2], device="cpu")
-    backbone = load_backbone(settings, None)
-    found = backbone.embed(np.full((1, 48, 48, 3), 100, np.uint8))[0].tolist()
-    print(json.dumps([backbone.name, found, bool(sys.modules.get("tensorflow"))]))
-except BackboneError as error:
-    print(json.dumps([str(error)]))
-"""
+from tests.common.backbones.builders import HUB_WORKER, KERNEL, run_python, write_onnx
 
 
 class Hub(BaseHTTPRequestHandler):

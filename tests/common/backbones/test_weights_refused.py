@@ -72,8 +72,10 @@ def test_a_baseline_from_another_machine_says_which_weights_it_wants_and_what_to
     cache = str(tmp_path / "backbones")
     for part in (OTHER_DIGEST, "mobilenet_v2", cache, "set SENTINEL_WEIGHTS", "random:SEED", "SENTINEL_STATE_DIR"):
         assert part in str(refused.value)
-    with pytest.raises(BaselineMismatch, match=r"hf:lab/tiny.*set SENTINEL_BACKBONE"):
-        load(tmp_path, keras_spec().model_copy(update={"backbone": "hf:lab/tiny"}))
+    for hub_model in ("hf:lab/tiny", "kaggle:lab/tiny/onnx/small/1"):
+        with pytest.raises(BaselineMismatch, match=rf"{hub_model}.*set SENTINEL_BACKBONE"):
+            load(tmp_path, keras_spec().model_copy(update={"backbone": hub_model}))
+    assert not (tmp_path / "kaggle").exists(), "a baseline's name of a model is looked up, not downloaded"
     assert not list(tmp_path.rglob("*.xml"))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import cv2
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from simulation.virtual_camera import SCENES, load_photograph
 WIDTH, HEIGHT = 384, 216
 
 
+@cache
 def footage(seed: int, *, count: int = 48, scene: int = 0, right: int = 0, degrees: float = 0.0) -> Frames:
     """Frames (count, h, w, 3) of a fixed camera before which something passes; `right` and `degrees` turn it."""
     numbers = np.random.default_rng(seed)
@@ -25,7 +28,9 @@ def footage(seed: int, *, count: int = 48, scene: int = 0, right: int = 0, degre
         left = (seed * 37 + place * 9) % (WIDTH - 60)
         frame[120:190, left : left + 60] = (30, 60, 90)
     grain = numbers.normal(0.0, 2.0, frames.shape)
-    return np.clip(np.rint(frames + grain), 0, 255).astype(np.uint8)
+    footage = np.clip(np.rint(frames + grain), 0, 255).astype(np.uint8)
+    footage.flags.writeable = False  # all tests share it
+    return footage
 
 
 GOLDEN = footage(1)
@@ -84,7 +89,7 @@ def test_a_mast_in_the_wind_is_given_what_its_golden_footage_shows() -> None:
 
 
 def test_what_is_compared_is_left_as_it_was() -> None:
-    frames, golden = footage(2), GOLDEN.copy()
+    frames, golden = footage(2).copy(), GOLDEN.copy()
     why_elsewhere(frames, golden)
     np.testing.assert_array_equal(golden, GOLDEN)
     np.testing.assert_array_equal(frames, footage(2))
