@@ -77,7 +77,14 @@ class Settings(BaseSettings):
         7, ge=1, le=31, description="days of which all bursts are learned; of later ones, only what was not seen before"
     )
     keep_pictures: Literal["on", "off"] = Field(
-        "on", description="`on`: learning keeps 200 frame triplets of each stream, without which nothing can be healed"
+        "on",
+        description="`on`: learning keeps 200 frame triplets of each stream, without which nothing can be healed, and "
+        "workers keep small pictures for people to look at; `off`: no picture is kept",
+    )
+    picture_kb: int = Field(
+        500,
+        ge=0,
+        description="most kB in Redis of small pictures of one stream, for people to look at; 0: none is kept",
     )
     drift_threshold: Unit = Field(0.30, description="FAIL needs a drift score above this")
     p_value: Unit = Field(

@@ -16,11 +16,13 @@ from common.store.heartbeats import Heartbeats
 from common.store.interpolations import InterpolationStore
 from common.store.learning import LearningStore
 from common.store.models import ChampionStore
+from common.store.pictures import PictureStore
 from common.store.silence import SilenceStore
 from common.store.streams import StreamStore
 
 _SECONDS_PER_DAY = 86_400
 _BYTES_PER_MB = 1_000_000
+_BYTES_PER_KB = 1_000
 _BACKLOG_SHARE = 0.75  # of Redis' memory bound: the rest is for finishing what was accepted
 
 
@@ -48,6 +50,7 @@ class Store:
         self.golden_scores = GoldenScoresStore(self.client)
         self.canaries = CanaryStore(self.client)
         self.learning = LearningStore(self.client)
+        self.pictures = PictureStore(self.client, most_bytes=settings.picture_kb * _BYTES_PER_KB, retention=retention)
         self.silence = SilenceStore(self.client)
         self.interpolations = InterpolationStore(self.client)
         self.forgetting = Forgetting(self.client)

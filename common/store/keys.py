@@ -43,7 +43,7 @@ def stream_key(stream: str, *parts: str) -> str:
     Parts: `counter`, `pending`, `sent`, `cost`, `window`, `frames`, `batch:ID`, `chunk:ID`, `data:ID`,
     `evidence:ID`, `evidence-list`, `folder:ID`, `handed-in`, `inbox`, `mute`, `incidents`, `incident-order`, `golden`,
     `golden-history`, `golden-scores`, `golden-scores-asked:WHEN`, `rhythm`, `learning`, `bursts`, `burst-slots`,
-    `learner`, `canary:VERSION:DIGEST`.
+    `learner`, `canary:VERSION:DIGEST`, `pictures`, `picture-notes`, `picture-ring`, `picture-pins`.
     """
     return (STREAM_PREFIX % stream) + ":".join(parts)
 
