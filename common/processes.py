@@ -144,6 +144,12 @@ PROCESSES = (
         Command("consumers.retrain_trigger:main"),
     ),
     Process(
+        "metrics",
+        "serves numbers to Prometheus: verdicts, scores, queues, models, processes",
+        Command("consumers.metrics:main"),
+        ports=("127.0.0.1:9464:9464",),
+    ),
+    Process(
         "flower",
         "shows queues and workers in a browser",
         Command("sentinel.stack.flower:main"),

@@ -307,6 +307,13 @@ class Settings(BaseSettings):
         description="further host names by which browsers may reach Flower, separated by commas; loopback and "
         "SENTINEL_FLOWER_HOST are always allowed, all others refused",
     )
+    metrics_host: str = Field(
+        "127.0.0.1", description="address that metrics are served on; whoever reaches it reads the names of streams"
+    )
+    metrics_port: int = Field(9464, ge=0, le=65535, description="port of the metrics; 0: any free port")
+    metrics_streams: int = Field(
+        1000, ge=1, description="most streams that metrics name, those that want attention first"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level of log messages")
 
     @model_validator(mode="before")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from enum import IntEnum
 
 import redis
@@ -95,6 +96,14 @@ class ChunkStore:
         """Return the recent mean of seconds of work per sampled frame of the stream; None if it is unknown."""
         found = self.client.get(keys.stream_key(stream, "cost"))
         return float(text(found)) if found is not None else None
+
+    def costs(self, streams: Sequence[str]) -> dict[str, float]:
+        """Return the `cost` of each of several streams of which it is known."""
+        pipe = self.client.pipeline(transaction=False)
+        for stream in streams:
+            pipe.get(keys.stream_key(stream, "cost"))
+        found = zip(streams, pipe.execute(), strict=True)
+        return {stream: float(text(value)) for stream, value in found if value is not None}
 
 
 def dead_letter_fields(letter: DeadLetter) -> dict[str, str]:

@@ -105,6 +105,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         "SENTINEL_ALLOWED_ROOTS": str(folder),
         "SENTINEL_WEIGHTS": "random:0",
         "SENTINEL_FLOWER_PORT": "0",
+        "SENTINEL_METRICS_PORT": "0",
         "SENTINEL_FLOWER_PASSWORD": "secret",
         "SENTINEL_SETTLE_SECONDS": "0.5",
         "SENTINEL_COOLDOWN_SECONDS": "15",
