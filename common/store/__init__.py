@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from common.errors import Backlogged, SettingsError
 from common.settings import Settings
+from common.store.alerts import AlertStore
 from common.store.batches import BatchStore
 from common.store.canaries import CanaryStore
 from common.store.chunks import ChunkStore
@@ -51,6 +52,7 @@ class Store:
         self.canaries = CanaryStore(self.client)
         self.learning = LearningStore(self.client)
         self.pictures = PictureStore(self.client, most_bytes=settings.picture_kb * _BYTES_PER_KB, retention=retention)
+        self.alerts = AlertStore(self.client)
         self.silence = SilenceStore(self.client)
         self.interpolations = InterpolationStore(self.client)
         self.forgetting = Forgetting(self.client)
