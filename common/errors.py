@@ -138,6 +138,10 @@ class StoryWentOtherwise(SentinelError):
     """A step of the demo did not end as it should."""
 
 
+class DestinationRefused(Refused):
+    """A destination of alerts did not take a message; it may take it later."""
+
+
 class BrokerUnavailable(SentinelError):
     """Redis does not answer, or is one that Sentinel cannot run on."""
 

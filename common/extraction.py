@@ -6,7 +6,7 @@ module, so the same samples always give the same features.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,6 +26,9 @@ from common.modalities.registry import load_modality
 from common.settings import Settings
 from common.sources.capture_time import UNKNOWN_TIMES, CaptureTimes
 from common.sources.limits import Limits
+
+Look = Callable[[Sample], None]
+"""What is shown samples while their features are computed. It must not raise, and not change them."""
 
 _BATCH = 64  # samples in a block where no backbone asks for another number
 
@@ -132,6 +135,7 @@ class Extractor:
         names: Sequence[str] = (),
         digests: Sequence[str] = (),
         taken: CaptureTimes = UNKNOWN_TIMES,
+        look: Look | None = None,
     ) -> FeatureBlock:
         """Return the features of the sampled frames [`start`, `stop`) of a source; a `stop` of None means its end.
 
@@ -140,6 +144,7 @@ class Extractor:
         names : for a folder whose listing is known, the images of the range
         digests : of those images, or of the single image; an image with other content is refused
         taken : capture times of the frames of the range
+        look : is shown each sample, without what lies in the zones to ignore
 
         Raises
         ------
@@ -151,7 +156,7 @@ class Extractor:
             names=names, digests=digests,
         )  # fmt: skip
         size = _BATCH if self.backbone is None else self.backbone.batch * self.embed_every
-        blocks = list(self.features(samples, uri, size, taken, first=start))
+        blocks = list(self.features(samples, uri, size, taken, first=start, look=look))
         return FeatureBlock.concatenate(blocks) if blocks else self.empty()
 
     def blocks(
@@ -163,16 +168,25 @@ class Extractor:
         )  # fmt: skip
         return self.features(samples, uri, size, self.modality.probe(path, kind, self.limits).times)
 
-    def extract_bytes(self, data: bytes, *, uri: str, taken: CaptureTimes = UNKNOWN_TIMES) -> FeatureBlock:
+    def extract_bytes(
+        self, data: bytes, *, uri: str, taken: CaptureTimes = UNKNOWN_TIMES, look: Look | None = None
+    ) -> FeatureBlock:
         """Return the features of one still held in memory."""
-        return next(self.features(self.modality.samples_of_data(data, uri, self.limits), uri, 1, taken))
+        return next(self.features(self.modality.samples_of_data(data, uri, self.limits), uri, 1, taken, look=look))
 
     def empty(self) -> FeatureBlock:
         """Return a block of no frames, as wide as this extractor's features."""
         return FeatureBlock.empty({group.name: group.size for group in self.groups})
 
     def features(
-        self, samples: Iterator[Sample], uri: str, size: int, taken: CaptureTimes = UNKNOWN_TIMES, *, first: int = 0
+        self,
+        samples: Iterator[Sample],
+        uri: str,
+        size: int,
+        taken: CaptureTimes = UNKNOWN_TIMES,
+        *,
+        first: int = 0,
+        look: Look | None = None,
     ) -> Iterator[FeatureBlock]:
         """Yield the features of decoded samples in blocks of `size`.
 
@@ -182,17 +196,18 @@ class Extractor:
         ----------
         taken : capture times of the samples
         first : index in the source of the first sample that `taken` covers
+        look : is shown each sample, without what lies in the zones to ignore
         """
 
         def join(batch: _Batch) -> FeatureBlock:
             return self._join(batch, uri, taken, first)
 
         if self.backbone is None or not self.backbone.offloaded:
-            yield from map(join, self._batches(samples, size))
+            yield from map(join, self._batches(samples, size, look))
             return
         with ThreadPoolExecutor(1) as device:
             waiting: Future[FeatureBlock] | None = None
-            for batch in self._batches(samples, size):
+            for batch in self._batches(samples, size, look):
                 following = device.submit(join, batch)
                 if waiting is not None:
                     yield waiting.result()
@@ -200,12 +215,14 @@ class Extractor:
             if waiting is not None:
                 yield waiting.result()
 
-    def _batches(self, samples: Iterator[Sample], size: int) -> Iterator[_Batch]:
+    def _batches(self, samples: Iterator[Sample], size: int, look: Look | None) -> Iterator[_Batch]:
         # Native frames are large, so each is reduced to readings and a small image at once, and none is kept.
         batch = _Batch()
         embedding, mask, spec = self.modality.embedding, self.modality.mask, self.feature_spec(None)
         for decoded in samples:
             sample = mask(decoded, self.ignore) if mask is not None and self.ignore else decoded
+            if look is not None:
+                look(sample)
             for name, values in self.modality.readings(sample).items():
                 batch.readings.setdefault(name, []).append(values)
                 batch.seen.setdefault(name, []).append(len(batch.times))

@@ -149,6 +149,11 @@ PROCESSES = (
         Command("consumers.retrain_trigger:main"),
     ),
     Process(
+        "alerts",
+        "tells people of incidents, by Apprise, webhooks and a workflow on GitHub",
+        Command("consumers.alerts:main"),
+    ),
+    Process(
         "metrics",
         "serves numbers to Prometheus: verdicts, scores, queues, models, processes",
         Command("consumers.metrics:main"),

@@ -78,7 +78,14 @@ class Settings(BaseSettings):
         7, ge=1, le=31, description="days of which all bursts are learned; of later ones, only what was not seen before"
     )
     keep_pictures: Literal["on", "off"] = Field(
-        "on", description="`on`: learning keeps 200 frame triplets of each stream, without which nothing can be healed"
+        "on",
+        description="`on`: learning keeps 200 frame triplets of each stream, without which nothing can be healed, and "
+        "workers keep small pictures for people to look at; `off`: no picture is kept",
+    )
+    picture_kb: int = Field(
+        500,
+        ge=0,
+        description="most kB in Redis of small pictures of one stream, for people to look at; 0: none is kept",
     )
     drift_threshold: Unit = Field(0.30, description="FAIL needs a drift score above this")
     p_value: Unit = Field(
@@ -320,6 +327,25 @@ class Settings(BaseSettings):
         description="further host names by which browsers may reach Flower, separated by commas; loopback and "
         "SENTINEL_FLOWER_HOST are always allowed, all others refused",
     )
+    alert_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="where people are told of incidents: URLs of Apprise, separated by blanks; unset: nowhere"
+    )
+    alert_webhooks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="addresses that are sent each incident's beginning and end as JSON, separated by blanks"
+    )
+    alert_secret: str | None = Field(None, description="with which webhooks are signed; unset: they are not")
+    alert_delay_seconds: float = Field(
+        10.0,
+        ge=0,
+        description="how long an alert waits for others that come with it, or to be acknowledged",
+    )
+    alert_digest: int = Field(5, ge=2, description="with so many alerts at once people get one message about all")
+    page_url: str = Field("", description="under which others open the page, for links in alerts; empty: no links")
+    github_repository: str = Field(
+        "", description="owner/name, whose workflow is started by incidents that the policy trains on; empty: none"
+    )
+    github_token: str | None = Field(None, description="that may start it; a fine-grained one needs contents: write")
+    github_api: str = Field("https://api.github.com", description="of GitHub, or of your own GitHub Enterprise")
     metrics_host: str = Field(
         "127.0.0.1", description="address that metrics are served on; whoever reaches it reads the names of streams"
     )
@@ -341,6 +367,11 @@ class Settings(BaseSettings):
     @classmethod
     def _parse_zones(cls, zones: object) -> object:
         return zones if zones is None else parse_zones(zones) if isinstance(zones, str) else as_zones(zones)
+
+    @field_validator("alert_urls", "alert_webhooks", mode="before")
+    @classmethod
+    def _split_urls(cls, urls: object) -> object:
+        return tuple(urls.split()) if isinstance(urls, str) else urls
 
     @field_validator("flower_hosts", mode="before")
     @classmethod

@@ -20,6 +20,7 @@ from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import FRAME_EVENT, source_offer
 from common.contracts.ids import check_stream_name, content_id
 from common.errors import BadMessage, BadSource, BaselineMismatch, Refused
+from common.extraction import Look
 from common.features import FeatureBlock
 from common.ingest.accept import data_batch
 from common.resource_limits import limit_memory
@@ -33,6 +34,7 @@ from common.store.ingest import offer
 from workers import (
     context,
     dead_letters,  # noqa: F401, it listens to Celery's signals
+    pictures,
     preparing,  # noqa: F401, its task runs on this queue
     scoring,
 )
@@ -118,7 +120,8 @@ def finish(task: Task, chunk: Chunk) -> Finished:
                 f"{chunk.source.uri}: {most} workers died or hung on frames {chunk.start} to {chunk.stop or 'the end'}"
             )
         began = time.monotonic()
-        features = extract(chunk)
+        taken = pictures.taker(get_settings(), chunk)
+        features = extract(chunk, taken)
         seconds = time.monotonic() - began
     except Refused as error:
         return give_up(chunk, error)
@@ -130,6 +133,7 @@ def finish(task: Task, chunk: Chunk) -> Finished:
             "chunk %s failed (%s: %s), delivery %d of %d", chunk.id, type(reason).__name__, reason, deliveries, most
         )
         raise task.retry(exc=reason, countdown=_RETRY_SECONDS, max_retries=None) from trouble
+    pictures.keep(context.store(), chunk, taken, features)
     return chunks.finish(chunk, features, seconds=seconds)
 
 
@@ -140,8 +144,8 @@ def too_slow(chunk: Chunk) -> BadSource:
     )
 
 
-def extract(chunk: Chunk) -> FeatureBlock:
-    """Return the features of `chunk`.
+def extract(chunk: Chunk, look: Look | None = None) -> FeatureBlock:
+    """Return the features of `chunk`; `look` is shown its samples.
 
     Raises
     ------
@@ -167,7 +171,7 @@ def extract(chunk: Chunk) -> FeatureBlock:
             raise BadSource(f"{source.uri}: the image of this camera event is no longer kept: send it again")
         if digest_of(data) != source.digest:
             raise no_longer_accepted(source.uri)
-        return extractor.extract_bytes(data, uri=source.uri, taken=taken)
+        return extractor.extract_bytes(data, uri=source.uri, taken=taken, look=look)
     with accepted(source, get_settings().roots) as path:
         features = extractor.extract(
             path,
@@ -179,6 +183,7 @@ def extract(chunk: Chunk) -> FeatureBlock:
             names=source.names,
             digests=(source.digest,) if source.kind is SourceKind.IMAGE else source.digests,
             taken=taken,
+            look=look,
         )
         return scoring.with_live_scores(chunk, path, features)
 

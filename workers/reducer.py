@@ -21,6 +21,7 @@ from common.contracts.batches import BatchReport
 from common.contracts.dead_letters import DeadLetterKind, RawTask
 from common.contracts.events import BatchCompleted, ResolutionChanged, WindowFailed, WindowPassed
 from common.contracts.ids import check_stream_name
+from common.contracts.incidents import IncidentLog
 from common.contracts.learning import LearningPlan
 from common.contracts.verdicts import Status, Verdict
 from common.drift.frame_buffer import FrameBuffer
@@ -40,6 +41,7 @@ from workers import (
     context,
     dead_letters,  # noqa: F401, it listens to Celery's signals
     maintenance,  # noqa: F401, its tasks run on this queue
+    pictures,
     scheduled,  # noqa: F401, its task too
 )
 from workers.windows import empty_like, fold
@@ -193,6 +195,8 @@ def commit(
     if committed is not Committed.CONFLICT:
         for row in judged:
             log_verdict(row.verdict)
+        if judged:
+            pictures.pin(context.store(), stream, judged, rows, incidents.log or IncidentLog())
         if bursts:
             remember(bursts)
             broker.send_learn(stream)

@@ -95,6 +95,8 @@ class Modality(Protocol[SampleT]):
     libraries : distributions whose versions a baseline records
     embedding : what it needs a backbone for; None if it needs none
     mask : returns a sample of which nothing shows what lies in zones of its picture; None if samples have no picture
+    picture : returns a sample's picture for people to look at, (height, width, 3) uint8 RGB, neither side longer than
+        the number of pixels given; None if samples have no picture
     clean_drift : what clean footage of other sources does; None if it ships no such table
     """
 
@@ -118,6 +120,9 @@ class Modality(Protocol[SampleT]):
 
     @property
     def mask(self) -> Callable[[SampleT, tuple[Zone, ...]], SampleT] | None: ...
+
+    @property
+    def picture(self) -> Callable[[SampleT, int], Image] | None: ...
 
     @property
     def clean_drift(self) -> DriftTable | None: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from common.errors import Backlogged, SettingsError
 from common.settings import Settings
+from common.store.alerts import AlertStore
 from common.store.batches import BatchStore
 from common.store.canaries import CanaryStore
 from common.store.chunks import ChunkStore
@@ -16,12 +17,14 @@ from common.store.heartbeats import Heartbeats
 from common.store.interpolations import InterpolationStore
 from common.store.learning import LearningStore
 from common.store.models import ChampionStore
+from common.store.pictures import PictureStore
 from common.store.silence import SilenceStore
 from common.store.streams import StreamStore
 from common.store.truth import TruthStore
 
 _SECONDS_PER_DAY = 86_400
 _BYTES_PER_MB = 1_000_000
+_BYTES_PER_KB = 1_000
 _BACKLOG_SHARE = 0.75  # of Redis' memory bound: the rest is for finishing what was accepted
 
 
@@ -49,6 +52,8 @@ class Store:
         self.golden_scores = GoldenScoresStore(self.client)
         self.canaries = CanaryStore(self.client)
         self.learning = LearningStore(self.client)
+        self.pictures = PictureStore(self.client, most_bytes=settings.picture_kb * _BYTES_PER_KB, retention=retention)
+        self.alerts = AlertStore(self.client)
         self.silence = SilenceStore(self.client)
         self.truth = TruthStore(self.client, max_events=settings.max_events)
         self.interpolations = InterpolationStore(self.client)

@@ -17,7 +17,8 @@ from common.store.ingest_streams import INGEST_GROUP, ingest_streams
 _FIXED = (
     "counter", "pending", "sent", "cost", "window", "frames", "evidence-list", "handed-in", "inbox", "mute",
     "incidents", "incident-order", "golden", "golden-history", "golden-scores", "rhythm",
-    "learning", "bursts", "burst-slots", "truth", "truth-tracks", "truth-ids",
+    "learning", "bursts", "burst-slots", "pictures", "picture-notes", "picture-ring", "picture-pins", "truth",
+    "truth-tracks", "truth-ids",
 )  # fmt: skip
 _REMEMBERED_SECONDS = 86_400  # far longer than a task waits in a queue
 _PAGE = 500  # entries, or keys, at a time

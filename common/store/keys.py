@@ -35,6 +35,12 @@ PREPARED_PREFIX = "sentinel:prepared:"
 """Before a digest of the settings that make features: what an embedding worker says that it makes with them."""
 INTERPOLATING_PREFIX = "sentinel:interpolating:"
 """Before a digest of the path of a file: the lease of who writes it."""
+ALERTS = "sentinel:alerts"
+"""Hash: alert id -> `contracts.alerts.Alert`, for those that have still to be sent."""
+ALERTS_DUE = "sentinel:alerts:due"
+"""Sorted set: alert id -> when it is sent next."""
+ALERTS_SAID = "sentinel:alerts:said"
+"""Hash: incident id -> the latest change of it that was noted, and the time of its event."""
 STREAM_PREFIX = "sentinel:{%s}:"
 MODEL_PREFIX = "sentinel:model:{%s}:"
 PROCESS_PREFIX = "sentinel:process:%s:"
@@ -46,7 +52,8 @@ def stream_key(stream: str, *parts: str) -> str:
     Parts: `counter`, `pending`, `sent`, `cost`, `window`, `frames`, `batch:ID`, `chunk:ID`, `data:ID`,
     `evidence:ID`, `evidence-list`, `folder:ID`, `handed-in`, `inbox`, `mute`, `incidents`, `incident-order`, `golden`,
     `golden-history`, `golden-scores`, `golden-scores-asked:WHEN`, `rhythm`, `learning`, `bursts`, `burst-slots`,
-    `learner`, `canary:VERSION:DIGEST`, `truth`, `truth-tracks`, `truth-ids`, `truth-rows:TRACK`.
+    `learner`, `canary:VERSION:DIGEST`, `pictures`, `picture-notes`, `picture-ring`, `picture-pins`, `truth`,
+    `truth-tracks`, `truth-ids`, `truth-rows:TRACK`.
     """
     return (STREAM_PREFIX % stream) + ":".join(parts)
 

@@ -55,6 +55,12 @@ class Picture(Protocol):
         The aspect ratio is not kept and nothing is cropped, so that faults at the edges are seen.
         """
 
+    def reduced(self, longest: int) -> Image:
+        """Return the picture (height, width, 3) uint8, RGB, in its aspect ratio, no side longer than `longest` pixels.
+
+        A smaller picture keeps its size.
+        """
+
     def planes(self) -> Planes:
         """Return the planes that the camera-quality sensors read, at native resolution."""
 
@@ -74,6 +80,9 @@ class FrameConverter:
     def __init__(self) -> None:
         self.to_rgb = ToRgb()
         self._scaler = VideoReformatter()
+        self._reducer = (
+            VideoReformatter()
+        )  # one scaler per size: with two sizes in turn it would be made anew each time
 
     def of_video(self, frame: VideoFrame) -> Picture:
         """Return the picture of a decoded frame; nothing is converted yet."""
@@ -81,18 +90,12 @@ class FrameConverter:
 
     def small(self, frame: VideoFrame, side: int) -> Image:
         """Return a decoded frame scaled to (side, side, 3) uint8, RGB; see `Picture.small`."""
-        # BT.601 whatever the container declares, as in `colour`.
-        scaled = self._scaler.reformat(
-            frame,
-            width=side,
-            height=side,
-            format="rgb24",
-            interpolation=_AREA_MEAN,
-            src_colorspace=Colorspace.ITU601,
-            dst_colorspace=Colorspace.ITU601,
-            threads=1,  # the work is parallel already: there is one process per core
-        )
-        return np.asarray(scaled.to_ndarray(), np.uint8)
+        return _scaled(self._scaler, frame, side, side)
+
+    def reduced(self, frame: VideoFrame, longest: int) -> Image:
+        """Return a decoded frame reduced to (height, width, 3) uint8, RGB; see `Picture.reduced`."""
+        share = min(1.0, longest / max(frame.width, frame.height))
+        return _scaled(self._reducer, frame, max(1, round(frame.width * share)), max(1, round(frame.height * share)))
 
 
 class VideoPicture:
@@ -119,6 +122,9 @@ class VideoPicture:
 
     def small(self, side: int) -> Image:
         return self._converter.small(self.frame, side)
+
+    def reduced(self, longest: int) -> Image:
+        return self._converter.reduced(self.frame, longest)
 
     def planes(self) -> Planes:
         if not is_limited_420(self.frame):
@@ -161,11 +167,29 @@ class StillPicture:
     def small(self, side: int) -> Image:
         return self._coded.small(side)
 
+    def reduced(self, longest: int) -> Image:
+        return self._coded.reduced(longest)
+
     def planes(self) -> Planes:
         return self._coded.planes()
 
     def without(self, zones: tuple[Zone, ...]) -> Picture:
         return self._coded.without(zones)
+
+
+def _scaled(scaler: VideoReformatter, frame: VideoFrame, width: int, height: int) -> Image:
+    # BT.601 whatever the container declares, as in `colour`.
+    scaled = scaler.reformat(
+        frame,
+        width=width,
+        height=height,
+        format="rgb24",
+        interpolation=_AREA_MEAN,
+        src_colorspace=Colorspace.ITU601,
+        dst_colorspace=Colorspace.ITU601,
+        threads=1,  # the work is parallel already: there is one process per core
+    )
+    return np.asarray(scaled.to_ndarray(), np.uint8)
 
 
 def _samples(frame: VideoFrame, number: int) -> _Plane:

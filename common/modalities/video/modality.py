@@ -36,6 +36,10 @@ def _small(frame: Frame, side: int) -> Image:
     return frame.picture.small(side)
 
 
+def _reduced(frame: Frame, longest: int) -> Image:
+    return frame.picture.reduced(longest)
+
+
 def _masked(frame: Frame, zones: tuple[Zone, ...]) -> Frame:
     return replace(frame, picture=frame.picture.without(zones))
 
@@ -53,6 +57,7 @@ class Video:
     libraries = ("opencv-python-headless", "av")
     embedding = Embedding(EMBEDDING, _small)
     mask = staticmethod(_masked)
+    picture = staticmethod(_reduced)
 
     @property
     def clean_drift(self) -> DriftTable:

@@ -1,0 +1,322 @@
+"""Alerts on a real Redis and real receivers: each change of an incident is told once, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from common.contracts.events import Event, IncidentChanged, IncidentClosed, IncidentOpened
+from common.contracts.ids import content_id
+from common.contracts.incidents import Incident, IncidentState
+from common.contracts.verdicts import Cause
+from common.errors import SettingsError
+from common.settings import Settings
+from common.store import Store
+from consumers.alerts import Alerts
+from consumers.destinations import GITHUB_EVENT, IDENTITY, SIGNATURE, TIMESTAMP, destinations_of, signature
+from sentinel.stack.redis_server import RedisServer, free_port
+from tests.consumers.receiver import Receiver, receiver
+from tests.consumers.test_listener import wait_until
+
+HOSTILE = "<script>alert(1)</script> [/red] " + "x" * 150
+_CLASSES = {"opened": IncidentOpened, "changed": IncidentChanged, "closed": IncidentClosed}
+
+
+def incident(
+    number: int = 0,
+    *,
+    state: IncidentState = IncidentState.FAILING,
+    cause: Cause = Cause.NOISE,
+    stream: str = "dock",
+    muted: bool = False,
+    acknowledged_by: str | None = None,
+    ended: str = "",
+) -> Incident:
+    return Incident(
+        id=content_id("incident", stream, number), stream=stream, model="vfi", golden_id="b1", state=state, cause=cause,
+        causes={cause: 1}, since=0, since_time=1_000.0, opened_at=1_000.0, latest_at=1_001.0, occurrences=(1_000.0,),
+        muted=muted, acknowledged_by=acknowledged_by, ended=ended,
+    )  # fmt: skip
+
+
+def event(kind: str, said: Incident, at: float) -> Event:
+    found = _CLASSES[kind].about(said, model="vfi", stream=said.stream, key=f"{said.id} {at}")
+    return found.model_copy(update={"time": at})
+
+
+@pytest.fixture
+def heard() -> Iterator[Receiver]:
+    with receiver() as found:
+        yield found
+
+
+def alerts_to(store: Store, redis_server: RedisServer, settings: Settings, **own: object) -> Alerts:
+    chosen = settings.model_copy(update={"alert_delay_seconds": 0.0, **own})
+    return Alerts(Store(redis_server.url, chosen), destinations_of(chosen))
+
+
+@pytest.fixture
+def hooked(store: Store, redis_server: RedisServer, settings: Settings, heard: Receiver) -> Alerts:
+    return alerts_to(store, redis_server, settings, alert_webhooks=(f"{heard.url}/hook",))
+
+
+def later() -> float:
+    return time.time() + 1.0
+
+
+# --- what is told, and how often
+
+STEPS = st.lists(st.tuples(st.sampled_from(list(IncidentState)), st.booleans(), st.booleans()), min_size=1, max_size=8)
+
+
+def expected(steps: Sequence[tuple[IncidentState, bool, bool]]) -> list[tuple[float, str]]:
+    """What is told of steps in their order: a beginning after an end, an end after a beginning that was told."""
+    told: list[tuple[float, str]] = []
+    known = ""
+    for number, (state, muted, acknowledged) in enumerate(steps):
+        quiet = muted or acknowledged
+        if state in {IncidentState.FAILING, IncidentState.OFFLINE}:
+            if known != "began" and not quiet:
+                told.append((number + 1.0, "began"))
+            known = known if known == "began" else "quiet" if quiet else "began"
+        elif known == "began":
+            known = "quiet" if quiet else "over"
+            told += [] if quiet else [(number + 1.0, "over")]
+    return told
+
+
+@hypothesis_settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(STEPS, st.randoms(use_true_random=False))
+def test_each_change_is_told_once_however_often_events_come_again(
+    hooked: Alerts, heard: Receiver, store: Store, steps: list[tuple[IncidentState, bool, bool]], random: Random
+) -> None:
+    """The law: events that come again, in whatever order, change nothing of what is told."""
+    store.client.flushall()
+    heard.taken.clear()
+    events = [
+        event("changed", incident(state=state, muted=muted, acknowledged_by="ann" if known else None), number + 1.0)
+        for number, (state, muted, known) in enumerate(steps)
+    ]
+    for number, one in enumerate(events):
+        hooked.note(one)
+        for again in random.sample(events[: number + 1], random.randrange(number + 2)):
+            hooked.note(again)
+    hooked.send(later())
+    assert sorted((row["time"], row["change"]) for row in heard.messages) == expected(steps)
+
+
+def test_what_is_acknowledged_before_it_is_sent_is_told_to_nobody(
+    hooked: Alerts, heard: Receiver, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooked.note(event("opened", incident(), 1.0))
+    known = (incident(acknowledged_by="ann"),)
+    monkeypatch.setattr(type(store.streams), "open_incidents", lambda self, stream: known)
+    hooked.send(later())
+    assert heard.messages == []
+    assert store.alerts.waiting() == 0
+
+
+def test_the_message_says_what_is_wrong_what_is_done_and_where_to_look(
+    store: Store, redis_server: RedisServer, settings: Settings, heard: Receiver
+) -> None:
+    own = {"alert_webhooks": (heard.url,), "page_url": "https://sentinel.example/"}
+    alerts = alerts_to(store, redis_server, settings, **own)
+    alerts.note(event("opened", incident(), 1.0))
+    alerts.note(event("closed", incident(state=IncidentState.CLOSED, ended="12 windows passed"), 2.0))
+    alerts.send(later())
+    began, over = sorted(heard.messages, key=lambda row: row["time"])
+    assert began["title"] == "dock: noise since 1970-01-01 00:16 UTC"
+    assert "Model vfi is retrained for it by itself. Please look at the camera." in began["body"]
+    assert began["link"] == f"https://sentinel.example/incidents/{incident().id}"
+    assert (over["title"], over["body"]) == ("dock: noise is over", "It began 1970-01-01 00:16 UTC. 12 windows passed")
+
+
+def test_a_hostile_name_is_text(store: Store, redis_server: RedisServer, settings: Settings, heard: Receiver) -> None:
+    alerts = alerts_to(store, redis_server, settings, alert_urls=(heard.url.replace("http", "json"),))
+    alerts.note(event("opened", incident(stream=HOSTILE), 1.0))
+    alerts.send(later())
+    (message,) = heard.messages
+    assert "\n" not in message["title"]
+    assert "<script>alert(1)</script> [/red]" in message["title"]
+
+
+# --- many at once
+
+
+def test_many_at_once_are_one_message_for_people_and_each_its_own_for_machines(
+    store: Store, redis_server: RedisServer, settings: Settings, heard: Receiver
+) -> None:
+    own = {"alert_webhooks": (f"{heard.url}/hook",), "alert_urls": (heard.url.replace("http", "json") + "/people",)}
+    alerts = alerts_to(store, redis_server, settings, **own)
+    for number in range(30):
+        alerts.note(event("opened", incident(stream=f"cam{number:02d}"), float(number + 1)))
+    alerts.send(later())
+    paths = [path for path, _, _ in heard.taken]
+    assert paths.count("/hook") == 30
+    (people,) = [row for row, path in zip(heard.messages, paths, strict=True) if path != "/hook"]
+    assert people["title"] == "30 changes at once"
+    assert people["message"].count("- cam") == 20
+    assert "and 10 more" in people["message"]
+    assert store.alerts.waiting() == 0
+
+
+# --- what is not taken
+
+
+def test_what_is_not_taken_is_tried_again_at_that_place_alone_and_ever_more_seldom(
+    store: Store, redis_server: RedisServer, settings: Settings, heard: Receiver
+) -> None:
+    with receiver() as other:
+        alerts = alerts_to(store, redis_server, settings, alert_webhooks=(heard.url, other.url))
+        other.status = 503
+        alerts.note(event("opened", incident(), 1.0))
+        now = later()
+        for after in (0, 4, 6, 10, 16):  # pauses of 5 and 10 seconds
+            alerts.send(now + after)
+        assert (heard.asked, other.asked) == (1, 3)
+        other.status = 200
+        alerts.send(now + 40)
+        assert (heard.asked, len(other.taken)) == (1, 1)
+        assert store.alerts.waiting() == 0
+
+
+def test_an_alert_that_a_process_died_with_comes_again_with_the_same_id(
+    hooked: Alerts, heard: Receiver, store: Store
+) -> None:
+    hooked.note(event("opened", incident(), 1.0))
+    now = later()
+    (taken,) = store.alerts.take(now=now, back_at=now + 120, most=10)
+    hooked.send(now + 60)
+    assert heard.taken == []
+    hooked.send(now + 121)
+    assert [headers[IDENTITY] for _, headers, _ in heard.taken] == [taken.id]
+
+
+def test_what_nobody_takes_for_a_week_becomes_a_dead_letter(hooked: Alerts, heard: Receiver, store: Store) -> None:
+    heard.status = 500
+    hooked.note(event("opened", incident(), 1.0))
+    (alert,) = store.alerts.take(now=later(), back_at=later(), most=1)
+    store.alerts.settle(alert.model_copy(update={"attempts": 999}), due=0.0)
+    hooked.send(later())
+    (letter,) = store.event_log.dead_letters()
+    assert "did not take it in 1000 attempts: dock: noise since" in letter.reason
+    assert "127.0.0.1" in letter.reason
+    assert store.alerts.waiting() == 0
+
+
+def test_a_receiver_that_sends_elsewhere_is_not_followed(hooked: Alerts, heard: Receiver, store: Store) -> None:
+    heard.status = 307
+    hooked.note(event("opened", incident(), 1.0))
+    hooked.send(later())
+    assert heard.asked == 1
+    assert store.alerts.waiting() == 1
+
+
+# --- who is told
+
+
+def test_a_webhook_is_signed(store: Store, redis_server: RedisServer, settings: Settings, heard: Receiver) -> None:
+    alerts = alerts_to(store, redis_server, settings, alert_webhooks=(heard.url,), alert_secret="s3cret")
+    alerts.note(event("opened", incident(), 1.0))
+    alerts.send(later())
+    ((_, headers, body),) = heard.taken
+    assert headers[SIGNATURE] == signature("s3cret", headers[TIMESTAMP], body)
+    assert headers[SIGNATURE] != signature("other", headers[TIMESTAMP], body)
+    assert abs(time.time() - int(headers[TIMESTAMP])) < 60
+
+
+def test_the_red_phone_rings_once_for_what_the_policy_trains_on(
+    store: Store, redis_server: RedisServer, settings: Settings, heard: Receiver
+) -> None:
+    own = {"github_repository": "lab/vfi", "github_token": "t0ken", "github_api": heard.url}
+    alerts = alerts_to(store, redis_server, settings, **own)
+    for number, cause in enumerate((Cause.NOISE, Cause.COVERED)):
+        alerts.note(event("opened", incident(number, cause=cause), 1.0))
+        alerts.note(event("changed", incident(number, cause=cause), 2.0))
+        alerts.note(event("closed", incident(number, cause=cause, state=IncidentState.CLOSED), 3.0))
+    alerts.send(later())
+    ((path, headers, _),) = heard.taken
+    (message,) = heard.messages
+    assert path == "/repos/lab/vfi/dispatches"
+    assert headers["Authorization"] == "Bearer t0ken"
+    assert message["event_type"] == GITHUB_EVENT
+    assert (message["client_payload"]["stream"], message["client_payload"]["cause"]) == ("dock", "noise")
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"alert_urls": ("nonsense",)}, "is no URL that Apprise knows"),
+        ({"alert_webhooks": ("ftp://host/secret",)}, "ftp://… is no address that begins with http"),
+        ({"github_repository": "lab"}, "set SENTINEL_GITHUB_TOKEN too"),
+        ({"github_repository": "lab", "github_token": "t"}, "write owner/name"),
+    ],
+)
+def test_an_address_that_is_none_is_said_without_its_secret(
+    own: dict[str, object], said: str, settings: Settings
+) -> None:
+    with pytest.raises(SettingsError, match=said) as found:
+        destinations_of(settings.model_copy(update=own))
+    assert "secret" not in str(found.value)
+
+
+# --- the process
+
+
+def test_a_process_that_is_killed_at_any_time_tells_each_incident_once(
+    own_redis: RedisServer, settings: Settings, tmp_path: Path
+) -> None:
+    """Killed between two messages: what was sent and not yet settled may come twice, with one id."""
+    store, port = Store(own_redis.url, settings), free_port()
+    numbers = Random(7)
+    with receiver(port) as heard, (tmp_path / "log").open("wb") as log:
+        for number in range(40):
+            said = incident(number, stream=f"cam{number}")
+            store.event_log.announce(event("opened", said, time.time()))
+        own = {
+            "SENTINEL_REDIS_URL": own_redis.url,
+            "SENTINEL_ALERT_WEBHOOKS": heard.url,
+            "SENTINEL_ALERT_DELAY_SECONDS": "0",
+        }
+
+        def start() -> subprocess.Popen[bytes]:
+            command = [sys.executable, "-m", "sentinel", "alerts"]
+            return subprocess.Popen(command, env={**os.environ, **own}, stdout=log, stderr=log)
+
+        process = start()
+        try:
+            for wanted in (1, 12):
+                wait_until("some are told", lambda wanted=wanted: len(heard.taken) >= wanted)  # type: ignore[misc]
+                time.sleep(numbers.random() * 0.05)
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                _let_come_back(store)
+                process = start()
+            wait_until("all are told", lambda: store.alerts.waiting() == 0 and len(_streams(heard.messages)) == 40)
+        finally:
+            process.kill()
+            process.wait()
+        ids = [headers[IDENTITY] for _, headers, _ in heard.taken]
+        assert len(set(ids)) == 40, "one id an incident"
+        assert len(ids) - 40 <= 2, "at most the one that was under way at each kill"
+
+
+def _streams(messages: Sequence[dict[str, object]]) -> set[object]:
+    return {row["stream"] for row in messages}
+
+
+def _let_come_back(store: Store) -> None:
+    """Let the two minutes pass after which what a dead process had taken is sent by another one."""
+    for alert_id, due in store.client.zscan_iter("sentinel:alerts:due"):
+        store.client.zadd("sentinel:alerts:due", {alert_id: due - 200})
