@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 
 from common.broker import INTERPOLATE_QUEUE, INTERPOLATE_TASK, make_app
-from common.errors import BadMessage, BadSource, PathNotAllowed, UnknownStream
+from common.errors import BadMessage, BadModel, BadSource, PathNotAllowed, UnknownStream
 from common.models.names import DEFAULT_MODEL
 from common.models.vfi.first import starting_model
 from common.models.vfi.model import Interpolator
@@ -99,6 +99,8 @@ def test_what_may_not_be_read_or_written_fails_with_the_reason(
         ({"uri": str(clip), "out": "a.mp4", "factor": 2.0}, BadMessage, "wants uri and out"),
         ({"uri": ["a"], "out": "a.mp4"}, BadMessage, "wants uri and out"),
         ({"uri": str(clip), "out": "a.mp4", "factor": "3"}, BadMessage, "wants uri and out"),
+        ({"uri": str(clip), "out": "a.mp4", "stream": "dock", "model": "vfi"}, BadMessage, "or a model; it was sent"),
+        ({"uri": str(clip), "out": "a.mp4", "model": "vfy"}, BadModel, "did you mean 'vfi'"),
         ({"uri": str(clip.with_name("gone.mp4")), "out": "a.mp4"}, BadSource, "gone.mp4"),
     ]
     for arguments, error, reason in refused:
