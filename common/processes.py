@@ -154,6 +154,11 @@ PROCESSES = (
         Command("consumers.alerts:main"),
     ),
     Process(
+        "mqtt",
+        "says over MQTT how streams are doing, for Home Assistant and others",
+        Command("consumers.mqtt:main"),
+    ),
+    Process(
         "metrics",
         "serves numbers to Prometheus: verdicts, scores, queues, models, processes",
         Command("consumers.metrics:main"),

@@ -340,6 +340,13 @@ class Settings(BaseSettings):
         description="how long an alert waits for others that come with it, or to be acknowledged",
     )
     alert_digest: int = Field(5, ge=2, description="with so many alerts at once people get one message about all")
+    mqtt_url: str | None = Field(
+        None, description="broker that is told how streams are doing: mqtt://user:password@host:port, or mqtts://"
+    )
+    mqtt_topic: str = Field("sentinel", min_length=1, description="topic below which streams are told of over MQTT")
+    mqtt_discovery: str = Field(
+        "homeassistant", description="topic of Home Assistant's discovery; empty: it is not told"
+    )
     page_url: str = Field("", description="under which others open the page, for links in alerts; empty: no links")
     github_repository: str = Field(
         "", description="owner/name, whose workflow is started by incidents that the policy trains on; empty: none"

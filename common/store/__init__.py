@@ -17,6 +17,7 @@ from common.store.heartbeats import Heartbeats
 from common.store.interpolations import InterpolationStore
 from common.store.learning import LearningStore
 from common.store.models import ChampionStore
+from common.store.mqtt_streams import MqttStreams
 from common.store.pictures import PictureStore
 from common.store.silence import SilenceStore
 from common.store.streams import StreamStore
@@ -54,6 +55,7 @@ class Store:
         self.learning = LearningStore(self.client)
         self.pictures = PictureStore(self.client, most_bytes=settings.picture_kb * _BYTES_PER_KB, retention=retention)
         self.alerts = AlertStore(self.client)
+        self.mqtt_streams = MqttStreams(self.client)
         self.silence = SilenceStore(self.client)
         self.truth = TruthStore(self.client, max_events=settings.max_events)
         self.interpolations = InterpolationStore(self.client)

@@ -1,0 +1,275 @@
+"""Says over MQTT how each stream is doing, with discovery for Home Assistant.
+
+    sentinel:events  --a stream has changed-->  streams to tell of  --its state now, from Redis-->  retained topics
+
+What is published is the state as it is, retained, not the change: whoever comes later sees it, and a process that was
+killed publishes the same again. When it is connected anew it publishes everything, as the broker may have forgotten.
+
+    TOPIC/status                    `online` or `offline`, of this process, by last will
+    TOPIC/STREAM/availability       the same of the camera
+    TOPIC/STREAM/state              JSON, see `StreamState`
+    TOPIC/STREAM/picture            JPEG of what it saw last; empty if none is kept
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable
+from urllib.parse import unquote, urlsplit
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from common.contracts.events import Event
+from common.contracts.ids import content_id
+from common.contracts.incidents import IncidentState
+from common.contracts.verdicts import Status
+from common.errors import SettingsError
+from common.printable import printable
+from common.queries import StreamStatus, stream_status
+from common.settings import Settings
+from common.store import Store, open_store
+from consumers.listener import Listener, keep_running
+
+log = logging.getLogger(__name__)
+
+GROUP = "mqtt"
+"""The consumer group."""
+
+ONLINE, OFFLINE = "online", "offline"
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_QOS = 1
+_KEEPALIVE_SECONDS = 30
+_ANSWER_SECONDS = 5.0  # for the broker to take what was published
+_EVERYTHING_SECONDS = 300.0  # how often all streams are looked at, for those that were forgotten
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,60}")
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+class Mqtt:
+    """One process that publishes. More than one publish the same.
+
+    Parameters
+    ----------
+    url : mqtt://user:password@host:port, or mqtts:// for TLS
+    """
+
+    def __init__(self, store: Store, url: str) -> None:
+        self._store = store
+        self._topic = store.settings.mqtt_topic.strip("/")
+        self._discovery = store.settings.mqtt_discovery.strip("/")
+        self._listener = Listener(store, GROUP, self._note)
+        self._changed: set[str] = set()
+        self._connected = threading.Event()
+        self._everything_at = 0.0  # 0: at once
+        self._client = _client(url, self._topic, self._on_connect, self._on_disconnect)
+
+    def start(self) -> None:
+        """Begin to connect, and go on trying by itself."""
+        self._client.loop_start()
+
+    def stop(self) -> None:
+        """Say that nothing more comes, and disconnect."""
+        if self._connected.is_set():
+            self._publish([(f"{self._topic}/status", OFFLINE)])
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def step(self) -> int:
+        """Read what has changed, and publish it; return how many events were read."""
+        read = self._listener.step()
+        if not self._connected.is_set():
+            return read
+        now = time.monotonic()
+        if not self._everything_at or now > self._everything_at + _EVERYTHING_SECONDS:
+            self._publish_everything()
+            self._everything_at = now
+        told = set(self._changed)
+        if told and self._publish(self._messages_of(told)):
+            self._changed -= told
+        return read
+
+    def _note(self, event: Event) -> None:
+        if event.stream:
+            self._changed.add(event.stream)
+
+    def _publish_everything(self) -> None:
+        names = set(self._store.streams.names())
+        gone = self._store.mqtt_streams.known() - names
+        rows: list[tuple[str, str | bytes]] = [(f"{self._topic}/status", ONLINE)]
+        for stream in gone:
+            rows += [(topic, "") for topic in self._topics_of(stream)]
+        for stream in sorted(names):
+            rows += self._discovery_of(stream)
+        if self._publish(rows):
+            self._store.mqtt_streams.replace(names)
+        self._changed |= names
+
+    def _messages_of(self, streams: Iterable[str]) -> list[tuple[str, str | bytes]]:
+        """Return topics and payloads that say how some streams are doing."""
+        known, told, now = set(self._store.streams.names()), self._store.mqtt_streams.known(), time.time()
+        latest = self._store.pictures.latest(sorted(known.intersection(streams)))
+        rows: list[tuple[str, str | bytes]] = []
+        for stream in sorted(known.intersection(streams)):
+            if stream not in told:
+                rows += self._discovery_of(stream)
+                self._store.mqtt_streams.add(stream)
+            status = stream_status(self._store, stream, now)
+            at = f"{self._topic}/{level(stream)}"
+            silent = any(row.state is IncidentState.OFFLINE for row in status.incidents)
+            picture = self._store.pictures.jpeg(stream, latest[stream]) if stream in latest else None
+            rows += [
+                (f"{at}/availability", OFFLINE if silent else ONLINE),
+                (f"{at}/state", json.dumps(state_of(status))),
+                (f"{at}/picture", picture or b""),
+            ]
+        return rows
+
+    def _discovery_of(self, stream: str) -> list[tuple[str, str | bytes]]:
+        """Return what makes Home Assistant show a stream; nothing if discovery is off."""
+        return [(topic, json.dumps(about)) for topic, about in self._entities(stream).items()]
+
+    def _topics_of(self, stream: str) -> list[str]:
+        at = f"{self._topic}/{level(stream)}"
+        return [*(f"{at}/{part}" for part in ("availability", "state", "picture")), *self._entities(stream)]
+
+    def _entities(self, stream: str) -> dict[str, dict[str, object]]:
+        """Return Home Assistant's entities of a stream, by the topic of their configuration."""
+        if not self._discovery:
+            return {}
+        at, own = f"{self._topic}/{level(stream)}", content_id("mqtt", self._topic, stream)[:16]
+        name = printable(stream)
+        shared: dict[str, object] = {
+            "availability": [{"topic": f"{self._topic}/status"}],
+            "device": {"identifiers": [f"sentinel_{own}"], "name": name, "manufacturer": "Sentinel"},
+        }
+        state = {"state_topic": f"{at}/state", "json_attributes_topic": f"{at}/state"}
+        rows: dict[tuple[str, str], dict[str, object]] = {
+            ("binary_sensor", "problem"): {
+                **state,
+                "name": "drift",
+                "device_class": "problem",
+                "value_template": "{{ 'ON' if value_json.status in ['FAIL', 'OFFLINE'] else 'OFF' }}",
+            },
+            ("sensor", "cause"): {"state_topic": f"{at}/state", "name": "cause", "value_template": _of("cause")},
+            ("sensor", "score"): {
+                "state_topic": f"{at}/state",
+                "name": "drift score",
+                "state_class": "measurement",
+                "value_template": _of("drift_score"),
+            },
+            ("image", "picture"): {"image_topic": f"{at}/picture", "name": "latest picture"},
+        }
+        return {
+            f"{self._discovery}/{kind}/sentinel_{own}/{what}/config": {
+                **about,
+                **shared,
+                "unique_id": f"sentinel_{own}_{what}",
+            }
+            for (kind, what), about in rows.items()
+        }
+
+    def _publish(self, rows: Iterable[tuple[str, str | bytes]]) -> bool:
+        """Publish retained messages; return whether the broker took them all."""
+        sent = [self._client.publish(topic, payload, qos=_QOS, retain=True) for topic, payload in rows]
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        for one in sent:
+            try:
+                one.wait_for_publish(max(deadline - time.monotonic(), 0.01))
+            except (RuntimeError, ValueError):  # it is not connected, or its queue is full
+                return False
+            if not one.is_published():
+                return False
+        return True
+
+    def _on_connect(self, ok: bool, why: str) -> None:
+        if ok:
+            self._everything_at = 0.0
+            self._connected.set()
+        else:
+            log.warning("the MQTT broker refuses: %s; correct SENTINEL_MQTT_URL", why)
+
+    def _on_disconnect(self, why: str) -> None:
+        if self._connected.is_set():
+            log.warning("the MQTT broker is away: %s; trying again", why)
+        self._connected.clear()
+
+
+def state_of(status: StreamStatus) -> dict[str, object]:
+    """Return what topic `state` says: `status` is PASS, FAIL, OFFLINE, or null before the first verdict."""
+    worst = status.incidents[0] if status.incidents else None
+    silent = worst is not None and worst.state is IncidentState.OFFLINE and status.status is not Status.FAIL
+    return {
+        "stream": printable(status.stream),
+        "status": "OFFLINE" if silent else status.status.value if status.status else None,
+        "drift_score": status.drift_score,
+        "p_value": status.p_value,
+        "cause": worst.cause.value if worst else status.cause,
+        "confirmed": status.confirmed,
+        "incident": worst.id if worst else None,
+        "incident_state": worst.state.value if worst else None,
+        "since": worst.since_time if worst else None,
+        "acknowledged_by": printable(worst.acknowledged_by) if worst and worst.acknowledged_by else None,
+        "muted": worst.muted if worst else False,
+    }
+
+
+def level(stream: str) -> str:
+    """Return a stream's name as one level of a topic: names with other signs than letters and digits get a digest.
+
+    Examples
+    --------
+    >>> level("cam7"), level("site/#")
+    ('cam7', 'site-5780e54a')
+    """
+    if _PLAIN.fullmatch(stream):
+        return stream
+    return f"{_NOT_PLAIN.sub('-', stream).strip('-')[:40] or 'stream'}-{content_id('stream', stream)[:8]}"
+
+
+def _of(field: str) -> str:
+    return f"{{{{ value_json.{field} }}}}"
+
+
+def _client(
+    url: str, topic: str, on_connect: Callable[[bool, str], None], on_disconnect: Callable[[str], None]
+) -> paho.Client:
+    """Return a client that is about to connect; raise `SettingsError` if the address is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+    except ValueError:
+        parts, port = urlsplit(""), 0
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise SettingsError(
+            "SENTINEL_MQTT_URL is no address of a broker: write mqtt://user:password@host:port, or mqtts://"
+        )
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    if parts.username:
+        client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
+    if parts.scheme == "mqtts":
+        client.tls_set()
+    client.will_set(f"{topic}/status", OFFLINE, qos=_QOS, retain=True)
+    client.reconnect_delay_set(1, 30)
+    client.on_connect = lambda _c, _u, _f, code, _p: on_connect(not code.is_failure, str(code))
+    client.on_disconnect = lambda _c, _u, _f, code, _p: on_disconnect(str(code))
+    client.connect_async(parts.hostname, port, _KEEPALIVE_SECONDS)
+    return client
+
+
+def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) -> None:
+    """Publish until `stop` is set; without `SENTINEL_MQTT_URL` there is nothing to do but wait."""
+    if not settings.mqtt_url:
+        while not stop.wait(1.0):
+            beat()
+        return
+    mqtt = Mqtt(open_store(settings), settings.mqtt_url)
+    mqtt.start()
+    try:
+        keep_running(mqtt.step, stop, beat)
+    finally:
+        mqtt.stop()
