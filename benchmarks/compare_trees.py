@@ -47,6 +47,7 @@ class Tree:
             "PYTHONPATH": str(self.code),  # goes before an editable install, and child processes inherit it
             "SENTINEL_STATE_DIR": str(self.scratch / "state"),
             "SENTINEL_FLOWER_PORT": "0",
+            "SENTINEL_PAGE_PORT": "0",
             **settings,
         }
 

@@ -144,6 +144,12 @@ PROCESSES = (
         Command("consumers.retrain_trigger:main"),
     ),
     Process(
+        "page",
+        "shows streams, incidents, models and the stack in a browser, and offers the same to programs",
+        Command("dashboard.server:main"),
+        ports=("127.0.0.1:8200:8200",),
+    ),
+    Process(
         "flower",
         "shows queues and workers in a browser",
         Command("sentinel.stack.flower:main"),

@@ -22,7 +22,7 @@ _BEGIN, _END = "made by `make generated`", "end of what is made"
 # The compose file itself says where Redis, the volumes and Flower's port are, and what must be set.
 _FIXED_IN_COMPOSE = frozenset((
     "redis_url", "redis_password", "state_dir", "watch_dir", "baselines_dir", "flower_host", "flower_port",
-    "flower_password", "baseline",
+    "flower_password", "page_host", "page_port", "page_token", "baseline",
 ))  # fmt: skip
 
 

@@ -106,6 +106,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         "SENTINEL_WEIGHTS": "random:0",
         "SENTINEL_FLOWER_PORT": "0",
         "SENTINEL_FLOWER_PASSWORD": "secret",
+        "SENTINEL_PAGE_PORT": "0",
         "SENTINEL_SETTLE_SECONDS": "0.5",
         "SENTINEL_COOLDOWN_SECONDS": "15",
         # The gate has tests of its own; here a short training must lead to a promotion.
