@@ -14,6 +14,7 @@ COPY producers producers
 COPY workers workers
 COPY consumers consumers
 COPY simulation simulation
+COPY dashboard dashboard
 COPY sentinel sentinel
 RUN pip install --no-deps --no-build-isolation -e . \
  && useradd --system --uid 10001 --home-dir /app/state sentinel \

@@ -48,6 +48,7 @@ class Tree:
             "SENTINEL_STATE_DIR": str(self.scratch / "state"),
             "SENTINEL_FLOWER_PORT": "0",
             "SENTINEL_METRICS_PORT": "0",
+            "SENTINEL_PAGE_PORT": "0",
             **settings,
         }
 

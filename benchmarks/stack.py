@@ -104,6 +104,7 @@ def running_stack(folder: Path, golden: Path, **settings: str) -> Iterator[Bench
         "SENTINEL_BASELINES_DIR": str(folder / "baselines"),
         "SENTINEL_BASELINE": "golden",
         "SENTINEL_FLOWER_PORT": "0",
+        "SENTINEL_PAGE_PORT": "0",
         "SENTINEL_COOLDOWN_SECONDS": "86400",
         **settings,
     }

@@ -165,6 +165,12 @@ PROCESSES = (
         ports=("127.0.0.1:9464:9464",),
     ),
     Process(
+        "page",
+        "shows streams, incidents, models and the stack in a browser, and offers the same to programs",
+        Command("dashboard.server:main"),
+        ports=("127.0.0.1:8200:8200",),
+    ),
+    Process(
         "flower",
         "shows queues and workers in a browser",
         Command("sentinel.stack.flower:main"),

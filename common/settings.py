@@ -360,6 +360,20 @@ class Settings(BaseSettings):
     metrics_streams: int = Field(
         1000, ge=1, description="most streams that metrics name, those that want attention first"
     )
+    page_host: str = Field("127.0.0.1", description="address that the page and its API listen on")
+    page_port: int = Field(
+        8200, ge=0, le=65535, description="port that the page and its API listen on; 0: any free port"
+    )
+    page_token: str | None = Field(
+        None,
+        description="what a person or a program must know to use the page and its API; unset: nothing, and they listen "
+        "on loopback only",
+    )
+    page_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="further host names by which browsers may reach the page, separated by commas; loopback and "
+        "SENTINEL_PAGE_HOST are always allowed, all others refused",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level of log messages")
 
     @model_validator(mode="before")
@@ -380,7 +394,7 @@ class Settings(BaseSettings):
     def _split_urls(cls, urls: object) -> object:
         return tuple(urls.split()) if isinstance(urls, str) else urls
 
-    @field_validator("flower_hosts", mode="before")
+    @field_validator("flower_hosts", "page_hosts", mode="before")
     @classmethod
     def _split_hosts(cls, names: object) -> object:
         return tuple(name.strip() for name in names.split(",") if name.strip()) if isinstance(names, str) else names

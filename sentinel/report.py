@@ -11,8 +11,8 @@ import jinja2
 from common.contracts.verdicts import Status, Verdict
 from common.errors import SentinelError
 from common.printable import printable
+from common.responses import ADVICE, resolution_in
 from sentinel.check import CheckResult, runs
-from sentinel.responses import ADVICE, resolution_in
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 860, 220, 40, 24  # of the picture, in its own units
 _GAP = 0.5  # between two bars

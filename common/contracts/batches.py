@@ -246,3 +246,16 @@ class BatchReport(Message):
     uri: str
     frames: int = Field(ge=0, description="sampled frames that entered the stream's windows")
     dead_chunks: int = Field(ge=0, description="chunks given up; if more than 0, the batch was judged in part only")
+
+
+class UnfinishedBatch(Message):
+    """Where a batch is that has not entered its stream's window whole; the other chunks have."""
+
+    batch_id: str
+    stream: str
+    uri: str
+    received_at: float = Field(description="seconds since the epoch")
+    chunks: int = Field(description="of the whole batch")
+    queued: int = Field(description="chunks that wait to be sent to the embedding workers")
+    embedding: int = Field(description="chunks that were sent to them")
+    embedded: int = Field(description="chunks that wait for the reducer")

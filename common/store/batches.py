@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 
 import redis
 
-from common.contracts.batches import Chunk, FrameBatch
+from common.contracts.batches import Chunk, FrameBatch, UnfinishedBatch
 from common.contracts.ids import content_id
 from common.errors import BadMessage
 from common.store import keys
 from common.store.chunks import ChunkStore
 from common.store.client import binary, load_script, text
 from common.store.unreadable import stand_in, unreadable_chunk
+
+_MOST_PENDING = 500  # chunks of one stream that are looked at, to say where its batches are
 
 
 class BatchStore:
@@ -95,6 +97,34 @@ class BatchStore:
             if sent_at is not None and message is None and float(sent_at) <= oldest
         ]
         return self._chunks(stream, late)
+
+    def unfinished(self, stream: str, limit: int) -> list[UnfinishedBatch]:
+        """Return up to `limit` batches of `stream` that have not entered its window whole, in their order."""
+        ids = [text(raw) for raw in self.client.zrange(keys.stream_key(stream, "pending"), 0, _MOST_PENDING - 1)]
+        pipe = self.client.pipeline(transaction=False)
+        for chunk_id in ids:
+            pipe.hmget(keys.stream_key(stream, "chunk", chunk_id), "sent_at", "message")
+        waiting: dict[str, list[tuple[bool, bool]]] = {}
+        for chunk_id, (sent_at, message) in zip(ids, pipe.execute() if ids else [], strict=True):
+            waiting.setdefault(chunk_id.rpartition("-")[0], []).append((sent_at is not None, message is not None))
+        found = []
+        for batch_id, rows in list(waiting.items())[:limit]:
+            message = binary(self.client.hget(keys.stream_key(stream, "batch", batch_id), "message"))
+            batch = _read(message) if message else None
+            if isinstance(batch, FrameBatch):
+                found.append(
+                    UnfinishedBatch(
+                        batch_id=batch_id,
+                        stream=stream,
+                        uri=batch.source.uri,
+                        received_at=batch.received_at,
+                        chunks=len(batch.starts),
+                        queued=sum(not sent for sent, _ in rows),
+                        embedding=sum(sent and not done for sent, done in rows),
+                        embedded=sum(done for _, done in rows),
+                    )
+                )
+        return found
 
     def _chunks(self, stream: str, ids: Sequence[str]) -> list[Chunk]:
         """Return the chunks with these ids, as their batches define them; give up those whose batch is unreadable."""

@@ -47,6 +47,13 @@ class EventLog:
             except BadMessage as error:
                 log.warning("skipped: %s", error)
 
+    def last_id(self) -> str:
+        """Return the id of the latest entry of `sentinel:events` that ever was; `0-0` if there was none."""
+        try:
+            return text(self.client.xinfo_stream(keys.EVENTS)["last-generated-id"])
+        except redis.ResponseError:  # nothing was announced yet
+            return "0-0"
+
     def bury(self, letter: DeadLetter) -> bool:
         """Write `letter`; return False if a dead letter with its id exists already."""
         fields = [item for pair in dead_letter_fields(letter).items() for item in pair]
@@ -55,6 +62,11 @@ class EventLog:
     def dead_letters(self) -> Iterator[DeadLetter]:
         """Yield the dead letters, oldest first; an unreadable one is replaced by one of kind STATE with the reason."""
         for entry_id, fields in self._entries(keys.DEAD, after="-", newest_first=False, limit=None):
+            yield read_dead_letter(entry_id, fields)
+
+    def latest_dead_letters(self, limit: int) -> Iterator[DeadLetter]:
+        """Yield up to `limit` of the latest dead letters, newest first; otherwise as `dead_letters`."""
+        for entry_id, fields in self._entries(keys.DEAD, after="-", newest_first=True, limit=limit):
             yield read_dead_letter(entry_id, fields)
 
     def dead_letter_count(self) -> int:

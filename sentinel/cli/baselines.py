@@ -10,9 +10,9 @@ import typer
 
 from common.contracts.coverage import Coverage
 from common.errors import BadBaseline, SentinelError
+from common.moments import clock
 from common.settings import get_settings
 from sentinel.cli.console import JsonOption, columns, err, frame_progress, out, print_json, print_messages
-from sentinel.cli.streams import clock
 from sentinel.cli.zones import IgnoreOption, ignored
 
 app = typer.Typer(help="Make and look at golden baselines.", no_args_is_help=True)

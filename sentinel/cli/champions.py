@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
-from common.contracts.conditions import ConditionRecord
 from common.contracts.lineage import Roles
 from common.contracts.models import ChampionRecord
-from common.models.registry import Proof, history_of, promote_by_hand, roll_back, version_before
+from common.models.registry import history_of, version_before
 from common.models.registry import release as release_model
+from common.moments import clock
 from common.queries import model_status
 from common.settings import get_settings
 from common.store import Store
 from sentinel.cli.console import JsonOption, columns, err, out, print_json
 from sentinel.cli.stream_names import ByOption, person
-from sentinel.cli.streams import clock, number, report_text
+from sentinel.cli.streams import number, report_text
 from sentinel.stack.local import open_store, redis_url
+
+if TYPE_CHECKING:
+    from common.actions.champions import Chosen
 
 app = typer.Typer(help="Champions, the conditions that they are proved on, and their history.", no_args_is_help=True)
 
@@ -108,13 +112,17 @@ def _show_others(parts: Roles, history: Sequence[ChampionRecord]) -> None:
 @app.command()
 def promote(model: str, version: int, by: ByOption = "", as_json: JsonOption = False) -> None:
     """Make an earlier version champion again, and hold the model there."""
-    _change(lambda store, prove: promote_by_hand(store, model, version, prove, by=person(by)), model, as_json)
+    from common.actions import champions
+
+    _change(lambda store: champions.promote(store, model, version, by=person(by), say=err.print), model, as_json)
 
 
 @app.command()
 def rollback(model: str, by: ByOption = "", as_json: JsonOption = False) -> None:
     """Go one version further back, and hold the model there."""
-    _change(lambda store, prove: roll_back(store, model, prove, by=person(by)), model, as_json)
+    from common.actions import champions
+
+    _change(lambda store: champions.roll_back(store, model, by=person(by), say=err.print), model, as_json)
 
 
 @app.command()
@@ -129,25 +137,13 @@ def release(model: str, as_json: JsonOption = False) -> None:
         out.print(f"{model} is released: {waiting} streams wait for a retraining")
 
 
-def _change(
-    choose: Callable[[Store, Proof], tuple[ChampionRecord, list[ConditionRecord]]], model: str, as_json: bool
-) -> None:
+def _change(choose: Callable[[Store], Chosen], model: str, as_json: bool) -> None:
     """Let a person choose a version. Its conditions are proved on it first, which takes a few seconds each."""
     from common import broker
-    from common.models.proving import proved_conditions
 
     settings = get_settings()
-    store = open_store(settings)
-
-    def prove(version: ChampionRecord, conditions: Sequence[ConditionRecord]) -> Sequence[ConditionRecord]:
-        for condition in conditions:
-            err.print(f"proving v{version.version} on {condition.cause} of {condition.stream} ...")
-        return proved_conditions(version, conditions)
-
-    record, dropped = choose(store, prove)
     broker.connect_to(redis_url(settings))
-    for condition in dropped:
-        broker.send_reduce(condition.stream)
+    record, dropped = choose(open_store(settings))
     if as_json:
         print_json(record.to_json())
         return

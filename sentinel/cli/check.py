@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.errors import SentinelError, SettingsError
+from common.responses import ADVICE, resolution_in
 from common.settings import Settings, get_settings
 from sentinel.cli.console import (
     EXIT_ERROR,
@@ -22,7 +23,6 @@ from sentinel.cli.console import (
     print_json,
 )
 from sentinel.cli.zones import IgnoreOption, ignored
-from sentinel.responses import ADVICE, resolution_in
 
 if TYPE_CHECKING:
     from sentinel.check import CheckResult, Run

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from typing import Annotated
 
-import redis
 import typer
 
 from common.contracts.dead_letters import DeadLetter
-from common.errors import BadMessage, SentinelError
-from common.printable import encodable
+from common.contracts.ids import without_empty
+from common.moments import clock
 from common.queries import DeadLetterGroup, dead_letter_groups, dead_letters
 from common.settings import get_settings
 from common.store import Store
 from sentinel.cli.console import EXIT_ERROR, JsonOption, columns, err, out, print_json, print_messages
-from sentinel.cli.streams import StreamOption, clock
+from sentinel.cli.streams import StreamOption
 from sentinel.stack.local import open_store, redis_url, settings_of_stack
 
 app = typer.Typer(help="Work that was given up: look, retry, drop.", no_args_is_help=True)
@@ -79,30 +78,22 @@ def show(dead_letter_id: IdArgument, as_json: JsonOption = False) -> None:
 def retry(dead_letter_id: IdsArgument = "", everything: AllOption = False, as_json: JsonOption = False) -> None:
     """Try given-up work again; what fails again comes back with its new reason."""
     from common import broker
-    from common.ingest.accept import Ingestor
-    from common.ingest.retry import retry as try_again
+    from common.actions.dead_letters import retry_letters
 
     settings = settings_of_stack(get_settings())
     store = open_store(settings)
     broker.connect_to(redis_url(settings))
-    ingestor = Ingestor(settings, store)
-    results = list[dict[str, str]]()
-    try:
-        for letter in _chosen(store, dead_letter_id, everything=everything):
-            result = {"id": letter.id, "kind": letter.kind.value, "subject": letter.subject}
-            try:
-                result["became"] = try_again(letter, store, ingestor)
-                if not as_json:
-                    out.print(f"{_name(letter)}: {result['became']}")
-            except (SentinelError, OSError, redis.RedisError) as error:
-                result["error"] = encodable(str(error))
-                err.print(f"{_name(letter)}: stays a dead letter: {error}")
-            results.append(result)
-    finally:
-        ingestor.close()
+    results = []
+    for result in retry_letters(store, settings, _chosen(store, dead_letter_id, everything=everything)):
+        name = f"{result.id[:_SHOWN_DIGITS]} {result.subject}"
+        if result.error:
+            err.print(f"{name}: stays a dead letter: {result.error}")
+        elif not as_json:
+            out.print(f"{name}: {result.became}")
+        results.append(result)
     if as_json:
-        print_json(json.dumps(results))
-    if any("error" in result for result in results):
+        print_json(json.dumps([without_empty(row.model_dump(mode="json"), ("became", "error")) for row in results]))
+    if any(result.error for result in results):
         raise typer.Exit(EXIT_ERROR)
 
 
@@ -127,7 +118,6 @@ def _chosen(store: Store, dead_letter_id: str, *, everything: bool) -> list[Dead
     """Return the dead letter whose id begins with `dead_letter_id`, or all of them."""
     if bool(dead_letter_id) == everything:
         raise typer.BadParameter("name one dead letter by its id (see `sentinel dead list`), or say --all")
-    found = [letter for letter in dead_letters(store) if letter.id.startswith(dead_letter_id)]
-    if dead_letter_id and len(found) != 1:
-        raise BadMessage(f"{len(found)} dead letters begin with {dead_letter_id!r}: see `sentinel dead list`")
-    return found
+    from common.actions.dead_letters import chosen_letters
+
+    return chosen_letters(store, dead_letter_id)

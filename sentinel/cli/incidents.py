@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import getpass
 import json
-import time
 from pathlib import PurePath
 from typing import Annotated
 
 import typer
 
-from common.contracts.ids import content_id
-from common.contracts.incidents import Action, ActionKind, Incident, IncidentNote, IncidentState, NoteKind
+from common.contracts.incidents import ActionKind, Incident
 from common.contracts.policy import Policy
 from common.contracts.verdicts import Cause
-from common.errors import BadMessage
+from common.incident_story import action_text, time_line, times_text
+from common.moments import clock
 from common.printable import encodable
-from common.queries import IncidentChoice, incidents, incidents_of_id, retraining_of
+from common.queries import IncidentChoice, incidents, retraining_of
+from common.responses import advice_about
 from common.settings import get_settings
-from common.store import Store
 from sentinel.cli.console import JsonOption, Piece, columns, out, print_json, print_messages
-from sentinel.cli.streams import INCIDENT_COLOURS, StreamOption, clock, report_text
-from sentinel.responses import advice_about
+from sentinel.cli.streams import INCIDENT_COLOURS, StreamOption, report_text
 from sentinel.stack.local import open_store, redis_url
 
 app = typer.Typer(help="What a person has to know of the cameras: look, acknowledge.", no_args_is_help=True)
@@ -30,7 +28,6 @@ IdArgument = Annotated[str, typer.Argument(help="Id or its beginning.")]
 
 _SHOWN_DIGITS = 8  # of an id, which is enough to name it
 _LONGEST_NAME = 200  # characters of a person's name, as of a stream's
-_ORDINALS = {2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth", 7: "seventh"}
 
 
 @app.command("list")
@@ -73,39 +70,32 @@ def _remarks(incident: Incident) -> list[str]:
     """Return what else is worth knowing of an incident, each in a few words."""
     found = []
     if incident.times_this_week > 1:
-        found.append(_times(incident))
+        found.append(times_text(incident))
     if incident.muted:
         found.append("muted")
     if incident.acknowledged_by:
         found.append(f"acknowledged by {incident.acknowledged_by}")
     done = [action for action in incident.actions if action.kind is not ActionKind.ACKNOWLEDGE]
-    found += [_action_text(action) for action in done[-1:]]
+    found += [action_text(action) for action in done[-1:]]
     if incident.ended:
         found.append(incident.ended)
     return found
 
 
-def _times(incident: Incident) -> str:
-    count = incident.times_this_week
-    return f"{_ORDINALS[count]} time this week" if count in _ORDINALS else f"{count} times this week"
-
-
-def _action_text(action: Action) -> str:
-    return f"{action.kind} by {action.by}: {action.outcome or ('done' if action.ended_at is not None else 'running')}"
-
-
 @app.command()
 def show(incident_id: IdArgument, as_json: JsonOption = False) -> None:
     """Show one incident: what happened when, and its worst frames."""
+    from common.actions.incidents import incident_of_id
+
     settings = get_settings()
     store = open_store(settings)
-    incident = _chosen(store, incident_id)
+    incident = incident_of_id(store, incident_id)
     running = retraining_of(store, incident)
     if as_json:
         retraining = running.model_dump(mode="json") if running else None
         print_json(json.dumps({**incident.model_dump(mode="json"), "retraining": retraining}))
         return
-    remarks = [_times(incident)] if incident.times_this_week > 1 else []
+    remarks = [times_text(incident)] if incident.times_this_week > 1 else []
     remarks += ["muted"] if incident.muted else []
     facts = {
         "incident": incident.id,
@@ -123,8 +113,8 @@ def show(incident_id: IdArgument, as_json: JsonOption = False) -> None:
         out.styled((f"{name:10}", "bold"), value)
     times = "" if incident.cause is Cause.OFFLINE else " (capture times, where there are any)"
     out.styled((f"time line{times}", "bold"))
-    for at, what in _time_line(incident):
-        out.print(f"  {clock(at)}  {what}")
+    for moment in time_line(incident):
+        out.print(f"  {clock(moment.at)}  {moment.what}")
     if incident.worst_frames:
         out.styled(("worst frames", "bold"))
     for frame in incident.worst_frames:
@@ -160,24 +150,6 @@ def _by_count(row: tuple[Cause, int]) -> tuple[int, str]:
     return -row[1], row[0]
 
 
-def _time_line(incident: Incident) -> list[tuple[float, str]]:
-    """Return when what happened, oldest first."""
-    silent = incident.cause is Cause.OFFLINE
-    rows = [(incident.since_time, "last batch before it" if silent else "first frame")]
-    for number, at in enumerate(incident.occurrences):
-        rows.append((at, "opened again" if number else "opened"))
-    for action in incident.actions:
-        rows.append((action.at, f"{action.kind} by {action.by}"))
-        if action.ended_at is not None and action.outcome:
-            rows.append((action.ended_at, f"{action.kind} ended: {action.outcome}"))
-    if not silent:
-        fails = "of truth that fails" if incident.by_truth else "that fails the golden baseline"
-        rows.append((incident.latest_at, f"latest window {fails}"))
-    if incident.closed_at is not None:
-        rows.append((incident.closed_at, f"closed: {incident.ended}"))
-    return sorted(rows, key=lambda row: row[0])
-
-
 @app.command()
 def ack(
     incident_id: IdArgument,
@@ -186,19 +158,14 @@ def ack(
 ) -> None:
     """Acknowledge an incident: somebody has seen it. The reducer writes it down in a moment."""
     from common import broker
+    from common.actions.incidents import acknowledge, incident_of_id
 
     settings = get_settings()
     store = open_store(settings)
-    incident = _chosen(store, incident_id)
-    if incident.state is IncidentState.CLOSED:
-        raise BadMessage(f"incident {incident.id[:_SHOWN_DIGITS]} of {incident.stream} is closed: {incident.ended}")
-    name, now = encodable(by.strip() or _user())[:_LONGEST_NAME], time.time()
-    action = Action(id=content_id(incident.id, name, now), kind=ActionKind.ACKNOWLEDGE, by=name, at=now, ended_at=now)
-    store.streams.note(
-        IncidentNote(id=action.id, stream=incident.stream, kind=NoteKind.ACTION, incident=incident.id, action=action)
-    )
+    incident = incident_of_id(store, incident_id)
+    name = encodable(by.strip() or _user())[:_LONGEST_NAME]
     broker.connect_to(redis_url(settings))
-    broker.send_reduce(incident.stream)
+    acknowledge(store, incident, by=name)
     if as_json:
         print_json(json.dumps({"id": incident.id, "stream": incident.stream, "acknowledged_by": name}))
     else:
@@ -210,14 +177,3 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # a container whose user has no name
         return "somebody"
-
-
-def _chosen(store: Store, incident_id: str) -> Incident:
-    """Return the incident whose id begins with `incident_id`; raise `BadMessage` if that is not exactly one."""
-    found = incidents_of_id(store, incident_id) if incident_id else []
-    if not found:
-        raise BadMessage(f"no incident has the id {incident_id!r}: see `sentinel incidents list`")
-    if len(found) > 1:
-        ids = ", ".join(incident.id[: len(incident_id) + 4] for incident in found[:5])
-        raise BadMessage(f"{len(found)} incidents begin with {incident_id!r} ({ids}): give more of the id")
-    return found[0]

@@ -13,10 +13,11 @@ from common.contracts.decisions import DecisionRecord, FootageEvidence
 from common.contracts.lineage import VersionDiff
 from common.contracts.models import ChampionRecord
 from common.models.registry import history_of
+from common.moments import clock
 from common.settings import get_settings
 from sentinel.cli.console import JsonOption, columns, out, print_json
 from sentinel.cli.moments import MomentArgument, moment
-from sentinel.cli.streams import clock, number
+from sentinel.cli.streams import number
 from sentinel.stack.local import open_store
 
 VersionArgument = Annotated[str, typer.Argument(help="A number, or champion or previous.")]

@@ -75,6 +75,7 @@ def show_stack(settings: Settings, info: StackInfo) -> None:
     out.styled(("Sentinel is up (Ctrl-C stops it)", "bold"))
     rows = [
         ["drop footage into", f"{info.watch_dir}/<stream>/"],
+        ["page", info.page_url + (" (with token)" if settings.page_token else "")],
         ["Redis", without_password(info.redis_url)],
         ["Flower", info.flower_url + (" (with password)" if settings.flower_password else "")],
         ["logs", str(settings.state_dir.resolve() / "logs")],

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import difflib
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from common.contracts.golden import GoldenChange, GoldenRecord, Mute
-from common.contracts.ids import content_id
-from common.contracts.incidents import Action, ActionKind, IncidentNote, NoteKind
+from common.durations import duration_text
 from common.errors import BadBaseline, SettingsError, UnknownStream
+from common.golden_story import history_text
+from common.moments import clock
 from common.printable import encodable
+from common.responses import resolution_text
 from common.settings import Settings, get_settings
 from sentinel.cli.console import JsonOption, Piece, columns, err, out, print_json, print_messages
 from sentinel.cli.stream_names import (
     ByOption,
     StreamArgument,
-    duration_text,
     person,
-    require_stream,
     seconds_of,
     stream_name,
 )
-from sentinel.cli.streams import StreamOption, clock
-from sentinel.responses import resolution_text
+from sentinel.cli.streams import StreamOption
 from sentinel.stack.local import open_store, redis_url, settings_of_stack
 
 if TYPE_CHECKING:
@@ -120,15 +117,6 @@ def learning_rows(found: StreamBinding) -> list[tuple[str, str]]:
     return [*rows, ("pictures for healing", learning.no_pictures or str(learning.pictures))]
 
 
-def history_text(record: GoldenRecord) -> str:
-    """Return what a record of a stream's history says, on one line."""
-    why = f": {record.why}" if record.why else ""
-    if record.change is GoldenChange.UNDONE:
-        return f"{record.number}. {clock(record.at)} {record.by} undid acceptance {record.undoes}{why}"
-    seen = ", ".join(f"{cause} {count}" for cause, count in sorted(record.causes.items()))
-    return f"{record.number}. {clock(record.at)} {record.by} accepted {record.frames} frames ({seen}){why}"
-
-
 @app.command()
 def bind(
     stream: StreamArgument,
@@ -208,28 +196,19 @@ def mute(
 ) -> None:
     """Announce no incidents of a stream for a time; what goes on then is announced when the time is over."""
     from common import broker
+    from common.actions.incidents import mute as set_mute
 
     name = stream_name(stream)
     if bool(lasts) == off:
         raise typer.BadParameter("say --for and how long, or --off")
-    seconds, now = (seconds_of(lasts) if lasts else 0.0), time.time()
     settings = settings_of_stack(get_settings())
-    store = open_store(settings)
-    require_stream(store, name)
-    who = person(by)
-    said = f"muted for {duration_text(seconds)}" if lasts else "no longer muted"
-    action = Action(
-        id=content_id("mute", name, now), kind=ActionKind.MUTE, by=who, at=now, ended_at=now, outcome=said
-    )  # fmt: skip
-    note = IncidentNote(id=action.id, stream=name, kind=NoteKind.ACTION, incident=None, action=action)
-    done = store.golden.mute(name, Mute(until=now + seconds, by=who, at=now) if lasts else None, [note])
-    if done < 0:
-        raise UnknownStream(f"stream {name!r} was forgotten meanwhile")
+    store, who = open_store(settings), person(by)
     broker.connect_to(redis_url(settings))
-    broker.send_reduce(name)
+    was_muted = store.golden.muted(name) is not None
+    until = set_mute(store, name, seconds_of(lasts) if lasts else 0.0, by=who)
     if as_json:
-        print_json(json.dumps({"stream": name, "muted_until": now + seconds if lasts else None, "by": who}))
-    elif done == 0:
-        out.print(f"stream {name} was not muted")
+        print_json(json.dumps({"stream": name, "muted_until": until, "by": who}))
+    elif until is not None:
+        out.print(f"stream {name} is muted for {duration_text(seconds_of(lasts))}, until {clock(until)}")
     else:
-        out.print(f"stream {name} is {said}" + (f", until {clock(now + seconds)}" if lasts else ""))
+        out.print(f"stream {name} is no longer muted" if was_muted else f"stream {name} was not muted")

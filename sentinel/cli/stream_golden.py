@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.contracts.golden import GoldenRecord
-from common.contracts.verdicts import Cause
-from common.settings import Settings, get_settings
+from common.moments import clock
+from common.settings import get_settings
 from sentinel.cli.console import JsonOption, err, out, print_json
 from sentinel.cli.stream_names import (
     ByOption,
@@ -20,18 +20,10 @@ from sentinel.cli.stream_names import (
     reason,
     stream_name,
 )
-from sentinel.cli.streams import clock
 from sentinel.stack.local import open_store, redis_url, settings_of_stack
 
 if TYPE_CHECKING:
     from common.baselines.acceptance import Proposal
-
-_BLIND = {
-    Cause.BLACK: "a black picture",
-    Cause.FROZEN: "a picture that stands still",
-    Cause.COVERED: "a covered lens",
-}
-"""Causes of footage in which nothing can be seen: once it is normal, the camera is blind and nothing says so."""
 
 _SHOWN_DIGITS = 12  # of a baseline's id
 
@@ -50,17 +42,16 @@ def accept(
     as_json: JsonOption = False,
 ) -> None:
     """The present is the new normal: make the footage of the stream's incidents its golden baseline."""
-    from common.baselines.acceptance import accept as make_golden
-    from common.baselines.acceptance import propose
-    from common.baselines.binding import BaselineBinding
+    from common import broker
+    from common.actions import golden
 
     settings, name = settings_of_stack(get_settings()), stream_name(stream)
     store = open_store(settings)
-    proposal = propose(store, BaselineBinding(settings, store), name, incident)
+    proposal = golden.propose(store, settings, name, incident)
     _show_proposal(proposal)
     _ask(proposal, yes=yes, even_blind=even_blind)
-    record = make_golden(store, settings, proposal, by=person(by), why=reason(why))
-    _tell_reducer(settings, name)
+    broker.connect_to(redis_url(settings))
+    record = golden.accept(store, settings, proposal, by=person(by), why=reason(why))
     _show_record(record, as_json, f"stream {name} is judged by what was accepted from now on")
 
 
@@ -79,8 +70,10 @@ def _show_proposal(proposal: Proposal) -> None:
 
 def _ask(proposal: Proposal, *, yes: bool, even_blind: bool) -> None:
     """Ask once, and once more where nothing can be seen; end without a result unless every answer is yes."""
-    blind = {cause: count for cause, count in proposal.footage.causes.items() if cause in _BLIND}
-    sight = " and ".join(f"{_BLIND[cause]} ({count} windows)" for cause, count in sorted(blind.items()))
+    from common.actions.golden import blind_windows, sight_text
+
+    blind = blind_windows(proposal)
+    sight = sight_text(blind)
     if yes and blind and not even_blind:
         raise typer.BadParameter(
             f"this footage shows {sight}: look at the camera first; to accept it all the same, say --yes --even-blind"
@@ -97,13 +90,13 @@ def _ask(proposal: Proposal, *, yes: bool, even_blind: bool) -> None:
 
 def undo(stream: StreamArgument, why: WhyOption = "", by: ByOption = "", as_json: JsonOption = False) -> None:
     """Take the last acceptance back: the golden baseline before it is golden again. A second undo goes further back."""
-    from common.baselines.acceptance import undo as take_back
-    from common.baselines.binding import BaselineBinding
+    from common import broker
+    from common.actions import golden
 
     settings, name = settings_of_stack(get_settings()), stream_name(stream)
     store = open_store(settings)
-    record = take_back(store, BaselineBinding(settings, store), name, by=person(by), why=reason(why))
-    _tell_reducer(settings, name)
+    broker.connect_to(redis_url(settings))
+    record = golden.undo(store, settings, name, by=person(by), why=reason(why))
     _show_record(record, as_json, f"acceptance {record.undoes} of stream {name} is undone")
 
 
@@ -133,14 +126,6 @@ def forget(stream: StreamArgument, yes: YesOption = False, as_json: JsonOption =
         f"What you own stays: its files, such as those in {settings.watch_dir / name}, are accepted again when "
         "`watch` starts anew; and its table in sentinel.toml, with the baseline that it names"
     )
-
-
-def _tell_reducer(settings: Settings, stream: str) -> None:
-    """Have the incidents of `stream` brought up to date now, not with its next frames."""
-    from common import broker
-
-    broker.connect_to(redis_url(settings))
-    broker.send_reduce(stream)
 
 
 def _show_record(record: GoldenRecord, as_json: bool, said: str) -> None:

@@ -10,9 +10,8 @@ from typing import Annotated
 import typer
 
 from common.contracts.ids import check_stream_name
-from common.errors import UnknownStream
+from common.durations import LONGEST_MUTE_SECONDS, UNIT_SECONDS
 from common.printable import encodable, printable
-from common.store import Store
 from sentinel.cli.console import err
 
 StreamArgument = Annotated[str, typer.Argument(metavar="STREAM", help="Name of the stream.", show_default=False)]
@@ -21,8 +20,6 @@ WhyOption = Annotated[str, typer.Option("--why", help="Why, for the history.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 _LONGEST_TEXT = 500  # characters of a name or a reason that are kept
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
-_LONGEST_MUTE_SECONDS = 90 * 86_400.0
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhdw])+")
 _PART = re.compile(r"([0-9.]+)([smhdw])")
 
@@ -33,12 +30,6 @@ def stream_name(text: str) -> str:
         return check_stream_name(encodable(text))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-
-
-def require_stream(store: Store, stream: str) -> None:
-    """Raise `UnknownStream` if no footage of `stream` ever came."""
-    if not store.streams.is_known(stream):
-        raise UnknownStream(f"there is no stream {stream!r}: see `sentinel streams list`")
 
 
 def person(by: str) -> str:
@@ -75,23 +66,7 @@ def seconds_of(text: str) -> float:
     plain = text.strip().lower()
     if not _DURATION.fullmatch(plain):
         raise typer.BadParameter(f"{encodable(text)!r} is no length of time: write 90s, 30m, 2h, 1d, 1w, or 1h30m")
-    seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(plain))
-    if not 1 <= seconds <= _LONGEST_MUTE_SECONDS:
-        raise typer.BadParameter(f"{encodable(text)!r} is not between 1s and {_LONGEST_MUTE_SECONDS / 86_400:.0f}d")
+    seconds = sum(float(number) * UNIT_SECONDS[unit] for number, unit in _PART.findall(plain))
+    if not 1 <= seconds <= LONGEST_MUTE_SECONDS:
+        raise typer.BadParameter(f"{encodable(text)!r} is not between 1s and {LONGEST_MUTE_SECONDS / 86_400:.0f}d")
     return seconds
-
-
-def duration_text(seconds: float) -> str:
-    """Return a length of time in its two largest units.
-
-    Examples
-    --------
-    >>> duration_text(5400.0)
-    '1h30m'
-    """
-    left, parts = round(seconds), []
-    for unit, size in sorted(_UNITS.items(), key=lambda row: -row[1]):
-        count, left = divmod(left, int(size))
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts[:2]) or "0s"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Annotated
 
@@ -32,10 +31,11 @@ from common.contracts.learning import LearningProgress
 from common.contracts.models import RetrainReport
 from common.contracts.processes import ProcessHealth, ProcessState
 from common.contracts.verdicts import Status, Verdict
+from common.moments import clock
 from common.queries import ModelStatus, StreamStatus, latest_events, system_status
+from common.responses import resolution_text
 from common.settings import get_settings
 from sentinel.cli.console import JsonOption, Piece, columns, out, print_json, print_messages
-from sentinel.responses import resolution_text
 from sentinel.stack.local import open_store, redis_url
 
 StreamOption = Annotated[str, typer.Option(help="Only this stream, or those that fit a pattern like 'site/*'.")]
@@ -210,14 +210,6 @@ def _file_names(uris: tuple[str, ...]) -> str:
 def number(value: float | None) -> str:
     """Return `value` with two decimals, or nothing where there is none."""
     return "" if value is None else f"{value:.2f}"
-
-
-def clock(seconds: float) -> str:
-    """Return a time since the epoch as date and time of day in UTC; one that no calendar has, in seconds."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):  # a camera's clock may say anything
-        return f"{seconds:g} s"
 
 
 def _incident_cell(row: StreamStatus) -> Piece:

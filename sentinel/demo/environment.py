@@ -30,6 +30,7 @@ def own_environment(folder: Path, baseline: str) -> Iterator[Settings]:
         "SENTINEL_BASELINE": baseline,
         "SENTINEL_FLOWER_PORT": "0",
         "SENTINEL_METRICS_PORT": "0",
+        "SENTINEL_PAGE_PORT": "0",
         "SENTINEL_SETTLE_SECONDS": "1.0",
         "SENTINEL_COOLDOWN_SECONDS": str(_COOLDOWN_SECONDS),
         "SENTINEL_RETRAIN_STEPS": str(_RETRAIN_STEPS),

@@ -1,9 +1,4 @@
-"""Flower, as Sentinel runs it: with heartbeats, and deaf to names that are not its own.
-
-A web page that somebody opens can let its own name point to this machine (DNS
-rebinding), and would then read Flower through that browser. Such requests carry
-the page's name in their Host header, so a name that is not Flower's is refused.
-"""
+"""Flower, as Sentinel runs it: with heartbeats, and deaf to names that are not its own."""
 
 from __future__ import annotations
 
@@ -20,19 +15,18 @@ from tornado.web import RequestHandler
 
 from common.broker import app as celery_app
 from common.settings import Settings
-from sentinel.stack.flower_hosts import host_name, known_hosts, require_closed_to_strangers
+from common.web_access import MISDIRECTED, host_name, known_hosts, require_flower_closed
 
 log = logging.getLogger(__name__)
 
 _TURN_MILLISECONDS = 500  # how soon a stop is noticed
-_MISDIRECTED = 421  # HTTP: this server does not answer for that name
 
 
 class UnknownHost(RequestHandler):
     """Refuses every request, before Flower sees any of it."""
 
     def prepare(self) -> None:
-        self.set_status(_MISDIRECTED)
+        self.set_status(MISDIRECTED)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish("Flower does not answer under this name. SENTINEL_FLOWER_HOSTS names those under which it does.\n")
 
@@ -55,14 +49,16 @@ class HostCheckingFlower(Flower):  # type: ignore[misc]
 
 def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) -> None:
     """Serve Flower until `stop` is set. Flower's own `FLOWER_*` variables work, where no setting says otherwise."""
-    require_closed_to_strangers(settings)
+    require_flower_closed(settings)
     command.apply_env_options()
     options.address, options.port = settings.flower_host, settings.flower_port
     if settings.flower_password:
         options.basic_auth = [f"{settings.flower_user}:{settings.flower_password}"]
     command.extract_settings()
     command.setup_logging()
-    server = HostCheckingFlower(known_hosts(settings), capp=celery_app, options=options, **urls.settings)
+    server = HostCheckingFlower(
+        known_hosts(settings.flower_host, settings.flower_hosts), capp=celery_app, options=options, **urls.settings
+    )
     port = server.start_http_server()
     log.info("Flower answers on http://%s:%s", settings.flower_host, port)
 

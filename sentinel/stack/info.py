@@ -14,7 +14,7 @@ from common.stream_config import config_path
 from sentinel.stack.private_files import write_private
 
 _FILE = "stack.json"
-_NOT_TOLD = {"redis_url", "redis_password", "state_dir", "flower_password"}
+_NOT_TOLD = {"redis_url", "redis_password", "state_dir", "flower_password", "page_token"}
 _FOLDERS = {"watch_dir", "baselines_dir"}  # their defaults too depend on the working directory
 _MAY_BE_PATHS = ("baseline", "weights", "backbone")
 
@@ -30,6 +30,7 @@ class StackInfo(Message):
     flower_url: str
     watch_dir: str
     settings: dict[str, JsonValue] = Field(default_factory=dict)
+    page_url: str = Field("", description="empty: a stack of before 0.4, which has no page")
 
     def write(self, state_dir: Path) -> None:
         write_private(state_dir / _FILE, self.to_json())

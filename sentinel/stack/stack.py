@@ -19,8 +19,8 @@ from common.errors import AlreadyRunning
 from common.processes import PROCESSES
 from common.settings import Settings
 from common.store.client import without_password
+from common.web_access import require_flower_closed, require_page_closed
 from sentinel.stack.exit_records import ExitRecords
-from sentinel.stack.flower_hosts import require_closed_to_strangers
 from sentinel.stack.info import StackInfo, forget_info, read_info, told_settings
 from sentinel.stack.private_files import append_private, make_folder, make_private_folder, write_private
 from sentinel.stack.redis_server import RedisServer, end_orphan, free_port
@@ -54,17 +54,21 @@ class LocalStack:
         self._take_lock()
         try:
             redis_url = self.settings.redis_url or self._start_redis()
-            port = _flower_port(self.settings, self.say)
+            require_flower_closed(self.settings)
+            require_page_closed(self.settings)
+            flower = _free_port(self.settings.flower_host, self.settings.flower_port, "Flower", self.say)
+            page = _free_port(self.settings.page_host, self.settings.page_port, "the page", self.say)
             make_folder(self.settings.watch_dir, "SENTINEL_WATCH_DIR")
             self.info = StackInfo(
                 pid=os.getpid(),
                 redis_url=redis_url,
-                flower_url=f"http://{self.settings.flower_host}:{port}",
+                flower_url=f"http://{self.settings.flower_host}:{flower}",
+                page_url=f"http://{self.settings.page_host}:{page}",
                 watch_dir=str(self.settings.watch_dir.resolve()),
                 settings=told_settings(self.settings),
             )
             self._supervisor = Supervisor(
-                process_specs(self.settings, redis_url, port),
+                process_specs(self.settings, redis_url, flower_port=flower, page_port=page),
                 self.state_dir / "logs",
                 self.say,
                 ExitRecords(redis_url),
@@ -116,9 +120,7 @@ class LocalStack:
             lock.close()
             info = read_info(self.state_dir)
             where = (
-                f" (process {info.pid}, Redis {without_password(info.redis_url)}, Flower {info.flower_url})"
-                if info
-                else ""
+                f" (process {info.pid}, Redis {without_password(info.redis_url)}, page {info.page_url})" if info else ""
             )
             raise AlreadyRunning(
                 f"Sentinel is already running in {self.state_dir}{where}: stop it with Ctrl-C there, "
@@ -137,27 +139,27 @@ class LocalStack:
         return self._redis.url
 
 
-def _flower_port(settings: Settings, say: Callable[[str], None]) -> int:
-    """Return the port on which Flower will listen; another free one than the one set if that is taken."""
-    require_closed_to_strangers(settings)
-    if settings.flower_port == 0:
+def _free_port(host: str, wanted: int, what: str, say: Callable[[str], None]) -> int:
+    """Return the port on which `what` will listen; another free one than the one wanted if that is taken."""
+    if wanted == 0:
         return free_port()
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.flower_host, settings.flower_port))
+            probe.bind((host, wanted))
         except OSError:
             port = free_port()
-            say(f"port {settings.flower_port} is taken, Flower goes to {port}")
+            say(f"port {wanted} is taken, {what} goes to {port}")
             return port
-    return settings.flower_port
+    return wanted
 
 
-def process_specs(settings: Settings, redis_url: str, flower_port: int) -> list[ProcessSpec]:
+def process_specs(settings: Settings, redis_url: str, *, flower_port: int, page_port: int) -> list[ProcessSpec]:
     """Return `common.processes.PROCESSES` as they are started on this machine."""
     environment = {
         "SENTINEL_REDIS_URL": redis_url,
         "SENTINEL_FLOWER_PORT": str(flower_port),
+        "SENTINEL_PAGE_PORT": str(page_port),
         # TensorFlow's start-up banner would fill the logs.
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         "PYTHONUNBUFFERED": "1",

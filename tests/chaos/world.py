@@ -23,6 +23,7 @@ SETTINGS = {
     "SENTINEL_WEIGHTS": "random:0",
     "SENTINEL_FLOWER_PORT": "0",
     "SENTINEL_METRICS_PORT": "0",
+    "SENTINEL_PAGE_PORT": "0",
     "SENTINEL_SETTLE_SECONDS": "0.5",
     "SENTINEL_COOLDOWN_SECONDS": "3",
     # What healing costs golden has tests of its own; here a short training must lead to a promotion.

@@ -136,6 +136,7 @@ def fuzz_files(folder: Path, count: int, seed: int) -> str:
         "SENTINEL_WATCH_DIR": str(folder / "incoming"), "SENTINEL_BASELINES_DIR": str(folder / "baselines"),
         "SENTINEL_BASELINE": "golden", "SENTINEL_WEIGHTS": "random:0", "SENTINEL_FLOWER_PORT": "0",
         "SENTINEL_METRICS_PORT": "0",
+        "SENTINEL_PAGE_PORT": "0",
         "SENTINEL_SETTLE_SECONDS": "0.3", "SENTINEL_COOLDOWN_SECONDS": "86400", "SENTINEL_RESTART_SECONDS": "1",
     }  # fmt: skip
     build = [sys.executable, "-m", "sentinel", "baseline", "build", str(folder / "golden.mp4"), "--name", "golden"]

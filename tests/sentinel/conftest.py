@@ -102,6 +102,7 @@ def environment_in(folder: Path) -> dict[str, str]:
         "SENTINEL_FLOWER_PORT": "0",
         "SENTINEL_METRICS_PORT": "0",
         "SENTINEL_FLOWER_PASSWORD": "secret",
+        "SENTINEL_PAGE_PORT": "0",
         "SENTINEL_SETTLE_SECONDS": "0.5",
         "SENTINEL_COOLDOWN_SECONDS": "15",
         # The gate has tests of its own; here a short training must lead to a promotion.

@@ -69,6 +69,7 @@ def press(tmp_path_factory: pytest.TempPathFactory) -> World:
         "SENTINEL_ALLOWED_ROOTS": str(folder),
         "SENTINEL_FLOWER_PORT": "0",
         "SENTINEL_METRICS_PORT": "0",
+        "SENTINEL_PAGE_PORT": "0",
         "SENTINEL_SETTLE_SECONDS": "0.5",
         "SENTINEL_CHUNK_FRAMES": "50",
     }

@@ -14,9 +14,9 @@ from common.contracts.verdicts import Status
 from common.features import FeatureBlock
 from common.ingest.accept import Ingestor
 from common.queries import latest_events, stream_status
+from common.responses import resolution_text
 from common.store import Store
 from sentinel.cli.streams import summary
-from sentinel.responses import resolution_text
 from tests.common.modalities.video.fixed_camera import WINDOW, camera, fitted, of_images
 from tests.feeding import feed
 

@@ -23,10 +23,10 @@ from common.contracts.models import RetrainReport
 from common.contracts.verdicts import Cause, Status, Verdict
 from common.models.vfi.design import DESIGN
 from common.models.vfi.first import starting_model
+from common.moments import clock
 from common.processes import PROCESSES
 from common.store import Store, keys
 from common.store.heartbeats import Heartbeat, new_start_id, note_exit
-from sentinel.cli.streams import clock
 from sentinel.stack.redis_server import RedisServer
 from tests.common.builders import batch, condition_record, record, verdict
 from tests.learning import begin

@@ -21,7 +21,7 @@ from common.errors import SettingsError
 from common.process_health import process_health
 from common.settings import Settings
 from common.store import Store
-from sentinel.stack.flower_hosts import known_hosts, require_closed_to_strangers
+from common.web_access import known_hosts, require_flower_closed
 from sentinel.stack.redis_server import RedisServer, free_port
 
 
@@ -111,10 +111,10 @@ def test_it_leaves_heartbeats_and_an_orderly_end(own_redis: RedisServer, setting
 def test_where_others_can_reach_it_it_wants_a_password(settings: Settings) -> None:
     outside = settings.model_copy(update={"flower_host": "0.0.0.0"})
     with pytest.raises(SettingsError, match="SENTINEL_FLOWER_PASSWORD"):
-        require_closed_to_strangers(outside)
-    require_closed_to_strangers(outside.model_copy(update={"flower_password": "x"}))
+        require_flower_closed(outside)
+    require_flower_closed(outside.model_copy(update={"flower_password": "x"}))
 
 
-def test_the_configured_address_is_one_of_its_names(settings: Settings) -> None:
-    names = known_hosts(settings.model_copy(update={"flower_host": "10.0.0.7", "flower_hosts": ("Cam.Local:5555",)}))
+def test_the_configured_address_is_one_of_its_names() -> None:
+    names = known_hosts("10.0.0.7", ("Cam.Local:5555",))
     assert names == {"localhost", "127.0.0.1", "::1", "10.0.0.7", "cam.local"}
