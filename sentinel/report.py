@@ -54,7 +54,7 @@ def write_report(result: CheckResult, path: Path, *, threshold: float) -> None:
 
 def page(result: CheckResult, threshold: float) -> str:
     """Return the whole page."""
-    return _template().render(
+    return page_template("report.html.j2").render(
         result=result,
         advice=ADVICE,
         changed=resolution_in(result.windows),
@@ -64,7 +64,8 @@ def page(result: CheckResult, threshold: float) -> str:
     )
 
 
-def _template() -> jinja2.Template:
+def page_template(name: str) -> jinja2.Template:
+    """Return a template of this package: it escapes markup, and shows control characters."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("sentinel"),
         autoescape=True,
@@ -73,7 +74,7 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _shown(value: object) -> object:

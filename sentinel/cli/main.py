@@ -24,6 +24,7 @@ from sentinel.cli import (
     interpolate,
     lineage,
     models,
+    report,
     sabotage,
     stack,
     stream_bindings,
@@ -41,7 +42,7 @@ app = typer.Typer(
 )
 for command in (
     check.check, interpolate.interpolate, sabotage.sabotage, stack.up, stack.demo, stack.doctor, streams.status,
-    streams.events,
+    streams.events, report.report,
 ):  # fmt: skip
     app.command()(command)
 for process in PROCESSES:
