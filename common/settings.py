@@ -343,9 +343,13 @@ class Settings(BaseSettings):
     mqtt_url: str | None = Field(
         None, description="broker that is told how streams are doing: mqtt://user:password@host:port, or mqtts://"
     )
-    mqtt_topic: str = Field("sentinel", min_length=1, description="topic below which streams are told of over MQTT")
+    mqtt_topic: str = Field(
+        "sentinel", pattern="^[^+#\x00]+$", description="topic below which streams are told of over MQTT"
+    )
     mqtt_discovery: str = Field(
-        "homeassistant", description="topic of Home Assistant's discovery; empty: it is not told"
+        "homeassistant",
+        pattern="^[^+#\x00]*$",
+        description="topic of Home Assistant's discovery; empty: it is not told",
     )
     page_url: str = Field("", description="under which others open the page, for links in alerts; empty: no links")
     github_repository: str = Field(

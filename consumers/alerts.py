@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
+import redis
+
 from common.contracts.alerts import Alert, AlertChange
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import Event, IncidentChanged, IncidentClosed, IncidentOpened
@@ -36,7 +38,9 @@ GROUP = "alerts"
 """The consumer group."""
 
 _MOST = 200  # alerts that are sent in one turn
-_BACK_SECONDS = 120.0  # alerts that a process took before it died are sent by another one after this
+_TURN_SECONDS = 60.0  # no message is begun after this
+_BACK_SECONDS = 180.0  # alerts that a process took before it died are sent by another one after this
+_LATE_SECONDS = 3600.0  # after this nothing that is over begins
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 5.0, 600.0
 _ATTEMPTS = 1000  # about a week
 _PRUNE_SECONDS = 3600.0
@@ -74,7 +78,7 @@ class Alerts:
             return
         incident, change = event.incident, _change_of(event.incident)
         if self._is_quiet(incident):
-            self._store.alerts.pass_over(incident.id, change, event.time)
+            self._store.alerts.pass_over(incident.id, change, event.entry_id)
             return
         trains = self._policy.of(incident.cause).trains
         told = [name for name, one in self._destinations.items() if one.wants(change, trains=trains)]
@@ -93,7 +97,7 @@ class Alerts:
             time=event.time,
             open_to=tuple(told),
         )
-        self._store.alerts.put(alert, due=time.time() + self._settings.alert_delay_seconds)
+        self._store.alerts.put(alert, entry=event.entry_id, due=time.time() + self._settings.alert_delay_seconds)
 
     def _is_quiet(self, incident: Incident) -> bool:
         muted_until = self._store.streams.window(incident.stream).muted_until
@@ -101,40 +105,67 @@ class Alerts:
         return muted or incident.acknowledged_by is not None
 
     def send(self, now: float) -> int:
-        """Send the alerts that are due at `now`, seconds since the epoch; return how many there were."""
-        due = self._store.alerts.take(now=now, back_at=now + _BACK_SECONDS, most=_MOST)
-        wanted = [alert for alert in due if self._is_still_wanted(alert)]
-        for alert in due:
-            if alert not in wanted:
-                self._store.alerts.settle(alert, due=None)
-        open_to = {alert.id: {name for name in alert.open_to if name in self._destinations} for alert in wanted}
+        """Send the alerts that are due at `now`, seconds since the epoch; return how many there were.
+
+        A destination that does not take one is asked no more in this turn, and nothing is begun after a minute: a turn
+        ends before its alerts would come back.
+        """
+        back_at = now + _BACK_SECONDS
+        due = self._store.alerts.take(now=now, back_at=back_at, most=_MOST)
+        due = [alert for alert in due if self._may_be_sent(alert, back_at)]
+        open_to = {alert.id: [name for name in alert.open_to if name in self._destinations] for alert in due}
+        until = time.monotonic() + _TURN_SECONDS
+        tried: set[str] = set()
         for name, destination in self._destinations.items():
-            mine = [alert for alert in wanted if name in open_to[alert.id]]
+            mine = [alert for alert in due if name in open_to[alert.id]]
             for group in destination.groups(mine, digest_from=self._settings.alert_digest):
-                try:
-                    destination.send(group, self._picture(group))
-                except DestinationRefused as error:
-                    log.warning("alerts are not taken by %s: %s", destination.title, error)
-                    continue
+                if time.monotonic() > until:
+                    break
+                if not self._sent(destination, group):
+                    tried.update(alert.id for alert in mine)
+                    break
                 for alert in group:  # at once: whoever is killed after this does not send it again
-                    open_to[alert.id].discard(name)
-                    left = alert.model_copy(update={"open_to": tuple(sorted(open_to[alert.id]))})
-                    self._store.alerts.settle(left, due=now + _BACK_SECONDS if left.open_to else None)
-        for alert in wanted:
+                    open_to[alert.id].remove(name)
+                    left = alert.model_copy(update={"open_to": tuple(open_to[alert.id])})
+                    self._store.alerts.settle(left, taken_until=back_at, due=back_at if left.open_to else None)
+        for alert in due:
             if open_to[alert.id]:
-                self._try_later(alert, tuple(sorted(open_to[alert.id])), now)
+                left = alert.model_copy(update={"open_to": tuple(open_to[alert.id])})
+                self._try_later(left, back_at, tried=alert.id in tried)
             else:
-                self._store.alerts.settle(alert, due=None)
+                self._store.alerts.settle(alert, taken_until=back_at, due=None)
         return len(due)
 
-    def _is_still_wanted(self, alert: Alert) -> bool:
-        """Return whether nobody has acknowledged or muted the incident since the alert was noted."""
+    def _sent(self, destination: Destination, group: Sequence[Alert]) -> bool:
+        """Send one message; return whether it was taken. What goes wrong at one destination holds up no other."""
+        try:
+            destination.send(group, self._picture(group))
+        except DestinationRefused as error:
+            log.warning("alerts are not taken by %s: %s", destination.title, error)
+        except redis.RedisError:
+            raise
+        except Exception as error:  # its text may show an address with a secret
+            log.warning("alerts are not taken by %s: %s", destination.title, type(error).__name__)
+        else:
+            return True
+        return False
+
+    def _may_be_sent(self, alert: Alert, taken_until: float) -> bool:
+        """Return whether an incident still is as the alert says; if not, settle it.
+
+        What is acknowledged or muted by now is told to nobody. What is over waits for the event that says so, which
+        takes the alert back; were it lost, the alert would be an hour later.
+        """
         if alert.change is AlertChange.OVER:
             return True
-        for incident in self._store.streams.open_incidents(alert.stream):
-            if incident.id == alert.incident:
-                return not self._is_quiet(incident)
-        return True
+        lasting = {row.id: row for row in self._store.streams.open_incidents(alert.stream)}
+        incident = lasting.get(alert.incident)
+        if incident is not None and _change_of(incident) is AlertChange.BEGAN and not self._is_quiet(incident):
+            return True
+        now = time.time()
+        waits = (incident is None or not self._is_quiet(incident)) and now < alert.time + _LATE_SECONDS
+        self._store.alerts.settle(alert, taken_until=taken_until, due=now + 1.0 if waits else None)
+        return False
 
     def _picture(self, group: Sequence[Alert]) -> bytes | None:
         """Return the latest picture of an alert's incident, or of its stream; None: none is kept, or it is a digest."""
@@ -146,18 +177,19 @@ class Alerts:
         shown = (of_it.latest or of_it.first)[-1] if of_it and (of_it.latest or of_it.first) else kept.latest
         return self._store.pictures.jpeg(stream, shown.id) if shown else None
 
-    def _try_later(self, alert: Alert, open_to: tuple[str, ...], now: float) -> None:
-        tried = alert.model_copy(update={"open_to": open_to, "attempts": alert.attempts + 1})
-        if tried.attempts < _ATTEMPTS:
-            pause = min(_FIRST_PAUSE_SECONDS * 2.0**alert.attempts, _LONGEST_PAUSE_SECONDS)
-            self._store.alerts.settle(tried, due=now + pause)
+    def _try_later(self, alert: Alert, taken_until: float, *, tried: bool) -> None:
+        """Let an alert come again at the destinations that are open."""
+        again = alert.model_copy(update={"attempts": alert.attempts + tried})
+        pause = min(_FIRST_PAUSE_SECONDS * 2.0 ** min(alert.attempts, 20), _LONGEST_PAUSE_SECONDS) if tried else 0.0
+        if again.attempts < _ATTEMPTS:
+            self._store.alerts.settle(again, taken_until=taken_until, due=time.time() + pause)
             return
-        names = ", ".join(self._destinations[name].title for name in open_to)
-        refused = DestinationRefused(f"{names} did not take it in {tried.attempts} attempts: {alert.title}")
+        names = ", ".join(self._destinations[name].title for name in alert.open_to)
+        refused = DestinationRefused(f"{names} did not take it in {again.attempts} attempts: {alert.title}")
         subject = f"alert {alert.id}"
-        letter = dead_letter(DeadLetterKind.STATE, alert.stream, subject, refused, tried, version=alert.id)
+        letter = dead_letter(DeadLetterKind.STATE, alert.stream, subject, refused, again, version=alert.id)
         self._store.event_log.bury(letter)
-        self._store.alerts.settle(tried, due=None)
+        self._store.alerts.settle(again, taken_until=taken_until, due=None)
 
 
 def _change_of(incident: Incident) -> AlertChange:
@@ -184,7 +216,12 @@ def _body(incident: Incident, change: AlertChange, policy: Policy) -> str:
         rows.append("No footage comes any more.")
     if incident.model_score is not None:
         rows.append(f"{printable(incident.model_score.sentence)}.")
-    if response.trains:
+    if incident.truth is not None:
+        rows.append(f"{printable(incident.truth.sentence)}.")
+    own = incident.by_truth and incident.truth is not None and not incident.truth.healed_as
+    if own:
+        rows.append("The model is yours: Sentinel cannot retrain it.")
+    elif response.trains:
         rows.append(f"Model {printable(incident.model)} is retrained for it by itself.")
     if response.calls:
         rows.append("Please look at the camera.")

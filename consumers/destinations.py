@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import http.client
 import json
 import logging
 import time
@@ -68,6 +69,7 @@ class Service(Destination):
         import apprise
 
         self._service = apprise.Apprise()
+        logging.getLogger("apprise").setLevel(logging.CRITICAL)  # what it logs shows addresses, with secrets in them
         if not self._service.add(url):
             raise SettingsError(
                 f"SENTINEL_ALERT_URLS: {_scheme(url)}://… is no URL that Apprise knows: "
@@ -93,7 +95,7 @@ class Service(Destination):
                 attach=attached,
             )
         if not taken:
-            raise DestinationRefused("it did not take the message; its log line above says why")
+            raise DestinationRefused("it did not take the message")
 
 
 class Webhook(Destination):
@@ -127,6 +129,8 @@ class RedPhone(Destination):
             raise SettingsError(f"SENTINEL_GITHUB_REPOSITORY is {repository!r}: write owner/name")
         super().__init__(f"workflow of {repository}")
         self._url = f"{api.rstrip('/')}/repos/{repository}/dispatches"
+        if not (token.isascii() and token.isprintable() and " " not in token):
+            raise SettingsError("SENTINEL_GITHUB_TOKEN has blanks or signs that no token has")
         self._token = token
 
     def wants(self, change: AlertChange, *, trains: bool) -> bool:
@@ -167,7 +171,7 @@ def destinations_of(settings: Settings) -> dict[str, Destination]:
     if settings.github_repository:
         if not settings.github_token:
             raise SettingsError("SENTINEL_GITHUB_REPOSITORY is set: set SENTINEL_GITHUB_TOKEN too")
-        phone = RedPhone(settings.github_api, settings.github_repository, settings.github_token)
+        phone = RedPhone(settings.github_api, settings.github_repository, settings.github_token.strip())
         found[_identity("github", settings.github_repository)] = phone
     return found
 
@@ -198,8 +202,10 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> None:
             answer.read(1)
     except urllib.error.HTTPError as error:
         raise DestinationRefused(f"it answers {error.code}") from error
-    except (OSError, ValueError) as error:
-        raise DestinationRefused(str(error)) from error
+    except urllib.error.URLError as error:
+        raise DestinationRefused(f"it does not answer: {error.reason}") from error
+    except (OSError, ValueError, http.client.HTTPException) as error:  # whose text may show the address or a header
+        raise DestinationRefused(f"it does not answer as a web server does: {type(error).__name__}") from error
 
 
 def _message(alerts: Sequence[Alert]) -> tuple[str, str]:
@@ -214,8 +220,12 @@ def _message(alerts: Sequence[Alert]) -> tuple[str, str]:
 
 
 def _require_http(url: str, setting: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number
+        known = False
+    if not known or not url.isascii() or not url.isprintable() or " " in url:
         raise SettingsError(f"{setting}: {_scheme(url)}://… is no address that begins with http:// or https://")
 
 

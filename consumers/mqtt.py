@@ -18,7 +18,8 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as paho
@@ -44,9 +45,10 @@ ONLINE, OFFLINE = "online", "offline"
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _QOS = 1
 _KEEPALIVE_SECONDS = 30
-_ANSWER_SECONDS = 5.0  # for the broker to take what was published
+_ANSWER_SECONDS = 5.0  # for the broker to take what was published of a few streams
+_AT_ONCE = 20  # streams whose messages are on their way together: what a slow broker does not take is not piled up
 _EVERYTHING_SECONDS = 300.0  # how often all streams are looked at, for those that were forgotten
-_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,60}")
+_PLAIN = re.compile(r"(?!.*-[0-9a-f]{8}$)[A-Za-z0-9_-]{1,60}")  # names that end like a digest get one too
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -65,7 +67,10 @@ class Mqtt:
         self._listener = Listener(store, GROUP, self._note)
         self._changed: set[str] = set()
         self._connected = threading.Event()
-        self._everything_at = 0.0  # 0: at once
+        self._undiscovered: set[str] = set()
+        self._anew = threading.Event()
+        self._everything_at = time.monotonic()
+        self._open: list[paho.MQTTMessageInfo] = []  # what the broker has not taken yet
         self._client = _client(url, self._topic, self._on_connect, self._on_disconnect)
 
     def start(self) -> None:
@@ -85,37 +90,43 @@ class Mqtt:
         if not self._connected.is_set():
             return read
         now = time.monotonic()
-        if not self._everything_at or now > self._everything_at + _EVERYTHING_SECONDS:
-            self._publish_everything()
+        if self._anew.is_set() or now > self._everything_at + _EVERYTHING_SECONDS:
+            self._anew.clear()
             self._everything_at = now
-        told = set(self._changed)
-        if told and self._publish(self._messages_of(told)):
-            self._changed -= told
+            if not self._begin_anew():
+                self._anew.set()
+                return read
+        changed = sorted(self._changed)[:_AT_ONCE]
+        if changed and self._publish(self._messages_of(changed)):
+            self._changed -= set(changed)
+            self._undiscovered -= set(changed)
         return read
 
     def _note(self, event: Event) -> None:
         if event.stream:
             self._changed.add(event.stream)
 
-    def _publish_everything(self) -> None:
+    def _begin_anew(self) -> bool:
+        """Say that it is there, empty what was retained of forgotten streams, and let all others be told of."""
         names = set(self._store.streams.names())
         gone = self._store.mqtt_streams.known() - names
         rows: list[tuple[str, str | bytes]] = [(f"{self._topic}/status", ONLINE)]
-        for stream in gone:
-            rows += [(topic, "") for topic in self._topics_of(stream)]
-        for stream in sorted(names):
-            rows += self._discovery_of(stream)
-        if self._publish(rows):
-            self._store.mqtt_streams.replace(names)
+        rows += [(topic, "") for stream in sorted(gone) for topic in self._topics_of(stream)]
+        if not self._publish(rows):
+            return False
+        self._store.mqtt_streams.replace(names)
         self._changed |= names
+        self._undiscovered |= names
+        return True
 
-    def _messages_of(self, streams: Iterable[str]) -> list[tuple[str, str | bytes]]:
+    def _messages_of(self, streams: Sequence[str]) -> list[tuple[str, str | bytes]]:
         """Return topics and payloads that say how some streams are doing."""
         known, told, now = set(self._store.streams.names()), self._store.mqtt_streams.known(), time.time()
-        latest = self._store.pictures.latest(sorted(known.intersection(streams)))
+        chosen = [stream for stream in streams if stream in known]
+        latest = self._store.pictures.latest(chosen)
         rows: list[tuple[str, str | bytes]] = []
-        for stream in sorted(known.intersection(streams)):
-            if stream not in told:
+        for stream in chosen:
+            if stream not in told or stream in self._undiscovered:
                 rows += self._discovery_of(stream)
                 self._store.mqtt_streams.add(stream)
             status = stream_status(self._store, stream, now)
@@ -173,22 +184,27 @@ class Mqtt:
             for (kind, what), about in rows.items()
         }
 
-    def _publish(self, rows: Iterable[tuple[str, str | bytes]]) -> bool:
-        """Publish retained messages; return whether the broker took them all."""
-        sent = [self._client.publish(topic, payload, qos=_QOS, retain=True) for topic, payload in rows]
+    def _publish(self, rows: Sequence[tuple[str, str | bytes]]) -> bool:
+        """Publish retained messages; return whether the broker took them all.
+
+        While it has not taken those of before, nothing is added to them: a slow broker sets the pace.
+        """
+        if not self._all_taken():
+            return False
+        self._open = [self._client.publish(topic, payload, qos=_QOS, retain=True) for topic, payload in rows]
+        return self._all_taken()
+
+    def _all_taken(self) -> bool:
         deadline = time.monotonic() + _ANSWER_SECONDS
-        for one in sent:
-            try:
+        for one in self._open:
+            with suppress(RuntimeError, ValueError):  # it is not connected, or its queue is full
                 one.wait_for_publish(max(deadline - time.monotonic(), 0.01))
-            except (RuntimeError, ValueError):  # it is not connected, or its queue is full
-                return False
-            if not one.is_published():
-                return False
-        return True
+        self._open = [one for one in self._open if not _is_taken(one)]
+        return not self._open
 
     def _on_connect(self, ok: bool, why: str) -> None:
         if ok:
-            self._everything_at = 0.0
+            self._anew.set()
             self._connected.set()
         else:
             log.warning("the MQTT broker refuses: %s; correct SENTINEL_MQTT_URL", why)
@@ -229,6 +245,14 @@ def level(stream: str) -> str:
     if _PLAIN.fullmatch(stream):
         return stream
     return f"{_NOT_PLAIN.sub('-', stream).strip('-')[:40] or 'stream'}-{content_id('stream', stream)[:8]}"
+
+
+def _is_taken(message: paho.MQTTMessageInfo) -> bool:
+    """Return whether the broker has a message, or never will, because it could not be queued."""
+    try:
+        return bool(message.is_published())
+    except (RuntimeError, ValueError):
+        return message.rc == paho.MQTT_ERR_QUEUE_SIZE
 
 
 def _of(field: str) -> str:

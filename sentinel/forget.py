@@ -57,6 +57,7 @@ def forget(store: Store, settings: Settings, stream: str) -> Forgotten:
     """
     keys, came_back = store.forgetting.forget(stream)
     store.champions.forget(stream)
+    store.alerts.forget(stream)
     drop_conditions_of_stream(store, stream)
     letters = [letter for letter in store.event_log.dead_letters() if letter.stream == stream]
     for letter in letters:

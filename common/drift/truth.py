@@ -167,7 +167,8 @@ def _with_reference(
 def _prepared(values: tuple[float, ...], measure: Measure, least_loss: float, rows: int) -> ScoreReference | None:
     scores = np.array(values, np.float32)[:, None]
     unit = 1.0 if measure is Measure.CORRECT else float(np.abs(scores).mean())
-    return ScoreReference.fit(scores, np.array([least_loss * unit], np.float64), rows)
+    least = least_loss * (unit or 1.0)  # a reference without any loss has no unit: else rounding would be a decay
+    return ScoreReference.fit(scores, np.array([least], np.float64), rows)
 
 
 def _judged(

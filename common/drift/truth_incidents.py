@@ -18,6 +18,7 @@ CLOSE_WINDOWS = 3
 """Windows of truth in a row that must pass before an incident closes: as many as share no frame among the twelve, a
 quarter of a window apart, that `SENTINEL_CLOSE_WINDOWS` asks of footage."""
 _COVERED_SHARE = 0.5  # of a window's frames
+_REPLACED_SECONDS = 86_400.0  # without a window of the version that failed: the newer one has taken its place
 _UNNAMED = "own"  # the model of a stream, where its user says no version
 
 
@@ -41,6 +42,8 @@ def judge_by_truth(
         if own is not None and any(row.covers(own.since_time) for row in about):
             told[own.id] = _closed(own, verdict, f"the footage drifts, which incident {about[-1].id[:8]} is about")
         after = with_incidents(log, [told.get(row.id, row) for row in rows])
+    elif own is not None and _is_of_another(own, verdict):
+        after = log  # another version on the same stream neither closes the incident of this one nor takes it over
     elif verdict.status is Status.PASS:
         after = with_incidents(log, [_passed(row, verdict) if row is own else row for row in rows])
     elif own is not None or verdict.confirmed:
@@ -51,6 +54,13 @@ def judge_by_truth(
         after = log
     after = with_applied(after, note_id)
     return after, changes(log, after)
+
+
+def _is_of_another(incident: Incident, verdict: TruthVerdict) -> bool:
+    """Return whether a window is of another version or measure than an incident, which still reports."""
+    of = incident.truth
+    same = of is None or (of.model, of.measure) == (verdict.score.model, verdict.score.measure)
+    return not same and verdict.taken_to - incident.latest_at < _REPLACED_SECONDS
 
 
 def _covers(incident: Incident, verdict: TruthVerdict) -> bool:

@@ -338,7 +338,8 @@ def _allowed(tested: Tested, rules: Rules) -> str:
     left = -tested.bets.least_db
     if left >= rules.max_loss_db:
         return f"{rules.max_loss_db:.2f} dB"
-    return f"the {left:.2f} dB that promotions before it have left of {rules.max_loss_db:.2f}"
+    of = f"{rules.max_loss_db:.2f} (SENTINEL_PROMOTE_MAX_LOSS_DB)"
+    return f"the {left:.2f} dB that promotions before it have left of {of}"
 
 
 def _conditions(live: Mapping[str, Tested]) -> dict[str, Tested]:

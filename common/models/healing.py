@@ -237,12 +237,12 @@ class Healer:
             as_it_is = {row.stretch.name: coping(self.kind, model, row.proving, replay.held_out) for _, row in group}
         if as_it_is and all(row.unhurt for row in as_it_is.values()):
             return self._proved(champion, group, as_it_is), model
-        fresh = []
-        for case, material in group:
-            if (before := self._decided_before(champion, cause, case)) is not None:
-                champion = self._stays(champion, [(case, material)], as_it_is, before)
-            else:
-                fresh.append((case, material))
+        before = {case.incident.id: self._decided_before(champion, cause, case) for case, _ in group}
+        decided = [row for row in group if before[row[0].incident.id] is not None]
+        fresh = [row for row in group if row not in decided]
+        if decided:
+            why = next(reason for reason in before.values() if reason is not None)
+            champion = self._stays(champion, decided, as_it_is, why)
         if not fresh:
             return champion, model
         materials = [material for _, material in fresh]
@@ -275,8 +275,16 @@ class Healer:
         as_it_is: Mapping[str, Coping],
         why: str,
     ) -> ChampionRecord:
-        """Keep the champion, and prove it where it copes as it is; return its record afterwards."""
-        coped = [row for row in group if (found := as_it_is.get(row[1].stretch.name)) is not None and found.copes]
+        """Keep the champion, and prove it on streams of which it copes with every stretch; return its record then.
+
+        A condition of one stretch would let the others of its stream pass, which are like it.
+        """
+        lost = {
+            material.stretch.stream
+            for _, material in group
+            if (found := as_it_is.get(material.stretch.name)) is None or not found.copes
+        }
+        coped = [row for row in group if row[1].stretch.stream not in lost]
         hurt = [row for row in group if row not in coped]
         if coped:
             champion = self._proved(champion, coped, as_it_is, why)

@@ -224,7 +224,10 @@ def _choose(
         raise NotPromoted(
             f"version {version} of model {champion.model!r} was made before 0.3 and has no weights that can be used"
         )
-    kept = list(prove(chosen, champion.conditions))
+    lost = {row.id: row.lost_db for row in chosen.conditions}  # what later versions lost on one is gone with them
+    kept = [
+        row.model_copy(update={"lost_db": lost.get(row.id, row.lost_db)}) for row in prove(chosen, champion.conditions)
+    ]
     dropped = [condition for condition in champion.conditions if condition.id not in {c.id for c in kept}]
     now = time.time()
     record = chosen.model_copy(

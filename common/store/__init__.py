@@ -53,7 +53,9 @@ class Store:
         self.golden_scores = GoldenScoresStore(self.client)
         self.canaries = CanaryStore(self.client)
         self.learning = LearningStore(self.client)
-        self.pictures = PictureStore(self.client, most_bytes=settings.picture_kb * _BYTES_PER_KB, retention=retention)
+        self.pictures = PictureStore(
+            self.client, most_bytes=settings.picture_kb * _BYTES_PER_KB, retention=retention, room=self._room
+        )
         self.alerts = AlertStore(self.client)
         self.mqtt_streams = MqttStreams(self.client)
         self.silence = SilenceStore(self.client)
@@ -66,16 +68,19 @@ class Store:
 
     def require_room(self) -> None:
         """Raise `Backlogged` while Redis uses more memory than producers may fill (`SENTINEL_BACKLOG_MB`)."""
-        memory = self.client.info("memory")
-        used, bound = int(memory["used_memory"]), int(memory["maxmemory"])
-        backlog_mb = self.settings.backlog_mb
-        most = backlog_mb * _BYTES_PER_MB if backlog_mb is not None else int(bound * _BACKLOG_SHARE)
+        used, most = int(self.client.info("memory")["used_memory"]), self._room()
         if 0 < most < used:
             raise Backlogged(
                 f"Redis holds {used // _BYTES_PER_MB} MB, new sources wait until it is below "
                 f"{most // _BYTES_PER_MB} MB: "
                 "start more embedding workers, or raise SENTINEL_BACKLOG_MB and the memory that Redis may take"
             )
+
+    def _room(self) -> int:
+        """Return how many bytes Redis may hold before producers wait; 0: any number."""
+        if self.settings.backlog_mb is not None:
+            return self.settings.backlog_mb * _BYTES_PER_MB
+        return int(int(self.client.info("memory")["maxmemory"]) * _BACKLOG_SHARE)
 
 
 def open_store(settings: Settings) -> Store:

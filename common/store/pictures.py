@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import redis
@@ -26,7 +26,7 @@ MOST_IN_RING = 64
 _MOST_PINS = 24  # of one stream: eight incidents with two pins each, and eight segments of its baseline
 PER_INCIDENT = 3
 """Pictures of the first windows of an incident, and as many of its latest."""
-_TIGHT_SHARE = 0.5  # of Redis' memory bound: beyond it pictures make room for work, which waits at three quarters
+_TIGHT_SHARE = 2 / 3  # of the memory at which work has to wait: beyond it each stream keeps one picture in its ring
 _PARTS = ("pictures", "picture-notes", "picture-ring", "picture-pins", "pending")
 _FIRST, _LATEST, _GOLDEN = "first", "latest", "golden"
 
@@ -70,10 +70,12 @@ class PictureStore:
     ----------
     most_bytes : of all pictures of one stream
     retention : seconds for which a picture is kept
+    room : returns the bytes that Redis may hold before work has to wait; 0: no bound is known
     """
 
-    def __init__(self, client: redis.Redis, *, most_bytes: int, retention: int) -> None:
+    def __init__(self, client: redis.Redis, *, most_bytes: int, retention: int, room: Callable[[], int]) -> None:
         self.client = client
+        self._room = room
         self._most_bytes = most_bytes
         self._retention = retention
         self._keep = load_script(client, "keep_pictures")
@@ -102,8 +104,8 @@ class PictureStore:
         return int(self._keep(keys=own, args=[json.dumps(plan), *(row.jpeg for row in pictures)]))
 
     def _is_tight(self) -> bool:
-        memory = self.client.info("memory")
-        return 0 < int(memory["maxmemory"]) * _TIGHT_SHARE < int(memory["used_memory"])
+        room = self._room()
+        return 0 < room * _TIGHT_SHARE < int(self.client.info("memory")["used_memory"])
 
     def jpeg(self, stream: str, picture: str) -> bytes | None:
         """Return a picture; None if it is not kept."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 
@@ -18,11 +21,11 @@ from hypothesis import strategies as st
 
 from common.contracts.events import Event, IncidentChanged, IncidentClosed, IncidentOpened
 from common.contracts.ids import content_id
-from common.contracts.incidents import Incident, IncidentState
+from common.contracts.incidents import Incident, IncidentLog, IncidentState
 from common.contracts.verdicts import Cause
 from common.errors import SettingsError
 from common.settings import Settings
-from common.store import Store
+from common.store import Store, keys
 from consumers.alerts import Alerts
 from consumers.destinations import GITHUB_EVENT, IDENTITY, SIGNATURE, TIMESTAMP, destinations_of, signature
 from sentinel.stack.redis_server import RedisServer, free_port
@@ -51,14 +54,24 @@ def incident(
 
 
 def event(kind: str, said: Incident, at: float) -> Event:
-    found = _CLASSES[kind].about(said, model="vfi", stream=said.stream, key=f"{said.id} {at}")
-    return found.model_copy(update={"time": at})
+    found = _CLASSES[kind].about(said, model="vfi", stream=said.stream, key=f"{said.id} {at} {kind}")
+    return found.model_copy(update={"time": at, "entry_id": f"{int(at * 1000)}-0"})
 
 
 @pytest.fixture
 def heard() -> Iterator[Receiver]:
     with receiver() as found:
         yield found
+
+
+def shown(store: Store, alerts: Alerts, kind: str, said: Incident, at: float) -> None:
+    """Let an incident be as the reducer leaves it, and its event be read."""
+    key = keys.stream_key(said.stream, "window")
+    stored = store.client.hget(key, "incidents")
+    others = [row for row in (IncidentLog.from_json(stored).open if stored else ()) if row.id != said.id]
+    log = IncidentLog(open=tuple(others if said.state is IncidentState.CLOSED else [*others, said]))
+    store.client.hset(key, "incidents", log.to_json())
+    alerts.note(event(kind, said, at))
 
 
 def alerts_to(store: Store, redis_server: RedisServer, settings: Settings, **own: object) -> Alerts:
@@ -104,27 +117,72 @@ def test_each_change_is_told_once_however_often_events_come_again(
     """The law: events that come again, in whatever order, change nothing of what is told."""
     store.client.flushall()
     heard.taken.clear()
-    events = [
-        event("changed", incident(state=state, muted=muted, acknowledged_by="ann" if known else None), number + 1.0)
-        for number, (state, muted, known) in enumerate(steps)
+    told: list[tuple[float, str]] = []
+    said = [
+        incident(state=state, muted=muted, acknowledged_by="ann" if known else None) for state, muted, known in steps
     ]
-    for number, one in enumerate(events):
-        hooked.note(one)
-        for again in random.sample(events[: number + 1], random.randrange(number + 2)):
-            hooked.note(again)
-    hooked.send(later())
-    assert sorted((row["time"], row["change"]) for row in heard.messages) == expected(steps)
+    for number, one in enumerate(said):
+        shown(store, hooked, "changed", one, number + 1.0)
+        for again in random.sample(range(number + 1), random.randrange(number + 2)):
+            hooked.note(event("changed", said[again], again + 1.0))
+        hooked.send(later())
+        told += sorted((row["time"], row["change"]) for row in heard.messages)
+        heard.taken.clear()
+    assert told == expected(steps)
 
 
 def test_what_is_acknowledged_before_it_is_sent_is_told_to_nobody(
-    hooked: Alerts, heard: Receiver, store: Store, monkeypatch: pytest.MonkeyPatch
+    hooked: Alerts, heard: Receiver, store: Store
 ) -> None:
-    hooked.note(event("opened", incident(), 1.0))
-    known = (incident(acknowledged_by="ann"),)
-    monkeypatch.setattr(type(store.streams), "open_incidents", lambda self, stream: known)
+    shown(store, hooked, "opened", incident(), 1.0)
+    shown(store, hooked, "changed", incident(acknowledged_by="ann"), 2.0)
+    hooked.send(later())
+    shown(store, hooked, "closed", incident(state=IncidentState.CLOSED, acknowledged_by="ann"), 3.0)
     hooked.send(later())
     assert heard.messages == []
     assert store.alerts.waiting() == 0
+
+
+def test_what_is_over_before_it_is_sent_is_told_to_nobody(hooked: Alerts, heard: Receiver, store: Store) -> None:
+    """Also where one commit opens and closes it: both events then have one time."""
+    opened = event("opened", incident(), 1.0)
+    hooked.note(opened)
+    closed = event("closed", incident(state=IncidentState.CLOSED), 1.0)
+    hooked.note(closed.model_copy(update={"entry_id": "1000-1"}))
+    hooked.send(later())
+    hooked.send(later() + 60)
+    assert heard.messages == []
+    assert store.alerts.waiting() == 0
+
+
+def test_the_end_that_one_commit_brings_with_another_change_is_told(
+    hooked: Alerts, heard: Receiver, store: Store
+) -> None:
+    shown(store, hooked, "opened", incident(), 1.0)
+    hooked.send(later())
+    for number, kind in enumerate(("changed", "closed")):
+        said = incident(state=IncidentState.FAILING if kind == "changed" else IncidentState.CLOSED)
+        hooked.note(event(kind, said, 2.0).model_copy(update={"entry_id": f"2000-{number}"}))
+    hooked.send(later())
+    assert [row["change"] for row in heard.messages] == ["began", "over"]
+
+
+def test_whoever_was_not_told_of_the_beginning_is_not_told_of_the_end(
+    store: Store, redis_server: RedisServer, settings: Settings, heard: Receiver
+) -> None:
+    with receiver() as away:
+        away.status = 503
+        alerts = alerts_to(store, redis_server, settings, alert_webhooks=(heard.url, away.url))
+        shown(store, alerts, "opened", incident(), 1.0)
+        now = later()
+        alerts.send(now)
+        shown(store, alerts, "closed", incident(state=IncidentState.CLOSED), 2.0)
+        away.status = 200
+        for after in (1, 60, 600):
+            alerts.send(now + after)
+        assert [row["change"] for row in heard.messages] == ["began", "over"]
+        assert away.messages == []
+        assert store.alerts.waiting() == 0
 
 
 def test_the_message_says_what_is_wrong_what_is_done_and_where_to_look(
@@ -132,8 +190,9 @@ def test_the_message_says_what_is_wrong_what_is_done_and_where_to_look(
 ) -> None:
     own = {"alert_webhooks": (heard.url,), "page_url": "https://sentinel.example/"}
     alerts = alerts_to(store, redis_server, settings, **own)
-    alerts.note(event("opened", incident(), 1.0))
-    alerts.note(event("closed", incident(state=IncidentState.CLOSED, ended="12 windows passed"), 2.0))
+    shown(store, alerts, "opened", incident(), 1.0)
+    alerts.send(later())
+    shown(store, alerts, "closed", incident(state=IncidentState.CLOSED, ended="12 windows passed"), 2.0)
     alerts.send(later())
     began, over = sorted(heard.messages, key=lambda row: row["time"])
     assert began["title"] == "dock: noise since 1970-01-01 00:16 UTC"
@@ -144,7 +203,7 @@ def test_the_message_says_what_is_wrong_what_is_done_and_where_to_look(
 
 def test_a_hostile_name_is_text(store: Store, redis_server: RedisServer, settings: Settings, heard: Receiver) -> None:
     alerts = alerts_to(store, redis_server, settings, alert_urls=(heard.url.replace("http", "json"),))
-    alerts.note(event("opened", incident(stream=HOSTILE), 1.0))
+    shown(store, alerts, "opened", incident(stream=HOSTILE), 1.0)
     alerts.send(later())
     (message,) = heard.messages
     assert "\n" not in message["title"]
@@ -160,7 +219,7 @@ def test_many_at_once_are_one_message_for_people_and_each_its_own_for_machines(
     own = {"alert_webhooks": (f"{heard.url}/hook",), "alert_urls": (heard.url.replace("http", "json") + "/people",)}
     alerts = alerts_to(store, redis_server, settings, **own)
     for number in range(30):
-        alerts.note(event("opened", incident(stream=f"cam{number:02d}"), float(number + 1)))
+        shown(store, alerts, "opened", incident(stream=f"cam{number:02d}"), float(number + 1))
     alerts.send(later())
     paths = [path for path, _, _ in heard.taken]
     assert paths.count("/hook") == 30
@@ -180,7 +239,7 @@ def test_what_is_not_taken_is_tried_again_at_that_place_alone_and_ever_more_seld
     with receiver() as other:
         alerts = alerts_to(store, redis_server, settings, alert_webhooks=(heard.url, other.url))
         other.status = 503
-        alerts.note(event("opened", incident(), 1.0))
+        shown(store, alerts, "opened", incident(), 1.0)
         now = later()
         for after in (0, 4, 6, 10, 16):  # pauses of 5 and 10 seconds
             alerts.send(now + after)
@@ -194,20 +253,22 @@ def test_what_is_not_taken_is_tried_again_at_that_place_alone_and_ever_more_seld
 def test_an_alert_that_a_process_died_with_comes_again_with_the_same_id(
     hooked: Alerts, heard: Receiver, store: Store
 ) -> None:
-    hooked.note(event("opened", incident(), 1.0))
+    shown(store, hooked, "opened", incident(), 1.0)
     now = later()
     (taken,) = store.alerts.take(now=now, back_at=now + 120, most=10)
     hooked.send(now + 60)
     assert heard.taken == []
     hooked.send(now + 121)
     assert [headers[IDENTITY] for _, headers, _ in heard.taken] == [taken.id]
+    assert not store.alerts.settle(taken, taken_until=now + 120, due=now), "who was slow changes nothing any more"
+    assert store.alerts.waiting() == 0
 
 
 def test_what_nobody_takes_for_a_week_becomes_a_dead_letter(hooked: Alerts, heard: Receiver, store: Store) -> None:
     heard.status = 500
-    hooked.note(event("opened", incident(), 1.0))
-    (alert,) = store.alerts.take(now=later(), back_at=later(), most=1)
-    store.alerts.settle(alert.model_copy(update={"attempts": 999}), due=0.0)
+    shown(store, hooked, "opened", incident(), 1.0)
+    (alert,) = store.alerts.take(now=later(), back_at=9e9, most=1)
+    store.alerts.settle(alert.model_copy(update={"attempts": 999}), taken_until=9e9, due=0.0)
     hooked.send(later())
     (letter,) = store.event_log.dead_letters()
     assert "did not take it in 1000 attempts: dock: noise since" in letter.reason
@@ -217,10 +278,49 @@ def test_what_nobody_takes_for_a_week_becomes_a_dead_letter(hooked: Alerts, hear
 
 def test_a_receiver_that_sends_elsewhere_is_not_followed(hooked: Alerts, heard: Receiver, store: Store) -> None:
     heard.status = 307
-    hooked.note(event("opened", incident(), 1.0))
+    shown(store, hooked, "opened", incident(), 1.0)
     hooked.send(later())
     assert heard.asked == 1
     assert store.alerts.waiting() == 1
+
+
+@pytest.mark.parametrize("answer", [b"nonsense\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200 + b"\r\n"])
+def test_a_receiver_that_is_no_web_server_holds_up_no_other(
+    answer: bytes, store: Store, redis_server: RedisServer, settings: Settings, heard: Receiver
+) -> None:
+    with speaker(answer) as url:
+        alerts = alerts_to(store, redis_server, settings, alert_webhooks=(url, heard.url))
+        for number in range(3):
+            shown(store, alerts, "opened", incident(stream=f"cam{number}"), number + 1.0)
+        alerts.send(later())
+        assert len(heard.taken) == 3
+        assert store.alerts.waiting() == 3
+
+
+@contextmanager
+def speaker(answer: bytes) -> Iterator[str]:
+    """A server that says the same to everybody, whatever they ask."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def speak() -> None:
+            with suppress(OSError):
+                while True:
+                    one, _ = server.accept()
+                    with one, suppress(OSError):
+                        one.recv(65_536)
+                        one.sendall(answer)
+
+        threading.Thread(target=speak, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_stream_that_is_forgotten_leaves_no_alert(hooked: Alerts, heard: Receiver, store: Store) -> None:
+    shown(store, hooked, "opened", incident(), 1.0)
+    shown(store, hooked, "opened", incident(stream="gate"), 1.0)
+    assert store.alerts.forget("dock") == 1
+    hooked.send(later())
+    assert [row["stream"] for row in heard.messages] == ["gate"]
 
 
 # --- who is told
@@ -228,7 +328,7 @@ def test_a_receiver_that_sends_elsewhere_is_not_followed(hooked: Alerts, heard: 
 
 def test_a_webhook_is_signed(store: Store, redis_server: RedisServer, settings: Settings, heard: Receiver) -> None:
     alerts = alerts_to(store, redis_server, settings, alert_webhooks=(heard.url,), alert_secret="s3cret")
-    alerts.note(event("opened", incident(), 1.0))
+    shown(store, alerts, "opened", incident(), 1.0)
     alerts.send(later())
     ((_, headers, body),) = heard.taken
     assert headers[SIGNATURE] == signature("s3cret", headers[TIMESTAMP], body)
@@ -242,10 +342,11 @@ def test_the_red_phone_rings_once_for_what_the_policy_trains_on(
     own = {"github_repository": "lab/vfi", "github_token": "t0ken", "github_api": heard.url}
     alerts = alerts_to(store, redis_server, settings, **own)
     for number, cause in enumerate((Cause.NOISE, Cause.COVERED)):
-        alerts.note(event("opened", incident(number, cause=cause), 1.0))
-        alerts.note(event("changed", incident(number, cause=cause), 2.0))
-        alerts.note(event("closed", incident(number, cause=cause, state=IncidentState.CLOSED), 3.0))
-    alerts.send(later())
+        shown(store, alerts, "opened", incident(number, cause=cause), 1.0)
+        shown(store, alerts, "changed", incident(number, cause=cause), 2.0)
+        alerts.send(later())
+        shown(store, alerts, "closed", incident(number, cause=cause, state=IncidentState.CLOSED), 3.0)
+        alerts.send(later())
     ((path, headers, _),) = heard.taken
     (message,) = heard.messages
     assert path == "/repos/lab/vfi/dispatches"
@@ -259,7 +360,9 @@ def test_the_red_phone_rings_once_for_what_the_policy_trains_on(
     [
         ({"alert_urls": ("nonsense",)}, "is no URL that Apprise knows"),
         ({"alert_webhooks": ("ftp://host/secret",)}, "ftp://… is no address that begins with http"),
+        ({"alert_webhooks": ("http://host:port/secret",)}, "http://… is no address"),
         ({"github_repository": "lab"}, "set SENTINEL_GITHUB_TOKEN too"),
+        ({"github_repository": "lab/vfi", "github_token": "a\nsecret"}, "blanks or signs that no token has"),
         ({"github_repository": "lab", "github_token": "t"}, "write owner/name"),
     ],
 )
@@ -283,6 +386,8 @@ def test_a_process_that_is_killed_at_any_time_tells_each_incident_once(
     with receiver(port) as heard, (tmp_path / "log").open("wb") as log:
         for number in range(40):
             said = incident(number, stream=f"cam{number}")
+            key = keys.stream_key(said.stream, "window")
+            store.client.hset(key, "incidents", IncidentLog(open=(said,)).to_json())
             store.event_log.announce(event("opened", said, time.time()))
         own = {
             "SENTINEL_REDIS_URL": own_redis.url,
@@ -317,6 +422,6 @@ def _streams(messages: Sequence[dict[str, object]]) -> set[object]:
 
 
 def _let_come_back(store: Store) -> None:
-    """Let the two minutes pass after which what a dead process had taken is sent by another one."""
+    """Let the minutes pass after which what a dead process had taken is sent by another one."""
     for alert_id, due in store.client.zscan_iter("sentinel:alerts:due"):
-        store.client.zadd("sentinel:alerts:due", {alert_id: due - 200})
+        store.client.zadd("sentinel:alerts:due", {alert_id: due - 400})

@@ -135,13 +135,23 @@ def test_a_stream_is_told_of_with_its_cause_and_home_assistant_finds_it(
 
 
 def test_a_hostile_name_is_one_level_of_a_topic(store: Store, broker: Broker, ear: Ear) -> None:
-    know(store, HOSTILE, "a-b", "a/b")
+    names = (HOSTILE, "a-b", "a/b", level("a/b"))
+    know(store, *names)
     with publishing(store, broker) as mqtt:
         mqtt.step()
-        wait_until("all are there", lambda: all(ear.state(name) for name in (HOSTILE, "a-b", "a/b")))
+        wait_until("all are there", lambda: all(ear.state(name) for name in names))
     assert ear.state(HOSTILE)["stream"] == HOSTILE
     assert all(topic.count("/") <= 4 for topic in ear.topics)
-    assert len({level(name) for name in (HOSTILE, "a-b", "a/b")}) == 3
+    assert len({level(name) for name in names}) == 4, "no name is another one's digest"
+
+
+def test_many_streams_are_told_of_a_few_at_a_time(store: Store, broker: Broker, ear: Ear) -> None:
+    names = [f"cam{number}" for number in range(50)]
+    know(store, *names)
+    with publishing(store, broker) as mqtt:
+        for _ in range(3):
+            mqtt.step()
+        wait_until("all are there", lambda: all(ear.state(name) for name in names))
 
 
 def test_a_stream_that_was_forgotten_leaves_nothing_retained(store: Store, broker: Broker, ear: Ear) -> None:
@@ -150,7 +160,8 @@ def test_a_stream_that_was_forgotten_leaves_nothing_retained(store: Store, broke
         mqtt.step()
         wait_until("both are there", lambda: ear.state("dock") and ear.state("gate"))
         store.client.zrem("sentinel:streams", "gate")
-        mqtt._everything_at = 0.0
+        mqtt._anew.set()
+        mqtt.step()
         mqtt.step()
         wait_until("it is gone", lambda: not ear.state("gate"))
         assert ear.state("dock")

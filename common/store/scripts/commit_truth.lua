@@ -45,7 +45,7 @@ for _, row in ipairs(plan.verdicts) do
     redis.call('RPUSH', KEYS[4], row.note)
 end
 redis.call('HINCRBY', KEYS[2], 'version', 1)
-if redis.call('HGET', KEYS[2], 'taken') ~= plan.taken then
+if (redis.call('HGET', KEYS[2], 'taken') or '0') ~= plan.taken then
     return 2
 end
 redis.call('SREM', KEYS[6], plan.stream)

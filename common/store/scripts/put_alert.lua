@@ -1,20 +1,24 @@
 -- Note an alert that is to be sent, once for each change of an incident.
 --
--- KEYS[1] said    hash: incident -> what was noted last, and the time of the event that it was noted of
+-- KEYS[1] said    hash: incident -> what was noted last, the entry of the event that it was noted of, the alert's id
 -- KEYS[2] alerts  hash: alert id -> the alert
 -- KEYS[3] due     sorted set: alert id -> when it is sent next
--- ARGV[1] incident  [2] change: began or over  [3] time of the event  [4] alert id  [5] the alert, empty: nobody is told
---     [6] when it is due
--- Result: 1 noted, 0 not: that is what was noted last, or the event is not later, or nobody was told that it began.
+-- ARGV[1] incident  [2] change: began or over  [3], [4] the event's entry on its Stream: milliseconds, number
+--     [5] alert id  [6] the alert, empty: nobody is told  [7] when it is due
+-- Result: 1 noted, 0 not: that is what was noted last, or the event is not later, or nobody was told that it began; and
+--     the id of the alert before it, '-' if there was none.
 --
 -- Promise: whatever the order in which events come, and how often, a change is noted once.
-local incident, change, time, alert = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[5]
-local before, at = nil, nil
+local incident, change, alert = ARGV[1], ARGV[2], ARGV[6]
+local before, told_by = nil, '-'
 local said = redis.call('HGET', KEYS[1], incident)
 if said then
-    before, at = string.match(said, '^(%a+) (.+)$')
-    if time <= tonumber(at) then
-        return 0
+    local ms, number
+    before, ms, number, told_by = string.match(said, '^(%a+) (%d+)%-(%d+) (.+)$')
+    ms, number = tonumber(ms), tonumber(number)
+    local now_ms, now_number = tonumber(ARGV[3]), tonumber(ARGV[4])
+    if now_ms < ms or (now_ms == ms and now_number <= number) then
+        return {0, '-'}
     end
 end
 local now = change
@@ -24,10 +28,14 @@ if change == 'over' and before ~= 'began' then
 elseif alert == '' and before ~= change then
     now = 'quiet'
 end
-redis.call('HSET', KEYS[1], incident, now .. ' ' .. ARGV[3])
-if not told then
-    return 0
+local earlier = told_by
+if told then
+    told_by = ARGV[5]
 end
-redis.call('HSET', KEYS[2], ARGV[4], alert)
-redis.call('ZADD', KEYS[3], ARGV[6], ARGV[4])
-return 1
+redis.call('HSET', KEYS[1], incident, now .. ' ' .. ARGV[3] .. '-' .. ARGV[4] .. ' ' .. told_by)
+if not told then
+    return {0, earlier}
+end
+redis.call('HSET', KEYS[2], ARGV[5], alert)
+redis.call('ZADD', KEYS[3], ARGV[7], ARGV[5])
+return {1, earlier}

@@ -41,7 +41,7 @@ def kept(store: Store, stream: str = "dock") -> dict[str, int]:
 
 @pytest.fixture
 def pictures(store: Store) -> PictureStore:
-    return PictureStore(store.client, most_bytes=BYTES, retention=600)
+    return PictureStore(store.client, most_bytes=BYTES, retention=600, room=lambda: 0)
 
 
 @given(
@@ -114,7 +114,7 @@ def test_an_incident_keeps_its_first_and_its_latest_while_the_ring_goes_on(
 
 def test_what_is_older_than_the_retention_goes(store: Store) -> None:
     chunk = pending(store)
-    short = PictureStore(store.client, most_bytes=BYTES, retention=100)
+    short = PictureStore(store.client, most_bytes=BYTES, retention=100, room=lambda: 0)
     short.keep(chunk, [picture(1), picture(2)])
     short.pin("dock", incident_pins("old", ["p1"]))
     client, ring = store.client, keys.stream_key("dock", "picture-ring")
@@ -126,15 +126,26 @@ def test_what_is_older_than_the_retention_goes(store: Store) -> None:
     assert 0 < client.ttl(ring) <= 100
 
 
-def test_in_a_redis_that_fills_up_only_the_latest_stays(store: Store, pictures: PictureStore) -> None:
+def test_in_a_redis_that_fills_up_only_the_latest_stays(store: Store) -> None:
     chunk = pending(store)
-    pictures.keep(chunk, [picture(number) for number in range(20)])
+    store.pictures.keep(chunk, [picture(number) for number in range(20)])
     memory = int(store.client.info("memory")["maxmemory"])
     assert memory > 0
     ballast = bytes(1_000_000)
     for number in range(memory // 2 // len(ballast) + 1):
         store.client.set(f"ballast-{number}", ballast)
-    pictures.keep(chunk, [picture(30)])
+    store.pictures.keep(chunk, [picture(30)])
+    assert set(kept(store)) == {"p30"}
+
+
+def test_they_make_room_before_work_has_to_wait(store: Store, settings: Settings, redis_server: RedisServer) -> None:
+    backlog = int(store.client.info("memory")["used_memory"]) // 1_000_000 * 2 + 10
+    own = Store(redis_server.url, settings.model_copy(update={"backlog_mb": backlog}))
+    chunk = pending(store)
+    own.pictures.keep(chunk, [picture(number) for number in range(20)])
+    used = int(store.client.info("memory")["used_memory"])
+    store.client.set("ballast", bytes(int(backlog * 0.75e6) - used))
+    own.pictures.keep(chunk, [picture(30)])
     assert set(kept(store)) == {"p30"}
 
 
