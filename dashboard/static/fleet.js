@@ -9,6 +9,8 @@ const FILTERS = [["", "All"], ["fail", "Failing"], ["offline", "Offline"], ["ask
 const FRESHEN_MS = 600;
 const MOST_AT_ONCE = 8; // tiles that are asked for one by one; when more change, the fleet is asked for
 const FLEET_MS = 2500;
+const AGES_MS = 5000; // how often the ages of the last frames are written anew
+const ANEW_MS = 60000; // how often the fleet is asked for although nothing comes
 
 export class FleetView {
   constructor(root) {
@@ -20,6 +22,7 @@ export class FleetView {
     this.search = "";
     this.asked = 0;
     this.timer = setInterval(() => this.freshen(), FRESHEN_MS);
+    this.ages = setInterval(() => this.age(), AGES_MS);
     this.box = h("input", { type: "search", placeholder: "Search streams", "aria-label": "Search streams", oninput: () => { this.search = this.box.value.trim().toLowerCase(); this.arrange(); } });
     this.buttons = h("div", { class: "filters", role: "group", "aria-label": "Filter" });
     this.grid = h("div", { class: "grid" });
@@ -27,7 +30,21 @@ export class FleetView {
     root.replaceChildren(h("div", { class: "row tools" }, h("h1", {}, "Streams"), this.box, this.buttons), this.note, this.grid);
   }
 
-  close() { clearInterval(this.timer); }
+  close() { clearInterval(this.timer); clearInterval(this.ages); }
+
+  /** Write how long ago the last frames came; once a minute ask for everything, as bars and silences move by themselves. */
+  age() {
+    if (document.hidden) return;
+    if (performance.now() - this.asked > ANEW_MS && !this.busy) this.load().catch(() => {});
+    for (const card of this.cards.values()) if (!card.hidden) card.facts.textContent = this.facts(card);
+  }
+
+  facts(card) {
+    const { tile, at } = card;
+    const since = tile.seconds_since_last_frame;
+    const seen = since === null || since === undefined ? since : since + (performance.now() - at) / 1000;
+    return `${tile.drift_score === null || tile.drift_score === undefined ? "no verdict yet" : `score ${number(tile.drift_score)}`} · ${ago(seen)}${tile.pending_chunks ? ` · ${tile.pending_chunks} chunks wait` : ""}`;
+  }
 
   async load() {
     const fleet = await get("streams");
@@ -90,18 +107,19 @@ export class FleetView {
       card = h("a", { class: "tile", href: `#/stream/${encodeURIComponent(tile.stream)}` });
       this.cards.set(tile.stream, card);
     }
-    Object.assign(card, { said, kind, stream: tile.stream, className: `tile ${kind}` });
+    Object.assign(card, { said, kind, tile, at: performance.now(), stream: tile.stream, className: `tile ${kind}`, facts: h("div", { class: "facts" }) });
+    card.facts.textContent = this.facts(card);
     const incident = tile.incidents[0];
     const what = tile.asks || tile.waits || (incident ? incidentText(incident) : tile.cause ? spaced(tile.cause) : "");
     const picture = tile.picture
-      ? h("img", { src: pictureUrl(tile.stream, tile.picture), alt: "", loading: "lazy", width: "256", height: "144" })
+      ? h("img", { src: pictureUrl(tile.stream, tile.picture), alt: "", loading: "lazy", width: "256", height: "144",
+        onerror: (event) => event.target.replaceWith(h("div", { class: "nothing" }, "no picture")) })
       : h("div", { class: "nothing" }, "no picture");
     card.replaceChildren(picture,
       h("div", { class: "line" }, name(tile.stream), h("span", { class: `badge ${kind}` }, word)),
       h("div", { class: "what" }, what, incident?.acknowledged_by ? h("span", { class: "mark" }, "seen") : null, incident?.muted ? h("span", { class: "mark" }, "muted") : null),
       dayBar(tile.day),
-      h("div", { class: "facts" }, tile.drift_score === null || tile.drift_score === undefined ? "no verdict yet" : `score ${number(tile.drift_score)}`,
-        ` · ${ago(tile.seconds_since_last_frame)}`, tile.pending_chunks ? ` · ${tile.pending_chunks} chunks wait` : ""));
+      card.facts);
   }
 
   arrange() {

@@ -98,6 +98,9 @@ def test_a_verdict_reaches_the_page_and_filters_find_its_stream(
         "(b => { b.value = 'DOC'; b.dispatchEvent(new Event('input')); })(document.querySelector('[type=search]'))"
     )
     assert seen.run(visible) == "dock"
+    age = "Number(/([0-9]+) s ago/.exec(document.querySelector('.tile:not([hidden])').textContent)[1])"
+    before = seen.run(age)
+    seen.wait(f"{age} > {before}")  # nothing comes, and that is seen
     assert seen.run("window.loadedOnce") is True
 
 

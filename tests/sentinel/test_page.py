@@ -158,7 +158,7 @@ def test_healing_is_followed_to_the_new_champion(
     (incident,) = stack.store.streams.open_incidents("seen")
     browser.run(f"location.hash = '#/incident/{incident.id}'; window.loadedOnce = true")
     browser.wait("!!document.querySelector('.progress progress')", TRAINING_SECONDS)
-    browser.wait("document.querySelector('.gate')?.innerText.includes('promoted')", TRAINING_SECONDS)
+    browser.wait("document.querySelector('.gate')?.innerText.includes('promoted')", 2 * TRAINING_SECONDS)
     browser.wait("document.querySelector('.gate img').naturalWidth > 0")
     browser.wait("document.querySelector('.line').innerText.includes('promoted')", JUDGED_SECONDS)
     browser.click("Models")
