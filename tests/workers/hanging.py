@@ -11,6 +11,7 @@ from celery.signals import worker_process_init
 
 from common.broker import app
 from common.contracts.batches import Chunk
+from common.extraction import Look
 from common.features import FeatureBlock
 from workers import embedding, reducer
 
@@ -19,7 +20,7 @@ __all__ = ["app", "reducer"]
 worker_process_init.disconnect(embedding.warm_up)  # no chunk is embedded here
 
 
-def hang(chunk: Chunk) -> FeatureBlock:
+def hang(chunk: Chunk, look: Look | None = None) -> FeatureBlock:
     while True:
         try:
             time.sleep(1)
