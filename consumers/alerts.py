@@ -21,7 +21,8 @@ import redis
 from common.contracts.alerts import Alert, AlertChange
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import Event, IncidentChanged, IncidentClosed, IncidentOpened
-from common.contracts.incidents import Incident, IncidentState
+from common.contracts.ids import content_id
+from common.contracts.incidents import Action, ActionKind, Incident, IncidentNote, IncidentState, NoteKind
 from common.contracts.policy import Policy
 from common.contracts.verdicts import Cause
 from common.errors import DestinationRefused
@@ -40,6 +41,7 @@ GROUP = "alerts"
 _MOST = 200  # alerts that are sent in one turn
 _TURN_SECONDS = 60.0  # no message is begun after this
 _BACK_SECONDS = 180.0  # alerts that a process took before it died are sent by another one after this
+_SAID = {AlertChange.BEGAN: "began", AlertChange.OVER: "is over"}
 _LATE_SECONDS = 3600.0  # after this nothing that is over begins
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 5.0, 600.0
 _ATTEMPTS = 1000  # about a week
@@ -128,6 +130,7 @@ class Alerts:
                     open_to[alert.id].remove(name)
                     left = alert.model_copy(update={"open_to": tuple(open_to[alert.id])})
                     self._store.alerts.settle(left, taken_until=back_at, due=back_at if left.open_to else None)
+                    self._write_down(alert, destination)
         for alert in due:
             if open_to[alert.id]:
                 left = alert.model_copy(update={"open_to": tuple(open_to[alert.id])})
@@ -149,6 +152,21 @@ class Alerts:
         else:
             return True
         return False
+
+    def _write_down(self, alert: Alert, destination: Destination) -> None:
+        """Let the incident's time line say who was told; the reducer does it with the next footage."""
+        action = Action(
+            id=content_id("alert", alert.id, destination.title),
+            kind=ActionKind.ALERT,
+            by="sentinel",
+            at=alert.time,
+            ended_at=time.time(),
+            outcome=f"told {destination.title} that it {_SAID[alert.change]}",
+        )
+        note = IncidentNote(
+            id=action.id, stream=alert.stream, kind=NoteKind.ACTION, incident=alert.incident, action=action
+        )
+        self._store.streams.note(note)
 
     def _may_be_sent(self, alert: Alert, taken_until: float) -> bool:
         """Return whether an incident still is as the alert says; if not, settle it.

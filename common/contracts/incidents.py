@@ -33,6 +33,8 @@ class ActionKind(StrEnum):
     ACCEPT = "accept"
     UNDO = "undo"
     MUTE = "mute"
+    ALERT = "alert"
+    """People were told."""
 
 
 class Action(Message):

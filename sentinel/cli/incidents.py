@@ -26,6 +26,7 @@ app = typer.Typer(help="What a person has to know of the cameras: look, acknowle
 
 IdArgument = Annotated[str, typer.Argument(help="Id or its beginning.")]
 
+_SAID_ELSEWHERE = {ActionKind.ACKNOWLEDGE, ActionKind.ALERT}  # by its own words, or in the time line alone
 _SHOWN_DIGITS = 8  # of an id, which is enough to name it
 _LONGEST_NAME = 200  # characters of a person's name, as of a stream's
 
@@ -75,7 +76,7 @@ def _remarks(incident: Incident) -> list[str]:
         found.append("muted")
     if incident.acknowledged_by:
         found.append(f"acknowledged by {incident.acknowledged_by}")
-    done = [action for action in incident.actions if action.kind is not ActionKind.ACKNOWLEDGE]
+    done = [action for action in incident.actions if action.kind not in _SAID_ELSEWHERE]
     found += [action_text(action) for action in done[-1:]]
     if incident.ended:
         found.append(incident.ended)

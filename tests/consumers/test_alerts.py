@@ -23,7 +23,9 @@ from common.contracts.events import Event, IncidentChanged, IncidentClosed, Inci
 from common.contracts.ids import content_id
 from common.contracts.incidents import Incident, IncidentLog, IncidentState
 from common.contracts.verdicts import Cause
+from common.drift.incident_notes import apply_note
 from common.errors import SettingsError
+from common.incident_story import time_line
 from common.settings import Settings
 from common.store import Store, keys
 from consumers.alerts import Alerts
@@ -31,6 +33,7 @@ from consumers.destinations import GITHUB_EVENT, IDENTITY, SIGNATURE, TIMESTAMP,
 from sentinel.stack.redis_server import RedisServer, free_port
 from tests.consumers.receiver import Receiver, receiver
 from tests.consumers.test_listener import wait_until
+from tests.consumers.test_retrain_trigger import know
 
 HOSTILE = "<script>alert(1)</script> [/red] " + "x" * 150
 _CLASSES = {"opened": IncidentOpened, "changed": IncidentChanged, "closed": IncidentClosed}
@@ -199,6 +202,17 @@ def test_the_message_says_what_is_wrong_what_is_done_and_where_to_look(
     assert "Model vfi is retrained for it by itself. Please look at the camera." in began["body"]
     assert began["link"] == f"https://sentinel.example/incidents/{incident().id}"
     assert (over["title"], over["body"]) == ("dock: noise is over", "It began 1970-01-01 00:16 UTC. 12 windows passed")
+
+
+def test_the_time_line_of_the_incident_says_who_was_told(hooked: Alerts, heard: Receiver, store: Store) -> None:
+    know(store)
+    shown(store, hooked, "opened", incident(), 1.0)
+    hooked.send(later())
+    (row,) = store.streams.window("dock").notes
+    assert row.note is not None
+    log, _ = apply_note(IncidentLog(open=(incident(),)), row.note)
+    (moment,) = [moment for moment in time_line(log.open[0]) if "alert ended" in moment.what]
+    assert moment.what == "alert ended: told webhook 127.0.0.1 that it began"
 
 
 def test_a_hostile_name_is_text(store: Store, redis_server: RedisServer, settings: Settings, heard: Receiver) -> None:
