@@ -24,7 +24,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $(STAMP)
 	@echo "==> installed"
 
-demo: install    ## the story in two minutes; VIDEO=file.mp4 tells it with your own footage
+demo: install    ## the story in a few minutes; VIDEO=file.mp4 tells it with your own footage
 	$(BIN)/sentinel demo $(if $(VIDEO),--video "$(VIDEO)") --keep "$(DEMO_KEEP)"
 
 test: install lint  ## lint, types, import rules, and every test

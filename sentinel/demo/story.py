@@ -1,4 +1,4 @@
-"""The story in two minutes, told by the real parts: Redis, Celery workers, video, training.
+"""The story in a few minutes, told by the real parts: Redis, Celery workers, video, training.
 
 baseline -> clean footage passes -> noise, low light and a covered camera fail, with their
 causes -> the model is healed for noise and low light on this stream: such footage passes and
