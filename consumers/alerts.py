@@ -14,7 +14,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 
 import redis
 
@@ -26,6 +25,7 @@ from common.contracts.incidents import Action, ActionKind, Incident, IncidentNot
 from common.contracts.policy import Policy
 from common.contracts.verdicts import Cause
 from common.errors import DestinationRefused
+from common.moments import clock
 from common.printable import printable
 from common.settings import Settings
 from common.store import Store, open_store
@@ -84,7 +84,7 @@ class Alerts:
             return
         trains = self._policy.of(incident.cause).trains
         told = [name for name, one in self._destinations.items() if one.wants(change, trains=trains)]
-        link = f"{self._settings.page_url.rstrip('/')}/incidents/{incident.id}" if self._settings.page_url else ""
+        link = f"{self._settings.page_url.rstrip('/')}/#/incident/{incident.id}" if self._settings.page_url else ""
         alert = Alert(
             id=event.id,
             incident=incident.id,
@@ -116,6 +116,9 @@ class Alerts:
         due = self._store.alerts.take(now=now, back_at=back_at, most=_MOST)
         due = [alert for alert in due if self._may_be_sent(alert, back_at)]
         open_to = {alert.id: [name for name in alert.open_to if name in self._destinations] for alert in due}
+        for alert in due:
+            if not open_to[alert.id]:  # nobody is to be told, or its destinations are no longer set
+                self._store.alerts.settle(alert, taken_until=back_at, due=None)
         until = time.monotonic() + _TURN_SECONDS
         tried: set[str] = set()
         for name, destination in self._destinations.items():
@@ -135,8 +138,6 @@ class Alerts:
             if open_to[alert.id]:
                 left = alert.model_copy(update={"open_to": tuple(open_to[alert.id])})
                 self._try_later(left, back_at, tried=alert.id in tried)
-            else:
-                self._store.alerts.settle(alert, taken_until=back_at, due=None)
         return len(due)
 
     def _sent(self, destination: Destination, group: Sequence[Alert]) -> bool:
@@ -219,13 +220,13 @@ def _title(incident: Incident, change: AlertChange) -> str:
     stream, cause = printable(incident.stream), incident.cause.value.replace("_", " ")
     if change is AlertChange.OVER:
         return f"{stream}: {cause} is {'over' if incident.state is IncidentState.CLOSED else 'healed'}"
-    return f"{stream}: {cause} since {_clock(incident.since_time)}"
+    return f"{stream}: {cause} since {clock(incident.since_time)}"
 
 
 def _body(incident: Incident, change: AlertChange, policy: Policy) -> str:
     if change is AlertChange.OVER:
         ended = printable(incident.ended) or _latest_outcome(incident)
-        return f"It began {_clock(incident.since_time)}. {ended}".strip()
+        return f"It began {clock(incident.since_time)}. {ended}".strip()
     rows = []
     if incident.times_this_week > 1:
         rows.append(f"It is the {incident.times_this_week}. time this week.")
@@ -236,8 +237,7 @@ def _body(incident: Incident, change: AlertChange, policy: Policy) -> str:
         rows.append(f"{printable(incident.model_score.sentence)}.")
     if incident.truth is not None:
         rows.append(f"{printable(incident.truth.sentence)}.")
-    own = incident.by_truth and incident.truth is not None and not incident.truth.healed_as
-    if own:
+    if incident.is_of_user:
         rows.append("The model is yours: Sentinel cannot retrain it.")
     elif response.trains:
         rows.append(f"Model {printable(incident.model)} is retrained for it by itself.")
@@ -248,10 +248,6 @@ def _body(incident: Incident, change: AlertChange, policy: Policy) -> str:
 
 def _latest_outcome(incident: Incident) -> str:
     return next((printable(action.outcome) for action in reversed(incident.actions) if action.outcome), "")
-
-
-def _clock(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) -> None:

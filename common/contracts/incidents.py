@@ -122,6 +122,11 @@ class Incident(StoredMessage):
         """Whether windows of footage departed from the golden baseline: it is no silence, and not of truth."""
         return not self.by_truth and self.cause is not Cause.OFFLINE
 
+    @property
+    def is_of_user(self) -> bool:
+        """Whether it is about a model that Sentinel cannot retrain."""
+        return self.by_truth and (self.truth is None or not self.truth.healed_as)
+
     def covers(self, at: float) -> bool:
         """Return whether a time, in seconds since the epoch, is within it: while it is open, it goes on."""
         return self.since_time <= at and (self.state is not IncidentState.CLOSED or at <= self.latest_at)

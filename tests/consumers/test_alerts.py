@@ -198,10 +198,10 @@ def test_the_message_says_what_is_wrong_what_is_done_and_where_to_look(
     shown(store, alerts, "closed", incident(state=IncidentState.CLOSED, ended="12 windows passed"), 2.0)
     alerts.send(later())
     began, over = sorted(heard.messages, key=lambda row: row["time"])
-    assert began["title"] == "dock: noise since 1970-01-01 00:16 UTC"
+    assert began["title"] == "dock: noise since 1970-01-01 00:16:40Z"
     assert "Model vfi is retrained for it by itself. Please look at the camera." in began["body"]
-    assert began["link"] == f"https://sentinel.example/incidents/{incident().id}"
-    assert (over["title"], over["body"]) == ("dock: noise is over", "It began 1970-01-01 00:16 UTC. 12 windows passed")
+    assert began["link"] == f"https://sentinel.example/#/incident/{incident().id}"
+    assert (over["title"], over["body"]) == ("dock: noise is over", "It began 1970-01-01 00:16:40Z. 12 windows passed")
 
 
 def test_the_time_line_of_the_incident_says_who_was_told(hooked: Alerts, heard: Receiver, store: Store) -> None:
