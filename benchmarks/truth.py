@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from common.contracts.truth import Measure, TruthRow, TruthVerdict
 from common.contracts.verdicts import Status
 from common.drift.truth import TruthRule, TruthTrack, advance
 from common.settings import Settings
+from common.truth import rule_of
 
 Scores = npt.NDArray[np.float64]
 
@@ -79,14 +80,7 @@ def main() -> None:
     parser.add_argument("--reference", type=int, default=_SETTINGS.truth_reference)
     parser.add_argument("--every", type=float, default=10.0, help="seconds from one labelled frame to the next")
     arguments = parser.parse_args()
-    rule = TruthRule(
-        window=arguments.window,
-        reference=arguments.reference,
-        least_loss=_SETTINGS.truth_least_loss,
-        threshold=_SETTINGS.drift_threshold,
-        p_value=_SETTINGS.p_value,
-        false_alarms_per_day=_SETTINGS.false_alarms_per_day,
-    )
+    rule = replace(rule_of(_SETTINGS), window=arguments.window, reference=arguments.reference)
     print(f"{machine()}\n")
     print(
         f"windows of {rule.window} rows, references of {rule.reference}, a row every {arguments.every:g} s; "

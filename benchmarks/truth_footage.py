@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from common.modalities.video.decode import sampled_frames
 from common.models.vfi.kind import KIND
 from common.settings import Settings
 from common.sources.limits import Limits
+from common.truth import rule_of
 from simulation.model_faults import perturbed
 
 _SHARES = (0.4, 1.0)  # of a layer's spread
@@ -46,14 +48,7 @@ def main() -> None:
     parser.add_argument("--reference", type=int, default=40)
     parser.add_argument("--every", type=int, default=2, help="frames from one triplet to the next")
     arguments = parser.parse_args()
-    rule = TruthRule(
-        window=arguments.window,
-        reference=arguments.reference,
-        least_loss=_SETTINGS.truth_least_loss,
-        threshold=_SETTINGS.drift_threshold,
-        p_value=_SETTINGS.p_value,
-        false_alarms_per_day=_SETTINGS.false_alarms_per_day,
-    )
+    rule = replace(rule_of(_SETTINGS), window=arguments.window, reference=arguments.reference)
     print(f"{machine()}\n\nwindows of {rule.window} rows, references of {rule.reference}\n")
     heads = [f"noise {share:.0%}: error, first FAIL" for share in _SHARES]
     print(f"| clip | error, grey levels | clean windows that FAIL | confirmed | {' | '.join(heads)} |")

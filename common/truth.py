@@ -23,14 +23,18 @@ log = logging.getLogger(__name__)
 
 def truth_rule(settings: Settings, stream: str) -> TruthRule:
     """Return how the truth of a stream is judged."""
-    own = settings_of_stream(settings, stream)
+    return rule_of(settings_of_stream(settings, stream))
+
+
+def rule_of(settings: Settings) -> TruthRule:
+    """Return how truth is judged by these settings."""
     return TruthRule(
-        window=own.truth_window,
-        reference=own.truth_reference,
-        least_loss=own.truth_least_loss,
-        threshold=own.drift_threshold,
-        p_value=own.p_value,
-        false_alarms_per_day=own.false_alarms_per_day,
+        window=settings.truth_window,
+        reference=settings.truth_reference,
+        least_loss=settings.truth_least_loss,
+        threshold=settings.drift_threshold,
+        p_value=settings.p_value,
+        false_alarms_per_day=settings.false_alarms_per_day,
     )
 
 

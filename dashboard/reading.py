@@ -165,7 +165,9 @@ class Reading:
             reference=_reference(pictures, incident),
             present=pictures.latest,
             times=times_text(incident) if incident.times_this_week > 1 else "",
-            advice="" if incident.state is IncidentState.CLOSED else advice_about(incident.cause, self._policy),
+            advice=""
+            if incident.state is IncidentState.CLOSED
+            else advice_about(incident.cause, self._policy, of_user=incident.is_of_user),
             copes=incident.model_score.sentence if incident.model_score else "",
         )
 

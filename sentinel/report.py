@@ -45,9 +45,14 @@ class Picture:
 
 def write_report(result: CheckResult, path: Path, *, threshold: float) -> None:
     """Write the page of `result` to `path`; raise `SentinelError` if it cannot be written."""
+    write_page(page(result, threshold), path)
+
+
+def write_page(text: str, path: Path) -> None:
+    """Write a page to `path`; raise `SentinelError` if it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page(result, threshold), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise SentinelError(f"the report cannot be written to {path} ({error.strerror}): name another file") from error
 

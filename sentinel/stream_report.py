@@ -15,10 +15,10 @@ from pathlib import Path
 
 from common.contracts.events import WindowFailed, WindowPassed
 from common.contracts.incidents import Incident
-from common.contracts.pictures import PictureNote
+from common.contracts.pictures import IncidentPictures, PictureNote
 from common.contracts.policy import Policy
 from common.contracts.verdicts import Cause, Status, Verdict
-from common.errors import SentinelError, UnknownStream
+from common.errors import UnknownStream
 from common.incident_story import Moment, time_line, times_text
 from common.moments import clock
 from common.printable import printable
@@ -27,7 +27,7 @@ from common.responses import advice_about
 from common.settings import Settings
 from common.store import Store
 from common.stream_config import model_of, settings_of_stream
-from sentinel.report import page_template
+from sentinel.report import page_template, write_page
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 860, 220, 40, 24  # of the picture, in its own units
 _MOST_INCIDENTS = 20  # the latest ones are told in full
@@ -107,11 +107,7 @@ def write_stream_report(store: Store, settings: Settings, stream: str, path: Pat
         raise UnknownStream(f"there is no stream {stream!r}: see `sentinel status`")
     windows = verdicts_since(store, stream, since)
     text = page(store, settings_of_stream(settings, stream), stream, windows, since=since, now=time.time())
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SentinelError(f"the report cannot be written to {path} ({error.strerror}): name another file") from error
+    write_page(text, path)
     return len(windows)
 
 
@@ -140,20 +136,18 @@ def page(
     rows = [
         Told(
             incident,
-            advice_about(incident.cause, policy),
+            advice_about(incident.cause, policy, of_user=incident.is_of_user),
             times_text(incident) if incident.times_this_week > 1 else "",
             tuple(time_line(incident)),
             tuple(
                 shown
-                for note in _of_incident(kept.incidents.get(incident.id))
+                for note in _of_incident(kept.incidents.get(incident.id, IncidentPictures()))
                 if (shown := _shown(store, stream, note, _when(note))) is not None
             ),
         )
         for incident in told[:_MOST_INCIDENTS]
     ]
-    worst = max(
-        (verdict for _, verdict in windows), key=lambda row: (row.status == "FAIL", row.drift_score), default=None
-    )
+    worst = max((verdict for _, verdict in windows), key=_rank, default=None)
     return page_template("stream_report.html.j2").render(
         stream=stream,
         status=status,
@@ -218,12 +212,10 @@ def _state(status: StreamStatus) -> str:
     return "no verdict yet" if status.status is None else f"{status.status}, nothing is open"
 
 
-def _of_incident(kept: object) -> list[PictureNote]:
+def _of_incident(kept: IncidentPictures) -> list[PictureNote]:
     """Return the first and the latest pictures of an incident, each once."""
-    first = list(getattr(kept, "first", ()))
-    latest = list(getattr(kept, "latest", ()))
     half = _PER_INCIDENT // 2
-    return list({note.id: note for note in (*first[:half], *latest[-half:])}.values())
+    return list({note.id: note for note in (*kept.first[:half], *kept.latest[-half:])}.values())
 
 
 def _shown(store: Store, stream: str, note: PictureNote, caption: str) -> Shown | None:

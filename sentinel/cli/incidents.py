@@ -103,7 +103,7 @@ def show(incident_id: IdArgument, as_json: JsonOption = False) -> None:
         "stream": incident.stream,
         "model": incident.model,
         "cause": _causes(incident),
-        "calls for": advice_about(incident.cause, Policy.parse(settings.policy), of_user=_is_of_user(incident)),
+        "calls for": advice_about(incident.cause, Policy.parse(settings.policy), of_user=incident.is_of_user),
         **({"copes": incident.model_score.sentence} if incident.model_score else {}),
         **({"truth": incident.truth.sentence} if incident.truth else {}),
         **_frames(incident),
@@ -121,11 +121,6 @@ def show(incident_id: IdArgument, as_json: JsonOption = False) -> None:
     for frame in incident.worst_frames:
         name = PurePath(frame.source).name or frame.source
         out.print(f"  {name} at {frame.time:.2f} s, distance {frame.distance:.2f}")
-
-
-def _is_of_user(incident: Incident) -> bool:
-    """Return whether an incident is about a model that Sentinel cannot retrain."""
-    return incident.by_truth and (incident.truth is None or not incident.truth.healed_as)
 
 
 def _frames(incident: Incident) -> dict[str, str]:
