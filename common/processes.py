@@ -65,6 +65,7 @@ class Process:
     late_after : seconds without a heartbeat after which it is reported as late
     ports : published by compose, as HOST:PORT:PORT
     hears : whether sources come in through it, so that while it is away silence says nothing about a camera
+    only_with : settings of which one must be set for it to have work; empty: it always has
     """
 
     name: str
@@ -74,6 +75,11 @@ class Process:
     late_after: float = _LATE_SECONDS
     ports: tuple[str, ...] = ()
     hears: bool = False
+    only_with: tuple[str, ...] = ()
+
+    def has_work(self, settings: Settings) -> bool:
+        """Return whether anything is set for it; what has no work is not started, and nobody misses it."""
+        return not self.only_with or any(getattr(settings, name) for name in self.only_with)
 
     def command(self, settings: Settings) -> list[str]:
         """Return the words of its command line; the first is `celery` or `sentinel`."""
@@ -152,11 +158,13 @@ PROCESSES = (
         "alerts",
         "tells people of incidents, by Apprise, webhooks and a workflow on GitHub",
         Command("consumers.alerts:main"),
+        only_with=("alert_urls", "alert_webhooks", "github_repository"),
     ),
     Process(
         "mqtt",
         "says over MQTT how streams are doing, for Home Assistant and others",
         Command("consumers.mqtt:main"),
+        only_with=("mqtt_url",),
     ),
     Process(
         "metrics",
@@ -183,6 +191,11 @@ WORKERS = tuple(process.name for process in PROCESSES if isinstance(process.star
 
 QUEUES = tuple(process.start.queue for process in PROCESSES if isinstance(process.start, Worker))
 """Celery's queues, which are Redis lists of the same names."""
+
+
+def wanted_processes(settings: Settings) -> tuple[Process, ...]:
+    """Return the processes that have work under these settings, in the list's order."""
+    return tuple(process for process in PROCESSES if process.has_work(settings))
 
 
 def process_of_queues(queues: set[str]) -> str | None:

@@ -38,8 +38,13 @@ def settings_table() -> list[str]:
 
 def process_table() -> list[str]:
     """Return the table of processes as lines of Markdown."""
-    rows = [f"| `{process.name}` | {process.does} |" for process in PROCESSES]
-    return ["| process | what it does |", "|---|---|", *rows]
+    rows = [f"| `{process.name}` | {process.does} | {_when(process)} |" for process in PROCESSES]
+    return ["| process | what it does | `sentinel up` starts it |", "|---|---|---|", *rows]
+
+
+def _when(process: Process) -> str:
+    names = [f"`SENTINEL_{name.upper()}`" for name in process.only_with]
+    return f"where {' or '.join(names)} is set" if names else "always"
 
 
 def procfile() -> list[str]:

@@ -16,7 +16,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from common.errors import AlreadyRunning
-from common.processes import PROCESSES
+from common.processes import wanted_processes
 from common.settings import Settings
 from common.store.client import without_password
 from common.web_access import require_flower_closed, require_page_closed
@@ -155,7 +155,7 @@ def _free_port(host: str, wanted: int, what: str, say: Callable[[str], None]) ->
 
 
 def process_specs(settings: Settings, redis_url: str, *, flower_port: int, page_port: int) -> list[ProcessSpec]:
-    """Return `common.processes.PROCESSES` as they are started on this machine."""
+    """Return the processes that have work under these settings, as they are started on this machine."""
     environment = {
         "SENTINEL_REDIS_URL": redis_url,
         "SENTINEL_FLOWER_PORT": str(flower_port),
@@ -165,7 +165,7 @@ def process_specs(settings: Settings, redis_url: str, *, flower_port: int, page_
         "PYTHONUNBUFFERED": "1",
     }
     specs = []
-    for process in PROCESSES:
+    for process in wanted_processes(settings):
         program, *arguments = process.command(settings)
         command = [sys.executable, "-m", program, *arguments]
         specs.append(ProcessSpec(process.name, command, process.stop_rank, process.patience(settings), environment))

@@ -10,9 +10,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from common.process_health import process_health
 from common.processes import PROCESSES, Worker, process_of_queues
 from common.settings import Settings
+from common.store import Store
+from common.store.heartbeats import Heartbeat
 from sentinel.cli.generated import FILES
+from sentinel.stack.redis_server import RedisServer
+from sentinel.stack.stack import process_specs
 
 ROOT = Path(__file__).parents[2]
 NAMES = [process.name for process in PROCESSES]
@@ -106,3 +111,19 @@ def test_the_number_of_embedding_processes_and_the_patience_follow_the_settings(
     assert "-c 7" in " ".join(embed.command(chosen))
     assert embed.command(chosen)[-1] == "--loglevel=DEBUG"
     assert embed.patience(chosen) > 100
+
+
+def test_what_has_nothing_set_for_it_is_neither_started_nor_missed(
+    defaults: Settings, store: Store, redis_server: RedisServer
+) -> None:
+    def started(settings: Settings) -> set[str]:
+        return {one.name for one in process_specs(settings, redis_server.url, flower_port=1, page_port=2)}
+
+    def missed() -> set[str]:
+        return {one.process for one in process_health(store)}
+
+    asked = defaults.model_copy(update={"mqtt_url": "mqtt://127.0.0.1"})
+    assert started(asked) - started(defaults) == {"mqtt"}
+    assert started(defaults) == set(NAMES) - {"alerts", "mqtt"} == missed()
+    with Heartbeat(redis_server.url, "alerts"):
+        assert missed() == set(NAMES) - {"mqtt"}, "it runs, wherever it is set"

@@ -8,7 +8,7 @@ import pytest
 
 from common.broker import make_app
 from common.contracts.processes import ProcessState
-from common.processes import PROCESSES
+from common.processes import wanted_processes
 from common.settings import Settings, get_settings
 from common.store import Store, keys
 from common.store.heartbeats import Heartbeat, new_start_id, note_exit
@@ -146,7 +146,7 @@ def test_each_process_has_a_row_and_one_that_ended_says_why(
     with Heartbeat(redis_server.url, "watch"):
         findings = found(connected)
     rows = {what: row for what, row in findings.items() if what.startswith("process ")}
-    assert list(rows) == [f"process {process.name}" for process in PROCESSES]
+    assert list(rows) == [f"process {process.name}" for process in wanted_processes(connected)]
     assert rows["process watch"].ok
     assert ProcessState.ALIVE in rows["process watch"].detail
     assert not rows["process embed"].ok

@@ -17,7 +17,7 @@ from common.contracts.batches import BatchReport
 from common.contracts.events import EventType
 from common.contracts.processes import ProcessState
 from common.process_health import process_health
-from common.processes import PROCESSES
+from common.processes import wanted_processes
 from common.store.ingest import offer
 from sentinel.demo.footage import drop
 from tests.sentinel.conftest import Running, World, start, wait_until
@@ -85,7 +85,9 @@ def states(running: Running) -> dict[str, ProcessState]:
 def test_every_process_is_alive_and_doctor_says_so_with_nothing_set_but_the_folder(world: World) -> None:
     running = start(world)
     try:
-        everyone = dict.fromkeys((process.name for process in PROCESSES), ProcessState.ALIVE)
+        everyone = dict.fromkeys(
+            (process.name for process in wanted_processes(running.store.settings)), ProcessState.ALIVE
+        )
         wait_until("all processes to be alive", lambda: states(running) == everyone)
         bare = {name: value for name, value in world.environment.items() if not name.startswith("SENTINEL_")}
         looked = subprocess.run(

@@ -11,7 +11,7 @@ import redis
 
 from common.contracts.processes import ProcessState
 from common.process_health import health_of, process_health
-from common.processes import PROCESSES, Process
+from common.processes import PROCESSES, Process, wanted_processes
 from common.store import Store, heartbeats
 from common.store.heartbeats import Heartbeat, new_start_id, note_exit, note_start
 from sentinel.stack.redis_server import RedisServer
@@ -183,5 +183,5 @@ def test_a_redis_that_is_gone_stops_no_loop() -> None:
 def test_every_process_of_the_list_has_a_state(store: Store, heartbeat: Heartbeat) -> None:
     heartbeat.beat()
     found = {one.process: one.state for one in process_health(store)}
-    assert list(found) == [process.name for process in PROCESSES]
+    assert list(found) == [process.name for process in wanted_processes(store.settings)]
     assert {name for name, state in found.items() if state is ProcessState.ALIVE} == {"watch"}

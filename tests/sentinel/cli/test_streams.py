@@ -24,7 +24,7 @@ from common.contracts.verdicts import Cause, Status, Verdict
 from common.models.vfi.design import DESIGN
 from common.models.vfi.first import starting_model
 from common.moments import clock
-from common.processes import PROCESSES
+from common.processes import wanted_processes
 from common.store import Store, keys
 from common.store.heartbeats import Heartbeat, new_start_id, note_exit
 from sentinel.stack.redis_server import RedisServer
@@ -230,7 +230,7 @@ def test_status_names_the_processes_that_need_a_look_and_why(
     with Heartbeat(redis_server.url, "watch"):
         shown = sentinel.run("status").stdout
         told = {row["process"]: row for row in json.loads(sentinel.run("status", "--json").stdout)["processes"]}
-    assert f"processes: 1 of {len(PROCESSES)} alive" in shown
+    assert f"processes: 1 of {len(wanted_processes(store.settings))} alive" in shown
     assert "embed: missing: ended with exit code -9: [red]out of memory[/red]" in shown
     assert sum("missing" in line for line in shown.splitlines()) == 2, "those with the same trouble share a line"
     assert (told["watch"]["state"], told["embed"]["last_exit"]["code"]) == ("alive", -9)
