@@ -1,4 +1,7 @@
-"""The story of a fault on a running stack: it fails, is healed for its stream alone, and a rollback brings it back."""
+"""The story of a fault on a running stack: it fails, is healed for its stream alone, and a rollback brings it back.
+
+Where there is a browser, somebody watches the healing on the page.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,13 @@ from common.settings import Settings
 from sentinel.demo.footage import drop
 from simulation.saboteur import Fault, sabotage
 from simulation.virtual_camera import record
+from tests.browser import Browser, find_browser, running_browser
 from tests.converted import share_backbones
 from tests.sentinel.conftest import Running, World, environment_in, start, wait_until
-from tests.sentinel.watching import events, verdicts, wait_for_batches
+from tests.sentinel.watching import CONFIRMED_SECONDS, badge_of, events, verdicts, wait_for_batches
 
 SECONDS = 36  # of a clip that is long enough for the gate to be sure, cuts between its scenes set aside
-TRAINING_SECONDS = 300.0  # more than two busy cores take for it
-CONFIRMED_SECONDS = 10  # of one that holds two windows without a frame in common
+TRAINING_SECONDS = 600.0  # more than two busy cores take for it
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,23 @@ def healing_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]
     yield running
     if running.process.poll() is None:
         running.interrupt()
+
+
+@pytest.fixture
+def page(healing_stack: Running, tmp_path: Path) -> Iterator[Browser | None]:
+    """The page of the stack in a browser, never loaded anew; None where there is no browser."""
+    program = find_browser()
+    if program is None:
+        yield None
+        return
+    with running_browser(program, tmp_path) as browser:
+        browser.size(1280, 900)
+        browser.go(healing_stack.info.page_url)
+        browser.wait("document.querySelector('main')?.innerText.length > 0")
+        browser.run("window.loadedOnce = true")
+        yield browser
+        assert browser.run("window.loadedOnce") is True
+        assert browser.problems == []
 
 
 def shown(stack: Running, stream: str, clip: Path) -> list[Verdict]:
@@ -64,9 +84,9 @@ def said(stack: Running, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_fault_fails_is_healed_for_its_stream_alone_and_a_rollback_brings_the_fail_back(
-    healing_stack: Running,
+    healing_stack: Running, page: Browser | None
 ) -> None:
     stack = healing_stack
     golden = (stack.world.folder / "baselines" / "golden" / "arrays.npz").read_bytes()
@@ -82,6 +102,11 @@ def test_a_fault_fails_is_healed_for_its_stream_alone_and_a_rollback_brings_the_
 
     first = shown(stack, "healed", spoiled(clean, Fault.NOISE, "first"))
     assert {(row.status, row.cause) for row in first} == {("FAIL", Cause.NOISE)}
+    if page is not None:
+        page.wait(f"{badge_of('healed')}.startsWith('FAIL noise since')", TRAINING_SECONDS)
+        (incident,) = stack.store.streams.open_incidents("healed")
+        page.run(f"location.hash = '#/incident/{incident.id}'")
+        page.wait("!!document.querySelector('.progress progress')", TRAINING_SECONDS)
     assert {row.status for row in shown(stack, "hooded", spoiled(other, Fault.COVERED, "hood"))} == {"FAIL"}
 
     def is_healed() -> bool:
@@ -90,6 +115,12 @@ def test_a_fault_fails_is_healed_for_its_stream_alone_and_a_rollback_brings_the_
 
     wait_until("the stream to be healed", is_healed, TRAINING_SECONDS)
     assert [(row["stream"], row["cause"]) for row in healed_of(stack)] == [("healed", "noise")]
+    if page is not None:
+        page.wait("document.querySelector('.gate')?.innerText.includes('promoted')", TRAINING_SECONDS)
+        page.wait("document.querySelector('.gate img').naturalWidth > 0")
+        page.wait("document.querySelector('.line').innerText.includes('promoted')", TRAINING_SECONDS)
+        page.click("Models")
+        page.wait("document.querySelector('.models')?.innerText.includes('champion')")
     assert "nobody" in " ".join(letter.reason for letter in stack.store.event_log.dead_letters())
     (condition,) = healed_of(stack)
     again = shown(stack, "healed", spoiled(other, Fault.NOISE, "again"))

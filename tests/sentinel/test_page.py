@@ -15,13 +15,7 @@ from simulation.virtual_camera import record
 from tests.browser import Browser, find_browser, running_browser
 from tests.converted import share_backbones
 from tests.sentinel.conftest import SIZE, Running, World, start
-from tests.sentinel.test_healing_end_to_end import (  # noqa: F401, the stack is a fixture
-    CONFIRMED_SECONDS,
-    SECONDS,
-    TRAINING_SECONDS,
-    healing_stack,
-    spoiled,
-)
+from tests.sentinel.watching import CONFIRMED_SECONDS, badge_of
 
 CHROMIUM = find_browser()
 JUDGED_SECONDS = 300.0  # two slow cores decode, embed and judge, beside a retraining and a browser
@@ -66,14 +60,6 @@ def drop(stack: Running, stream: str, clip: Path) -> None:
     folder = stack.world.watch_dir / stream
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(clip, folder / clip.name)
-
-
-def badge_of(stream: str) -> str:
-    """Return a script: the badge on the tile of a stream, with what stands below it."""
-    return (
-        f"([...document.querySelectorAll('.tile')].filter(t => t.stream === {json.dumps(stream)})"
-        ".map(t => t.querySelector('.badge').textContent + ' ' + t.querySelector('.what').textContent)[0] ?? '')"
-    )
 
 
 PICTURES = (
@@ -140,28 +126,4 @@ def test_the_stack_page_shows_every_process(stack: Running, browser: Browser) ->
     assert {"embed", "reduce", "page", "flower"} <= set(names)
     browser.go(f"{stack.info.page_url}/api.html")
     browser.wait("document.body.innerText.includes('POST /api/actions/accept')")
-    assert browser.problems == []
-
-
-@pytest.mark.timeout(900)
-def test_healing_is_followed_to_the_new_champion(
-    healing_stack: Running,  # noqa: F811
-    browser: Browser,
-    tmp_path: Path,
-) -> None:
-    stack, clean = healing_stack, tmp_path / "clean.mp4"
-    record(clean, seconds=SECONDS, fps=10, seed=11)
-    noise = spoiled(clean, Fault.NOISE, "seen")
-    browser.go(stack.info.page_url)
-    drop(stack, "seen", noise)
-    browser.wait(f"{badge_of('seen')}.startsWith('FAIL noise since')", JUDGED_SECONDS)
-    (incident,) = stack.store.streams.open_incidents("seen")
-    browser.run(f"location.hash = '#/incident/{incident.id}'; window.loadedOnce = true")
-    browser.wait("!!document.querySelector('.progress progress')", TRAINING_SECONDS)
-    browser.wait("document.querySelector('.gate')?.innerText.includes('promoted')", 2 * TRAINING_SECONDS)
-    browser.wait("document.querySelector('.gate img').naturalWidth > 0")
-    browser.wait("document.querySelector('.line').innerText.includes('promoted')", JUDGED_SECONDS)
-    browser.click("Models")
-    browser.wait("document.querySelector('.models')?.innerText.includes('champion')")
-    assert browser.run("window.loadedOnce") is True
     assert browser.problems == []
