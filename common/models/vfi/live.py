@@ -125,9 +125,11 @@ def score_live(models: Sequence[Interpolator], triplets: TripletArray, design: D
             continue
         parts, warped, truth = parts[told], warped[told], parts[told, 1]
         plain_db, plain_ssim = psnr_db(plain[told], truth), _ssim_of_each(plain[told], truth)
-        first_db = psnr_db(starting_model_once(design).blend(parts, warped), truth)
+        starting = starting_model_once(design)
+        first = starting.blend(parts, warped)
+        first_db = psnr_db(first, truth)
         for row, model in zip(scores, models, strict=True):
-            own = model.blend(parts, warped)
+            own = first if model is starting else model.blend(parts, warped)
             own_db, own_ssim = psnr_db(own, truth), _ssim_of_each(own, truth)
             row[numbers[told]] = np.column_stack(
                 [own_db - plain_db, own_ssim - plain_ssim, own_db - first_db, own_db, own_ssim]
