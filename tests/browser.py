@@ -26,7 +26,13 @@ def find_browser() -> str | None:
 
 
 class Browser:
-    """One page of a browser. `problems` has what its console said of errors."""
+    """One page of a browser.
+
+    Attributes
+    ----------
+    problems : what its console said of errors
+    requests : addresses that it asked for
+    """
 
     def __init__(self, url: str) -> None:
         self._loop = asyncio.new_event_loop()
@@ -34,9 +40,10 @@ class Browser:
         self._number = 0
         self._session: str | None = None
         self.problems: list[str] = []
+        self.requests: list[str] = []
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
+        for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")
 
     @staticmethod
@@ -68,6 +75,9 @@ class Browser:
             entry = message["params"]["entry"]
             if entry["level"] == "error" and entry["source"] in {"security", "javascript"}:
                 self.problems.append(entry["text"])
+
+        if message.get("method") == "Network.requestWillBeSent":
+            self.requests.append(message["params"]["request"]["url"])
 
     def close(self) -> None:
         self._socket.close()
