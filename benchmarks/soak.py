@@ -43,7 +43,7 @@ from common.store.client import text
 from sentinel.stack.redis_server import RedisServer, free_port
 
 _KILLED = ("alerts", "mqtt")
-_KILLS = (0.06, 0.13)  # shares of the time; before the first look at memory, so that one process is looked at
+_KILLS = (0.04, 0.09)  # shares of the time; well before the first look at memory, so that it is of one process
 _LOOKS = (0.2, 0.6, 1.0)
 _CUTS = (0.1, 0.25, 0.45, 0.7, 0.9)
 _FAILS_FOR = 0.3  # share of the time that an incident lasts
