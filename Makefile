@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal conditions blinding peers chaos fuzz lint format clean lock generated
+.PHONY: help install demo test up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal conditions blinding peers chaos fuzz watching soak lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -112,6 +112,12 @@ bench: install   ## throughput, latency, judge, scale; DATA=folder with clips
 	$(BIN)/python -m benchmarks.throughput $(if $(DATA),--data "$(DATA)")
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.scale
+
+watching: install  ## how soon a verdict is seen, the page's weight, a fleet of 500 drawn
+	$(BIN)/python -m benchmarks.watching
+
+soak: install    ## 10,000 verdicts a minute, processes killed, connections cut: memory, loss, alerts told once; SECONDS=300
+	$(BIN)/python -m benchmarks.soak --seconds $(or $(SECONDS),300)
 
 compare: install  ## BASE=commit beside this tree: same verdicts? speed? DATA=folder RUNS=3 OPTIONS="--clips 1"
 	@test -n "$(BASE)" || { echo "say make compare BASE=commit"; exit 2; }

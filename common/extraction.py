@@ -160,13 +160,23 @@ class Extractor:
         return FeatureBlock.concatenate(blocks) if blocks else self.empty()
 
     def blocks(
-        self, path: Path, kind: SourceKind, *, uri: str, sample_fps: float | None, size: int
+        self,
+        path: Path,
+        kind: SourceKind,
+        *,
+        uri: str,
+        sample_fps: float | None,
+        size: int,
+        look: Look | None = None,
     ) -> Iterator[FeatureBlock]:
-        """Yield the features of a whole source in blocks of `size` frames, so that its length costs no memory."""
+        """Yield the features of a whole source in blocks of `size` frames, so that its length costs no memory.
+
+        Samples are shown to `look` before the block that they are in is yielded.
+        """
         samples = self.modality.samples(
             path, kind, sample_fps=sample_fps, start=0, stop=None, limits=self.limits
         )  # fmt: skip
-        return self.features(samples, uri, size, self.modality.probe(path, kind, self.limits).times)
+        return self.features(samples, uri, size, self.modality.probe(path, kind, self.limits).times, look=look)
 
     def extract_bytes(
         self, data: bytes, *, uri: str, taken: CaptureTimes = UNKNOWN_TIMES, look: Look | None = None

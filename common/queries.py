@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
@@ -27,8 +27,10 @@ from common.processes import QUEUES
 from common.store import Store
 from common.store.client import without_password
 from common.store.incidents import open_incidents
-from common.stream_learning import learning_progress
+from common.store.streams import Window
+from common.stream_learning import progress_under
 
+_AT_ONCE = 200  # streams that are read together: Redis does nothing else meanwhile
 _MOST_EVENTS_READ = 2_000  # a running retraining announces itself every few seconds
 _FIRST = {Status.FAIL: 0, None: 2, Status.PASS: 3}
 _OFFLINE_RANK = 1  # whatever the latest verdict was, which is an old one
@@ -156,7 +158,9 @@ def stream_statuses(store: Store, *, stream: str = "", status: Status | None = N
     """Return the states of the streams, ordered by status (FAIL, offline, no verdict yet, PASS), then by their latest
     frame, the most recent first."""
     now = time.time()
-    found = [stream_status(store, name, now) for name in store.streams.names() if matches(name, stream)]
+    wanted = [name for name in store.streams.names() if matches(name, stream)]
+    parts = [wanted[at : at + _AT_ONCE] for at in range(0, len(wanted), _AT_ONCE)]
+    found = [row for part in parts for row in _statuses(store, part, now)]
     chosen = [row for row in found if status is None or row.status is status]
     return sorted(chosen, key=lambda row: (_rank(row), _age(row), row.stream))
 
@@ -172,7 +176,39 @@ def _age(row: StreamStatus) -> float:
 
 def stream_status(store: Store, stream: str, now: float) -> StreamStatus:
     """Return the state of `stream` at the time `now`, seconds since the epoch."""
-    window = store.streams.window(stream)
+    (found,) = _statuses(store, [stream], now)
+    return found
+
+
+def _statuses(store: Store, names: Sequence[str], now: float) -> list[StreamStatus]:
+    """Return the states of streams, in the same order. What all of them have is asked for together: hundreds of
+    streams, each asked by itself, would take seconds on a machine that is busy."""
+    windows, bounds, pending = store.streams.windows(names), store.golden.bounds(names), store.streams.pending_of(names)
+    with_truth, policy = store.truth.known(names), Policy.parse(store.settings.policy)
+    return [
+        _status(
+            stream,
+            window,
+            now,
+            policy=policy,
+            pending=count,
+            learning=progress_under(store, stream, window, bound),
+            truth=store.truth.progress(stream) if stream in with_truth else (),
+        )
+        for stream, window, bound, count in zip(names, windows, bounds, pending, strict=True)
+    ]
+
+
+def _status(
+    stream: str,
+    window: Window,
+    now: float,
+    *,
+    policy: Policy,
+    pending: int,
+    learning: LearningProgress | None,
+    truth: tuple[TruthProgress, ...],
+) -> StreamStatus:
     verdict = window.verdict
     return StreamStatus(
         stream=stream,
@@ -180,16 +216,16 @@ def stream_status(store: Store, stream: str, now: float) -> StreamStatus:
         drift_score=verdict.drift_score if verdict else None,
         p_value=verdict.p_value if verdict else None,
         cause=verdict.cause if verdict else None,
-        response=Policy.parse(store.settings.policy).of(verdict.cause) if verdict and verdict.cause else None,
+        response=policy.of(verdict.cause) if verdict and verdict.cause else None,
         confirmed=verdict.confirmed if verdict else False,
         frames=verdict.stop if verdict else 0,
-        pending_chunks=store.streams.pending(stream),
+        pending_chunks=pending,
         seconds_since_last_frame=now - window.last_frame_at if window.last_frame_at else None,
         incidents=tuple(_as_open(row) for row in sorted(open_incidents(window.incidents), key=_attention)),
         provisional=verdict.provisional if verdict else False,
         resolution=verdict.resolution if verdict else None,
-        learning=learning_progress(store, stream, window),
-        truth=store.truth.progress(stream),
+        learning=learning,
+        truth=truth,
     )
 
 

@@ -355,7 +355,11 @@ class Settings(BaseSettings):
     github_repository: str = Field(
         "", description="owner/name, whose workflow is started by incidents that the policy trains on; empty: none"
     )
-    github_token: str | None = Field(None, description="that may start it; a fine-grained one needs contents: write")
+    github_token: str | None = Field(
+        None,
+        description="that may start it; a fine-grained one needs contents: write. Unset: it is started by `gh`, if "
+        "that is installed and logged in",
+    )
     github_api: str = Field("https://api.github.com", description="of GitHub, or of your own GitHub Enterprise")
     metrics_host: str = Field(
         "127.0.0.1", description="address that metrics are served on; whoever reaches it reads the names of streams"

@@ -7,6 +7,10 @@ import hmac
 import http.client
 import json
 import logging
+import os
+import re
+import shutil
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +22,7 @@ from urllib.parse import urlsplit
 
 from common.contracts.alerts import Alert, AlertChange
 from common.errors import DestinationRefused, SettingsError
+from common.printable import printable
 from common.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -27,8 +32,15 @@ SIGNATURE, TIMESTAMP, IDENTITY = "X-Sentinel-Signature", "X-Sentinel-Timestamp",
 
 GITHUB_EVENT = "sentinel-incident"
 """The type of the event that the red phone sends; the workflow under deploy/github/ waits for it."""
+GITHUB_WORKFLOW = "red-phone.yml"
+"""That workflow's file, which `gh` starts by its name."""
 
 _SECONDS = 15.0  # for an answer
+_GH_SECONDS = 30.0  # it asks twice: for the workflow, and to start it
+_TOLD_WORKFLOWS = ("id", "incident", "stream", "model", "cause", "link")
+_REPOSITORY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*/[A-Za-z0-9_.][A-Za-z0-9_.-]*")
+_GITHUB_API = "api.github.com"
+_MOST_SAID = 300  # characters of an error
 _MOST_LISTED = 20  # incidents in a digest
 
 
@@ -123,15 +135,10 @@ class Webhook(Destination):
 class RedPhone(Destination):
     """A workflow on GitHub, once for each incident whose cause the policy trains on."""
 
-    def __init__(self, api: str, repository: str, token: str) -> None:
-        _require_http(api, "SENTINEL_GITHUB_API")
-        if repository.count("/") != 1 or not all(repository.split("/")):
+    def __init__(self, repository: str) -> None:
+        if not _REPOSITORY.fullmatch(repository):
             raise SettingsError(f"SENTINEL_GITHUB_REPOSITORY is {repository!r}: write owner/name")
         super().__init__(f"workflow of {repository}")
-        self._url = f"{api.rstrip('/')}/repos/{repository}/dispatches"
-        if not (token.isascii() and token.isprintable() and " " not in token):
-            raise SettingsError("SENTINEL_GITHUB_TOKEN has blanks or signs that no token has")
-        self._token = token
 
     def wants(self, change: AlertChange, *, trains: bool) -> bool:
         return change is AlertChange.BEGAN and trains
@@ -141,7 +148,24 @@ class RedPhone(Destination):
 
     def send(self, alerts: Sequence[Alert], picture: bytes | None) -> None:
         (alert,) = alerts
-        about = {name: str(getattr(alert, name)) for name in ("id", "incident", "stream", "model", "cause", "link")}
+        self._start({name: str(getattr(alert, name)) for name in _TOLD_WORKFLOWS})
+
+    @abstractmethod
+    def _start(self, about: dict[str, str]) -> None:
+        """Start the workflow with what it is told; raise `DestinationRefused` if it is not started."""
+
+
+class DispatchedWorkflow(RedPhone):
+    """Started by GitHub's API, as `repository_dispatch`."""
+
+    def __init__(self, api: str, repository: str, token: str) -> None:
+        super().__init__(repository)
+        self._url = f"{api.rstrip('/')}/repos/{repository}/dispatches"
+        if not (token.isascii() and token.isprintable() and " " not in token):
+            raise SettingsError("SENTINEL_GITHUB_TOKEN has blanks or signs that no token has")
+        self._token = token
+
+    def _start(self, about: dict[str, str]) -> None:
         body = json.dumps({"event_type": GITHUB_EVENT, "client_payload": about}).encode()
         post(
             self._url,
@@ -153,6 +177,45 @@ class RedPhone(Destination):
                 "User-Agent": "sentinel",
             },
         )
+
+
+class WorkflowByGh(RedPhone):
+    """Started by GitHub's command line, as whoever is logged in there, as `workflow_dispatch`.
+
+    Parameters
+    ----------
+    program : path of `gh`
+    api : of GitHub; where it is another host than github.com, `gh` is told so
+    """
+
+    def __init__(self, program: str, api: str, repository: str) -> None:
+        super().__init__(repository)
+        host = urlsplit(api).hostname or ""
+        self._repository = repository if host == _GITHUB_API else f"{host}/{repository}"
+        self._program = program
+
+    def _start(self, about: dict[str, str]) -> None:
+        # As raw fields: in others a value that begins with @ names a file, which would be sent.
+        fields = [word for name, value in about.items() for word in ("--raw-field", f"{name}={printable(value)}")]
+        command = [self._program, "workflow", "run", GITHUB_WORKFLOW, "--repo", self._repository, *fields]
+        own = {name: value for name, value in os.environ.items() if not name.startswith("SENTINEL_")}
+        try:
+            done = subprocess.run(
+                command,
+                env={**own, "GH_PROMPT_DISABLED": "1", "GH_NO_UPDATE_NOTIFIER": "1", "NO_COLOR": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                timeout=_GH_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise DestinationRefused(f"gh has not started it in {_GH_SECONDS:g} s") from error
+        except OSError as error:
+            raise DestinationRefused(f"gh cannot be run: {error.strerror}") from error
+        if done.returncode:
+            said = printable(done.stderr.decode(errors="replace").strip())[:_MOST_SAID]
+            raise DestinationRefused(f"gh ends with {done.returncode}: {said}")
 
 
 def destinations_of(settings: Settings) -> dict[str, Destination]:
@@ -169,11 +232,21 @@ def destinations_of(settings: Settings) -> dict[str, Destination]:
     for url in settings.alert_webhooks:
         found[_identity("webhook", url)] = Webhook(url, settings.alert_secret)
     if settings.github_repository:
-        if not settings.github_token:
-            raise SettingsError("SENTINEL_GITHUB_REPOSITORY is set: set SENTINEL_GITHUB_TOKEN too")
-        phone = RedPhone(settings.github_api, settings.github_repository, settings.github_token.strip())
-        found[_identity("github", settings.github_repository)] = phone
+        found[_identity("github", settings.github_repository)] = _red_phone(settings)
     return found
+
+
+def _red_phone(settings: Settings) -> RedPhone:
+    _require_http(settings.github_api, "SENTINEL_GITHUB_API")
+    api, repository, token = settings.github_api, settings.github_repository, settings.github_token
+    if token:
+        return DispatchedWorkflow(api, repository, token.strip())
+    program = shutil.which("gh")
+    if program is None:
+        raise SettingsError(
+            "SENTINEL_GITHUB_REPOSITORY is set: set SENTINEL_GITHUB_TOKEN too, or install gh and log in with it"
+        )
+    return WorkflowByGh(program, api, repository)
 
 
 def signature(secret: str, at: str, body: bytes) -> str:

@@ -24,6 +24,7 @@ from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
 
 from common.contracts.events import Event
 from common.contracts.ids import content_id
@@ -55,6 +56,8 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_-]+")
 class Mqtt:
     """One process that publishes. More than one publish the same.
 
+    The broker says `offline` for each process that dies; one that lives hears it, and says that Sentinel is there.
+
     Parameters
     ----------
     url : mqtt://user:password@host:port, or mqtts:// for TLS
@@ -69,9 +72,10 @@ class Mqtt:
         self._connected = threading.Event()
         self._undiscovered: set[str] = set()
         self._anew = threading.Event()
+        self._denied = threading.Event()  # somebody has said that nobody is there
         self._everything_at = time.monotonic()
         self._open: list[paho.MQTTMessageInfo] = []  # what the broker has not taken yet
-        self._client = _client(url, self._topic, self._on_connect, self._on_disconnect)
+        self._client = _client(url, self._topic, self._on_connect, self._on_disconnect, self._denied)
 
     def start(self) -> None:
         """Begin to connect, and go on trying by itself."""
@@ -95,6 +99,11 @@ class Mqtt:
             self._everything_at = now
             if not self._begin_anew():
                 self._anew.set()
+                return read
+        if self._denied.is_set():
+            self._denied.clear()
+            if not self._publish([(f"{self._topic}/status", ONLINE)]):
+                self._denied.set()
                 return read
         changed = sorted(self._changed)[:_AT_ONCE]
         if changed and self._publish(self._messages_of(changed)):
@@ -260,9 +269,18 @@ def _of(field: str) -> str:
 
 
 def _client(
-    url: str, topic: str, on_connect: Callable[[bool, str], None], on_disconnect: Callable[[str], None]
+    url: str,
+    topic: str,
+    on_connect: Callable[[bool, str], None],
+    on_disconnect: Callable[[str], None],
+    denied: threading.Event,
 ) -> paho.Client:
-    """Return a client that is about to connect; raise `SettingsError` if the address is none."""
+    """Return a client that is about to connect; raise `SettingsError` if the address is none.
+
+    Parameters
+    ----------
+    denied : is set when the broker is told that no process is there
+    """
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme, 0)
@@ -279,7 +297,17 @@ def _client(
         client.tls_set()
     client.will_set(f"{topic}/status", OFFLINE, qos=_QOS, retain=True)
     client.reconnect_delay_set(1, 30)
-    client.on_connect = lambda _c, _u, _f, code, _p: on_connect(not code.is_failure, str(code))
+
+    def connected(_c: paho.Client, _u: object, _f: object, code: ReasonCode, _p: object) -> None:
+        if not code.is_failure:
+            client.subscribe(f"{topic}/status", qos=_QOS)
+        on_connect(not code.is_failure, str(code))
+
+    def heard(_c: paho.Client, _u: object, message: paho.MQTTMessage) -> None:
+        if message.payload == OFFLINE.encode():
+            denied.set()
+
+    client.on_connect, client.on_message = connected, heard
     client.on_disconnect = lambda _c, _u, _f, code, _p: on_disconnect(str(code))
     client.connect_async(parts.hostname, port, _KEEPALIVE_SECONDS)
     return client

@@ -150,7 +150,9 @@ def _add_login(app: FastAPI, access: Access) -> None:
             await asyncio.sleep(_WRONG_LOGIN_SECONDS)
             response.status_code = 401
         elif not access.is_open:
-            secure = request.url.scheme == "https"
+            # A client may say so of itself: it then has a cookie that it does not send back over plain HTTP.
+            by_proxy = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+            secure = "https" in {request.url.scheme, by_proxy}
             response.set_cookie(COOKIE, access.session, httponly=True, samesite="strict", secure=secure, path="/")
         return Who(locked=not access.is_open)
 

@@ -27,10 +27,10 @@ from common.judging import BatchPlace, Thresholds, judge_block
 from common.printable import encodable
 from common.settings import Settings
 from common.sources.local import check_modality, describe_kind
+from sentinel.album import BLOCK_FRAMES, Album
 
 STREAM = "check"
 """Name of the stream that a one-shot check judges: nobody else sees it."""
-_BLOCK_FRAMES = 64  # frames per step: bounds memory and moves the progress bar
 
 
 class CheckResult(Message):
@@ -68,9 +68,18 @@ def runs(windows: Sequence[Verdict]) -> list[Run]:
 
 
 def check(
-    paths: Sequence[Path], stored: StoredBaseline, extractor: Extractor, settings: Settings, progress: BuildProgress
+    paths: Sequence[Path],
+    stored: StoredBaseline,
+    extractor: Extractor,
+    settings: Settings,
+    progress: BuildProgress,
+    album: Album | None = None,
 ) -> CheckResult:
     """Judge the sources at `paths`, one after the other, as one stream.
+
+    Parameters
+    ----------
+    album : keeps pictures of what fails; None: nobody looks at any
 
     Raises
     ------
@@ -101,11 +110,16 @@ def check(
         check_modality(path, feature_spec.modality, extractor.limits)
         promised = batch_frames(path, kind, feature_spec.sample_fps, extractor)
         uri = encodable(str(path))
+        look = album.opened(uri) if album is not None else None
         with progress.source(path.name, promised) as ticker:
-            blocks = extractor.blocks(path, kind, uri=uri, sample_fps=feature_spec.sample_fps, size=_BLOCK_FRAMES)
+            blocks = extractor.blocks(
+                path, kind, uri=uri, sample_fps=feature_spec.sample_fps, size=BLOCK_FRAMES, look=look
+            )
             for block, opens, closes in with_edges(blocks, extractor.empty()):
                 ticker.advance(len(block))
-                stream.enter(block, promised, opens=opens, closes=closes)
+                judged = stream.enter(block, promised, opens=opens, closes=closes)
+                if album is not None:
+                    album.judged(judged)
     return stream.result()
 
 
@@ -117,7 +131,7 @@ def batch_frames(path: Path, kind: SourceKind, sample_fps: float | None, extract
     modality, limits = extractor.modality, extractor.limits
     facts = modality.probe(path, kind, limits)
     if kind is SourceKind.RECORDING:
-        return modality.chunk(path, sample_fps, _BLOCK_FRAMES, limits)[0]
+        return modality.chunk(path, sample_fps, BLOCK_FRAMES, limits)[0]
     return facts.frames
 
 
@@ -133,8 +147,8 @@ class _Stream:
         self._verdicts: list[Verdict] = []
         self._frames = 0
 
-    def enter(self, block: FeatureBlock, promised: int, *, opens: bool, closes: bool) -> None:
-        """Append the next frames of a source to the window, and judge each window that is complete.
+    def enter(self, block: FeatureBlock, promised: int, *, opens: bool, closes: bool) -> list[Verdict]:
+        """Append the next frames of a source to the window, and return the verdict on each that is complete.
 
         `promised` is the number of sampled frames expected in the whole source.
         """
@@ -149,7 +163,9 @@ class _Stream:
             place=BatchPlace(promised, opens=opens, closes=closes),
         )
         self._buffer.drop_before(self._state.latest(self._stored.baseline.rule).start)
-        self._verdicts += [row.verdict for row in judged]
+        verdicts = [row.verdict for row in judged]
+        self._verdicts += verdicts
+        return verdicts
 
     def result(self) -> CheckResult:
         """Return what was found; raise `WindowNotFull` if nothing could be judged."""

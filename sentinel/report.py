@@ -1,106 +1,90 @@
-"""One check as a page: a picture of the scores over time, and why. HTML with an SVG in it, nothing to load."""
+"""One check as a page: scores over time, pictures of what failed beside golden, and by what it was judged."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-
-from common.contracts.verdicts import Status, Verdict
-from common.errors import SentinelError
-from common.printable import printable
+from common.baselines.storage import StoredBaseline
+from common.contracts.verdicts import Verdict
+from common.moments import clock
 from common.responses import ADVICE, resolution_in
-from sentinel.check import CheckResult, runs
+from common.settings import Settings
+from sentinel.album import Shot
+from sentinel.check import CheckResult, Run, runs
+from sentinel.pages import Chart, Gallery, Point, chart, page_template, settings_rows, version_rows, write_page
 
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 860, 220, 40, 24  # of the picture, in its own units
-_GAP = 0.5  # between two bars
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One window in the picture."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    status: Status
-    title: str
+_MOST_RUNS = 500  # rows of the table
 
 
 @dataclass(frozen=True)
-class Picture:
-    """The scores as bars, and the threshold as a line across them."""
+class Evidence:
+    """What is shown beside the result of a check.
 
-    bars: tuple[Bar, ...]
-    line: float
-    last: int
-    width: int = _WIDTH
-    height: int = _HEIGHT
-    left: int = _LEFT
-    axis: int = _HEIGHT - _BOTTOM
+    Attributes
+    ----------
+    stored : the baseline
+    shots : pictures of what failed, by the id of the first verdict of their run
+    reference : JPEG of what golden looks like; None: there is none
+    """
+
+    stored: StoredBaseline
+    shots: Mapping[str, Shot]
+    reference: bytes | None
 
 
-def write_report(result: CheckResult, path: Path, *, threshold: float) -> None:
+def write_report(result: CheckResult, path: Path, settings: Settings, evidence: Evidence) -> None:
     """Write the page of `result` to `path`; raise `SentinelError` if it cannot be written."""
-    write_page(page(result, threshold), path)
+    write_page(page(result, settings, evidence), path)
 
 
-def write_page(text: str, path: Path) -> None:
-    """Write a page to `path`; raise `SentinelError` if it cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SentinelError(f"the report cannot be written to {path} ({error.strerror}): name another file") from error
-
-
-def page(result: CheckResult, threshold: float) -> str:
+def page(result: CheckResult, settings: Settings, evidence: Evidence) -> str:
     """Return the whole page."""
+    gallery = Gallery()
+    golden = gallery.show(evidence.reference, f"golden: {result.baseline}")
+    rows = runs(result.windows)
+    shots = [shot for run in rows if (shot := evidence.shots.get(run.first.id)) is not None]
+    failed = [shown for shot in shots if (shown := gallery.show(shot.jpeg, shot.caption)) is not None]
+    listed = _listed(rows)
     return page_template("report.html.j2").render(
         result=result,
         advice=ADVICE,
         changed=resolution_in(result.windows),
-        threshold=threshold,
-        picture=picture(result.windows, threshold),
-        runs=runs(result.windows),
+        chart=scores(result.windows, settings.drift_threshold),
+        golden=golden,
+        failed=failed,
+        runs=listed,
+        left_out=len(rows) - len(listed),
+        settings=settings_rows(settings),
+        versions=[*version_rows(), *_baseline_rows(evidence.stored)],
     )
 
 
-def page_template(name: str) -> jinja2.Template:
-    """Return a template of this package: it escapes markup, and shows control characters."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("sentinel"),
-        autoescape=True,
-        finalize=_shown,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(name)
-
-
-def _shown(value: object) -> object:
-    """Return a value of the page with its control characters shown; Jinja escapes its markup."""
-    return printable(value) if isinstance(value, str) else value
-
-
-def picture(windows: Sequence[Verdict], threshold: float) -> Picture:
-    """Return the scores as bars, each as wide as the frames that no window before it had."""
+def scores(windows: Sequence[Verdict], threshold: float) -> Chart:
+    """Return the chart of scores, each column as wide as the frames that no window before it had."""
     last = windows[-1].stop
-    axis = _HEIGHT - _BOTTOM
-    bars: list[Bar] = []
+    points: list[Point] = []
     reached = 0
     for window in windows:
-        left, right = (_x(frame, last) for frame in (max(window.start, reached), window.stop))
-        top = axis * (1 - window.drift_score)
         title = f"{window.start_time:.1f} to {window.stop_time:.1f} s: {window.status}, {window.drift_score:.2f}"
-        bars.append(Bar(left, top, max(right - left - _GAP, _GAP), axis - top + 1, window.status, title))
+        points.append(Point(max(window.start, reached) / last, window.stop / last, window, title))
         reached = window.stop
-    return Picture(tuple(bars), axis * (1 - threshold), last)
+    return chart(points, threshold=threshold, begins="frame 0", ends=f"frame {last}")
 
 
-def _x(frame: int, last: int) -> float:
-    return _LEFT + (_WIDTH - _LEFT) * frame / last
+def _listed(rows: Sequence[Run]) -> list[Run]:
+    """Return the runs that the table lists: where there are too many, the worst ones, in their order."""
+    if len(rows) <= _MOST_RUNS:
+        return list(rows)
+    order = sorted(range(len(rows)), key=lambda n: (rows[n].worst.cause is not None, rows[n].worst.drift_score))
+    return [rows[n] for n in sorted(order[-_MOST_RUNS:])]
+
+
+def _baseline_rows(stored: StoredBaseline) -> list[tuple[str, str]]:
+    baseline, spec = stored.baseline, stored.baseline.feature_spec
+    rows = [("baseline", f"{baseline.name}, made {clock(baseline.created_at)}"), ("its digest", stored.id)]
+    if spec.backbone:
+        rows += [("backbone", f"{spec.backbone}, {spec.precision}"), ("its weights", spec.weights)]
+    rows += [("decoding", spec.decode_pipeline), ("sensors", spec.sensors)]
+    return rows + [(f"baseline made with {name}", version) for name, version in sorted(baseline.libraries.items())]

@@ -5,8 +5,6 @@ HTML with everything in it, nothing to load: it opens offline, and stays as it w
 
 from __future__ import annotations
 
-import base64
-import importlib.metadata
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -27,59 +25,23 @@ from common.responses import advice_about
 from common.settings import Settings
 from common.store import Store
 from common.stream_config import model_of, settings_of_stream
-from sentinel.report import page_template, write_page
+from sentinel.pages import (
+    Chart,
+    Gallery,
+    Point,
+    Shown,
+    Stretch,
+    chart,
+    page_template,
+    rank,
+    settings_rows,
+    version_rows,
+    write_page,
+)
 
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 860, 220, 40, 24  # of the picture, in its own units
 _MOST_INCIDENTS = 20  # the latest ones are told in full
 _PER_INCIDENT = 4  # pictures
-_SHOWN_SETTINGS = (
-    "drift_threshold", "p_value", "false_alarms_per_day", "window_frames", "sample_fps", "embed_every", "policy",
-    "ignore", "decay_triplets", "retrain_steps", "promote_min_gain_db", "promote_max_loss_db",
-)  # fmt: skip
-"""Settings that decide verdicts and healing; none of them is a secret."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """The worst window in a part of the time, as it is drawn."""
-
-    x: float
-    y: float
-    height: float
-    status: Status
-    title: str
-
-
-@dataclass(frozen=True)
-class Span:
-    """When an incident lasted, as it is drawn."""
-
-    x: float
-    width: float
-    title: str
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Scores over time, with the threshold as a line across them, and incidents behind them."""
-
-    columns: tuple[Column, ...]
-    spans: tuple[Span, ...]
-    line: float
-    begins: str
-    ends: str
-    width: int = _WIDTH
-    height: int = _HEIGHT
-    left: int = _LEFT
-    axis: int = _HEIGHT - _BOTTOM
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A picture in the page."""
-
-    data: str
-    caption: str
+_MOST_BASELINES = 10
 
 
 @dataclass(frozen=True)
@@ -131,8 +93,13 @@ def page(
     told = [row for row in incidents(store, stream=stream) if row.latest_at >= since or row.closed_at is None]
     status = stream_status(store, stream, now)
     kept = store.pictures.of_stream(stream)
-    references = [_shown(store, stream, row.note, f"as golden, {_when(row.note)}") for row in kept.references[-1:]]
-    latest = [_shown(store, stream, kept.latest, f"latest, {_when(kept.latest)}")] if kept.latest else []
+    gallery = Gallery()
+
+    def shown(note: PictureNote, before: str = "") -> Shown | None:
+        return gallery.show(store.pictures.jpeg(stream, note.id), f"{before}{_when(note)}")
+
+    references = [shown(row.note, "as golden, ") for row in kept.references[-1:]]
+    latest = [shown(kept.latest, "latest, ")] if kept.latest else []
     rows = [
         Told(
             incident,
@@ -140,14 +107,14 @@ def page(
             times_text(incident) if incident.times_this_week > 1 else "",
             tuple(time_line(incident)),
             tuple(
-                shown
+                picture
                 for note in _of_incident(kept.incidents.get(incident.id, IncidentPictures()))
-                if (shown := _shown(store, stream, note, _when(note))) is not None
+                if (picture := shown(note)) is not None
             ),
         )
         for incident in told[:_MOST_INCIDENTS]
     ]
-    worst = max((verdict for _, verdict in windows), key=_rank, default=None)
+    worst = max((verdict for _, verdict in windows), key=rank, default=None)
     return page_template("stream_report.html.j2").render(
         stream=stream,
         status=status,
@@ -159,50 +126,51 @@ def page(
         windows=len(windows),
         failed=sum(verdict.status is Status.FAIL for _, verdict in windows),
         causes=Counter(verdict.cause for _, verdict in windows if verdict.cause).most_common(),
-        chart=chart(windows, told, settings.drift_threshold) if windows else None,
-        threshold=settings.drift_threshold,
+        chart=scores(windows, told, settings.drift_threshold) if windows else None,
         pictures=[row for row in (*references, *latest) if row is not None],
         incidents=rows,
         left_out=len(told) - len(rows),
         worst=worst,
-        settings={f"SENTINEL_{name.upper()}": getattr(settings, name) for name in _SHOWN_SETTINGS},
-        version=importlib.metadata.version("sentinel-drift"),
+        pictures_left_out=gallery.left_out,
+        settings=settings_rows(settings),
+        versions=[*version_rows(), *_baseline_rows(windows)],
         clock=clock,
     )
 
 
-def chart(windows: Sequence[tuple[float, Verdict]], told: Sequence[Incident], threshold: float) -> Chart:
-    """Return the scores over time: of the windows that fall on the same place the worst one."""
+def scores(windows: Sequence[tuple[float, Verdict]], told: Sequence[Incident], threshold: float) -> Chart:
+    """Return the scores over time, with incidents shaded."""
     begins, ends = windows[0][0], max(windows[-1][0], windows[0][0] + 1.0)
-    axis = _HEIGHT - _BOTTOM
 
-    def x(at: float) -> float:
-        return _LEFT + (_WIDTH - _LEFT) * min(max((at - begins) / (ends - begins), 0.0), 1.0)
+    def place(at: float) -> float:
+        return (at - begins) / (ends - begins)
 
-    worst: dict[int, tuple[float, Verdict]] = {}
-    for at, verdict in windows:
-        place = round(x(at))
-        known = worst.get(place)
-        if known is None or _rank(verdict) > _rank(known[1]):
-            worst[place] = at, verdict
-    columns = []
-    for place, (at, verdict) in sorted(worst.items()):
-        top = axis * (1 - verdict.drift_score)
-        title = (
-            f"{clock(at)}: {verdict.status}, {verdict.drift_score:.2f}, p {verdict.p_value:.2g} {verdict.cause or ''}"
+    points = [
+        Point(
+            place(at),
+            place(at),
+            verdict,
+            f"{clock(at)}: {verdict.status}, {verdict.drift_score:.2f}, p {verdict.p_value:.2g} "
+            f"{verdict.cause or ''}".strip(),
         )
-        columns.append(Column(place, top, axis - top + 1, verdict.status, title.strip()))
-    spans = []
-    for incident in told:
-        if incident.cause is Cause.OFFLINE or incident.latest_at < begins:
-            continue
-        left, right = x(incident.since_time), x(incident.latest_at)
-        spans.append(Span(left, max(right - left, 1.0), f"{incident.cause} since {clock(incident.since_time)}"))
-    return Chart(tuple(columns), tuple(spans), axis * (1 - threshold), clock(begins), clock(ends))
+        for at, verdict in windows
+    ]
+    spans = [
+        Stretch(
+            place(incident.since_time),
+            place(incident.latest_at),
+            f"{incident.cause} since {clock(incident.since_time)}",
+        )
+        for incident in told
+        if incident.cause is not Cause.OFFLINE and incident.latest_at >= begins
+    ]
+    return chart(points, threshold=threshold, begins=clock(begins), ends=clock(ends), spans=spans)
 
 
-def _rank(verdict: Verdict) -> tuple[bool, float]:
-    return verdict.status is Status.FAIL, verdict.drift_score
+def _baseline_rows(windows: Sequence[tuple[float, Verdict]]) -> list[tuple[str, str]]:
+    """Return the baselines that the windows were judged by, the latest first, with their digests."""
+    found = dict.fromkeys((verdict.baseline, verdict.baseline_id) for _, verdict in reversed(windows))
+    return [(f"baseline {name}", digest) for name, digest in list(found)[:_MOST_BASELINES]]
 
 
 def _state(status: StreamStatus) -> str:
@@ -216,13 +184,6 @@ def _of_incident(kept: IncidentPictures) -> list[PictureNote]:
     """Return the first and the latest pictures of an incident, each once."""
     half = _PER_INCIDENT // 2
     return list({note.id: note for note in (*kept.first[:half], *kept.latest[-half:])}.values())
-
-
-def _shown(store: Store, stream: str, note: PictureNote, caption: str) -> Shown | None:
-    jpeg = store.pictures.jpeg(stream, note.id)
-    if jpeg is None:
-        return None
-    return Shown(f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}", caption)
 
 
 def _when(note: PictureNote) -> str:

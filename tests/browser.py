@@ -26,7 +26,14 @@ def find_browser() -> str | None:
 
 
 class Browser:
-    """One page of a browser. `problems` has what its console said of errors."""
+    """One page of a browser.
+
+    Attributes
+    ----------
+    problems : what its console said of errors
+    requests : addresses that it asked for
+    received : address -> bytes of the answer as they came over the wire, headers included, once it was whole
+    """
 
     def __init__(self, url: str) -> None:
         self._loop = asyncio.new_event_loop()
@@ -34,9 +41,12 @@ class Browser:
         self._number = 0
         self._session: str | None = None
         self.problems: list[str] = []
+        self.requests: list[str] = []
+        self.received: dict[str, int] = {}
+        self._asked: dict[str, str] = {}
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
+        for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")
 
     @staticmethod
@@ -69,6 +79,14 @@ class Browser:
             if entry["level"] == "error" and entry["source"] in {"security", "javascript"}:
                 self.problems.append(entry["text"])
 
+        if message.get("method") == "Network.requestWillBeSent":
+            url = message["params"]["request"]["url"]
+            self.requests.append(url)
+            self._asked[message["params"]["requestId"]] = url
+        if message.get("method") == "Network.loadingFinished":
+            url = self._asked.pop(message["params"]["requestId"], "")
+            self.received[url] = self.received.get(url, 0) + int(message["params"]["encodedDataLength"])
+
     def close(self) -> None:
         self._socket.close()
         self._loop.close()
@@ -83,6 +101,9 @@ class Browser:
         )
         scheme = "dark" if dark else "light"
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def forget_cache(self) -> None:
+        self._call("Network.clearBrowserCache")
 
     def run(self, script: str) -> Any:
         """Return the value of an expression, which may be a promise."""

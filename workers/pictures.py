@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-import cv2
 from billiard.exceptions import SoftTimeLimitExceeded
 
 from common.contracts.batches import Chunk
@@ -21,15 +20,13 @@ from common.judging import JudgedWindow
 from common.modalities.modality import Sample
 from common.modalities.registry import load_modality
 from common.settings import Settings
+from common.small_pictures import LONGEST_SIDE, encode_jpeg
 from common.store import Store
 from common.store.pictures import MOST_IN_RING, PER_INCIDENT, Pin, incident_pins, reference_pin
 from common.store.streams import JudgedEvent
 
 log = logging.getLogger(__name__)
 
-LONGEST_SIDE = 256
-"""Of a picture, in pixels: enough to see what is wrong with a camera, about 10 kB."""
-_QUALITY = 60  # of the JPEG
 _PER_WINDOW = 4  # as windows overlap by three quarters, each new one has a picture of its own
 _REFERENCE_SECONDS = 3600.0  # how often the reference is taken anew, so that it is of about the same light
 _MOST_REMEMBERED = 10_000  # references
@@ -69,7 +66,7 @@ class PictureTaker:
             if at not in self._taken:
                 continue
             index, image = self._taken[at]
-            jpeg = _encoded(image)
+            jpeg = encode_jpeg(image)
             if jpeg is not None:
                 yield Picture(
                     PictureNote(
@@ -82,11 +79,6 @@ class PictureTaker:
                     ),
                     jpeg,
                 )
-
-
-def _encoded(image: Image) -> bytes | None:
-    done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return jpeg.tobytes() if done else None
 
 
 def taker(settings: Settings, chunk: Chunk) -> PictureTaker | None:

@@ -110,7 +110,7 @@ class Incident(StoredMessage):
     )
     windows: tuple[IncidentWindow, ...] = Field((), description="the latest windows with evidence, oldest first")
     actions: tuple[Action, ...] = ()
-    acknowledged_by: str | None = None
+    acknowledged_by: str | None = Field(None, description="who has seen its latest occurrence; None: nobody yet")
     muted: bool = Field(
         False, description="whether it was opened or reopened while its stream was muted, and not announced since"
     )

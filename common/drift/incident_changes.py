@@ -42,9 +42,20 @@ def with_applied(log: IncidentLog, note_id: str) -> IncidentLog:
 
 
 def reopened(incident: Incident, *, at: float, muted: bool) -> Incident:
-    """Return a closed incident that goes on; its state is the caller's matter."""
+    """Return a closed incident that goes on; its state is the caller's matter.
+
+    Whoever acknowledged it had seen what is over: what comes again is for somebody to see again.
+    """
     occurrences = (*incident.occurrences, at)[-_MOST_OCCURRENCES:]
-    return incident.model_copy(update={"occurrences": occurrences, "muted": muted, "closed_at": None, "ended": ""})
+    return incident.model_copy(
+        update={
+            "occurrences": occurrences,
+            "muted": muted,
+            "acknowledged_by": None,
+            "closed_at": None,
+            "ended": "",
+        }
+    )
 
 
 def end_mute(log: IncidentLog, *, muted: bool) -> tuple[IncidentLog, tuple[Change, ...]]:

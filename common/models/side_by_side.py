@@ -58,6 +58,12 @@ def draw(
     return np.concatenate(rows) if rows else None
 
 
+def first_picture(examples: Examples) -> Image | None:
+    """Return the middle frame (h, w, 3) of the first of some examples; None if they are not three frames."""
+    is_frames = examples.ndim == _FRAME_AXES and examples.shape[-1] == _COLOURS and len(examples) > 0
+    return examples[0, 1] if is_frames else None
+
+
 def chosen(gains_db: FloatArray) -> dict[str, int]:
     """Return which examples are drawn, by what they are in the order of their gains (n,).
 

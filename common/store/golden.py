@@ -89,12 +89,21 @@ class GoldenStore:
 
     def bound(self, stream: str) -> StoredBinding:
         """Return what says by what `stream` is judged, in one round trip."""
+        (found,) = self.bounds([stream])
+        return found
+
+    def bounds(self, names: Sequence[str]) -> list[StoredBinding]:
+        """Return the same of several streams, in the same order, in one round trip too."""
         pipe = self.client.pipeline(transaction=False)
-        pipe.get(keys.stream_key(stream, "golden"))
-        pipe.hget(keys.WAITING, stream)
-        pipe.hgetall(keys.stream_key(stream, "learning"))
-        latest, waiting, learning = pipe.execute()
-        return StoredBinding(latest, waiting, StoredLearning.of(learning))
+        for stream in names:
+            pipe.get(keys.stream_key(stream, "golden"))
+            pipe.hget(keys.WAITING, stream)
+            pipe.hgetall(keys.stream_key(stream, "learning"))
+        answers = iter(pipe.execute())
+        return [
+            StoredBinding(latest, waiting, StoredLearning.of(learning))
+            for latest, waiting, learning in zip(answers, answers, answers, strict=True)
+        ]
 
     def note_waiting(self, stream: str, reason: str) -> None:
         """Note that `stream` waits for a baseline. Of more than `_MOST_WAITING` streams no further one is noted."""

@@ -155,25 +155,19 @@ class StreamStore:
 
     def window(self, stream: str) -> Window:
         """Return the stream's window; its verdict is None if there is none or it is unreadable."""
+        (found,) = self.windows([stream])
+        return found
+
+    def windows(self, names: Sequence[str]) -> list[Window]:
+        """Return the windows of streams, in the same order, in one round trip."""
         pipe = self.client.pipeline(transaction=False)
-        pipe.hmget(keys.stream_key(stream, "window"), _WINDOW_FIELDS)
-        pipe.lrange(keys.stream_key(stream, "inbox"), 0, NOTES_PER_COMMIT - 1)
-        pipe.get(keys.stream_key(stream, "mute"))
-        pipe.zscore(keys.STREAMS, stream)
-        (version, state, at, verdict, incidents, muted, offline, taken_to), notes, mute, accepted_at = pipe.execute()
-        return Window(
-            version=int(version or 0),
-            state=binary(state),
-            last_frame_at=float(at) if at else None,
-            verdict=readable_verdict(binary(verdict)),
-            incidents=binary(incidents),
-            holds_muted=muted is not None,
-            holds_silence=offline is not None,
-            accepted_at=float(accepted_at) if accepted_at is not None else None,
-            notes=received(notes),
-            muted_until=muted_until(binary(mute)),
-            taken_to=float(taken_to) if taken_to is not None else None,
-        )
+        for stream in names:
+            pipe.hmget(keys.stream_key(stream, "window"), _WINDOW_FIELDS)
+            pipe.lrange(keys.stream_key(stream, "inbox"), 0, NOTES_PER_COMMIT - 1)
+            pipe.get(keys.stream_key(stream, "mute"))
+            pipe.zscore(keys.STREAMS, stream)
+        answers = iter(pipe.execute())
+        return [_window(*rows) for rows in zip(answers, answers, answers, answers, strict=True)]
 
     def frames(self, stream: str, read: Window) -> list[FeatureBlock]:
         """Return the stream's latest frames as of the window `read`.
@@ -283,6 +277,13 @@ class StreamStore:
         """Return the number of chunks of the stream that have not entered its window yet."""
         return int(self.client.zcard(keys.stream_key(stream, "pending")))
 
+    def pending_of(self, names: Sequence[str]) -> list[int]:
+        """Return the same of several streams, in the same order, in one round trip."""
+        pipe = self.client.pipeline(transaction=False)
+        for stream in names:
+            pipe.zcard(keys.stream_key(stream, "pending"))
+        return [int(count) for count in pipe.execute()]
+
     def waits_for_reducer(self, stream: str) -> bool:
         """Return whether the first chunk in order is finished, notes wait, or a mute over an incident ended."""
         pipe = self.client.pipeline(transaction=False)
@@ -308,6 +309,25 @@ class StreamStore:
     def incident(self, incident_id: str) -> Incident | None:
         """Return the incident of this id, of whatever stream; None if there is none, or no longer."""
         return next((i for stream in self.names() for i in self.incidents(stream) if i.id == incident_id), None)
+
+
+def _window(
+    fields: Sequence[bytes | None], notes: Sequence[bytes], mute: bytes | None, accepted_at: float | None
+) -> Window:
+    version, state, at, verdict, incidents, muted, offline, taken_to = fields
+    return Window(
+        version=int(version or 0),
+        state=binary(state),
+        last_frame_at=float(at) if at else None,
+        verdict=readable_verdict(binary(verdict)),
+        incidents=binary(incidents),
+        holds_muted=muted is not None,
+        holds_silence=offline is not None,
+        accepted_at=float(accepted_at) if accepted_at is not None else None,
+        notes=received(notes),
+        muted_until=muted_until(binary(mute)),
+        taken_to=float(taken_to) if taken_to is not None else None,
+    )
 
 
 def _finished(stream: str, chunk_id: str, message: bytes, features: bytes | None) -> FinishedChunk:

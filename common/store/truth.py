@@ -152,6 +152,13 @@ class TruthStore:
                 found.append(ReceivedRow(text(row_id), None, error, data))
         return found
 
+    def known(self, names: Sequence[str]) -> set[str]:
+        """Return those of some streams of which something true was ever said, in one round trip."""
+        pipe = self.client.pipeline(transaction=False)
+        for stream in names:
+            pipe.exists(keys.stream_key(stream, "truth-tracks"))
+        return {stream for stream, there in zip(names, pipe.execute(), strict=True) if there}
+
     def progress(self, stream: str) -> tuple[TruthProgress, ...]:
         """Return how far the truth of a stream is, the track that got a row last first."""
         return tuple(

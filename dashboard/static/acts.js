@@ -37,7 +37,7 @@ function retried(rows) {
 }
 
 export async function acknowledge(incident, done) {
-  if (await ask("Acknowledge this incident", [h("p", {}, "Somebody has seen it; no more messages about it."), ...byField()], "Acknowledge"))
+  if (await ask("Acknowledge this incident", [h("p", {}, "Somebody has seen it; no more messages about it, unless it comes again after it is over."), ...byField()], "Acknowledge"))
     await act("acknowledge", { incident, by: by() }, done);
 }
 

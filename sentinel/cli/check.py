@@ -25,6 +25,8 @@ from sentinel.cli.console import (
 from sentinel.cli.zones import IgnoreOption, ignored
 
 if TYPE_CHECKING:
+    from common.baselines.storage import StoredBaseline
+    from sentinel.album import Album
     from sentinel.check import CheckResult, Run
 
 
@@ -34,9 +36,11 @@ def check(
     ignore: IgnoreOption = None,
     as_json: JsonOption = False,
     status_dir: Annotated[Path | None, typer.Option(help="Write status.json into this folder.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write a page with a picture of the scores to this file.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page with scores and pictures to this file.")] = None,
 ) -> None:
     """Judge footage against a baseline, without Redis or Celery. Exit 0: PASS, 1: FAIL, 3: no verdict."""
+    from sentinel.album import album_of
+
     settings = get_settings().model_copy(update=ignored(ignore))
     try:
         # Before the work, not after it.
@@ -44,7 +48,9 @@ def check(
             require_writable(status_dir, "status.json cannot be written to", "--status-dir")
         if report is not None:
             require_writable(report.parent, f"the report cannot be written to {report}:", "--report")
-        result = judge(source, baseline or settings.baseline or "", settings)
+        stored = golden(baseline or settings.baseline or "", settings)
+        album = album_of(settings, stored) if report is not None else None
+        result = judge(source, stored, settings, album)
     except (SentinelError, OSError) as error:
         if status_dir is not None:
             try:
@@ -57,27 +63,35 @@ def check(
     else:
         show(result)
     try:
-        write_files(result, settings, status_dir, report)
+        if status_dir is not None:
+            write_status(status_dir, result.to_json())
+        if report is not None:
+            write_page(result, report, settings, stored, album)
     except SentinelError as error:  # the verdict has been printed, and stays the only JSON on standard output
         print_error(error)
         raise typer.Exit(EXIT_ERROR) from error
     raise typer.Exit(0 if result.status == "PASS" else EXIT_FAIL)
 
 
-def judge(source: Path, baseline: str, settings: Settings) -> CheckResult:
-    """Judge `source` by the baseline of this name or folder, with a bar on standard error."""
+def golden(baseline: str, settings: Settings) -> StoredBaseline:
+    """Return the baseline of this name or folder."""
     from common.baselines.storage import find_baseline, load_baseline
+
+    if not baseline:
+        raise SettingsError("no baseline: give --baseline NAME or set SENTINEL_BASELINE; see `sentinel baseline list`")
+    return load_baseline(find_baseline(baseline, settings.baselines_dir))
+
+
+def judge(source: Path, stored: StoredBaseline, settings: Settings, album: Album | None = None) -> CheckResult:
+    """Judge `source` by a baseline, with a bar on standard error; `album` keeps pictures of what fails."""
     from common.extraction import extractor_of
     from common.sources.find import find_sources
     from sentinel import check as checking
 
-    if not baseline:
-        raise SettingsError("no baseline: give --baseline NAME or set SENTINEL_BASELINE; see `sentinel baseline list`")
-    stored = load_baseline(find_baseline(baseline, settings.baselines_dir))
     paths = find_sources(source)
     extractor = extractor_of(settings, stored.baseline.feature_spec)
     with frame_progress() as progress:
-        return checking.check(paths, stored, extractor, settings, progress)
+        return checking.check(paths, stored, extractor, settings, progress, album)
 
 
 def require_writable(folder: Path, what: str, option: str) -> None:
@@ -90,14 +104,15 @@ def require_writable(folder: Path, what: str, option: str) -> None:
         raise SentinelError(f"{what} {folder} (no permission): name another place with {option}")
 
 
-def write_files(result: CheckResult, settings: Settings, status_dir: Path | None, report: Path | None) -> None:
-    """Write the result where it is asked for."""
-    from sentinel.report import write_report
+def write_page(
+    result: CheckResult, path: Path, settings: Settings, stored: StoredBaseline, album: Album | None
+) -> None:
+    """Write the report to `path`."""
+    from sentinel.album import reference_of
+    from sentinel.report import Evidence, write_report
 
-    if status_dir is not None:
-        write_status(status_dir, result.to_json())
-    if report is not None:
-        write_report(result, report, threshold=settings.drift_threshold)
+    shots = album.shots() if album is not None else {}
+    write_report(result, path, settings, Evidence(stored, shots, reference_of(settings, stored)))
 
 
 def write_status(folder: Path, document: str) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common import queries
 from common.contracts.batches import SourceRequest
 from common.contracts.dead_letters import DeadLetter, DeadLetterKind
 from common.contracts.verdicts import Status
 from common.errors import BadSource
-from common.queries import dead_letter_groups, matches, stream_statuses, system_status
+from common.queries import dead_letter_groups, matches, stream_status, stream_statuses, system_status
 from common.store import Store, keys
 from common.store.event_log import dead_letter
 from tests.common.builders import verdict
@@ -36,6 +38,24 @@ def test_streams_come_in_the_order_in_which_they_want_attention(store: Store) ->
         assert [row.stream for row in stream_statuses(store, status=status)] == [
             row.stream for row in rows if row.status is status
         ]
+
+
+def test_many_streams_are_read_together_and_each_says_what_it_says_by_itself(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    for number in range(7):
+        judge(store, f"s{number}", (Status.PASS, Status.FAIL, None)[number % 3], now - number)
+        store.client.zadd(keys.stream_key(f"s{number}", "pending"), {f"c{n}": n for n in range(number + 1)})
+    monkeypatch.setattr(queries, "_AT_ONCE", 3)
+    found = {row.stream: row for row in stream_statuses(store)}
+    assert len(found) == 7
+    for name, row in found.items():
+        alone = stream_status(store, name, now)
+        assert row.model_copy(update={"seconds_since_last_frame": 0.0}) == alone.model_copy(
+            update={"seconds_since_last_frame": 0.0}
+        )
+        assert row.pending_chunks == int(name[1:]) + 1
 
 
 def test_a_stream_of_another_version_hides_no_other(store: Store) -> None:

@@ -11,30 +11,43 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from common.contracts.alerts import Alert, AlertChange
 from common.contracts.events import Event, IncidentChanged, IncidentClosed, IncidentOpened
 from common.contracts.ids import content_id
 from common.contracts.incidents import Incident, IncidentLog, IncidentState
 from common.contracts.verdicts import Cause
 from common.drift.incident_notes import apply_note
-from common.errors import SettingsError
+from common.errors import DestinationRefused, SettingsError
 from common.incident_story import time_line
 from common.settings import Settings
 from common.store import Store, keys
+from consumers import destinations
 from consumers.alerts import Alerts
-from consumers.destinations import GITHUB_EVENT, IDENTITY, SIGNATURE, TIMESTAMP, destinations_of, signature
+from consumers.destinations import (
+    GITHUB_EVENT,
+    GITHUB_WORKFLOW,
+    IDENTITY,
+    SIGNATURE,
+    TIMESTAMP,
+    destinations_of,
+    signature,
+)
 from sentinel.stack.redis_server import RedisServer, free_port
 from tests.consumers.receiver import Receiver, receiver
 from tests.consumers.test_listener import wait_until
 from tests.consumers.test_retrain_trigger import know
 
+ROOT = Path(__file__).parents[2]
 HOSTILE = "<script>alert(1)</script> [/red] " + "x" * 150
 _CLASSES = {"opened": IncidentOpened, "changed": IncidentChanged, "closed": IncidentClosed}
 
@@ -369,20 +382,109 @@ def test_the_red_phone_rings_once_for_what_the_policy_trains_on(
     assert (message["client_payload"]["stream"], message["client_payload"]["cause"]) == ("dock", "noise")
 
 
+@dataclass
+class Gh:
+    """A program of the name gh on the path, which records how it was called."""
+
+    folder: Path
+
+    def install(self, body: str) -> None:
+        """Write it; its arguments, ended by NUL, come to a file a call, then it does what `body` says."""
+        program = self.folder / "gh"
+        program.write_text(
+            f"#!/bin/sh\nprintf '%s\\0' \"$@\" > '{self.folder}'/call-$$\nenv > '{self.folder}'/env\n{body}\n"
+        )
+        program.chmod(0o755)
+
+    @property
+    def calls(self) -> list[list[str]]:
+        return [path.read_text().split("\0")[:-1] for path in sorted(self.folder.glob("call-*"))]
+
+    @property
+    def environment(self) -> str:
+        return (self.folder / "env").read_text()
+
+
+def alert() -> Alert:
+    return Alert(
+        id="a", incident="i", stream="dock", model="vfi", cause=Cause.NOISE, change=AlertChange.BEGAN, title="t",
+        body="b", link="", trains=True, time=1.0, open_to=(),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def gh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gh:
+    found = Gh(tmp_path / "bin")
+    found.folder.mkdir()
+    monkeypatch.setenv("PATH", str(found.folder), prepend=os.pathsep)
+    return found
+
+
+def test_where_gh_is_and_no_token_it_starts_the_workflow_with_what_that_asks_for(
+    store: Store, redis_server: RedisServer, settings: Settings, gh: Gh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gh.install("exit 0")
+    monkeypatch.setenv("SENTINEL_PAGE_TOKEN", "s3cret")
+    hostile = "@/etc/passwd $(touch pwned); --repo x"
+    know(store, hostile)
+    alerts = alerts_to(store, redis_server, settings, github_repository="lab/vfi")
+    shown(store, alerts, "opened", incident(cause=Cause.NOISE, stream=hostile), 1.0)
+    alerts.send(later())
+    alerts.send(later())
+    (call,) = gh.calls
+    assert call[:5] == ["workflow", "run", "red-phone.yml", "--repo", "lab/vfi"]
+    assert call[5::2] == ["--raw-field"] * 6
+    sent = dict(field.split("=", 1) for field in call[6::2])
+    assert (sent["stream"], sent["cause"]) == (hostile, "noise")
+    assert "s3cret" not in gh.environment
+    workflow = yaml.safe_load((ROOT / "deploy" / "github" / GITHUB_WORKFLOW).read_text())
+    started_by = workflow[True]  # YAML takes `on` for a truth value
+    assert set(started_by["workflow_dispatch"]["inputs"]) == set(sent)
+    assert started_by["repository_dispatch"]["types"] == [GITHUB_EVENT]
+
+
+def test_gh_is_told_of_another_host(settings: Settings, gh: Gh) -> None:
+    gh.install("exit 0")
+    own = {"github_repository": "lab/vfi", "github_api": "https://git.example/api/v3"}
+    (phone,) = destinations_of(settings.model_copy(update=own)).values()
+    phone.send([alert()], None)
+    (call,) = gh.calls
+    assert call[4] == "git.example/lab/vfi"
+
+
+def test_a_gh_that_fails_or_hangs_is_a_destination_that_refuses(
+    settings: Settings, gh: Gh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gh.install("echo 'HTTP 404: \033[31mno workflow' >&2; exit 1")
+    (phone,) = destinations_of(settings.model_copy(update={"github_repository": "lab/vfi"})).values()
+    with pytest.raises(DestinationRefused, match="ends with 1: HTTP 404") as found:
+        phone.send([alert()], None)
+    assert "\033" not in str(found.value)
+    monkeypatch.setattr(destinations, "_GH_SECONDS", 0.5)
+    gh.install("exec sleep 60")
+    with pytest.raises(DestinationRefused, match="not started it in"):
+        phone.send([alert()], None)
+    (gh.folder / "gh").unlink()
+    with pytest.raises(DestinationRefused, match="cannot be run"):
+        phone.send([alert()], None)
+
+
 @pytest.mark.parametrize(
     ("own", "said"),
     [
         ({"alert_urls": ("nonsense",)}, "is no URL that Apprise knows"),
         ({"alert_webhooks": ("ftp://host/secret",)}, "ftp://… is no address that begins with http"),
         ({"alert_webhooks": ("http://host:port/secret",)}, "http://… is no address"),
-        ({"github_repository": "lab"}, "set SENTINEL_GITHUB_TOKEN too"),
+        ({"github_repository": "lab/vfi"}, "set SENTINEL_GITHUB_TOKEN too, or install gh"),
         ({"github_repository": "lab/vfi", "github_token": "a\nsecret"}, "blanks or signs that no token has"),
         ({"github_repository": "lab", "github_token": "t"}, "write owner/name"),
+        ({"github_repository": "lab/--web", "github_token": "t"}, "write owner/name"),
     ],
 )
 def test_an_address_that_is_none_is_said_without_its_secret(
-    own: dict[str, object], said: str, settings: Settings
+    own: dict[str, object], said: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")  # where no gh is
     with pytest.raises(SettingsError, match=said) as found:
         destinations_of(settings.model_copy(update=own))
     assert "secret" not in str(found.value)

@@ -214,3 +214,39 @@ def test_the_process_goes_on_after_the_broker_and_itself_were_killed(
         process.kill()
         process.wait()
     assert "p:ss" not in (tmp_path / "log").read_text()
+
+
+def test_of_two_processes_the_one_that_lives_says_so_when_the_other_dies(
+    own_redis: RedisServer, settings: Settings, broker: Broker, ear: Ear, tmp_path: Path
+) -> None:
+    know(Store(own_redis.url, settings))
+    own = {"SENTINEL_REDIS_URL": own_redis.url, "SENTINEL_MQTT_URL": broker.url}
+    command = [sys.executable, "-m", "sentinel", "mqtt"]
+
+    def said(first: int = 0) -> list[bytes]:
+        return [payload for topic, payload in ear.heard if topic == "sentinel/status"][first:]
+
+    with (tmp_path / "log").open("wb") as log:
+        processes = []
+        try:
+            for count in (1, 2):
+                processes.append(subprocess.Popen(command, env={**os.environ, **own}, stdout=log, stderr=log))
+                wait_until(f"{count} are there", lambda count=count: said().count(b"online") >= count)
+            for ending in (signal.SIGKILL, signal.SIGTERM):
+                before = len(said())
+                processes[0].send_signal(ending)
+                processes[0].wait()
+                wait_until(
+                    "it is missed and contradicted", lambda before=before: said(before) == [b"offline", b"online"]
+                )
+                processes.pop(0)
+                processes.append(subprocess.Popen(command, env={**os.environ, **own}, stdout=log, stderr=log))
+                wait_until("another is there", lambda before=before: len(said(before)) > 2)
+            for process in processes:
+                process.kill()
+                process.wait()
+            wait_until("all are gone", lambda: ear.topics["sentinel/status"] == b"offline")
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()

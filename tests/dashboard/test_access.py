@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,16 +61,22 @@ def test_the_token_opens_for_programs(locked: Page) -> None:
 def test_a_login_gives_a_cookie_that_no_script_and_no_other_page_can_use(locked: Page) -> None:
     wrong = locked.request("POST", "/api/login", b'{"token":"wrong"}', JSON)
     assert (wrong.status, "set-cookie" in wrong.headers) == (401, False)
-    import json
-
     right = locked.request("POST", "/api/login", json.dumps({"token": TOKEN}).encode(), JSON)
     assert right.status == 200
     cookie = right.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "samesite=strict" in cookie.lower()
     assert TOKEN not in cookie
+    assert "secure" not in cookie.lower(), "plain HTTP on loopback would lose it"
     inside = locked.request("GET", "/api/streams", headers={"Cookie": cookie.partition(";")[0]})
     assert inside.status == 200
+
+
+def test_behind_a_proxy_with_tls_the_cookie_goes_by_tls_alone(locked: Page) -> None:
+    login = json.dumps({"token": TOKEN}).encode()
+    for said, secure in (("https", True), ("HTTPS, http", True), ("http, https", False), ("http", False)):
+        answer = locked.request("POST", "/api/login", login, {**JSON, "X-Forwarded-Proto": said})
+        assert ("; secure" in answer.headers["set-cookie"].lower()) is secure, said
 
 
 def test_the_page_itself_and_health_hold_no_secrets_and_are_open(locked: Page) -> None:

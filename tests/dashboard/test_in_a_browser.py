@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from common.store import Store
 from common.store.event_log import dead_letter
 from dashboard.app import STATIC
 from tests.browser import Browser, find_browser, running_browser
+from tests.common.builders import record
 from tests.dashboard.conftest import Page, feed, running_page
 
 CHROMIUM = find_browser()
@@ -137,6 +139,57 @@ def test_nothing_sticks_out_on_any_screen(
         assert seen.run("document.documentElement.scrollWidth <= innerWidth"), place
     background = seen.run("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(14, 19, 25)") is dark
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_serious_on_any_page(
+    page: Page, seen: Browser, ingestor: Ingestor, store: Store, dark: bool
+) -> None:
+    feed(ingestor, store, "yard", 0, noisy=False)
+    feed(ingestor, store, "dock", 0, noisy=True)
+    (incident,) = store.streams.open_incidents("dock")
+    assert store.champions.promote(record(1), over=0)
+    letter = dead_letter(DeadLetterKind.SOURCE, "dock", "s", BadSource("x"), SourceRequest(stream="dock", uri="/none"))
+    store.event_log.bury(letter)
+    seen.size(1280, 900, dark=dark)
+    axe = (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
+    for place, there in (
+        ("", ".tile.fail"),
+        ("stream/dock", ".plots canvas"),
+        (f"incident/{incident.id}", "ol.story li"),
+        ("incidents", ".list tbody tr"),
+        ("models", "main article"),
+        ("stack", ".letters"),
+    ):
+        seen.go("about:blank")
+        seen.go(at(page, place))
+        seen.wait(f"!!document.querySelector({json.dumps(there)})")
+        assert serious(seen, axe) == [], place
+    seen.go(at(page, "stream/dock"))
+    for act in ("Mute", "Acknowledge"):
+        seen.click(act)
+        seen.wait("document.getElementById('dialog').open")
+        assert serious(seen, axe) == [], act
+        seen.click("Cancel")
+        seen.wait("!document.getElementById('dialog').open")
+    seen.go(f"http://127.0.0.1:{page.port}/api.html")
+    seen.wait("document.querySelectorAll('main *').length > 20")
+    assert serious(seen, axe) == []
+    seen.run("document.querySelector('main').append(Object.assign(new Image(), {src: 'icon.svg'})), 1")
+    (found,) = serious(seen, axe)
+    assert found.startswith("image-alt"), "it would say so"
+
+
+def serious(browser: Browser, axe: str) -> list[str]:
+    """Return what axe-core finds of serious or critical impact, with the elements that have it."""
+    browser.run(axe)  # by the browser's own means: the page's content policy lets no other script in
+    looked_at, found = browser.run(
+        "axe.run({resultTypes: ['violations']}).then(r => [r.passes.length, r.violations"
+        ".filter(v => ['serious', 'critical'].includes(v.impact))"
+        ".map(v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 150) + ' ' + n.failureSummary).join(' | '))])"
+    )
+    assert looked_at > 5
+    return list(found)
 
 
 def test_with_a_token_it_asks_for_it_first(

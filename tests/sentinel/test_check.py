@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +10,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from common.backbones import load_backbone
 from common.baselines.storage import StoredBaseline, save_baseline
 from common.contracts.batches import FrameBatch, Source, SourceKind
 from common.contracts.verdicts import Status, Verdict
 from common.drift.fitting import fit_baseline
 from common.drift.frame_buffer import FrameBuffer
-from common.drift.windows import WindowRule, WindowState
+from common.drift.windows import WindowState
 from common.errors import BaselineMismatch, WindowNotFull
 from common.extraction import Extractor
 from common.judging import BatchPlace, Thresholds, judge_block
@@ -25,50 +23,24 @@ from common.modalities.video.chunking import chunk_video
 from common.modalities.video.groups import feature_groups
 from common.modalities.video.modality import VIDEO
 from common.modalities.video.timeline import read_sampled
-from common.settings import Settings
 from common.sources.limits import Limits
 from sentinel.check import STREAM, check
 from sentinel.cli.check import show
-from sentinel.report import page
-from tests.common.backbones.builders import write_onnx
+from sentinel.report import Evidence, page
 from tests.footage import scene, write_clip
+from tests.sentinel.tiny_check import FPS, OWN, RULE, SAMPLE_FPS, Silent, tiny_baseline, tiny_extractor
 
-FPS, SAMPLE_FPS = 10.0, 5.0
-RULE = WindowRule(frames=12, stride=3)
 CHUNK_FRAMES = 5
-OWN = Settings(_env_file=None)  # type: ignore[call-arg]
-
-
-class Silent:
-    """Shows no progress."""
-
-    def source(self, name: str, frames: int) -> nullcontext[Silent]:
-        return nullcontext(self)
-
-    def advance(self, frames: int) -> None: ...
-
-    def say(self, text: str) -> None: ...
 
 
 @pytest.fixture(scope="module")
 def extractor(tmp_path_factory: pytest.TempPathFactory) -> Extractor:
-    folder = tmp_path_factory.mktemp("model")
-    own = OWN.model_copy(
-        update={"state_dir": folder, "backbone": str(write_onnx(folder / "tiny.onnx")), "device": "cpu"}
-    )
-    return Extractor(VIDEO, load_backbone(own, None), Limits())
+    return tiny_extractor(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
 def stored(extractor: Extractor, tmp_path_factory: pytest.TempPathFactory) -> StoredBaseline:
-    folder = tmp_path_factory.mktemp("baseline")
-    golden = write_clip(folder / "golden.mp4", scene(240), fps=FPS)
-    block = extractor.extract(golden, SourceKind.RECORDING, uri=str(golden), sample_fps=SAMPLE_FPS)
-    baseline = fit_baseline(
-        [("golden.mp4", block)], name="tiny", feature_spec=extractor.feature_spec(SAMPLE_FPS), rule=RULE,
-        groups=feature_groups(block.widths["embedding"]), created_at=0.0, libraries={},
-    )  # fmt: skip
-    return save_baseline(baseline, folder / "tiny")
+    return tiny_baseline(extractor, tmp_path_factory.mktemp("baseline"))
 
 
 def clip_with_a_gap(path: Path, frames: int, gap_at: int, gap_seconds: float) -> Path:
@@ -166,4 +138,5 @@ def test_another_resolution_is_said_with_what_to_do(
     said = " ".join(capsys.readouterr().out.split())
     assert "resolution changed from 96x64 to 192x128" in said and "sentinel baseline build FILES --name NAME" in said
     count = len(result.windows)
-    assert f"<p>{count} of {count} windows: resolution changed from 96x64 to 192x128" in page(result, 0.3)
+    written = page(result, OWN, Evidence(stored, {}, None))
+    assert f"<p>{count} of {count} windows: resolution changed from 96x64 to 192x128" in written

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ from common.errors import SentinelError, UnknownStream
 from common.settings import Settings
 from common.store import Store
 from common.store.pictures import reference_pin
-from sentinel.stream_report import chart, verdicts_since, write_stream_report
+from sentinel.stream_report import scores, verdicts_since, write_stream_report
 from tests.common.builders import verdict
 from tests.common.store.test_pictures import pending
 from tests.consumers.test_retrain_trigger import announce, know
@@ -28,6 +29,17 @@ HOSTILE = "<script>alert(1)</script>[/red]"
 def jpeg(seed: int = 0) -> bytes:
     noise = np.random.default_rng(seed).integers(0, 256, (144, 256, 3), np.uint8)
     return bytes(cv2.imencode(".jpg", noise)[1].tobytes())
+
+
+def keep_pictures(store: Store, stream: str, jpegs: Sequence[bytes]) -> None:
+    """Keep pictures of a stream; the first is its reference."""
+    notes = [
+        PictureNote(id=f"p{n}", source="/a.mp4", time=1.0, taken_at=None, width=256, height=144)
+        for n in range(len(jpegs))
+    ]
+    kept = [Picture(note, row) for note, row in zip(notes, jpegs, strict=True)]
+    store.pictures.keep(pending(store, stream), kept)
+    store.pictures.pin(stream, [reference_pin("b1", "golden.mp4", "p0")])
 
 
 def written(store: Store, settings: Settings, path: Path, stream: str = "dock", since: float = 0.0) -> str:
@@ -48,10 +60,7 @@ def test_it_says_what_was_judged_and_by_what(store: Store, settings: Settings, t
 
 
 def test_the_latest_picture_and_the_reference_are_in_it(store: Store, settings: Settings, tmp_path: Path) -> None:
-    chunk = pending(store)
-    notes = [PictureNote(id=f"p{n}", source="/a.mp4", time=1.0, taken_at=None, width=256, height=144) for n in range(2)]
-    store.pictures.keep(chunk, [Picture(note, jpeg(n)) for n, note in enumerate(notes)])
-    store.pictures.pin("dock", [reference_pin("b1", "golden.mp4", "p0")])
+    keep_pictures(store, "dock", [jpeg(0), jpeg(1)])
     text = written(store, settings, tmp_path / "report.html")
     shown = [base64.b64decode(row) for row in re.findall(r"data:image/jpeg;base64,([^\"]+)", text)]
     assert shown == [jpeg(0), jpeg(1)]
@@ -101,6 +110,6 @@ def test_a_stream_that_never_was_and_a_file_that_cannot_be_are_said(
 def test_of_windows_at_one_place_the_worst_is_drawn() -> None:
     rows = [(float(at), verdict(status=Status.PASS, stop=48)) for at in range(5_000)]
     rows[2_500] = 2_500.0, verdict(stop=48)
-    drawn = chart(rows, [], 0.3)
+    drawn = scores(rows, [], 0.3)
     assert len(drawn.columns) <= 821
-    assert [column.status for column in drawn.columns].count(Status.FAIL) == 1
+    assert [column.look for column in drawn.columns].count(Status.FAIL) == 1

@@ -9,6 +9,7 @@ import pytest
 from common.contracts.pictures import StreamPictures
 from common.contracts.verdicts import Status
 from common.modalities.modality import Sample
+from common.small_pictures import LONGEST_SIDE
 from common.store import Store, keys
 from tests.workers.decaying import STREAM, Yard
 from workers import embedding, pictures, reducer
@@ -54,7 +55,7 @@ def _roughness(store: Store, picture: str) -> float:
     assert jpeg is not None
     grey = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
     assert grey is not None
-    assert max(grey.shape) <= pictures.LONGEST_SIDE
+    assert max(grey.shape) <= LONGEST_SIDE
     return float(np.median(np.abs(np.diff(grey.astype(float), axis=1))))
 
 

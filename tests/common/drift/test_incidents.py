@@ -192,6 +192,17 @@ def test_acknowledging_names_the_person() -> None:
     assert story.kinds == [OPENED, CHANGED]
 
 
+def test_what_comes_again_was_seen_by_nobody_yet() -> None:
+    story = Story().see(judged(0, "fail")).told(note("ida", action=ActionKind.ACKNOWLEDGE, ended=True))
+    story.see(judged(1, "fail"))
+    assert story.only.acknowledged_by == "ida", "while it lasts"
+    story.see(*passes(2))
+    assert story.log.closed[-1].acknowledged_by == "ida"
+    story.see(judged(50, "fail"))
+    assert (story.only.acknowledged_by, len(story.only.occurrences)) == (None, 2)
+    assert [action.by for action in story.only.actions] == ["ida"], "the time line remembers"
+
+
 def test_a_persons_word_closes_every_open_incident_or_the_one_it_names() -> None:
     story = Story().see(judged(0, "match"), judged(10, "fail", cause=Cause.COVERED))
     covered = story.log.open[1].id

@@ -124,6 +124,14 @@ def test_it_is_acknowledged_and_muted_like_any_other() -> None:
     assert log.open[0].state is OFFLINE
 
 
+def test_a_silence_that_comes_again_was_seen_by_nobody_yet() -> None:
+    story = Story().silent(0.0, 180.0)
+    story.told("ida", action=ActionKind.ACKNOWLEDGE, incident=story.log.open[0].id)
+    story.frames(200.0).silent(300.0, 480.0, name="again")
+    (silence,) = story.silences
+    assert (silence.acknowledged_by, len(silence.occurrences)) == (None, 2)
+
+
 steps = st.lists(
     st.tuples(
         st.sampled_from(["pass", "fail", "match", "silent", "silent", "frames", "close", "golden"]),

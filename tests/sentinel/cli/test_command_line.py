@@ -113,7 +113,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: object) -> None:
         self.bars += tag == "rect"
-        if tag not in {"meta", "line"}:
+        if tag not in {"meta", "line", "img"}:
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attributes: object) -> None:

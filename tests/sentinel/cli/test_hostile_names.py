@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from common.baselines.storage import MANIFEST_FILE
+from common.baselines.storage import MANIFEST_FILE, StoredBaseline
 from common.contracts.batches import BatchReport
 from common.contracts.dead_letters import DeadLetter, DeadLetterKind
 from common.contracts.events import (
@@ -28,16 +29,19 @@ from common.contracts.ids import Message, check_stream_name, content_id
 from common.contracts.models import RetrainReport
 from common.contracts.policy import Response
 from common.contracts.verdicts import Cause, FeatureShift, FrameTime, Verdict
+from common.drift.baseline import Baseline
 from common.printable import printable
 from common.settings import Settings
 from common.store import Store, keys
+from sentinel.album import Shot
 from sentinel.check import CheckResult
 from sentinel.cli import check, stack
 from sentinel.demo.result import DemoResult, Step
-from sentinel.report import page
+from sentinel.report import Evidence, page
 from sentinel.stack.stack import StackInfo
 from tests.common.baselines.small import small_baseline
 from tests.common.builders import condition_record, record, verdict
+from tests.common.drift.footage import fitted, footage
 from tests.sentinel.cli.conftest import CommandLine, Done, captured
 from tests.sentinel.cli.names import WORST, file_names, names, obeyed
 from tests.sentinel.conftest import World
@@ -218,12 +222,23 @@ def test_results_of_check_up_and_demo_show_names_as_they_are(monkeypatch: pytest
         assert "secret" not in piped.stdout
 
 
+@pytest.fixture(scope="module")
+def golden() -> Baseline:
+    return fitted(footage(100, seed=1))
+
+
 @hostile
 @given(name=names.filter(lambda name: "<" in name or "&" in name or "\x1b" in name) | st.just(WORST))
-def test_the_report_shows_names_as_they_are(name: str) -> None:
-    written = page(result_of(name), 0.3)
+def test_the_report_shows_names_as_they_are(golden: Baseline, name: str) -> None:
+    result = result_of(name)
+    own = Settings(_env_file=None, baseline=name, page_token="secret")  # type: ignore[call-arg]
+    stored = StoredBaseline(replace(golden, name=name), name, Path())
+    shots = {result.windows[0].id: Shot(result.windows[0], b"\xff\xd8", name, 1.0)}
+    written = page(result, own, Evidence(stored, shots, b"\xff\xd8"))
+    assert "secret" not in written
     assert obeyed(written) == ""
     assert written.count("<script") == 0
+    assert written.count("<img") == 2
     assert written.count("<b>") == 3, "the score, the baseline and the cause; none from a name"
     escaped = printable(name).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     assert escaped.replace("'", "&#39;").replace('"', "&#34;") in written
