@@ -146,14 +146,14 @@ def test_a_model_that_decayed_is_healed_on_clean_footage_and_leaves_no_condition
     yard: Yard, champion: Interpolator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Many of the drawn camera's triplets are across a cut, and would leave windows without scores.
-    own = {"retrain_steps": 60, "false_alarms_per_day": 1e9, "decay_triplets": 8}
+    own = {"retrain_steps": 100, "false_alarms_per_day": 1e9, "decay_triplets": 8}
     yard.settings = yard.settings.model_copy(update=own)
     for module in (context, embedding, reducer):
         monkeypatch.setattr(module, "get_settings", lambda: yard.settings)
-    yard.crown(perturbed(champion, share=0.8))
+    yard.crown(perturbed(champion, share=0.6))
     yard.show("clean")
     yard.refer()
-    yard.show("clean", times=8)
+    yard.show("clean", times=6)
     (incident,) = yard.store.streams.incidents(STREAM)
     assert incident.cause is Cause.MODEL_DECAY
     assert incident.model_score is not None and incident.model_score.decayed

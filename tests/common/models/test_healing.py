@@ -18,12 +18,13 @@ from common.contracts.events import EventType
 from common.contracts.incidents import ActionKind, IncidentState
 from common.contracts.verdicts import Cause
 from common.errors import BadModel, NotPromoted, OutdatedModel
-from common.models import kinds
+from common.models import kinds, registry
 from common.models.decisions import load_decision
 from common.models.folders import decision_folders
 from common.models.protocols import Examples
 from common.models.registry import promote_by_hand
 from common.models.vfi import kind as vfi_kind
+from common.models.vfi.first import starting_model
 from common.models.vfi.kind import InterpolationKind
 from tests.common.models.lines import announced, folders, on_all
 from tests.common.models.site import Site, statuses
@@ -95,12 +96,12 @@ def test_what_blinds_a_camera_is_refused_with_its_reason(site: Site, clip: str, 
     assert site.champion is None, "not even a first one was needed"
 
 
-@pytest.mark.parametrize(("clip", "reason"), CALLS_A_PERSON.items())
-def test_it_is_refused_beside_noise_of_the_same_stream_too(site: Site, clip: str, reason: str) -> None:
+@pytest.mark.parametrize("clip", ["black", "shuffled frames", "random pixels"])
+def test_it_is_refused_beside_noise_of_the_same_stream_too(site: Site, clip: str) -> None:
     site.show("dock", "noise")
     site.show("dock", clip)
     site.heal("dock")
-    assert reason in site.said("dock")
+    assert CALLS_A_PERSON[clip] in site.said("dock")
     assert {condition.cause for condition in site.conditions} <= {Cause.NOISE}
     assert len(site.conditions) <= 1
     assert "FAIL" in statuses(site.show("dock", clip))
@@ -373,6 +374,7 @@ def test_a_challenger_than_which_somebody_else_was_quicker_leaves_nothing_behind
 def test_the_model_that_ships_learns_noise_and_is_proved_on_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = EntryPoints([EntryPoint("vfi", "common.models.vfi.kind:KIND", kinds.GROUP)])
     monkeypatch.setattr(kinds, "entry_points", lambda *, group: shipped.select(group=group))
+    registry.register_first(site.store, "vfi", starting_model(), None, site.settings.state_dir)
     site.show("dock", "noise")
     # The gate has tests of its own; here few steps must be enough.
     own = site.settings.model_copy(update={"retrain_steps": 80, "promote_max_loss_db": 5.0})

@@ -1,4 +1,4 @@
-"""A fortnight of capture time: the same noise every night, and noise that grows."""
+"""Nights of capture time: the same noise every night, more than a week long, and noise that grows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from common.contracts.incidents import IncidentState
 from common.store import Store
 from tests.common.models.site import GROWING_NOISE, Site, statuses
 
-NIGHTS = 14
+NIGHTS = 9
 
 
 def test_the_same_noise_every_night_is_learned_once_and_no_later_night_is_announced_as_new(
