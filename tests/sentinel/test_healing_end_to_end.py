@@ -15,8 +15,6 @@ import pytest
 from common.broker import RETRAIN_QUEUE, RETRAIN_TASK, make_app
 from common.contracts.events import EventType
 from common.contracts.verdicts import Cause, Verdict
-from common.models import registry
-from common.models.vfi.first import starting_model
 from common.settings import Settings
 from sentinel.demo.footage import drop
 from simulation.saboteur import Fault, sabotage
@@ -37,13 +35,10 @@ def healing_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]
     (folder / "sentinel.toml").touch()
     record(folder / "golden.mp4", seconds=20, fps=10, seed=1)
     share_backbones(tmp_path_factory, folder / "state")
-    # So long that no other stream's retraining is begun before this story is over.
-    healing = World(folder, {**environment_in(folder), "SENTINEL_COOLDOWN_SECONDS": "90"})
+    healing = World(folder, {**environment_in(folder), "SENTINEL_COOLDOWN_SECONDS": "5"})
     built = healing.run("baseline", "build", str(folder / "golden.mp4"), "--name", "golden")
     assert built.returncode == 0, built.stderr
     running = start(healing)
-    # Fitting the first champion to golden footage takes as long as all the rest, and has tests of its own.
-    registry.register_first(running.store, "vfi", starting_model(), None, healing.state_dir)
     yield running
     if running.process.poll() is None:
         running.interrupt()
