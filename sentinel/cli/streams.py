@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import PurePath
 from typing import Annotated
 
@@ -32,9 +34,11 @@ from common.contracts.models import RetrainReport
 from common.contracts.processes import ProcessHealth, ProcessState
 from common.contracts.verdicts import Status, Verdict
 from common.moments import clock
-from common.queries import ModelStatus, StreamStatus, latest_events, system_status
+from common.queries import ModelStatus, StreamStatus, latest_events, matches, system_status
 from common.responses import resolution_text
 from common.settings import get_settings
+from common.store import Store
+from common.store.client import entry_position
 from sentinel.cli.console import JsonOption, Piece, columns, out, print_json, print_messages
 from sentinel.stack.local import open_store, redis_url
 
@@ -45,6 +49,8 @@ INCIDENT_COLOURS = {
     IncidentState.FAILING: "bold red", IncidentState.OFFLINE: "bold red", IncidentState.HEALED: "yellow",
     IncidentState.CLOSED: "dim",
 }  # fmt: skip
+_WATCH_SECONDS = 2.0
+_LOOK_SECONDS = 0.5  # between looks for new events
 _PREFIX, _SUFFIX = "io.sentinel.", ".v1"  # around the short name of a type of event
 
 
@@ -53,9 +59,26 @@ def status(
     only: Annotated[
         Status | None, typer.Option("--status", case_sensitive=False, help="Only streams of this status.")
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help=f"Show it anew every {_WATCH_SECONDS:g} s, until Ctrl-C.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show every stream, those that fail first, then queues, models, processes and dead letters."""
+    if not watch:
+        _show_status(stream, only, as_json=as_json)
+        return
+    if as_json or not out.is_terminal:
+        raise typer.BadParameter("--watch draws on a terminal: without one, and with --json, leave it out")
+    with suppress(KeyboardInterrupt):
+        while True:
+            out.clear()
+            _show_status(stream, only, as_json=False)
+            out.print(f"at {clock(time.time())}, anew every {_WATCH_SECONDS:g} s; Ctrl-C ends it")
+            time.sleep(_WATCH_SECONDS)
+
+
+def _show_status(stream: str, only: Status | None, *, as_json: bool) -> None:
     settings = get_settings()
     report = system_status(open_store(settings), redis_url(settings), stream=stream, status=only)
     if as_json:
@@ -121,22 +144,57 @@ def events(
     kind: Annotated[
         str, typer.Option("--type", help="Only events of this type, like verdict.fail, or of a group, like verdict.")
     ] = "",
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Then show new ones as they come, until Ctrl-C.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the latest events, oldest first."""
-    found = latest_events(open_store(get_settings()), limit, stream=stream, types=_types(kind))
+    """Show the latest events, oldest first. With --follow and --json each event is a line."""
+    store, types = open_store(get_settings()), _types(kind)
+    last = store.event_log.last_id()
+    found = latest_events(store, limit, stream=stream, types=types)
+    if follow:
+        with suppress(KeyboardInterrupt):
+            for event in itertools.chain(found, _coming(store, last, found, stream, types)):
+                if as_json:
+                    print_json(event.to_json())
+                else:
+                    at, name, of, what = _cells(event)
+                    out.print(f"{at}  {name:<{_WIDEST_TYPE}}  {of}  {what}")
+        return
     if as_json:
         print_messages(found)
         return
     if not found:
         out.print("no events fit" if stream or kind else "no events yet")
         return
-    rows = [[clock(e.time), _short(e.type), e.stream or f"model {e.model}", summary(e)] for e in found]
-    columns(["time", "type", "stream", "what"], rows, cut=(2, 3))
+    columns(["time", "type", "stream", "what"], [_cells(event) for event in found], cut=(2, 3))
+
+
+def _cells(event: Event) -> list[str]:
+    return [clock(event.time), _short(event.type), event.stream or f"model {event.model}", summary(event)]
+
+
+def _coming(
+    store: Store, last: str, shown: Sequence[Event], stream: str, types: Sequence[EventType]
+) -> Iterator[Event]:
+    """Yield the events after the entry `last` as they come, without end; not those that are `shown`."""
+    known = {event.entry_id for event in shown}
+    while True:
+        latest = store.event_log.last_id()
+        for event in store.event_log.events(after=last):
+            last = event.entry_id
+            if event.entry_id not in known and matches(event.stream, stream) and (not types or event.type in types):
+                yield event
+        last = max(last, latest, key=entry_position)  # entries that are no events are passed over
+        time.sleep(_LOOK_SECONDS)
 
 
 def _short(kind: EventType) -> str:
     return kind.value.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+
+
+_WIDEST_TYPE = max(len(_short(kind)) for kind in EventType)
 
 
 def _types(name: str) -> list[EventType]:
