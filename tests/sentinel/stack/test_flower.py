@@ -50,12 +50,12 @@ def flower(folder: Path, url: str, **environment: str) -> Iterator[int]:
         assert process.wait(30) == 0, (folder / "flower.log").read_text()
 
 
-def status(port: int, host: str, *, path: str = "/workers", login: str = "") -> int:
+def status(port: int, host: str, *, path: str = "/workers", login: str = "", method: str = "GET") -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     headers = {"Host": host}
     if login:
         headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
-    connection.request("GET", path, headers=headers)
+    connection.request(method, path, headers=headers)
     answer = connection.getresponse()
     answer.read()
     connection.close()
@@ -85,6 +85,21 @@ def test_it_answers_under_its_own_names_with_its_password(guarded: int, host: st
 )
 def test_no_page_answers_under_another_name_even_with_the_password(guarded: int, path: str, host: str) -> None:
     assert status(guarded, host, path=path, login="sentinel:secret") == 421
+
+
+CHANGES = (
+    "/api/worker/shutdown/embed@here",
+    "/api/worker/queue/cancel-consumer/embed@here?queue=embed",
+    "/api/task/revoke/1?terminate=true",
+    "/api/task/send-task/sentinel.retrain",
+    "/api/task/rate-limit/sentinel.embed?ratelimit=1",
+)
+
+
+def test_without_a_password_it_shows_and_changes_nothing(own_redis: RedisServer, tmp_path: Path) -> None:
+    with flower(tmp_path, own_redis.url) as port:
+        assert status(port, "localhost") == 200
+        assert {status(port, "localhost", path=path, method="POST") for path in CHANGES} == {401}
 
 
 def test_it_leaves_heartbeats_and_an_orderly_end(own_redis: RedisServer, settings: Settings, tmp_path: Path) -> None:
