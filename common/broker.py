@@ -100,8 +100,8 @@ def make_app(settings: Settings) -> Celery:
 
 @after_setup_logger.connect  # type: ignore[untyped-decorator]
 def say_less(**_: object) -> None:
-    """Suppress the two lines that Celery logs per task; tasks log their own results."""
-    for name in ("celery.app.trace", "celery.worker.strategy"):
+    """Suppress what Celery logs per task, per scheduled message and per connection; tasks log their own results."""
+    for name in ("celery.app.trace", "celery.beat", "celery.worker.consumer.connection", "celery.worker.strategy"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

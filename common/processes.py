@@ -86,11 +86,19 @@ class Process:
         if isinstance(self.start, Command):
             return ["sentinel", self.name]
         if isinstance(self.start, Celery):
-            return ["celery", *self.start.arguments.split(), f"--loglevel={settings.log_level}"]
+            return ["celery", "--quiet", *self.start.arguments.split(), f"--loglevel={settings.log_level}"]
         queue = self.start.queue
         processes = getattr(settings, self.start.processes) if self.start.processes else 1
         options = f"-Q {queue} -n {queue}@%h -c {processes} -O fair --without-mingle --without-gossip"
-        return ["celery", "-A", self.start.module, "worker", *options.split(), f"--loglevel={settings.log_level}"]
+        return [
+            "celery",
+            "--quiet",
+            "-A",
+            self.start.module,
+            "worker",
+            *options.split(),
+            f"--loglevel={settings.log_level}",
+        ]
 
     def patience(self, settings: Settings) -> float:
         """Return how many seconds it may take to stop before it is killed."""

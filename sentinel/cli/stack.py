@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import re
 import signal
 import sys
 import threading
@@ -25,6 +26,8 @@ from sentinel.cli.console import EXIT_ERROR, JsonOption, Piece, SafeFormatter, c
 if TYPE_CHECKING:
     from sentinel.stack.info import StackInfo
 
+_MESSAGE = re.compile(r"\[?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}:? (?P<level>[A-Z]+)\b")
+_TROUBLE = frozenset({"WARNING", "ERROR", "CRITICAL"})
 _READY_SECONDS = 60.0  # workers that do not answer by then are named
 
 
@@ -41,7 +44,7 @@ def up() -> None:
     stop = stop_on_signals()
     stack = LocalStack(settings, lambda line: err.styled(("sentinel", "dim"), f" {line}"))
     info = stack.start()
-    tail = LogTail(stack.state_dir / "logs", show_log_line)
+    tail = LogTail(stack.state_dir / "logs", ShownLog())
     try:
         show_stack(settings, info)
         threading.Thread(target=say_when_ready, args=(info.redis_url,), daemon=True).start()
@@ -65,9 +68,24 @@ def say_when_ready(redis_url: str) -> None:
         err.print("ready")
 
 
-def show_log_line(name: str, line: str) -> None:
-    """Print a line of a process's log beside the process's name."""
-    err.print(f"{name:>8} {line}")
+class ShownLog:
+    """Prints what is logged beside its process's name; banners and the like stand in the log files alone.
+
+    Lines that are no message of a log are shown where they go on with a warning or an error, or with a traceback.
+    """
+
+    def __init__(self) -> None:
+        self._goes_on: dict[str, bool] = {}
+
+    def __call__(self, name: str, line: str) -> None:
+        """Print a line of the log of the process `name`, or leave it."""
+        message = _MESSAGE.match(line)
+        if message:
+            self._goes_on[name] = message["level"] in _TROUBLE
+        elif line.startswith("Traceback"):
+            self._goes_on[name] = True
+        if message or (line and self._goes_on.get(name)):
+            err.print(f"{name:>13} {line}")
 
 
 def show_stack(settings: Settings, info: StackInfo) -> None:

@@ -56,6 +56,7 @@ def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) ->
         options.basic_auth = [f"{settings.flower_user}:{settings.flower_password}"]
     command.extract_settings()
     command.setup_logging()
+    logging.getLogger("flower.inspector").setLevel(logging.ERROR)  # workers that are still starting do not answer
     server = HostCheckingFlower(
         known_hosts(settings.flower_host, settings.flower_hosts), capp=celery_app, options=options, **urls.settings
     )

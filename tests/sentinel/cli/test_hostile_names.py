@@ -212,7 +212,7 @@ def test_results_of_check_up_and_demo_show_names_as_they_are(monkeypatch: pytest
     for action in (
         lambda: check.show(result_of(name)),
         lambda: stack.show_stack(own, info),
-        lambda: stack.show_log_line("embed", name),
+        lambda: stack.ShownLog()("embed", f"2026-11-30 08:09:22,263 WARNING {name}"),
         lambda: DemoResult(as_told=False, steps=steps, seconds=1, folder=name).show(),
     ):
         with monkeypatch.context() as patch:
