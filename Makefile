@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal conditions blinding peers chaos fuzz watching soak lint format clean lock generated
+.PHONY: help install demo test slow up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal conditions blinding peers chaos fuzz watching soak lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -29,6 +29,9 @@ demo: install    ## the story in a few minutes; VIDEO=file.mp4 tells it with you
 
 test: install lint  ## lint, types, import rules, and every test
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+slow: install    ## the tests that `make test` leaves out
+	$(BIN)/python -m pytest -m slow
 
 up: install      ## run the whole stack on this machine
 	$(BIN)/sentinel up

@@ -177,7 +177,10 @@ def figures(verdicts: list[dict[str, Any]], *names: str) -> list[list[Any]]:
     return [[row[name] for name in names] for row in verdicts]
 
 
-@pytest.fixture(scope="module", params=FIXTURES, ids=[path.name for path in FIXTURES])
+_EARLIER = [pytest.param(path, id=path.name, marks=pytest.mark.slow) for path in FIXTURES[:-1]]
+
+
+@pytest.fixture(scope="module", params=[*_EARLIER, pytest.param(FIXTURES[-1], id=FIXTURES[-1].name)])
 def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Opened:
     return Opened(request.param, tmp_path_factory)
 
