@@ -51,7 +51,12 @@ def running(url: str, folder: Path, *arguments: str, terminal: bool = False) -> 
     ours, its = pty.openpty() if terminal else os.pipe()
     with (folder / "errors").open("wb") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "sentinel", *arguments], env={**os.environ, **own}, stdout=its, stderr=errors
+            [sys.executable, "-m", "sentinel", *arguments],
+            env={**os.environ, **own},
+            stdout=its,
+            stderr=errors,
+            # Whoever runs the tests in the background of a shell has them ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     os.close(its)
     try:
