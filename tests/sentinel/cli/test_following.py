@@ -56,7 +56,7 @@ def running(url: str, folder: Path, *arguments: str, terminal: bool = False) -> 
             stdout=its,
             stderr=errors,
             # Whoever runs the tests in the background of a shell has them ignore Ctrl-C.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509, it starts no thread
         )
     os.close(its)
     try:
