@@ -142,6 +142,7 @@ def test_a_chunk_asks_for_the_reference_of_its_champion_once(yard: Yard, champio
     assert golden_scores(yard.store, STREAM) is None
 
 
+@pytest.mark.timeout(900)  # it trains, which takes two minutes on a quiet machine
 def test_a_model_that_decayed_is_healed_on_clean_footage_and_leaves_no_condition(
     yard: Yard, champion: Interpolator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
