@@ -13,12 +13,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
-import os
 import random
 import shutil
 import subprocess
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -32,15 +29,14 @@ import paho.mqtt.client as paho
 import psutil
 from paho.mqtt.enums import CallbackAPIVersion
 
-from benchmarks.machine import machine
 from benchmarks.results import save
-from benchmarks.watched import Feed, Listener, environment_of, get, start, wait_until
+from benchmarks.watched import Feed, Listener, environment_of, fresh_redis, get, start, wait_until
 from common.contracts.events import IncidentClosed, IncidentOpened
 from common.contracts.verdicts import Status
 from common.settings import Settings
 from common.store import Store, keys
 from common.store.client import text
-from sentinel.stack.redis_server import RedisServer, free_port
+from sentinel.stack.redis_server import free_port
 
 _KILLED = ("alerts", "mqtt")
 _KILLS = (0.04, 0.09)  # shares of the time; well before the first look at memory, so that it is of one process
@@ -84,16 +80,8 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=40, help="each has one incident")
     parser.add_argument("--per-minute", type=int, default=10_000, help="verdicts of all streams together")
     chosen = parser.parse_args()
-    logging.disable(logging.INFO)
-    print(f"{machine()}\nload of the machine before: {os.getloadavg()[0]:.1f}")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        server = RedisServer(folder / "redis", max_mb=1000)
-        server.start()
-        try:
-            figures = soaked(folder, server.url, chosen.seconds, chosen.streams, chosen.per_minute / 60.0)
-        finally:
-            server.stop()
+    with fresh_redis() as (folder, url):
+        figures = soaked(folder, url, chosen.seconds, chosen.streams, chosen.per_minute / 60.0)
     save("soak", figures)
 
 

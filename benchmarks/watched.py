@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.machine import machine
 from benchmarks.workbench import NO_SPEC
 from common.contracts.batches import FrameBatch, Source, SourceKind
 from common.contracts.ids import content_id
@@ -27,11 +30,13 @@ from common.models.names import DEFAULT_MODEL
 from common.settings import Settings
 from common.store import Store
 from common.store.streams import Committed, JudgedEvent
+from sentinel.stack.redis_server import RedisServer
 from workers.reducer import verdict_event
 
 FRAMES, STRIDE = 48, 12
 _WIDTH = 8  # features of a window: only their number of bytes counts here
 _BASELINE = "b" * 32
+_REDIS_MB = 1000
 _PATIENCE_SECONDS = 120.0
 _POLL_SECONDS = 0.05
 _SOCKET_SECONDS = 30.0  # the page sends a beat every three
@@ -94,6 +99,21 @@ class Feed:
             failing_since=since if fails else None, confirmed=fails,
         )  # fmt: skip
         return JudgedEvent(verdict_event(verdict, DEFAULT_MODEL), window)
+
+
+@contextmanager
+def fresh_redis() -> Iterator[tuple[Path, str]]:
+    """Print what is measured on, and run a Redis for the context; yields an empty folder and the Redis's URL."""
+    logging.disable(logging.INFO)
+    print(f"{machine()}\nload of the machine before: {os.getloadavg()[0]:.1f}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        server = RedisServer(folder / "redis", max_mb=_REDIS_MB)
+        server.start()
+        try:
+            yield folder, server.url
+        finally:
+            server.stop()
 
 
 def environment_of(folder: Path, url: str, **own: str) -> dict[str, str]:

@@ -11,22 +11,18 @@ tiles and their bars stand there. The weight is what that browser received.
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 import random
 import statistics
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine
 from benchmarks.results import save
-from benchmarks.watched import Feed, Listener, environment_of, get, running, wait_until
+from benchmarks.watched import Feed, Listener, environment_of, fresh_redis, get, running, wait_until
 from common.contracts.verdicts import Status
 from common.settings import Settings
 from common.store import Store
-from sentinel.stack.redis_server import RedisServer, free_port
+from sentinel.stack.redis_server import free_port
 from tests.browser import Browser, find_browser, running_browser
 
 _VERDICTS_EACH = 20
@@ -40,16 +36,8 @@ def main() -> None:
     parser.add_argument("--verdicts", type=int, default=200, help="whose way to the page is measured")
     parser.add_argument("--streams", type=int, default=500, help="of the fleet that is drawn")
     chosen = parser.parse_args()
-    logging.disable(logging.INFO)
-    print(f"{machine()}\nload of the machine before: {os.getloadavg()[0]:.1f}")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        server = RedisServer(folder / "redis", max_mb=1000)
-        server.start()
-        try:
-            figures = measured(folder, server.url, chosen.verdicts, chosen.streams)
-        finally:
-            server.stop()
+    with fresh_redis() as (folder, url):
+        figures = measured(folder, url, chosen.verdicts, chosen.streams)
     save("watching", figures)
 
 

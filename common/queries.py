@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
@@ -304,7 +304,7 @@ def _running(store: Store, model: str) -> RetrainReport:
     return RetrainReport(model=model, stage="starting", progress=0.0, detail="")
 
 
-def latest_events(store: Store, limit: int, *, stream: str = "", types: Iterable[EventType] = ()) -> list[Event]:
+def latest_events(store: Store, limit: int, *, stream: str = "", types: Collection[EventType] = ()) -> list[Event]:
     """Return up to `limit` of the latest events, oldest first.
 
     Parameters
@@ -312,14 +312,18 @@ def latest_events(store: Store, limit: int, *, stream: str = "", types: Iterable
     stream : name or pattern, see `matches`
     types : types to return; if there are none, all types
     """
-    wanted = frozenset(types)
     found: list[Event] = []
     for event in store.event_log.events(newest_first=True):
         if len(found) == limit:
             break
-        if matches(event.stream, stream) and (not wanted or event.type in wanted):
+        if event_fits(event, stream, types):
             found.append(event)
     return found[::-1]
+
+
+def event_fits(event: Event, stream: str, types: Collection[EventType]) -> bool:
+    """Return whether an event is of a stream that fits (see `matches`), and of one of `types`, or there are none."""
+    return matches(event.stream, stream) and (not types or event.type in types)
 
 
 def dead_letters(store: Store, *, stream: str = "") -> list[DeadLetter]:

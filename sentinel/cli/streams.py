@@ -34,7 +34,7 @@ from common.contracts.models import RetrainReport
 from common.contracts.processes import ProcessHealth, ProcessState
 from common.contracts.verdicts import Status, Verdict
 from common.moments import clock
-from common.queries import ModelStatus, StreamStatus, latest_events, matches, system_status
+from common.queries import ModelStatus, StreamStatus, event_fits, latest_events, system_status
 from common.responses import resolution_text
 from common.settings import get_settings
 from common.store import Store
@@ -184,7 +184,7 @@ def _coming(
         latest = store.event_log.last_id()
         for event in store.event_log.events(after=last):
             last = event.entry_id
-            if event.entry_id not in known and matches(event.stream, stream) and (not types or event.type in types):
+            if event.entry_id not in known and event_fits(event, stream, types):
                 yield event
         last = max(last, latest, key=entry_position)  # entries that are no events are passed over
         time.sleep(_LOOK_SECONDS)
