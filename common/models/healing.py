@@ -33,7 +33,7 @@ from common.models.material import Material, conditions_of, gather
 from common.models.memory import Room
 from common.models.policy import cause_to_train, parts
 from common.models.proof import Coping, coping
-from common.models.protocols import Model, ModelKind
+from common.models.protocols import Model, ModelKind, Remembering
 from common.models.renewal import expiring, renew
 from common.models.replay import Replay, condition_replay, pooled_replay
 from common.models.reporting import Report, of_training
@@ -203,6 +203,8 @@ class Healer:
                     case.materials.append(material)
             except Refused as error:
                 self._refuse(case, error, in_vain=True)
+        if isinstance(self.kind, Remembering):
+            self.kind = self.kind.remembering(room.left_bytes)
 
     def _refuse(self, case: Case, error: Exception, *, in_vain: bool = False) -> None:
         case.outcomes.append(f"refused: {error}")

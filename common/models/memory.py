@@ -64,6 +64,11 @@ class Room:
         self._left -= needed
         return count
 
+    @property
+    def left_bytes(self) -> int:
+        """What is neither given nor kept for golden footage and conditions."""
+        return max(int(self._left), 0)
+
     def _fewest(self, wanted: int) -> int:
         """Return the least number of examples of a stretch of which enough are held out, at most `wanted`."""
         split = self._kind.split_stretch

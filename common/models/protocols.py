@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -224,6 +224,14 @@ class Layered(Protocol[ModelT_contra]):
 
     def layers(self, model: ModelT_contra) -> Mapping[str, FloatArray]:
         """Return the weights of each layer, by a name that is the same for all models of the kind."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """What a kind of model may offer besides: what is computed of an example once is kept while a retraining lasts."""
+
+    def remembering(self, most_bytes: int) -> Self:
+        """Return this kind with a memory of its own, of at most so many bytes; results are the same, bit for bit."""
 
 
 @runtime_checkable

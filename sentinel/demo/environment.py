@@ -14,7 +14,7 @@ from sentinel.cli.console import err
 
 _IMAGENET_PATIENCE_SECONDS = 4.0
 _SEEDED_WEIGHTS = "random:0"
-_COOLDOWN_SECONDS = 5.0  # for batches that were dropped together; what fails later waits for the next retraining
+_COOLDOWN_SECONDS = 20.0  # for batches that were dropped together: two slow cores judge them in that time
 _RETRAIN_STEPS = 150  # the demo's noise is healed by then
 
 

@@ -42,7 +42,7 @@ from sentinel.stack.stack import LocalStack, wait_for_workers
 STREAM, OTHER_STREAM = "dock", "yard"
 BASELINE = "demo"
 _STEP_SECONDS = 90.0  # what no step takes on two cores; a stuck story ends with the step's name
-_HEALING_SECONDS = 240.0  # nor healing: the first champion is fitted, two challengers are trained and compared
+_HEALING_SECONDS = 240.0  # nor healing between two reports of its progress; the longest is the first champion's fit
 
 
 @dataclass
@@ -65,16 +65,26 @@ class Story:
         enough: Callable[[], bool],
         look: Callable[[Event], None] = lambda _: None,
         seconds: float = _STEP_SECONDS,
+        progress: tuple[type[Event], ...] = (),
     ) -> None:
-        """Take events in until `enough`; raise `StoryWentOtherwise` naming `what` if that takes too long."""
+        """Take events in until `enough`; raise `StoryWentOtherwise` naming `what` if that takes too long.
+
+        Parameters
+        ----------
+        seconds : how long it may take, from the last event of the `progress` types on, so that a slow machine is not
+            mistaken for a stuck one
+        """
         deadline = time.monotonic() + seconds
         while True:
             for event in self.listen():
                 look(event)
+                if isinstance(event, progress):
+                    deadline = time.monotonic() + seconds
             if enough():
                 return
             if time.monotonic() > deadline:
-                raise StoryWentOtherwise(f"{what} did not happen within {seconds:.0f} s; the logs say why")
+                stuck = f"within {seconds:.0f} s{' of the last progress' if progress else ''}"
+                raise StoryWentOtherwise(f"{what} did not happen {stuck}; the logs say why")
             time.sleep(0.1)
 
     def complete(self, path: Path) -> bool:
@@ -194,7 +204,8 @@ def _await_healing(story: Story) -> str:
 
     for event in story.events:
         show(event)
-    story.wait_for("a champion that is proved on every healed fault", proved, show, _HEALING_SECONDS)
+    progress = (RetrainStarted, RetrainProgressed)
+    story.wait_for("a champion that is proved on every healed fault", proved, show, _HEALING_SECONDS, progress)
     record = story.store.champions.champion(DEFAULT_MODEL)
     assert record is not None
     learned = ", ".join(f"{row.cause} ({row.gain_db:+.2f} dB over plain flow)" for row in record.conditions)

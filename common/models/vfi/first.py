@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.models.bounds import lower_bound
-from common.models.vfi.design import DESIGN, Design
+from common.models.vfi.design import DESIGN, Design, Engine
 from common.models.vfi.model import Interpolator, load_model
 from common.models.vfi.scores import score, split_in_blocks
 from common.models.vfi.training import Pool, Run
@@ -21,19 +21,26 @@ def starting_model(design: Design = DESIGN) -> Interpolator:
     return load_model(design.starting, design)
 
 
-def first_champion(golden: TripletArray, *, seed: int, design: Design = DESIGN) -> Interpolator:
+def first_champion(
+    golden: TripletArray, *, seed: int, design: Design = DESIGN, engine: Engine | None = None
+) -> Interpolator:
     """Return the starting weights fitted to golden triplets (n, 3, h, w, 3), or as they are.
 
     A part of the triplets is held out. Unless the fitted weights are surely better on it, by the lower 95% bound of
     the mean difference of PSNR, the starting weights stay.
+
+    Parameters
+    ----------
+    engine : finds what the design's engine finds; None: that one
     """
+    engine = engine or design.engine
     starting = starting_model(design)
     split = split_in_blocks(len(golden))
     held_out = golden[split.held_out]
     run = Run(
         starting.weights,
-        [(Pool.of(golden[split.training], design.engine), _BATCH)],
-        [(Pool.of(held_out, design.engine), 1.0)],
+        [(Pool.of(golden[split.training], engine), _BATCH)],
+        [(Pool.of(held_out, engine), 1.0)],
         crop=_CROP,
         rate=_LEARNING_RATE,
         steps=_STEPS,
@@ -42,5 +49,5 @@ def first_champion(golden: TripletArray, *, seed: int, design: Design = DESIGN) 
     )
     run.take_steps(float("inf"), lambda step: None)
     fitted = Interpolator(run.best, design)
-    before, after = score([starting, fitted], held_out, design.engine)
+    before, after = score([starting, fitted], held_out, engine)
     return fitted if lower_bound(after - before) > 0.0 else starting

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Self, cast
 
 from common.contracts.batches import FIRST_MODALITY, SourceKind
 from common.errors import BadSource
@@ -18,6 +19,7 @@ from common.models.vfi.live import COLUMNS, read_live, score_live, starting_mode
 from common.models.vfi.model import Interpolator, load_model
 from common.models.vfi.motion import why_unfit
 from common.models.vfi.references import Average, Blender, Flow
+from common.models.vfi.remembered import RememberedMotion
 from common.models.vfi.scores import score, split_in_blocks, split_in_time
 from common.models.vfi.trainer import InterpolatorTrainer
 from common.models.vfi.triplets import TripletArray, longest_break, within_shots
@@ -41,6 +43,7 @@ class InterpolationKind:
 
     def __init__(self, design: Design = DESIGN) -> None:
         self.design = design
+        self._engine = design.engine
 
     @property
     def name(self) -> str:
@@ -54,7 +57,7 @@ class InterpolationKind:
                 f"{len(replay)} golden frame triplets are too few for a first model, {_FEWEST_TRIPLETS} are needed: "
                 "rebuild the baseline from longer footage"
             )
-        return first_champion(replay, seed=seed, design=self.design)
+        return first_champion(replay, seed=seed, design=self.design, engine=self._engine)
 
     def load(self, folder: Path) -> Interpolator:
         """Return the model in `folder`; raise `BadModel` if it is not what was saved there."""
@@ -62,7 +65,7 @@ class InterpolationKind:
 
     def trainer(self) -> InterpolatorTrainer:
         """Return the trainer."""
-        return InterpolatorTrainer(self.design)
+        return InterpolatorTrainer(self.design, self._engine)
 
     def references(self) -> Mapping[str, Predictor]:
         """Return plain averaging and DIS optical flow, by name."""
@@ -71,7 +74,13 @@ class InterpolationKind:
     def score(self, predictors: Sequence[Predictor], examples: TripletArray) -> FloatArray:
         """Return the PSNR (p, n) in dB of p predictors on each of n triplets; motion is computed once for all."""
         # They are this kind's own, see `load_kind`.
-        return score([cast(Blender, predictor) for predictor in predictors], examples, self.design.engine)
+        return score([cast(Blender, predictor) for predictor in predictors], examples, self._engine)
+
+    def remembering(self, most_bytes: int) -> Self:
+        """Return this kind, which finds the motion of the triplets that it trains on or scores only once."""
+        kind = copy.copy(self)
+        kind._engine = RememberedMotion(self.design.engine, most_bytes)
+        return kind
 
     def read_golden(self, path: Path, kind: SourceKind, limits: Limits) -> TripletArray:
         """Return triplets spread over a golden clip, none of them across a cut."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from common.errors import BadSource
 from common.models.protocols import Challenger, TrainingProgress
-from common.models.vfi.design import DESIGN, Design
+from common.models.vfi.design import DESIGN, Design, Engine
 from common.models.vfi.model import Interpolator
 from common.models.vfi.training import Pool, Run
 from common.models.vfi.triplets import TripletArray
@@ -36,10 +36,12 @@ class InterpolatorTrainer:
     Parameters
     ----------
     design : kind of the models that it is given
+    engine : finds what the design's engine finds; None: that one
     """
 
-    def __init__(self, design: Design = DESIGN) -> None:
+    def __init__(self, design: Design = DESIGN, engine: Engine | None = None) -> None:
         self._design = design
+        self._engine = engine or design.engine
 
     def fine_tune(
         self,
@@ -93,8 +95,8 @@ class InterpolatorTrainer:
             parts.append((training, checked, again))
         run = Run(
             champion.weights,
-            [(Pool.of(training, self._design.engine), count) for training, _, count in parts],
-            [(Pool.of(checked, self._design.engine), count / _BATCH) for _, checked, count in parts if len(checked)],
+            [(Pool.of(training, self._engine), count) for training, _, count in parts],
+            [(Pool.of(checked, self._engine), count / _BATCH) for _, checked, count in parts if len(checked)],
             crop=_CROP,
             rate=_LEARNING_RATE,
             steps=steps,
