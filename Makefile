@@ -30,8 +30,9 @@ demo: install    ## the story in a few minutes; VIDEO=file.mp4 tells it with you
 test: install lint  ## lint, types, import rules, and every test
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-slow: install    ## the tests that `make test` leaves out
+slow: install    ## the tests that `make test` leaves out, and the laws with ten times as many examples
 	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "hypothesis and not slow" --hypothesis-profile=deep -n 3 --dist loadfile
 
 up: install      ## run the whole stack on this machine
 	$(BIN)/sentinel up

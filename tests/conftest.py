@@ -18,8 +18,10 @@ from common.store import Store
 from sentinel.stack.redis_server import RedisServer
 from tests.common.baselines.small import small_baseline
 
-hypothesis.settings.register_profile("sentinel", deadline=None)  # a busy machine is no failure
-hypothesis.settings.load_profile("sentinel")
+# A busy machine is no failure: there is no deadline. `make slow` tries many more examples.
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=30)
+hypothesis.settings.register_profile("deep", deadline=None, max_examples=300)
+hypothesis.settings.load_profile("quick")
 
 
 _SHARING = (
