@@ -1,0 +1,294 @@
+"""The endpoint to which cameras post frames, as an ASGI application.
+
+    POST /streams/NAME/frames   an image or a clip, with the token of the stream   ->   202 and the id of its batch
+
+A request passes these in order, and takes no more than it has been given room for: its token; whether Redis takes work;
+its head; a place among those that are under way; its body, which is written to the spool; the ingestor. A 202 says that
+the batch is registered in Redis. Nothing of a request is logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from common.camera_tokens import CameraTokens
+from common.contracts.batches import Submission
+from common.contracts.ids import check_stream_name
+from common.errors import Backlogged, BadModality, BadSource, BrokerUnavailable, Refused, SentinelError, SettingsError
+from common.ingest.accept import Ingestor, event_batch_id
+from common.settings import Settings
+from common.store import Store
+from producers.posts import Post, Problem, content_key, post_of, structured_post
+from producers.spool import Reservation, Spool, SpoolFull
+
+_ACCEPTING = 2  # threads that accept, each with a sandbox of its own
+_MOST_AT_A_TIME = 64  # requests whose bodies are received or accepted
+_MOST_OF_A_STREAM = 16  # of these: no camera takes all places
+_BODY_SECONDS = 60.0  # that a body may take
+_MEMORY_BYTES = 1_000_000  # of a body; more is written to the spool while it comes
+_DRAINED_BYTES = 1_000_000  # of a body that is refused, so that its sender gets to read why
+_DRAIN_SECONDS = 2.0
+_BASE64 = 4 / 3
+_HEAD_BYTES = 64_000  # of a structured event beside its data
+_CLOSED_SECONDS = 1.0  # how long nobody is let in after Redis took no work
+_RETRY_SECONDS = 2
+_SPOOL_RETRY_SECONDS = 10
+
+
+class Frames:
+    """The application.
+
+    Parameters
+    ----------
+    store : of which each thread's ingestor accepts
+    spool : where bodies go
+    """
+
+    def __init__(self, store: Store, settings: Settings, tokens: CameraTokens, spool: Spool) -> None:
+        self._store = store
+        self._settings = settings
+        self._tokens = tokens
+        self._spool = spool
+        self._under_way: Counter[str] = Counter()
+        self._closed_until = 0.0
+        self._closed_by = (503, "")
+        self._own = threading.local()
+        self._ingestors: list[Ingestor] = []
+        self._threads = ThreadPoolExecutor(_ACCEPTING, thread_name_prefix="accept", initializer=self._begin)
+        routes = [
+            Route("/streams/{name:path}/frames", self._post, methods=["POST"]),
+            Route("/healthz", self._health),
+        ]
+        self.app: ASGIApp = Drained(Starlette(routes=routes, exception_handlers={Problem: _problem}))
+
+    def close(self) -> None:
+        """End what accepts."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for ingestor in self._ingestors:
+            ingestor.close()
+
+    def _begin(self) -> None:
+        self._own.ingestor = Ingestor(self._settings, self._store)
+        self._ingestors.append(self._own.ingestor)
+
+    async def _health(self, _: Request) -> Response:
+        return JSONResponse({"ok": True})
+
+    async def _post(self, request: Request) -> Response:
+        stream = self._stream(request)
+        if time.monotonic() < self._closed_until:
+            raise Problem(*self._closed_by, _RETRY_SECONDS)
+        post = post_of(stream, request.headers, request.query_params)
+        most = self._settings.http_max_bytes
+        if post.structured:
+            most = int(self._settings.max_data_bytes * _BASE64) + _HEAD_BYTES
+        declared = request.headers.get("content-length", "0")
+        if not declared.isdecimal() or int(declared) > most:
+            raise _too_large(most)
+        with self._place(stream), self._spool.receiving() as room, _Body(self._spool) as body:
+            await _receive(request, body, room, most)
+            loop = asyncio.get_running_loop()
+            batch_id, became = await loop.run_in_executor(self._threads, self._accept, stream, post, body)
+        return JSONResponse({"batch": batch_id, "stream": stream, "state": became.value}, 202)
+
+    def _stream(self, request: Request) -> str:
+        """Return the stream that a request may post to."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        try:
+            stream = check_stream_name(request.path_params["name"])
+            if scheme.lower() == "bearer" and self._tokens.admits(stream, token.strip()):
+                return stream
+        except ValueError:  # no stream is called that, so nobody has a token for it
+            pass
+        except SettingsError as error:
+            raise Problem(503, "the tokens of cameras cannot be read: see the log of `http`", _RETRY_SECONDS) from error
+        raise Problem(401, "send the token of this stream, as Authorization: Bearer TOKEN")
+
+    @contextmanager
+    def _place(self, stream: str) -> Iterator[None]:
+        """Take a place among the requests that are under way."""
+        if self._under_way.total() >= _MOST_AT_A_TIME or self._under_way[stream] >= _MOST_OF_A_STREAM:
+            raise Problem(429, "others are being accepted: try again", _RETRY_SECONDS)
+        self._under_way[stream] += 1
+        try:
+            yield
+        finally:
+            self._under_way[stream] -= 1
+            if not self._under_way[stream]:
+                del self._under_way[stream]
+
+    def _accept(self, stream: str, post: Post, body: _Body) -> tuple[str, Submission]:
+        """Store and register what came; return the id of its batch and what became of it. Runs in a thread."""
+        if not body.size:
+            raise Problem(400, "the body is empty")
+        content: bytes | Path = body.content
+        if post.structured:
+            post, content = structured_post(stream, body.read())
+            body.digest.update(content)
+        taken_at = time.time() if post.taken_at is None else post.taken_at
+        key = post.key or content_key(body.digest.hexdigest(), taken_at)
+        batch_id = event_batch_id(stream, key)
+        path = self._spool.new_file(stream, batch_id, post.suffix)
+        try:
+            self._spool.store(path, content)
+        except OSError as error:
+            raise Problem(429, "there is no room on the disk: try again", _SPOOL_RETRY_SECONDS) from error
+        try:
+            became = self._own.ingestor.accept_spooled(stream, path, event_key=key, taken_at=post.taken_at)
+        except SentinelError as error:
+            problem = _of_error(error, path)
+            if isinstance(error, BrokerUnavailable):
+                self._closed_by = (problem.status, problem.reason)
+                self._closed_until = time.monotonic() + _CLOSED_SECONDS
+            # A batch may have been registered when Redis went: the sweep asks, and removes the file if none was.
+            if isinstance(error, Backlogged) or not isinstance(error, BrokerUnavailable):
+                self._spool.remove(path)
+            raise problem from error
+        if became is not Submission.ACCEPTED:
+            self._spool.remove(path)
+        return batch_id, became
+
+
+class _Body:
+    """The body of one request: in memory, or if it is large in a file, which is gone when the block ends."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._memory = bytearray()
+        self._part: Path | None = None
+        self.size = 0
+        self.digest = hashlib.blake2b(digest_size=16)
+
+    def __enter__(self) -> _Body:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._part is not None:
+            with suppress(OSError):
+                self._part.unlink()
+
+    @property
+    def content(self) -> bytes | Path:
+        return bytes(self._memory) if self._part is None else self._part
+
+    def read(self) -> bytes:
+        return bytes(self._memory) if self._part is None else self._part.read_bytes()
+
+    async def add(self, piece: bytes) -> None:
+        self.size += len(piece)
+        self.digest.update(piece)
+        self._memory += piece
+        if len(self._memory) > _MEMORY_BYTES:
+            await asyncio.to_thread(self.flush)
+
+    async def end(self) -> None:
+        if self._part is not None:
+            await asyncio.to_thread(self.flush)
+
+    def flush(self) -> None:
+        self._part = self._part or self._spool.unfinished_file()
+        with self._part.open("ab") as file:
+            file.write(self._memory)
+        self._memory.clear()
+
+
+class Drained:
+    """Lets a sender that is refused finish a short body, so that it reads why; of a long one nothing more is read."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        whole = False
+
+        async def receives() -> Message:
+            nonlocal whole
+            message = await receive()
+            whole = whole or not message.get("more_body", False)
+            return message
+
+        async def sends(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Cache-Control"] = "no-store"
+                # Who asks before it sends a body has not sent it yet.
+                if not any(name == b"expect" for name, _ in scope["headers"]):
+                    await drain()
+                if not whole:
+                    headers["Connection"] = "close"
+            await send(message)
+
+        async def drain() -> None:
+            left = _DRAINED_BYTES
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_DRAIN_SECONDS):
+                    while not whole and left > 0:
+                        left -= len((await receives()).get("body", b""))
+
+        await self._app(scope, receives, sends)
+
+
+async def _receive(request: Request, body: _Body, room: Reservation, most: int) -> None:
+    """Read the body of a request; raise `Problem` if it is too long, too slow, or has no room."""
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for piece in request.stream():
+                if body.size + len(piece) > most:
+                    raise _too_large(most)
+                room.take(len(piece))
+                await body.add(piece)
+            await body.end()
+    except TimeoutError as error:
+        raise Problem(408, f"the body took longer than {_BODY_SECONDS:.0f} s") from error
+    except ClientDisconnect as error:
+        raise Problem(400, "the body broke off") from error
+    except SpoolFull as error:
+        raise Problem(429, "the spool is full: try again", _SPOOL_RETRY_SECONDS) from error
+    except OSError as error:
+        raise Problem(429, "there is no room on the disk: try again", _SPOOL_RETRY_SECONDS) from error
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(
+        413, f"a body has at most {most} bytes here: SENTINEL_HTTP_MAX_BYTES, or in an event SENTINEL_MAX_DATA_BYTES"
+    )
+
+
+def _of_error(error: SentinelError, path: Path) -> Problem:
+    """Return the answer to a post that could not be accepted; it does not name the file in the spool."""
+    reason = str(error).replace(str(path), "the body")
+    if isinstance(error, Backlogged):
+        return Problem(429, reason, _RETRY_SECONDS)
+    if isinstance(error, BrokerUnavailable):
+        return Problem(503, "Redis cannot take work now: try again", _RETRY_SECONDS)
+    if isinstance(error, BadSource | BadModality):
+        return Problem(415, reason)
+    if isinstance(error, Refused):
+        return Problem(422, reason)
+    return Problem(503, reason, _SPOOL_RETRY_SECONDS)  # a baseline or a setting that people mend
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse({"error": error.reason}, error.status, headers)
