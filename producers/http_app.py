@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Queue
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -31,14 +31,15 @@ from common.contracts.batches import Submission
 from common.contracts.ids import check_stream_name
 from common.errors import Backlogged, BadModality, BadSource, BrokerUnavailable, Refused, SentinelError, SettingsError
 from common.ingest.accept import Ingestor, event_batch_id
+from common.modalities.registry import suffixes
 from common.settings import Settings
 from common.store import Store
 from producers.posts import Post, Problem, content_key, post_of, structured_post
 from producers.spool import Reservation, Spool, SpoolFull
 
 _ACCEPTING = 2  # threads that accept, each with a sandbox of its own
-_MOST_AT_A_TIME = 64  # requests whose bodies are received or accepted
-_MOST_OF_A_STREAM = 16  # of these: no camera takes all places
+_MOST_AT_A_TIME = 32  # requests whose bodies are received or accepted
+_MOST_OF_A_STREAM = 8  # of these: no camera takes all places
 _BODY_SECONDS = 60.0  # that a body may take
 _MEMORY_BYTES = 1_000_000  # of a body; more is written to the spool while it comes
 _DRAINED_BYTES = 1_000_000  # of a body that is refused, so that its sender gets to read why
@@ -55,21 +56,24 @@ class Frames:
 
     Parameters
     ----------
-    store : of which each thread's ingestor accepts
+    store : into which is accepted
     spool : where bodies go
     """
 
     def __init__(self, store: Store, settings: Settings, tokens: CameraTokens, spool: Spool) -> None:
-        self._store = store
         self._settings = settings
         self._tokens = tokens
         self._spool = spool
         self._under_way: Counter[str] = Counter()
         self._closed_until = 0.0
         self._closed_by = (503, "")
-        self._own = threading.local()
-        self._ingestors: list[Ingestor] = []
-        self._threads = ThreadPoolExecutor(_ACCEPTING, thread_name_prefix="accept", initializer=self._begin)
+        self._ingestors: Queue[Ingestor] = Queue()
+        self._threads = ThreadPoolExecutor(_ACCEPTING, thread_name_prefix="accept")
+        for _ in range(_ACCEPTING):
+            ingestor = Ingestor(settings, store)
+            self._ingestors.put(ingestor)
+            # It imports what reads images, which takes seconds: not while a camera waits.
+            self._threads.submit(ingestor.sandbox.call, suffixes, subject="no file")
         routes = [
             Route("/streams/{name:path}/frames", self._post, methods=["POST"]),
             Route("/healthz", self._health),
@@ -78,13 +82,9 @@ class Frames:
 
     def close(self) -> None:
         """End what accepts."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        for ingestor in self._ingestors:
-            ingestor.close()
-
-    def _begin(self) -> None:
-        self._own.ingestor = Ingestor(self._settings, self._store)
-        self._ingestors.append(self._own.ingestor)
+        self._threads.shutdown(cancel_futures=True)
+        while not self._ingestors.empty():
+            self._ingestors.get().close()
 
     async def _health(self, _: Request) -> Response:
         return JSONResponse({"ok": True})
@@ -120,6 +120,15 @@ class Frames:
         raise Problem(401, "send the token of this stream, as Authorization: Bearer TOKEN")
 
     @contextmanager
+    def _ingestor(self) -> Iterator[Ingestor]:
+        """Lend an ingestor to one thread; there are as many as threads."""
+        ingestor = self._ingestors.get()
+        try:
+            yield ingestor
+        finally:
+            self._ingestors.put(ingestor)
+
+    @contextmanager
     def _place(self, stream: str) -> Iterator[None]:
         """Take a place among the requests that are under way."""
         if self._under_way.total() >= _MOST_AT_A_TIME or self._under_way[stream] >= _MOST_OF_A_STREAM:
@@ -149,7 +158,8 @@ class Frames:
         except OSError as error:
             raise Problem(429, "there is no room on the disk: try again", _SPOOL_RETRY_SECONDS) from error
         try:
-            became = self._own.ingestor.accept_spooled(stream, path, event_key=key, taken_at=post.taken_at)
+            with self._ingestor() as ingestor:
+                became = ingestor.accept_spooled(stream, path, event_key=key, taken_at=post.taken_at)
         except SentinelError as error:
             problem = _of_error(error, path)
             if isinstance(error, BrokerUnavailable):
