@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from common.contracts.events import FRAME_EVENT, SOURCE_EVENT
+from common.contracts.events import FRAME_EVENT, SOURCE_EVENT, event_key
 from common.contracts.ids import check_stream_name, describe
 from common.errors import BadMessage
 from common.sources.capture_time import parse_time
@@ -63,8 +63,8 @@ class EventAttributes(BaseModel):
 
     @property
     def key(self) -> str:
-        """What makes the event this event and no other: source and id, as CloudEvents says."""
-        return f"{self.source}\n{self.id}"
+        """What makes the event this one and no other."""
+        return event_key(self.source, self.id)
 
     @classmethod
     def of(cls, attributes: Mapping[str, object]) -> Self:

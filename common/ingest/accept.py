@@ -109,7 +109,7 @@ class Ingestor:
         if known is not None:
             return known
         if event_key is not None:
-            identity = content_id(stream, event_key, source.uri)
+            identity = event_batch_id(stream, event_key, source.uri)
         elif source.kind is SourceKind.IMAGE:
             # Equal images under two names are two frames: a frozen camera produces them.
             identity = content_id(stream, source.digest, source.uri)
@@ -283,9 +283,10 @@ class Ingestor:
             log.warning("stream %s: %s", stream or "?", error)
 
 
-def event_batch_id(stream: str, event_key: str) -> str:
-    """Return the id of the batch that becomes of what comes inside an event of `stream`."""
-    return content_id(stream, event_key)
+def event_batch_id(stream: str, event_key: str, uri: str | None = None) -> str:
+    """Return the id of the batch that becomes of what comes inside an event of `stream`, or of the source at `uri`, as
+    it is stored, that the event names."""
+    return content_id(stream, event_key) if uri is None else content_id(stream, event_key, uri)
 
 
 def data_batch(uri: str) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import redis
 
-from common.contracts.batches import Chunk, FrameBatch, UnfinishedBatch
+from common.contracts.batches import BatchState, Chunk, FrameBatch, UnfinishedBatch
 from common.contracts.ids import content_id
 from common.errors import BadMessage
 from common.store import keys
@@ -169,6 +169,13 @@ class BatchStore:
         if unreduced is not None and int(unreduced) == 0:
             self.client.expire(key, int(keep or self._retention))
         return unreduced is not None
+
+    def state(self, stream: str, batch_id: str) -> BatchState:
+        """Return how far a batch is; one that was complete is unknown again after its retention."""
+        unreduced = self.client.hget(keys.stream_key(stream, "batch", batch_id), "unreduced")
+        if unreduced is None:
+            return BatchState.OFFERED
+        return BatchState.COMPLETE if int(unreduced) == 0 else BatchState.ACCEPTED
 
     def source_uri(self, stream: str, batch_id: str) -> str | None:
         """Return the URI of the source of a batch that is not finished; None if there is none, or it is unreadable."""
