@@ -29,7 +29,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from common.camera_tokens import CameraTokens
 from common.contracts.batches import Submission
 from common.contracts.ids import check_stream_name
-from common.errors import Backlogged, BadModality, BadSource, BrokerUnavailable, Refused, SentinelError, SettingsError
+from common.errors import (
+    Backlogged,
+    BadModality,
+    BadSource,
+    BrokerUnavailable,
+    Refused,
+    SentinelError,
+    SettingsError,
+    StillPreparing,
+)
 from common.ingest.accept import Ingestor, event_batch_id
 from common.modalities.registry import suffixes
 from common.settings import Settings
@@ -49,6 +58,7 @@ _HEAD_BYTES = 64_000  # of a structured event beside its data
 _CLOSED_SECONDS = 1.0  # how long nobody is let in after Redis took no work
 _RETRY_SECONDS = 2
 _SPOOL_RETRY_SECONDS = 10
+_MENDED_SECONDS = 60  # a baseline or a setting takes people a while
 
 
 class Frames:
@@ -293,7 +303,9 @@ def _of_error(error: SentinelError, path: Path) -> Problem:
         return Problem(415, reason)
     if isinstance(error, Refused):
         return Problem(422, reason)
-    return Problem(503, reason, _SPOOL_RETRY_SECONDS)  # a baseline or a setting that people mend
+    if isinstance(error, StillPreparing):
+        return Problem(503, reason, _RETRY_SECONDS)
+    return Problem(503, reason, _MENDED_SECONDS)
 
 
 async def _problem(_: Request, error: Exception) -> Response:
