@@ -4,27 +4,25 @@
 
 A request passes these in order, and takes no more than it has been given room for: its token; whether Redis takes work;
 its head; a place among those that are under way; its body, which is written to the spool; the ingestor. A 202 says that
-the batch is registered in Redis. Nothing of a request is logged.
+the batch is registered in Redis. Nothing of what is refused is logged.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
 
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from common.camera_tokens import CameraTokens
 from common.contracts.batches import Submission
@@ -43,21 +41,17 @@ from common.ingest.accept import Ingestor, event_batch_id
 from common.modalities.registry import suffixes
 from common.settings import Settings
 from common.store import Store
+from producers.bodies import SPOOL_RETRY_SECONDS, Body, Drained, receive_body, too_large
 from producers.posts import Post, Problem, content_key, post_of, structured_post
-from producers.spool import Reservation, Spool, SpoolFull
+from producers.spool import Spool
 
 _ACCEPTING = 2  # threads that accept, each with a sandbox of its own
 _MOST_AT_A_TIME = 32  # requests whose bodies are received or accepted
 _MOST_OF_A_STREAM = 8  # of these: no camera takes all places
-_BODY_SECONDS = 60.0  # that a body may take
-_MEMORY_BYTES = 1_000_000  # of a body; more is written to the spool while it comes
-_DRAINED_BYTES = 1_000_000  # of a body that is refused, so that its sender gets to read why
-_DRAIN_SECONDS = 2.0
 _BASE64 = 4 / 3
 _HEAD_BYTES = 64_000  # of a structured event beside its data
 _CLOSED_SECONDS = 1.0  # how long nobody is let in after Redis took no work
 _RETRY_SECONDS = 2
-_SPOOL_RETRY_SECONDS = 10
 _MENDED_SECONDS = 60  # a baseline or a setting takes people a while
 
 
@@ -109,9 +103,9 @@ class Frames:
             most = int(self._settings.max_data_bytes * _BASE64) + _HEAD_BYTES
         declared = request.headers.get("content-length", "0")
         if not declared.isdecimal() or int(declared) > most:
-            raise _too_large(most)
-        with self._place(stream), self._spool.receiving() as room, _Body(self._spool) as body:
-            await _receive(request, body, room, most)
+            raise too_large(most)
+        with self._place(stream), self._spool.receiving() as room, Body(self._spool) as body:
+            await receive_body(request, body, room, most)
             loop = asyncio.get_running_loop()
             batch_id, became = await loop.run_in_executor(self._threads, self._accept, stream, post, body)
         return JSONResponse({"batch": batch_id, "stream": stream, "state": became.value}, 202)
@@ -151,7 +145,7 @@ class Frames:
             if not self._under_way[stream]:
                 del self._under_way[stream]
 
-    def _accept(self, stream: str, post: Post, body: _Body) -> tuple[str, Submission]:
+    def _accept(self, stream: str, post: Post, body: Body) -> tuple[str, Submission]:
         """Store and register what came; return the id of its batch and what became of it. Runs in a thread."""
         if not body.size:
             raise Problem(400, "the body is empty")
@@ -166,7 +160,7 @@ class Frames:
         try:
             self._spool.store(path, content)
         except OSError as error:
-            raise Problem(429, "there is no room on the disk: try again", _SPOOL_RETRY_SECONDS) from error
+            raise Problem(429, "there is no room on the disk: try again", SPOOL_RETRY_SECONDS) from error
         try:
             with self._ingestor() as ingestor:
                 became = ingestor.accept_spooled(stream, path, event_key=key, taken_at=post.taken_at)
@@ -182,114 +176,6 @@ class Frames:
         if became is not Submission.ACCEPTED:
             self._spool.remove(path)
         return batch_id, became
-
-
-class _Body:
-    """The body of one request: in memory, or if it is large in a file, which is gone when the block ends."""
-
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
-        self._memory = bytearray()
-        self._part: Path | None = None
-        self.size = 0
-        self.digest = hashlib.blake2b(digest_size=16)
-
-    def __enter__(self) -> _Body:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._part is not None:
-            with suppress(OSError):
-                self._part.unlink()
-
-    @property
-    def content(self) -> bytes | Path:
-        return bytes(self._memory) if self._part is None else self._part
-
-    def read(self) -> bytes:
-        return bytes(self._memory) if self._part is None else self._part.read_bytes()
-
-    async def add(self, piece: bytes) -> None:
-        self.size += len(piece)
-        self.digest.update(piece)
-        self._memory += piece
-        if len(self._memory) > _MEMORY_BYTES:
-            await asyncio.to_thread(self.flush)
-
-    async def end(self) -> None:
-        if self._part is not None:
-            await asyncio.to_thread(self.flush)
-
-    def flush(self) -> None:
-        self._part = self._part or self._spool.unfinished_file()
-        with self._part.open("ab") as file:
-            file.write(self._memory)
-        self._memory.clear()
-
-
-class Drained:
-    """Lets a sender that is refused finish a short body, so that it reads why; of a long one nothing more is read."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        whole = False
-
-        async def receives() -> Message:
-            nonlocal whole
-            message = await receive()
-            whole = whole or not message.get("more_body", False)
-            return message
-
-        async def sends(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["Cache-Control"] = "no-store"
-                # Who asks before it sends a body has not sent it yet.
-                if not any(name == b"expect" for name, _ in scope["headers"]):
-                    await drain()
-                if not whole:
-                    headers["Connection"] = "close"
-            await send(message)
-
-        async def drain() -> None:
-            left = _DRAINED_BYTES
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_DRAIN_SECONDS):
-                    while not whole and left > 0:
-                        left -= len((await receives()).get("body", b""))
-
-        await self._app(scope, receives, sends)
-
-
-async def _receive(request: Request, body: _Body, room: Reservation, most: int) -> None:
-    """Read the body of a request; raise `Problem` if it is too long, too slow, or has no room."""
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            async for piece in request.stream():
-                if body.size + len(piece) > most:
-                    raise _too_large(most)
-                room.take(len(piece))
-                await body.add(piece)
-            await body.end()
-    except TimeoutError as error:
-        raise Problem(408, f"the body took longer than {_BODY_SECONDS:.0f} s") from error
-    except ClientDisconnect as error:
-        raise Problem(400, "the body broke off") from error
-    except SpoolFull as error:
-        raise Problem(429, "the spool is full: try again", _SPOOL_RETRY_SECONDS) from error
-    except OSError as error:
-        raise Problem(429, "there is no room on the disk: try again", _SPOOL_RETRY_SECONDS) from error
-
-
-def _too_large(most: int) -> Problem:
-    return Problem(
-        413, f"a body has at most {most} bytes here: SENTINEL_HTTP_MAX_BYTES, or in an event SENTINEL_MAX_DATA_BYTES"
-    )
 
 
 def _of_error(error: SentinelError, path: Path) -> Problem:

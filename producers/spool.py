@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _UNFINISHED = ".part"
 _GRACE_SECONDS = 600.0  # of a file that no batch needs yet: it is being received or accepted
+_PRIVATE = 0o700
 _PAGE = 1000  # files that are asked for at a time
 _HIGH, _LOW = 0.9, 0.75  # shares of the room: above the first, files that were judged go until the second is reached
 
@@ -81,7 +82,8 @@ class Spool:
 
         A process that is killed leaves an unfinished file, which `sweep` removes.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
+        path.parent.mkdir(exist_ok=True)
         part = data if isinstance(data, Path) else path.with_name(path.name + _UNFINISHED)
         if not isinstance(data, Path):
             part.write_bytes(data)
@@ -92,7 +94,7 @@ class Spool:
 
     def unfinished_file(self) -> Path:
         """Return where a large body may be written to while it is received."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._make_folder()
         return self._folder / f"{_letters(uuid.uuid4().bytes)}{_UNFINISHED}"
 
     def remove(self, path: Path) -> None:
@@ -130,6 +132,9 @@ class Spool:
                 self.remove(file.path)
                 removed += 1
         return removed
+
+    def _make_folder(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE)
 
     def _reserve(self, size: int) -> None:
         with self._lock:

@@ -236,7 +236,7 @@ def test_a_body_without_end_is_cut_off_and_not_stored(endpoint: Endpoint, store:
     assert len(endpoint.files()) == 1
 
 
-def test_nothing_of_a_request_is_in_the_log(endpoint: Endpoint, store: Store) -> None:
+def test_no_token_and_nothing_of_what_is_refused_is_in_the_log(endpoint: Endpoint, store: Store) -> None:
     endpoint.post("cam7", b"nothing", Content_Type="text/none")
     endpoint.request("POST", "/streams/stranger/frames", PNG, {"Authorization": "Bearer sesame"})
     said = endpoint.log.read_text()
