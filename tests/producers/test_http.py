@@ -9,6 +9,8 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -265,6 +267,42 @@ def test_every_202_is_a_batch_that_counts_once_whatever_is_repeated(
     assert all(store.batches.known(stream, batch) for batch in batches)
     kept = [Path(store.batches.source_uri(stream, batch) or "") for batch in batches]
     assert all(path.is_file() for path in kept)
+
+
+def test_the_same_post_from_many_at_a_time_is_one_batch_whose_file_is_there(endpoint: Endpoint, store: Store) -> None:
+    endpoint.token("dock")
+    for key in ("1", "2", "3"):
+        with ThreadPoolExecutor(6) as cameras:
+            posts = [cameras.submit(endpoint.post, "dock", PNG, Idempotency_Key=key) for _ in range(6)]
+            answers = [post.result() for post in posts]
+        assert {answer.status for answer in answers} == {202}
+        assert len({answer.json["batch"] for answer in answers}) == 1
+        assert [answer.json["state"] for answer in answers].count("accepted") == 1
+    assert store.streams.pending("dock") == 3
+    kept = [Path(batch.source.uri) for batch in registered(store, "dock").values()]
+    assert sorted(kept) == endpoint.files()
+
+
+def test_more_than_a_cameras_share_at_a_time_is_told_to_wait(endpoint: Endpoint, store: Store) -> None:
+    head = (
+        f"POST /streams/greedy/frames HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {endpoint.token('greedy')}\r\n"
+        f"Content-Type: image/png\r\nContent-Length: {len(PNG)}\r\n\r\n"
+    )
+    with ExitStack() as slow:
+        waiting = [
+            slow.enter_context(socket.create_connection(("127.0.0.1", endpoint.port), timeout=30)) for _ in range(8)
+        ]
+        for connection in waiting:
+            connection.sendall(head.encode() + PNG[:10])
+        while (answer := endpoint.post("greedy", PNG)).status == 202:
+            time.sleep(0.05)  # its connections have not been seen yet
+        assert (answer.status, int(answer.headers["retry-after"]) > 0) == (429, True)
+        assert endpoint.post("other", PNG).status == 202, "others have their places"
+        waiting[0].sendall(PNG[10:])
+        assert b" 202 " in waiting[0].recv(20)
+    while (answer := endpoint.post("greedy", PNG)).status == 429:
+        time.sleep(0.05)
+    assert answer.status == 202, "who breaks off gives the place back"
 
 
 def answer_other_than(status: int, endpoint: Endpoint) -> Answer:
