@@ -38,6 +38,11 @@ class CameraTokens:
         self._version: tuple[int, ...] | None = None
         self._digests: dict[str, list[str]] = {}
 
+    @property
+    def streams(self) -> frozenset[str]:
+        """The streams that have a token."""
+        return frozenset(self._digests)
+
     def admits(self, stream: str, token: str) -> bool:
         """Return whether `token` is one of `stream`, in a time that does not tell how much of it is right.
 
