@@ -44,6 +44,7 @@ class Endpoint:
     log: Path
     tokens: Path
     spool: Path
+    pid: int = 0
     known: dict[str, str] = field(default_factory=dict)
 
     def token(self, stream: str) -> str:
@@ -95,6 +96,7 @@ def running_endpoint(settings: Settings, folder: Path, **environment: str) -> It
         process = subprocess.Popen(
             [sys.executable, "-m", "sentinel", "http"], env={**os.environ, **own}, stdout=output, stderr=output
         )
+    endpoint.pid = process.pid
     try:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not _answers(endpoint):
@@ -104,7 +106,7 @@ def running_endpoint(settings: Settings, folder: Path, **environment: str) -> It
         yield endpoint
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE_SECONDS) == 0, endpoint.log.read_text()
+        assert process.wait(PATIENCE_SECONDS) in {0, -signal.SIGKILL}, endpoint.log.read_text()
 
 
 def _answers(endpoint: Endpoint) -> bool:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import itertools
 import json
+import os
 import shutil
+import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -331,4 +335,53 @@ def test_while_redis_is_full_or_away_nothing_is_accepted_and_what_is_sent_again_
         assert answer_other_than(503, endpoint).status == 202
         assert endpoint.post("cam7", PNG, Idempotency_Key="1").json["state"] == "duplicate"
         assert store.streams.pending("cam7") == 1
+    store.client.close()
+
+
+def post_until_accepted(endpoint: Endpoint, keys_of_camera: range, stop: threading.Event) -> dict[int, str]:
+    """Post a frame for each key, again until it is accepted; return the batches that 202s named, so far."""
+    named: dict[int, str] = {}
+    for key in keys_of_camera:
+        while key not in named and not stop.is_set():
+            with suppress(OSError, http.client.HTTPException):
+                answer = endpoint.post("cam7", PNG, Idempotency_Key=str(key))
+                assert answer.status in {202, 429, 503}
+                if answer.status == 202:
+                    named[key] = answer.json["batch"]
+                    continue
+            time.sleep(0.2)
+    return named
+
+
+@pytest.mark.timeout(400)
+def test_every_202_counts_once_though_redis_and_the_server_are_killed_in_between(
+    own_redis: RedisServer, http_settings: Settings, tmp_path: Path
+) -> None:
+    settings = http_settings.model_copy(update={"redis_url": own_redis.url, "state_dir": tmp_path / "state"})
+    keys_of_cameras = [range(100 * number, 100 * number + 40) for number in range(4)]
+    stop, named = threading.Event(), []
+    with running_endpoint(settings, tmp_path) as endpoint, ThreadPoolExecutor(4) as cameras:
+        endpoint.token("cam7")
+        under_way = [cameras.submit(post_until_accepted, endpoint, own, stop) for own in keys_of_cameras]
+        while len(endpoint.files()) < 20:
+            time.sleep(0.01)
+        os.kill(own_redis.pid, signal.SIGKILL)
+        own_redis.stop()
+        own_redis.start()
+        while len(endpoint.files()) < 60:
+            time.sleep(0.01)
+        os.kill(endpoint.pid, signal.SIGKILL)
+        stop.set()
+        named += [posts.result() for posts in under_way]
+    with running_endpoint(settings, tmp_path) as again, ThreadPoolExecutor(4) as cameras:
+        again.known = endpoint.known
+        everything = [cameras.submit(post_until_accepted, again, own, threading.Event()) for own in keys_of_cameras]
+        named += [posts.result() for posts in everything]
+    store = Store(own_redis.url, settings)
+    batches = {(key, batch) for posts in named for key, batch in posts.items()}
+    assert len(batches) == 160, "each key is one batch, whoever was told of it"
+    assert store.streams.pending("cam7") == 160
+    uris = [batch.source.uri for batch in registered(store, "cam7").values()]
+    assert len(uris) == 160
+    assert all(Path(uri).read_bytes() == PNG for uri in uris)
     store.client.close()
