@@ -191,7 +191,8 @@ def _of_error(error: SentinelError, path: Path) -> Problem:
         return Problem(422, reason)
     if isinstance(error, StillPreparing):
         return Problem(503, reason, _RETRY_SECONDS)
-    return Problem(503, reason, _MENDED_SECONDS)
+    # The reason names folders of this machine, and the stream keeps it for those who may know.
+    return Problem(503, "this stream cannot be judged now: `sentinel status` says why", _MENDED_SECONDS)
 
 
 async def _problem(_: Request, error: Exception) -> Response:

@@ -309,6 +309,18 @@ def test_more_than_a_cameras_share_at_a_time_is_told_to_wait(endpoint: Endpoint,
     assert answer.status == 202, "who breaks off gives the place back"
 
 
+def test_a_stream_without_a_usable_baseline_waits_and_its_camera_is_not_told_of_folders(
+    http_settings: Settings, store: Store, tmp_path: Path
+) -> None:
+    settings = http_settings.model_copy(update={"baseline": "gone", "state_dir": tmp_path / "state"})
+    with running_endpoint(settings, tmp_path) as endpoint:
+        answer = endpoint.post("cam7", PNG)
+        assert (answer.status, int(answer.headers["retry-after"]) > 0) == (503, True)
+        assert "/" not in answer.json["error"]
+        assert endpoint.files() == []
+    assert "gone" in store.golden.waiting()["cam7"].reason
+
+
 def answer_other_than(status: int, endpoint: Endpoint) -> Answer:
     """Post the same until it is answered otherwise."""
     while (answer := endpoint.post("cam7", PNG, Idempotency_Key="1")).status == status:
