@@ -120,6 +120,9 @@ bench: install   ## throughput, latency, judge, scale; DATA=folder with clips
 watching: install  ## how soon a verdict is seen, the page's weight, a fleet of 500 drawn
 	$(BIN)/python -m benchmarks.watching
 
+http: install    ## frames posted over HTTP while Redis is full in between: is every 202 a batch? SECONDS=60
+	$(BIN)/python -m benchmarks.http_ingest --seconds $(or $(SECONDS),60)
+
 soak: install    ## 10,000 verdicts a minute, processes killed, connections cut: memory, loss, alerts told once; SECONDS=300
 	$(BIN)/python -m benchmarks.soak --seconds $(or $(SECONDS),300)
 

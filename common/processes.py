@@ -146,6 +146,14 @@ PROCESSES = (
         hears=True,
     ),
     Process(
+        "http",
+        "accepts images and clips that cameras post, each with a token of its own",
+        Command("producers.http:main"),
+        ports=("127.0.0.1:8300:8300",),
+        hears=True,
+        only_with=("http_tokens",),
+    ),
+    Process(
         "truth",
         "takes in what is true of frames from sentinel:truth, and judges models of your own by it",
         Command("producers.truth:main"),

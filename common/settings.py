@@ -175,6 +175,20 @@ class Settings(BaseSettings):
         4_000, ge=500, description="memory bound of a process that opens untrusted files, MB (Linux)"
     )
     max_data_bytes: int = Field(16_000_000, ge=1, description="largest image inside a camera event, in bytes")
+    http_tokens: Path | None = Field(
+        None,
+        description="file of the cameras that may post frames over HTTP, a line each: digest of a token, and stream; "
+        "`sentinel streams token` writes it. Unset: nobody may",
+    )
+    http_host: str = Field("127.0.0.1", description="address that frames are posted to")
+    http_port: int = Field(8300, ge=0, le=65535, description="port that frames are posted to; 0: any free port")
+    http_max_bytes: int = Field(64_000_000, ge=1, description="largest image or clip that may be posted, in bytes")
+    http_spool_mb: int = Field(
+        5_000,
+        ge=1,
+        description="most MB of posted files in the state folder; they stay as long as images of camera events do "
+        "(SENTINEL_DATA_RETENTION_SECONDS), or shorter if there is no room",
+    )
 
     # Tasks
     embed_processes: int = Field(2, ge=1, description="embedding processes that `sentinel up` starts")
@@ -451,7 +465,12 @@ class Settings(BaseSettings):
     @property
     def roots(self) -> tuple[Path, ...]:
         """All folders that a source may be in, resolved."""
-        return tuple(p.expanduser().resolve() for p in (self.watch_dir, *self.allowed_roots))
+        return (*(p.expanduser().resolve() for p in (self.watch_dir, *self.allowed_roots)), self.spool_dir)
+
+    @property
+    def spool_dir(self) -> Path:
+        """Folder of the files that were posted over HTTP, resolved."""
+        return (self.state_dir / "spool").expanduser().resolve()
 
 
 @lru_cache(maxsize=1)

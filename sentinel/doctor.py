@@ -10,6 +10,7 @@ from pathlib import Path
 from common.backbones import load_backbone
 from common.baselines.reproducible import require_reproducible
 from common.baselines.storage import find_baseline, list_baselines, load_baseline, read_manifest
+from common.camera_tokens import CameraTokens
 from common.contracts.batches import FeatureSpec
 from common.errors import BadSource, SentinelError
 from common.models.kinds import why_not_ready
@@ -55,6 +56,7 @@ def examine(settings: Settings) -> list[Finding]:
         look("state folder", lambda: _writable(settings.state_dir, "SENTINEL_STATE_DIR")),
         look("disk", partial(_disk, settings)),
         look("streams", partial(_streams, settings)),
+        look("tokens", partial(_tokens, settings)),
         look("models", partial(_models, settings)),
         look("baseline", partial(_reproducible_baseline, settings)),
         look("backbone", partial(_backbone, settings)),
@@ -121,6 +123,19 @@ def _disk(settings: Settings) -> str:
     if free < _LITTLE_DISK_BYTES:
         raise SentinelError(f"{free / 1e9:.1f} GB free at {nearest}: make room, Redis needs it to keep its work")
     return f"{free / 1e9:.0f} GB free"
+
+
+def _tokens(settings: Settings) -> str:
+    """Check the file of the cameras that may post."""
+    if settings.http_tokens is None:
+        return "no camera may post over HTTP: SENTINEL_HTTP_TOKENS is not set"
+    tokens = CameraTokens(settings.http_tokens)
+    tokens.load()
+    if not tokens.streams:
+        raise SentinelError(
+            f"{settings.http_tokens} has no token, so no camera may post: make one with `sentinel streams token STREAM`"
+        )
+    return f"cameras of {len(tokens.streams)} streams may post over HTTP"
 
 
 def _streams(settings: Settings) -> str:

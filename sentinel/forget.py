@@ -17,7 +17,7 @@ from common.models.conditions import ConditionFile
 from common.models.folders import conditions_root
 from common.settings import Settings
 from common.store import Store
-from producers.camera_events import stream_of
+from producers.cloud_event import stream_of
 
 
 class Forgotten(Message):

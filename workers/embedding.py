@@ -15,19 +15,19 @@ from celery.signals import worker_process_init
 
 from common import broker
 from common.broker import EMBED_TASK, app
-from common.contracts.batches import Chunk, SourceKind
+from common.contracts.batches import BatchState, Chunk, SourceKind
 from common.contracts.dead_letters import DeadLetterKind
-from common.contracts.events import FRAME_EVENT, source_offer
+from common.contracts.events import FRAME_EVENT, event_key, source_offer
 from common.contracts.ids import check_stream_name, content_id
 from common.errors import BadMessage, BadSource, BaselineMismatch, Refused
 from common.extraction import Look
 from common.features import FeatureBlock
-from common.ingest.accept import data_batch
+from common.ingest.accept import data_batch, event_batch_id
 from common.resource_limits import limit_memory
 from common.settings import get_settings
 from common.sources.capture_time import CaptureTimes
 from common.sources.identity import accepted, digest_of, file_version, no_longer_accepted
-from common.sources.local import local_path
+from common.sources.local import local_path, printable
 from common.store.chunks import Finished
 from common.store.event_log import dead_letter
 from common.store.ingest import offer
@@ -65,10 +65,11 @@ def embed(
     """Embed one chunk; or, called by name with `stream` and `uri`, offer a whole source.
 
     Producers send `chunk`, a `contracts.batches.Chunk` as JSON, and ignore the result.
-    Any Celery client may send `stream` and `uri` instead. The result then holds the
-    `state`, the `stream` and the id of the `event` by which the source was offered.
-    The task fails if the source does not exist or may not be read; if it is refused
-    later, that is a dead letter.
+    Any Celery client may send `stream` and `uri` instead. The result then says which
+    `batch` the source is, how far it is (`state`, see `BatchState`), its `stream`, and
+    the id of the `event` by which it was offered. Sent again, it says how far it is by
+    then. The task fails if the source does not exist or may not be read; if it is
+    refused later, that is a dead letter.
     """
     if chunk is None:
         return offer_source(stream, uri)
@@ -82,10 +83,10 @@ def embed(
 
 
 def offer_source(stream: object, uri: object) -> dict[str, str]:
-    """Write an event about a source to `sentinel:ingest`, where a producer accepts it.
+    """Write an event about a source to `sentinel:ingest`, where a producer accepts it, unless one has.
 
     The event's id is derived from stream, URI, and the file's size and times, so that a task that runs twice
-    counts once.
+    counts once. Stream, event and path make the batch's id, so it is known before the batch is.
 
     Raises
     ------
@@ -98,10 +99,14 @@ def offer_source(stream: object, uri: object) -> dict[str, str]:
         name = check_stream_name(stream)
     except ValueError as error:
         raise BadMessage(f"sentinel.embed wants a stream and a uri (a path or file URI): {error}") from error
-    version = file_version(local_path(uri, get_settings().roots))
-    event_id = content_id(name, uri, version)
-    offer(context.store().client, source_offer(name, event_id, FRAME_EVENT, uri))
-    return {"state": "offered", "stream": name, "event": event_id}
+    path = local_path(uri, get_settings().roots)
+    event_id = content_id(name, uri, file_version(path))
+    event = source_offer(name, event_id, FRAME_EVENT, uri)
+    batch_id = event_batch_id(name, event_key(event["source"], event_id), printable(path))
+    state = context.store().batches.state(name, batch_id)
+    if state is BatchState.OFFERED:
+        offer(context.store().client, event)
+    return {"batch": batch_id, "state": state.value, "stream": name, "event": event_id}
 
 
 def finish(task: Task, chunk: Chunk) -> Finished:

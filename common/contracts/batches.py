@@ -219,6 +219,17 @@ def _with_recording(fields: Fields) -> Fields:
     return {**fields, "source": {**source, "kind": "recording"}} if source["kind"] == "video" else fields
 
 
+class BatchState(StrEnum):
+    """How far a batch is."""
+
+    OFFERED = "offered"
+    """It was handed in, and has not been accepted; if it is refused, that is a dead letter."""
+    ACCEPTED = "accepted"
+    """It is registered, and its frames are being embedded."""
+    COMPLETE = "complete"
+    """All its frames have entered the stream's window, but for those that were given up."""
+
+
 class Submission(StrEnum):
     """What became of a source that a producer submitted."""
 

@@ -33,6 +33,11 @@ SOURCE_EVENT = "io.sentinel.source.v1"
 """Type of the events that name a whole source by `dataref`. Equal content counts once, however many events name it."""
 
 
+def event_key(source: str, event_id: str) -> str:
+    """Return what makes a camera's event this one and no other: its source and id, as CloudEvents says."""
+    return f"{source}\n{event_id}"
+
+
 def source_offer(stream: str, event_id: str, event_type: str, dataref: str) -> dict[str, str]:
     """Return the fields of an entry of `sentinel:ingest`: a camera event of `stream` that names a source."""
     return {

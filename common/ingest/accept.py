@@ -42,7 +42,7 @@ from common.settings import Settings
 from common.sources.capture_time import CaptureTimes, is_plausible
 from common.sources.identity import check_accepted, file_version
 from common.sources.limits import Limits
-from common.sources.local import images_in, local_path
+from common.sources.local import describe_kind, images_in, local_path, modality_of
 from common.store import Store
 from common.store.client import unavailability
 from common.store.event_log import dead_letter
@@ -109,7 +109,7 @@ class Ingestor:
         if known is not None:
             return known
         if event_key is not None:
-            identity = content_id(stream, event_key, source.uri)
+            identity = event_batch_id(stream, event_key, source.uri)
         elif source.kind is SourceKind.IMAGE:
             # Equal images under two names are two frames: a frozen camera produces them.
             identity = content_id(stream, source.digest, source.uri)
@@ -151,19 +151,48 @@ class Ingestor:
                 f"the image in the event has {len(image)} bytes, more than SENTINEL_MAX_DATA_BYTES "
                 f"({self.settings.max_data_bytes}): send a dataref to a file instead"
             )
-        batch_id = content_id(stream, event_key)
+        batch_id = event_batch_id(stream, event_key)
         if self.store.batches.known(stream, batch_id):
             return Submission.DUPLICATE  # even if the stream's baseline has changed since
         name = f"{_DATA_SCHEME}{batch_id}"
         modality = self.features.modality(stream)
         described = self.sandbox.call(describe_data, image, name, modality, self.limits, subject=f"event {event_key}")
-        described = _as_told(described, taken_at)
-        if not self.store.batches.known(stream, batch_id):
-            self.store.batches.keep_data(stream, batch_id, image)
+        return self._register_kept(stream, batch_id, _as_told(described, taken_at), image)
+
+    @unavailability()
+    def accept_spooled(self, stream: str, path: Path, *, event_key: str, taken_at: float | None = None) -> Submission:
+        """Accept a file that came with an event and that nobody else writes to; see `accept_file` for the errors.
+
+        Unless it is ACCEPTED, or Redis failed, the file is not needed.
+        """
+        stream = _checked(stream)
+        self.store.require_room()
+        batch_id = event_batch_id(stream, event_key)
+        if self.store.batches.known(stream, batch_id):
+            return Submission.DUPLICATE
+        path = local_path(str(path), self.settings.roots)
+        described = _as_told(self._describe_spooled(path), taken_at)
+        return self._register_kept(stream, batch_id, described, path.name.encode())
+
+    def _describe_spooled(self, path: Path) -> Described:
+        if describe_kind(path) is not SourceKind.IMAGE:
+            timeout = time_to_describe(path)
+            return self.sandbox.call(describe_file, path, self.limits, subject=str(path), timeout=timeout)
+        # Its digest is that of these bytes, so there is no need to wait until the file has settled.
+        modality = modality_of(path, self.limits).name
+        return self.sandbox.call(describe_data, path.read_bytes(), str(path), modality, self.limits, subject=str(path))
+
+    def _register_kept(self, stream: str, batch_id: str, described: Described, kept: bytes) -> Submission:
+        """Register a batch with what is kept of its event until it is judged."""
+        batches = self.store.batches
+        if not batches.known(stream, batch_id):
+            batches.keep_data(stream, batch_id, kept)
         became = self._register(stream, batch_id, described)
-        if became is Submission.ACCEPTED:
-            self.store.batches.hold_data(stream, batch_id)
-        return became
+        # A connection that broke off is tried again, and then finds what it registered itself.
+        if became is Submission.DUPLICATE and batches.source_uri(stream, batch_id) != described.source.uri:
+            return became
+        batches.hold_data(stream, batch_id)
+        return Submission.ACCEPTED
 
     @unavailability()
     def retry_chunk(self, chunk: Chunk, attempt: str) -> Submission:
@@ -252,6 +281,12 @@ class Ingestor:
         letter = dead_letter(kind, stream, subject, error, original, version=version)
         if self.store.event_log.bury(letter):
             log.warning("stream %s: %s", stream or "?", error)
+
+
+def event_batch_id(stream: str, event_key: str, uri: str | None = None) -> str:
+    """Return the id of the batch that becomes of what comes inside an event of `stream`, or of the source at `uri`, as
+    it is stored, that the event names."""
+    return content_id(stream, event_key) if uri is None else content_id(stream, event_key, uri)
 
 
 def data_batch(uri: str) -> str | None:

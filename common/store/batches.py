@@ -6,12 +6,13 @@ them names and types.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 
 import redis
 
-from common.contracts.batches import Chunk, FrameBatch, UnfinishedBatch
+from common.contracts.batches import BatchState, Chunk, FrameBatch, UnfinishedBatch
 from common.contracts.ids import content_id
 from common.errors import BadMessage
 from common.store import keys
@@ -19,6 +20,7 @@ from common.store.chunks import ChunkStore
 from common.store.client import binary, load_script, text
 from common.store.unreadable import stand_in, unreadable_chunk
 
+_NO_EXPIRY, _NO_KEY = -1, -2  # answers of TTL
 _MOST_PENDING = 500  # chunks of one stream that are looked at, to say where its batches are
 
 
@@ -168,13 +170,42 @@ class BatchStore:
             self.client.expire(key, int(keep or self._retention))
         return unreduced is not None
 
+    def state(self, stream: str, batch_id: str) -> BatchState:
+        """Return how far a batch is; one that was complete is unknown again after its retention."""
+        unreduced = self.client.hget(keys.stream_key(stream, "batch", batch_id), "unreduced")
+        if unreduced is None:
+            return BatchState.OFFERED
+        return BatchState.COMPLETE if int(unreduced) == 0 else BatchState.ACCEPTED
+
+    def source_uri(self, stream: str, batch_id: str) -> str | None:
+        """Return the URI of the source of a batch that is not finished; None if there is none, or it is unreadable."""
+        message = binary(self.client.hget(keys.stream_key(stream, "batch", batch_id), "message"))
+        batch = _read(message) if message else None
+        return batch.source.uri if isinstance(batch, FrameBatch) else None
+
     def keep_data(self, stream: str, batch_id: str, data: bytes) -> None:
-        """Store an image from inside a camera event, for `retention` seconds unless `hold_data` prolongs that."""
+        """Store what came with an event, for `retention` seconds unless `hold_data` prolongs that.
+
+        That is an image, or the name of the spooled file in which it is: both are kept for as long as this key is.
+        """
         self.client.set(keys.stream_key(stream, "data", batch_id), data, ex=self._retention)
 
     def hold_data(self, stream: str, batch_id: str) -> None:
-        """Keep that image until its batch, which is registered now, is finished."""
+        """Keep that until its batch, which is registered now, is finished."""
         self.client.persist(keys.stream_key(stream, "data", batch_id))
+
+    def kept_seconds(self, stream: str, batch_ids: Sequence[str]) -> list[float]:
+        """Return for how long what `keep_data` stored of each batch is kept; infinite until it is finished, 0: it is
+        not, or the batch is unknown."""
+        pipe = self.client.pipeline(transaction=False)
+        for batch_id in batch_ids:
+            pipe.ttl(keys.stream_key(stream, "data", batch_id))
+            pipe.exists(keys.stream_key(stream, "batch", batch_id))
+        answers = pipe.execute() if batch_ids else []
+        return [
+            0.0 if not known or left == _NO_KEY else math.inf if left == _NO_EXPIRY else float(left)
+            for left, known in zip(answers[::2], answers[1::2], strict=True)
+        ]
 
     def data(self, stream: str, batch_id: str) -> bytes | None:
         """Return the image that `keep_data` stored; None once it has expired."""

@@ -23,6 +23,7 @@ _BEGIN, _END = "made by `make generated`", "end of what is made"
 _FIXED_IN_COMPOSE = frozenset((
     "redis_url", "redis_password", "state_dir", "watch_dir", "baselines_dir", "flower_host", "flower_port",
     "flower_password", "metrics_host", "metrics_port", "page_host", "page_port", "page_token", "baseline",
+    "http_host", "http_port",
 ))  # fmt: skip
 
 

@@ -94,6 +94,11 @@ def show_stack(settings: Settings, info: StackInfo) -> None:
     rows = [
         ["drop footage into", f"{info.watch_dir}/<stream>/"],
         ["page", info.page_url + (" (with token)" if settings.page_token else "")],
+        *(
+            [["post frames to", f"http://{settings.http_host}:{settings.http_port}/streams/<stream>/frames"]]
+            if settings.http_tokens
+            else []
+        ),
         ["Redis", without_password(info.redis_url)],
         ["Flower", info.flower_url + (" (with password)" if settings.flower_password else "")],
         ["logs", str(settings.state_dir.resolve() / "logs")],

@@ -118,6 +118,22 @@ def learning_rows(found: StreamBinding) -> list[tuple[str, str]]:
 
 
 @app.command()
+def token(stream: StreamArgument, as_json: JsonOption = False) -> None:
+    """Make a token with which a camera may post frames of this stream over HTTP. It is shown this once."""
+    from common.camera_tokens import add_token
+
+    settings, name = get_settings(), stream_name(stream)
+    if settings.http_tokens is None:
+        raise SettingsError("SENTINEL_HTTP_TOKENS is not set: name the file in which the digests of tokens are kept")
+    made = add_token(settings.http_tokens, name)
+    if as_json:
+        print_json(json.dumps({"stream": name, "token": made}))
+        return
+    out.print(made)
+    err.print(f"its digest is in {settings.http_tokens}: take its line out there, and the token opens nothing")
+
+
+@app.command()
 def bind(
     stream: StreamArgument,
     baseline: Annotated[

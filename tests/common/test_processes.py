@@ -26,7 +26,7 @@ DETERMINED = {
     "SENTINEL_REDIS_URL", "SENTINEL_REDIS_PASSWORD", "SENTINEL_STATE_DIR", "SENTINEL_WATCH_DIR",
     "SENTINEL_BASELINES_DIR", "SENTINEL_FLOWER_HOST", "SENTINEL_FLOWER_PORT",
     "SENTINEL_METRICS_HOST", "SENTINEL_METRICS_PORT",
-    "SENTINEL_PAGE_HOST", "SENTINEL_PAGE_PORT",
+    "SENTINEL_PAGE_HOST", "SENTINEL_PAGE_PORT", "SENTINEL_HTTP_HOST", "SENTINEL_HTTP_PORT",
 }  # fmt: skip
 
 
@@ -124,6 +124,6 @@ def test_what_has_nothing_set_for_it_is_neither_started_nor_missed(
 
     asked = defaults.model_copy(update={"mqtt_url": "mqtt://127.0.0.1"})
     assert started(asked) - started(defaults) == {"mqtt"}
-    assert started(defaults) == set(NAMES) - {"alerts", "mqtt"} == missed()
+    assert started(defaults) == set(NAMES) - {"alerts", "http", "mqtt"} == missed()
     with Heartbeat(redis_server.url, "alerts"):
-        assert missed() == set(NAMES) - {"mqtt"}, "it runs, wherever it is set"
+        assert missed() == set(NAMES) - {"http", "mqtt"}, "it runs, wherever it is set"

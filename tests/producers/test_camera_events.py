@@ -19,7 +19,8 @@ from common.errors import BadMessage
 from common.settings import Settings
 from common.store import Store, keys
 from common.store.ingest import GroupReader, RawEntry, offer
-from producers.camera_events import CameraEvent, CameraEvents
+from producers.camera_events import CameraEvents
+from producers.cloud_event import CameraEvent
 from tests.common.builders import verdict
 from tests.producers.events import EVENT
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from common.broker import make_app
+from common.camera_tokens import add_token
 from common.contracts.processes import ProcessState
 from common.processes import wanted_processes
 from common.settings import Settings, get_settings
@@ -166,3 +167,17 @@ def test_a_clock_that_is_off_is_mentioned_and_nobody_is_late(
         row = found(connected)["process watch"]
     assert row.ok
     assert "3600 s behind" in row.detail
+
+
+def test_a_file_of_tokens_without_any_or_that_cannot_be_read_is_found(connected: Settings, tmp_path: Path) -> None:
+    assert "may post" in found(connected)["tokens"].detail
+    path = tmp_path / "tokens"
+    own = connected.model_copy(update={"http_tokens": path})
+    empty = found(own)["tokens"]
+    assert (empty.ok, "sentinel streams token" in empty.detail) == (False, True)
+    for stream in ("dock", "dock", "site/yard"):
+        add_token(path, stream)
+    assert found(own)["tokens"].detail == "cameras of 2 streams may post over HTTP"
+    path.write_text("a secret\n")
+    damaged = found(own)["tokens"]
+    assert (damaged.ok, "secret" in damaged.detail) == (False, False)

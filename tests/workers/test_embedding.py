@@ -108,6 +108,20 @@ def test_a_video_that_was_touched_is_embedded(own: Settings, store: Store, extra
     assert [len(done.features or ()) for done in store.streams.finished("dock", 2)] == [20, 20]
 
 
+def test_what_was_posted_is_read_as_the_same_file_in_the_watched_folder(
+    own: Settings, store: Store, extractor: Extractor
+) -> None:
+    made = []
+    for folder in (own.watch_dir, own.spool_dir / "posted"):
+        path = write_images(folder, scene(1)) / "frame1.png"
+        (chunk,) = registered(path, store, extractor, 1, 1)
+        made.append(embedding.extract(chunk))
+    watched, posted = made
+    assert posted.sources == (str(own.spool_dir / "posted" / "frame1.png"),)
+    assert watched.groups.keys() == posted.groups.keys()
+    assert all((watched.groups[name] == posted.groups[name]).all() for name in watched.groups)
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_chunk_of_a_folder_refuses_an_image_that_is_another_and_the_other_chunks_do_not(
     own: Settings, store: Store, extractor: Extractor, change: Callable[[Path], None]

@@ -74,6 +74,7 @@ def test_what_strangers_send_ends_as_dead_letters_and_what_clients_send_by_name_
     good = clients.send_task(EMBED_TASK, kwargs={"stream": "site/dock 3", "uri": str(clip)}, queue="embed")
     answer = good.get(timeout=PATIENCE_SECONDS)
     ((_, fields),) = store.client.xrange(keys.INGEST)
+    assert len(answer.pop("batch")) == 32
     assert answer == {"state": "offered", "stream": "site/dock 3", "event": fields[b"id"].decode()}
     assert good.state == "SUCCESS"
 

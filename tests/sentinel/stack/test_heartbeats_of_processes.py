@@ -29,7 +29,13 @@ HANG_SECONDS = 4 * HEARTBEAT_SECONDS
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Settings under which every process of the list has work, so that each is missed where it does not run."""
-    return settings.model_copy(update={"mqtt_url": "mqtt://127.0.0.1", "alert_webhooks": ("http://127.0.0.1",)})
+    return settings.model_copy(
+        update={
+            "mqtt_url": "mqtt://127.0.0.1",
+            "alert_webhooks": ("http://127.0.0.1",),
+            "http_tokens": Path("tokens"),
+        }
+    )
 
 
 def until(true: Callable[[], object], seconds: float = 90.0) -> None:

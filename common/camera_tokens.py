@@ -1,0 +1,129 @@
+"""The tokens with which cameras post frames over HTTP: a file of their digests, each with the stream it is for.
+
+    # SHA-256 of the token                                            stream
+    9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08  site/dock 3
+
+A token is random and long, so a plain digest of it tells nothing. A stream may have several lines, as while its camera
+changes from one token to the next. The file is read again when it has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from pathlib import Path
+
+from common.contracts.ids import check_stream_name
+from common.errors import SettingsError
+
+_TOKEN_BYTES = 32
+_LINE = re.compile(r"(?P<digest>[0-9a-f]{64})[ \t]+(?P<stream>\S.*)")
+_MOST_BYTES = 4_000_000  # tens of thousands of cameras
+_PRIVATE = 0o600
+
+
+class CameraTokens:
+    """Which token opens which stream.
+
+    Parameters
+    ----------
+    path : the file; it may appear later
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.expanduser()
+        self._version: tuple[int, ...] | None = None
+        self._digests: dict[str, list[str]] = {}
+
+    @property
+    def streams(self) -> frozenset[str]:
+        """The streams that have a token."""
+        return frozenset(self._digests)
+
+    def admits(self, stream: str, token: str) -> bool:
+        """Return whether `token` is one of `stream`, in a time that does not tell how much of it is right.
+
+        Raises
+        ------
+        SettingsError
+            If the file cannot be read: until it is mended nobody is let in.
+        """
+        self.load()
+        given = _digest(token)
+        found = False
+        for known in self._digests.get(stream, [""]):  # an unknown stream takes as long as one with one token
+            found |= hmac.compare_digest(given, known)
+        return found
+
+    def load(self) -> None:
+        """Read the file if it has changed; raise `SettingsError` if it cannot be read. A missing one has no tokens."""
+        try:
+            seen = self._path.stat()
+        except FileNotFoundError:
+            self._version, self._digests = None, {}
+            return
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
+        version = (seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino)
+        if version != self._version:
+            self._digests = _read(self._path, seen.st_size)
+            self._version = version
+
+
+def add_token(path: Path, stream: str) -> str:
+    """Make a token for `stream`, write its digest to the file, and return it: it is kept nowhere else.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be written, or holds something else.
+    """
+    path, token = path.expanduser(), secrets.token_urlsafe(_TOKEN_BYTES)
+    try:
+        if path.exists():
+            _read(path, path.stat().st_size)
+        before = "\n" if path.exists() and path.read_bytes()[-1:] not in {b"", b"\n"} else ""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # One write to a file that is only appended to: two commands at a time both have their line.
+        line = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, _PRIVATE)
+        with os.fdopen(line, "ab", buffering=0) as file:
+            file.write(f"{before}{_digest(token)} {check_stream_name(stream)}\n".encode())
+    except OSError as error:
+        raise SettingsError(f"SENTINEL_HTTP_TOKENS: {path} cannot be written ({error.strerror})") from error
+    return token
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
+
+
+def _read(path: Path, size: int) -> dict[str, list[str]]:
+    """Return stream -> digests; raise `SettingsError` naming the line that is no such."""
+    if size > _MOST_BYTES:
+        raise SettingsError(f"SENTINEL_HTTP_TOKENS: {path} is larger than {_MOST_BYTES} bytes, so it is not read")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+    found: dict[str, list[str]] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _LINE.fullmatch(line.strip())
+        try:
+            stream = check_stream_name(match["stream"] if match else "")
+        except ValueError as error:
+            raise SettingsError(  # without the line, which may hold a token
+                f"SENTINEL_HTTP_TOKENS: line {number} of {path} is not the SHA-256 of a token in lower case, a blank, "
+                "and the name of a stream: `sentinel streams token STREAM` writes such lines"
+            ) from error
+        found.setdefault(stream, []).append(match["digest"] if match else "")
+    return found
+
+
+def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> SettingsError:
+    reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+    return SettingsError(f"SENTINEL_HTTP_TOKENS: {path} cannot be read ({reason}): correct its permissions or content")

@@ -1,0 +1,51 @@
+"""Serving an ASGI application in a process of Sentinel: it says that it is alive, and stops when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import uvicorn
+from starlette.types import ASGIApp
+
+_TURN_SECONDS = 0.5  # how soon a stop is noticed
+_STOP_SECONDS = 2  # browsers that listen would never go by themselves
+_MOST_CONNECTIONS = 500
+
+
+def serve(app: ASGIApp, host: str, port: int, stop: threading.Event, beat: Callable[[], None]) -> None:
+    """Serve `app` on `host` and `port` until `stop` is set.
+
+    Each turn of the loop that serves calls `beat`, so that a loop that hangs is seen.
+    """
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_config=None,  # as every process logs
+            log_level="warning",
+            access_log=False,  # names of streams are in it
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=_STOP_SECONDS,
+            ws="none",
+        )
+    )
+    asyncio.run(_serve(server, stop, beat))
+
+
+async def _serve(server: uvicorn.Server, stop: threading.Event, beat: Callable[[], None]) -> None:
+    async def turn() -> None:
+        while not stop.is_set():
+            beat()
+            await asyncio.sleep(_TURN_SECONDS)
+        server.should_exit = True
+
+    turning = asyncio.create_task(turn())
+    try:
+        await server.serve()
+    finally:
+        turning.cancel()

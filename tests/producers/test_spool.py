@@ -1,0 +1,104 @@
+"""What stays in the folder of posted files, and for how long."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from common.contracts.batches import FrameBatch
+from common.store import Store, keys
+from producers.spool import Spool, SpoolFull
+from tests.common.builders import batch
+
+RETENTION = 900
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "spool", most_bytes=10_000, data_retention=RETENTION)
+
+
+def spooled(spool: Spool, store: Store, name: str, *, size: int = 100, old: bool = True) -> tuple[Path, FrameBatch]:
+    """Put a file of a registered batch into the spool, which came long ago."""
+    work = batch("dock", name=name)
+    path = spool.new_file("dock", work.id, ".png")
+    spool.store(path, bytes(size))
+    store.batches.keep_data("dock", work.id, path.name.encode())
+    store.batches.register(work)
+    store.batches.hold_data("dock", work.id)
+    if old:
+        long_ago = time.time() - 10_000
+        os.utime(path, (long_ago, long_ago))
+    return path, work
+
+
+def judge(store: Store, work: FrameBatch, seconds: int) -> None:
+    """Let what is kept of a batch run out in `seconds`, as a commit does."""
+    store.client.expire(keys.stream_key("dock", "data", work.id), seconds)
+
+
+def test_a_file_stays_until_its_batch_is_judged_and_what_is_kept_of_it_runs_out(spool: Spool, store: Store) -> None:
+    path, work = spooled(spool, store, "a")
+    assert (spool.sweep(store), path.exists()) == (0, True)
+    judge(store, work, RETENTION)
+    assert (spool.sweep(store), path.exists()) == (0, True)
+    judge(store, work, 0)
+    assert (spool.sweep(store), path.exists()) == (1, False)
+
+
+def test_a_file_that_no_batch_came_of_goes_once_nobody_can_be_accepting_it(spool: Spool, store: Store) -> None:
+    path = spool.new_file("dock", "ab" * 16, ".png")
+    spool.store(path, b"x")
+    store.batches.keep_data("dock", "ab" * 16, b"")
+    part = spool.unfinished_file()
+    part.write_bytes(b"x")
+    assert spool.sweep(store) == 0
+    long_ago = time.time() - 10_000
+    for file in (path, part):
+        os.utime(file, (long_ago, long_ago))
+    assert (spool.sweep(store), path.exists(), part.exists()) == (2, False, False)
+
+
+def test_files_of_a_stream_that_was_forgotten_go(spool: Spool, store: Store) -> None:
+    path, _ = spooled(spool, store, "a")
+    store.forgetting.forget("dock")
+    assert (spool.sweep(store), path.exists()) == (1, False)
+
+
+def test_no_more_comes_in_than_there_is_room_for_and_a_restart_knows_what_is_there(
+    spool: Spool, store: Store, tmp_path: Path
+) -> None:
+    spooled(spool, store, "a", size=6_000)
+    with spool.receiving() as first, spool.receiving() as second:
+        first.take(3_000)
+        with pytest.raises(SpoolFull):
+            second.take(2_000)
+        second.take(1_000)
+    again = Spool(tmp_path / "spool", most_bytes=10_000, data_retention=RETENTION)
+    with again.receiving() as room:
+        room.take(4_000)
+        with pytest.raises(SpoolFull):
+            room.take(1)
+
+
+def test_where_there_is_little_room_judged_files_go_first_and_others_never(spool: Spool, store: Store) -> None:
+    waits, _ = spooled(spool, store, "a", size=6_000, old=False)
+    later, later_work = spooled(spool, store, "b", size=1_500, old=False)
+    sooner, sooner_work = spooled(spool, store, "c", size=2_000, old=False)
+    dead, dead_work = spooled(spool, store, "d", size=100)
+    judge(store, later_work, 800)
+    judge(store, sooner_work, 700)
+    judge(store, dead_work, 100_000)  # it was given up, and may be retried
+    assert spool.sweep(store) == 2, "more than three quarters are left after the first"
+    assert [path.exists() for path in (waits, later, sooner, dead)] == [True, False, False, True]
+    with spool.receiving() as room:
+        room.take(3_900)
+
+
+def test_names_hold_no_time_that_could_be_read_as_the_time_of_capture(spool: Spool) -> None:
+    names = {spool.new_file("dock", "10" * 16, ".png").name for _ in range(100)}
+    assert len(names) == 100
+    assert not any(digit in name for name in names for digit in "01")
