@@ -14,13 +14,18 @@ from sentinel.cli.console import err
 
 _IMAGENET_PATIENCE_SECONDS = 4.0
 _SEEDED_WEIGHTS = "random:0"
-_COOLDOWN_SECONDS = 20.0  # for batches that were dropped together: two slow cores judge them in that time
+_COOLDOWN_SECONDS = 15.0  # for batches that were dropped together: two slow cores judge them in that time
 _RETRAIN_STEPS = 150  # the demo's noise is healed by then
 
 
 @contextmanager
-def own_environment(folder: Path, baseline: str) -> Iterator[Settings]:
-    """Settings of the demo's own, in the environment, because the stack's processes read them there."""
+def own_environment(folder: Path, baseline: str, sample_fps: float | None) -> Iterator[Settings]:
+    """Settings of the demo's own, in the environment, because the stack's processes read them there.
+
+    Parameters
+    ----------
+    sample_fps : frames per second that are judged; None: all, or as whoever runs this has set it
+    """
     config = folder / "sentinel.toml"
     config.touch()  # an empty one: whatever the working directory has is for other streams
     own = {
@@ -36,6 +41,8 @@ def own_environment(folder: Path, baseline: str) -> Iterator[Settings]:
         "SENTINEL_RETRAIN_STEPS": str(_RETRAIN_STEPS),
         "SENTINEL_CONFIG": str(config),
     }
+    if sample_fps is not None:
+        own["SENTINEL_SAMPLE_FPS"] = str(sample_fps)
     before = dict(os.environ)
     os.environ.pop("SENTINEL_REDIS_URL", None)  # the demo never touches a Redis that others use
     if "SENTINEL_WEIGHTS" not in os.environ:

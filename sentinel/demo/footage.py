@@ -19,19 +19,21 @@ from common.sources.limits import Limits
 from simulation.faults import Fault, sabotage_frames
 from simulation.virtual_camera import record
 
-HEALED = (Fault.NOISE, Fault.LOW_LIGHT)
+HEALED = (Fault.NOISE,)
 """Faults that the policy trains on."""
 CALLED = Fault.COVERED
 """A fault that the policy never trains on: a person is called."""
 # The same frames under another title: a byte-for-byte copy would be recognised and not counted twice.
 _FIRST, _AGAIN = "first", "again"
 _DRIFTED = tuple((fault, title) for title in (_FIRST, _AGAIN) for fault in (*HEALED, CALLED))
-_SEVERITY = {Fault.NOISE: 4, Fault.LOW_LIGHT: 3, Fault.COVERED: 3}  # gross enough to be seen in the kept footage
-_NOISE_IN_THE_DARK = 2  # severity: a sensor that gets little light is noisy
+_SEVERITY = {Fault.NOISE: 4, Fault.COVERED: 3}  # gross enough to be seen in the kept footage
 _GOLDEN_SECONDS = 32.0
 _CLIP_SECONDS = 12.0
-_DRIFTED_SECONDS = 36.0  # enough frame triplets to train on, and 120 and more later ones for the gate to be sure
-_FPS = 10.0
+_DRIFTED_SECONDS = 27.0  # enough frame triplets to train on, and 120 and more later ones for the gate to be sure
+_FPS = 20.0  # with fewer, so much moves between frames that single triplets decide whether a model is promoted
+_WIDTH, _HEIGHT = 480, 270  # pixels
+SAMPLE_FPS = 10.0
+"""Frames per second of the virtual camera that are judged: a window then shows most of its scenes."""
 _MOST_GOLDEN, _MOST_CLEAN = 400, 260  # frames of a user's video: the demo shows the way, it judges no archive
 
 
@@ -65,7 +67,8 @@ def prepare(folder: Path, video: Path | None, say: Callable[[str], None]) -> Foo
     say(f"    {'virtual camera' if video is None else video.name}: golden and clean")
     if video is None:
         clips = ((longer, _DRIFTED_SECONDS, 3), (golden, _GOLDEN_SECONDS, 1), (clean, _CLIP_SECONDS, 2))
-        _at_once([partial(record, clip, seconds=seconds, fps=_FPS, seed=seed) for clip, seconds, seed in clips])
+        film = partial(record, fps=_FPS, width=_WIDTH, height=_HEIGHT)
+        _at_once([partial(film, clip, seconds=seconds, seed=seed) for clip, seconds, seed in clips])
         origin = "from a virtual camera moving over photographs"
     else:
         _halve(video, golden, longer)
@@ -104,8 +107,6 @@ def _sabotage(source: Path, target: Path, fault: Fault, title: str) -> None:
     limits = Limits()
     frames = sampled_frames(source, SourceKind.RECORDING, sample_fps=None, start=0, stop=None, limits=limits)
     images = sabotage_frames((frame.image for frame in frames), fault, _SEVERITY[fault], 0)
-    if fault is Fault.LOW_LIGHT:
-        images = sabotage_frames(images, Fault.NOISE, _NOISE_IN_THE_DARK, 0)
     write_video(target, images, probe(source, SourceKind.RECORDING, limits).fps, title=title)
 
 

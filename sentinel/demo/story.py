@@ -1,9 +1,9 @@
 """The story in a few minutes, told by the real parts: Redis, Celery workers, video, training.
 
-baseline -> clean footage passes -> noise, low light and a covered camera fail, with their
-causes -> the model is healed for noise and low light on this stream: such footage passes and
-names its condition -> the covered camera still fails, and asks for a hand -> the same noise on
-another stream is judged by itself, and fails.
+baseline -> clean footage passes -> noise and a covered camera fail, with their causes ->
+the model is healed for noise on this stream: such footage passes and names its condition ->
+the covered camera still fails, and asks for a hand -> the same noise on another stream is
+judged by itself, and fails.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from common.store import Store
 from common.store.client import without_password
 from sentinel.cli.console import err, frame_progress
 from sentinel.demo.environment import fresh_folder, own_environment
-from sentinel.demo.footage import CALLED, HEALED, drop, prepare
+from sentinel.demo.footage import CALLED, HEALED, SAMPLE_FPS, drop, prepare
 from sentinel.demo.result import DemoResult, Step
 from sentinel.stack.stack import LocalStack, wait_for_workers
 
@@ -111,7 +111,7 @@ def run_demo(video: Path | None, keep: Path | None) -> DemoResult:
     began = time.monotonic()
     as_told = True
     try:
-        with own_environment(folder, BASELINE) as settings:
+        with own_environment(folder, BASELINE, SAMPLE_FPS if video is None else None) as settings:
             _tell(settings, folder, video, steps)
     except SentinelError as error:
         as_told = False
@@ -133,11 +133,11 @@ def _tell(settings: Settings, folder: Path, video: Path | None, steps: list[Step
         story = Story(store)
         with _step(steps, "clean batch") as done:
             done(_expect(story, settings, [footage.clean], Status.PASS))
-        with _step(steps, "noise, low light, a covered camera") as done:
+        with _step(steps, "noise, a covered camera") as done:
             done(_expect(story, settings, [*footage.healed, footage.called], Status.FAIL))
         with _step(steps, "healing") as done:
             done(_await_healing(story))
-        with _step(steps, "the same faults again") as done:
+        with _step(steps, "the same noise again") as done:
             done(_expect(story, settings, footage.healed_again, Status.PASS))
         with _step(steps, "the camera is covered again") as done:
             done(_expect(story, settings, [footage.called_again], Status.FAIL))
