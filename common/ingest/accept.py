@@ -109,7 +109,7 @@ class Ingestor:
         if known is not None:
             return known
         if event_key is not None:
-            identity = content_id(stream, event_key, source.uri)
+            identity = batch_of_event(stream, event_key, source.uri)
         elif source.kind is SourceKind.IMAGE:
             # Equal images under two names are two frames: a frozen camera produces them.
             identity = content_id(stream, source.digest, source.uri)
@@ -252,6 +252,11 @@ class Ingestor:
         letter = dead_letter(kind, stream, subject, error, original, version=version)
         if self.store.event_log.bury(letter):
             log.warning("stream %s: %s", stream or "?", error)
+
+
+def batch_of_event(stream: str, event_key: str, uri: str) -> str:
+    """Return the id of the batch that an event makes of the file at `uri`, a path with all links resolved."""
+    return content_id(stream, event_key, uri)
 
 
 def data_batch(uri: str) -> str | None:

@@ -168,6 +168,14 @@ class BatchStore:
             self.client.expire(key, int(keep or self._retention))
         return unreduced is not None
 
+    def finished(self, stream: str, ids: Sequence[str]) -> set[str]:
+        """Return those of these batches that have entered the stream's window whole."""
+        pipe = self.client.pipeline(transaction=False)
+        for batch_id in ids:
+            pipe.hget(keys.stream_key(stream, "batch", batch_id), "unreduced")
+        left = pipe.execute() if ids else []
+        return {batch_id for batch_id, count in zip(ids, left, strict=True) if count is not None and int(count) == 0}
+
     def keep_data(self, stream: str, batch_id: str, data: bytes) -> None:
         """Store an image from inside a camera event, for `retention` seconds unless `hold_data` prolongs that."""
         self.client.set(keys.stream_key(stream, "data", batch_id), data, ex=self._retention)
