@@ -68,8 +68,8 @@ class StreamTable(BaseModel):
     user: _Text | None = Field(None, description="who asks the camera, if it wants to know")
     password_env: _Text | None = Field(None, description="environment variable with the camera's password")
     password_file: _Text | None = Field(None, description="file with the camera's password on its first line")
-    sample: Literal["all", "key"] = Field(
-        "all", description="which frames of the camera are judged: all that the baseline samples, or key frames alone"
+    sample: Literal["all", "key"] | None = Field(
+        None, description="which frames of the camera are stored and judged: all, or key frames alone; unset: all"
     )
     drift_threshold: Unit | None = Field(None, description="instead of SENTINEL_DRIFT_THRESHOLD")
     p_value: Unit | None = Field(None, description="instead of SENTINEL_P_VALUE")
@@ -125,7 +125,7 @@ class StreamTable(BaseModel):
 
     @model_validator(mode="after")
     def _a_camera_has_an_address(self) -> StreamTable:
-        asked = [key for key in ("user", "password_env", "password_file", "sample") if key in self.model_fields_set]
+        asked = [key for key in ("user", "password_env", "password_file", "sample") if getattr(self, key) is not None]
         if asked and self.url is None:
             raise ValueError(f"{asked[0]!r} needs 'url' beside it: the camera that is fetched")
         passwords = (self.password_env is not None) + (self.password_file is not None)

@@ -142,6 +142,9 @@ class Cameras:
     def _hand_in_one(self, segment: Segment) -> bool:
         """Hand a segment in; return whether it waits no longer. What can never be judged becomes a dead letter."""
         stream, uri = segment.stream, str(segment.path)
+        if not segment.path.exists():  # its stream was forgotten
+            self.spool.judged(segment)
+            return True
         try:
             self.ingestor.accept_file(stream, uri, event_key=_event_key(segment), taken_at=segment.began)
         except Refused as error:
