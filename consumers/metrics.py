@@ -181,11 +181,13 @@ class Metrics(Collector):
 
 
 def _of_cameras(cameras: Mapping[str, CameraState]) -> Iterator[Metric]:
-    connected = {(stream,): float(state.connected) for stream, state in cameras.items()}
+    connected: dict[tuple[str, ...], float | None] = {
+        (stream,): float(state.connected) for stream, state in cameras.items()
+    }
     yield _gauge("sentinel_camera_connected", "Whether a live camera is connected.", connected, "stream")
-    offsets = {(stream,): state.clock_offset for stream, state in cameras.items()}
-    text_of_it = "Seconds by which a live camera's clock is ahead of ours."
-    yield _gauge("sentinel_camera_clock_offset_seconds", text_of_it, offsets, "stream")
+    offsets: dict[tuple[str, ...], float | None] = {(stream,): state.clock_offset for stream, state in cameras.items()}
+    ahead = "Seconds by which a live camera's clock is ahead of ours."
+    yield _gauge("sentinel_camera_clock_offset_seconds", ahead, offsets, "stream")
     for name, what in _CAMERA_COUNTERS.items():
         counter = CounterMetricFamily(f"sentinel_camera_{name}", what, labels=("stream",))
         for stream, state in sorted(cameras.items()):

@@ -26,12 +26,13 @@ from common.store.client import is_unavailable
 from common.stream_config import stream_config
 from producers.cameras.reader import Camera, Reader
 from producers.cameras.segments import Segment
-from producers.cameras.spool import Spool
+from producers.cameras.spool import Shelf, Spool
 
 log = logging.getLogger(__name__)
 
 _TURN_SECONDS = 0.5
 _MOST_JUDGING = 6  # segments of one stream that are handed in and not judged: the rest waits where it can be removed
+_HAND_IN_SECONDS = 2.0  # per turn
 _HOLD_SECONDS = 5.0  # for which a stream waits whose segment cannot be accepted yet, and all while Redis cannot work
 _REPORT_SECONDS = 5.0
 _STOP_SECONDS = 2.0  # for all readers together to end their segments
@@ -52,6 +53,7 @@ class Cameras:
         self._held: dict[str, float] = {}  # stream -> until when, on the monotonic clock
         self._said: dict[str, str] = {}
         self._hold_all = self._next_report = 0.0
+        self._last_turn = ""
         self._opened = False
 
     def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
@@ -122,19 +124,27 @@ class Cameras:
         full = self.spool.size > self.spool.most
         for stream, shelf in self.spool.shelves.items():
             if shelf.judging and (full or len(shelf.judging) >= _MOST_JUDGING):
-                ids = {_batch_id(segment): segment for segment in shelf.judging}
+                ids = {batch_id_of(segment): segment for segment in shelf.judging}
                 for batch_id in self.store.batches.finished(stream, list(ids)):
                     self.spool.judged(ids[batch_id])
 
     def _hand_in(self, beat: Callable[[], None]) -> None:
-        """Hand in the oldest segments of each stream, one of each in turn."""
-        handed = True
+        """Hand in the oldest segments of each stream, one of each in turn, for a while: then room has to be made."""
+        handed, until = True, time.monotonic() + _HAND_IN_SECONDS
         while handed:
             handed = False
-            for stream, shelf in list(self.spool.shelves.items()):
+            for stream, shelf in self._in_turn():
+                if time.monotonic() > until:
+                    return
+                self._last_turn = stream
                 if shelf.waiting and len(shelf.judging) < _MOST_JUDGING and not self._is_held(stream):
                     beat()
                     handed |= self._hand_in_one(shelf.waiting[0])
+
+    def _in_turn(self) -> list[tuple[str, Shelf]]:
+        """Return the streams, those first that come after the one that had its turn last."""
+        rows = sorted(self.spool.shelves.items())
+        return sorted(rows, key=lambda row: row[0] <= self._last_turn)
 
     def _is_held(self, stream: str) -> bool:
         return time.monotonic() < self._held.get(stream, 0.0)
@@ -198,7 +208,8 @@ def _event_key(segment: Segment) -> str:
     return f"live {segment.path.name}"
 
 
-def _batch_id(segment: Segment) -> str:
+def batch_id_of(segment: Segment) -> str:
+    """Return the id of the batch that a segment becomes."""
     return batch_of_event(segment.stream, _event_key(segment), str(segment.path))
 
 

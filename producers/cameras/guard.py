@@ -20,11 +20,12 @@ from common.sources.cameras import CameraAddress
 # The beginning of a reply of RTSP with a status of 3xx, as loosely as FFmpeg reads it: words are parted by any blanks,
 # and the number may begin with zeros or a sign. It is looked for in all that comes, for a hostile camera decides what
 # is a reply and what is picture; encoded video holds these bytes by chance once in ten million years.
+_BEGINNING = b"RTSP/"
 _REDIRECT = re.compile(rb"RTSP/[^ \t\r\n]{0,64}[ \t\r]{1,64}[+0]{0,64}3\d\d")
 REDIRECTS = "it redirects to another address, which is not followed: give that one as its url"
 _LONGEST_REDIRECT = 256  # bytes; what may have come in two parts
 _STEP_BYTES = 256 * 1024
-_PAUSE_SECONDS = 0.02  # between two reads, so that packets come by the dozen: fifty cameras cost a twentieth of a core
+_PAUSE_SECONDS = 0.04  # between two reads, so that packets come by the dozen: fifty cameras cost a twentieth of a core
 _LOOK_SECONDS = 0.5  # how soon a close is noticed
 
 
@@ -102,10 +103,11 @@ class Guard:
                 if not data:
                     self.why = "it ended the connection"
                     return
-                if _REDIRECT.search(tail + data):
+                seen = tail + data
+                if _BEGINNING in seen and _REDIRECT.search(seen):
                     self.why = REDIRECTS
                     return
-                tail = (tail + data)[-_LONGEST_REDIRECT:]
+                tail = seen[-_LONGEST_REDIRECT:]
                 self.heard_at = time.monotonic()
                 client.sendall(data)
                 self._closed.wait(_PAUSE_SECONDS)
