@@ -26,6 +26,7 @@ from producers.cameras.segments import Segment, Segmenter
 _LOOK_SECONDS = 6.0  # of footage, so that its rate is known
 _FEWEST_KEYS = 3  # so that their interval is known
 _LONGEST_LOOK_SECONDS = 25.0  # some cameras send a key frame every ten seconds
+_MOST_BYTES = 500_000_000
 _MEASURE_SECONDS = 60.0
 _SECONDS_PER_DAY = 86_400.0
 _BYTES_PER_MB = 1_000_000
@@ -109,7 +110,7 @@ def _record(stream: str, connection: Connection, folder: Path) -> tuple[Segment,
     found: list[Segment] = []
     segmenter = Segmenter(
         stream, folder, connection.stream, seconds=_LONGEST_LOOK_SECONDS, keys_only=False, not_before=0.0,
-        done=found.append,
+        most_bytes=_MOST_BYTES, done=found.append,
     )  # fmt: skip
     began, keys, first_key, offset = time.monotonic(), 0, 0.0, None
     for packet in whole_pictures(connection.packets()):

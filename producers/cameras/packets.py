@@ -18,6 +18,9 @@ from av.video.stream import VideoStream
 _START_CODE = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
 _HEADER_BYTES = 4096  # of a key frame, in which its parameter sets stand
 _H264_SPS, _HEVC_SPS = 7, 33
+# A JPEG is a row of segments: a mark, a kind, a length of two bytes; that of a frame holds precision, height and width.
+_JPEG_BEGIN, _JPEG_HEAD, _JPEG_MARK = 2, 9, 0xFF
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _REPEATED_KEYS = 4  # of the last key frames; cameras that repeat something after a reconnect repeat the last group
 
 
@@ -51,15 +54,27 @@ def _joined(parts: list[Packet[VideoStream]]) -> Packet[VideoStream]:
 
 
 def picture_format(packet: Packet[VideoStream], codec: str) -> bytes:
-    """Return the parameter set in a key frame that says how its pictures are made; empty where there is none."""
+    """Return what says in a key frame how its pictures are made: a parameter set, or a JPEG's size; else nothing."""
+    if codec == "mjpeg":
+        return _jpeg_size(bytes(packet))
     if codec not in {"h264", "hevc"}:
         return b""
     head = bytes(memoryview(packet)[:_HEADER_BYTES])
-    starts = list(_START_CODE.finditer(head))
-    for start, following in zip(starts, [*starts[1:], None], strict=True):
+    for start in _START_CODE.finditer(head):
         kind = start[1][0] & 0x1F if codec == "h264" else start[1][0] >> 1 & 0x3F
         if kind == (_H264_SPS if codec == "h264" else _HEVC_SPS):
+            following = _START_CODE.search(head, start.end())
             return head[start.start(1) : following.start() if following else len(head)].rstrip(b"\x00")
+    return b""
+
+
+def _jpeg_size(data: bytes) -> bytes:
+    """Return the bytes of a JPEG that hold its height and width."""
+    at = _JPEG_BEGIN
+    while at + _JPEG_HEAD <= len(data) and data[at] == _JPEG_MARK:
+        if data[at + 1] in _JPEG_FRAMES:
+            return data[at + 5 : at + 9]
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return b""
 
 

@@ -26,6 +26,8 @@ _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _JITTER = 0.5  # of a pause, more or less: cameras behind one switch do not all come back in the same moment
 _START_SPREAD_SECONDS = 3.0  # likewise for the first connections
+_BYTES_PER_MB = 1_000_000
+_SEGMENTS_OF_SPOOL = 20  # no segment takes more than such a part of the spool
 _CLOCK_OFF_SECONDS = 5.0  # by which a camera's clock may differ from ours without a word
 
 
@@ -100,7 +102,8 @@ class Reader:
                 self._lost("it ended the connection")
             except _OtherPictures:
                 log.warning("stream %s: the camera changed its pictures, it is opened anew", self.camera.stream)
-                continue
+                if self._counts["segments"] > before:
+                    continue
             except SentinelError as error:
                 self._lost(str(error))
             except Exception as error:  # a packet or a header that nobody thought of stops no other camera
@@ -123,6 +126,7 @@ class Reader:
                 connection.stream,
                 seconds=self._settings.segment_seconds,
                 keys_only=table.keys_only,
+                most_bytes=self._settings.spool_mb * _BYTES_PER_MB // _SEGMENTS_OF_SPOOL,
                 not_before=self._ended,
                 done=self._hand_on,
             )

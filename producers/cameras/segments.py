@@ -6,6 +6,7 @@ A file appears under its name, the time when its first frame was taken, once it 
 from __future__ import annotations
 
 import errno
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ class Segmenter:
     source : FFmpeg's stream, for its codec
     seconds : length of a segment; it goes on to the next key frame
     keys_only : whether only key frames are stored
+    most_bytes : of a segment; one that is larger ends before its time, and the next begins with a key frame
     not_before : segments begin no earlier, seconds since the epoch: the end of what the connection before brought
     done : is given each segment that is whole
     """
@@ -85,11 +87,15 @@ class Segmenter:
         *,
         seconds: float,
         keys_only: bool,
+        most_bytes: int,
         not_before: float,
         done: Callable[[Segment], None],
     ) -> None:
         self._stream, self._folder, self._source = stream, folder, source
         self._seconds, self._keys_only, self._done = seconds, keys_only, done
+        self._most_bytes, self._bytes = most_bytes, 0
+        # A name of its own: the connection before may not have ended yet.
+        self._unfinished = folder / f"{UNFINISHED}-{secrets.token_hex(4)}{SUFFIX}"
         self._tick = float(source.time_base or 1 / 90_000)
         self._reordered = bool(source.codec_context.has_b_frames)
         self._clock = ArrivalClock()
@@ -120,7 +126,7 @@ class Segmenter:
         if packet.pts is None or dts is None or (packet.dts is None and self._reordered):
             self.dropped += 1
             return
-        if self._output is not None and self._jumps(dts, arrived):
+        if self._arrived and self._jumps(dts, arrived):
             self._finish()
             self._clock = ArrivalClock()
         self._clock.note(packet.pts * self._tick, arrived)
@@ -131,7 +137,7 @@ class Segmenter:
         if self._output is None or packet.pts < self._key:  # pictures that lean on the group before
             self.dropped += 1
             return
-        if (packet.pts - self._key) * self._tick > _LONGEST_SEGMENTS * self._seconds:
+        if (packet.pts - self._key) * self._tick > _LONGEST_SEGMENTS * self._seconds or self._bytes > self._most_bytes:
             self._finish()
             return
         if packet.is_keyframe or not self._keys_only:
@@ -169,10 +175,6 @@ class Segmenter:
                 ) from error
             raise CameraUnavailable(f"its packets cannot be stored ({why})") from error
 
-    @property
-    def _unfinished(self) -> Path:
-        return self._folder / f"{UNFINISHED}{SUFFIX}"
-
     def _jumps(self, dts: int, arrived: float) -> bool:
         step = (dts - self._last) * self._tick
         return step < 0 or step > _JUMP_SECONDS + max(0.0, arrived - self._arrived)
@@ -185,7 +187,7 @@ class Segmenter:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._output = av.open(str(self._unfinished), "w", format="mp4")
         self._target = self._output.add_stream_from_template(self._source)
-        self._key, self._base, self._written, self._span = pts, dts, -1, 0.0
+        self._key, self._base, self._written, self._span, self._bytes = pts, dts, -1, 0.0, 0
 
     def _write(self, packet: Packet[VideoStream], dts: int) -> None:
         assert self._output is not None and self._target is not None and packet.pts is not None
@@ -193,6 +195,6 @@ class Segmenter:
         pts = packet.pts - self._base
         packet.dts, packet.pts, packet.stream = at, max(pts, at), self._target
         packet.time_base = self._source.time_base  # type: ignore[assignment]
-        self._written = at
+        self._written, self._bytes = at, self._bytes + packet.size
         self._span = max(self._span, (pts - self._key + self._base) * self._tick)
         self._output.mux(packet)

@@ -16,7 +16,7 @@ import logging
 import shutil
 import time
 from bisect import insort
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,37 +111,35 @@ class Spool:
         ----------
         incidents : since when a stream has an open incident, seconds since the epoch
         """
-        if self.size <= self.most:
-            return
-        for segment, lists, is_lost in self._in_order(incidents):
-            lists.remove(segment)
+        while self.size > self.most:
+            row, is_lost = self._next(incidents)
+            if row is None:
+                return
+            segment = row.pop(0)
             segment.path.unlink(missing_ok=True)
             self.size -= segment.size
             if is_lost:
                 self._say_lost(segment)
-            if self.size <= self.most:
-                return
 
-    def _in_order(self, incidents: Mapping[str, float]) -> list[tuple[Segment, list[Segment], bool]]:
-        """Return the segments in the order in which they go, each with the list it is in and whether that is a loss."""
-        free = [(segment, self._nobodys, False) for segment in self._nobodys]
-        kept: list[tuple[Segment, list[Segment], bool]] = []
+    def _next(self, incidents: Mapping[str, float]) -> tuple[list[Segment] | None, bool]:
+        """Return the list whose first segment goes next, None if there is none, and whether that is a loss."""
+        free, kept, kept_size = [self._nobodys], list[list[Segment]](), 0
         for stream, shelf in self.shelves.items():
-            since = incidents.get(stream)
-            for segment in shelf.judged:
-                of_incident = since is not None and segment.began >= since - _BEFORE_SECONDS
-                (kept if of_incident else free).append((segment, shelf.judged, False))
-        kept.sort(key=lambda row: row[0].began)
-        beyond = sum(segment.size for segment, _, _ in kept) - self.most * _INCIDENT_SHARE
-        while kept and beyond > 0:
-            beyond -= kept[0][0].size
-            free.append(kept.pop(0))
-        free.sort(key=lambda row: row[0].began)
-        waiting = [(segment, shelf.waiting, True) for shelf in self.shelves.values() for segment in shelf.waiting]
-        judging = [(segment, shelf.judging, True) for shelf in self.shelves.values() for segment in shelf.judging]
-        waiting.sort(key=lambda row: row[0].began)
-        judging.sort(key=lambda row: row[0].began)
-        return [*free, *waiting, *kept, *judging]
+            since = incidents.get(stream, float("inf")) - _BEFORE_SECONDS
+            is_kept = bool(shelf.judged) and shelf.judged[0].began >= since  # the oldest of it, then all of it
+            (kept if is_kept else free).append(shelf.judged)
+            if stream in incidents:
+                kept_size += sum(segment.size for segment in shelf.judged if segment.began >= since)
+        if kept_size > self.most * _INCIDENT_SHARE:
+            free, kept = [*free, *kept], []
+        waiting = _oldest(shelf.waiting for shelf in self.shelves.values())
+        if (row := _oldest(free)) is not None:
+            return row, False
+        if waiting is not None:
+            return waiting, True
+        if (row := _oldest(kept)) is not None:
+            return row, False
+        return _oldest(shelf.judging for shelf in self.shelves.values()), True
 
     def _say_lost(self, segment: Segment) -> None:
         self.lost[segment.stream] = self.lost.get(segment.stream, 0) + 1
@@ -161,6 +159,11 @@ class Spool:
 def remove_spool(root: Path, stream: str) -> None:
     """Remove the footage of a stream from the spool below `root`."""
     shutil.rmtree(root / folder_name(stream), ignore_errors=True)
+
+
+def _oldest(rows: Iterable[list[Segment]]) -> list[Segment] | None:
+    """Return the list whose first segment is the oldest; None if all are empty."""
+    return min((row for row in rows if row), key=lambda row: row[0].began, default=None)
 
 
 def _age(segment: Segment) -> float:

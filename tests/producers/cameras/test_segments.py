@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import cv2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +31,7 @@ def packets_of(path: Path) -> Iterator[av.Packet]:
 def stored(tmp_path: Path, clip: Path, **own: object) -> tuple[list[Segment], Segmenter]:
     """Send a clip's packets at their rate, on a clock of our own, and return its segments."""
     found: list[Segment] = []
-    options = {"seconds": 2.0, "keys_only": False, "not_before": 0.0, **own}
+    options = {"seconds": 2.0, "keys_only": False, "most_bytes": 10**9, "not_before": 0.0, **own}
     with av.open(str(clip)) as container:
         stream = container.streams.video[0]
         segmenter = Segmenter("dock", tmp_path / "spool", stream, done=found.append, **options)  # type: ignore[arg-type]
@@ -82,6 +83,29 @@ def test_a_camera_without_key_frames_ends_its_segments_all_the_same(tmp_path: Pa
     segments, segmenter = stored(tmp_path, clip, seconds=2.0)
     assert [count(segment.path) for segment in segments] == [121]
     assert segmenter.dropped > 0, "what follows cannot be decoded until the next key frame"
+
+
+def test_a_segment_that_grows_too_large_ends_before_its_time(tmp_path: Path) -> None:
+    clip = camera_clip(tmp_path / "a.mp4", 12, gop=30)
+    segments, _ = stored(tmp_path, clip, seconds=60.0, most_bytes=clip.stat().st_size // 8)
+    assert len(segments) > 1
+    assert all(segment.size < clip.stat().st_size / 2 for segment in segments)
+
+
+def test_pictures_by_http_tell_their_size(tmp_path: Path) -> None:
+    def size_of(width: int, height: int) -> bytes:
+        (frame,) = scene(1, width=width, height=height)
+        return picture_format(av.Packet(cv2.imencode(".jpg", frame)[1].tobytes()), "mjpeg")
+
+    assert size_of(96, 64) == (64).to_bytes(2, "big") + (96).to_bytes(2, "big") == size_of(96, 64)
+    assert size_of(192, 64) != size_of(96, 64)
+
+
+@given(st.binary(max_size=200))
+def test_whatever_a_packet_holds_its_format_is_asked_without_harm(data: bytes) -> None:
+    for codec in ("mjpeg", "h264", "hevc", "vp9"):
+        for head in (b"", b"\xff\xd8\xff", b"\x00\x00\x01\x67"):
+            assert len(picture_format(av.Packet(head + data), codec)) <= len(head + data)
 
 
 def test_slices_that_come_as_packets_of_their_own_become_one_picture(tmp_path: Path) -> None:
@@ -148,8 +172,9 @@ def test_timestamps_that_jump_begin_a_new_segment(tmp_path: Path) -> None:
     with av.open(str(camera_clip(tmp_path / "a.mp4", 6))) as container:
         stream = container.streams.video[0]
         segmenter = Segmenter(
-            "dock", tmp_path / "spool", stream, seconds=60, keys_only=False, not_before=0, done=found.append
-        )
+            "dock", tmp_path / "spool", stream, seconds=60, keys_only=False, most_bytes=10**9, not_before=0,
+            done=found.append,
+        )  # fmt: skip
         for number, packet in enumerate(p for p in container.demux(stream) if p.size):
             assert packet.pts is not None
             jump = round(1000 / Fraction(stream.time_base or 1)) if number >= 30 else 0
