@@ -16,10 +16,13 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 
+from filelock import FileLock, Timeout
+
 from common.contracts.batches import SourceRequest
 from common.contracts.dead_letters import DeadLetterKind
 from common.errors import BrokerUnavailable, Refused, SentinelError, SettingsError
 from common.ingest.accept import Ingestor, batch_of_event
+from common.resource_limits import return_large_buffers
 from common.settings import Settings
 from common.store import Store, open_store
 from common.store.client import is_unavailable
@@ -54,7 +57,7 @@ class Cameras:
         self._said: dict[str, str] = {}
         self._hold_all = self._next_report = 0.0
         self._last_turn = ""
-        self._opened = False
+        self._lock = FileLock(settings.spool_dir / ".lock")
 
     def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
         """Fetch until `stop` is set; each turn calls `beat`."""
@@ -89,6 +92,7 @@ class Cameras:
         deadline = time.monotonic() + _STOP_SECONDS
         for reader in self._readers.values():
             reader.join(max(0.0, deadline - time.monotonic()))
+        self._lock.release()
 
     def _follow_config(self) -> None:
         """Read the cameras that sentinel.toml names now; one whose table has changed is opened anew."""
@@ -98,10 +102,10 @@ class Cameras:
             self._say("", f"no camera is fetched: {error}")
             return
         wanted = {name: Camera.of_table(name, table) for name, table in tables.items() if table.url is not None}
-        if not self._opened:
-            self.settings.spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._lock.is_locked:
+            if not self._take_lock():
+                return
             self.spool.open(wanted, time.time() - self.settings.retention_days * _SECONDS_PER_DAY)
-            self._opened = True
         for stream, reader in list(self._readers.items()):
             if wanted.get(stream) != reader.camera:
                 reader.stop()
@@ -113,6 +117,16 @@ class Cameras:
         for stream in wanted.keys() - self._readers.keys():
             self._readers[stream] = Reader(wanted[stream], self.settings, self._arrived.put)
             self._readers[stream].start()
+
+    def _take_lock(self) -> bool:
+        """Return whether the spool is this process's alone from now on; another one that has it fetches."""
+        self.settings.spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            self._say("", f"another process fetches the cameras into {self.settings.spool_dir}: this one waits")
+            return False
+        return True
 
     def _take_in(self) -> None:
         with suppress(queue.Empty):
@@ -215,6 +229,7 @@ def batch_id_of(segment: Segment) -> str:
 
 def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) -> None:
     """Fetch the live cameras of sentinel.toml until `stop` is set."""
+    return_large_buffers()
     store = open_store(settings)
     with closing(Ingestor(settings, store)) as ingestor:
         Cameras(settings, store, ingestor).run(stop, beat)

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -176,6 +176,20 @@ def test_a_slow_stack_loses_the_oldest_unjudged_footage_and_says_so(
     assert handed_in <= set(site.files()), "what is being judged stays"
     assert sum(file.stat().st_size for file in site.files()) <= 1.5 * most
     assert "SENTINEL_SPOOL_MB" in caplog.text
+
+
+def test_of_two_processes_with_one_spool_the_second_waits_for_the_end_of_the_first(site: Site) -> None:
+    with http_camera(motion_jpeg(60)) as port:
+        site.camera(f"http://127.0.0.1:{port}/video")
+        with ExitStack() as ended:
+            ended.enter_context(site.running())
+            until(site.batches)
+            with site.running() as second:
+                until(lambda: second._said)
+                assert "another process" in second._said[""] and not second._readers
+                ended.close()
+                until(lambda: second._readers)
+    assert len(site.batches()) == len({row.source.uri for row in site.batches()})
 
 
 def test_a_stream_that_is_forgotten_begins_anew(site: Site) -> None:
