@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import partial
 
 from filelock import FileLock, Timeout
 
@@ -70,20 +71,25 @@ class Cameras:
             self.close()
 
     def step(self, beat: Callable[[], None] = lambda: None) -> None:
-        """One turn: follow sentinel.toml, take in what arrived, hand in what waits, make room, say how it goes."""
+        """One turn: follow sentinel.toml, take in what arrived, make room, hand in what waits, say how it goes."""
         self._follow_config()
         self._take_in()
+        self._with_redis(self._note_judged)
+        self.spool.make_room(self._incidents() if self.spool.size > self.spool.most else {})
+        self._with_redis(partial(self._hand_in, beat))
+        self._with_redis(self._report)
+
+    def _with_redis(self, action: Callable[[], None]) -> None:
+        """Do something that needs Redis; while Redis cannot work nothing is done, and footage waits in the spool."""
+        if time.monotonic() < self._hold_all:
+            return
         try:
-            if time.monotonic() >= self._hold_all:
-                self._note_judged()
-                self._hand_in(beat)
-                self._report()
+            action()
         except Exception as error:
             if not (isinstance(error, BrokerUnavailable) or is_unavailable(error)):
                 raise
             self._hold_all = time.monotonic() + _HOLD_SECONDS
             self._say("", f"live cameras are stored, and wait to be handed in: {error}")
-        self.spool.make_room(self._incidents() if self.spool.size > self.spool.most else {})
 
     def close(self) -> None:
         """End the readers; what they have stored is handed in by the next process."""
