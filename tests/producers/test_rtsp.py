@@ -112,7 +112,7 @@ def test_what_an_http_camera_sends_is_handed_in_with_its_times(site: Site) -> No
         site.camera(f"http://127.0.0.1:{port}/video", 'user = "bob"\npassword_file = "secret"')
         with site.running():
             until(lambda: len(site.batches()) >= 4)
-            until(lambda: "dock" in site.store.cameras.of(["dock"]))
+            until(lambda: site.state().connected)
             state = site.state()
     assert (state.connected, state.codec, state.width, state.height) == (True, "mjpeg", 96, 64)
     batches = site.batches()
