@@ -18,6 +18,7 @@
     ├── BadModel                   a champion's files are missing or damaged
     │   └── OutdatedModel          its architecture is one of an earlier version
     ├── TrainingFailed             a trainer broke, ran out of memory, or went on for too long
+    ├── CameraUnavailable          a live camera does not answer, or sends no video
     ├── NoPhotographs              the virtual camera has nothing to look at
     ├── WindowNotFull              fewer frames than one window
     ├── NotPromoted                a promotion or rollback that cannot be
@@ -108,6 +109,10 @@ class OutdatedModel(BadModel):
 
 class TrainingFailed(SentinelError):
     """A trainer that broke, ran out of memory, diverged, or went on for longer than it may."""
+
+
+class CameraUnavailable(SentinelError):
+    """A live camera does not answer, refuses, redirects elsewhere, or sends what is no video."""
 
 
 class NoPhotographs(SentinelError):

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from common.live_cameras import names_a_camera
 from common.settings import Settings
 
 HEARTBEAT_SECONDS = 5.0
@@ -66,6 +67,7 @@ class Process:
     ports : published by compose, as HOST:PORT:PORT
     hears : whether sources come in through it, so that while it is away silence says nothing about a camera
     only_with : settings of which one must be set for it to have work; empty: it always has
+    only_with_cameras : whether it has work only where a stream of sentinel.toml has a `url`
     """
 
     name: str
@@ -76,9 +78,12 @@ class Process:
     ports: tuple[str, ...] = ()
     hears: bool = False
     only_with: tuple[str, ...] = ()
+    only_with_cameras: bool = False
 
     def has_work(self, settings: Settings) -> bool:
         """Return whether anything is set for it; what has no work is not started, and nobody misses it."""
+        if self.only_with_cameras:
+            return names_a_camera(settings)
         return not self.only_with or any(getattr(settings, name) for name in self.only_with)
 
     def command(self, settings: Settings) -> list[str]:
@@ -164,6 +169,13 @@ PROCESSES = (
         Command("sentinel.stack.watch:main"),
         late_after=_LATE_READING_SECONDS,
         hears=True,
+    ),
+    Process(
+        "rtsp",
+        "fetches the live cameras of sentinel.toml, and hands in what they send in short segments",
+        Command("producers.rtsp:main"),
+        hears=True,
+        only_with_cameras=True,
     ),
     Process(
         "retrain-trigger",

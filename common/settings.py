@@ -153,6 +153,24 @@ class Settings(BaseSettings):
     watch: Literal["auto", "events", "polling"] = Field(
         "auto", description="how the folder is watched: by file system events, or by polling"
     )
+    segment_seconds: float = Field(
+        10.0,
+        ge=1,
+        le=300,
+        description="seconds of a live camera (`url` in sentinel.toml) that are handed in at a time, up to a key frame",
+    )
+    spool_mb: int = Field(
+        4_000,
+        ge=10,
+        description="MB of disk for what came from live cameras, in `spool/live` in the state folder; the oldest goes "
+        "first, what was judged before what was not; half of it is for footage of open incidents",
+    )
+    camera_seconds: float = Field(
+        10.0,
+        ge=1,
+        le=120,
+        description="seconds after which a live camera that sends nothing is given up, and asked again with back-off",
+    )
     chunk_frames: int | None = Field(
         None, ge=1, description="sampled frames per chunk, the unit of work; unset: by SENTINEL_CHUNK_SECONDS"
     )
@@ -463,14 +481,20 @@ class Settings(BaseSettings):
         return (self.interpolated_dir or self.state_dir / "interpolated").expanduser().resolve()
 
     @property
-    def roots(self) -> tuple[Path, ...]:
-        """All folders that a source may be in, resolved."""
-        return (*(p.expanduser().resolve() for p in (self.watch_dir, *self.allowed_roots)), self.spool_dir)
+    def live_dir(self) -> Path:
+        """Folder of what came from live cameras, resolved; nobody else writes there."""
+        return (self.state_dir / "spool" / "live").expanduser().resolve()
 
     @property
     def spool_dir(self) -> Path:
         """Folder of the files that were posted over HTTP, resolved."""
         return (self.state_dir / "spool").expanduser().resolve()
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """All folders that a source may be in, resolved."""
+        named = (p.expanduser().resolve() for p in (self.watch_dir, *self.allowed_roots))
+        return (*named, self.spool_dir, self.live_dir)
 
 
 @lru_cache(maxsize=1)

@@ -18,7 +18,7 @@ from common.processes import PROCESSES
 from common.rhythm import longest_silence
 from common.settings import Settings
 from common.store import Store
-from common.stream_config import model_of, settings_of_stream
+from common.stream_config import model_of, settings_of_stream, stream_config
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +72,8 @@ def _note_about(
     if quiet.offline or quiet.pending or quiet.accepted_at is None:
         return None
     allowed = longest_silence(quiet.gaps, settings.offline_seconds)
+    if allowed is None and stream_config(settings).of(stream).url is not None:
+        allowed = settings.offline_seconds  # a live camera sends all the time: nothing has to be learned for that
     if allowed is None or now - max(quiet.accepted_at, listening_since) <= allowed:
         return None
     log.warning("stream %s: nothing came for %.0f s, %.0f s are usual", stream, now - quiet.accepted_at, allowed)

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -29,10 +29,11 @@ from common.cron import check_cron_line
 from common.errors import SettingsError
 from common.models.kinds import check_kind_name
 from common.settings import Unit
+from common.sources.cameras import check_camera_url
 
 _STREAMS = "streams"
 _MODELS = "models"
-_OF_LATER_VERSIONS = frozenset({"url"})
+_NO_SETTINGS = {"model", "schedule", "source", "url", "user", "password_env", "password_file", "sample"}
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _LINE = re.compile(r"at line (\d+)")
 
@@ -61,6 +62,15 @@ class StreamTable(BaseModel):
     model: _Text | None = Field(None, description="name of the model that serves the stream, instead of vfi")
     schedule: _Text | None = Field(None, description="when beat hands `source` in, as a cron line in UTC")
     source: _Text | None = Field(None, description="the video, image or folder that beat submits")
+    url: _Text | None = Field(
+        None, description="the live camera that is fetched: an rtsp, rtsps, http or https URL without user and password"
+    )
+    user: _Text | None = Field(None, description="who asks the camera, if it wants to know")
+    password_env: _Text | None = Field(None, description="environment variable with the camera's password")
+    password_file: _Text | None = Field(None, description="file with the camera's password on its first line")
+    sample: Literal["all", "key"] | None = Field(
+        None, description="which frames of the camera are stored and judged: all, or key frames alone; unset: all"
+    )
     drift_threshold: Unit | None = Field(None, description="instead of SENTINEL_DRIFT_THRESHOLD")
     p_value: Unit | None = Field(None, description="instead of SENTINEL_P_VALUE")
     false_alarms_per_day: Annotated[float, Field(gt=0)] | None = Field(
@@ -89,7 +99,12 @@ class StreamTable(BaseModel):
     def _is_offered(cls, name: str | None) -> str | None:
         return name if name is None else check_kind_name(name)
 
-    @field_validator("baseline", "source")
+    @field_validator("url")
+    @classmethod
+    def _is_a_camera(cls, url: str | None) -> str | None:
+        return url if url is None else check_camera_url(url)
+
+    @field_validator("baseline", "source", "password_file")
     @classmethod
     def _starts_at_the_file(cls, text: str | None, info: ValidationInfo) -> str | None:
         if text is None or (info.field_name == "baseline" and "/" not in text):
@@ -108,10 +123,20 @@ class StreamTable(BaseModel):
             raise ValueError(f"{there!r} needs {missing!r} beside it: beat hands a source in at its times")
         return self
 
+    @model_validator(mode="after")
+    def _a_camera_has_an_address(self) -> StreamTable:
+        asked = [key for key in ("user", "password_env", "password_file", "sample") if getattr(self, key) is not None]
+        if asked and self.url is None:
+            raise ValueError(f"{asked[0]!r} needs 'url' beside it: the camera that is fetched")
+        passwords = (self.password_env is not None) + (self.password_file is not None)
+        if passwords > 1 or (passwords == 1) != (self.user is not None):
+            raise ValueError("a camera's 'user' comes with either 'password_env' or 'password_file', and not without")
+        return self
+
     @property
     def overrides(self) -> dict[str, object]:
         """The settings that this stream has a value of its own for."""
-        return self.model_dump(exclude={"model", "schedule", "source"}, exclude_none=True)
+        return self.model_dump(exclude=_NO_SETTINGS, exclude_none=True)
 
 
 _NOTHING_SET = StreamTable()
@@ -226,8 +251,6 @@ def _toml(content: bytes, path: Path) -> dict[str, Any]:
 
 def _unknown(key: str, known: Iterable[str], where: str, value: object) -> str:
     """Return the message about a `key` that no table of this kind has, with what may be meant."""
-    if key in _OF_LATER_VERSIONS:
-        return f"{key!r} {where}: this version of Sentinel does not read it yet, take it out"
     close = difflib.get_close_matches(key, known, n=1)
     if close:
         hint = f"is {close[0]!r} meant?"

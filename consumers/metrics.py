@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from common.contracts.cameras import CameraState
 from common.contracts.events import (
     ChallengerRejected,
     ChampionPromoted,
@@ -62,6 +63,13 @@ _OTHER_GAUGES = {
     "sentinel_drift_threshold": "Score above which a window may FAIL.",
     "sentinel_frame_seconds": "Recent mean of seconds of work per sampled frame.",
 }
+_CAMERA_COUNTERS = {
+    "connections": "Times that a live camera was connected, since its process began.",
+    "received": "Bytes of packets that a live camera sent, since then.",
+    "packets": "Packets that a live camera sent, since then.",
+    "segments": "Segments of a live camera that were stored, since then.",
+    "lost": "Segments of a live camera that were removed unjudged because the spool was full, since then.",
+}
 _FRESH_SECONDS = 2.0  # a second scraper within so long is told the same, and Redis is not asked again
 
 
@@ -103,6 +111,7 @@ class Metrics(Collector):
             found = self._system()
             rows = found.streams[: self._most]
             costs = self._store.chunks.costs([row.stream for row in rows])
+            cameras = self._store.cameras.of([row.stream for row in rows])
             lags, kept = self._lags(), self._store.client.xlen(keys.EVENTS)
         except redis.RedisError as error:
             log.warning("a scrape finds no Redis: %s", error)
@@ -111,6 +120,7 @@ class Metrics(Collector):
         yield _gauge("sentinel_up", "Whether Redis answers.", {(): 1})
         yield from self._of_streams(rows, costs)
         yield from self._counted({row.stream for row in rows})
+        yield from _of_cameras(cameras)
         yield from _of_stack(found)
         yield _gauge("sentinel_stream_lag_seconds", "How far a group is behind its Stream.", lags, "stream", "group")
         yield _gauge("sentinel_events", "Entries kept on the Stream of events.", {(): kept})
@@ -168,6 +178,21 @@ class Metrics(Collector):
                 behind = entry_position(text(latest[0][0]))[0] - entry_position(text(group["last-delivered-id"]))[0]
                 found[stream, text(group["name"])] = max(behind, 0) / 1000.0
         return found
+
+
+def _of_cameras(cameras: Mapping[str, CameraState]) -> Iterator[Metric]:
+    connected: dict[tuple[str, ...], float | None] = {
+        (stream,): float(state.connected) for stream, state in cameras.items()
+    }
+    yield _gauge("sentinel_camera_connected", "Whether a live camera is connected.", connected, "stream")
+    offsets: dict[tuple[str, ...], float | None] = {(stream,): state.clock_offset for stream, state in cameras.items()}
+    ahead = "Seconds by which a live camera's clock is ahead of ours."
+    yield _gauge("sentinel_camera_clock_offset_seconds", ahead, offsets, "stream")
+    for name, what in _CAMERA_COUNTERS.items():
+        counter = CounterMetricFamily(f"sentinel_camera_{name}", what, labels=("stream",))
+        for stream, state in sorted(cameras.items()):
+            counter.add_metric((stream,), getattr(state, name))
+        yield counter
 
 
 def _of_stack(found: SystemStatus) -> Iterator[Metric]:

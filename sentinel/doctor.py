@@ -12,12 +12,13 @@ from common.baselines.reproducible import require_reproducible
 from common.baselines.storage import find_baseline, list_baselines, load_baseline, read_manifest
 from common.camera_tokens import CameraTokens
 from common.contracts.batches import FeatureSpec
-from common.errors import BadSource, SentinelError
+from common.errors import BadSource, SentinelError, SettingsError
 from common.models.kinds import why_not_ready
 from common.models.names import DEFAULT_MODEL
 from common.processes import QUEUES
 from common.setting_names import given_variables, unknown_settings
 from common.settings import Settings
+from common.sources.cameras import camera_address
 from common.sources.local import local_path
 from common.stream_config import config_path, stream_config
 from sentinel.doctor_redis import ADVICE, check_redis, examine_redis
@@ -151,9 +152,16 @@ def _streams(settings: Settings) -> str:
                 wrong.append(f"source of stream {stream!r}: {source} does not exist")
         except BadSource as error:
             wrong.append(f"source of stream {stream!r}: {error}")
+    cameras = {stream: table for stream, table in streams.items() if table.url is not None}
+    for stream, table in cameras.items():
+        try:
+            camera_address(table.url or "", table.user, table.password_env, table.password_file)
+        except SettingsError as error:
+            wrong.append(f"camera of stream {stream!r}: {error}")
     if wrong:
         raise SentinelError(f"{path}: " + "; ".join(wrong))
-    return f"{path}: {len(streams)} configured, {len(sources)} with a schedule"
+    live = f", {len(cameras)} live cameras" if cameras else ""
+    return f"{path}: {len(streams)} configured, {len(sources)} with a schedule{live}"
 
 
 def _models(settings: Settings) -> str:

@@ -1,4 +1,5 @@
-"""Taking a stream out whole: what Redis and the state folder hold of it. Its sources are the user's and stay."""
+"""Taking a stream out whole: what Redis and the state folder hold of it. Its sources are the user's and stay, but
+for what live cameras sent."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from common.models.folders import conditions_root
 from common.settings import Settings
 from common.store import Store
 from producers.cloud_event import stream_of
+from producers.cameras.spool import remove_spool
 
 
 class Forgotten(Message):
@@ -68,6 +70,7 @@ def forget(store: Store, settings: Settings, stream: str) -> Forgotten:
     learned = learned_root(settings.state_dir, stream)
     bursts = len(list(learned.glob("*/bursts/*")))
     shutil.rmtree(learned, ignore_errors=True)
+    remove_spool(settings.live_dir, stream)
     return Forgotten(
         stream=stream,
         keys=keys,

@@ -69,14 +69,14 @@ class Edit:
             raise SettingsError(f"{self.path} cannot be written ({error.strerror or error}): see its folder") from error
 
 
-def bind(path: Path, stream: str, *, baseline: str | None, model: str | None) -> Edit:
-    """Return the change that gives `stream` a baseline, a model, or both; other keys and tables keep what they say.
+def bind(path: Path, stream: str, **keys: str | None) -> Edit:
+    """Return the change that gives `stream` these keys; other keys and tables keep what they say.
 
     Parameters
     ----------
     path : the configuration file; it may not exist yet
     stream : a valid name
-    baseline, model : what its table is to say; None: as it is
+    keys : what its table is to say, such as `baseline`; None: as it is
 
     Raises
     ------
@@ -86,7 +86,7 @@ def bind(path: Path, stream: str, *, baseline: str | None, model: str | None) ->
     before = _content(path)
     now = parse_config(before, path) if before is not None else StreamConfig()
     text = before.decode("utf-8-sig") if before is not None else ""
-    wanted = {key: value for key, value in (("baseline", baseline), ("model", model)) if value is not None}
+    wanted = {key: value for key, value in keys.items() if value is not None}
     try:
         edited = _edited(text, stream, wanted)
     except (TOMLKitError, TypeError, ValueError, KeyError) as error:

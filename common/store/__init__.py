@@ -6,6 +6,7 @@ from common.errors import Backlogged, SettingsError
 from common.settings import Settings
 from common.store.alerts import AlertStore
 from common.store.batches import BatchStore
+from common.store.cameras import CameraStore
 from common.store.canaries import CanaryStore
 from common.store.chunks import ChunkStore
 from common.store.client import connect
@@ -51,6 +52,7 @@ class Store:
         )
         self.golden = GoldenStore(self.client)
         self.golden_scores = GoldenScoresStore(self.client)
+        self.cameras = CameraStore(self.client)
         self.canaries = CanaryStore(self.client)
         self.learning = LearningStore(self.client)
         self.pictures = PictureStore(

@@ -183,6 +183,17 @@ class BatchStore:
         batch = _read(message) if message else None
         return batch.source.uri if isinstance(batch, FrameBatch) else None
 
+    def finished(self, stream: str, ids: Sequence[str]) -> set[str]:
+        """Return those of these accepted batches of which nothing waits any more.
+
+        All their chunks have entered the stream's window or were given up, or the stream was forgotten.
+        """
+        pipe = self.client.pipeline(transaction=False)
+        for batch_id in ids:
+            pipe.hget(keys.stream_key(stream, "batch", batch_id), "unreduced")
+        left = pipe.execute() if ids else []
+        return {batch_id for batch_id, count in zip(ids, left, strict=True) if count is None or int(count) == 0}
+
     def keep_data(self, stream: str, batch_id: str, data: bytes) -> None:
         """Store what came with an event, for `retention` seconds unless `hold_data` prolongs that.
 

@@ -18,7 +18,7 @@ _FIXED = (
     "counter", "pending", "sent", "cost", "window", "frames", "evidence-list", "handed-in", "inbox", "mute",
     "incidents", "incident-order", "golden", "golden-history", "golden-scores", "rhythm",
     "learning", "bursts", "burst-slots", "pictures", "picture-notes", "picture-ring", "picture-pins", "truth",
-    "truth-tracks", "truth-ids",
+    "truth-tracks", "truth-ids", "camera",
 )  # fmt: skip
 _REMEMBERED_SECONDS = 86_400  # far longer than a task waits in a queue
 _PAGE = 500  # entries, or keys, at a time

@@ -55,7 +55,7 @@ def stream_key(stream: str, *parts: str) -> str:
     `evidence:ID`, `evidence-list`, `folder:ID`, `handed-in`, `inbox`, `mute`, `incidents`, `incident-order`, `golden`,
     `golden-history`, `golden-scores`, `golden-scores-asked:WHEN`, `rhythm`, `learning`, `bursts`, `burst-slots`,
     `learner`, `canary:VERSION:DIGEST`, `pictures`, `picture-notes`, `picture-ring`, `picture-pins`, `truth`,
-    `truth-tracks`, `truth-ids`, `truth-rows:TRACK`.
+    `truth-tracks`, `truth-ids`, `truth-rows:TRACK`, `camera`.
     """
     return (STREAM_PREFIX % stream) + ":".join(parts)
 

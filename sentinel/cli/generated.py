@@ -44,6 +44,8 @@ def process_table() -> list[str]:
 
 
 def _when(process: Process) -> str:
+    if process.only_with_cameras:
+        return "where a stream of sentinel.toml has a `url`"
     names = [f"`SENTINEL_{name.upper()}`" for name in process.only_with]
     return f"where {' or '.join(names)} is set" if names else "always"
 

@@ -28,6 +28,7 @@ from sentinel.cli import (
     sabotage,
     stack,
     stream_bindings,
+    stream_cameras,
     stream_golden,
     streams,
 )
@@ -55,6 +56,8 @@ app.add_typer(dead_letters.app, name="dead")
 champions.app.command()(lineage.at)
 champions.app.command()(lineage.diff)
 app.add_typer(champions.app, name="champions")
+stream_bindings.app.command()(stream_cameras.add)
+stream_bindings.app.command()(stream_cameras.test)
 stream_bindings.app.command()(stream_golden.accept)
 stream_bindings.app.command()(stream_golden.undo)
 stream_bindings.app.command()(stream_golden.forget)

@@ -29,6 +29,8 @@ from sentinel.stack.local import open_store, redis_url, settings_of_stack
 
 if TYPE_CHECKING:
     from common.baselines.report import StreamBinding
+    from common.store import Store
+    from sentinel.stream_file import Edit
 
 app = typer.Typer(
     help="What streams are bound to, and a person's word about them.", no_args_is_help=True, rich_markup_mode=None
@@ -86,6 +88,7 @@ def show(stream: StreamArgument, as_json: JsonOption = False) -> None:
         ("model", found.model),
         ("waits", found.waiting),
         ("muted", f"until {clock(found.mute.until)} by {found.mute.by}" if found.mute else ""),
+        ("camera", camera_text(store, settings, name)),
         ("footage", "" if found.has_footage else "none yet"),
         ("pictures", resolution_text(found.resolution, name, learns=learns) if found.resolution else ""),
     ]
@@ -98,6 +101,27 @@ def show(stream: StreamArgument, as_json: JsonOption = False) -> None:
         out.styled((f"{'truth':9}", "bold"), truth.sentence)
     for record in found.history:
         out.styled((f"{'history':9}", "bold"), history_text(record))
+
+
+def camera_text(store: Store, settings: Settings, stream: str) -> str:
+    """Return how the live camera of a stream does; empty if it has none."""
+    from common.sources.cameras import shown_url
+    from common.stream_config import stream_config
+
+    url = stream_config(settings).of(stream).url
+    if url is None:
+        return ""
+    state = store.cameras.of([stream]).get(stream)
+    if state is None:
+        return f"{shown_url(url)}, which nobody fetches: `sentinel up` starts process rtsp, `sentinel status` shows it"
+    lost = f", {state.lost} segments lost unjudged" if state.lost else ""
+    if not state.connected:
+        return f"not connected since {clock(state.since)}: {state.why}{lost}" if state.since else "not connected yet"
+    again = f", {state.connections - 1} reconnects" if state.connections > 1 else ""
+    return (
+        f"{state.url}, {state.codec} {state.width} x {state.height}, connected since {clock(state.since)}"
+        f"{again}, {state.segments} segments{lost}"
+    )
 
 
 def learning_rows(found: StreamBinding) -> list[tuple[str, str]]:
@@ -163,21 +187,23 @@ def bind(
         edit.write()
     if model is not None and (why := why_not_ready(model, settings.state_dir)) is not None:
         err.print(f"{model} is not ready: {why}")
-    difference = list(
-        difflib.unified_diff(
-            (edit.before or b"").decode("utf-8-sig").splitlines(),
-            edit.after.decode("utf-8-sig").splitlines(),
-            "before",
-            "after",
-            lineterm="",
-            n=1,
-        )
-    )
     if as_json:
-        print_json(json.dumps({"file": str(path), "stream": name, "changed": edit.changes, "diff": difference}))
+        found = {"file": str(path), "stream": name, "changed": edit.changes, "diff": difference(edit)}
+        print_json(json.dumps(found))
         return
-    out.print(f"{path} says that already" if not edit.changes else f"{path}:")
-    for line in difference[2:]:
+    show_edit(edit)
+
+
+def difference(edit: Edit) -> list[str]:
+    """Return the lines that a change of the file adds and takes away, as `diff` shows them."""
+    before, after = (edit.before or b"").decode("utf-8-sig"), edit.after.decode("utf-8-sig")
+    return list(difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "after", lineterm="", n=1))
+
+
+def show_edit(edit: Edit) -> None:
+    """Print what a change of the file changes."""
+    out.print(f"{edit.path} says that already" if not edit.changes else f"{edit.path}:")
+    for line in difference(edit)[2:]:
         out.styled((line, {"+": "green", "-": "red"}.get(line[:1], "")))
 
 

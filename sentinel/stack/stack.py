@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import BinaryIO
 
 import redis
@@ -47,6 +48,7 @@ class LocalStack:
         self._lock: BinaryIO | None = None
         self._redis: RedisServer | None = None
         self._supervisor: Supervisor | None = None
+        self._specs: Callable[[], list[ProcessSpec]] = list
         self.info: StackInfo | None = None
 
     def start(self) -> StackInfo:
@@ -67,8 +69,9 @@ class LocalStack:
                 watch_dir=str(self.settings.watch_dir.resolve()),
                 settings=told_settings(self.settings),
             )
+            self._specs = partial(process_specs, self.settings, redis_url, flower_port=flower, page_port=page)
             self._supervisor = Supervisor(
-                process_specs(self.settings, redis_url, flower_port=flower, page_port=page),
+                self._specs(),
                 self.state_dir / "logs",
                 self.say,
                 ExitRecords(redis_url),
@@ -87,11 +90,13 @@ class LocalStack:
             self.restart_dead()
 
     def restart_dead(self) -> None:
+        """Start again what has died, and what got work since the start, such as the first live camera."""
         if self._redis is not None and not self._redis.alive():
             self.say("the embedded Redis ended, starting it again from its append-only file")
             self._redis.start()
         if self._supervisor is not None:
             self._supervisor.restart_dead()
+            self._supervisor.start_more(self._specs())
 
     def pids(self) -> dict[str, int]:
         """Process ids by name, the embedded Redis included."""

@@ -85,6 +85,16 @@ class Supervisor:
             self._launch(row)
         self._records.flush()
 
+    def start_more(self, specs: Sequence[ProcessSpec]) -> None:
+        """Start those of `specs` that do not run here yet: what got work while the stack runs."""
+        known = {row.spec.name for row in self._running}
+        for spec in specs:
+            if spec.name not in known:
+                self._say(f"{spec.name} has work now, starting it")
+                self._running.append(_Running(spec))
+                self._launch(self._running[-1])
+        self._records.flush()
+
     def _launch(self, row: _Running) -> None:
         row.start_id = new_start_id()
         with append_private(self._log(row)) as out:

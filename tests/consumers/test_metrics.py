@@ -19,6 +19,7 @@ import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from common.contracts.cameras import CameraState
 from common.contracts.events import ChallengerRejected, ChampionPromoted, RetrainStarted
 from common.contracts.models import RetrainReport
 from common.contracts.verdicts import Status
@@ -93,6 +94,18 @@ def test_retrainings_are_counted_by_outcome(metrics: Metrics, store: Store) -> N
         o: of(found, "sentinel_retrainings_total", model="vfi", outcome=o) for o in ("started", "promoted", "rejected")
     }
     assert counts == {"started": 2, "promoted": 1, "rejected": 1}
+
+
+def test_live_cameras_say_how_their_connections_do(metrics: Metrics, store: Store) -> None:
+    state = CameraState(
+        stream="dock", url="rtsp://cam/1", connected=True, clock_offset=-1.5, connections=3, segments=7, lost=2
+    )
+    store.cameras.put([state])
+    found = scraped(metrics)
+    assert of(found, "sentinel_camera_connected", stream="dock") == 1
+    assert of(found, "sentinel_camera_clock_offset_seconds", stream="dock") == -1.5
+    assert of(found, "sentinel_camera_lost_total", stream="dock") == 2
+    assert of(found, "sentinel_camera_connections_total", stream="dock") == 3
 
 
 def test_only_so_many_streams_are_named_and_all_are_counted(

@@ -150,7 +150,7 @@ def test_a_stream_with_work_that_waits_is_late_not_silent(site: Site) -> None:
     assert site.told() == []
 
 
-@pytest.mark.parametrize("name", [process.name for process in PROCESSES if process.hears])
+@pytest.mark.parametrize("name", [row.name for row in PROCESSES if row.hears and not row.only_with_cameras])
 def test_while_a_process_that_accepts_sources_is_away_nobody_knows(
     site: Site, heartbeats: Callable[[str], None], name: str
 ) -> None:
@@ -171,6 +171,46 @@ def test_after_a_time_without_sweeps_silence_counts_anew(site: Site) -> None:
     site.sweep(30)
     assert site.told() == []
     site.sweep(ALLOWED)
+    assert len(site.told()) == 1
+
+
+def live_camera(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let stream dock have a `url`."""
+    config = tmp_path / "live.toml"
+    config.write_text('[streams.dock]\nurl = "rtsp://127.0.0.1:9/cam"\n')
+    own = maintenance.get_settings().model_copy(update={"config": config})
+    site.store.settings = own
+    for module in (reducer, maintenance):
+        monkeypatch.setattr(module, "get_settings", lambda: own)
+
+
+def test_a_live_camera_is_missed_at_once_for_its_rhythm_has_not_to_be_learned(
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    site.live(60, stream="by hand")
+    site.sweep(100)
+    assert site.told() == [], "so little is no rhythm"
+    live_camera(site, monkeypatch, tmp_path)
+    site.live(30)
+    site.sweep(10)
+    assert site.told() == []
+    site.sweep(20 + SWEEP)
+    assert [(kind, incident.state) for kind, incident in site.told()] == [("opened", IncidentState.OFFLINE)]
+    site.send()
+    site.sweep(10)
+    assert (site.told()[-1][0], site.told()[-1][1].state) == ("closed", IncidentState.CLOSED)
+
+
+def test_while_the_process_that_fetches_live_cameras_is_away_nobody_knows(
+    site: Site, heartbeats: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    live_camera(site, monkeypatch, tmp_path)
+    site.live(60)
+    site.store.client.delete(*site.store.client.keys("sentinel:process:rtsp:*"))
+    site.sweep(300)
+    assert site.told() == []
+    heartbeats("rtsp")
+    site.sweep(60)
     assert len(site.told()) == 1
 
 

@@ -27,15 +27,17 @@ HANG_SECONDS = 4 * HEARTBEAT_SECONDS
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
+def settings(settings: Settings, tmp_path: Path) -> Settings:
     """Settings under which every process of the list has work, so that each is missed where it does not run."""
-    return settings.model_copy(
-        update={
-            "mqtt_url": "mqtt://127.0.0.1",
-            "alert_webhooks": ("http://127.0.0.1",),
-            "http_tokens": Path("tokens"),
-        }
-    )
+    config = tmp_path / "live.toml"
+    config.write_text('[streams.dock]\nurl = "rtsp://127.0.0.1:9/cam"\n')
+    own = {
+        "mqtt_url": "mqtt://127.0.0.1",
+        "alert_webhooks": ("http://127.0.0.1",),
+        "http_tokens": Path("tokens"),
+        "config": config,
+    }
+    return settings.model_copy(update=own)
 
 
 def until(true: Callable[[], object], seconds: float = 90.0) -> None:

@@ -80,6 +80,20 @@ def test_a_killed_process_comes_back_alive_and_its_death_is_known(
         assert (found.last_exit.pid, found.last_exit.code) == (first, -9)
 
 
+def test_what_gets_work_while_the_stack_runs_is_started_once(
+    store: Store, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    with supervised(tmp_path, redis_server.url, BEATS, redis_server.url) as supervisor:
+        first = supervisor.pids()
+        more = ProcessSpec("rtsp", [sys.executable, "-c", BEATS, redis_server.url], stop_rank=0, patience=5)
+        for _ in range(2):
+            supervisor.start_more([more])
+        pids = supervisor.pids()
+        assert pids.keys() == {"watch", "rtsp"} and pids["watch"] == first["watch"]
+        until(supervisor, lambda: len(store.heartbeats.signs("rtsp").starts) == 1)
+    assert supervisor.pids() == {}
+
+
 def test_an_exit_while_redis_is_away_is_recorded_once_it_is_back(
     settings: Settings, tmp_path: Path, own_redis: RedisServer
 ) -> None:
