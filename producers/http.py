@@ -43,9 +43,8 @@ def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) ->
     )
     threading.Thread(target=_keep_swept, args=(spool, store, stop), daemon=True).start()
     frames = Frames(store, settings, tokens, spool)
-    log.info("frames may be posted to http://%s:%s", settings.http_host, settings.http_port)
     try:
-        serve(frames.app, settings.http_host, settings.http_port, stop, beat)
+        serve(frames.app, settings.http_host, settings.http_port, stop, beat, said="frames may be posted to")
     finally:
         frames.close()
 
