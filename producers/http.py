@@ -57,5 +57,8 @@ def _keep_swept(spool: Spool, store: Store, stop: threading.Event) -> None:
         except (redis.RedisError, OSError) as error:
             log.warning("the spool waits to be swept (%s), trying again", error)
             continue
+        except Exception:  # without sweeping the spool fills up, and nothing more comes in
+            log.exception("the spool could not be swept, trying again")
+            continue
         if removed:
             log.debug("%d files of the spool were no longer needed", removed)
