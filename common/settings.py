@@ -465,12 +465,12 @@ class Settings(BaseSettings):
     @property
     def roots(self) -> tuple[Path, ...]:
         """All folders that a source may be in, resolved."""
-        return (*(p.expanduser().resolve() for p in (self.watch_dir, *self.allowed_roots)), self.spool_dir)
+        return (*(p.expanduser().resolve() for p in (self.watch_dir, *self.allowed_roots)), self.posted_dir)
 
     @property
-    def spool_dir(self) -> Path:
-        """Folder of the files that were posted over HTTP, resolved."""
-        return (self.state_dir / "spool").expanduser().resolve()
+    def posted_dir(self) -> Path:
+        """Folder of the files that were posted over HTTP, resolved; nobody else writes there."""
+        return (self.state_dir / "spool" / "posted").expanduser().resolve()
 
 
 @lru_cache(maxsize=1)

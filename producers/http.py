@@ -37,7 +37,7 @@ def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) ->
     store = open_store(settings)
     broker.connect_to(settings.redis_url or "")
     spool = Spool(
-        settings.spool_dir,
+        settings.posted_dir,
         most_bytes=settings.http_spool_mb * _BYTES_PER_MB,
         data_retention=settings.data_retention_seconds,
     )
