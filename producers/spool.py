@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
 import threading
 import time
 import uuid
@@ -77,17 +78,22 @@ class Spool:
         return stream_folder(self._folder, stream) / f"{_letters(bytes.fromhex(batch_id))}.{random}{suffix}"
 
     def store(self, path: Path, data: bytes | Path) -> None:
-        """Put bytes, or a file that was received, at `path`; raise `OSError` if that cannot be.
+        """Put bytes, or a file that was received, at `path`, and on the disk; raise `OSError` if that cannot be.
 
         A process that is killed leaves an unfinished file, which `sweep` removes.
         """
         self._make_folder()
+        first = not path.parent.exists()
         path.parent.mkdir(exist_ok=True)
         part = data if isinstance(data, Path) else path.with_name(path.name + _UNFINISHED)
         if not isinstance(data, Path):
             part.write_bytes(data)
         size = part.stat().st_size
+        _sync(part)
         part.replace(path)
+        _sync(path.parent)
+        if first:
+            _sync(self._folder)
         with self._lock:
             self._stored += size
 
@@ -183,6 +189,15 @@ def _seconds_left(store: Store, stream: str | None, files: list[_Spooled]) -> li
         return [0.0] * len(files)
     left = store.batches.kept_seconds(stream, [file.batch_id for file in files])
     return [0.0 if file.path.suffix == _UNFINISHED else seconds for file, seconds in zip(files, left, strict=True)]
+
+
+def _sync(path: Path) -> None:
+    """Wait until the disk has a file, or the names in a folder."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def stream_folder(folder: Path, stream: str) -> Path:

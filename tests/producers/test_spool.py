@@ -53,6 +53,28 @@ def test_a_file_stays_until_its_batch_is_judged_and_what_is_kept_of_it_runs_out(
     assert (spool.sweep(store), path.exists()) == (1, False)
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_a_file_that_is_stored_outlives_a_loss_of_power(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    """Nobody can cut the power here, so this looks at what the disk is told to keep, and when."""
+    path, kept = spool.new_file("dock", "ab" * 16, ".png"), dict[int, bool]()
+    data: bytes | Path = b"x"
+    if large:
+        data = spool.unfinished_file()
+        data.write_bytes(b"x")
+    sync = os.fsync
+
+    def noted(file: int) -> None:
+        kept[os.fstat(file).st_ino] = path.exists()
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    spool.store(path, data)
+    folders = (path.parent, path.parent.parent)
+    assert kept == {path.stat().st_ino: False} | {folder.stat().st_ino: True for folder in folders}
+
+
 def test_a_file_that_no_batch_came_of_goes_once_nobody_can_be_accepting_it(spool: Spool, store: Store) -> None:
     path = spool.new_file("dock", "ab" * 16, ".png")
     spool.store(path, b"x")
