@@ -4,13 +4,15 @@
     9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08  site/dock 3
 
 A token is random and long, so a plain digest of it tells nothing. A stream may have several lines, as while its camera
-changes from one token to the next. The file is read again when it has changed.
+changes from one token to the next. Blanks around a line are not part of it, so no stream in it begins or ends with one.
+The file is read again when it has changed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import os
 import re
 import secrets
@@ -19,8 +21,11 @@ from pathlib import Path
 from common.contracts.ids import check_stream_name
 from common.errors import SettingsError
 
+log = logging.getLogger(__name__)
+
 _TOKEN_BYTES = 32
-_LINE = re.compile(r"(?P<digest>[0-9a-f]{64})[ \t]+(?P<stream>\S.*)")
+_BLANKS = " \t\r"  # around a line; other white space is part of a name
+_LINE = re.compile(r"(?P<digest>[0-9a-f]{64})[ \t]+(?P<stream>[^ \t].*)")
 _MOST_BYTES = 4_000_000  # tens of thousands of cameras
 _PRIVATE = 0o600
 
@@ -37,6 +42,8 @@ class CameraTokens:
         self._path = path.expanduser()
         self._version: tuple[int, ...] | None = None
         self._digests: dict[str, list[str]] = {}
+        self._wrong = ""  # with the content of that version
+        self._logged: tuple[tuple[int, ...] | None, str] | None = None
 
     @property
     def streams(self) -> frozenset[str]:
@@ -49,9 +56,14 @@ class CameraTokens:
         Raises
         ------
         SettingsError
-            If the file cannot be read: until it is mended nobody is let in.
+            If the file cannot be read: until it is mended nobody is let in. The log has it once for each change.
         """
-        self.load()
+        try:
+            self.load()
+        except SettingsError as error:
+            self._log_once(str(error))
+            raise
+        self._logged = None
         given = _digest(token)
         found = False
         for known in self._digests.get(stream, [""]):  # an unknown stream takes as long as one with one token
@@ -63,14 +75,25 @@ class CameraTokens:
         try:
             seen = self._path.stat()
         except FileNotFoundError:
-            self._version, self._digests = None, {}
+            self._version, self._digests, self._wrong = None, {}, ""
             return
         except OSError as error:
             raise _unreadable(self._path, error) from error
         version = (seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino)
         if version != self._version:
-            self._digests = _read(self._path, seen.st_size)
-            self._version = version
+            content = _content(self._path, seen.st_size)  # if it cannot be had, that may pass without a change
+            self._version, self._digests, self._wrong = version, {}, ""
+            try:
+                self._digests = _parse(self._path, content)
+            except SettingsError as error:
+                self._wrong = str(error)
+        if self._wrong:
+            raise SettingsError(self._wrong)
+
+    def _log_once(self, problem: str) -> None:
+        if self._logged != (self._version, problem):
+            log.error("no camera may post: %s", problem)
+            self._logged = self._version, problem
 
 
 def add_token(path: Path, stream: str) -> str:
@@ -79,18 +102,23 @@ def add_token(path: Path, stream: str) -> str:
     Raises
     ------
     SettingsError
-        If the file cannot be written, or holds something else.
+        If the file cannot be written, or holds something else, or a line cannot hold the name of the stream.
     """
-    path, token = path.expanduser(), secrets.token_urlsafe(_TOKEN_BYTES)
+    path, token, stream = path.expanduser(), secrets.token_urlsafe(_TOKEN_BYTES), check_stream_name(stream)
+    if stream.strip(_BLANKS) != stream:
+        raise SettingsError(
+            f"SENTINEL_HTTP_TOKENS: {path} cannot hold the name {stream!r}, which begins or ends with a blank: "
+            "give the stream another name"
+        )
     try:
         if path.exists():
-            _read(path, path.stat().st_size)
+            _parse(path, _content(path, path.stat().st_size))
         before = "\n" if path.exists() and path.read_bytes()[-1:] not in {b"", b"\n"} else ""
         path.parent.mkdir(parents=True, exist_ok=True)
         # One write to a file that is only appended to: two commands at a time both have their line.
         line = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, _PRIVATE)
         with os.fdopen(line, "ab", buffering=0) as file:
-            file.write(f"{before}{_digest(token)} {check_stream_name(stream)}\n".encode())
+            file.write(f"{before}{_digest(token)} {stream}\n".encode())
     except OSError as error:
         raise SettingsError(f"SENTINEL_HTTP_TOKENS: {path} cannot be written ({error.strerror})") from error
     return token
@@ -100,19 +128,28 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
-def _read(path: Path, size: int) -> dict[str, list[str]]:
-    """Return stream -> digests; raise `SettingsError` naming the line that is no such."""
+def _content(path: Path, size: int) -> bytes:
+    """Return what the file holds; raise `SettingsError` if it cannot be read, or is too large."""
     if size > _MOST_BYTES:
         raise SettingsError(f"SENTINEL_HTTP_TOKENS: {path} is larger than {_MOST_BYTES} bytes, so it is not read")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _parse(path: Path, content: bytes) -> dict[str, list[str]]:
+    """Return stream -> digests; raise `SettingsError` naming the line of `path` that is no such."""
+    try:
+        lines = content.decode().split("\n")
+    except UnicodeDecodeError as error:
         raise _unreadable(path, error) from error
     found: dict[str, list[str]] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
+    for number, text in enumerate(lines, start=1):
+        line = text.strip(_BLANKS)
+        if not line or line.startswith("#"):
             continue
-        match = _LINE.fullmatch(line.strip())
+        match = _LINE.fullmatch(line)
         try:
             stream = check_stream_name(match["stream"] if match else "")
         except ValueError as error:

@@ -486,15 +486,15 @@ class Settings(BaseSettings):
         return (self.state_dir / "spool" / "live").expanduser().resolve()
 
     @property
-    def spool_dir(self) -> Path:
-        """Folder of the files that were posted over HTTP, resolved."""
-        return (self.state_dir / "spool").expanduser().resolve()
+    def posted_dir(self) -> Path:
+        """Folder of the files that were posted over HTTP, resolved; nobody else writes there."""
+        return (self.state_dir / "spool" / "posted").expanduser().resolve()
 
     @property
     def roots(self) -> tuple[Path, ...]:
         """All folders that a source may be in, resolved."""
         named = (p.expanduser().resolve() for p in (self.watch_dir, *self.allowed_roots))
-        return (*named, self.spool_dir, self.live_dir)
+        return (*named, self.posted_dir, self.live_dir)
 
 
 @lru_cache(maxsize=1)

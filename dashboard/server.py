@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 
@@ -14,8 +13,6 @@ from common.web_access import require_page_closed
 from dashboard.app import make_app
 from dashboard.history import History
 
-log = logging.getLogger(__name__)
-
 _FOLLOWER_SECONDS = 2.0  # how long it may take to stop
 
 
@@ -26,6 +23,6 @@ def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) ->
     broker.connect_to(settings.redis_url or "")
     follower = threading.Thread(target=history.run, args=(store, stop), daemon=True)
     follower.start()
-    log.info("the page answers on http://%s:%s", settings.page_host, settings.page_port)
-    serve(make_app(store, settings, history), settings.page_host, settings.page_port, stop, beat)
+    app = make_app(store, settings, history)
+    serve(app, settings.page_host, settings.page_port, stop, beat, said="the page answers on")
     follower.join(_FOLLOWER_SECONDS)

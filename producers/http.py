@@ -37,15 +37,14 @@ def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) ->
     store = open_store(settings)
     broker.connect_to(settings.redis_url or "")
     spool = Spool(
-        settings.spool_dir,
+        settings.posted_dir,
         most_bytes=settings.http_spool_mb * _BYTES_PER_MB,
         data_retention=settings.data_retention_seconds,
     )
     threading.Thread(target=_keep_swept, args=(spool, store, stop), daemon=True).start()
     frames = Frames(store, settings, tokens, spool)
-    log.info("frames may be posted to http://%s:%s", settings.http_host, settings.http_port)
     try:
-        serve(frames.app, settings.http_host, settings.http_port, stop, beat)
+        serve(frames.app, settings.http_host, settings.http_port, stop, beat, said="frames may be posted to")
     finally:
         frames.close()
 
@@ -57,6 +56,9 @@ def _keep_swept(spool: Spool, store: Store, stop: threading.Event) -> None:
             removed = spool.sweep(store)
         except (redis.RedisError, OSError) as error:
             log.warning("the spool waits to be swept (%s), trying again", error)
+            continue
+        except Exception:  # without sweeping the spool fills up, and nothing more comes in
+            log.exception("the spool could not be swept, trying again")
             continue
         if removed:
             log.debug("%d files of the spool were no longer needed", removed)

@@ -1,6 +1,6 @@
 """The folder of what was posted: each file is there whole, and for as long as something needs it.
 
-    <state folder>/spool/<stream>/<batch>.<random>.<suffix>
+    <state folder>/spool/posted/<stream>/<batch>.<random>.<suffix>
 
 A file is named after its batch, so that what the store says of the batch (`BatchStore.kept_seconds`) says whether the
 file is needed: until it is judged, and a while afterwards for a retraining, as images inside camera events are. Where
@@ -10,8 +10,8 @@ there is no room, files that were judged go earlier, first those that would go f
 from __future__ import annotations
 
 import base64
-import binascii
 import logging
+import os
 import threading
 import time
 import uuid
@@ -75,20 +75,25 @@ class Spool:
         """Return the name of a file that nobody else has."""
         # Base 32 has neither 0 nor 1, so no capture time can be read out of a name.
         random = _letters(uuid.uuid4().bytes)
-        return self._folder / _folder_name(stream) / f"{_letters(bytes.fromhex(batch_id))}.{random}{suffix}"
+        return stream_folder(self._folder, stream) / f"{_letters(bytes.fromhex(batch_id))}.{random}{suffix}"
 
     def store(self, path: Path, data: bytes | Path) -> None:
-        """Put bytes, or a file that was received, at `path`; raise `OSError` if that cannot be.
+        """Put bytes, or a file that was received, at `path`, and on the disk; raise `OSError` if that cannot be.
 
         A process that is killed leaves an unfinished file, which `sweep` removes.
         """
         self._make_folder()
+        first = not path.parent.exists()
         path.parent.mkdir(exist_ok=True)
         part = data if isinstance(data, Path) else path.with_name(path.name + _UNFINISHED)
         if not isinstance(data, Path):
             part.write_bytes(data)
         size = part.stat().st_size
+        _sync(part)
         part.replace(path)
+        _sync(path.parent)
+        if first:
+            _sync(self._folder)
         with self._lock:
             self._stored += size
 
@@ -186,6 +191,37 @@ def _seconds_left(store: Store, stream: str | None, files: list[_Spooled]) -> li
     return [0.0 if file.path.suffix == _UNFINISHED else seconds for file, seconds in zip(files, left, strict=True)]
 
 
+def _sync(path: Path) -> None:
+    """Wait until the disk has a file, or the names in a folder."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def stream_folder(folder: Path, stream: str) -> Path:
+    """Return where in the spool `folder` the files of `stream` are."""
+    return folder / _folder_name(stream)
+
+
+def posted_files(folder: Path, stream: str) -> list[Path]:
+    """Return the files of `stream` in the spool `folder`."""
+    own = stream_folder(folder, stream)
+    return list(own.iterdir()) if own.is_dir() else []
+
+
+def remove_forgotten(folder: Path, store: Store, stream: str, files: list[Path]) -> int:
+    """Remove those of `files` that no batch of `stream` needs, and its folder if it is empty; return how many."""
+    left = store.batches.kept_seconds(stream, [_batch_of(path) for path in files])
+    gone = [path for path, seconds in zip(files, left, strict=True) if seconds <= 0]
+    for path in gone:
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # more was posted, or nothing ever was
+        stream_folder(folder, stream).rmdir()
+    return len(gone)
+
+
 def _folder_name(stream: str) -> str:
     return _letters(bytes.fromhex(content_id(stream)))
 
@@ -199,5 +235,5 @@ def _batch_of(path: Path) -> str:
     name = path.name.partition(".")[0].upper()
     try:
         return base64.b32decode(name + "=" * (-len(name) % 8)).hex()
-    except binascii.Error:
+    except ValueError:
         return ""

@@ -18,8 +18,9 @@ from common.models.conditions import ConditionFile
 from common.models.folders import conditions_root
 from common.settings import Settings
 from common.store import Store
-from producers.cloud_event import stream_of
 from producers.cameras.spool import remove_spool
+from producers.cloud_event import stream_of
+from producers.spool import posted_files, remove_forgotten, stream_folder
 
 
 class Forgotten(Message):
@@ -34,6 +35,7 @@ class Forgotten(Message):
     conditions: int = Field(description="folders with footage of the stream that champions were proved on")
     baselines: int = Field(description="accepted baselines")
     bursts: int = Field(0, description="bursts of frames that it has learned, with the pictures that were kept of them")
+    posted: int = Field(0, description="files that were posted over HTTP")
     came_back: bool = Field(description="whether footage came meanwhile, with which the stream begins anew")
 
 
@@ -45,6 +47,7 @@ def require_any(store: Store, settings: Settings, stream: str) -> None:
         or store.forgetting.keys_of(stream)
         or folder_of(settings.state_dir, stream).exists()
         or learned_root(settings.state_dir, stream).exists()
+        or stream_folder(settings.posted_dir, stream).exists()
         or any(letter.stream == stream for letter in store.event_log.dead_letters())
     ):
         return
@@ -57,6 +60,7 @@ def forget(store: Store, settings: Settings, stream: str) -> Forgotten:
     It first takes away what makes it a stream, so that workers which are busy with it change nothing any more. If
     it is interrupted, it may be called again.
     """
+    posted = posted_files(settings.posted_dir, stream)  # what comes later is of the stream that begins anew
     keys, came_back = store.forgetting.forget(stream)
     store.champions.forget(stream)
     store.alerts.forget(stream)
@@ -80,6 +84,7 @@ def forget(store: Store, settings: Settings, stream: str) -> Forgotten:
         conditions=_remove_conditions(settings.state_dir, stream),
         baselines=baselines,
         bursts=bursts,
+        posted=remove_forgotten(settings.posted_dir, store, stream, posted),
         # Last, because dropping conditions announces it.
         events=store.forgetting.delete_events(stream),
         came_back=came_back,

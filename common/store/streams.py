@@ -126,7 +126,7 @@ class StreamStore:
     Parameters
     ----------
     retention : seconds for which evidence of FAILs and finished batches are kept
-    data_retention : seconds for which an image from a camera event is kept after it was judged
+    data_retention : seconds for which what came with an event is kept after its batch was judged
     max_events : most entries in the Stream of events
     """
 

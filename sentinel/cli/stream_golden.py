@@ -118,7 +118,7 @@ def forget(stream: StreamArgument, yes: YesOption = False, as_json: JsonOption =
         f"stream {name} is forgotten: {gone.keys} keys, {gone.events} events, {gone.camera_events} camera events, "
         f"{gone.truth} messages of truth, {gone.dead_letters} dead letters, {gone.conditions} conditions, "
         f"{gone.baselines} accepted baselines, "
-        f"{gone.bursts} learned bursts"
+        f"{gone.bursts} learned bursts, {gone.posted} posted files"
     )
     if gone.came_back:
         out.styled(("footage of it still comes in", "yellow"), ", with which it begins anew: stop the camera first")

@@ -77,7 +77,7 @@ class Endpoint:
 def running_endpoint(settings: Settings, folder: Path, **environment: str) -> Iterator[Endpoint]:
     """Run `sentinel http` over the Redis of `settings` until the context ends."""
     tokens = folder / "tokens"
-    endpoint = Endpoint(free_port(), folder / "http.log", tokens, settings.spool_dir)
+    endpoint = Endpoint(free_port(), folder / "http.log", tokens, settings.posted_dir)
     (folder / "none.toml").touch()
     own = {
         "SENTINEL_REDIS_URL": str(settings.redis_url),

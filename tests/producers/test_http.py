@@ -221,6 +221,9 @@ def test_a_token_that_is_taken_out_opens_nothing_and_a_damaged_file_lets_nobody_
     answer = endpoint.post("leaves", PNG)
     assert (answer.status, "retry-after" in answer.headers) == (503, True)
     assert "secret" not in answer.json["error"]
+    assert endpoint.post("leaves", PNG).status == 503
+    said = endpoint.log.read_text()
+    assert (said.count("SENTINEL_HTTP_TOKENS"), "secret" in said) == (1, False)
     endpoint.tokens.write_text(kept)
     assert endpoint.post("leaves", PNG).status == 202
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from common.contracts.batches import FrameBatch
+from common.settings import Settings
 from common.store import Store, keys
+from producers import http
 from producers.spool import Spool, SpoolFull
 from tests.common.builders import batch
 
@@ -47,6 +51,28 @@ def test_a_file_stays_until_its_batch_is_judged_and_what_is_kept_of_it_runs_out(
     assert (spool.sweep(store), path.exists()) == (0, True)
     judge(store, work, 0)
     assert (spool.sweep(store), path.exists()) == (1, False)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_file_that_is_stored_outlives_a_loss_of_power(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    """Nobody can cut the power here, so this looks at what the disk is told to keep, and when."""
+    path, kept = spool.new_file("dock", "ab" * 16, ".png"), dict[int, bool]()
+    data: bytes | Path = b"x"
+    if large:
+        data = spool.unfinished_file()
+        data.write_bytes(b"x")
+    sync = os.fsync
+
+    def noted(file: int) -> None:
+        kept[os.fstat(file).st_ino] = path.exists()
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    spool.store(path, data)
+    folders = (path.parent, path.parent.parent)
+    assert kept == {path.stat().st_ino: False} | {folder.stat().st_ino: True for folder in folders}
 
 
 def test_a_file_that_no_batch_came_of_goes_once_nobody_can_be_accepting_it(spool: Spool, store: Store) -> None:
@@ -96,6 +122,52 @@ def test_where_there_is_little_room_judged_files_go_first_and_others_never(spool
     assert [path.exists() for path in (waits, later, sooner, dead)] == [True, False, False, True]
     with spool.receiving() as room:
         room.take(3_900)
+
+
+def test_what_others_keep_beside_the_posted_files_is_not_swept(settings: Settings, store: Store) -> None:
+    spool = Spool(settings.posted_dir, most_bytes=10_000, data_retention=RETENTION)
+    beside = settings.state_dir / "spool" / "live" / "a.jpg"
+    beside.parent.mkdir(parents=True)
+    beside.write_bytes(b"x")
+    path = spool.new_file("dock", "ab" * 16, ".png")
+    spool.store(path, b"x")
+    for file in (beside, path):
+        os.utime(file, (1, 1))
+    assert (spool.sweep(store), path.exists(), beside.exists()) == (1, False, True)
+
+
+@pytest.mark.parametrize("name", ["é.png", b"\xff.png", "a.png", ".png"])
+def test_a_file_with_a_name_of_somebody_else_is_swept_like_one_that_no_batch_came_of(
+    spool: Spool, store: Store, name: str | bytes
+) -> None:
+    spooled(spool, store, "a")
+    folder = spool.new_file("dock", "ab" * 16, ".png").parent
+    path = folder / os.fsdecode(name)
+    path.write_bytes(b"x")
+    os.utime(path, (1, 1))
+    assert (spool.sweep(store), path.exists()) == (1, False)
+
+
+def test_sweeping_goes_on_after_an_error_that_nobody_thought_of(
+    spool: Spool, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = spool.new_file("dock", "ab" * 16, ".png")
+    spool.store(path, b"x")
+    os.utime(path, (1, 1))
+    stop, sweep, tries = threading.Event(), spool.sweep, list[int]()
+
+    def fails_once(store: Store) -> int:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ValueError("unforeseen")
+        stop.set()
+        return sweep(store)
+
+    monkeypatch.setattr(spool, "sweep", fails_once)
+    monkeypatch.setattr(http, "_SWEEP_SECONDS", 0.01)
+    http._keep_swept(spool, store, stop)
+    assert not path.exists()
+    assert [(row.levelno, "unforeseen" in (row.exc_text or "")) for row in caplog.records] == [(logging.ERROR, True)]
 
 
 def test_names_hold_no_time_that_could_be_read_as_the_time_of_capture(spool: Spool) -> None:

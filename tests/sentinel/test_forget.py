@@ -25,6 +25,7 @@ from common.settings import Settings
 from common.store import Store, keys
 from common.store.event_log import dead_letter
 from common.store.streams import Committed, FinishedChunk, Window
+from producers.spool import Spool
 from sentinel.forget import forget, require_any
 from tests.common.builders import batch
 from tests.common.drift.footage import GROUPS, footage
@@ -134,6 +135,54 @@ def test_a_worker_that_is_late_brings_nothing_back(store: Store, with_baseline: 
     assert everything(store) == before
     with pytest.raises(BadMessage, match="there is no stream"):
         reducer.reduce("never-there")
+
+
+def posted(store: Store, settings: Settings, stream: str, name: str, *, registered: bool = True) -> Path:
+    """Put a file that was posted to `stream` into the spool."""
+    spool = Spool(settings.posted_dir, most_bytes=10_000, data_retention=900)
+    work = batch(stream, name=name)
+    path = spool.new_file(stream, work.id, ".png")
+    spool.store(path, b"picture")
+    if registered:
+        store.batches.keep_data(stream, work.id, path.name.encode())
+        store.batches.register(work)
+        store.batches.hold_data(stream, work.id)
+    return path
+
+
+def test_what_was_posted_goes_with_its_stream(store: Store, with_baseline: Settings) -> None:
+    gone = [posted(store, with_baseline, NAME, "a"), posted(store, with_baseline, NAME, "b", registered=False)]
+    kept = posted(store, with_baseline, "other", "a")
+    assert forget(store, with_baseline, NAME).posted == 2
+    assert [path.exists() for path in (*gone, kept)] == [False, False, True]
+    assert not gone[0].parent.exists()
+    with pytest.raises(UnknownStream):
+        require_any(store, with_baseline, NAME)
+    left = posted(store, with_baseline, NAME, "c", registered=False)
+    require_any(store, with_baseline, NAME)
+    forget(store, with_baseline, NAME)
+    assert not left.exists(), "as of a command that was interrupted"
+
+
+def test_what_is_posted_meanwhile_is_of_the_stream_that_begins_anew(
+    store: Store, with_baseline: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = posted(store, with_baseline, NAME, "a")
+    being_accepted = posted(store, with_baseline, NAME, "b", registered=False)
+    take_out, came = store.forgetting.forget, list[Path]()
+
+    def while_a_camera_posts(stream: str) -> tuple[int, bool]:
+        done = take_out(stream)
+        work = batch(stream, name="b")
+        store.batches.keep_data(stream, work.id, being_accepted.name.encode())
+        store.batches.register(work)
+        came.append(posted(store, with_baseline, stream, "c"))
+        came.append(posted(store, with_baseline, stream, "d", registered=False))
+        return done
+
+    monkeypatch.setattr(store.forgetting, "forget", while_a_camera_posts)
+    assert forget(store, with_baseline, NAME).posted == 1
+    assert [path.exists() for path in (before, being_accepted, *came)] == [False, True, True, True]
 
 
 def embed_late(store: Store, chunk: Chunk) -> None:

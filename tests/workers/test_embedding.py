@@ -112,12 +112,12 @@ def test_what_was_posted_is_read_as_the_same_file_in_the_watched_folder(
     own: Settings, store: Store, extractor: Extractor
 ) -> None:
     made = []
-    for folder in (own.watch_dir, own.spool_dir / "posted"):
+    for folder in (own.watch_dir, own.posted_dir):
         path = write_images(folder, scene(1)) / "frame1.png"
         (chunk,) = registered(path, store, extractor, 1, 1)
         made.append(embedding.extract(chunk))
     watched, posted = made
-    assert posted.sources == (str(own.spool_dir / "posted" / "frame1.png"),)
+    assert posted.sources == (str(own.posted_dir / "frame1.png"),)
     assert watched.groups.keys() == posted.groups.keys()
     assert all((watched.groups[name] == posted.groups[name]).all() for name in watched.groups)
 

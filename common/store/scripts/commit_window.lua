@@ -16,7 +16,7 @@
 --   version          of the window that was read
 --   now              seconds since the epoch
 --   retention        s, of evidence, by the clock and by capture time, and of finished batches
---   data_retention   s, of an image from a camera event once it is judged
+--   data_retention   s, of what came with an event once its batch is judged whole
 --   max_events       most entries of the Stream of events
 --   prefix           of the keys of chunk, batch, evidence, data
 --   replace_frames   true: the latest frames are ARGV[3] from now on; false: the chunks' features are added to them
@@ -116,9 +116,10 @@ for _, chunk in ipairs(plan.chunks) do
         -- From now on it is enough to know that the batch was there.
         redis.call('HDEL', batch, 'message')
         redis.call('EXPIRE', batch, redis.call('HGET', batch, 'keep') or plan.retention)
+        -- What was given up, if only in part, is needed for a retry.
+        local whole = tonumber(redis.call('HGET', batch, 'dead')) == 0
+        redis.call('EXPIRE', plan.prefix.data .. chunk.batch, whole and plan.data_retention or plan.retention)
     end
-    -- An image that was given up is needed for a retry.
-    redis.call('EXPIRE', plan.prefix.data .. chunk.batch, chunk.dead == 0 and plan.data_retention or plan.retention)
 end
 redis.call('HSET', KEYS[2], 'version', version + 1)
 if ARGV[2] ~= '' then

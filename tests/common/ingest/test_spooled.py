@@ -14,8 +14,8 @@ from tests.footage import stills
 
 
 def spooled(ingestor: Ingestor, name: str) -> Path:
-    stills(ingestor.settings.spool_dir, [name])
-    return ingestor.settings.spool_dir / name
+    stills(ingestor.settings.posted_dir, [name])
+    return ingestor.settings.posted_dir / name
 
 
 def test_it_is_kept_until_its_batch_is_judged(ingestor: Ingestor, store: Store) -> None:
@@ -23,7 +23,7 @@ def test_it_is_kept_until_its_batch_is_judged(ingestor: Ingestor, store: Store) 
     assert ingestor.accept_spooled("dock", spooled(ingestor, "a.png"), event_key="1") is Submission.ACCEPTED
     assert store.batches.kept_seconds("dock", [batch_id, "unknown"]) == [float("inf"), 0.0]
     assert ingestor.accept_spooled("dock", spooled(ingestor, "b.png"), event_key="1") is Submission.DUPLICATE
-    assert store.batches.source_uri("dock", batch_id) == str(ingestor.settings.spool_dir / "a.png")
+    assert store.batches.source_uri("dock", batch_id) == str(ingestor.settings.posted_dir / "a.png")
     store.client.expire(keys.stream_key("dock", "data", batch_id), 500)
     assert 400 < store.batches.kept_seconds("dock", [batch_id])[0] <= 500
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -92,6 +93,29 @@ def test_the_image_of_a_chunk_that_was_given_up_stays_for_a_retry(store: Store, 
     store.chunks.give_up(chunk, letter)
     commit(store, "dock", store.streams.finished("dock", 10))
     assert store.client.ttl(key) > settings.data_retention_seconds + 60
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+def test_a_clip_stays_until_its_last_chunk_is_judged_and_longer_if_one_was_given_up(
+    store: Store, settings: Settings, given_up: bool
+) -> None:
+    work = batch(frames=80)
+    first, second = work.chunks()
+    store.batches.keep_data("dock", work.id, b"clip.mp4")
+    store.batches.register(work)
+    store.batches.hold_data("dock", work.id)
+    if given_up:
+        letter = dead_letter(DeadLetterKind.CHUNK, "dock", "clip", BadSource("torn"), first)
+        store.chunks.give_up(first, letter)
+    else:
+        store.chunks.finish(first, chunk_features(first))
+    commit(store, "dock", store.streams.finished("dock", 10))
+    assert store.batches.kept_seconds("dock", [work.id]) == [math.inf], "the second chunk waits"
+    store.chunks.finish(second, chunk_features(second))
+    commit(store, "dock", store.streams.finished("dock", 10))
+    (left,) = store.batches.kept_seconds("dock", [work.id])
+    kept = settings.retention_days * 86_400 if given_up else settings.data_retention_seconds
+    assert left == pytest.approx(kept, abs=30)
 
 
 def test_a_stream_that_fails_for_days_keeps_a_bounded_amount_of_evidence(store: Store) -> None:
