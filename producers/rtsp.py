@@ -176,7 +176,9 @@ class Cameras:
             self.spool.judged(segment)
             return True
         try:
-            self.ingestor.accept_file(stream, uri, event_key=_event_key(segment), taken_at=segment.began)
+            self.ingestor.accept_file(
+                stream, uri, event_key=_event_key(segment), taken_at=segment.began, continues=True
+            )
         except Refused as error:
             self.ingestor.bury(
                 DeadLetterKind.SOURCE, stream, uri, error, SourceRequest(stream=stream, uri=uri), version=uri

@@ -160,6 +160,10 @@ class FrameBatch(StoredMessage):
     feature_spec: FeatureSpec
     received_at: float = Field(description="seconds since the epoch")
     stop: int | None = Field(None, gt=0)
+    continues: bool = Field(
+        False,
+        description="it goes on where the footage of its stream ended, as a live camera does: windows reach across",
+    )
 
     @classmethod
     def from_format_1(cls, fields: Fields) -> Fields:
@@ -194,8 +198,8 @@ class FrameBatch(StoredMessage):
             stop=stop,
             feature_spec=self.feature_spec,
             batch_frames=self.expected_frames,
-            opens_batch=number == 0,
-            closes_batch=last,
+            opens_batch=number == 0 and not self.continues,
+            closes_batch=last and not self.continues,
         )
 
     def chunk_at(self, chunk_id: str) -> Chunk | None:

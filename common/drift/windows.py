@@ -5,7 +5,7 @@ full and `stride` frames have arrived since the last verdict. A batch long
 enough to fill a window is judged by itself: the window is emptied at the start
 of the batch, so that unrelated clips never mix, and the frames left at its end
 are judged in one last window. Shorter batches, down to single frames of a
-camera, share windows.
+camera, and the segments of a live camera share windows.
 
 Frames are numbered by their position in the stream. Their features are kept in
 `common.drift.frame_buffer`, so the cost per frame does not depend on the length

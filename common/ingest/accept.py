@@ -81,7 +81,13 @@ class Ingestor:
 
     @unavailability()
     def accept_file(
-        self, stream: str, uri: str, *, event_key: str | None = None, taken_at: float | None = None
+        self,
+        stream: str,
+        uri: str,
+        *,
+        event_key: str | None = None,
+        taken_at: float | None = None,
+        continues: bool = False,
     ) -> Submission:
         """Accept the source at `uri` (a path or file URI under an allowed root).
 
@@ -89,6 +95,7 @@ class Ingestor:
         ----------
         event_key : id of the camera event that named the source, if one did. The same file counts once per event
         taken_at : capture time of the first frame by that event, seconds since the epoch
+        continues : whether it goes on where the stream's footage ended; see `FrameBatch`
 
         Raises
         ------
@@ -116,7 +123,7 @@ class Ingestor:
         else:
             # An equal recording or folder under another name is a copy.
             identity = content_id(stream, source.digest)
-        return self._register(stream, identity, described, lasting=event_key is None)
+        return self._register(stream, identity, described, lasting=event_key is None, continues=continues)
 
     @unavailability()
     def accept_one_by_one(self, stream: str, uri: str, *, event_key: str | None = None) -> Submission:
@@ -219,7 +226,9 @@ class Ingestor:
             )
         )
 
-    def _register(self, stream: str, batch_id: str, described: Described, *, lasting: bool = False) -> Submission:
+    def _register(
+        self, stream: str, batch_id: str, described: Described, *, lasting: bool = False, continues: bool = False
+    ) -> Submission:
         if not described.listing and self.store.batches.known(stream, batch_id):
             return Submission.DUPLICATE  # even if the stream's baseline has changed since
         feature_spec = self.features.of_source(stream, described)
@@ -234,6 +243,7 @@ class Ingestor:
                 starts=starts,
                 feature_spec=feature_spec,
                 received_at=time.time(),
+                continues=continues,
             ),
             described.digests,
             lasting=lasting,

@@ -44,6 +44,12 @@ def test_chunks_cover_their_batch_without_gap_or_overlap(starts: list[int]) -> N
     assert len({c.id for c in chunks}) == len(chunks)
 
 
+def test_a_batch_that_goes_on_with_its_streams_footage_neither_opens_nor_closes_a_window() -> None:
+    chunks = batch().model_copy(update={"continues": True}).chunks()
+    assert not any(chunk.opens_batch or chunk.closes_batch for chunk in chunks)
+    assert not batch().continues
+
+
 def test_a_message_survives_json() -> None:
     chunk = batch().chunks()[1]
     assert Chunk.from_json(chunk.to_json()) == chunk
