@@ -23,7 +23,7 @@ from common.contracts.batches import SourceRequest
 from common.contracts.dead_letters import DeadLetterKind
 from common.errors import BrokerUnavailable, Refused, SentinelError, SettingsError
 from common.ingest.accept import Ingestor, event_batch_id
-from common.resource_limits import return_large_buffers
+from common.resource_limits import limit_memory, return_large_buffers
 from common.settings import Settings
 from common.store import Store, open_store
 from common.store.client import is_unavailable
@@ -236,6 +236,7 @@ def batch_id_of(segment: Segment) -> str:
 def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) -> None:
     """Fetch the live cameras of sentinel.toml until `stop` is set."""
     return_large_buffers()
+    limit_memory(settings.max_memory_mb)
     store = open_store(settings)
     with closing(Ingestor(settings, store)) as ingestor:
         Cameras(settings, store, ingestor).run(stop, beat)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.errors import CameraUnavailable
 from common.sources.capture_time import time_in_name
 from producers.cameras.clock import ArrivalClock
 from producers.cameras.packets import Repeats, picture_format, whole_pictures
@@ -122,6 +123,23 @@ def test_slices_that_come_as_packets_of_their_own_become_one_picture(tmp_path: P
 
     whole = [bytes(packet) for packet in packets_of(clip)]
     assert [bytes(packet) for packet in whole_pictures(torn())] == whole
+
+
+@pytest.mark.parametrize(("size", "most"), [(10, 1024), (1_000_000, 32)])
+def test_a_camera_whose_timestamps_stand_still_is_given_up_before_it_fills_memory(size: int, most: int) -> None:
+    asked = 0
+
+    def still() -> Iterator[av.Packet]:
+        nonlocal asked
+        while asked < 10_000:
+            asked += 1
+            packet = av.Packet(size)
+            packet.pts, packet.dts, packet.time_base = 7, 7, Fraction(1, 90_000)
+            yield packet
+
+    with pytest.raises(CameraUnavailable, match="its timestamps stand still"):
+        list(whole_pictures(still()))
+    assert asked == most + 1
 
 
 def test_pictures_of_another_size_are_told_by_their_parameters(tmp_path: Path) -> None:
