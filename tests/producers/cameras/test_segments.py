@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -91,6 +94,35 @@ def test_a_segment_that_grows_too_large_ends_before_its_time(tmp_path: Path) -> 
     segments, _ = stored(tmp_path, clip, seconds=60.0, most_bytes=clip.stat().st_size // 8)
     assert len(segments) > 1
     assert all(segment.size < clip.stat().st_size / 2 for segment in segments)
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_segment_that_cannot_be_written_leaves_no_file_and_no_open_one(tmp_path: Path) -> None:
+    clip = camera_clip(tmp_path / "a.mp4", 4)
+    with files_of_at_most(1000), pytest.raises(CameraUnavailable, match="cannot be stored"):
+        stored(tmp_path, clip)
+    assert not list((tmp_path / "spool").iterdir())
+    opened = [os.readlink(link) for link in Path("/proc/self/fd").glob("*") if link.is_symlink()]
+    assert not [name for name in opened if "unfinished" in name]
+
+
+def test_a_segment_whose_name_is_taken_by_a_folder_leaves_no_file(tmp_path: Path) -> None:
+    clip = camera_clip(tmp_path / "a.mp4", 2)
+    (segment,) = stored(tmp_path, clip)[0]
+    segment.path.unlink()
+    segment.path.mkdir()
+    with pytest.raises(CameraUnavailable, match="cannot be stored"):
+        stored(tmp_path, clip)
+    assert list((tmp_path / "spool").iterdir()) == [segment.path]
 
 
 def test_pictures_by_http_tell_their_size(tmp_path: Path) -> None:
