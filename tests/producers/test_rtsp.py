@@ -220,6 +220,16 @@ def test_a_stream_that_is_forgotten_begins_anew(site: Site) -> None:
     assert not list(site.store.event_log.dead_letters())
 
 
+def test_what_redis_no_longer_knows_holds_no_place_among_what_is_being_judged(site: Site) -> None:
+    with http_camera(motion_jpeg(120)) as port:
+        site.camera(f"http://127.0.0.1:{port}/video")
+        with site.running() as cameras:
+            until(lambda: len(site.batches()) >= 6)  # as many as may wait to be judged
+            site.store.client.flushall()
+            until(lambda: len(site.batches()) >= 2)
+            assert not cameras.spool.lost
+
+
 def test_while_redis_is_full_segments_wait_and_none_is_lost(site: Site) -> None:
     with http_camera(motion_jpeg(60)) as port:
         site.camera(f"http://127.0.0.1:{port}/video")
