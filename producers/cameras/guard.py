@@ -18,11 +18,11 @@ from contextlib import suppress
 from common.sources.cameras import CameraAddress
 
 # A reply of RTSP, and its status if that is 3xx, as loosely as FFmpeg reads it: carriage returns do not count wherever
-# they stand, words are parted by any blanks, and the number may begin with blanks of another kind (in some locales bytes
-# above 127 are such), a sign and zeros. A number of more digits is refused with them, for C cuts it to 32 bits:
+# they stand, words are parted by any blanks, and the number may begin with blanks of another kind (in some locales
+# bytes above 127 are such), a sign and zeros. A number of more digits is refused with them, for C cuts it to 32 bits:
 # 4294967598 is 302. It is looked for in all that comes, because a hostile camera decides what is a reply and what is
-# picture; video of 3 Mbit/s holds such bytes by chance once in ten thousand years. Nothing is read twice on the way
-# (possessive quantifiers, and a reply without such a status matches too), so no camera can make the search slow.
+# picture; video of 3 Mbit/s holds such bytes by chance once in several thousand years. Nothing is read twice on the
+# way (possessive quantifiers, and a reply without such a status matches too), so no camera can make the search slow.
 _BEGINNING = b"RTSP/"
 _REPLY = re.compile(rb"RTSP/[^ \t\n]*+[ \t]*+(?:[\v\f\x80-\xff]*+[+-]?0*+(3\d\d|[1-9]\d{3}))?")
 REDIRECTS = "it redirects to another address, which is not followed: give that one as its url"

@@ -120,7 +120,8 @@ def test_a_redirect_is_found_wherever_reads_cut_it(head: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "reply", [b"RTSP/1.0 200 OK\r\nX: 302\r\n", b"RTSP/1.0 401 No\r\n", b"RTSP/1.0\n302\n", b"RTSP/ x302", b"RTSP/1.0 32"]
+    "reply",
+    [b"RTSP/1.0 200 OK\r\nX: 302\r\n", b"RTSP/1.0 401 No\r\n", b"RTSP/1.0\n302\n", b"RTSP/ x302", b"RTSP/1.0 32"],
 )
 def test_other_replies_are_no_redirects(reply: bytes) -> None:
     for cut in range(len(reply) + 1):

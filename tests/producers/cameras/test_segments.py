@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,7 +110,7 @@ def test_a_segment_that_cannot_be_written_leaves_no_file_and_no_open_one(tmp_pat
     with files_of_at_most(1000), pytest.raises(CameraUnavailable, match="cannot be stored"):
         stored(tmp_path, clip)
     assert not list((tmp_path / "spool").iterdir())
-    opened = [os.readlink(link) for link in Path("/proc/self/fd").glob("*") if link.is_symlink()]
+    opened = [str(link.readlink()) for link in Path("/proc/self/fd").glob("*") if link.is_symlink()]
     assert not [name for name in opened if "unfinished" in name]
 
 
