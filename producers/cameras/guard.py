@@ -1,7 +1,8 @@
 """A relay on loopback that stands between FFmpeg and one camera, so that FFmpeg reaches that camera and nothing else.
 
-FFmpeg's RTSP client follows a redirect to any host, takes user and password along, and has no switch for it. It does
-not check the certificate of a camera that speaks TLS either. So it is given an address of this relay, which connects to
+FFmpeg's RTSP client follows a redirect to any host, and has no switch for it. (FFmpeg 8.1.2 follows none while its list
+of allowed protocols lacks `rtsp`, as ours does; that is not documented, and nothing here relies on it.) It does not
+check the certificate of a camera that speaks TLS either. So it is given an address of this relay, which connects to
 the camera's host alone, checks its certificate, and ends the connection at the first sign of a redirect.
 """
 
