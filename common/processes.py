@@ -174,6 +174,7 @@ PROCESSES = (
         "rtsp",
         "fetches the live cameras of sentinel.toml, and hands in what they send in short segments",
         Command("producers.rtsp:main"),
+        late_after=_LATE_READING_SECONDS,
         hears=True,
         only_with_cameras=True,
     ),

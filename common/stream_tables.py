@@ -35,6 +35,8 @@ _STREAMS = "streams"
 _MODELS = "models"
 _NO_SETTINGS = {"model", "schedule", "source", "url", "user", "password_env", "password_file", "sample"}
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+# What is quoted of a line that is no TOML: the head of a table, or a key; behind it there may be a camera's password.
+_QUOTED = re.compile(r"\[[^=:]*|[^=:\s]*")
 _LINE = re.compile(r"at line (\d+)")
 
 
@@ -110,7 +112,7 @@ class StreamTable(BaseModel):
         if text is None or (info.field_name == "baseline" and "/" not in text):
             return text
         if "://" in text:
-            raise ValueError(f"{text!r} is a URL: this version reads paths here")
+            raise ValueError("it is a URL: this version reads paths here")
         try:
             return str((info.context or {})["folder"] / Path(text).expanduser())
         except RuntimeError as error:  # the home of a user that there is not
@@ -241,7 +243,8 @@ def _toml(content: bytes, path: Path) -> dict[str, Any]:
             if line_text.startswith("[")
             else ""
         )
-        where = f", line {number[1]}, {line_text!r}" if number else ""
+        quoted = _QUOTED.match(line_text)
+        where = f", line {number[1]}, {quoted[0]!r}" if number and quoted else ""
         raise SettingsError(f"{path}{where}: this is no TOML ({error}){hint}") from error
     except RecursionError as error:
         raise SettingsError(

@@ -13,7 +13,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing, suppress
 from functools import partial
 
@@ -23,7 +23,7 @@ from common.contracts.batches import SourceRequest
 from common.contracts.dead_letters import DeadLetterKind
 from common.errors import BrokerUnavailable, Refused, SentinelError, SettingsError
 from common.ingest.accept import Ingestor, event_batch_id
-from common.resource_limits import return_large_buffers
+from common.resource_limits import limit_memory, return_large_buffers
 from common.settings import Settings
 from common.store import Store, open_store
 from common.store.client import is_unavailable
@@ -93,11 +93,7 @@ class Cameras:
 
     def close(self) -> None:
         """End the readers; what they have stored is handed in by the next process."""
-        for reader in self._readers.values():
-            reader.stop()
-        deadline = time.monotonic() + _STOP_SECONDS
-        for reader in self._readers.values():
-            reader.join(max(0.0, deadline - time.monotonic()))
+        _end(self._readers.values())
         self._lock.release()
 
     def _follow_config(self) -> None:
@@ -112,14 +108,12 @@ class Cameras:
             if not self._take_lock():
                 return
             self.spool.open(wanted, time.time() - self.settings.retention_days * _SECONDS_PER_DAY)
-        for stream, reader in list(self._readers.items()):
-            if wanted.get(stream) != reader.camera:
-                reader.stop()
-                reader.join(_STOP_SECONDS)
-                del self._readers[stream]
-                if stream not in wanted:
-                    self._take_in()
-                    self.spool.leave(stream)
+        changed = [stream for stream, reader in self._readers.items() if wanted.get(stream) != reader.camera]
+        _end([self._readers.pop(stream) for stream in changed])
+        self._take_in()
+        for stream in changed:
+            if stream not in wanted:
+                self.spool.leave(stream)
         for stream in wanted.keys() - self._readers.keys():
             self._readers[stream] = Reader(wanted[stream], self.settings, self._arrived.put)
             self._readers[stream].start()
@@ -226,6 +220,15 @@ class Cameras:
             log.warning("%s", text)
 
 
+def _end(readers: Collection[Reader]) -> None:
+    """Stop all, then wait for all of them together."""
+    for reader in readers:
+        reader.stop()
+    deadline = time.monotonic() + _STOP_SECONDS
+    for reader in readers:
+        reader.join(max(0.0, deadline - time.monotonic()))
+
+
 def _event_key(segment: Segment) -> str:
     return f"live {segment.path.name}"
 
@@ -238,6 +241,7 @@ def batch_id_of(segment: Segment) -> str:
 def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) -> None:
     """Fetch the live cameras of sentinel.toml until `stop` is set."""
     return_large_buffers()
+    limit_memory(settings.max_memory_mb)
     store = open_store(settings)
     with closing(Ingestor(settings, store)) as ingestor:
         Cameras(settings, store, ingestor).run(stop, beat)

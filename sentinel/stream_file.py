@@ -13,6 +13,7 @@ from tomlkit.items import InlineTable
 
 from common.contracts.ids import check_stream_name
 from common.errors import SettingsError
+from common.sources.cameras import without_query
 from common.stream_config import read_config
 from common.stream_tables import StreamConfig, StreamTable, parse_config
 
@@ -134,7 +135,7 @@ def _content(path: Path) -> bytes | None:
 
 
 def _by_hand(path: Path, stream: str, wanted: dict[str, str]) -> SettingsError:
-    keys = " and ".join(f"{key} = {value!r}" for key, value in wanted.items())
+    keys = " and ".join(f"{key} = {without_query(value)!r}" for key, value in wanted.items())
     return SettingsError(
         f"{path} has a form that cannot be edited without loss: write {keys} into the table of stream {stream!r} "
         "by hand"

@@ -7,6 +7,7 @@ comes from an environment variable or a file, and is read when the camera is ask
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from common.errors import SettingsError
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 """The schemes of live cameras, and their usual ports."""
+_QUERY = re.compile(r"(?<=://)([^?]*)\?.*")  # to the line's end: a query may hold quotes too
 _LONGEST_URL = 2000
 _LONGEST_PASSWORD = 1000  # bytes of a file that are read: a wrong path may lead anywhere
 
@@ -93,6 +95,17 @@ def shown_url(url: str) -> str:
     """
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{'?...' if parts.query else ''}"
+
+
+def without_query(line: str) -> str:
+    """Return a line of a file or message with a URL in it, cut where the URL's query begins.
+
+    Examples
+    --------
+    >>> without_query('url = "http://cam7/video?user=admin&pwd=secret"')
+    'url = "http://cam7/video?...'
+    """
+    return _QUERY.sub(r"\1?...", line)
 
 
 def camera_address(

@@ -1,7 +1,8 @@
 """A relay on loopback that stands between FFmpeg and one camera, so that FFmpeg reaches that camera and nothing else.
 
-FFmpeg's RTSP client follows a redirect to any host, takes user and password along, and has no switch for it. It does
-not check the certificate of a camera that speaks TLS either. So it is given an address of this relay, which connects to
+FFmpeg's RTSP client follows a redirect to any host, and has no switch for it. (FFmpeg 8.1.2 follows none while its list
+of allowed protocols lacks `rtsp`, as ours does; that is not documented, and nothing here relies on it.) It does not
+check the certificate of a camera that speaks TLS either. So it is given an address of this relay, which connects to
 the camera's host alone, checks its certificate, and ends the connection at the first sign of a redirect.
 """
 
@@ -17,16 +18,32 @@ from contextlib import suppress
 
 from common.sources.cameras import CameraAddress
 
-# The beginning of a reply of RTSP with a status of 3xx, as loosely as FFmpeg reads it: words are parted by any blanks,
-# and the number may begin with zeros or a sign. It is looked for in all that comes, for a hostile camera decides what
-# is a reply and what is picture; encoded video holds these bytes by chance once in ten million years.
+# A reply of RTSP, and its status if that is 3xx, as loosely as FFmpeg reads it: carriage returns do not count wherever
+# they stand, words are parted by any blanks, and the number may begin with blanks of another kind (in some locales
+# bytes above 127 are such), a sign and zeros. A number of more digits is refused with them, for C cuts it to 32 bits:
+# 4294967598 is 302. It is looked for in all that comes, because a hostile camera decides what is a reply and what is
+# picture; video of 3 Mbit/s holds such bytes by chance once in several thousand years. Nothing is read twice on the
+# way (possessive quantifiers, and a reply without such a status matches too), so no camera can make the search slow.
 _BEGINNING = b"RTSP/"
-_REDIRECT = re.compile(rb"RTSP/[^ \t\r\n]{0,64}[ \t\r]{1,64}[+0]{0,64}3\d\d")
+_REPLY = re.compile(rb"RTSP/[^ \t\n]*+[ \t]*+(?:[\v\f\x80-\xff]*+[+-]?0*+(3\d\d|[1-9]\d{3}))?")
 REDIRECTS = "it redirects to another address, which is not followed: give that one as its url"
-_LONGEST_REDIRECT = 256  # bytes; what may have come in two parts
+_LONGEST_LINE = 4096  # bytes without carriage returns; FFmpeg keeps no more of a line (MAX_URL_SIZE)
 _STEP_BYTES = 256 * 1024
 _PAUSE_SECONDS = 0.04  # between two reads, so that packets come by the dozen: fifty cameras cost a twentieth of a core
 _LOOK_SECONDS = 0.5  # how soon a close is noticed
+
+
+class RedirectSearch:
+    """Looks for redirects in what a camera sends, wherever reads have cut it."""
+
+    def __init__(self) -> None:
+        self._tail = b""
+
+    def finds(self, data: bytes) -> bool:
+        """Return whether a redirect ends in `data`, which follows what was given before."""
+        seen = self._tail + data.replace(b"\r", b"")
+        self._tail = seen[-_LONGEST_LINE:]
+        return _BEGINNING in seen and any(reply[1] for reply in _REPLY.finditer(seen))
 
 
 class Guard:
@@ -89,7 +106,7 @@ class Guard:
 
     def _relay(self, client: socket.socket, camera: socket.socket) -> None:
         client.settimeout(self._seconds)
-        tail = b""
+        redirects = RedirectSearch()
         while not self._closed.is_set():
             waiting = camera.pending() if isinstance(camera, ssl.SSLSocket) else 0
             ready, _, _ = select.select([client, camera], [], [], 0 if waiting else _LOOK_SECONDS)
@@ -103,11 +120,9 @@ class Guard:
                 if not data:
                     self.why = "it ended the connection"
                     return
-                seen = tail + data
-                if _BEGINNING in seen and _REDIRECT.search(seen):
+                if redirects.finds(data):
                     self.why = REDIRECTS
                     return
-                tail = seen[-_LONGEST_REDIRECT:]
                 self.heard_at = time.monotonic()
                 client.sendall(data)
                 self._closed.wait(_PAUSE_SECONDS)

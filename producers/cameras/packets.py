@@ -15,12 +15,15 @@ import av
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from common.errors import CameraUnavailable
+
 _START_CODE = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
 _HEADER_BYTES = 4096  # of a key frame, in which its parameter sets stand
 _H264_SPS, _HEVC_SPS = 7, 33
 # A JPEG is a row of segments: a mark, a kind, a length of two bytes; that of a frame holds precision, height and width.
 _JPEG_BEGIN, _JPEG_HEAD, _JPEG_MARK = 2, 9, 0xFF
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_MOST_PARTS, _MOST_PART_BYTES = 1024, 32_000_000  # of one picture: beyond what any camera cuts one into
 _REPEATED_KEYS = 4  # of the last key frames; cameras that repeat something after a reconnect repeat the last group
 
 
@@ -29,15 +32,24 @@ def whole_pictures(packets: Iterable[Packet[VideoStream]]) -> Iterator[Packet[Vi
 
     A packet is yielded when the next one has come. Packets without a timestamp are left out; FFmpeg gives none to the
     first one of an RTSP stream.
+
+    Raises
+    ------
+    CameraUnavailable
+        If more packets have one timestamp than a picture can have.
     """
     held: list[Packet[VideoStream]] = []
+    size = 0
     for packet in packets:
         if packet.pts is None:
             continue
         if held and packet.pts != held[0].pts:
             yield _joined(held)
-            held = []
+            held, size = [], 0
         held.append(packet)
+        size += packet.size
+        if len(held) > 1 and (len(held) > _MOST_PARTS or size > _MOST_PART_BYTES):
+            raise CameraUnavailable("its timestamps stand still")
     if held:
         yield _joined(held)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -166,7 +166,7 @@ class Segmenter:
         try:
             yield
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            self._output = None
+            self._abandon()
             number, why = getattr(error, "errno", None), getattr(error, "strerror", None) or str(error)
             if number in _DISK_ERRORS:
                 raise SettingsError(
@@ -174,6 +174,15 @@ class Segmenter:
                     "SENTINEL_SPOOL_MB says how much what live cameras send may take"
                 ) from error
             raise CameraUnavailable(f"its packets cannot be stored ({why})") from error
+
+    def _abandon(self) -> None:
+        """Close and remove the file that is being written, as far as the disk lets us."""
+        output, self._output = self._output, None
+        with suppress(av.error.FFmpegError, OSError, ValueError):
+            if output is not None:
+                output.close()
+        with suppress(OSError):
+            self._unfinished.unlink(missing_ok=True)
 
     def _jumps(self, dts: int, arrived: float) -> bool:
         step = (dts - self._last) * self._tick

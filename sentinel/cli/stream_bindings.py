@@ -195,9 +195,15 @@ def bind(
 
 
 def difference(edit: Edit) -> list[str]:
-    """Return the lines that a change of the file adds and takes away, as `diff` shows them."""
+    """Return the lines that a change of the file adds and takes away, as `diff` shows them; of URLs without query.
+
+    Some cameras want a password in the query.
+    """
+    from common.sources.cameras import without_query
+
     before, after = (edit.before or b"").decode("utf-8-sig"), edit.after.decode("utf-8-sig")
-    return list(difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "after", lineterm="", n=1))
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "after", lineterm="", n=1)
+    return [without_query(line) for line in lines]
 
 
 def show_edit(edit: Edit) -> None:

@@ -106,7 +106,7 @@ def test_a_stream_without_baseline_says_how_to_make_one(settings: Settings) -> N
         ("streams = 3", "'streams' is no table"),
         ("[streams]\ndock = 'x'", "'dock' in [streams] is no table: write [streams.dock]"),
         ("\n[streams.site/dock]\n", "line 2, '[streams.site/dock]': this is no TOML"),
-        ("[streams.a]\nbaseline = dock", "line 2, 'baseline = dock': this is no TOML"),
+        ("[streams.a]\nbaseline = dock", "line 2, 'baseline': this is no TOML"),
         ("[streams.dock]\n[streams.a]\n[streams.dock]", "line 3"),
         (f'[streams."café"]\n[streams."{NFD}"]', "stands there twice, written in two Unicode forms"),
         ("[streams.dock]\nsource = 'x'\nschedule = 'daily'", "'schedule' in [streams.dock]: 'daily' is no cron line"),
@@ -136,6 +136,25 @@ def test_what_is_wrong_is_named_with_its_place_and_a_way_on(file: Path, text: st
     assert said in str(raised.value)
     assert str(file) in str(raised.value)
     assert "\x1b" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'url = "rtsp://10.0.0.7/1?pwd=hunter2',
+        "url = rtsp://bob:hunter2@10.0.0.7/1",
+        "url: rtsp://bob:hunter2@10.0.0.7/1",
+        'url rtsp://bob:hunter2@10.0.0.7/1',
+        'source = "http://10.0.0.7/?hunter2"',
+        'password_file = "http://10.0.0.7/?hunter2"',
+        'password = "hunter2"',
+        "[x = hunter2",
+    ],
+)  # fmt: skip
+def test_no_error_quotes_what_may_be_a_password(file: Path, line: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        parse_config(f"[streams.dock]\n{line}\n".encode(), file)
+    assert "hunter2" not in str(raised.value)
 
 
 def test_bytes_that_are_no_text_are_named_by_their_line_and_a_mark_in_front_is_none(file: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -123,6 +126,20 @@ def test_what_an_http_camera_sends_is_handed_in_with_its_times(site: Site) -> No
     assert sum(frames(file) for file in site.files()[:4]) >= 25  # ten per second, where the machine keeps up
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not keep to a bound")
+def test_the_process_that_demuxes_what_cameras_send_has_bounded_memory(site: Site) -> None:
+    code = (
+        "import resource, threading; from common.settings import get_settings; from producers.rtsp import main\n"
+        "stop = threading.Event(); stop.set(); main(get_settings(), stop, lambda: None)\n"
+        "print(resource.getrlimit(resource.RLIMIT_DATA)[0])"
+    )
+    own = {"SENTINEL_REDIS_URL": site.settings.redis_url or "", "SENTINEL_MAX_MEMORY_MB": "1234"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **own}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "1234000000\n"
+
+
 def test_a_segment_counts_once_however_often_the_process_dies_and_comes_back(site: Site) -> None:
     with http_camera(motion_jpeg(60)) as port:
         site.camera(f"http://127.0.0.1:{port}/video")
@@ -201,6 +218,16 @@ def test_a_stream_that_is_forgotten_begins_anew(site: Site) -> None:
             forget(site.store, site.settings, "dock")
             until(lambda: {row.id for row in site.batches()} - before)
     assert not list(site.store.event_log.dead_letters())
+
+
+def test_what_redis_no_longer_knows_holds_no_place_among_what_is_being_judged(site: Site) -> None:
+    with http_camera(motion_jpeg(120)) as port:
+        site.camera(f"http://127.0.0.1:{port}/video")
+        with site.running() as cameras:
+            until(lambda: len(site.batches()) >= 6)  # as many as may wait to be judged
+            site.store.client.flushall()
+            until(lambda: len(site.batches()) >= 2)
+            assert not cameras.spool.lost
 
 
 def test_while_redis_is_full_segments_wait_and_none_is_lost(site: Site) -> None:

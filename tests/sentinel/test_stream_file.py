@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from common.contracts.ids import check_stream_name
 from common.errors import SettingsError
 from common.stream_tables import StreamTable, parse_config
-from sentinel.stream_file import bind
+from sentinel.stream_file import _by_hand, bind
 
 WRITTEN = """\
 # cameras of the yard
@@ -106,6 +106,13 @@ def test_a_file_with_an_error_is_refused_and_stays(tmp_path: Path, content: byte
     with pytest.raises(SettingsError, match=r"sentinel\.toml"):
         bind(path, "dock", baseline="x", model=None)
     assert path.read_bytes() == content
+
+
+def test_a_file_that_cannot_be_edited_is_told_without_the_password_of_a_url(tmp_path: Path) -> None:
+    path = tmp_path / "sentinel.toml"
+    path.write_text("[streams]\n")
+    edit_by_hand = _by_hand(path, "dock", {"url": "http://cam/v?pwd=hunter2", "user": "bob"})
+    assert "url = 'http://cam/v?...' and user = 'bob'" in str(edit_by_hand) and "hunter2" not in str(edit_by_hand)
 
 
 def test_what_somebody_else_wrote_meanwhile_is_not_lost(file: Path) -> None:

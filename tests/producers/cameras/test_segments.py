@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.errors import CameraUnavailable
 from common.sources.capture_time import time_in_name
 from producers.cameras.clock import ArrivalClock
 from producers.cameras.packets import Repeats, picture_format, whole_pictures
@@ -92,6 +95,35 @@ def test_a_segment_that_grows_too_large_ends_before_its_time(tmp_path: Path) -> 
     assert all(segment.size < clip.stat().st_size / 2 for segment in segments)
 
 
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_segment_that_cannot_be_written_leaves_no_file_and_no_open_one(tmp_path: Path) -> None:
+    clip = camera_clip(tmp_path / "a.mp4", 4)
+    with files_of_at_most(1000), pytest.raises(CameraUnavailable, match="cannot be stored"):
+        stored(tmp_path, clip)
+    assert not list((tmp_path / "spool").iterdir())
+    opened = [str(link.readlink()) for link in Path("/proc/self/fd").glob("*") if link.is_symlink()]
+    assert not [name for name in opened if "unfinished" in name]
+
+
+def test_a_segment_whose_name_is_taken_by_a_folder_leaves_no_file(tmp_path: Path) -> None:
+    clip = camera_clip(tmp_path / "a.mp4", 2)
+    (segment,) = stored(tmp_path, clip)[0]
+    segment.path.unlink()
+    segment.path.mkdir()
+    with pytest.raises(CameraUnavailable, match="cannot be stored"):
+        stored(tmp_path, clip)
+    assert list((tmp_path / "spool").iterdir()) == [segment.path]
+
+
 def test_pictures_by_http_tell_their_size(tmp_path: Path) -> None:
     def size_of(width: int, height: int) -> bytes:
         (frame,) = scene(1, width=width, height=height)
@@ -122,6 +154,23 @@ def test_slices_that_come_as_packets_of_their_own_become_one_picture(tmp_path: P
 
     whole = [bytes(packet) for packet in packets_of(clip)]
     assert [bytes(packet) for packet in whole_pictures(torn())] == whole
+
+
+@pytest.mark.parametrize(("size", "most"), [(10, 1024), (1_000_000, 32)])
+def test_a_camera_whose_timestamps_stand_still_is_given_up_before_it_fills_memory(size: int, most: int) -> None:
+    asked = 0
+
+    def still() -> Iterator[av.Packet]:
+        nonlocal asked
+        while asked < 10_000:
+            asked += 1
+            packet = av.Packet(size)
+            packet.pts, packet.dts, packet.time_base = 7, 7, Fraction(1, 90_000)
+            yield packet
+
+    with pytest.raises(CameraUnavailable, match="its timestamps stand still"):
+        list(whole_pictures(still()))
+    assert asked == most + 1
 
 
 def test_pictures_of_another_size_are_told_by_their_parameters(tmp_path: Path) -> None:

@@ -37,6 +37,19 @@ def test_a_camera_is_looked_at_before_it_is_written(sentinel: CommandLine, confi
         assert found["fps"] == pytest.approx(10, abs=3)
 
 
+def test_a_password_in_the_query_is_written_and_never_printed(sentinel: CommandLine, config: Path) -> None:
+    with http_camera(motion_jpeg(30)) as port:
+        url = f"http://127.0.0.1:{port}/video?pwd=hunter2'x"
+        for more in ((), ("--json",)):
+            before = config.read_text()
+            done = sentinel.run("streams", "add", "dock", url, *more)
+            assert done.code == 0, done.stderr
+            assert f"http://127.0.0.1:{port}/video?..." in done.stdout
+            assert "hunter2" not in done.stdout + done.stderr and "'x" not in done.stdout
+            assert f'url = "{url}"' in config.read_text()
+            config.write_text(before)
+
+
 @needs_rtsp_server()
 def test_a_camera_behind_a_password_is_added_by_the_name_of_its_secret(
     sentinel: CommandLine, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
