@@ -21,7 +21,7 @@ from simulation.saboteur import Fault, sabotage
 from simulation.virtual_camera import record
 from tests.browser import Browser, find_browser, running_browser
 from tests.converted import share_backbones
-from tests.sentinel.conftest import SIZE, Running, World, environment_in, start, wait_until
+from tests.sentinel.conftest import Running, World, environment_in, start, wait_until
 from tests.sentinel.watching import CONFIRMED_SECONDS, badge_of, events, verdicts, wait_for_batches
 
 SECONDS = 36  # of a clip that is long enough for the gate to be sure, cuts between its scenes set aside
@@ -30,10 +30,10 @@ TRAINING_SECONDS = 600.0  # more than two busy cores take for it
 
 @pytest.fixture(scope="module")
 def healing_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A stack with a state of its own."""
+    """A stack with a state of its own, and with footage so large that a model can be better than optical flow on it."""
     folder = tmp_path_factory.mktemp("healing")
     (folder / "sentinel.toml").touch()
-    record(folder / "golden.mp4", seconds=20, fps=10, seed=1, **SIZE)
+    record(folder / "golden.mp4", seconds=20, fps=10, seed=1)
     share_backbones(tmp_path_factory, folder / "state")
     healing = World(folder, {**environment_in(folder), "SENTINEL_COOLDOWN_SECONDS": "5"})
     built = healing.run("baseline", "build", str(folder / "golden.mp4"), "--name", "golden")
@@ -91,8 +91,8 @@ def test_a_fault_fails_is_healed_for_its_stream_alone_and_a_rollback_brings_the_
     stack = healing_stack
     golden = (stack.world.folder / "baselines" / "golden" / "arrays.npz").read_bytes()
     clean, other = stack.world.folder / "healed.mp4", stack.world.folder / "other.mp4"
-    record(clean, seconds=SECONDS, fps=10, seed=11, **SIZE)
-    record(other, seconds=CONFIRMED_SECONDS, fps=10, seed=12, **SIZE)
+    record(clean, seconds=SECONDS, fps=10, seed=11)
+    record(other, seconds=CONFIRMED_SECONDS, fps=10, seed=12)
     # Whoever reaches the queue can send a task, but neither have a model trained that nobody called nor name another.
     app = make_app(Settings(_env_file=None, redis_url=stack.info.redis_url))  # type: ignore[call-arg]
     early = app.send_task(RETRAIN_TASK, kwargs={"model": "vfi"}, queue=RETRAIN_QUEUE).get(timeout=TRAINING_SECONDS)
