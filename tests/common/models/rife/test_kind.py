@@ -13,6 +13,7 @@ from common.models.rife import kind as rife_kind
 from common.models.rife.engine import RifeEngine
 from common.models.rife.kind import KIND, RifeKind
 from common.models.rife.weights import RIFE_4_0
+from common.models.vfi import first as first_champions
 from common.models.vfi.first import starting_model
 from common.models.vfi.scores import psnr_db
 from common.models.vfi.triplets import TripletArray, collect_triplets
@@ -75,7 +76,10 @@ def test_fine_tuning_gains_on_drifted_footage_and_changes_the_head_alone(
     assert kind.trainer().bytes_per_example(golden.shape[1:]) == taken
 
 
-def test_first_champion_scores_and_live_scores_are_those_of_its_own_engine(small: Small, golden: TripletArray) -> None:
+def test_first_champion_scores_and_live_scores_are_those_of_its_own_engine(
+    small: Small, golden: TripletArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_champions, "_STEPS", 20)  # `test_first` takes more
     kind = small.kind
     first = kind.first_model(golden, seed=0)
     assert first.design is kind.design
