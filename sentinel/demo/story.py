@@ -26,6 +26,7 @@ from common.contracts.events import (
     WindowPassed,
 )
 from common.contracts.incidents import IncidentState
+from common.contracts.policy import Policy
 from common.contracts.verdicts import Cause, Status, Verdict, worst
 from common.errors import SentinelError, StoryWentOtherwise
 from common.models.names import DEFAULT_MODEL
@@ -177,14 +178,19 @@ def _expect(story: Story, settings: Settings, clips: Sequence[Path], wanted: Sta
         err.print(f"    {line}")
         if decisive.status is not wanted:
             raise StoryWentOtherwise(f"{path.name} should be {wanted}: {line}")
-        expected = _expected_cause(path)
-        if wanted is Status.FAIL and decisive.cause is not expected:
-            raise StoryWentOtherwise(f"{path.name} failed for {decisive.cause}, and the fault in it is {expected}")
+        if wanted is Status.FAIL and not _is_as_expected(decisive.cause, path):
+            raise StoryWentOtherwise(f"{path.name} failed for {decisive.cause}, which is not the fault in it")
     return "; ".join(outcomes)
 
 
-def _expected_cause(path: Path) -> Cause | None:
-    return next((fault.cause for fault in (*HEALED, CALLED) if fault in path.stem), None)
+def _is_as_expected(cause: Cause | None, path: Path) -> bool:
+    """Return whether a clip's cause is its fault; for a covered camera, any of those for which people are called.
+
+    A cover over a part of a picture that looks alike everywhere may as well be a camera that was moved.
+    """
+    if CALLED in path.stem:
+        return cause is not None and not Policy().of(cause).trains
+    return cause in {fault.cause for fault in HEALED if fault in path.stem}
 
 
 def _await_healing(story: Story) -> str:
@@ -213,12 +219,17 @@ def _await_healing(story: Story) -> str:
 
 
 def _open_incidents(store: Store) -> str:
-    rows = []
+    rows, is_called = [], False
     for stream in store.streams.names():
         for incident in store.streams.incidents(stream):
             if incident.state is not IncidentState.CLOSED:
                 rows.append(f"{stream}: {incident.state}, {incident.cause}")
-    if not any(f"{STREAM}: failing, {CALLED.cause}" == row for row in rows):
+                is_called |= (
+                    stream == STREAM
+                    and incident.state is IncidentState.FAILING
+                    and not Policy().of(incident.cause).trains
+                )
+    if not is_called:
         raise StoryWentOtherwise(f"the covered camera should be an open incident: {'; '.join(rows)}")
     return "; ".join(rows)
 
