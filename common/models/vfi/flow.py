@@ -5,6 +5,7 @@ Kroeger, Timofte, Dai and Van Gool: Fast Optical Flow using Dense Inverse Search
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -39,6 +40,21 @@ class Warped:
 
     def __getitem__(self, chosen: slice | npt.NDArray[np.intp]) -> Warped:
         return Warped(self.plain[chosen], self.refined[chosen], self.motion[chosen], self.further[chosen])
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all arrays together, bytes."""
+        return self.plain.nbytes + self.refined.nbytes + self.motion.nbytes + self.further.nbytes
+
+    @classmethod
+    def joined(cls, rows: Sequence[Warped]) -> Warped:
+        """Return what is known of the triplets of all `rows`, at least one, in new arrays."""
+        return cls(
+            np.concatenate([row.plain for row in rows]),
+            np.concatenate([row.refined for row in rows]),
+            np.concatenate([row.motion for row in rows]),
+            np.concatenate([row.further for row in rows]),
+        )
 
 
 def warp_halfway(triplets: TripletArray) -> Warped:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-
-import numpy as np
+from collections.abc import Mapping
 
 from common.models.vfi.design import Engine
 from common.models.vfi.flow import Warped
@@ -14,7 +13,7 @@ from common.models.vfi.triplets import TripletArray
 class RememberedMotion:
     """An engine that keeps what another one has found, as long as there is memory for it.
 
-    What is full stays as it is: the first that a retraining asks for is golden footage, which it asks for most often.
+    Once there is no more memory, what is kept stays: a retraining asks first, and most often, for golden footage.
 
     Parameters
     ----------
@@ -36,27 +35,18 @@ class RememberedMotion:
         keys = [_key(triplet) for triplet in triplets]
         missing = [place for place, key in enumerate(keys) if key not in self._known]
         found = self._engine.warp(triplets[missing])
-        if len(missing) == len(triplets):
-            self._keep(keys, found)
-            return found
         new = {keys[place]: found[slice(row, row + 1)] for row, place in enumerate(missing)}
-        rows = [new[key] if key in new else self._known[key] for key in keys]
-        self._keep([keys[place] for place in missing], found)
-        return Warped(
-            np.concatenate([row.plain for row in rows]),
-            np.concatenate([row.refined for row in rows]),
-            np.concatenate([row.motion for row in rows]),
-            np.concatenate([row.further for row in rows]),
-        )
+        self._keep(new)
+        if len(missing) == len(triplets):  # in their order: nothing of it need be copied
+            return found
+        return Warped.joined([new[key] if key in new else self._known[key] for key in keys])
 
-    def _keep(self, keys: list[bytes], found: Warped) -> None:
-        for number, key in enumerate(keys):
-            row = found[slice(number, number + 1)]
-            size = row.plain.nbytes + row.refined.nbytes + row.motion.nbytes + row.further.nbytes
-            if key not in self._known and size <= self._left:
-                # A view would keep all of `found` in memory.
-                self._known[key] = Warped(row.plain.copy(), row.refined.copy(), row.motion.copy(), row.further.copy())
-                self._left -= size
+    def _keep(self, new: Mapping[bytes, Warped]) -> None:
+        for key, row in new.items():
+            if row.nbytes <= self._left:
+                # A copy: a view would keep all that was found with it in memory.
+                self._known[key] = Warped.joined([row])
+                self._left -= row.nbytes
 
 
 def _key(triplet: TripletArray) -> bytes:
