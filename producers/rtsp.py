@@ -26,7 +26,7 @@ from common.ingest.accept import Ingestor, event_batch_id
 from common.resource_limits import limit_memory, return_large_buffers
 from common.settings import Settings
 from common.store import Store, open_store
-from common.store.client import is_unavailable
+from common.store.client import unavailability
 from common.stream_config import stream_config
 from producers.cameras.reader import Camera, Reader
 from producers.cameras.segments import Segment
@@ -84,10 +84,9 @@ class Cameras:
         if time.monotonic() < self._hold_all:
             return
         try:
-            action()
-        except Exception as error:
-            if not (isinstance(error, BrokerUnavailable) or is_unavailable(error)):
-                raise
+            with unavailability():
+                action()
+        except BrokerUnavailable as error:
             self._hold_all = time.monotonic() + _HOLD_SECONDS
             self._say("", f"live cameras are stored, and wait to be handed in: {error}")
 
@@ -193,14 +192,11 @@ class Cameras:
     def _incidents(self) -> dict[str, float]:
         """Return since when streams have an open incident of their footage; none while Redis is away."""
         found = {}
-        try:
+        with suppress(BrokerUnavailable), unavailability():
             for stream in self.spool.shelves:
                 since = [row.since_time for row in self.store.streams.open_incidents(stream) if row.is_of_footage]
                 if since:
                     found[stream] = min(since)
-        except Exception as error:
-            if not (isinstance(error, BrokerUnavailable) or is_unavailable(error)):
-                raise
         return found
 
     def _report(self) -> None:
