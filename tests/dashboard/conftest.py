@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
@@ -28,54 +21,18 @@ from common.settings import Settings
 from common.store import Store
 from dashboard.access import ACTION_HEADER
 from sentinel.stack.redis_server import RedisServer, free_port
-from tests.common.baselines.small import small_baseline
 from tests.common.builders import batch
 from tests.common.drift.footage import footage
+from tests.served import Answer, Served, serving, settings_in
 from workers import context, pictures, reducer
 
-PATIENCE_SECONDS = 60.0
 FRAMES = 48  # of one feed: windows of 24 frames, one each 6
 FIRST = 1_730_419_200.0  # 2024-11-01, capture time
 
 
-def wait_until(what: str, true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < deadline, f"still waiting for: {what}"
-        time.sleep(0.05)
-
-
 @dataclass
-class Answer:
-    """What a request was answered with."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-@dataclass
-class Page:
+class Page(Served):
     """A page that runs."""
-
-    port: int
-    log: Path
-    headers: dict[str, str] = field(default_factory=dict)
-
-    def request(
-        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
-    ) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
-        try:
-            connection.request(method, path, body=body, headers={**self.headers, **(headers or {})})
-            answer = connection.getresponse()
-            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
-        finally:
-            connection.close()
 
     def get(self, path: str, **query: str | int) -> Answer:
         return self.request("GET", f"{path}?{urlencode(query)}" if query else path)
@@ -88,38 +45,9 @@ class Page:
 @contextmanager
 def running_page(settings: Settings, folder: Path, **environment: str) -> Iterator[Page]:
     """Run `sentinel page` over the Redis of `settings` until the context ends."""
-    port = free_port()
-    own = {
-        "SENTINEL_REDIS_URL": str(settings.redis_url),
-        "SENTINEL_STATE_DIR": str(settings.state_dir),
-        "SENTINEL_WATCH_DIR": str(settings.watch_dir),
-        "SENTINEL_BASELINES_DIR": str(settings.baselines_dir),
-        "SENTINEL_CONFIG": str(folder / "none.toml"),
-        "SENTINEL_PAGE_PORT": str(port),
-        **({"SENTINEL_BASELINE": settings.baseline} if settings.baseline else {}),
-        **environment,
-    }
-    (folder / "none.toml").touch()
-    log = folder / "page.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sentinel", "page"], env={**os.environ, **own}, stdout=output, stderr=output
-        )
-    page = Page(port, log)
-
-    def answers() -> bool:
-        assert process.poll() is None, log.read_text()
-        try:
-            return page.get("/healthz").status == 200
-        except OSError:
-            return False
-
-    try:
-        wait_until("the page to answer", answers)
+    page = Page(free_port(), folder / "page.log")
+    with serving(page, "page", settings, {"SENTINEL_PAGE_PORT": str(page.port), **environment}, ends={0}):
         yield page
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE_SECONDS) == 0, log.read_text()
 
 
 @pytest.fixture
@@ -135,16 +63,7 @@ def ingestor(store: Store, ingestor: Ingestor, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture(scope="module")
 def page_settings(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    folder = tmp_path_factory.mktemp("page")
-    small_baseline(folder / "baselines" / "test")
-    return Settings(
-        _env_file=None,  # type: ignore[call-arg]
-        state_dir=folder / "state",
-        watch_dir=folder / "incoming",
-        baselines_dir=folder / "baselines",
-        baseline="test",
-        redis_url=redis_server.url,
-    )
+    return settings_in(tmp_path_factory.mktemp("page"), redis_server)
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from common.store.event_log import dead_letter
 from sentinel.stack.redis_server import RedisServer
 from tests.common.builders import batch
 from tests.common.models.lines import by_gate, on_all
-from tests.dashboard.conftest import Page, feed, running_page, wait_until
+from tests.dashboard.conftest import Page, feed, running_page
+from tests.served import wait_until
 from workers import reducer
 
 HOSTILE = (

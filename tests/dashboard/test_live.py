@@ -21,7 +21,8 @@ from common.settings import Settings
 from common.store import Store, keys
 from dashboard.live import MOST_READERS
 from sentinel.stack.redis_server import RedisServer
-from tests.dashboard.conftest import PATIENCE_SECONDS, Page, feed, running_page, wait_until
+from tests.dashboard.conftest import Page, feed, running_page
+from tests.served import PATIENCE_SECONDS, wait_until
 
 
 def announce(store: Store, number: int) -> None:

@@ -32,10 +32,10 @@ from common.store import Store, keys
 from common.store.ingest import offer
 from producers.camera_events import CameraEvents
 from sentinel.stack.redis_server import RedisServer
-from tests.common.baselines.small import small_baseline
 from tests.footage import scene, write_clip
 from tests.producers.events import EVENT
-from tests.producers.posting import MOST_BYTES, Answer, Endpoint, running_endpoint
+from tests.producers.posting import MOST_BYTES, Endpoint, running_endpoint
+from tests.served import Answer, settings_in
 
 PNG = cv2.imencode(".png", scene(1)[0])[1].tobytes()
 OTHER = cv2.imencode(".png", scene(2)[1])[1].tobytes()
@@ -44,16 +44,7 @@ BINARY = {f"ce_{name}": value for name, value in EVENT.items() if name != "datac
 
 @pytest.fixture(scope="module")
 def http_settings(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    folder = tmp_path_factory.mktemp("http")
-    small_baseline(folder / "baselines" / "test")
-    return Settings(
-        _env_file=None,  # type: ignore[call-arg]
-        state_dir=folder / "state",
-        watch_dir=folder / "incoming",
-        baselines_dir=folder / "baselines",
-        baseline="test",
-        redis_url=redis_server.url,
-    )
+    return settings_in(tmp_path_factory.mktemp("http"), redis_server)
 
 
 @pytest.fixture
