@@ -20,6 +20,7 @@ from pathlib import Path
 
 from common.contracts.ids import check_stream_name
 from common.errors import SettingsError
+from common.file_signature import Signature, signature_of
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +41,10 @@ class CameraTokens:
 
     def __init__(self, path: Path) -> None:
         self._path = path.expanduser()
-        self._version: tuple[int, ...] | None = None
+        self._version: Signature | None = None
         self._digests: dict[str, list[str]] = {}
         self._wrong = ""  # with the content of that version
-        self._logged: tuple[tuple[int, ...] | None, str] | None = None
+        self._logged: tuple[Signature | None, str] | None = None
 
     @property
     def streams(self) -> frozenset[str]:
@@ -79,7 +80,7 @@ class CameraTokens:
             return
         except OSError as error:
             raise _unreadable(self._path, error) from error
-        version = (seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino)
+        version = signature_of(seen)
         if version != self._version:
             content = _content(self._path, seen.st_size)  # if it cannot be had, that may pass without a change
             self._version, self._digests, self._wrong = version, {}, ""

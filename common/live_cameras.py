@@ -11,23 +11,22 @@ import tomllib
 from functools import lru_cache
 from pathlib import Path
 
+from common.file_signature import Signature, signature_of
 from common.settings import Settings
-
-_DEFAULT_FILE = Path("sentinel.toml")
 
 
 def names_a_camera(settings: Settings) -> bool:
     """Return whether a stream has a `url` now. Costs one `stat` while the file is unchanged."""
-    path = (settings.config or _DEFAULT_FILE).expanduser().absolute()
+    path = settings.config_file
     try:
-        seen = path.stat()
+        signature = signature_of(path.stat())
     except OSError:
         return False
-    return _has_url(path, (seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino))
+    return _has_url(path, signature)
 
 
 @lru_cache(maxsize=4)
-def _has_url(path: Path, signature: tuple[int, ...]) -> bool:
+def _has_url(path: Path, signature: Signature) -> bool:
     try:
         streams = tomllib.loads(path.read_bytes().decode("utf-8-sig")).get("streams")
     except (OSError, ValueError, RecursionError):

@@ -24,6 +24,7 @@ from common.redis_url import with_password
 Unit = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
 _WINDOWS_OF_REFERENCE = 4
+DEFAULT_CONFIG = Path("sentinel.toml")
 
 
 class Settings(BaseSettings):
@@ -474,6 +475,11 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_cron_line(cls, line: str) -> str:
         return check_cron_line(line)
+
+    @property
+    def config_file(self) -> Path:
+        """Absolute path of the configuration file of streams, whether or not it exists."""
+        return (self.config or DEFAULT_CONFIG).expanduser().absolute()
 
     @property
     def interpolated_root(self) -> Path:

@@ -14,13 +14,13 @@ from functools import cache
 from pathlib import Path
 
 from common.errors import SettingsError
+from common.file_signature import Signature, signature_of
 from common.models.names import DEFAULT_MODEL
 from common.settings import Settings
 from common.stream_tables import StreamConfig, parse_config
 
 log = logging.getLogger(__name__)
 
-DEFAULT_FILE = Path("sentinel.toml")
 _SETTLE_SECONDS = 1.0  # an editor that writes in place leaves half a file for a moment
 
 
@@ -63,22 +63,21 @@ class ConfigFile:
             log.error("%s (what it said before still holds)", self._error)
         return self._good
 
-    def _signature(self) -> tuple[int, ...] | None:
+    def _signature(self) -> Signature | None:
         """Return what changes whenever the file is written or replaced; None where there is no file."""
         try:
-            seen = self.path.stat()
+            return signature_of(self.path.stat())
         except FileNotFoundError:
             return None
         except OSError as error:
             raise _unreadable(self.path, error) from error
-        return (seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino)
 
-    def _is_being_written(self, signature: tuple[int, ...] | None) -> bool:
+    def _is_being_written(self, signature: Signature | None) -> bool:
         if self._good is None or signature is None:
             return False
         return 0 <= time.time() - signature[0] / 1e9 < _SETTLE_SECONDS
 
-    def _read(self, signature: tuple[int, ...] | None) -> StreamConfig:
+    def _read(self, signature: Signature | None) -> StreamConfig:
         if signature is not None:
             content = read_config(self.path)
             # Once read, what is wrong stays wrong until it is written again; what cannot be read is tried again.
@@ -94,13 +93,13 @@ class ConfigFile:
 
 def config_path(settings: Settings) -> Path | None:
     """Return the absolute path of the file that is read; None where none is named and there is none."""
-    path = written_path(settings)
+    path = settings.config_file
     return path if settings.config is not None or path.exists() else None
 
 
 def stream_config(settings: Settings) -> StreamConfig:
     """Return what the configuration file of `settings` says now; see `ConfigFile.current`."""
-    return _config_file(written_path(settings), settings.config is not None).current()
+    return _config_file(settings.config_file, settings.config is not None).current()
 
 
 def settings_of_stream(settings: Settings, stream: str) -> Settings:
@@ -130,11 +129,6 @@ def baseline_of(settings: Settings, stream: str) -> str:
 def model_of(settings: Settings, stream: str) -> str:
     """Return the name of the model that serves `stream`; raise `SettingsError` if the file cannot be read."""
     return stream_config(settings).of(stream).model or DEFAULT_MODEL
-
-
-def written_path(settings: Settings) -> Path:
-    """Return the absolute path of the configuration file, whether or not it exists."""
-    return (settings.config or DEFAULT_FILE).expanduser().absolute()
 
 
 @cache

@@ -11,7 +11,8 @@ import hypothesis
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-from common import broker, stream_config
+from common import broker
+from common import settings as settings_module
 from common.ingest.accept import Ingestor
 from common.settings import Settings, get_settings
 from common.store import Store
@@ -84,7 +85,7 @@ def no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     """A test sees the defaults, whatever the shell it was started from has set."""
     for name in [name for name in os.environ if name.startswith("SENTINEL_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(stream_config, "DEFAULT_FILE", tmp_path / "sentinel.toml")
+    monkeypatch.setattr(settings_module, "DEFAULT_CONFIG", tmp_path / "sentinel.toml")
     get_settings.cache_clear()
     yield
     get_settings.cache_clear()

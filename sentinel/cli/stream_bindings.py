@@ -168,14 +168,13 @@ def bind(
 ) -> None:
     """Write the baseline or the model of a stream into sentinel.toml; whatever else stands there stays."""
     from common.models.kinds import check_kind_name, why_not_ready
-    from common.stream_config import written_path
     from sentinel.stream_file import bind as edit_of
 
     name = stream_name(stream)
     if baseline is None and model is None:
         raise typer.BadParameter("say --baseline, --model, or both")
     settings = settings_of_stack(get_settings())
-    path = written_path(settings)
+    path = settings.config_file
     if model is not None:
         try:
             model = check_kind_name(encodable(model))

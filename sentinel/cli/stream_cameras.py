@@ -40,7 +40,6 @@ def add(
 ) -> None:
     """Look at a live camera, write it into sentinel.toml, and say what it costs. A running stack begins to fetch it."""
     from common.sources.cameras import camera_address, check_camera_url
-    from common.stream_config import written_path
     from sentinel.stream_file import bind
 
     name, settings = stream_name(stream), settings_of_stack(get_settings())
@@ -48,7 +47,7 @@ def add(
         url = check_camera_url(encodable(url))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    path = written_path(settings)
+    path = settings.config_file
     file = str(password_file.expanduser().absolute()) if password_file is not None else None
     edit = bind(path, name, url=url, user=user, password_env=password_env, password_file=file, sample=sample)
     found = _look(name, camera_address(url, user, password_env, file), settings, picture)

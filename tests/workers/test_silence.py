@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from common import stream_config
+from common import settings as settings_module
 from common.contracts.events import IncidentChanged, IncidentClosed, IncidentOpened
 from common.contracts.incidents import Incident, IncidentState
 from common.contracts.verdicts import Cause
@@ -240,7 +240,7 @@ def test_state_of_a_version_that_knew_no_rhythm_does_not_alarm(site: Site) -> No
 
 
 def test_a_stream_has_seconds_of_its_own_and_nobody_asks_where_they_are_0(site: Site) -> None:
-    file = Path(stream_config.DEFAULT_FILE)
+    file = settings_module.DEFAULT_CONFIG
     file.write_text("[streams.gate]\noffline_seconds = 0\n")
     for _ in range(int(LEARNED / 10)):
         site.send("dock")
@@ -283,7 +283,7 @@ def test_a_broken_configuration_stops_the_question_and_nothing_else(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     site.live(LEARNED)
-    file = Path(stream_config.DEFAULT_FILE)
+    file = settings_module.DEFAULT_CONFIG
     own = maintenance.get_settings().model_copy(update={"config": file.with_name("gone.toml")})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(maintenance, "get_settings", lambda: own)
