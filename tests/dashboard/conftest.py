@@ -63,7 +63,11 @@ def ingestor(store: Store, ingestor: Ingestor, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture(scope="module")
 def page_settings(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return settings_in(tmp_path_factory.mktemp("page"), redis_server)
+    settings = settings_in(tmp_path_factory.mktemp("page"), redis_server)
+    store = Store(redis_server.url, settings)
+    store.client.flushall()  # a page reads the events of the last day, of an earlier module's test too
+    store.client.close()
+    return settings
 
 
 @pytest.fixture
@@ -75,7 +79,7 @@ def with_baseline(page_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> S
 
 @pytest.fixture(scope="module")
 def page(page_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """One for all tests of a module: it keeps nothing that a test could mistake for its own."""
+    """One for all tests of a module: it keeps verdicts of earlier tests' streams, and nothing else."""
     with running_page(page_settings, tmp_path_factory.mktemp("log")) as running:
         yield running
 
