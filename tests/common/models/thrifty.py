@@ -90,7 +90,7 @@ class ThriftyKind(InterpolationKind):
 
     name = "thrifty"
 
-    def first_model(self, replay: Examples, *, seed: int) -> Denoiser:  # type: ignore[override]
+    def first_model(self, replay: Examples, *, steps: int, seed: int) -> Denoiser:  # type: ignore[override]
         return Denoiser(learned(replay))
 
     def load(self, folder: Path) -> Denoiser:  # type: ignore[override]
