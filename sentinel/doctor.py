@@ -12,14 +12,16 @@ from common.baselines.reproducible import require_reproducible
 from common.baselines.storage import find_baseline, list_baselines, load_baseline, read_manifest
 from common.camera_tokens import CameraTokens
 from common.contracts.batches import FeatureSpec
-from common.errors import BadSource, SentinelError, SettingsError
+from common.errors import BadSource, SentinelError, SettingsError, StorageUnavailable
 from common.models.kinds import why_not_ready
 from common.models.names import DEFAULT_MODEL
+from common.object_root import is_object_uri
 from common.processes import QUEUES
 from common.setting_names import given_variables, unknown_settings
 from common.settings import Settings
 from common.sources.cameras import camera_address
-from common.sources.local import local_path
+from common.sources.find import find_sources
+from common.sources.local import source_path
 from common.stream_config import config_path, stream_config
 from sentinel.doctor_redis import ADVICE, check_redis, examine_redis
 from sentinel.findings import Finding, look
@@ -148,9 +150,12 @@ def _streams(settings: Settings) -> str:
     sources = {stream: table.source for stream, table in streams.items() if table.source is not None}
     for stream, source in sources.items():
         try:
-            if not local_path(source, settings.roots).exists():
+            path = source_path(source, settings.roots)
+            if is_object_uri(source):
+                find_sources(path)
+            elif not path.exists():
                 wrong.append(f"source of stream {stream!r}: {source} does not exist")
-        except BadSource as error:
+        except (BadSource, SettingsError, StorageUnavailable) as error:
             wrong.append(f"source of stream {stream!r}: {error}")
     cameras = {stream: table for stream, table in streams.items() if table.url is not None}
     for stream, table in cameras.items():
