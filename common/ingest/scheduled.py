@@ -47,7 +47,8 @@ def hand_in(store: Store, settings: Settings, stream: str, source: str) -> int:
         files = _files_of(unit)
         if not files:
             continue  # it was removed meanwhile
-        if any(_is_being_written(seen, settings.settle_seconds) for _, seen in files):
+        stored = isinstance(unit, ObjectPath)  # an object is there once it is whole
+        if not stored and any(_is_being_written(seen, settings.settle_seconds) for _, seen in files):
             log.warning("stream %s: %s is still being written, it is handed in the next time", stream, unit)
             continue
         etag = (unit.version.etag,) if isinstance(unit, ObjectPath) else ()

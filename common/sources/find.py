@@ -8,7 +8,6 @@ from pathlib import Path
 
 from common.contracts.batches import SourceKind
 from common.errors import BadSource
-from common.object_root import ObjectStorage
 from common.sources.local import describe_kind, is_media, unreadable
 from common.sources.media_types import is_ignored, kind_of, natural_order
 from common.sources.objects.path import ObjectPath
@@ -48,23 +47,24 @@ def _found_below(prefix: ObjectPath) -> list[Path]:
         listed = list_objects(str(prefix), prefix.storage)
     except FileNotFoundError as error:
         raise BadSource(f"{prefix} does not exist: name an object, or a prefix of some") from error
-    found = list(media_objects(listed, prefix.storage))
+    found = []
+    for uri, version in media_objects(listed):
+        try:
+            found.append(ObjectPath.of(uri, prefix.storage, version))
+        except ValueError as error:
+            log.warning("%r is left out: %s", uri, error)
     if not found:
         raise BadSource(f"{prefix} holds no videos or images: put the footage below it")
     return sorted(found, key=natural_order)
 
 
-def media_objects(listed: Iterable[tuple[str, ObjectVersion]], storage: ObjectStorage) -> Iterator[ObjectPath]:
-    """Yield the paths of those objects that a modality reads and that are neither hidden nor temporary, nor in a
-    folder that is. A key that no source may have is logged and left out."""
+def media_objects(listed: Iterable[tuple[str, ObjectVersion]]) -> Iterator[tuple[str, ObjectVersion]]:
+    """Yield those objects of a listing that a modality reads and that are neither hidden nor temporary, nor in a folder
+    that is."""
     for uri, version in listed:
         *folders, name = uri.split("/")[3:]
-        if kind_of(name) is None or any(is_ignored(part) for part in (*folders, name)):
-            continue
-        try:
-            yield ObjectPath.of(uri, storage, version)
-        except ValueError as error:
-            log.warning("%r is left out: %s", uri, error)
+        if kind_of(name) is not None and not any(is_ignored(part) for part in (*folders, name)):
+            yield uri, version
 
 
 def _found_in(folder: Path, above: tuple[Path, ...]) -> list[Path]:

@@ -113,7 +113,7 @@ def test_a_stream_without_baseline_says_how_to_make_one(settings: Settings) -> N
         ("[streams.dock]\nsource = 'x'\nschedule = '0 6 31 2 *'", "'schedule' in [streams.dock]: '0 6 31 2 *' is no"),
         ("[streams.dock]\nschedule = '0 6 * * *'", "[streams.dock]: 'schedule' needs 'source' beside it"),
         ("[streams.dock]\nsource = 'x'", "[streams.dock]: 'source' needs 'schedule' beside it"),
-        ("[streams.dock]\nsource = 'http://x/y'\nschedule = '0 6 * * *'", "is a URL: this version reads paths here"),
+        ("[streams.dock]\nsource = 'http://x/y'\nschedule = '0 6 * * *'", "is a URL: paths are read here"),
         ('[streams.dock]\nbaseline = "a\\u0000b"', "'baseline' in [streams.dock]: it is empty or has a control"),
         ("[streams.dock]\nbaseline = ''", "'baseline' in [streams.dock]: it is empty"),
         ("[streams.dock]\nbaseline = 3", "'baseline' in [streams.dock]: Input should be a valid string"),

@@ -150,6 +150,8 @@ def _translated(uri: str) -> Iterator[None]:
     except (BadSource, SettingsError, StorageUnavailable, FileNotFoundError, MemoryError):
         raise
     except PermissionError as error:
+        if _reason(error) == "InvalidObjectState":
+            raise BadSource(f"{uri} is in an archive: restore it, then hand it in again") from None
         raise _no_credentials(uri, _reason(error)) from None
     except Exception as error:  # of several libraries, which have no base in common
         name = type(error).__name__
