@@ -77,7 +77,7 @@ class ObjectWatcher:
             self._say(prefix, f"what is below {prefix} waits until the broker answers again: {error}")
             return self._backoff
         except (StorageUnavailable, SettingsError, BadSource, FileNotFoundError) as error:
-            missing = f"{prefix} cannot be listed: there is no such bucket"
+            missing = f"{prefix} cannot be listed, there is no such bucket: correct SENTINEL_WATCH_OBJECTS"
             self._say(prefix, missing if isinstance(error, FileNotFoundError) else str(error))
         else:
             self._said.pop(prefix, None)

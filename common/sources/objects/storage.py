@@ -7,6 +7,7 @@ no message here quotes what it says, which may show them.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import logging
 import os
@@ -147,8 +148,10 @@ def _translated(uri: str) -> Iterator[None]:
     """Turn what a file system raises into errors of ours, which do not quote it."""
     try:
         yield
-    except (BadSource, SettingsError, StorageUnavailable, FileNotFoundError, MemoryError):
+    except (BadSource, SettingsError, StorageUnavailable, MemoryError):
         raise
+    except FileNotFoundError:
+        raise FileNotFoundError(errno.ENOENT, "the storage has no such object", uri) from None
     except PermissionError as error:
         if _reason(error) == "InvalidObjectState":
             raise BadSource(f"{uri} is in an archive: restore it, then hand it in again") from None

@@ -50,7 +50,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.clip(np.roll(noise, 7 * number, axis=number % 2) + frame, 0, 255).astype(np.uint8)
         for number, frame in enumerate(scene(120, width=320, height=240))
     ]
-    path = tmp_path_factory.mktemp("clip") / "2026-11-24T06-15-00Z.mp4"
+    path = tmp_path_factory.mktemp("clip") / "2024-11-24T06-15-00Z.mp4"
     write_clip(path, frames, options={"qp": "1", "preset": "ultrafast"})
     assert path.stat().st_size > 12 * BLOCK_BYTES
     return path
