@@ -183,7 +183,7 @@ def stream_of(prefix: str, uri: str) -> str:
 
 
 def _version_id(uri: str, version: ObjectVersion) -> str:
-    return content_id(uri, version.identity, version.modified)
+    return content_id(uri, version.identity, int(version.modified))
 
 
 def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) -> None:

@@ -22,6 +22,7 @@ from common.settings import Settings
 from common.sources.cameras import camera_address
 from common.sources.find import find_sources
 from common.sources.local import source_path
+from common.sources.objects.storage import check_prefix
 from common.stream_config import config_path, stream_config
 from sentinel.doctor_redis import ADVICE, check_redis, examine_redis
 from sentinel.findings import Finding, look
@@ -60,6 +61,7 @@ def examine(settings: Settings) -> list[Finding]:
         look("disk", partial(_disk, settings)),
         look("streams", partial(_streams, settings)),
         look("tokens", partial(_tokens, settings)),
+        look("object storage", partial(_objects, settings)),
         look("models", partial(_models, settings)),
         look("baseline", partial(_reproducible_baseline, settings)),
         look("backbone", partial(_backbone, settings)),
@@ -139,6 +141,20 @@ def _tokens(settings: Settings) -> str:
             f"{settings.http_tokens} has no token, so no camera may post: make one with `sentinel streams token STREAM`"
         )
     return f"cameras of {len(tokens.streams)} streams may post over HTTP"
+
+
+def _objects(settings: Settings) -> str:
+    """Check that the storage answers for each prefix that sources may be below."""
+    prefixes = dict.fromkeys((*settings.watch_objects, *settings.object_roots))
+    empty = 0
+    for prefix in prefixes:
+        try:
+            check_prefix(prefix, settings.object_storage)
+        except FileNotFoundError:
+            empty += 1
+    if not prefixes:
+        return "no source may be there: neither SENTINEL_WATCH_OBJECTS nor SENTINEL_OBJECT_ROOTS is set"
+    return f"{len(prefixes)} prefixes can be asked for" + (f", nothing is below {empty} of them yet" if empty else "")
 
 
 def _streams(settings: Settings) -> str:

@@ -24,6 +24,7 @@ from common.sources.capture_time import parse_time
 _MODULES = {"s3": "s3fs", "gs": "gcsfs"}
 """The file system of each scheme; the extra that installs it is named like the scheme."""
 _CONNECT_SECONDS, _READ_SECONDS = 4, 8
+_REFUSED = frozenset((401, 403))  # the codes of gcsfs's errors
 _ATTEMPTS = 2  # of one request; whoever asked tries again later, and others must not wait for that long
 _CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws",
@@ -40,7 +41,7 @@ class ObjectVersion:
     Attributes
     ----------
     size : bytes
-    etag : the storage's own digest or number of the content
+    etag : the storage's own digest or number of the content: S3's ETag, Google's generation
     modified : when it was written, seconds since the epoch
     """
 
@@ -113,6 +114,13 @@ class RangeReader:
             raise rewritten(self._uri)
 
 
+def check_prefix(prefix: str, storage: ObjectStorage) -> None:
+    """Raise what is wrong, if the storage cannot say whether there is something at a prefix; errors are those of
+    `object_version`, with `FileNotFoundError` if there is nothing."""
+    with _translated(prefix):
+        _file_system(prefix, storage).info(prefix)
+
+
 def list_objects(prefix: str, storage: ObjectStorage) -> list[tuple[str, ObjectVersion]]:
     """Return URI and version of every object below `prefix`, which ends without a slash; errors are those of
     `object_version`, but that nothing is there is an empty list."""
@@ -130,7 +138,8 @@ def rewritten(uri: str) -> BadSource:
 
 
 def _version(uri: str, info: dict[str, Any]) -> ObjectVersion:
-    etag = str(info.get("ETag") or info.get("etag") or "").strip('"')
+    # The generation that gcsfs gives changes with the content alone, its ETag with what is said about it too.
+    etag = str(info.get("ETag") or info.get("generation") or "").strip('"')
     if not etag:
         raise BadSource(f"{uri}: the storage gives it no ETag, by which its content is known: use one that does")
     return ObjectVersion(int(info["size"]), etag, _moment(info.get("LastModified") or info.get("updated")))
@@ -160,7 +169,7 @@ def _translated(uri: str) -> Iterator[None]:
         name = type(error).__name__
         if name == "FileExpired" or "PreconditionFailed" in _reason(error):
             raise rewritten(uri) from None
-        if "Credentials" in name or "RefreshError" in name:
+        if "Credentials" in name or "RefreshError" in name or getattr(error, "code", None) in _REFUSED:
             raise _no_credentials(uri, name) from None
         raise StorageUnavailable(
             f"{uri}: the object storage does not answer as it should ({_reason(error)}): see that it runs, and "
