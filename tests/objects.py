@@ -37,7 +37,6 @@ _UNKNOWN_KEY = b"<Error><Code>InvalidAccessKeyId</Code><Message>no such key</Mes
 
 @pytest.fixture(scope="session")
 def object_server() -> Iterator[ObjectServer]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ObjectServer()
     server.start()
     yield server
@@ -86,6 +85,7 @@ class ObjectServer:
     _thread: Any = None
 
     def start(self) -> None:
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it logs every request
         moto = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._counting(moto), threaded=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"

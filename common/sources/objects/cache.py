@@ -3,6 +3,9 @@
 Each block is a file. It is written under another name and renamed, so none is ever seen half; what a crash of the
 machine cut short has the wrong length and is not used. A lock is held while one is added, so the bound holds whatever
 the number of processes. A block is removed when it was not used for longest; who has read it keeps its bytes.
+
+Names are `OBJECT-NUMBER` for a block, and `OBJECT-WHAT` for what was found out about an object, such as when its frames
+come: that is small, took reading the whole object, and stays as long as the block of it that was used last.
 """
 
 from __future__ import annotations
@@ -81,17 +84,22 @@ class BlockCache:
 
     def _make_room(self, size: int) -> int:
         """Remove blocks, the one that was not used for longest first, unless there is room; return the bytes left."""
-        rows = []
-        for entry in os.scandir(self.folder):
-            if not entry.name.startswith("."):
-                seen = entry.stat()
-                rows.append((seen.st_mtime_ns, seen.st_size, entry.path))
-        total = sum(row[1] for row in rows)
+        files = [(entry.name, entry.stat()) for entry in os.scandir(self.folder) if not entry.name.startswith(".")]
+        total = sum(seen.st_size for _, seen in files)
         if total + size <= self.most_bytes:
             return total
-        for _, gone, path in sorted(rows):
+        used: dict[str, int] = {}
+        for name, seen in files:
+            owner = name.partition("-")[0]
+            used[owner] = max(used.get(owner, 0), seen.st_mtime_ns)
+        rows = []
+        for name, seen in files:
+            owner, _, number = name.partition("-")
+            block = number.isdecimal()
+            rows.append((seen.st_mtime_ns if block else used[owner], not block, name, seen.st_size))
+        for _, _, name, gone in sorted(rows):
             if total + size <= self.most_bytes * _LEFT_AFTER_REMOVAL:
                 break
-            Path(path).unlink(missing_ok=True)
+            (self.folder / name).unlink(missing_ok=True)
             total -= gone
         return total

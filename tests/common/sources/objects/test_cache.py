@@ -21,7 +21,7 @@ from common.sources.objects.cache import BlockCache
 cache, rng = BlockCache(Path(sys.argv[1]), {MOST}), random.Random(int(sys.argv[2]))
 print("ready", flush=True)
 while True:
-    name = str(rng.randrange(40))
+    name = f"object-{{rng.randrange(40)}}"
     data = cache.block(name, {BLOCK}, lambda: name.encode().ljust({BLOCK}, b"."))
     assert data == name.encode().ljust({BLOCK}, b"."), name
 """
@@ -45,12 +45,26 @@ def content(name: str, size: int = BLOCK) -> bytes:
 def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
     cache = BlockCache(tmp_path / "cache", MOST)
     for number in range(10):
-        cache.keep(str(number), content(str(number)))
-        os.utime(cache.folder / str(number), (number, number))
-    assert cache.kept("0") == content("0")  # used again
-    cache.keep("new", content("new"))
-    assert cache.kept("0") is not None and cache.kept("new") is not None
-    assert cache.kept("1") is None
+        cache.keep(f"a-{number}", content(f"a-{number}"))
+        os.utime(cache.folder / f"a-{number}", (number, number))
+    assert cache.kept("a-0") == content("a-0")  # used again
+    cache.keep("b-0", content("b-0"))
+    assert cache.kept("a-0") is not None and cache.kept("b-0") is not None
+    assert cache.kept("a-1") is None
+
+
+def test_what_is_known_of_an_object_stays_as_long_as_its_latest_block(tmp_path: Path) -> None:
+    cache = BlockCache(tmp_path / "cache", MOST)
+    cache.keep("a-timeline", b"known")
+    cache.keep("b-timeline", b"known")
+    for number in range(30):
+        name = "b-0" if number == 0 else f"a-{number}"
+        cache.keep(name, content(name))
+        for kept in cache.folder.glob("[ab]-*"):  # ten seconds pass
+            at = kept.stat().st_mtime - 10
+            os.utime(kept, (at, at))
+    assert cache.kept("a-timeline") == b"known"
+    assert cache.kept("b-timeline") is None
 
 
 def test_a_block_larger_than_the_cache_is_returned_and_not_kept(tmp_path: Path) -> None:
@@ -85,7 +99,7 @@ def test_processes_that_are_killed_at_any_time_leave_no_half_block_and_no_more_t
     try:
         for seed in range(3, 9):
             for turn in range(40):
-                name = str((7 * turn + seed) % 40)
+                name = f"object-{(7 * turn + seed) % 40}"
                 assert reader.kept(name) in {None, content(name)}
                 time.sleep(0.002)
             killed = writers.pop(0)
@@ -99,4 +113,6 @@ def test_processes_that_are_killed_at_any_time_leave_no_half_block_and_no_more_t
         for writer in writers:
             writer.kill()
             writer.wait()
-    assert {reader.kept(str(number)) for number in range(40)} <= {None, *(content(str(n)) for n in range(40))}
+    names = [f"object-{number}" for number in range(40)]
+    found = {name: data for name in names if (data := reader.kept(name)) is not None}
+    assert found and all(data == content(name) for name, data in found.items())
