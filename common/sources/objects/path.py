@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import PosixPath
 from typing import IO, Any, Self
 
@@ -71,10 +72,19 @@ class ObjectPath(PosixPath):
         mode = stat.S_IFREG | stat.S_IRUSR
         return os.stat_result((mode, number, 0, 1, 0, 0, version.size, 0, int(version.modified), 0), times)
 
-    def open(self, mode: str = "r", *_: object, **__: object) -> IO[Any]:  # type: ignore[override]
-        if mode != "rb":
-            raise BadSource(f"{self} is in object storage, and is only read, as bytes")
-        return io.BufferedReader(self.by_ranges(), _BUFFER_BYTES)
+    def open(  # type: ignore[override]
+        self,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> IO[Any]:
+        """Open it for reading, as bytes or text; raise `BadSource` for any other `mode`."""
+        if mode not in {"r", "rt", "rb"}:
+            raise BadSource(f"{self} is in object storage, and is only read")
+        data = io.BufferedReader(self.by_ranges(), buffering if buffering > 1 else _BUFFER_BYTES)
+        return data if mode == "rb" else io.TextIOWrapper(data, encoding, errors, newline)
 
     def by_ranges(self) -> ObjectFile:
         """Open it for a reader that seeks much, and takes what a read returns, even less than it asked for."""
@@ -108,6 +118,9 @@ class ObjectPath(PosixPath):
 
     def is_dir(self, *_: object, **__: object) -> bool:
         return False
+
+    def iterdir(self) -> Iterator[Self]:
+        raise BadSource(f"{self} is in object storage, where there are no folders")
 
     def is_symlink(self) -> bool:
         return False

@@ -248,6 +248,25 @@ def test_a_library_that_wants_a_file_is_told_that_there_is_none(own: Settings) -
         open(path, "rb")  # noqa: PTH123, SIM115
 
 
+def test_an_object_is_opened_as_a_file_is_and_never_written(own: Settings, objects: ObjectServer) -> None:
+    path = source_path(objects.put("cameras/dock/a.csv", "é\r\n2\r\n".encode()), own.roots)
+    with path.open(encoding="utf-8", newline="") as lines:
+        assert list(lines) == ["é\r\n", "2\r\n"]
+    what = (path.read_bytes(), path.is_file(), path.exists(), path.is_dir())
+    assert what == ("é\r\n2\r\n".encode(), True, True, False)
+        "é\r\n2\r\n".encode(),
+        True,
+        True,
+        False,
+    )
+    with pytest.raises(BadSource, match="only read"):
+        path.open("wb")
+    with pytest.raises(BadSource):
+        path.write_bytes(b"x")
+    with pytest.raises(BadSource):
+        path.unlink()
+
+
 def test_a_prefix_gives_its_media_in_natural_order(own: Settings, objects: ObjectServer) -> None:
     for key in ("dock/10.mp4", "dock/2.mp4", "dock/notes.txt", "dock/.hidden.mp4", "dock/old/1.jpg", "docks/1.mp4"):
         objects.put(f"cameras/{key}", b"x")
