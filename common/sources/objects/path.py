@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import PosixPath
 from typing import IO, Any, Self
 
@@ -119,7 +119,7 @@ class ObjectPath(PosixPath):
     def is_dir(self, *_: object, **__: object) -> bool:
         return False
 
-    def iterdir(self) -> Iterator[Self]:
+    def iterdir(self) -> Generator[Self, None, None]:
         raise BadSource(f"{self} is in object storage, where there are no folders")
 
     def is_symlink(self) -> bool:

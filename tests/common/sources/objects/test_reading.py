@@ -254,11 +254,6 @@ def test_an_object_is_opened_as_a_file_is_and_never_written(own: Settings, objec
         assert list(lines) == ["é\r\n", "2\r\n"]
     what = (path.read_bytes(), path.is_file(), path.exists(), path.is_dir())
     assert what == ("é\r\n2\r\n".encode(), True, True, False)
-        "é\r\n2\r\n".encode(),
-        True,
-        True,
-        False,
-    )
     with pytest.raises(BadSource, match="only read"):
         path.open("wb")
     with pytest.raises(BadSource):
