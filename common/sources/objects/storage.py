@@ -30,8 +30,8 @@ _CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
 }
-# At DEBUG these log the headers of requests, with signatures and session tokens.
-_TALKATIVE = ("botocore", "aiobotocore", "s3fs", "gcsfs", "fsspec", "aiohttp", "urllib3", "google.auth")
+# At DEBUG these log the headers of requests, with signatures and session tokens, or each lock of the cache.
+_TALKATIVE = ("botocore", "aiobotocore", "s3fs", "gcsfs", "fsspec", "aiohttp", "urllib3", "google.auth", "filelock")
 
 
 @dataclass(frozen=True)
