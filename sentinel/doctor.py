@@ -166,10 +166,10 @@ def _streams(settings: Settings) -> str:
     sources = {stream: table.source for stream, table in streams.items() if table.source is not None}
     for stream, source in sources.items():
         try:
-            path = source_path(source, settings.roots)
+            there = source_path(source, settings.roots)
             if is_object_uri(source):
-                find_sources(path)
-            elif not path.exists():
+                find_sources(there)
+            elif not there.exists():
                 wrong.append(f"source of stream {stream!r}: {source} does not exist")
         except (BadSource, SettingsError, StorageUnavailable) as error:
             wrong.append(f"source of stream {stream!r}: {error}")
