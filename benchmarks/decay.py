@@ -150,7 +150,7 @@ def judged(name: str, clip: Path, golden: tuple[int, int], live: tuple[int, int]
     places = np.array(sampled(live[1] - live[0] - 2, window=_WINDOW, triplets=triplets)) + live[0]
     try:
         split = KIND.split_golden(len(replay))
-        champion = KIND.first_model(replay[split.training], seed=0)
+        champion = KIND.first_model(replay[split.training], steps=Settings().first_steps, seed=0)
         held_out = replay[split.held_out]
     except BadSource as error:
         print(f"{name}: {error}")

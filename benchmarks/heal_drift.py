@@ -18,7 +18,7 @@ from common.models.names import DEFAULT_MODEL
 from common.models.protocols import Examples
 from common.models.vfi.kind import KIND
 from common.models.vfi.model import Interpolator
-from common.settings import get_settings
+from common.settings import Settings, get_settings
 from simulation.faults import Fault
 from workers import context
 
@@ -45,7 +45,7 @@ class Drift:
         if known:
             return known[0]
         self._camera.show("seen", self._footage.part("third", CLEAN_FOOTAGE))  # a stream has golden footage once known
-        return KIND.first_model(golden().training, seed=self._seed)
+        return KIND.first_model(golden().training, steps=Settings().first_steps, seed=self._seed)
 
     def healed(self) -> Iterator[Row]:
         """Show each fault on a stream of its own and heal it; at the end measure what was lost on the way.

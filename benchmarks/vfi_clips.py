@@ -90,7 +90,7 @@ def first_champions(kind: InterpolationKind, clip: Clip, seeds: Sequence[int]) -
     """Yield the first champion of a clip's camera for each seed."""
     training = clip.golden[kind.split_golden(len(clip.golden)).training]
     for seed in seeds:
-        yield kind.first_model(training, seed=seed)
+        yield kind.first_model(training, steps=Settings().first_steps, seed=seed)
 
 
 def heal(

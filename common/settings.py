@@ -307,6 +307,9 @@ class Settings(BaseSettings):
     retrain_steps: int = Field(
         250, ge=1, description="steps of one fine-tuning: with them, equal footage gives equal models on every machine"
     )
+    first_steps: int = Field(
+        300, ge=1, description="most steps in which a model's first champion is fitted to golden footage"
+    )
     retrain_seconds: Seconds = Field(
         120.0, description="longest duration of the steps of one fine-tuning, in seconds; a slow machine takes fewer"
     )

@@ -28,8 +28,9 @@ _ALWAYS_SHOWN = ("drift_threshold", "p_value")
 _MAY_BE_SHOWN = (
     "baseline", "learn", "false_alarms_per_day", "window_frames", "window_stride", "sample_fps", "ignore", "backbone",
     "weights", "pixels", "precision", "embed_every", "device", "max_pixels", "min_side", "max_frames", "max_seconds",
-    "policy", "decay_triplets", "canary_triplets", "cooldown_seconds", "close_windows", "retrain_steps",
-    "retrain_seconds", "promote_min_gain_db", "promote_max_loss_db", "condition_days", "offline_seconds",
+    "policy", "decay_triplets", "canary_triplets", "cooldown_seconds", "close_windows", "first_steps",
+    "retrain_steps", "retrain_seconds", "promote_min_gain_db", "promote_max_loss_db", "condition_days",
+    "offline_seconds",
 )  # fmt: skip
 """Settings that decide verdicts and healing; none of them is a secret, nor an address with one in it."""
 

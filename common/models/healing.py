@@ -221,7 +221,7 @@ class Healer:
             with suppress(OutdatedModel):
                 return champion, load_version(self.kind, champion)
         self._report("fitting the first champion", 0.0, "")
-        model = self.kind.first_model(replay.training, seed=self.settings.retrain_seed)
+        model = self.kind.first_model(replay.training, steps=self.settings.first_steps, seed=self.settings.retrain_seed)
         record = registry.register_first(self.store, self.name, model, champion, self.settings.state_dir)
         return record, model
 

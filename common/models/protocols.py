@@ -164,8 +164,8 @@ class ModelKind(Protocol[ModelT]):
     @property
     def fewest_examples(self) -> int: ...
 
-    def first_model(self, replay: Examples, *, seed: int) -> ModelT:
-        """Return version 1, fitted to golden examples (n, ...); the gate holds others out.
+    def first_model(self, replay: Examples, *, steps: int, seed: int) -> ModelT:
+        """Return version 1, fitted to golden examples (n, ...) in at most so many steps; the gate holds others out.
 
         Equal seeds give equal models. Raises `BadSource` if there are too few examples.
         """

@@ -106,6 +106,7 @@ def environment_in(folder: Path) -> dict[str, str]:
         "SENTINEL_SETTLE_SECONDS": "0.5",
         "SENTINEL_COOLDOWN_SECONDS": "15",
         # The gate has tests of its own; here a short training must lead to a promotion.
+        "SENTINEL_FIRST_STEPS": "50",
         "SENTINEL_RETRAIN_STEPS": "100",
         "SENTINEL_PROMOTE_MAX_LOSS_DB": "5",
         "SENTINEL_PROMOTE_MAX_WORST_LOSS_DB": "10",

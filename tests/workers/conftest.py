@@ -15,6 +15,7 @@ from common.ingest.accept import Ingestor
 from common.modalities.video.encode import write_video
 from common.modalities.video.modality import VIDEO
 from common.models import golden_reference
+from common.models.vfi import live, triplets
 from common.models.vfi.first import starting_model
 from common.models.vfi.model import Interpolator
 from common.settings import Settings
@@ -28,7 +29,7 @@ from tests.common.models.thrifty import Thumbnails
 from tests.workers.decaying import Yard
 from workers import context, embedding, learning, reducer
 
-YARD_WIDTH, YARD_HEIGHT = 256, 144
+YARD_WIDTH, YARD_HEIGHT = 256, 144  # of the clips, and of triplets, which are larger at work
 
 
 @pytest.fixture
@@ -70,8 +71,15 @@ def yard_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     for name, images in clips.items():
         write_video(folder / f"{name}.mp4", images, FPS)
-    build_golden(folder / "golden.mp4", folder / "baselines" / "golden", Extractor(VIDEO, Thumbnails(), Limits()))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        small_triplets(monkeypatch)
+        build_golden(folder / "golden.mp4", folder / "baselines" / "golden", Extractor(VIDEO, Thumbnails(), Limits()))
     return folder
+
+
+def small_triplets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (triplets, live):
+        monkeypatch.setattr(module, "TRIPLET_SIZE", (YARD_HEIGHT, YARD_WIDTH))
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +100,7 @@ def yard(
             "redis_url": redis_server.url,
         }
     )
+    small_triplets(monkeypatch)
     binding = BaselineBinding(own, store)
     extractor = Extractor(VIDEO, Thumbnails(), Limits())
     monkeypatch.setattr(broker, "app", broker.make_app(own))

@@ -148,11 +148,17 @@ def test_a_model_that_decayed_is_healed_on_clean_footage_and_leaves_no_condition
 ) -> None:
     # Many of the drawn camera's triplets are across a cut, and would leave windows without scores.
     # Steps are counted, as a busy machine takes too few of them in the time that there is by default.
-    own = {"retrain_steps": 100, "retrain_seconds": 900.0, "false_alarms_per_day": 1e9, "decay_triplets": 8}
+    own = {
+        "retrain_steps": 200,
+        "promote_error": 0.5,
+        "retrain_seconds": 900.0,
+        "false_alarms_per_day": 1e9,
+        "decay_triplets": 8,
+    }
     yard.settings = yard.settings.model_copy(update=own)
     for module in (context, embedding, reducer):
         monkeypatch.setattr(module, "get_settings", lambda: yard.settings)
-    yard.crown(perturbed(champion, share=0.6))
+    yard.crown(perturbed(champion, share=0.55))
     yard.show("clean")
     yard.refer()
     yard.show("clean", times=6)

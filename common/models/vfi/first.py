@@ -9,7 +9,6 @@ from common.models.vfi.scores import score, split_in_blocks
 from common.models.vfi.training import Pool, Run
 from common.models.vfi.triplets import TripletArray
 
-_STEPS = 300  # at most, and not seconds, so that every machine gets the same model
 _LEARNING_RATE = 2e-3
 _DECAY = 0.98  # of the exponential average of the weights: about the last 50 steps
 _BATCH = 12
@@ -22,7 +21,7 @@ def starting_model(design: Design = DESIGN) -> Interpolator:
 
 
 def first_champion(
-    golden: TripletArray, *, seed: int, design: Design = DESIGN, engine: Engine | None = None
+    golden: TripletArray, *, steps: int, seed: int, design: Design = DESIGN, engine: Engine | None = None
 ) -> Interpolator:
     """Return the starting weights fitted to golden triplets (n, 3, h, w, 3), or as they are.
 
@@ -31,6 +30,7 @@ def first_champion(
 
     Parameters
     ----------
+    steps : at most, and not seconds, so that every machine gets the same model
     engine : finds what the design's engine finds; None: that one
     """
     engine = engine or design.engine
@@ -43,7 +43,7 @@ def first_champion(
         [(Pool.of(held_out, engine), 1.0)],
         crop=_CROP,
         rate=_LEARNING_RATE,
-        steps=_STEPS,
+        steps=steps,
         decay=_DECAY,
         seed=seed,
     )

@@ -51,14 +51,14 @@ class InterpolationKind:
         """Name of the design, by which its files are known."""
         return self.design.name
 
-    def first_model(self, replay: TripletArray, *, seed: int) -> Interpolator:
+    def first_model(self, replay: TripletArray, *, steps: int, seed: int) -> Interpolator:
         """Return version 1: the starting weights, fitted to golden triplets if that is better on some of them."""
         if len(replay) < _FEWEST_TRIPLETS:
             raise BadSource(
                 f"{len(replay)} golden frame triplets are too few for a first model, {_FEWEST_TRIPLETS} are needed: "
                 "rebuild the baseline from longer footage"
             )
-        return first_champion(replay, seed=seed, design=self.design, engine=self._engine)
+        return first_champion(replay, steps=steps, seed=seed, design=self.design, engine=self._engine)
 
     def load(self, folder: Path) -> Interpolator:
         """Return the model in `folder`; raise `BadModel` if it is not what was saved there."""

@@ -13,7 +13,7 @@ from common.models.protocols import Challenger, Examples, Predictor, TrainingPro
 from common.models.vfi.kind import KIND as FOOTAGE
 from rotation_classifier.model import Classifier, Guess, load_model, score, squares
 
-_FIRST_STEPS, _FIRST_SECONDS = 150, 120.0  # of the first model
+_MOST_FIRST_STEPS, _FIRST_SECONDS = 150, 120.0  # of the first model
 _BATCH = 16  # squares in a step
 _REPLAY, _AGAIN = 4, 4  # of them golden, and of earlier conditions, so that neither is forgotten
 _FEWEST = 12
@@ -66,7 +66,7 @@ class RotationKind:
     split_golden = staticmethod(FOOTAGE.split_golden)
     split_stretch = staticmethod(FOOTAGE.split_stretch)
 
-    def first_model(self, replay: Examples, *, seed: int) -> Classifier:
+    def first_model(self, replay: Examples, *, steps: int, seed: int) -> Classifier:
         """Return version 1, trained on golden examples from random weights."""
         from rotation_classifier.network import train
 
@@ -74,7 +74,12 @@ class RotationKind:
             raise BadSource(f"{len(replay)} golden examples are too few for a first model, {_FEWEST} are needed")
         parts = [(squares(replay), _BATCH)]
         weights, _, _ = train(
-            None, parts, steps=_FIRST_STEPS, seconds=_FIRST_SECONDS, seed=seed, progress=lambda now: None
+            None,
+            parts,
+            steps=min(steps, _MOST_FIRST_STEPS),
+            seconds=_FIRST_SECONDS,
+            seed=seed,
+            progress=lambda now: None,
         )
         return Classifier(weights)
 

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from common.broker import app
 from common.models import kinds
+from common.models.vfi import triplets
 from tests.common.models import thrifty
 from workers import retraining
 
@@ -32,5 +33,6 @@ class HangingKind(thrifty.ThriftyKind):
 
 KIND = HangingKind()
 OFFERED = EntryPoints([EntryPoint("vfi", "tests.common.models.hanging:KIND", kinds.GROUP)])
+triplets.TRIPLET_SIZE = thrifty.SIZE
 kinds.entry_points = lambda *, group: OFFERED.select(group=group)  # type: ignore[assignment]
 retraining.retrain.soft_time_limit = 10

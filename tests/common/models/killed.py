@@ -21,8 +21,9 @@ from typing import Any
 import redis
 
 from common.models import kinds
+from common.models.vfi import triplets
 from common.settings import get_settings
-from tests.common.models import thrifty  # noqa: F401, before anything is counted
+from tests.common.models import thrifty  # before anything is counted
 from workers import retraining
 
 _WATCHED = ("os.mkdir", "os.rename", "os.rmdir", "os.remove", "shutil.rmtree")
@@ -65,6 +66,7 @@ def main() -> None:
     chosen = parser.parse_args()
     offered = EntryPoints([EntryPoint("vfi", chosen.kind, kinds.GROUP)])
     kinds.entry_points = lambda *, group: offered.select(group=group)  # type: ignore[assignment]
+    triplets.TRIPLET_SIZE = thrifty.SIZE
     killer = Killer(chosen.before, chosen.at, get_settings().state_dir.resolve())
     execute, run_pipeline = redis.Redis.execute_command, redis.client.Pipeline.execute
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 from dataclasses import replace
-from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import cv2
@@ -18,13 +17,11 @@ from common.contracts.events import EventType
 from common.contracts.incidents import ActionKind, IncidentState
 from common.contracts.verdicts import Cause
 from common.errors import BadModel, NotPromoted, OutdatedModel
-from common.models import kinds, registry
 from common.models.decisions import load_decision
 from common.models.folders import decision_folders
 from common.models.protocols import Examples
 from common.models.registry import promote_by_hand
 from common.models.vfi import kind as vfi_kind
-from common.models.vfi.first import starting_model
 from common.models.vfi.kind import InterpolationKind
 from tests.common.models.lines import announced, folders, on_all
 from tests.common.models.site import Site, statuses
@@ -369,15 +366,3 @@ def test_a_challenger_than_which_somebody_else_was_quicker_leaves_nothing_behind
     assert "broke off: " in site.said("gate")
     assert "look again and retry" in site.said("gate")
     assert statuses(site.show("gate", "noise worse")) == {"FAIL"}
-
-
-def test_the_model_that_ships_learns_noise_and_is_proved_on_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    shipped = EntryPoints([EntryPoint("vfi", "common.models.vfi.kind:KIND", kinds.GROUP)])
-    monkeypatch.setattr(kinds, "entry_points", lambda *, group: shipped.select(group=group))
-    registry.register_first(site.store, "vfi", starting_model(), None, site.settings.state_dir)
-    site.show("dock", "noise")
-    # The gate has tests of its own; here few steps must be enough.
-    own = site.settings.model_copy(update={"retrain_steps": 80, "promote_max_loss_db": 5.0})
-    assert site.heal("dock", settings=own).settled_as("dock") == "promoted", site.said("dock")
-    assert statuses(site.show("dock", "noise again")) == {"PASS"}
-    assert statuses(site.show("dock", "noise worse")) == {"FAIL"}

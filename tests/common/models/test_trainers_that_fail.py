@@ -156,7 +156,7 @@ def test_a_model_whose_scores_are_no_numbers_is_refused(site: Site, monkeypatch:
 def test_of_more_footage_than_there_is_memory_for_the_rest_waits_and_the_setting_is_named(site: Site) -> None:
     site.show("dock", "noise")
     site.show("gate", "noise again")
-    own = site.settings.model_copy(update={"retrain_memory_mb": 620})
+    own = site.settings.model_copy(update={"retrain_memory_mb": 155})
     outcome = site.heal("dock", "gate", settings=own)
     assert (outcome.settled_as("dock"), outcome.settled_as("gate")) == ("promoted", "rejected"), site.said("dock")
     assert "MB are left: raise SENTINEL_RETRAIN_MEMORY_MB, or wait until others are healed" in site.said("gate")

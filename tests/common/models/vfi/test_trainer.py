@@ -58,7 +58,7 @@ def drifted() -> TripletArray:
 
 @pytest.fixture(scope="module")
 def champion(golden: TripletArray) -> Interpolator:
-    return first_champion(golden, seed=0)
+    return first_champion(golden, steps=100, seed=0)
 
 
 def fine_tune(
@@ -159,7 +159,7 @@ def test_every_predictor_scores_as_its_predictions_do(champion: Interpolator, go
 
 def test_too_little_golden_footage_makes_no_first_model(golden: TripletArray) -> None:
     with pytest.raises(BadSource, match="11 golden frame triplets are too few"):
-        KIND.first_model(golden[:11], seed=0)
+        KIND.first_model(golden[:11], steps=100, seed=0)
 
 
 def test_frames_smaller_than_a_crop_and_of_odd_sides_can_be_trained_on(golden: TripletArray) -> None:
