@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from filelock import FileLock
@@ -20,7 +21,16 @@ from filelock import FileLock
 log = logging.getLogger(__name__)
 
 _LEFT_AFTER_REMOVAL = 0.9  # of the bound, so that not every block that is added has to look at all others
+_LOCK_SECONDS = 5.0  # a block is added in milliseconds; whoever waits longer does without the cache
 _LOCK, _TOTAL, _INCOMING = ".lock", ".total", ".incoming"
+
+
+@lru_cache(maxsize=64)
+def _say_once(folder: Path, reason: str) -> None:
+    """Log why nothing is kept, once in each process: it would come with every block."""
+    log.warning(
+        "the cache of object storage in %s cannot be written (%s): sources are fetched each time", folder, reason
+    )
 
 
 class BlockCache:
@@ -59,13 +69,13 @@ class BlockCache:
         try:
             self._keep(self.folder / name, data)
         except OSError as error:
-            log.warning("the cache of object storage in %s cannot be written (%s)", self.folder, error.strerror)
+            _say_once(self.folder, error.strerror or "another process holds its lock")
 
     def _keep(self, path: Path, data: bytes) -> None:
         if len(data) > self.most_bytes:
             return
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with FileLock(self.folder / _LOCK):
+        with FileLock(self.folder / _LOCK, timeout=_LOCK_SECONDS):
             total = self._total()
             if total is None or total + len(data) > self.most_bytes:
                 total = self._make_room(len(data))
