@@ -29,7 +29,7 @@ _LOCK, _TOTAL, _INCOMING = ".lock", ".total", ".incoming"
 def _say_once(folder: Path, reason: str) -> None:
     """Log why nothing is kept, once in each process: it would come with every block."""
     log.warning(
-        "the cache of object storage in %s cannot be written (%s): sources are fetched each time", folder, reason
+        "the cache of objects in %s cannot be written (%s): they are fetched each time", folder, reason
     )
 
 
