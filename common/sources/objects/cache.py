@@ -28,9 +28,7 @@ _LOCK, _TOTAL, _INCOMING = ".lock", ".total", ".incoming"
 @lru_cache(maxsize=64)
 def _say_once(folder: Path, reason: str) -> None:
     """Log why nothing is kept, once in each process: it would come with every block."""
-    log.warning(
-        "the cache of objects in %s cannot be written (%s): they are fetched each time", folder, reason
-    )
+    log.warning("the cache of objects in %s cannot be written (%s): they are fetched each time", folder, reason)
 
 
 class BlockCache:
