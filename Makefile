@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal conditions blinding peers chaos fuzz watching rtsp soak lint format clean lock generated
+.PHONY: help install demo test slow up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal conditions blinding peers chaos fuzz watching rtsp objects soak lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -125,6 +125,9 @@ http: install    ## frames posted over HTTP while Redis is full in between: is e
 
 rtsp: install    ## 50 live cameras of 1080p from a real RTSP server: processor, memory, segments; CAMERAS=50 SECONDS=150
 	$(BIN)/python -m benchmarks.rtsp --cameras $(or $(CAMERAS),50) --seconds $(or $(SECONDS),150)
+
+objects: install ## requests, bytes and time that a video in object storage costs, by host; SECONDS=60
+	$(BIN)/python -m benchmarks.objects --seconds $(or $(SECONDS),60)
 
 soak: install    ## 10,000 verdicts a minute, processes killed, connections cut: memory, loss, alerts told once; SECONDS=300
 	$(BIN)/python -m benchmarks.soak --seconds $(or $(SECONDS),300)

@@ -19,6 +19,7 @@
     │   └── OutdatedModel          its architecture is one of an earlier version
     ├── TrainingFailed             a trainer broke, ran out of memory, or went on for too long
     ├── CameraUnavailable          a live camera does not answer, or sends no video
+    ├── StorageUnavailable         object storage does not answer, or refuses the credentials
     ├── NoPhotographs              the virtual camera has nothing to look at
     ├── WindowNotFull              fewer frames than one window
     ├── NotPromoted                a promotion or rollback that cannot be
@@ -68,7 +69,7 @@ class BadSource(Refused):
 
 
 class PathNotAllowed(BadSource):
-    """A path outside the allowed roots (`SENTINEL_ALLOWED_ROOTS` and the watched folder)."""
+    """A path outside the allowed roots (`SENTINEL_ALLOWED_ROOTS`, `SENTINEL_OBJECT_ROOTS`, and what is watched)."""
 
 
 class BadModality(Refused):
@@ -113,6 +114,10 @@ class TrainingFailed(SentinelError):
 
 class CameraUnavailable(SentinelError):
     """A live camera does not answer, refuses, redirects elsewhere, or sends what is no video."""
+
+
+class StorageUnavailable(SentinelError):
+    """Object storage does not answer, or not to these credentials: nothing is wrong with what was asked for."""
 
 
 class NoPhotographs(SentinelError):

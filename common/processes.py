@@ -171,6 +171,14 @@ PROCESSES = (
         hears=True,
     ),
     Process(
+        "objects",
+        "accepts objects from the watched prefixes of object storage",
+        Command("producers.objects:main"),
+        late_after=_LATE_READING_SECONDS,
+        hears=True,
+        only_with=("watch_objects",),
+    ),
+    Process(
         "rtsp",
         "fetches the live cameras of sentinel.toml, and hands in what they send in short segments",
         Command("producers.rtsp:main"),

@@ -19,10 +19,12 @@ from common.contracts.policy import Policy
 from common.contracts.zones import Zone, as_zones, parse_zones
 from common.cron import check_cron_line
 from common.errors import SettingsError
+from common.object_root import ObjectRoot, ObjectStorage, Root, check_endpoint, check_object_uri
 from common.redis_url import with_password
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
+_BYTES_PER_MB = 1_000_000
 _WINDOWS_OF_REFERENCE = 4
 DEFAULT_CONFIG = Path("sentinel.toml")
 
@@ -58,6 +60,11 @@ class Settings(BaseSettings):
     allowed_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         (),
         description="further folders that sources may be in, besides the watched one; separated like PATH",
+    )
+    object_roots: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="prefixes of object storage that sources may be below, such as s3://bucket/cameras, separated by "
+        "blanks, besides the watched ones; docs/objects.md. Unset: none",
     )
     config: Path | None = Field(
         None,
@@ -153,6 +160,27 @@ class Settings(BaseSettings):
     )
     watch: Literal["auto", "events", "polling"] = Field(
         "auto", description="how the folder is watched: by file system events, or by polling"
+    )
+    watch_objects: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="watched prefixes of object storage, `<prefix>/<stream>/<key>`, separated by blanks; unset: none",
+    )
+    objects_seconds: float = Field(
+        30.0, ge=1, le=86_400, description="seconds between two listings of the watched prefixes of object storage"
+    )
+    object_endpoint: str | None = Field(
+        None,
+        description="URL of an object storage that speaks S3, such as http://minio:9000; unset: that of the scheme, or "
+        "what the provider's own configuration says. It holds no credentials",
+    )
+    object_region: str | None = Field(
+        None, description="region of the object storage; unset: as the provider's own configuration says"
+    )
+    object_cache_mb: int = Field(
+        2_000,
+        ge=10,
+        description="MB of disk for what was read of object storage, in `objects` in the state folder, shared by the "
+        "processes of a host; what was not used for longest goes first",
     )
     segment_seconds: float = Field(
         10.0,
@@ -438,6 +466,21 @@ class Settings(BaseSettings):
     def _split_urls(cls, urls: object) -> object:
         return tuple(urls.split()) if isinstance(urls, str) else urls
 
+    @field_validator("object_roots", "watch_objects", mode="before")
+    @classmethod
+    def _split_prefixes(cls, uris: object) -> object:
+        return tuple(uris.split()) if isinstance(uris, str) else uris
+
+    @field_validator("object_roots", "watch_objects")
+    @classmethod
+    def _are_prefixes(cls, uris: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(check_object_uri(uri) for uri in uris)
+
+    @field_validator("object_endpoint")
+    @classmethod
+    def _is_an_endpoint(cls, url: str | None) -> str | None:
+        return url if url is None else check_endpoint(url)
+
     @field_validator("flower_hosts", "page_hosts", mode="before")
     @classmethod
     def _split_hosts(cls, names: object) -> object:
@@ -500,10 +543,22 @@ class Settings(BaseSettings):
         return (self.state_dir / "spool" / "posted").expanduser().resolve()
 
     @property
-    def roots(self) -> tuple[Path, ...]:
-        """All folders that a source may be in, resolved."""
+    def object_storage(self) -> ObjectStorage:
+        """How object storage is reached and cached."""
+        return ObjectStorage(
+            cache_dir=(self.state_dir / "objects").expanduser().resolve(),
+            cache_bytes=self.object_cache_mb * _BYTES_PER_MB,
+            endpoint=self.object_endpoint,
+            region=self.object_region,
+        )
+
+    @property
+    def roots(self) -> tuple[Root, ...]:
+        """All folders, resolved, and prefixes of object storage that a source may be in."""
         named = (p.expanduser().resolve() for p in (self.watch_dir, *self.allowed_roots))
-        return (*named, self.posted_dir, self.live_dir)
+        storage = self.object_storage
+        prefixes = (ObjectRoot(uri, storage) for uri in dict.fromkeys((*self.watch_objects, *self.object_roots)))
+        return (*named, self.posted_dir, self.live_dir, *prefixes)
 
 
 @lru_cache(maxsize=1)

@@ -28,6 +28,7 @@ from common.contracts.zones import Zone, as_zones
 from common.cron import check_cron_line
 from common.errors import SettingsError
 from common.models.kinds import check_kind_name
+from common.object_root import check_object_uri, is_object_uri
 from common.settings import Unit
 from common.sources.cameras import check_camera_url
 
@@ -63,7 +64,7 @@ class StreamTable(BaseModel):
     )  # fmt: skip
     model: _Text | None = Field(None, description="name of the model that serves the stream, instead of vfi")
     schedule: _Text | None = Field(None, description="when beat hands `source` in, as a cron line in UTC")
-    source: _Text | None = Field(None, description="the video, image or folder that beat submits")
+    source: _Text | None = Field(None, description="the video, image, folder, object or prefix that beat submits")
     url: _Text | None = Field(
         None, description="the live camera that is fetched: an rtsp, rtsps, http or https URL without user and password"
     )
@@ -111,8 +112,10 @@ class StreamTable(BaseModel):
     def _starts_at_the_file(cls, text: str | None, info: ValidationInfo) -> str | None:
         if text is None or (info.field_name == "baseline" and "/" not in text):
             return text
+        if info.field_name == "source" and is_object_uri(text):
+            return check_object_uri(text)
         if "://" in text:
-            raise ValueError("it is a URL: this version reads paths here")
+            raise ValueError("it is a URL: paths are read here, and, as a source, objects such as s3://bucket/key")
         try:
             return str((info.context or {})["folder"] / Path(text).expanduser())
         except RuntimeError as error:  # the home of a user that there is not

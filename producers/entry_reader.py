@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.ids import content_id
-from common.errors import Backlogged, BrokerUnavailable, SentinelError, StillPreparing
+from common.errors import Backlogged, BrokerUnavailable, SentinelError, StillPreparing, StorageUnavailable
 from common.store import Store
 from common.store.client import is_unavailable
 from common.store.event_log import dead_letter
@@ -27,7 +27,9 @@ log = logging.getLogger(__name__)
 
 _BLOCK_MS = 500  # how long one read waits; also how soon a stop is noticed
 _CLAIM_AFTER_SECONDS = 30.0  # entries of a process that died are taken over after this
-_MOST_TRIES = 3  # an entry that fails for an unknown reason becomes a dead letter after this
+# An entry becomes a dead letter after this if it fails for an unknown reason, or object storage does not answer: that
+# may last, and other cameras' entries stand behind it.
+_MOST_TRIES = 3
 _TRY_AGAIN_SECONDS = 0.5
 _PAUSE_SECONDS = 1.0  # between attempts while Redis is away
 
@@ -123,7 +125,8 @@ class EntryReader(ABC):
                 if will_pass(error):
                     raise
                 tries += 1
-                if isinstance(error, SentinelError) or tries >= _MOST_TRIES:
+                passing = isinstance(error, StorageUnavailable) or not isinstance(error, SentinelError)
+                if not passing or tries >= _MOST_TRIES:
                     self._bury(stream_key, entry_id, fields, error)
                     return
                 log.warning(

@@ -12,14 +12,17 @@ from common.baselines.reproducible import require_reproducible
 from common.baselines.storage import find_baseline, list_baselines, load_baseline, read_manifest
 from common.camera_tokens import CameraTokens
 from common.contracts.batches import FeatureSpec
-from common.errors import BadSource, SentinelError, SettingsError
+from common.errors import BadSource, SentinelError, SettingsError, StorageUnavailable
 from common.models.kinds import why_not_ready
 from common.models.names import DEFAULT_MODEL
+from common.object_root import is_object_uri
 from common.processes import QUEUES
 from common.setting_names import given_variables, unknown_settings
 from common.settings import Settings
 from common.sources.cameras import camera_address
-from common.sources.local import local_path
+from common.sources.find import find_sources
+from common.sources.local import source_path
+from common.sources.objects.storage import check_prefix
 from common.stream_config import config_path, stream_config
 from sentinel.doctor_redis import ADVICE, check_redis, examine_redis
 from sentinel.findings import Finding, look
@@ -58,6 +61,7 @@ def examine(settings: Settings) -> list[Finding]:
         look("disk", partial(_disk, settings)),
         look("streams", partial(_streams, settings)),
         look("tokens", partial(_tokens, settings)),
+        look("object storage", partial(_objects, settings)),
         look("models", partial(_models, settings)),
         look("baseline", partial(_reproducible_baseline, settings)),
         look("backbone", partial(_backbone, settings)),
@@ -139,6 +143,20 @@ def _tokens(settings: Settings) -> str:
     return f"cameras of {len(tokens.streams)} streams may post over HTTP"
 
 
+def _objects(settings: Settings) -> str:
+    """Check that the storage answers for each prefix that sources may be below."""
+    prefixes = dict.fromkeys((*settings.watch_objects, *settings.object_roots))
+    empty = 0
+    for prefix in prefixes:
+        try:
+            check_prefix(prefix, settings.object_storage)
+        except FileNotFoundError:
+            empty += 1
+    if not prefixes:
+        return "no source may be there: neither SENTINEL_WATCH_OBJECTS nor SENTINEL_OBJECT_ROOTS is set"
+    return f"{len(prefixes)} prefixes can be asked for" + (f", nothing is below {empty} of them yet" if empty else "")
+
+
 def _streams(settings: Settings) -> str:
     """Check the file that configures streams, and that its sources exist."""
     path = config_path(settings)
@@ -148,9 +166,12 @@ def _streams(settings: Settings) -> str:
     sources = {stream: table.source for stream, table in streams.items() if table.source is not None}
     for stream, source in sources.items():
         try:
-            if not local_path(source, settings.roots).exists():
+            there = source_path(source, settings.roots)
+            if is_object_uri(source):
+                find_sources(there)
+            elif not there.exists():
                 wrong.append(f"source of stream {stream!r}: {source} does not exist")
-        except BadSource as error:
+        except (BadSource, SettingsError, StorageUnavailable) as error:
             wrong.append(f"source of stream {stream!r}: {error}")
     cameras = {stream: table for stream, table in streams.items() if table.url is not None}
     for stream, table in cameras.items():

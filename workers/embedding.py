@@ -27,7 +27,7 @@ from common.resource_limits import limit_memory
 from common.settings import get_settings
 from common.sources.capture_time import CaptureTimes
 from common.sources.identity import accepted, digest_of, file_version, no_longer_accepted
-from common.sources.local import local_path, printable
+from common.sources.local import printable, source_path
 from common.store.chunks import Finished
 from common.store.event_log import dead_letter
 from common.store.ingest import offer
@@ -99,7 +99,7 @@ def offer_source(stream: object, uri: object) -> dict[str, str]:
         name = check_stream_name(stream)
     except ValueError as error:
         raise BadMessage(f"sentinel.embed wants a stream and a uri (a path or file URI): {error}") from error
-    path = local_path(uri, get_settings().roots)
+    path = source_path(uri, get_settings().roots)
     event_id = content_id(name, uri, file_version(path))
     event = source_offer(name, event_id, FRAME_EVENT, uri)
     batch_id = event_batch_id(name, event_key(event["source"], event_id), printable(path))

@@ -23,7 +23,7 @@ from common.models.vfi.interpolate import FACTORS, interpolate_video
 from common.models.vfi.serving import of_stream, without_stream
 from common.settings import get_settings
 from common.sources.limits import Limits
-from common.sources.local import local_path
+from common.sources.local import source_path
 from workers import (
     context,
     dead_letters,  # noqa: F401, messages that are no task become dead letters
@@ -72,7 +72,7 @@ def interpolate(self: Task, uri: str, out: str, factor: int = 2, stream: str = "
         )
     settings, store = get_settings(), context.store()
     folder = settings.interpolated_root
-    source, target = local_path(uri, settings.roots), local_path(str(folder / out), [folder])
+    source, target = source_path(uri, settings.roots), source_path(str(folder / out), [folder])
     with store.interpolations.lease(str(target)) as held:
         known = self.backend.get_task_meta(self.request.id)
         if known["status"] == "SUCCESS":

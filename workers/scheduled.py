@@ -12,7 +12,15 @@ from celery import Task
 
 from common.broker import HAND_IN_TASK, REDUCE_QUEUE, app
 from common.contracts.dead_letters import DeadLetterKind, RawTask
-from common.errors import BadMessage, BadSource, BrokerUnavailable, Refused, SettingsError, StillPreparing
+from common.errors import (
+    BadMessage,
+    BadSource,
+    BrokerUnavailable,
+    Refused,
+    SettingsError,
+    StillPreparing,
+    StorageUnavailable,
+)
 from common.ingest.scheduled import hand_in
 from common.settings import get_settings
 from common.store import Store
@@ -40,7 +48,7 @@ def hand_in_scheduled(self: Task, stream: str) -> None:
         if not source:
             raise BadMessage(f"stream {stream!r} has no source in sentinel.toml: give it a schedule and a source")
         hand_in(store, settings, stream, source)
-    except (redis.RedisError, BrokerUnavailable, StillPreparing) as error:
+    except (redis.RedisError, BrokerUnavailable, StillPreparing, StorageUnavailable) as error:
         raise self.retry(exc=error, countdown=_RETRY_SECONDS) from error
     except SoftTimeLimitExceeded:
         bury(store, stream, source, BadSource(f"listing {source} took longer than a task may: split the folder"))

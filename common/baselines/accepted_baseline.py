@@ -22,6 +22,7 @@ from common.errors import BadBaseline, BadMessage, BadSource, NotAccepted
 from common.features import FeatureBlock
 from common.models.kinds import load_kind
 from common.models.protocols import Examples
+from common.object_root import Root
 from common.sandbox import Sandbox
 from common.settings import Settings
 from common.sources.limits import Limits
@@ -127,5 +128,5 @@ def accepted_replay(
     return np.concatenate(found) if found else None
 
 
-def _examples(model: str, clip: FeatureBlock, limits: Limits, roots: Sequence[Path]) -> Examples:
+def _examples(model: str, clip: FeatureBlock, limits: Limits, roots: Sequence[Root]) -> Examples:
     return load_kind(model).read_stretch(clip, limits=limits, roots=roots, most=_MOST_EXAMPLES).examples

@@ -42,7 +42,7 @@ from common.settings import Settings
 from common.sources.capture_time import CaptureTimes, is_plausible
 from common.sources.identity import check_accepted, file_version
 from common.sources.limits import Limits
-from common.sources.local import describe_kind, images_in, local_path, modality_of
+from common.sources.local import describe_kind, images_in, modality_of, source_path
 from common.store import Store
 from common.store.client import unavailability
 from common.store.event_log import dead_letter
@@ -70,14 +70,22 @@ class Ingestor:
         self.sandbox.close()
 
     @unavailability()
-    def submit(self, stream: str, path: Path) -> Submission:
-        """Accept the source at `path`; if it is refused, write a dead letter and return REJECTED."""
-        request = SourceRequest(stream=stream, uri=str(path))
+    def submit(self, stream: str, source: Path | str) -> Submission:
+        """Accept the source at a path or URI; if it is refused, write a dead letter and return REJECTED."""
+        request = SourceRequest(stream=stream, uri=str(source))
         try:
-            return self.accept_file(stream, str(path))
+            return self.accept_file(stream, request.uri)
         except Refused as error:
-            self.bury(DeadLetterKind.SOURCE, stream, str(path), error, request, version=_version_of(path))
+            version = self._version_of(request.uri)
+            self.bury(DeadLetterKind.SOURCE, stream, request.uri, error, request, version=version)
             return Submission.REJECTED
+
+    def _version_of(self, uri: str) -> str:
+        """Return the source's version, so that a corrected one that fails again gets a dead letter of its own."""
+        try:
+            return file_version(source_path(uri, self.settings.roots))
+        except BadSource:
+            return ""
 
     @unavailability()
     def accept_file(
@@ -106,7 +114,7 @@ class Ingestor:
         """
         stream = _checked(stream)
         self.store.require_room()
-        path = local_path(uri, self.settings.roots)
+        path = source_path(uri, self.settings.roots)
         described = self.sandbox.call(
             describe_file, path, self.limits, subject=str(path), timeout=time_to_describe(path)
         )
@@ -128,7 +136,7 @@ class Ingestor:
     @unavailability()
     def accept_one_by_one(self, stream: str, uri: str, *, event_key: str | None = None) -> Submission:
         """Accept the images of a folder one by one, after `Submission.CHANGED`; those counted before are duplicates."""
-        folder = local_path(uri, self.settings.roots)
+        folder = source_path(uri, self.settings.roots)
         became = [
             self.accept_file(stream, str(image), event_key=event_key and f"{event_key}/{image.name}")
             for image in images_in(folder, self.limits)
@@ -177,7 +185,7 @@ class Ingestor:
         batch_id = event_batch_id(stream, event_key)
         if self.store.batches.known(stream, batch_id):
             return Submission.DUPLICATE
-        path = local_path(str(path), self.settings.roots)
+        path = source_path(str(path), self.settings.roots)
         described = _as_told(self._describe_spooled(path), taken_at)
         return self._register_kept(stream, batch_id, described, path.name.encode())
 
@@ -256,7 +264,7 @@ class Ingestor:
         size = self._chunk_frames(stream)
         if described.source.kind is not SourceKind.RECORDING:
             return described.facts.frames, chunk_evenly(described.facts.frames, size)
-        path = local_path(described.source.uri, self.settings.roots)
+        path = source_path(described.source.uri, self.settings.roots)
         return self.sandbox.call(
             chunk_file,
             path,
@@ -327,11 +335,3 @@ def _decoded(data: bytes) -> bytes:
         return base64.b64decode(data, validate=True)
     except binascii.Error:
         return data
-
-
-def _version_of(path: Path) -> str:
-    """Return the file's version, so that a corrected file that fails again gets a dead letter of its own."""
-    try:
-        return file_version(path)
-    except BadSource:
-        return ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from common import broker
 from common.contracts.batches import Chunk, SourceRequest, Submission
 from common.contracts.dead_letters import DeadLetter, DeadLetterKind, RawTask
@@ -43,7 +41,7 @@ def retry(letter: DeadLetter, store: Store, ingestor: Ingestor) -> str:
 
 
 def _submit(request: SourceRequest, ingestor: Ingestor) -> Submission:
-    became = ingestor.submit(request.stream, Path(request.uri))
+    became = ingestor.submit(request.stream, request.uri)
     return ingestor.accept_one_by_one(request.stream, request.uri) if became is Submission.CHANGED else became
 
 

@@ -17,7 +17,8 @@ from common.contracts.events import SOURCE_EVENT, source_offer
 from common.contracts.ids import content_id
 from common.settings import Settings
 from common.sources.find import find_sources
-from common.sources.local import is_media, local_path, unreadable
+from common.sources.local import is_media, source_path, unreadable
+from common.sources.objects.path import ObjectPath
 from common.store import Store
 from common.store.handed_in import handed_in, note_handed_in
 from common.store.ingest import offer
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def hand_in(store: Store, settings: Settings, stream: str, source: str) -> int:
-    """Submit the new sources at `source`, a path under an allowed root; return how many there were.
+    """Submit the new sources at `source`, a path or prefix under an allowed root; return how many there were.
 
     After a crash a source may be submitted twice; it still counts once, because it
     is identified by its content. Files that changed less than
@@ -40,17 +41,19 @@ def hand_in(store: Store, settings: Settings, stream: str, source: str) -> int:
         While Redis is too full for more work.
     """
     store.require_room()
-    path = local_path(source, settings.roots)
+    path = source_path(source, settings.roots)
     found: dict[str, Path] = {}
     for unit in find_sources(path):
         files = _files_of(unit)
         if not files:
             continue  # it was removed meanwhile
-        if any(_is_being_written(seen, settings.settle_seconds) for _, seen in files):
+        stored = isinstance(unit, ObjectPath)  # an object is there once it is whole
+        if not stored and any(_is_being_written(seen, settings.settle_seconds) for _, seen in files):
             log.warning("stream %s: %s is still being written, it is handed in the next time", stream, unit)
             continue
+        etag = (unit.version.etag,) if isinstance(unit, ObjectPath) else ()
         version = content_id(
-            *(part for name, seen in files for part in (name, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns))
+            *(part for name, seen in files for part in (name, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)), *etag
         )
         found[content_id(stream, str(unit), version)] = unit
     before = handed_in(store.client, stream)

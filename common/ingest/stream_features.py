@@ -12,7 +12,7 @@ from common.errors import BaselineMismatch, NotLearned, SettingsError, StillPrep
 from common.ingest.description import Described, time_to_describe
 from common.sandbox import Sandbox
 from common.sources.limits import Limits
-from common.sources.local import local_path, modality_of
+from common.sources.local import modality_of, source_path
 from common.stream_config import settings_of_stream
 
 
@@ -87,7 +87,7 @@ class StreamFeatures:
         source = described.source
         seconds = None
         if source.kind is SourceKind.RECORDING:
-            path = local_path(source.uri, self.settings.roots)
+            path = source_path(source.uri, self.settings.roots)
             seconds = self._sandbox.call(
                 _key_seconds, path, self.limits, subject=str(path), timeout=time_to_describe(path)
             )

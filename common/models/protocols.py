@@ -17,6 +17,7 @@ import numpy.typing as npt
 from common.contracts.batches import SourceKind
 from common.contracts.model_scores import ScoreColumn
 from common.features import FeatureBlock, FloatArray
+from common.object_root import Root
 from common.sources.limits import Limits
 
 Examples = npt.NDArray[np.uint8]
@@ -192,14 +193,14 @@ class ModelKind(Protocol[ModelT]):
     def read_golden(self, path: Path, kind: SourceKind, limits: Limits) -> Examples:
         """Return examples (n, ...) uint8 spread over a golden clip; raise `BadSource` if it cannot be read."""
 
-    def read_stretch(self, clip: FeatureBlock, *, limits: Limits, roots: Sequence[Path], most: int) -> Footage:
+    def read_stretch(self, clip: FeatureBlock, *, limits: Limits, roots: Sequence[Root], most: int) -> Footage:
         """Return up to `most` examples of the footage that the features in `clip` were made from, in time order.
 
         Parameters
         ----------
         clip : features of consecutive frames; only their sources and times are used
         limits : what a source may measure
-        roots : folders in which the sources may lie
+        roots : folders, and prefixes of object storage, in which the sources may lie
         most : largest number of examples
 
         Raises

@@ -5,6 +5,10 @@ video takes long, so a *version* is stored with it: size, mtime, ctime and inode
 A program that rewrites a file cannot keep all of them, so an equal version means
 equal content. With another version the digests are compared, because the file may
 only have been touched, or be a copy on another machine.
+
+A recording in object storage is not read for its identity: the storage's ETag and
+the size stand for its content. Its digest covers these and its URI, because an ETag
+says nothing of another object. Images are identified by their content everywhere.
 """
 
 from __future__ import annotations
@@ -22,8 +26,10 @@ from typing import BinaryIO, TypeAlias
 from common.contracts.batches import Source, SourceKind
 from common.contracts.ids import content_id
 from common.errors import BadSource, Refused
+from common.object_root import Root
 from common.sources.limits import Limits
-from common.sources.local import check_file, describe_kind, images_in, local_path, printable, unreadable
+from common.sources.local import check_file, describe_kind, images_in, printable, source_path, unreadable
+from common.sources.objects.path import ObjectPath
 
 _DIGEST_BYTES = 16
 _STEP_BYTES = 1 << 20  # read in pieces, so that a file's size does not matter
@@ -107,7 +113,10 @@ def identify(path: Path, limits: Limits) -> FileIdentity:
     BadSource
         If it is no valid source file, or is written to while it is read.
     """
-    check_file(path, limits)
+    size = check_file(path, limits)
+    if isinstance(path, ObjectPath):
+        recording = describe_kind(path) is SourceKind.RECORDING
+        return FileIdentity(size, _object_digest(path) if recording else digest_of(path.read_bytes()), _version(path))
     try:
         version, digest = _read_digest(path)
         return FileIdentity(path.stat().st_size, digest, version)
@@ -116,9 +125,10 @@ def identify(path: Path, limits: Limits) -> FileIdentity:
 
 
 def file_version(path: Path) -> str:
-    """Return the version of the file at `path` (size, mtime, ctime, inode); raise `BadSource` if it has no `stat`."""
+    """Return the version of the file at `path` (size, mtime, ctime, inode; of an object, size and ETag); raise
+    `BadSource` if it has no `stat`."""
     try:
-        return _version(path.stat())
+        return _version(path)
     except OSError as error:
         raise unreadable(path, error) from error
 
@@ -129,7 +139,7 @@ def digest_of(data: bytes) -> str:
 
 
 @contextmanager
-def accepted(source: Source, roots: Sequence[Path]) -> Iterator[Path]:
+def accepted(source: Source, roots: Sequence[Root]) -> Iterator[Path]:
     """Yield the path of `source` for reading, and raise if its content is not the content that was accepted.
 
     A recording is checked before and after the block. Images are checked by their
@@ -142,7 +152,7 @@ def accepted(source: Source, roots: Sequence[Path]) -> Iterator[Path]:
     BadSource
         If it cannot be read, or does not have the content that was accepted.
     """
-    path = local_path(source.uri, roots)
+    path = source_path(source.uri, roots)
     if source.kind is not SourceKind.RECORDING:
         yield path
         return
@@ -155,9 +165,9 @@ def accepted(source: Source, roots: Sequence[Path]) -> Iterator[Path]:
     _check_recording(path, source)
 
 
-def check_accepted(source: Source, roots: Sequence[Path], limits: Limits) -> None:
+def check_accepted(source: Source, roots: Sequence[Root], limits: Limits) -> None:
     """Raise `BadSource` if `source` no longer has the content that was accepted. It may read the whole source."""
-    path = local_path(source.uri, roots)
+    path = source_path(source.uri, roots)
     if source.kind is SourceKind.RECORDING:
         _check_recording(path, source)
     elif source.kind is SourceKind.IMAGE:
@@ -200,7 +210,9 @@ def _check_recording(path: Path, source: Source) -> None:
 
 def _known_digest(path: Path) -> str:
     """Return the digest of the file at `path`, read once per version of it."""
-    key = (str(path), _version(path.stat()))
+    if isinstance(path, ObjectPath):
+        return _object_digest(path)
+    key = (str(path), _version(path))
     if key not in _digests:
         version, digest = _read_digest(path)
         key = (str(path), version)
@@ -224,7 +236,7 @@ def _read_digest(path: Path) -> tuple[str, str]:
             if size % _CHECKPOINT_BYTES == 0:
                 _begun.clear()
                 _begun[key] = (digest.copy(), size)
-        if _version(os.fstat(file.fileno())) != version:
+        if _version_of(os.fstat(file.fileno())) != version:
             raise BadSource(f"{path} is being written to: it is judged once it is complete and handed in again")
     _begun.pop(key, None)
     return version, digest.hexdigest()
@@ -240,10 +252,18 @@ def _settled_version(file: BinaryIO) -> str:
         if time.time() - seen.st_ctime >= _TICK_SECONDS:
             break
         time.sleep(_TICK_SECONDS)
-        if _version(os.fstat(file.fileno())) == _version(seen):
+        if _version_of(os.fstat(file.fileno())) == _version_of(seen):
             break
-    return _version(seen)
+    return _version_of(seen)
 
 
-def _version(info: os.stat_result) -> str:
+def _object_digest(path: ObjectPath) -> str:
+    return digest_of(f"{path}\n{path.version.identity}".encode())
+
+
+def _version(path: Path) -> str:
+    return path.version.identity if isinstance(path, ObjectPath) else _version_of(path.stat())
+
+
+def _version_of(info: os.stat_result) -> str:
     return f"{info.st_size}-{info.st_mtime_ns}-{info.st_ctime_ns}-{info.st_ino}"

@@ -1,4 +1,5 @@
-"""Checks of paths and file URIs: whether they are allowed, and what kind of source of which modality they are."""
+"""Checks of paths, file URIs and URIs of object storage: whether they are allowed, and what kind of source of which
+modality they are."""
 
 from __future__ import annotations
 
@@ -14,30 +15,34 @@ from common.contracts.batches import SourceKind
 from common.errors import BadSource, PathNotAllowed
 from common.modalities.modality import Modality
 from common.modalities.registry import load_modality, modality_name_of, suffixes
+from common.object_root import SCHEMES, ObjectRoot, ObjectStorage, Root, is_object_uri
 from common.sources.limits import Limits
 from common.sources.media_types import is_ignored, kind_of, natural_order
+from common.sources.objects.path import ObjectPath
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: `C:` is a drive letter
 
 
-def local_path(uri: str, roots: Sequence[Path]) -> Path:
-    """Return the path of the file or folder at `uri`, with all links resolved.
+def source_path(uri: str, roots: Sequence[Root]) -> Path:
+    """Return the path of the file, folder or object at `uri`, with all links resolved.
 
     Parameters
     ----------
-    uri : a path, or a `file://` URI
-    roots : folders that a source may lie in
+    uri : a path, a `file://` URI, or an object such as `s3://bucket/key`
+    roots : folders, and prefixes of object storage, that a source may lie in
 
     Raises
     ------
     PathNotAllowed
-        If the resolved path is under none of `roots`.
+        If the resolved path, or the object, is under none of `roots`.
     BadSource
-        If `uri` is not a valid path, or a URL of another scheme.
+        If `uri` is not a valid path or object, or a URL of another scheme.
     """
+    if is_object_uri(uri):
+        return _object_path(uri, [root for root in roots if isinstance(root, ObjectRoot)])
     try:
         path = Path(_path_part(uri)).resolve()
-        allowed = [root.resolve() for root in roots]
+        allowed = [root.resolve() for root in roots if isinstance(root, Path)]
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name that is too long, a NUL character
         raise BadSource(
             f"{uri!r} is no path that can be followed ({error}): send the path of a file or folder"
@@ -50,13 +55,29 @@ def local_path(uri: str, roots: Sequence[Path]) -> Path:
     return path
 
 
+def _object_path(uri: str, roots: Sequence[ObjectRoot]) -> ObjectPath:
+    try:
+        checked = ObjectPath.of(uri, ObjectStorage(Path(), 0))
+    except ValueError as error:
+        raise BadSource(f"{uri!r:.500} names no object that can be read: {error}") from error
+    root = next((root for root in roots if root.holds(str(checked))), None)
+    if root is None:
+        prefixes = ", ".join(root.uri for root in roots)
+        raise PathNotAllowed(
+            f"{checked} lies below none of the allowed prefixes ({prefixes or 'there are none'}): add its prefix to "
+            "SENTINEL_OBJECT_ROOTS"
+        )
+    return ObjectPath.of(str(checked), root.storage)
+
+
 def _path_part(uri: str) -> str:
     match = _SCHEME.match(uri)
     if match is None:
         return uri
     if match[1].lower() != "file":
         raise BadSource(
-            f"{uri!r}: sources at {match[1]}:// are not read yet; mount the storage and send a path or file:// URI"
+            f"{uri!r}: sources at {match[1]}:// are not read: send a path, or a URI that begins with file://, "
+            f"{', '.join(f'{scheme}://' for scheme in SCHEMES)}"
         )
     # urlsplit removes control characters silently, and the URI would name another file.
     if any(unicodedata.category(character) == "Cc" for character in uri):

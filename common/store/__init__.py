@@ -23,6 +23,7 @@ from common.store.pictures import PictureStore
 from common.store.silence import SilenceStore
 from common.store.streams import StreamStore
 from common.store.truth import TruthStore
+from common.store.watched_objects import WatchedObjects
 
 _SECONDS_PER_DAY = 86_400
 _BYTES_PER_MB = 1_000_000
@@ -62,6 +63,7 @@ class Store:
         self.mqtt_streams = MqttStreams(self.client)
         self.silence = SilenceStore(self.client)
         self.truth = TruthStore(self.client, max_events=settings.max_events)
+        self.watched_objects = WatchedObjects(self.client)
         self.interpolations = InterpolationStore(self.client)
         self.forgetting = Forgetting(self.client)
         self.event_log = EventLog(self.client, max_events=settings.max_events)

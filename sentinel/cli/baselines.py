@@ -13,6 +13,7 @@ from common.errors import BadBaseline, SentinelError
 from common.moments import clock
 from common.settings import get_settings
 from sentinel.cli.console import JsonOption, columns, err, frame_progress, out, print_json, print_messages
+from sentinel.cli.footage import footage_path
 from sentinel.cli.zones import IgnoreOption, ignored
 
 app = typer.Typer(help="Make and look at golden baselines.", no_args_is_help=True)
@@ -22,7 +23,14 @@ _LONGEST_LIST = 12  # items shown on a line
 
 @app.command()
 def build(
-    sources: Annotated[list[Path], typer.Argument(help="Golden footage: videos, image folders, or folders of them.")],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            parser=footage_path,
+            metavar="SOURCE...",
+            help="Golden footage: videos, image folders, or folders of them; or objects and prefixes, s3://BUCKET/KEY.",
+        ),
+    ],
     name: Annotated[str, typer.Option(help="What to call it.")],
     out_dir: Annotated[
         Path | None, typer.Option("--out", help="Folder to keep it in [SENTINEL_BASELINES_DIR].")

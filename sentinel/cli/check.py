@@ -22,6 +22,7 @@ from sentinel.cli.console import (
     print_error,
     print_json,
 )
+from sentinel.cli.footage import footage_path
 from sentinel.cli.zones import IgnoreOption, ignored
 
 if TYPE_CHECKING:
@@ -31,7 +32,14 @@ if TYPE_CHECKING:
 
 
 def check(
-    source: Annotated[Path, typer.Argument(help="A video, an image folder, or a folder of them.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            parser=footage_path,
+            metavar="SOURCE",
+            help="A video, an image folder, or a folder of them; or an object or prefix, s3://BUCKET/KEY.",
+        ),
+    ],
     baseline: Annotated[str, typer.Option(help="Name or folder of the golden baseline.")] = "",
     ignore: IgnoreOption = None,
     as_json: JsonOption = False,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import SettingsError
+from common.object_root import ObjectRoot
 from common.setting_names import given_variables, unknown_settings
 from common.settings import get_settings
 
@@ -32,6 +33,25 @@ def test_a_stride_beyond_the_window_is_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("SENTINEL_WINDOW_STRIDE", "12")
     with pytest.raises(SettingsError, match="SENTINEL_WINDOW_STRIDE"):
         get_settings()
+
+
+def test_prefixes_of_object_storage_are_roots_beside_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENTINEL_OBJECT_ROOTS", "s3://archive/2026/  gs://lab")
+    monkeypatch.setenv("SENTINEL_WATCH_OBJECTS", "s3://site/cameras")
+    roots = get_settings().roots
+    assert [root.uri for root in roots if isinstance(root, ObjectRoot)] == [
+        "s3://site/cameras",
+        "s3://archive/2026",
+        "gs://lab",
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["/frames", "s3://", "http://site/x", "s3://key:secret@site/x", "s3://site/../x"])
+def test_what_is_no_prefix_of_object_storage_is_refused(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENTINEL_OBJECT_ROOTS", prefix)
+    with pytest.raises(SettingsError, match="SENTINEL_OBJECT_ROOTS") as error:
+        get_settings()
+    assert "secret" not in str(error.value)
 
 
 def test_a_misspelt_setting_is_named_with_what_may_be_meant() -> None:

@@ -18,6 +18,9 @@ from sentinel.doctor import examine
 from sentinel.findings import Finding
 from sentinel.stack.redis_server import RedisServer
 from tests.common.baselines.small import small_baseline
+from tests.objects import ObjectServer, object_server, objects, reaching, use_credentials
+
+__all__ = ["object_server", "objects"]  # fixtures
 
 GREATEST_ID = "18446744073709551615-18446744073709551615"
 
@@ -181,3 +184,15 @@ def test_a_file_of_tokens_without_any_or_that_cannot_be_read_is_found(connected:
     path.write_text("a secret\n")
     damaged = found(own)["tokens"]
     assert (damaged.ok, "secret" in damaged.detail) == (False, False)
+
+
+def test_a_storage_that_refuses_is_a_finding_and_an_empty_prefix_none(
+    settings: Settings, objects: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = reaching(objects, settings, watch_objects=("s3://site/watched",))
+    assert doctor._objects(own) == "2 prefixes can be asked for, nothing is below 2 of them yet"
+    objects.put("cameras/dock/a.mp4", b"x")
+    assert doctor._objects(own) == "2 prefixes can be asked for, nothing is below 1 of them yet"
+    use_credentials(monkeypatch, "AKIASOMEBODYELSE", "another-secret")
+    finding = found(own)["object storage"]
+    assert not finding.ok and "refuses access" in finding.detail

@@ -18,6 +18,7 @@ from common.features import FeatureBlock
 from common.models.kinds import load_kind
 from common.models.protocols import Examples
 from common.npz import read_npz
+from common.object_root import Root
 from common.settings import Settings
 from common.sources.limits import Limits
 from common.stream_config import model_of
@@ -163,5 +164,5 @@ def moving_part(block: FeatureBlock) -> FeatureBlock:
     return block[int(places[0]) : stop]
 
 
-def _examples(model: str, clip: FeatureBlock, limits: Limits, roots: Sequence[Path]) -> Examples:
+def _examples(model: str, clip: FeatureBlock, limits: Limits, roots: Sequence[Root]) -> Examples:
     return load_kind(model).read_stretch(clip, limits=limits, roots=roots, most=_MOST_OF_A_BURST).examples

@@ -54,7 +54,10 @@ def exif_time(image: Path | bytes) -> float | None:
     Only the header is read. A time without a zone is taken as this machine's local time.
     """
     try:
-        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=_FORMATS) as opened:
+        with (
+            io.BytesIO(image) if isinstance(image, bytes) else image.open("rb") as file,
+            Image.open(file, formats=_FORMATS) as opened,
+        ):
             tags = opened.getexif().get_ifd(ExifTags.IFD.Exif)
             taken = str(tags[ExifTags.Base.DateTimeOriginal]).strip("\0 ")
             zone = str(tags.get(ExifTags.Base.OffsetTimeOriginal, "")).strip("\0 ")

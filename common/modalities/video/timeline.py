@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,16 +24,22 @@ from common.modalities.video.sampling import TimestampArray, select
 from common.sources.identity import file_version
 from common.sources.limits import Limits
 from common.sources.local import check_file, unreadable
+from common.sources.objects.file import ObjectFile
+from common.sources.objects.path import ObjectPath
 
 # Only containers that hold their frames themselves may be opened. Playlists and scripts (HLS, ffconcat, image patterns)
 # refer to other files and hosts, and may hide behind any suffix.
 _CONTAINERS = (
     "3gp,asf,avi,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp4,mpeg,mpegts,mpegvideo,mxf,obu,ogg,webm,yuv4mpegpipe"
 )
+# An object is read through Python; whatever a container in it names is not opened.
+_NO_PROTOCOL = "none"
 # Containers in which a seek finds the last key frame before a timestamp and does not change the packets' timestamps.
 _SEEKABLE = frozenset(("mov", "matroska", "mpegts", "avi", "flv", "asf"))
 _CACHED_TIMELINES = 32  # a worker reads chunk after chunk of the same few sources; an hour at 30 fps takes 2.6 MB
 _FALLBACK_FPS = 25.0  # for a stream that does not declare its rate
+_TIMELINE_VERSION = 1  # of what is kept of a timeline; increase it with any change that affects one
+_ARRAYS = ("pts", "keys", "key_frames", "sizes", "order")
 _MAX_DENOMINATOR = 1_000_000  # of a rate as a fraction; a header may declare a slower one
 
 
@@ -78,9 +87,14 @@ def open_video(path: Path, limits: Limits) -> Iterator[tuple[InputContainer, Vid
         If the file cannot be read, or holds no video that can be decoded.
     """
     check_file(path, limits)
-    options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, "max_pixels": str(limits.max_pixels)}
+    file = path.by_ranges() if isinstance(path, ObjectPath) else None
+    options = {
+        "protocol_whitelist": _NO_PROTOCOL if file is not None else "file",
+        "format_whitelist": _CONTAINERS,
+        "max_pixels": str(limits.max_pixels),
+    }
     try:
-        container = _open(f"file:{path.absolute()}", options)
+        container = _open(f"file:{path.absolute()}" if file is None else file, options)
     except PermissionError as error:
         raise unreadable(path, error) from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -97,16 +111,18 @@ def open_video(path: Path, limits: Limits) -> Iterator[tuple[InputContainer, Vid
         yield container, streams[0]
 
 
-def _open(url: str, options: dict[str, str]) -> InputContainer:
+def _open(source: str | ObjectFile, options: dict[str, str]) -> InputContainer:
     """Open a container, in the case of MP4 without decoding the first frame, which takes 30 ms at 4K.
 
     Other containers, such as Matroska, need it to derive some of their packets' timestamps.
     """
-    container = av.open(url, options={**options, "skip_frame": "all"}, metadata_errors="replace")
+    container = av.open(source, "r", options={**options, "skip_frame": "all"}, metadata_errors="replace")
     if container.format.name.startswith("mov"):
         return container
     container.close()
-    return av.open(url, options=options, metadata_errors="replace")
+    if isinstance(source, ObjectFile):
+        source.seek(0)
+    return av.open(source, "r", options=options, metadata_errors="replace")
 
 
 def stream_fps(stream: VideoStream) -> float:
@@ -115,7 +131,11 @@ def stream_fps(stream: VideoStream) -> float:
 
 
 def read_timeline(path: Path, limits: Limits) -> Timeline:
-    """Return the timeline of the video at `path`. The whole file is read; the result is cached until it changes."""
+    """Return the timeline of the video at `path`; it is cached until the file changes.
+
+    The whole file is read: whether a packet is a key frame's stands in the packet. What was found of an object is kept
+    in the cache of this host, so that whoever decodes a part of it reads that part alone.
+    """
     check_file(path, limits)
     return _read(path, file_version(path), limits)
 
@@ -140,6 +160,36 @@ def _sampled(path: Path, version: str, sample_fps: float | None, limits: Limits)
 
 @lru_cache(maxsize=_CACHED_TIMELINES)
 def _read(path: Path, version: str, limits: Limits) -> Timeline:
+    if not isinstance(path, ObjectPath):
+        return _demux(path, limits)
+    name = f"timeline-{_TIMELINE_VERSION}-{av.__version__}"
+    kept = path.kept(name)
+    timeline = None if kept is None else _unpacked(kept)
+    if timeline is None:
+        timeline = _demux(path, limits)
+        path.keep(name, _packed(timeline))
+    return timeline
+
+
+def _packed(timeline: Timeline) -> bytes:
+    data = io.BytesIO()
+    base = np.array([timeline.time_base.numerator, timeline.time_base.denominator, timeline.counted], np.int64)
+    np.savez_compressed(data, base=base, **{name: getattr(timeline, name) for name in _ARRAYS})
+    return data.getvalue()
+
+
+def _unpacked(data: bytes) -> Timeline | None:
+    """Return what `_packed` made; None if it is damaged."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            numerator, denominator, counted = arrays["base"].tolist()
+            pts, keys, key_frames, sizes, order = (arrays[name] for name in _ARRAYS)
+            return Timeline(pts, keys, key_frames, sizes, order, Fraction(numerator, denominator), bool(counted))
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
+def _demux(path: Path, limits: Limits) -> Timeline:
     times: list[int] = []
     timed: list[int] = []  # numbers of the packets that `times` are of
     keys: list[int] = []

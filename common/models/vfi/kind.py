@@ -23,6 +23,7 @@ from common.models.vfi.remembered import RememberedMotion
 from common.models.vfi.scores import score, split_in_blocks, split_in_time
 from common.models.vfi.trainer import InterpolatorTrainer
 from common.models.vfi.triplets import TripletArray, longest_break, within_shots
+from common.object_root import Root
 from common.sources.limits import Limits
 
 _FEWEST_TRIPLETS = 12  # with fewer, held-out scores are too noisy
@@ -86,7 +87,7 @@ class InterpolationKind:
         """Return triplets spread over a golden clip, none of them across a cut."""
         return within_shots(golden_replay(path, kind, limits))
 
-    def read_stretch(self, clip: FeatureBlock, *, limits: Limits, roots: Sequence[Path], most: int) -> Footage:
+    def read_stretch(self, clip: FeatureBlock, *, limits: Limits, roots: Sequence[Root], most: int) -> Footage:
         """Return up to `most` triplets of a stretch in time order, and whether its motion can be learned from.
 
         Triplets across a cut are set aside. Where many of them follow each other, the frames there are not those of

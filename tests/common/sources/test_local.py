@@ -13,7 +13,7 @@ from common.errors import BadSource, PathNotAllowed
 from common.settings import Settings
 from common.sources.identity import describe_source
 from common.sources.limits import Limits
-from common.sources.local import describe_kind, images_in, is_media, local_path
+from common.sources.local import describe_kind, images_in, is_media, source_path
 from tests.footage import scene, write_images
 
 
@@ -21,7 +21,7 @@ def test_paths_and_file_uris_name_the_same_file(tmp_path: Path) -> None:
     path = tmp_path / "dock 3é?.mp4"
     path.touch()
     uri = f"file://{tmp_path}/dock%203%C3%A9%3F.mp4"
-    assert local_path(str(path), [tmp_path]) == local_path(uri, [tmp_path]) == path.resolve()
+    assert source_path(str(path), [tmp_path]) == source_path(uri, [tmp_path]) == path.resolve()
 
 
 @pytest.mark.parametrize("escape", ["../outside.mp4", "link.mp4", "folder/outside.mp4", "file:///etc/passwd"])
@@ -33,19 +33,19 @@ def test_a_path_that_leaves_its_roots_is_refused_with_the_setting_named(tmp_path
     (root / "folder").symlink_to(tmp_path)
     uri = escape if "://" in escape else str(root / escape)
     with pytest.raises(PathNotAllowed, match="SENTINEL_ALLOWED_ROOTS") as error:
-        local_path(uri, [root])
+        source_path(uri, [root])
     assert ("passwd" if "://" in escape else "outside.mp4") in str(error.value)
 
 
 def test_a_folder_whose_name_begins_like_a_root_is_not_under_it(tmp_path: Path) -> None:
     with pytest.raises(PathNotAllowed):
-        local_path(str(tmp_path / "rootkit" / "a.mp4"), [tmp_path / "root"])
+        source_path(str(tmp_path / "rootkit" / "a.mp4"), [tmp_path / "root"])
 
 
-@pytest.mark.parametrize("uri", ["https://host/a.mp4", "s3://bucket/a.mp4", "file://host/a.mp4", "a\0b.mp4"])
+@pytest.mark.parametrize("uri", ["https://host/a.mp4", "file://host/a.mp4", "a\0b.mp4"])
 def test_what_is_no_local_path_is_a_bad_source(tmp_path: Path, uri: str) -> None:
     with pytest.raises(BadSource) as error:
-        local_path(uri, [tmp_path])
+        source_path(uri, [tmp_path])
     assert not isinstance(error.value, PathNotAllowed)
 
 

@@ -35,6 +35,7 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
         "mqtt_url": "mqtt://127.0.0.1",
         "alert_webhooks": ("http://127.0.0.1",),
         "http_tokens": Path("tokens"),
+        "watch_objects": ("s3://site/cameras",),
         "config": config,
     }
     return settings.model_copy(update=own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,14 @@ from common.models.protocols import Footage
 from common.models.vfi.kind import KIND
 from common.models.vfi.motion import why_unfit
 from common.models.vfi.triplets import TRIPLET_SIZE, collect, collect_triplets, spread
+from common.settings import Settings
 from common.sources.limits import Limits
 from simulation.faults import Fault, sabotage_frames
 from tests.common.models.vfi.test_trainer import footage
 from tests.footage import write_clip
+from tests.objects import ObjectServer, object_server, objects, reaching
+
+__all__ = ["object_server", "objects"]  # fixtures
 
 FRAMES = 90
 
@@ -203,3 +208,19 @@ def test_a_stretch_whose_source_is_gone_is_refused(tmp_path: Path) -> None:
         KIND.read_stretch(gone, limits=Limits(), roots=[tmp_path], most=300)
     with pytest.raises(BadSource, match="names no source"):
         KIND.read_stretch(FeatureBlock.empty({"quality": 1}), limits=Limits(), roots=[tmp_path], most=300)
+
+
+def test_a_stretch_whose_object_is_gone_is_refused_and_the_object_is_named(
+    objects: ObjectServer, settings: Settings, tmp_path: Path
+) -> None:
+    own = reaching(objects, settings)
+    there = write_clip(tmp_path / "there.mp4", list(footage(40)), fps=10.0)
+    uris = [objects.put(f"cameras/{name}.mp4", there.read_bytes()) for name in ("gone", "there")]
+    local = stretch(there, 40, start=0, fps=10.0)
+    stretches = [FeatureBlock.concatenate([replace(local, sources=(uri,))]) for uri in uris]
+    objects.delete("cameras/gone.mp4")
+    expected = KIND.read_stretch(local, limits=Limits(), roots=[tmp_path], most=300)
+    found = KIND.read_stretch(stretches[1], limits=Limits(), roots=own.roots, most=300)
+    assert np.array_equal(found.examples, expected.examples)
+    with pytest.raises(BadSource, match=r"s3://site/cameras/gone\.mp4 cannot be read \(the storage has no such object"):
+        KIND.read_stretch(stretches[0], limits=Limits(), roots=own.roots, most=300)
