@@ -207,10 +207,9 @@ class Settings(BaseSettings):
     http_spool_mb: int = Field(
         5_000,
         ge=1,
-        description="most MB in the state folder of what was posted or came over MQTT; it stays as long as images of camera events do "
-        "(SENTINEL_DATA_RETENTION_SECONDS), or shorter if there is no room",
+        description="most MB in the state folder of what was posted or came over MQTT; it stays as long as images of "
+        "camera events do (SENTINEL_DATA_RETENTION_SECONDS), or shorter if there is no room",
     )
-
     mqtt_in_topics: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="topics on which frames come over MQTT, separated by blanks, each with `{stream}` for the level "

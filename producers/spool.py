@@ -1,4 +1,4 @@
-"""The folder of what was posted: each file is there whole, and for as long as something needs it.
+"""The folder of what was posted, or came over MQTT: each file is there whole, and for as long as something needs it.
 
     <state folder>/spool/posted/<stream>/<batch>.<random>.<suffix>
 
