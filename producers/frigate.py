@@ -16,7 +16,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from common.errors import BadSource
 from common.ingest.accept import Ingestor, event_batch_id
 from common.settings import Settings
 from producers.mqtt_subscriber import Delivery, NotAFrame, NotYet
-from producers.spool import Reservation, Spool
+from producers.spool import Reservation, Spool, SpoolFull
 from producers.spooled import accept_stored
 
 _ENDED = "end"  # then its snapshot and its clip no longer change
@@ -126,7 +126,8 @@ class FrigateEvents:
                 self._ingestor, self._spool, event.stream, path, event_key=key, taken_at=event.times[self._what]
             )
         except BadSource as error:
-            raise NotAFrame(f"{file} of event {event.id} of {event.stream} is damaged, or none: {error}") from error
+            reason = str(error).replace(str(path), f"{file} of event {event.id} of camera {event.stream}")
+            raise NotAFrame(reason) from error
 
     def bury(self, delivery: Delivery, error: Exception) -> None:
         """Say that an event is lost: Frigate has its file, and a dead letter could not fetch it."""
@@ -143,9 +144,10 @@ class FrigateEvents:
         """Raise `NotYet`, or `NotAFrame` once it was tried often enough."""
         if isinstance(error, ConnectionRefusedError | socket.gaierror) or _is_unreachable(error):
             raise NotYet(f"Frigate does not answer at SENTINEL_FRIGATE_URL: {error}", _AWAY_SECONDS) from error
-        if delivery.tries >= _RETRIES:
+        delivery.tries += 1
+        if delivery.tries > _RETRIES:
             raise NotAFrame(f"what Frigate has of it cannot be fetched: {error}") from error
-        raise NotYet(f"Frigate: {error}", _RETRY_SECONDS * 2**delivery.tries) from error
+        raise NotYet(f"Frigate: {error}", _RETRY_SECONDS * 2 ** (delivery.tries - 1)) from error
 
     @contextmanager
     def _unfinished(self) -> Iterator[Path]:
@@ -197,7 +199,7 @@ def _receive(answer: http.client.HTTPResponse, to: Path, room: Reservation, most
     ends = time.monotonic() + _FETCH_SECONDS
     if whole is not None and whole > most:
         raise NotAFrame(f"what Frigate has of it has {whole} bytes, more than SENTINEL_FRIGATE_MAX_BYTES ({most})")
-    with to.open("wb") as file:
+    with _writing(to) as write:
         while piece := answer.read1(_STEP_BYTES):
             size += len(piece)
             if size > most:
@@ -205,9 +207,28 @@ def _receive(answer: http.client.HTTPResponse, to: Path, room: Reservation, most
             if time.monotonic() > ends:
                 raise _BrokenOff(f"it took longer than {_FETCH_SECONDS:g} s")
             room.take(len(piece))
-            file.write(piece)
+            write(piece)
     if size == 0 or (whole is not None and size < whole):
         raise _BrokenOff(f"{size} of {whole} bytes came")
+
+
+@contextmanager
+def _writing(to: Path) -> Iterator[Callable[[bytes], None]]:
+    """Yield what appends to a file; raise `SpoolFull` where the disk takes no more, which is not Frigate's fault."""
+    try:
+        file = to.open("wb")
+    except OSError as error:
+        raise SpoolFull(f"there is no room on the disk: {error.strerror}") from error
+
+    def write(piece: bytes) -> None:
+        try:
+            file.write(piece)
+            file.flush()
+        except OSError as error:
+            raise SpoolFull(f"there is no room on the disk: {error.strerror}") from error
+
+    with file:
+        yield write
 
 
 def _check_status(status: int) -> None:

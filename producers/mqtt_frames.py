@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import FRAME_EVENT
-from common.errors import BadSource, Refused
+from common.errors import BadSource
 from common.ingest.accept import Ingestor, event_batch_id
 from common.settings import Settings
 from common.sources.identity import digest_of
@@ -82,16 +82,11 @@ class MqttFrames:
         """Accept what a message brings."""
         frame = self._frame_of(delivery)
         self._store.require_room()
-        try:
-            if frame.event is not None:
-                accept_dataref(self._ingestor, frame.event)
-            elif frame.post is not None:
-                key = frame.post.key or self._key_of(delivery, frame.content, subscriber)
-                self._accept(frame.stream, frame.post, frame.content, key)
-        except BadSource as error:
-            if frame.event is not None:
-                raise  # the file may be put there
-            raise NotAFrame(_without_paths(error, self._settings)) from error
+        if frame.event is not None:
+            accept_dataref(self._ingestor, frame.event)
+        elif frame.post is not None:
+            key = frame.post.key or self._key_of(delivery, frame.content, subscriber)
+            self._accept(frame.stream, frame.post, frame.content, key)
 
     def bury(self, delivery: Delivery, error: Exception) -> None:
         """Keep a frame as a camera event, which `sentinel dead retry` writes to the Stream of those."""
@@ -145,7 +140,10 @@ class MqttFrames:
         with self._spool.receiving() as room:
             room.take(len(content))
             self._spool.store(path, content)
-        accept_stored(self._ingestor, self._spool, stream, path, event_key=key, taken_at=post.taken_at)
+        try:
+            accept_stored(self._ingestor, self._spool, stream, path, event_key=key, taken_at=post.taken_at)
+        except BadSource as error:
+            raise NotAFrame(str(error).replace(str(path), "its payload")) from error
 
 
 def _is_structured(delivery: Delivery) -> bool:
@@ -187,9 +185,3 @@ def _as_camera_event(frame: _Frame, delivery: Delivery) -> Mapping[bytes, bytes]
         "type": FRAME_EVENT,
     }
     return {name.encode(): value.encode() for name, value in fields.items()} | {b"data": frame.content}
-
-
-def _without_paths(error: Refused, settings: Settings) -> str:
-    """Return the reason of a refusal without the name of the file in the spool, which says nothing to people."""
-    words = str(error).split(" ")
-    return " ".join("the payload" if word.startswith(str(settings.posted_dir)) else word for word in words)

@@ -43,6 +43,7 @@ _WAIT_SECONDS = 0.5
 _PAUSE_SECONDS = 1.0  # while Redis or the spool has no room
 _MOST_TRIES = 3  # a message that fails for an unknown reason is given up after this
 _SAY_SECONDS = 10.0  # between two lines about the same trouble
+_MOST_SAID = 20  # lines in that time
 _SHOWN_TOPIC = 200  # characters of a topic in a line of the log
 
 
@@ -76,7 +77,7 @@ class Delivery:
     content_type, attributes : properties of MQTT 5; of each user property the last value
     arrived_at : when it came, seconds since the epoch
     connection : number of the connection on which it came
-    tries : how often it was tried in vain
+    tries : how often it failed for a reason of its own
     """
 
     topic: str
@@ -166,22 +167,24 @@ class Subscriber:
         """Take the message that has waited longest, or wait briefly for one."""
         try:
             self._note_session()
-            delivery = self._next()
+            delivery, seconds = self._next()
             if delivery is None:
-                self._arrived.wait(_WAIT_SECONDS)
+                self._arrived.wait(min(seconds, _WAIT_SECONDS))
                 self._arrived.clear()
             else:
                 self._handle(delivery)
         except Exception as error:
             if not _is_passing(error):
                 raise
-            self._say("room", f"messages wait at the broker: {error or type(error).__name__}")
+            self._say("room", f"messages wait at the broker: {str(error) or type(error).__name__}")
             time.sleep(_PAUSE_SECONDS)
 
-    def _next(self) -> Delivery | None:
+    def _next(self) -> tuple[Delivery | None, float]:
+        """Return the message that is due, or None and for how many seconds to wait for one."""
         now = time.monotonic()
         with self._lock:
-            return next((delivery for delivery in self._waiting if delivery.due <= now), None)
+            due = next((delivery for delivery in self._waiting if delivery.due <= now), None)
+            return due, min((delivery.due - now for delivery in self._waiting), default=_WAIT_SECONDS)
 
     def _handle(self, delivery: Delivery) -> None:
         try:
@@ -196,11 +199,11 @@ class Subscriber:
                     raise
                 if not isinstance(error, SentinelError) and delivery.tries < _MOST_TRIES - 1:
                     log.warning("a message on %s failed, trying again", _shown(delivery.topic), exc_info=True)
+                    delivery.tries += 1
                     raise NotYet(str(error), _PAUSE_SECONDS) from error
                 self._taker.bury(delivery, error)
         except NotYet as error:
             self._say(f"later {error}", f"a message on {_shown(delivery.topic)} waits: {error}")
-            delivery.tries += 1
             delivery.due = time.monotonic() + error.seconds
             return
         except NotAFrame as error:
@@ -305,9 +308,10 @@ class Subscriber:
     def _say(self, about: str, text: str) -> None:
         """Log a warning, about the same thing not more often than people can read."""
         now = time.monotonic()
-        if now < self._said.get(about, 0.0):
+        said = {key: until for key, until in self._said.items() if until > now}
+        if about in said or len(said) >= _MOST_SAID:  # who sends the messages decides how many reasons there are
             return
-        self._said = {key: until for key, until in self._said.items() if until > now} | {about: now + _SAY_SECONDS}
+        self._said = said | {about: now + _SAY_SECONDS}
         log.warning("%s", printable(text))
 
 

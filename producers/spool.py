@@ -144,7 +144,7 @@ class Spool:
     def _reserve(self, size: int) -> None:
         with self._lock:
             if self._stored + self._reserved + size > self._most:
-                raise SpoolFull
+                raise SpoolFull("the spool is full: raise SENTINEL_HTTP_SPOOL_MB if there is room on the disk")
             self._reserved += size
 
     def _release(self, size: int) -> None:
