@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from common.errors import SettingsError
 from common.password_file import read_password
@@ -16,6 +18,7 @@ from common.settings import Settings
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _KEEPALIVE_SECONDS = 30
+_ANSWER_SECONDS, _LOOP_SECONDS = 5.0, 0.2  # of a connection that is only tried
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 1, 30  # seconds between attempts to connect
 
 
@@ -68,6 +71,23 @@ class MqttBroker:
             client.connect_async(self.host, self.port, _KEEPALIVE_SECONDS)
         else:
             client.connect_async(self.host, self.port, _KEEPALIVE_SECONDS, clean_start=False, properties=session)
+
+    def why_closed(self) -> str:
+        """Connect once, under no name that anybody has; return why that is not possible, or an empty string."""
+        client = self.client()
+        answers: list[ReasonCode] = []
+        client.on_connect = lambda _c, _u, _f, code, _p: answers.append(code)
+        ends = time.monotonic() + _ANSWER_SECONDS
+        try:
+            client.connect(self.host, self.port, _KEEPALIVE_SECONDS)
+            while not answers and time.monotonic() < ends:
+                client.loop(_LOOP_SECONDS)
+            client.disconnect()
+        except (OSError, ValueError) as error:
+            return str(error)
+        if not answers:
+            return "it does not answer"
+        return str(answers[0]) if answers[0].is_failure else ""
 
 
 def mqtt_broker(url: str, setting: str, settings: Settings) -> MqttBroker:

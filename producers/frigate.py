@@ -194,6 +194,21 @@ def fetch(url: str, to: Path, room: Reservation, most: int) -> None:
         connection.close()
 
 
+def why_closed(url: str) -> str:
+    """Ask Frigate at `url` for its version; return why it does not say it, or an empty string."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=_ANSWER_SECONDS)
+    try:
+        connection.request("GET", f"{parts.path}/api/version")
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return str(error) or type(error).__name__
+    finally:
+        connection.close()
+    return "" if status == 200 else f"status {status} for /api/version"
+
+
 def _receive(answer: http.client.HTTPResponse, to: Path, room: Reservation, most: int) -> None:
     size, whole = 0, answer.length
     ends = time.monotonic() + _FETCH_SECONDS

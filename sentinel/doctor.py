@@ -21,6 +21,7 @@ from common.settings import Settings
 from common.sources.cameras import camera_address
 from common.sources.local import local_path
 from common.stream_config import config_path, stream_config
+from sentinel.doctor_mqtt import examine_brokers, examine_frigate
 from sentinel.doctor_redis import ADVICE, check_redis, examine_redis
 from sentinel.findings import Finding, look
 from sentinel.stack.local import settings_of_stack
@@ -58,6 +59,8 @@ def examine(settings: Settings) -> list[Finding]:
         look("disk", partial(_disk, settings)),
         look("streams", partial(_streams, settings)),
         look("tokens", partial(_tokens, settings)),
+        look("MQTT", partial(examine_brokers, settings)),
+        look("Frigate", partial(examine_frigate, settings)),
         look("models", partial(_models, settings)),
         look("baseline", partial(_reproducible_baseline, settings)),
         look("backbone", partial(_backbone, settings)),

@@ -16,14 +16,17 @@ import cv2
 import pytest
 
 from common.contracts.batches import SourceKind
+from common.errors import SentinelError
 from common.features import TimeSource
 from common.ingest.accept import Ingestor
+from common.mqtt_connection import broker_of_frames
 from common.settings import Settings
 from common.store import Store
 from producers import frigate
 from producers.frigate import FrigateEvent, FrigateEvents
 from producers.mqtt_subscriber import NotAFrame
 from producers.spooled import open_spool
+from sentinel.doctor_mqtt import examine_brokers, examine_frigate
 from tests.footage import scene, write_clip
 from tests.mosquitto import NEEDS_MOSQUITTO, Broker
 from tests.producers.subscribing import Camera, count, registered, subscribed
@@ -37,7 +40,7 @@ pytestmark = NEEDS_MOSQUITTO
 
 
 class Nvr:
-    """Answers as Frigate's HTTP API does; `answers` says how a path is answered, `asked` how often it was asked for."""
+    """Answers as Frigate's HTTP API does; `answers` says how, `asked` how often each path was asked for."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}
@@ -302,3 +305,17 @@ def test_a_time_that_is_none_is_unknown(value: Any) -> None:
     found = FrigateEvent.parse(event(start_time=value))
     assert found is not None
     assert found.times["clip"] is None
+
+
+def test_the_doctor_looks_whether_broker_and_frigate_answer(own: Settings, mosquitto: Broker, nvr: Nvr) -> None:
+    asked = own.model_copy(update={"mqtt_in_topics": ("frigate/{stream}/+/snapshot",)})
+    wait_until("the broker is there", lambda: not broker_of_frames(asked).why_closed())
+    assert examine_brokers(asked) == f"mqtt://127.0.0.1:{mosquitto.port}, frames from frigate/{{stream}}/+/snapshot"
+    with pytest.raises(SentinelError, match="status 404 for /api/version"):
+        examine_frigate(asked)
+    nvr.answers["/api/version"] = file(b"0.16.2-4d58206", "text/plain")
+    assert examine_frigate(asked) == f"{nvr.url}, the snapshot of each event"
+    wrong = asked.model_copy(update={"mqtt_in_url": f"mqtt://cam:s3cret@127.0.0.1:{mosquitto.port}"})
+    with pytest.raises(SentinelError, match="Not authorized") as refused:
+        examine_brokers(wrong)
+    assert "s3cret" not in str(refused.value)
