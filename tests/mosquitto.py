@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ USER, PASSWORD = "cam@home", "p:ss"
 class Broker:
     """A mosquitto; unless it `keeps` sessions on disk, it forgets everything when it is stopped."""
 
-    def __init__(self, folder: Path, *, keeps: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, keeps: bool = False, options: Sequence[str] = (), listener: Sequence[str] = ()
+    ) -> None:
         self.port = free_port()
         self.url = f"mqtt://cam%40home:p%3Ass@127.0.0.1:{self.port}"
         self._folder = folder
@@ -28,10 +31,12 @@ class Broker:
         passwords.chmod(0o644)
         lines = [
             f"listener {self.port} 127.0.0.1",
+            *listener,
             "allow_anonymous false",
             f"password_file {passwords}",
             "user root",
             *(["persistence true", f"persistence_location {folder}/"] if keeps else []),
+            *options,
         ]
         (folder / "conf").write_text("\n".join([*lines, ""]))
         self._process: subprocess.Popen[bytes] | None = None

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ import pytest
 from common import broker as celery_broker
 from common.actions.dead_letters import retry_letters
 from common.contracts.batches import SourceKind
+from common.errors import SettingsError
 from common.features import TimeSource
 from common.ingest.accept import Ingestor
 from common.mqtt_connection import broker_of_frames
@@ -35,7 +37,7 @@ from producers.spool import Spool
 from producers.spooled import open_spool
 from sentinel.stack.redis_server import RedisServer
 from tests.footage import scene, write_clip
-from tests.mosquitto import NEEDS_MOSQUITTO, PASSWORD, Broker
+from tests.mosquitto import NEEDS_MOSQUITTO, PASSWORD, USER, Broker
 from tests.producers.events import EVENT
 from tests.producers.subscribing import NAME, Camera, count, registered, subscribed
 from tests.served import settings_in, wait_until
@@ -397,6 +399,67 @@ def test_a_password_that_is_wrong_is_said_and_not_shown(
     assert "sesame" not in caplog.text
     assert PASSWORD not in caplog.text
     assert PASSWORD not in repr(broker_of_frames(from_file))
+
+
+def certificates(folder: Path) -> dict[str, Path]:
+    """Make an authority, and a key and certificate of 127.0.0.1 that it vouches for."""
+    names = {name: folder / name for name in ("ca.pem", "ca.key", "key.pem", "request", "cert.pem", "san")}
+    names["san"].write_text("subjectAltName=IP:127.0.0.1\n")
+    ca, ca_key, key, request, cert, san = map(str, names.values())
+    new = ["openssl", "req", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-batch"]
+    for command in (
+        [*new, "-x509", "-days", "2", "-subj", "/CN=authority", "-keyout", ca_key, "-out", ca],
+        [*new, "-subj", "/CN=broker", "-keyout", key, "-out", request],
+        ["openssl", "x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-days", "2",
+         "-extfile", san, "-out", cert],
+    ):  # fmt: skip
+        subprocess.run(command, check=True, capture_output=True)
+    return names
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl: it is in Debian's package of that name")
+def test_a_broker_that_speaks_tls_is_believed_if_its_authority_is_named(
+    own: Settings, frames: MqttFrames, store: Store, tmp_path: Path
+) -> None:
+    files = certificates(tmp_path)
+    options = [f"certfile {files['cert.pem']}", f"keyfile {files['key.pem']}"]
+    secure = Broker(tmp_path / "secure", listener=options)
+    secure.start()
+    unknown = own.model_copy(update={"mqtt_in_url": secure.url.replace("mqtt://", "mqtts://")})
+    known = unknown.model_copy(update={"mqtt_ca_file": files["ca.pem"]})
+    try:
+        wait_until("it is there", lambda: not broker_of_frames(known).why_closed())
+        assert "CERTIFICATE_VERIFY_FAILED" in broker_of_frames(unknown).why_closed()
+        with subscribed(known, frames, store) as subscriber:
+            subscriber._client.publish("cameras/cam7/frame", PNG, qos=1)
+            wait_until("it is accepted", lambda: count(store, "cam7") == 1)
+    finally:
+        secure.stop()
+    broken = known.model_copy(update={"mqtt_ca_file": tmp_path / "none.pem"})
+    with pytest.raises(SettingsError, match="SENTINEL_MQTT_CA_FILE"):
+        broker_of_frames(broken).client()
+
+
+def test_the_access_list_of_the_manual_lets_cameras_write_their_own_topics(
+    own: Settings, frames: MqttFrames, store: Store, tmp_path: Path
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "mqtt.md").read_text(encoding="utf-8")
+    rules = next(block for block in page.split("```") if "pattern write" in block).strip()
+    (tmp_path / "acl").write_text(rules.replace("user sentinel", f"user {USER}") + "\n")
+    (tmp_path / "acl").chmod(0o600)
+    strict = Broker(tmp_path / "strict", options=[f"acl_file {tmp_path / 'acl'}"])
+    strict.start()
+    settings = own.model_copy(update={"mqtt_in_url": strict.url})
+    camera = Camera(strict)
+    try:
+        with subscribed(settings, frames, store):
+            camera.publish("cameras/other/frame", PNG)
+            camera.publish(f"cameras/{USER}/frame", PNG)
+            wait_until("its own is accepted", lambda: count(store, USER) == 1)
+        assert store.streams.names() == [USER]
+    finally:
+        camera.stop()
+        strict.stop()
 
 
 @contextmanager
