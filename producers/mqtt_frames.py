@@ -43,6 +43,7 @@ _SIGNATURES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG\r\n\x1a\n": ".png"}
 """First bytes of the images that need no Content Type, and the suffix of such files."""
 _STILLS = frozenset(_SIGNATURES.values())
 _BASE64 = 4 / 3
+_MOST_BURIED_BYTES = 50_000_000  # of images in dead letters, since the start: Redis has other work to hold
 _HEAD_BYTES = 64_000  # of a structured event beside its data
 
 
@@ -65,6 +66,7 @@ class MqttFrames:
         self._ingestor = ingestor
         self._store = ingestor.store
         self._spool = spool
+        self._buried_bytes = 0
 
     @property
     def filters(self) -> Sequence[str]:
@@ -92,7 +94,9 @@ class MqttFrames:
         """Keep a frame as a camera event, which `sentinel dead retry` writes to the Stream of those."""
         frame = self._frame_of(delivery)
         fields = _as_camera_event(frame, delivery)
-        if len(frame.content) > self._settings.max_data_bytes or (frame.post and frame.post.suffix not in _STILLS):
+        self._buried_bytes += len(frame.content)
+        is_still = frame.post is None or frame.post.suffix in _STILLS
+        if not is_still or self._buried_bytes > _MOST_BURIED_BYTES:
             raise NotAFrame(f"stream {frame.stream}: {error}") from error
         original = RawEntry.of(fields, keys.INGEST)
         self._ingestor.bury(

@@ -10,6 +10,7 @@ the rest back. Only messages of QoS 0, for which MQTT has no acknowledgement, ar
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -143,20 +144,30 @@ class Subscriber:
         self._said: dict[str, float] = {}
         self._client = broker.client(name, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True)
         self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
 
     def run(self, stop: threading.Event, turn: Callable[[], None] = lambda: None) -> None:
-        """Take messages until `stop` is set; each turn calls `turn`."""
+        """Take messages until `stop` is set; each turn calls `turn`.
+
+        Raises
+        ------
+        RuntimeError
+            If what reads from the broker has ended, which only an error in it does: its traceback is on standard error.
+        """
         session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         session.SessionExpiryInterval = _KEPT_SECONDS
         session.ReceiveMaximum = _RECEIVE_MAXIMUM
         session.MaximumPacketSize = min(_PACKET_MARGIN * self._taker.most_bytes, _LARGEST_PACKET)
         self._broker.connect(self._client, session=session)
         self._client.loop_start()
+        reading = self._client._thread  # nothing public says whether it has ended
         try:
             while not stop.is_set():
+                if reading is None or not reading.is_alive():
+                    raise RuntimeError(f"nothing reads from the broker at {self._broker.shown} any more")
                 turn()
                 self.step()
         finally:
@@ -256,6 +267,12 @@ class Subscriber:
         self._client.subscribe([(row, options) for row in self._taker.filters])
         log.info("subscribed to %s at %s", ", ".join(self._taker.filters), self._broker.shown)
         self._anew = flags.session_present
+
+    def _on_connect_fail(self, _c: paho.Client, _u: object) -> None:
+        """Say why nobody answers: paho calls this while it handles the error, and does not hand it over."""
+        self._say(
+            "connect", f"the MQTT broker at {self._broker.shown} cannot be reached: {sys.exc_info()[1]}; trying again"
+        )
 
     def _on_disconnect(
         self, _c: paho.Client, _u: object, _f: paho.DisconnectFlags, code: ReasonCode, _p: Properties | None

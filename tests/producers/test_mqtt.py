@@ -30,6 +30,7 @@ from common.mqtt_connection import broker_of_frames
 from common.settings import Settings
 from common.store import Store, keys
 from common.store.ingest import offer
+from producers import mqtt_frames
 from producers.camera_events import CameraEvents
 from producers.mqtt_frames import MqttFrames
 from producers.mqtt_subscriber import Delivery, Subscriber
@@ -372,6 +373,56 @@ def test_a_frame_of_a_stream_that_cannot_be_judged_is_a_dead_letter_that_can_be_
     while bridge.step():
         pass
     assert count(store, "cam7") == 2
+
+
+def test_of_such_frames_dead_letters_hold_so_many_that_redis_has_room_for_work(
+    own: Settings, store: Store, camera: Camera, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(mqtt_frames, "_MOST_BURIED_BYTES", 2 * len(PNG))
+    gone = own.model_copy(update={"baseline": "gone"})
+    broken = Ingestor(gone, store)
+    try:
+        with subscribed(gone, MqttFrames(gone, broken, open_spool(gone)), store) as subscriber:
+            for _ in range(3):
+                camera.publish("cameras/cam7/frame", PNG)
+            wait_until("the third is refused", lambda: "refused, number 1 since the start: stream cam7" in caplog.text)
+            wait_until("all are acknowledged", lambda: not subscriber._waiting)
+    finally:
+        broken.close()
+    assert store.event_log.dead_letter_count() == 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_of_what_reads_ends_the_process_and_is_no_silence(
+    own: Settings, frames: MqttFrames, store: Store, camera: Camera
+) -> None:
+    def unforeseen(*_: object) -> None:
+        raise ValueError("unforeseen")
+
+    with subscribed(own, frames, store):
+        pass
+    camera.publish("cameras/cam7/frame", PNG)
+    subscriber = Subscriber(broker_of_frames(own), NAME, frames, store)
+    subscriber._client.on_message = unforeseen
+    with pytest.raises(RuntimeError, match=r"nothing reads from the broker at mqtt://127\.0\.0\.1"):
+        subscriber.run(threading.Event())
+    with subscribed(own, frames, store):
+        wait_until("what came then is not lost", lambda: count(store, "cam7") == 1)
+
+
+def test_a_broker_that_is_away_is_said_with_the_reason(
+    own: Settings, frames: MqttFrames, store: Store, mosquitto: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    mosquitto.end()
+    subscriber = Subscriber(broker_of_frames(own), NAME, frames, store)
+    stop = threading.Event()
+    thread = threading.Thread(target=subscriber.run, args=(stop,))
+    thread.start()
+    address = f"mqtt://127.0.0.1:{mosquitto.port}"
+    wait_until("it is said", lambda: f"{address} cannot be reached: [Errno 111] Connection refused" in caplog.text)
+    stop.set()
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 def test_a_password_that_is_wrong_is_said_and_not_shown(
