@@ -13,7 +13,6 @@ import json
 import math
 import re
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +25,7 @@ from common.contracts.ids import check_stream_name
 from common.errors import BadSource
 from common.ingest.accept import Ingestor, event_batch_id
 from common.settings import Settings
-from producers.mqtt_subscriber import Delivery, NotAFrame, NotYet
+from producers.mqtt_delivery import Delivery, NotAFrame, NotYet
 from producers.spool import Reservation, Spool, SpoolFull
 from producers.spooled import accept_stored
 
@@ -38,6 +37,7 @@ _ANSWER_SECONDS = 10.0  # that Frigate may be silent
 _FETCH_SECONDS = 60.0  # for all of a file
 _STEP_BYTES = 65_536
 _AWAY_SECONDS = 5.0  # between attempts while nobody answers
+_AWAY_STATUSES = frozenset((502, 503, 504))  # of a proxy before it
 _FORBIDDEN_SECONDS = 30.0
 _RETRIES = 5  # of what Frigate does not have, or breaks off: a clip is put together a while after its event
 _RETRY_SECONDS = 2.0  # before the first of them; before each further one, twice as long
@@ -84,7 +84,7 @@ class FrigateEvent:
 
 
 class FrigateEvents:
-    """Takes Frigate's events; see `mqtt_subscriber.Taker`."""
+    """Takes Frigate's events; see `mqtt_delivery.Taker`."""
 
     def __init__(self, settings: Settings, ingestor: Ingestor, spool: Spool) -> None:
         self._url = settings.frigate_url or ""
@@ -142,8 +142,6 @@ class FrigateEvents:
 
     def _fetch_again(self, delivery: Delivery, error: Exception) -> None:
         """Raise `NotYet`, or `NotAFrame` once it was tried often enough."""
-        if isinstance(error, ConnectionRefusedError | socket.gaierror) or _is_unreachable(error):
-            raise NotYet(f"Frigate does not answer at SENTINEL_FRIGATE_URL: {error}", _AWAY_SECONDS) from error
         delivery.tries += 1
         if delivery.tries > _RETRIES:
             raise NotAFrame(f"what Frigate has of it cannot be fetched: {error}") from error
@@ -170,7 +168,7 @@ def fetch(url: str, to: Path, room: Reservation, most: int) -> None:
     NotAFrame
         If it redirects, or is larger than `most` bytes.
     NotYet
-        If it asks who we are.
+        If nobody answers, or somebody asks for a login.
     SpoolFull
         If there is no room in the spool.
     OSError, http.client.HTTPException, _BrokenOff
@@ -180,11 +178,15 @@ def fetch(url: str, to: Path, room: Reservation, most: int) -> None:
     secure = parts.scheme == "https"
     kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=_ANSWER_SECONDS)
-    deadline = threading.Timer(_FETCH_SECONDS, _cut, [connection])
-    deadline.daemon = True
     try:
         connection.connect()
-        deadline.start()
+    except OSError as error:
+        connection.close()
+        raise NotYet(f"Frigate does not answer at SENTINEL_FRIGATE_URL: {error}", _AWAY_SECONDS) from error
+    deadline = threading.Timer(_FETCH_SECONDS, _cut, [connection.sock])
+    deadline.daemon = True
+    deadline.start()
+    try:
         connection.request("GET", parts.path, headers={"Accept-Encoding": "identity"})
         with connection.getresponse() as answer:
             _check_status(answer.status)
@@ -257,20 +259,16 @@ def _check_status(status: int) -> None:
             "unless you changed it",
             _FORBIDDEN_SECONDS,
         )
+    if status in _AWAY_STATUSES:
+        raise NotYet(f"a proxy answers in Frigate's place (status {status})", _AWAY_SECONDS)
     if status != 200:
         raise _BrokenOff(f"it answers with status {status}")
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
+def _cut(connection: socket.socket) -> None:
     """End a connection on which bytes come too slowly for any time limit of a single read."""
-    with suppress(OSError, AttributeError):
-        connection.sock.shutdown(socket.SHUT_RDWR)
-
-
-def _is_unreachable(error: Exception) -> bool:
-    return isinstance(error, ssl.SSLCertVerificationError) or (
-        isinstance(error, OSError) and error.strerror in {"No route to host", "Network is unreachable"}
-    )
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _time(value: object) -> float | None:

@@ -19,8 +19,9 @@ from common.mqtt_connection import MqttBroker, broker_of_frames
 from common.settings import Settings
 from common.store import Store, open_store
 from producers.frigate import FrigateEvents
+from producers.mqtt_delivery import Taker
 from producers.mqtt_frames import MqttFrames
-from producers.mqtt_subscriber import Subscriber, Taker
+from producers.mqtt_subscriber import Subscriber
 from producers.spool import Spool
 from producers.spooled import keep_swept, open_spool
 

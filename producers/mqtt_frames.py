@@ -25,7 +25,7 @@ from common.store.ingest import RawEntry
 from common.topic_patterns import check_topic_patterns, stream_of_topic
 from producers.camera_events import accept_dataref
 from producers.cloud_event import EventAttributes
-from producers.mqtt_subscriber import Delivery, NotAFrame
+from producers.mqtt_delivery import Delivery, NotAFrame
 from producers.posts import (
     STRUCTURED,
     Post,
@@ -58,7 +58,7 @@ class _Frame:
 
 
 class MqttFrames:
-    """Takes frames in; see `mqtt_subscriber.Taker`."""
+    """Takes frames in; see `mqtt_delivery.Taker`."""
 
     def __init__(self, settings: Settings, ingestor: Ingestor, spool: Spool) -> None:
         self._settings = settings

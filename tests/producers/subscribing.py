@@ -15,7 +15,8 @@ from common.contracts.batches import FrameBatch
 from common.mqtt_connection import broker_of_frames
 from common.settings import Settings
 from common.store import Store, keys
-from producers.mqtt_subscriber import Subscriber, Taker
+from producers.mqtt_delivery import Taker
+from producers.mqtt_subscriber import Subscriber
 from tests.mosquitto import PASSWORD, USER, Broker
 from tests.served import wait_until
 

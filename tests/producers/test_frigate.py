@@ -24,7 +24,7 @@ from common.settings import Settings
 from common.store import Store
 from producers import frigate
 from producers.frigate import FrigateEvent, FrigateEvents
-from producers.mqtt_subscriber import NotAFrame
+from producers.mqtt_delivery import NotAFrame
 from producers.spooled import open_spool
 from sentinel.doctor_mqtt import examine_brokers, examine_frigate
 from tests.footage import scene, write_clip
@@ -110,6 +110,19 @@ def dripping(handler: BaseHTTPRequestHandler) -> None:
     with pytest.raises(OSError):
         while True:
             handler.wfile.write(b"x")
+            time.sleep(0.05)
+
+
+def dripping_chunks(handler: BaseHTTPRequestHandler) -> None:
+    """Send a body in chunks, of which the first has a length that has no end."""
+    handler.protocol_version = "HTTP/1.1"
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    with pytest.raises(OSError):
+        while True:
+            handler.wfile.write(b"0")
             time.sleep(0.05)
 
 
@@ -224,6 +237,7 @@ def test_what_cannot_be_fetched_is_refused_by_name_and_stops_nothing(
         (status(404), "cannot be fetched: it answers with status 404"),
         (status(500), "cannot be fetched: it answers with status 500"),
         (dripping, "cannot be fetched"),
+        (dripping_chunks, "cannot be fetched"),
     ]
     try:
         with subscribed(own, events, store, NAME) as subscriber:
@@ -259,6 +273,9 @@ def test_while_frigate_is_away_or_asks_for_a_login_its_events_wait(
     with subscribed(own, FrigateEvents(own, ingestor, open_spool(own)), store, NAME):
         wait_until("it is said", lambda: "Frigate asks for a login (status 401)" in caplog.text)
         wait_until("it is asked again", lambda: nvr.asked[path_of(ID)] > 7)
+        nvr.answers[path_of(ID)] = status(503)
+        wait_until("it is said", lambda: "a proxy answers in Frigate's place (status 503)" in caplog.text)
+        wait_until("it is asked again", lambda: nvr.asked[path_of(ID)] > 14)
         nvr.answers[path_of(ID)] = file(JPEG)
         wait_until("it is accepted", lambda: count(store, "front_door") == 1)
 

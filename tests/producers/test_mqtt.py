@@ -32,8 +32,9 @@ from common.store import Store, keys
 from common.store.ingest import offer
 from producers import mqtt_frames
 from producers.camera_events import CameraEvents
+from producers.mqtt_delivery import Delivery
 from producers.mqtt_frames import MqttFrames
-from producers.mqtt_subscriber import Delivery, Subscriber
+from producers.mqtt_subscriber import Subscriber
 from producers.spool import Spool
 from producers.spooled import open_spool
 from sentinel.stack.redis_server import RedisServer
