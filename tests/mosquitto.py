@@ -53,6 +53,10 @@ class Broker:
         """Let it write down what it keeps."""
         self._end(subprocess.Popen.terminate)
 
+    def restart(self) -> None:
+        self.end()
+        self.start()
+
     def _end(self, how: object) -> None:
         if self._process is not None:
             how(self._process)  # type: ignore[operator]

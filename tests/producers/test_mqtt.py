@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -126,10 +126,11 @@ def test_an_event_counts_once_whichever_way_it_comes(
 
 
 class Cut:
-    """Takes as `inner` does, and cuts the connection of each first delivery before it can be acknowledged."""
+    """Takes as `inner` does, and lets `end` end the connection of each first delivery before it is acknowledged."""
 
-    def __init__(self, inner: MqttFrames) -> None:
+    def __init__(self, inner: MqttFrames, end: Callable[[socket.socket], None]) -> None:
         self.inner = inner
+        self.end = end
         self.subscriber: Subscriber | None = None
         self.again = 0
 
@@ -148,7 +149,7 @@ class Cut:
         connection = self.subscriber._client.socket()
         if not delivery.again and connection is not None:
             ended = self.subscriber._connection
-            connection.shutdown(socket.SHUT_RDWR)
+            self.end(connection)
             wait_until("the end is seen", lambda: self.subscriber._connection > ended)
 
     def bury(self, delivery: Delivery, error: Exception) -> None:
@@ -158,7 +159,7 @@ class Cut:
 def test_equal_frames_count_each_and_what_is_delivered_again_does_not(
     own: Settings, frames: MqttFrames, store: Store, camera: Camera
 ) -> None:
-    taker = Cut(frames)
+    taker = Cut(frames, lambda connection: connection.shutdown(socket.SHUT_RDWR))
     with subscribed(own, taker, store) as subscriber:
         taker.subscriber = subscriber
         for number in range(3):
@@ -166,6 +167,18 @@ def test_equal_frames_count_each_and_what_is_delivered_again_does_not(
             wait_until("it comes again", lambda number=number: taker.again == number + 1)
         wait_until("all are acknowledged", lambda: unacknowledged(store) == 0)
     assert count(store, "frozen") == 3
+
+
+def test_what_a_broker_delivers_again_after_its_restart_does_not_count_twice(
+    own: Settings, frames: MqttFrames, store: Store, mosquitto: Broker, camera: Camera
+) -> None:
+    taker = Cut(frames, lambda _: mosquitto.restart())
+    with subscribed(own, taker, store) as subscriber:
+        taker.subscriber = subscriber
+        camera.publish("cameras/cam7/frame", PNG)
+        wait_until("it comes again", lambda: taker.again == 1)
+        wait_until("it is acknowledged", lambda: unacknowledged(store) == 0)
+    assert count(store, "cam7") == 1
 
 
 REFUSED: list[tuple[str, bytes, dict[str, Any], str]] = [
@@ -262,12 +275,10 @@ def test_what_comes_while_nobody_is_there_is_delivered_later_even_by_a_broker_th
         pass
     for number in range(30):
         camera.publish("cameras/cam7/frame", PNG + bytes(number))
-    mosquitto.end()
-    mosquitto.start()
+    mosquitto.restart()
     with subscribed(own, frames, store):
         wait_until("all are accepted", lambda: count(store, "cam7") == 30)
-        mosquitto.end()
-        mosquitto.start()
+        mosquitto.restart()
         wait_until("the camera is back", camera._client.is_connected)
         camera.publish("cameras/cam7/frame", PNG)
         wait_until("it has connected anew", lambda: count(store, "cam7") == 31)
@@ -527,6 +538,7 @@ def process(settings: Settings, mosquitto: Broker, log: Path) -> Iterator[subpro
         "SENTINEL_CONFIG": str(log.parent / "none.toml"),
         "SENTINEL_MQTT_IN_URL": mosquitto.url,
         "SENTINEL_MQTT_IN_TOPICS": "cameras/{stream}/frame",
+        "SENTINEL_FRIGATE_URL": "http://127.0.0.1:9",
     }
     with log.open("ab") as output:
         command = [sys.executable, "-m", "sentinel", "mqtt-in"]
@@ -555,6 +567,7 @@ def test_of_a_process_that_is_killed_nothing_is_lost_and_nothing_doubled(
         wait_until("all are accepted", lambda: count(store, "frozen") == 60)
         camera.publish("cameras/last/frame", PNG)
         wait_until("all before are taken", lambda: count(store, "last") == 1)
+        assert store.mqtt_deliveries.filters("sentinel-frigate") == {"frigate/events"}, "beside the other session"
         last.send_signal(signal.SIGTERM)
         assert last.wait(30) == 0
     assert count(store, "frozen") == 60
