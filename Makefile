@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal conditions blinding peers chaos fuzz watching rtsp objects soak lint format clean lock generated
+.PHONY: help install demo test slow up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal conditions blinding peers chaos fuzz watching http mqtt rtsp objects soak lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -122,6 +122,9 @@ watching: install  ## how soon a verdict is seen, the page's weight, a fleet of 
 
 http: install    ## frames posted over HTTP while Redis is full in between: is every 202 a batch? SECONDS=60
 	$(BIN)/python -m benchmarks.http_ingest --seconds $(or $(SECONDS),60)
+
+mqtt: install    ## frames over MQTT while the process is killed and Redis is full in between: lost, doubled? FRAMES=3000
+	$(BIN)/python -m benchmarks.mqtt_ingest --frames $(or $(FRAMES),3000)
 
 rtsp: install    ## 50 live cameras of 1080p from a real RTSP server: processor, memory, segments; CAMERAS=50 SECONDS=150
 	$(BIN)/python -m benchmarks.rtsp --cameras $(or $(CAMERAS),50) --seconds $(or $(SECONDS),150)

@@ -159,6 +159,14 @@ PROCESSES = (
         only_with=("http_tokens",),
     ),
     Process(
+        "mqtt-in",
+        "accepts images and clips that come over MQTT, and fetches what Frigate's events name",
+        Command("producers.mqtt:main"),
+        late_after=_LATE_READING_SECONDS,
+        hears=True,
+        only_with=("mqtt_in_topics", "frigate_url"),
+    ),
+    Process(
         "truth",
         "takes in what is true of frames from sentinel:truth, and judges models of your own by it",
         Command("producers.truth:main"),

@@ -19,8 +19,10 @@ from common.contracts.policy import Policy
 from common.contracts.zones import Zone, as_zones, parse_zones
 from common.cron import check_cron_line
 from common.errors import SettingsError
+from common.http_url import check_base_url
 from common.object_root import ObjectRoot, ObjectStorage, Root, check_endpoint, check_object_uri
 from common.redis_url import with_password
+from common.topic_patterns import check_topic_patterns
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -233,8 +235,40 @@ class Settings(BaseSettings):
     http_spool_mb: int = Field(
         5_000,
         ge=1,
-        description="most MB of posted files in the state folder; they stay as long as images of camera events do "
-        "(SENTINEL_DATA_RETENTION_SECONDS), or shorter if there is no room",
+        description="most MB in the state folder of what was posted or came over MQTT; it stays as long as images of "
+        "camera events do (SENTINEL_DATA_RETENTION_SECONDS), or shorter if there is no room",
+    )
+    mqtt_in_topics: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="topics on which frames come over MQTT, separated by blanks, each with `{stream}` for the level "
+        "that names the stream, such as `cameras/{stream}/frame`; `+` is any level. Unset: none",
+    )
+    mqtt_in_url: str | None = Field(
+        None, description="broker of those topics and of Frigate's, written as SENTINEL_MQTT_URL; unset: that one"
+    )
+    mqtt_in_client: str = Field(
+        "sentinel",
+        pattern=r"^[A-Za-z0-9_.-]{1,40}$",
+        description="name under which the broker keeps what came while nobody was there; one for each Sentinel",
+    )
+    mqtt_in_max_bytes: int = Field(
+        16_000_000, ge=1, le=100_000_000, description="largest image or clip in a message over MQTT, in bytes"
+    )
+    frigate_url: str | None = Field(
+        None,
+        description="where Frigate's HTTP API is, such as http://frigate:5000: the snapshot, or clip, of each of its "
+        "events is fetched there. Unset: none",
+    )
+    frigate_topic: str = Field(
+        "frigate",
+        pattern="^[^+#\x00]+$",
+        description="topic below which Frigate publishes, its `topic_prefix`",
+    )
+    frigate_fetch: Literal["snapshot", "clip"] = Field(
+        "snapshot", description="what of each of Frigate's events is fetched, once the event has ended"
+    )
+    frigate_max_bytes: int = Field(
+        200_000_000, ge=1, description="largest snapshot or clip that is fetched from Frigate, in bytes"
     )
 
     # Tasks
@@ -407,6 +441,13 @@ class Settings(BaseSettings):
     mqtt_url: str | None = Field(
         None, description="broker that is told how streams are doing: mqtt://user:password@host:port, or mqtts://"
     )
+    mqtt_password_file: Path | None = Field(
+        None,
+        description="file with the password, on its first line, for a broker's URL that has a user and no password",
+    )
+    mqtt_ca_file: Path | None = Field(
+        None, description="certificates, as PEM, that vouch for a broker at mqtts://; unset: those of the system"
+    )
     mqtt_topic: str = Field(
         "sentinel", pattern="^[^+#\x00]+$", description="topic below which streams are told of over MQTT"
     )
@@ -481,6 +522,22 @@ class Settings(BaseSettings):
     def _is_an_endpoint(cls, url: str | None) -> str | None:
         return url if url is None else check_endpoint(url)
 
+    @field_validator("mqtt_in_topics", mode="before")
+    @classmethod
+    def _split_topics(cls, topics: object) -> object:
+        return tuple(topics.split()) if isinstance(topics, str) else topics
+
+    @field_validator("mqtt_in_topics")
+    @classmethod
+    def _are_patterns(cls, topics: tuple[str, ...]) -> tuple[str, ...]:
+        check_topic_patterns(topics)
+        return topics
+
+    @field_validator("frigate_url")
+    @classmethod
+    def _is_an_http_url(cls, url: str | None) -> str | None:
+        return url if url is None else check_base_url(url)
+
     @field_validator("flower_hosts", "page_hosts", mode="before")
     @classmethod
     def _split_hosts(cls, names: object) -> object:
@@ -508,6 +565,15 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"SENTINEL_TRUTH_REFERENCE must be at least {_WINDOWS_OF_REFERENCE} times SENTINEL_TRUTH_WINDOW, or "
                 "nobody knows by how much windows vary by themselves"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_broker(self) -> Settings:
+        if (self.mqtt_in_topics or self.frigate_url) and not (self.mqtt_in_url or self.mqtt_url):
+            raise ValueError(
+                "SENTINEL_MQTT_IN_TOPICS and SENTINEL_FRIGATE_URL need a broker: set SENTINEL_MQTT_URL, or "
+                "SENTINEL_MQTT_IN_URL where nothing is to be published"
             )
         return self
 
@@ -539,7 +605,7 @@ class Settings(BaseSettings):
 
     @property
     def posted_dir(self) -> Path:
-        """Folder of the files that were posted over HTTP, resolved; nobody else writes there."""
+        """Folder of the files that came over HTTP and MQTT, resolved; nobody else writes there."""
         return (self.state_dir / "spool" / "posted").expanduser().resolve()
 
     @property

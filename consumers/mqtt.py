@@ -20,17 +20,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from common.contracts.events import Event
 from common.contracts.ids import content_id
 from common.contracts.incidents import IncidentState
 from common.contracts.verdicts import Status
-from common.errors import SettingsError
+from common.mqtt_connection import MqttBroker, mqtt_broker
 from common.printable import printable
 from common.queries import StreamStatus, stream_status
 from common.settings import Settings
@@ -43,9 +41,7 @@ GROUP = "mqtt"
 """The consumer group."""
 
 ONLINE, OFFLINE = "online", "offline"
-_PORTS = {"mqtt": 1883, "mqtts": 8883}
 _QOS = 1
-_KEEPALIVE_SECONDS = 30
 _ANSWER_SECONDS = 5.0  # for the broker to take what was published of a few streams
 _AT_ONCE = 20  # streams whose messages are on their way together: what a slow broker does not take is not piled up
 _EVERYTHING_SECONDS = 300.0  # how often all streams are looked at, for those that were forgotten
@@ -75,7 +71,8 @@ class Mqtt:
         self._denied = threading.Event()  # somebody has said that nobody is there
         self._everything_at = time.monotonic()
         self._open: list[paho.MQTTMessageInfo] = []  # what the broker has not taken yet
-        self._client = _client(url, self._topic, self._on_connect, self._on_disconnect, self._denied)
+        broker = mqtt_broker(url, "SENTINEL_MQTT_URL", store.settings)
+        self._client = _client(broker, self._topic, self._on_connect, self._on_disconnect, self._denied)
 
     def start(self) -> None:
         """Begin to connect, and go on trying by itself."""
@@ -269,34 +266,20 @@ def _of(field: str) -> str:
 
 
 def _client(
-    url: str,
+    broker: MqttBroker,
     topic: str,
     on_connect: Callable[[bool, str], None],
     on_disconnect: Callable[[str], None],
     denied: threading.Event,
 ) -> paho.Client:
-    """Return a client that is about to connect; raise `SettingsError` if the address is none.
+    """Return a client that is about to connect.
 
     Parameters
     ----------
     denied : is set when the broker is told that no process is there
     """
-    try:
-        parts = urlsplit(url)
-        port = parts.port or _PORTS.get(parts.scheme, 0)
-    except ValueError:
-        parts, port = urlsplit(""), 0
-    if parts.scheme not in _PORTS or not parts.hostname:
-        raise SettingsError(
-            "SENTINEL_MQTT_URL is no address of a broker: write mqtt://user:password@host:port, or mqtts://"
-        )
-    client = paho.Client(CallbackAPIVersion.VERSION2)
-    if parts.username:
-        client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
-    if parts.scheme == "mqtts":
-        client.tls_set()
+    client = broker.client()
     client.will_set(f"{topic}/status", OFFLINE, qos=_QOS, retain=True)
-    client.reconnect_delay_set(1, 30)
 
     def connected(_c: paho.Client, _u: object, _f: object, code: ReasonCode, _p: object) -> None:
         if not code.is_failure:
@@ -309,7 +292,7 @@ def _client(
 
     client.on_connect, client.on_message = connected, heard
     client.on_disconnect = lambda _c, _u, _f, code, _p: on_disconnect(str(code))
-    client.connect_async(parts.hostname, port, _KEEPALIVE_SECONDS)
+    broker.connect(client)
     return client
 
 

@@ -20,7 +20,7 @@ from common.errors import BadMessage
 from common.ingest.accept import Ingestor
 from common.settings import Settings
 from common.store import Store, keys, open_store
-from producers.cloud_event import CameraEvent
+from producers.cloud_event import CameraEvent, EventAttributes
 from producers.entry_reader import EntryReader, Fields
 
 log = logging.getLogger(__name__)
@@ -40,11 +40,7 @@ class CameraEvents(EntryReader):
         event = CameraEvent.parse(fields)
         if event.data is not None:
             return self.ingestor.accept_data(event.stream, event.data, event_key=event.key, taken_at=event.taken_at)
-        uri, key = event.dataref or "", event.key if event.type == FRAME_EVENT else None
-        became = self.ingestor.accept_file(event.stream, uri, event_key=key, taken_at=event.taken_at)
-        if became is Submission.CHANGED:
-            return self.ingestor.accept_one_by_one(event.stream, uri, event_key=key)
-        return became
+        return accept_dataref(self.ingestor, event)
 
     def stream_named(self, fields: Fields) -> str:
         """Return the stream of an entry that is a camera event, else an empty string."""
@@ -52,6 +48,15 @@ class CameraEvents(EntryReader):
             return CameraEvent.parse(fields).stream
         except BadMessage:
             return ""
+
+
+def accept_dataref(ingestor: Ingestor, event: EventAttributes) -> Submission:
+    """Accept the file or folder that an event names by `dataref`; it lies under an allowed root, or is refused."""
+    uri, key = event.dataref or "", event.key if event.type == FRAME_EVENT else None
+    became = ingestor.accept_file(event.stream, uri, event_key=key, taken_at=event.taken_at)
+    if became is Submission.CHANGED:
+        return ingestor.accept_one_by_one(event.stream, uri, event_key=key)
+    return became
 
 
 def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) -> None:

@@ -42,8 +42,9 @@ from common.modalities.registry import suffixes
 from common.settings import Settings
 from common.store import Store
 from producers.bodies import SPOOL_RETRY_SECONDS, Body, Drained, receive_body, too_large
-from producers.posts import Post, Problem, content_key, post_of, structured_post
+from producers.posts import Post, Problem, content_key, post_of, structured_event, structured_post
 from producers.spool import Spool
+from producers.spooled import accept_stored
 
 _ACCEPTING = 2  # threads that accept, each with a sandbox of its own
 _MOST_AT_A_TIME = 32  # requests whose bodies are received or accepted
@@ -151,7 +152,7 @@ class Frames:
             raise Problem(400, "the body is empty")
         content: bytes | Path = body.content
         if post.structured:
-            post, content = structured_post(stream, body.read())
+            post, content = structured_post(stream, structured_event(body.read()))
             body.digest.update(content)
         taken_at = time.time() if post.taken_at is None else post.taken_at
         key = post.key or content_key(body.digest.hexdigest(), taken_at)
@@ -163,18 +164,13 @@ class Frames:
             raise Problem(429, "there is no room on the disk: try again", SPOOL_RETRY_SECONDS) from error
         try:
             with self._ingestor() as ingestor:
-                became = ingestor.accept_spooled(stream, path, event_key=key, taken_at=post.taken_at)
+                became = accept_stored(ingestor, self._spool, stream, path, event_key=key, taken_at=post.taken_at)
         except SentinelError as error:
             problem = _of_error(error, path)
             if isinstance(error, BrokerUnavailable):
                 self._closed_by = (problem.status, problem.reason)
                 self._closed_until = time.monotonic() + _CLOSED_SECONDS
-            # A batch may have been registered when Redis went: the sweep asks, and removes the file if none was.
-            if isinstance(error, Backlogged) or not isinstance(error, BrokerUnavailable):
-                self._spool.remove(path)
             raise problem from error
-        if became is not Submission.ACCEPTED:
-            self._spool.remove(path)
         return batch_id, became
 
 

@@ -75,7 +75,7 @@ def post_of(stream: str, headers: Headers, query: QueryParams) -> Post:
     suffix = _suffix(media_type)
     attributes = _attributes(headers)
     if attributes:
-        return _of_event(stream, suffix, attributes)
+        return post_of_event(stream, suffix, attributes)
     key = headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= _LONGEST_KEY:
         raise Problem(400, f"an Idempotency-Key has 1 to {_LONGEST_KEY} characters")
@@ -86,15 +86,20 @@ def post_of(stream: str, headers: Headers, query: QueryParams) -> Post:
     return Post(suffix, None if key is None else f"{_PLAIN}\n{key}", taken_at)
 
 
-def structured_post(stream: str, body: bytes) -> tuple[Post, bytes]:
-    """Return what a structured CloudEvent says, and its data; raise `Problem` if it is refused."""
+def structured_event(body: bytes) -> dict[str, object]:
+    """Return the members of a structured CloudEvent, unchecked; raise `Problem` if it is no JSON object."""
     try:
         event = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Problem(400, "the body is no JSON") from error
     if not isinstance(event, dict):
         raise Problem(400, "the body is no JSON object: send events one by one")
-    encoded = event.pop("data_base64", None)
+    return event
+
+
+def structured_post(stream: str, event: dict[str, object]) -> tuple[Post, bytes]:
+    """Return what a structured CloudEvent with `data_base64` says, and its data; raise `Problem` if it is refused."""
+    encoded = event.get("data_base64")
     if not isinstance(encoded, str):
         raise Problem(400, "the event has no data_base64: send the encoded image itself, in base 64")
     try:
@@ -102,7 +107,7 @@ def structured_post(stream: str, body: bytes) -> tuple[Post, bytes]:
     except (binascii.Error, ValueError) as error:
         raise Problem(400, "data_base64 is not base 64") from error
     media_type = event.get("datacontenttype")
-    return _of_event(stream, _suffix(media_type if isinstance(media_type, str) else ""), event), data
+    return post_of_event(stream, _suffix(media_type if isinstance(media_type, str) else ""), event), data
 
 
 def content_key(digest: str, taken_at: float) -> str:
@@ -125,16 +130,23 @@ def _attributes(headers: Headers) -> dict[str, object]:
         raise Problem(400, "an attribute of the event is not UTF-8") from error
 
 
-def _of_event(stream: str, suffix: str, attributes: dict[str, object]) -> Post:
+def post_of_event(stream: str, suffix: str, attributes: dict[str, object]) -> Post:
+    """Return what the attributes of a CloudEvent say of the file that comes with it; raise `Problem` as `event_of`."""
+    event = event_of(stream, attributes)
+    if event.dataref is not None:
+        raise Problem(400, "dataref is not followed here: send the data itself")
+    return Post(suffix, event.key, event.taken_at)
+
+
+def event_of(stream: str, attributes: dict[str, object]) -> EventAttributes:
+    """Return the attributes of a CloudEvent of `stream`; raise `Problem` if they are wrong, or of another stream."""
     try:
         event = EventAttributes.of(attributes)
     except BadMessage as error:
         raise Problem(400, str(error)) from error
-    if event.dataref is not None:
-        raise Problem(400, "dataref is not followed for what comes over HTTP: send the data itself")
     if event.stream != stream:
-        raise Problem(400, f"the source of the event names stream {event.stream!r}, and it was posted to {stream!r}")
-    return Post(suffix, event.key, event.taken_at)
+        raise Problem(400, f"the source of the event names stream {event.stream!r}, and it was sent to {stream!r}")
+    return event
 
 
 def _suffix(media_type: str) -> str:

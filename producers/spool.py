@@ -1,4 +1,4 @@
-"""The folder of what was posted: each file is there whole, and for as long as something needs it.
+"""The folder of what was posted, or came over MQTT: each file is there whole, and for as long as something needs it.
 
     <state folder>/spool/posted/<stream>/<batch>.<random>.<suffix>
 
@@ -144,7 +144,7 @@ class Spool:
     def _reserve(self, size: int) -> None:
         with self._lock:
             if self._stored + self._reserved + size > self._most:
-                raise SpoolFull
+                raise SpoolFull("the spool is full: raise SENTINEL_HTTP_SPOOL_MB if there is room on the disk")
             self._reserved += size
 
     def _release(self, size: int) -> None:

@@ -24,6 +24,7 @@ from common.sources.find import find_sources
 from common.sources.local import source_path
 from common.sources.objects.storage import check_prefix
 from common.stream_config import config_path, stream_config
+from sentinel.doctor_mqtt import examine_brokers, examine_frigate
 from sentinel.doctor_redis import ADVICE, check_redis, examine_redis
 from sentinel.findings import Finding, look
 from sentinel.stack.local import settings_of_stack
@@ -62,6 +63,8 @@ def examine(settings: Settings) -> list[Finding]:
         look("streams", partial(_streams, settings)),
         look("tokens", partial(_tokens, settings)),
         look("object storage", partial(_objects, settings)),
+        look("MQTT", partial(examine_brokers, settings)),
+        look("Frigate", partial(examine_frigate, settings)),
         look("models", partial(_models, settings)),
         look("baseline", partial(_reproducible_baseline, settings)),
         look("backbone", partial(_backbone, settings)),

@@ -14,12 +14,12 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from common.errors import SettingsError
+from common.password_file import read_password
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 """The schemes of live cameras, and their usual ports."""
 _QUERY = re.compile(r"(?<=://)([^?]*)\?.*")  # to the line's end: a query may hold quotes too
 _LONGEST_URL = 2000
-_LONGEST_PASSWORD = 1000  # bytes of a file that are read: a wrong path may lead anywhere
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,11 @@ def camera_address(
     """
     if user is None:
         return CameraAddress(url)
-    password = _of_environment(password_env) if password_env is not None else _of_file(Path(password_file or ""))
+    password = (
+        _of_environment(password_env)
+        if password_env is not None
+        else read_password(Path(password_file or ""), "password_file")
+    )
     return CameraAddress(url, user, password)
 
 
@@ -128,19 +132,4 @@ def _of_environment(name: str) -> str:
     password = os.environ.get(name)
     if not password:
         raise SettingsError(f"the environment variable {name}, which password_env names, is not set: set it")
-    return password
-
-
-def _of_file(path: Path) -> str:
-    try:
-        if not path.is_file():
-            raise SettingsError(f"{path}, which password_file names, is no file: make it, with the password in it")
-        with path.open("rb") as file:
-            password = file.read(_LONGEST_PASSWORD).decode().partition("\n")[0].rstrip("\r")
-    except OSError as error:
-        raise SettingsError(f"{path}, which password_file names, cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}, which password_file names, is no UTF-8 text") from error
-    if not password:
-        raise SettingsError(f"{path}, which password_file names, has no password on its first line")
     return password

@@ -18,6 +18,7 @@ from common.store.heartbeats import Heartbeats
 from common.store.interpolations import InterpolationStore
 from common.store.learning import LearningStore
 from common.store.models import ChampionStore
+from common.store.mqtt_deliveries import MqttDeliveries
 from common.store.mqtt_streams import MqttStreams
 from common.store.pictures import PictureStore
 from common.store.silence import SilenceStore
@@ -60,6 +61,7 @@ class Store:
             self.client, most_bytes=settings.picture_kb * _BYTES_PER_KB, retention=retention, room=self._room
         )
         self.alerts = AlertStore(self.client)
+        self.mqtt_deliveries = MqttDeliveries(self.client)
         self.mqtt_streams = MqttStreams(self.client)
         self.silence = SilenceStore(self.client)
         self.truth = TruthStore(self.client, max_events=settings.max_events)

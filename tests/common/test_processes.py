@@ -124,6 +124,8 @@ def test_what_has_nothing_set_for_it_is_neither_started_nor_missed(
 
     asked = defaults.model_copy(update={"mqtt_url": "mqtt://127.0.0.1"})
     assert started(asked) - started(defaults) == {"mqtt"}
-    assert started(defaults) == set(NAMES) - {"alerts", "http", "mqtt", "objects", "rtsp"} == missed()
+    for what in ({"mqtt_in_topics": ("cameras/{stream}",)}, {"frigate_url": "http://127.0.0.1:5000"}):
+        assert started(defaults.model_copy(update=what)) - started(defaults) == {"mqtt-in"}
+    assert started(defaults) == set(NAMES) - {"alerts", "http", "mqtt", "mqtt-in", "objects", "rtsp"} == missed()
     with Heartbeat(redis_server.url, "alerts"):
-        assert missed() == set(NAMES) - {"http", "mqtt", "objects", "rtsp"}, "it runs, wherever it is set"
+        assert missed() == set(NAMES) - {"http", "mqtt", "mqtt-in", "objects", "rtsp"}, "it runs, wherever it is set"

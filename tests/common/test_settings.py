@@ -72,3 +72,42 @@ def test_a_setting_that_is_gone_is_named_with_what_to_do_instead(
     assert "SENTINEL_STREAM_BASELINES is no longer read" in said
     assert "[streams.STREAM] in sentinel.toml" in said
     assert get_settings().baseline is None, "and nothing else is wrong with it"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("MQTT_IN_TOPICS", "cameras/frame", "does not have {stream}"),
+        ("MQTT_IN_TOPICS", "cameras/{stream}/{stream}", "does not have {stream}"),
+        ("MQTT_IN_TOPICS", "cameras/cam{stream}/frame", "does not have {stream}"),
+        ("MQTT_IN_TOPICS", "{stream}/#", "has a #"),
+        ("MQTT_IN_TOPICS", "{stream}/a+", "not a whole level"),
+        ("MQTT_IN_TOPICS", "$share/group/{stream}", "a leading [$]"),
+        ("MQTT_IN_TOPICS", "{stream}/a{b}", "has braces"),
+        ("MQTT_IN_TOPICS", "cameras/{stream}/frame {stream}/+/frame", "match the same topics"),
+        ("MQTT_IN_TOPICS", "cameras/{stream}/frame", "need a broker"),
+        ("FRIGATE_URL", "http://frigate:5000", "need a broker"),
+        ("FRIGATE_URL", "ftp://frigate", "begins with http"),
+        ("FRIGATE_URL", "http://", "names a host"),
+        ("FRIGATE_URL", "http://u:sesame@frigate:5000", "a user or a password"),
+        ("FRIGATE_URL", "http://frigate:5000/?x=sesame", "behind"),
+        ("FRIGATE_URL", "http://frigate:x", "no URL"),
+    ],
+)
+def test_topics_and_addresses_that_cannot_work_are_named(
+    name: str, value: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"SENTINEL_{name}", value)
+    with pytest.raises(SettingsError, match=reason) as refused:
+        get_settings()
+    assert name in str(refused.value)
+    assert "sesame" not in str(refused.value)
+
+
+def test_topics_are_separated_by_blanks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENTINEL_MQTT_IN_TOPICS", "cameras/{stream}/frame  frigate/{stream}/+/snapshot")
+    monkeypatch.setenv("SENTINEL_MQTT_URL", "mqtt://broker")
+    monkeypatch.setenv("SENTINEL_FRIGATE_URL", "http://frigate:5000/")
+    settings = get_settings()
+    assert settings.mqtt_in_topics == ("cameras/{stream}/frame", "frigate/{stream}/+/snapshot")
+    assert settings.frigate_url == "http://frigate:5000"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,42 +22,15 @@ from common.errors import SettingsError
 from common.settings import Settings
 from common.store import Store
 from consumers.mqtt import Mqtt, level
-from sentinel.stack.redis_server import RedisServer, free_port
+from sentinel.stack.redis_server import RedisServer
 from tests.common.builders import verdict
 from tests.consumers.test_listener import wait_until
 from tests.consumers.test_retrain_trigger import announce, know
+from tests.mosquitto import NEEDS_MOSQUITTO, Broker
 
 HOSTILE = "a/+/#<script>[/red] \u00e9 " + "x" * 120
-MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 
-pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="no mosquitto: it is in Debian's package of that name")
-
-
-class Broker:
-    """A mosquitto on 127.0.0.1 that asks for a password, and forgets what it retained when it is stopped."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self.url = f"mqtt://cam%40home:p%3Ass@127.0.0.1:{self.port}"
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        passwords = folder / "passwords"
-        subprocess.run(["mosquitto_passwd", "-c", "-b", str(passwords), "cam@home", "p:ss"], check=True)
-        passwords.chmod(0o644)
-        (folder / "conf").write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous false\npassword_file {passwords}\nuser root\n"
-        )
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([str(MOSQUITTO), "-c", str(self._folder / "conf")], stdout=log, stderr=log)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+pytestmark = NEEDS_MOSQUITTO
 
 
 class Ear:

@@ -13,7 +13,9 @@ from common.settings import Settings
 from common.store import Store
 from producers.camera_events import CameraEvents
 from tests.footage import scene
+from tests.mosquitto import Broker
 from tests.producers.folder.watched_folder import Mode, Watched
+from tests.producers.subscribing import Camera
 
 
 @pytest.fixture(params=["events", "polling"])
@@ -50,3 +52,18 @@ def still(settings: Settings) -> Path:
     (frame,) = scene(1)
     assert cv2.imwrite(str(path), frame)
     return path
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Broker]:
+    found = Broker(tmp_path / "mosquitto", keeps=True)
+    found.start()
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def camera(mosquitto: Broker) -> Iterator[Camera]:
+    found = Camera(mosquitto)
+    yield found
+    found.stop()

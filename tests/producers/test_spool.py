@@ -13,7 +13,7 @@ import pytest
 from common.contracts.batches import FrameBatch
 from common.settings import Settings
 from common.store import Store, keys
-from producers import http
+from producers import spooled as shared_spool
 from producers.spool import Spool, SpoolFull
 from tests.common.builders import batch
 
@@ -164,8 +164,8 @@ def test_sweeping_goes_on_after_an_error_that_nobody_thought_of(
         return sweep(store)
 
     monkeypatch.setattr(spool, "sweep", fails_once)
-    monkeypatch.setattr(http, "_SWEEP_SECONDS", 0.01)
-    http._keep_swept(spool, store, stop)
+    monkeypatch.setattr(shared_spool, "_SWEEP_SECONDS", 0.01)
+    shared_spool.keep_swept(spool, store, stop)
     assert not path.exists()
     assert [(row.levelno, "unforeseen" in (row.exc_text or "")) for row in caplog.records] == [(logging.ERROR, True)]
 

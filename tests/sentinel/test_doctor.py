@@ -16,7 +16,7 @@ from common.store.heartbeats import Heartbeat, new_start_id, note_exit
 from sentinel import doctor
 from sentinel.doctor import examine
 from sentinel.findings import Finding
-from sentinel.stack.redis_server import RedisServer
+from sentinel.stack.redis_server import RedisServer, free_port
 from tests.common.baselines.small import small_baseline
 from tests.objects import ObjectServer, object_server, objects, reaching, use_credentials
 
@@ -196,3 +196,25 @@ def test_a_storage_that_refuses_is_a_finding_and_an_empty_prefix_none(
     use_credentials(monkeypatch, "AKIASOMEBODYELSE", "another-secret")
     finding = found(own)["object storage"]
     assert not finding.ok and "refuses access" in finding.detail
+
+
+def test_a_broker_or_frigate_that_cannot_be_reached_is_named_without_its_password(
+    connected: Settings, tmp_path: Path
+) -> None:
+    assert found(connected)["MQTT"].detail == found(connected)["Frigate"].detail == "none is set"
+    nobody = f"127.0.0.1:{free_port()}"
+    own = connected.model_copy(
+        update={
+            "mqtt_in_url": f"mqtt://cam:s3cret@{nobody}",
+            "mqtt_in_topics": ("cameras/{stream}",),
+            "frigate_url": f"http://{nobody}",
+        }
+    )
+    findings = found(own)
+    assert not findings["MQTT"].ok
+    assert not findings["Frigate"].ok
+    assert "correct SENTINEL_MQTT_IN_URL" in findings["MQTT"].detail
+    assert "correct SENTINEL_FRIGATE_URL" in findings["Frigate"].detail
+    assert "s3cret" not in findings["MQTT"].detail
+    missing = own.model_copy(update={"mqtt_in_url": f"mqtt://cam@{nobody}", "mqtt_password_file": tmp_path / "none"})
+    assert "SENTINEL_MQTT_PASSWORD_FILE names, is no file" in found(missing)["MQTT"].detail

@@ -144,7 +144,8 @@ def test_it_says_what_was_set_and_what_it_was_made_with_and_no_secret(camera: Ca
     own = Settings(
         _env_file=None,  # type: ignore[call-arg]
         p_value=0.04, policy="noise=train", redis_url="redis://:s3cret@h/1", page_token="s3cret",
-        alert_webhooks="https://h/s3cret", mqtt_url="mqtt://u:s3cret@h", github_token="s3cret",
+        alert_webhooks="https://h/s3cret", mqtt_url="mqtt://u:s3cret@h",
+        mqtt_in_url="mqtt://u:s3cret@h", github_token="s3cret",
     )  # fmt: skip
     clean = write_clip(tmp_path / "clean.mp4", scene(240), fps=FPS)
     _, _, text = judged(camera, tmp_path / "report.html", [clean], own)

@@ -33,6 +33,7 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
     config.write_text('[streams.dock]\nurl = "rtsp://127.0.0.1:9/cam"\n')
     own = {
         "mqtt_url": "mqtt://127.0.0.1",
+        "mqtt_in_topics": ("cameras/{stream}",),
         "alert_webhooks": ("http://127.0.0.1",),
         "http_tokens": Path("tokens"),
         "watch_objects": ("s3://site/cameras",),
