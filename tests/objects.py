@@ -128,8 +128,10 @@ class ObjectServer:
                 start_response("503 Service Unavailable", [("Content-Length", "0")])
                 return [b""]
             if ACCESS_KEY not in environ.get("HTTP_AUTHORIZATION", ""):  # moto takes any key, S3 does not
-                start_response("403 Forbidden", [("Content-Type", "application/xml")])
-                return [_UNKNOWN_KEY]
+                length = ("Content-Length", str(len(_UNKNOWN_KEY)))
+                start_response("403 Forbidden", [("Content-Type", "application/xml"), length])
+                # The client would take a body after HEAD for the next answer.
+                return [b""] if environ["REQUEST_METHOD"] == "HEAD" else [_UNKNOWN_KEY]
             body = list(app(environ, start_response))
             sent = sum(map(len, body))
             path = quote(environ["PATH_INFO"])
