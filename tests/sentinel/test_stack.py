@@ -1,4 +1,7 @@
-"""Starting, stopping and surviving: nothing is left behind and nothing is lost."""
+"""Starting, stopping and surviving: nothing is left behind and nothing is lost.
+
+The first test starts and ends two stacks in the folder in which that of all others runs then.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,12 @@ from sentinel.demo.footage import drop
 from tests.sentinel.conftest import Running, World, start, wait_until
 
 
-def test_ctrl_c_ends_every_process_and_the_next_start_loses_nothing(world: World) -> None:
+def reports(running: Running, stream: str) -> list[BatchReport]:
+    events = running.store.event_log.events()
+    return [row.report for row in events if row.type is EventType.BATCH_COMPLETE and row.stream == stream]
+
+
+def test_after_ctrl_c_and_after_a_kill_the_next_start_loses_nothing(world: World) -> None:
     first = start(world)
     # Stopped in the middle of its work: the file is seen, its chunks are on their way.
     drop(world.folder / "golden.mp4", world.watch_dir / "restart")
@@ -33,117 +41,88 @@ def test_ctrl_c_ends_every_process_and_the_next_start_loses_nothing(world: World
     gone, alive = psutil.wait_procs(family, timeout=20)
     assert not alive, [process.cmdline() for process in alive]
     assert len(gone) >= 8
+    assert not (world.state_dir / "camera-url").exists()
+    assert not (world.state_dir / "truth-url").exists()
 
+    world.state_dir.chmod(0o755)  # as the version before made it
     (world.watch_dir / "restart").joinpath("late.mp4").write_bytes((world.folder / "clean.mp4").read_bytes())
     second = start(world)
+    wait_until("both batches", lambda: len(reports(second, "restart")) == 2)
+    assert sorted(report.frames for report in reports(second, "restart")) == [80, 300]
+    assert not any(report.dead_chunks for report in reports(second, "restart"))
+    second.store.client.set("kept", "yes")
+    orphan = next(p for p in second.family() if "redis-server" in " ".join(p.cmdline()))
+    second.process.kill()
+    second.process.wait()
+    third = start(world)
     try:
-
-        def reports() -> list[BatchReport]:
-            return [
-                e.report
-                for e in second.store.event_log.events()
-                if e.type is EventType.BATCH_COMPLETE and e.stream == "restart"
-            ]
-
-        wait_until("both batches", lambda: len(reports()) == 2)
-        assert sorted(report.frames for report in reports()) == [80, 300]
-        assert not any(report.dead_chunks for report in reports())
+        wait_until("the orphan to be gone", lambda: not orphan.is_running())
+        assert third.info.redis_url != second.info.redis_url
+        assert third.store.client.get("kept") == b"yes"
     finally:
-        second.interrupt()
-
-
-def test_a_killed_worker_and_a_killed_redis_come_back_and_the_batch_is_whole(world: World) -> None:
-    running = start(world)
-    try:
-        drop(world.folder / "golden.mp4", world.watch_dir / "killed")
-        wait_until("the batch to be accepted", lambda: "killed" in running.store.streams.names())
-        victims = [p for p in running.family() if "workers.embedding" in " ".join(p.cmdline())]
-        redis = [p for p in running.family() if "redis-server" in p.name()]
-        for process in victims[-1:] + redis:
-            os.kill(process.pid, signal.SIGKILL)
-
-        def frames() -> list[int]:
-            try:
-                return [
-                    e.report.frames
-                    for e in running.store.event_log.events()
-                    if e.type is EventType.BATCH_COMPLETE and e.stream == "killed"
-                ]
-            except Exception:
-                return []  # Redis is on its way back
-
-        wait_until("the batch to be judged", frames, seconds=240)
-        assert frames() == [300]
-    finally:
-        running.interrupt()
+        third.interrupt()
 
 
 def states(running: Running) -> dict[str, ProcessState]:
     return {one.process: one.state for one in process_health(running.store)}
 
 
-def test_every_process_is_alive_and_doctor_says_so_with_nothing_set_but_the_folder(world: World) -> None:
-    running = start(world)
-    try:
-        everyone = dict.fromkeys(
-            (process.name for process in wanted_processes(running.store.settings)), ProcessState.ALIVE
-        )
-        wait_until("all processes to be alive", lambda: states(running) == everyone)
-        bare = {name: value for name, value in world.environment.items() if not name.startswith("SENTINEL_")}
-        looked = subprocess.run(
-            [sys.executable, "-m", "sentinel", "doctor", "--json"], cwd=world.folder,
-            env={**bare, "SENTINEL_STATE_DIR": str(world.state_dir)}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        rows = {row["what"]: row for row in json.loads(looked.stdout)}
-        assert {what.removeprefix("process ") for what in rows if what.startswith("process ")} == set(everyone)
-        assert all(row["ok"] for row in rows.values()), rows
-        assert "golden" in rows["baseline"]["detail"]
+def test_every_process_is_alive_and_doctor_says_so_with_nothing_set_but_the_folder(
+    world: World, stack: Running
+) -> None:
+    wanted = wanted_processes(stack.store.settings)
+    everyone = dict.fromkeys((process.name for process in wanted), ProcessState.ALIVE)
+    wait_until("all processes to be alive", lambda: states(stack) == everyone)
+    bare = {name: value for name, value in world.environment.items() if not name.startswith("SENTINEL_")}
+    looked = subprocess.run(
+        [sys.executable, "-m", "sentinel", "doctor", "--json"], cwd=world.folder,
+        env={**bare, "SENTINEL_STATE_DIR": str(world.state_dir)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    rows = {row["what"]: row for row in json.loads(looked.stdout)}
+    assert {what.removeprefix("process ") for what in rows if what.startswith("process ")} == set(everyone)
+    assert all(row["ok"] for row in rows.values()), rows
+    assert "golden" in rows["baseline"]["detail"]
 
-        hung = next(p for p in running.family() if p.cmdline()[-1] == "retrain-trigger")
-        hung.suspend()
-        wait_until("it to be late", lambda: states(running)["retrain-trigger"] is ProcessState.LATE)
-        assert {**everyone, "retrain-trigger": ProcessState.LATE} == states(running)
-        hung.resume()
-        wait_until("it to be alive again", lambda: states(running) == everyone)
-    finally:
-        running.interrupt()
+    hung = next(p for p in stack.family() if p.cmdline()[-1] == "retrain-trigger")
+    hung.suspend()
+    wait_until("it to be late", lambda: states(stack)["retrain-trigger"] is ProcessState.LATE)
+    assert {**everyone, "retrain-trigger": ProcessState.LATE} == states(stack)
+    hung.resume()
+    wait_until("it to be alive again", lambda: states(stack) == everyone)
 
 
-def test_only_this_user_reads_what_the_stack_leaves_and_cameras_have_a_password_of_their_own(world: World) -> None:
-    world.state_dir.mkdir(exist_ok=True)
-    world.state_dir.chmod(0o755)  # as the version before made it
-    running = start(world)
-    try:
-        assert stat.S_IMODE(world.state_dir.stat().st_mode) == 0o700
-        for name in ("stack.json", "camera-url", "truth-url", "redis", "logs"):
-            found = [world.state_dir / name, *(world.state_dir / name).rglob("*")]
-            assert not any(path.stat().st_mode & 0o077 for path in found), name
-        with pytest.raises(redis.AuthenticationError):
-            redis.Redis(port=running.store.client.connection_pool.connection_kwargs["port"]).ping()
-        camera = redis.Redis.from_url((world.state_dir / "camera-url").read_text().strip())
-        offer(camera, {"specversion": "1.0"})
-        with pytest.raises(redis.exceptions.NoPermissionError):
-            camera.xrange("sentinel:ingest")
-        secret = running.info.redis_url.split(":")[2].partition("@")[0]
-        assert not any(secret in " ".join(process.cmdline()) for process in running.family())
-        assert secret not in (world.folder / "up.log").read_text()
-        assert not any(secret in log.read_text(errors="replace") for log in (world.state_dir / "logs").iterdir())
-    finally:
-        running.interrupt()
-    assert not (world.state_dir / "camera-url").exists()
-    assert not (world.state_dir / "truth-url").exists()
+def test_only_this_user_reads_what_the_stack_leaves_and_cameras_have_a_password_of_their_own(
+    world: World, stack: Running
+) -> None:
+    assert stat.S_IMODE(world.state_dir.stat().st_mode) == 0o700
+    for name in ("stack.json", "camera-url", "truth-url", "redis", "logs"):
+        found = [world.state_dir / name, *(world.state_dir / name).rglob("*")]
+        assert not any(path.stat().st_mode & 0o077 for path in found), name
+    with pytest.raises(redis.AuthenticationError):
+        redis.Redis(port=stack.store.client.connection_pool.connection_kwargs["port"]).ping()
+    camera = redis.Redis.from_url((world.state_dir / "camera-url").read_text().strip())
+    offer(camera, {"specversion": "1.0"})
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        camera.xrange("sentinel:ingest")
+    secret = stack.info.redis_url.split(":")[2].partition("@")[0]
+    assert not any(secret in " ".join(process.cmdline()) for process in stack.family())
+    assert secret not in (world.folder / "up.log").read_text()
+    assert not any(secret in log.read_text(errors="replace") for log in (world.state_dir / "logs").iterdir())
 
 
-def test_a_stack_goes_on_where_a_killed_one_left_its_redis_running(world: World) -> None:
-    first = start(world)
-    first.store.client.set("kept", "yes")
-    orphan = next(p for p in first.family() if "redis-server" in " ".join(p.cmdline()))
-    first.process.kill()
-    first.process.wait()
-    second = start(world)
-    try:
-        wait_until("the orphan to be gone", lambda: not orphan.is_running())
-        assert second.info.redis_url != first.info.redis_url
-        assert second.store.client.get("kept") == b"yes"
-    finally:
-        second.interrupt()
+def test_a_killed_worker_and_a_killed_redis_come_back_and_the_batch_is_whole(world: World, stack: Running) -> None:
+    drop(world.folder / "golden.mp4", world.watch_dir / "killed")
+    wait_until("the batch to be accepted", lambda: "killed" in stack.store.streams.names())
+    victims = [p for p in stack.family() if "workers.embedding" in " ".join(p.cmdline())]
+    redis = [p for p in stack.family() if "redis-server" in p.name()]
+    for process in victims[-1:] + redis:
+        os.kill(process.pid, signal.SIGKILL)
+
+    def frames() -> list[int]:
+        try:
+            return [report.frames for report in reports(stack, "killed")]
+        except Exception:
+            return []  # Redis is on its way back
+
+    wait_until("the batch to be judged", frames, seconds=240)
+    assert frames() == [300]
