@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal conditions blinding peers chaos fuzz watching http mqtt rtsp objects soak lint format clean lock generated
+.PHONY: help install demo test slow up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal heal-time conditions blinding peers chaos fuzz watching http mqtt rtsp objects soak lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -89,6 +89,9 @@ pretrain: install  ## make the starting weights of MODEL=vfi anew: DATA=folder w
 vfi: install     ## models vfi and rife on UCF101 and Middlebury, and healed: DATA=folder with ucf101_interp_ours and middlebury_others
 	@test -n "$(DATA)" || { echo "say make vfi DATA=folder (with ucf101_interp_ours and middlebury_others)"; exit 2; }
 	$(BIN)/python -m benchmarks.vfi "$(DATA)"
+
+heal-time: install  ## from a drop of drifted footage to its proved champion, on a real stack; RUNS=1 OPTIONS="--size 768x432"
+	$(BIN)/python -m benchmarks.heal_time --runs $(or $(RUNS),1) $(OPTIONS)
 
 decay: install   ## is a model that decays found on clean footage, and a sound one left alone? DATA=folder with clean clips
 	@test -n "$(DATA)" || { echo "say make decay DATA=folder (with clean clips)"; exit 2; }
