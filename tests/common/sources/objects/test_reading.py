@@ -123,6 +123,18 @@ def test_what_one_process_read_another_of_the_host_does_not_fetch(
     assert objects.fetched("cameras/dock/a.mp4") == 0
 
 
+@pytest.mark.parametrize("left", [0, 1, -1])
+def test_a_timeline_that_a_crash_of_the_machine_cut_short_is_made_again(
+    own: Settings, objects: ObjectServer, clip: Path, left: int
+) -> None:
+    path = source_path(objects.put("cameras/dock/a.mp4", clip.read_bytes()), own.roots)
+    whole = timeline.read_timeline(path, LIMITS)
+    (kept,) = own.object_storage.cache_dir.glob("*-timeline-*")
+    kept.write_bytes(kept.read_bytes()[:left])
+    forget_timelines()
+    assert np.array_equal(timeline.read_timeline(path, LIMITS).pts, whole.pts)
+
+
 @pytest.mark.parametrize("same_size", [True, False])
 def test_a_rewritten_object_is_never_taken_for_the_old_one(
     own: Settings, objects: ObjectServer, clip: Path, same_size: bool
