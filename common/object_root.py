@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 SCHEMES = ("s3", "gs")
 _LONGEST_URI = 4096
+_VERSION_IN_KEY = "?versionId="  # s3fs leaves out what begins with this, and would read another object
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ def check_object_uri(uri: str) -> str:
     parts = rest.removesuffix("/").split("/")
     if any(part in {"", ".", ".."} for part in parts):
         raise ValueError("a part of it between slashes is empty, . or ..: rename the object")
+    if _VERSION_IN_KEY in rest:
+        raise ValueError(f"it has {_VERSION_IN_KEY}: only what an object is now is read; rename one whose key has that")
     if any(character in parts[0] for character in "@:?#%\\ "):
         raise ValueError("what stands before the first slash is no bucket's name; credentials do not belong there")
     return f"{scheme}://{'/'.join(parts)}"

@@ -184,6 +184,7 @@ def test_an_object_that_is_gone_is_a_bad_source_that_names_it(own: Settings, obj
         "s3://site/cameras-old/a.mp4", "s3://site/a.mp4", "s3://other/cameras/a.mp4", "gs://site/cameras/a.mp4",
         "S3://site/cameras/../a.mp4", "s3://site/cameras/../a.mp4", "s3://site/cameras//a.mp4", "s3://site/cameras/./a",
         "s3://key:secret@site/cameras/a.mp4", "s3://site/cameras/a\n.mp4", "s3:///cameras/a.mp4", "s3://",
+        "s3://site/cameras/a?versionId=b.mp4",
     ],
 )  # fmt: skip
 def test_what_lies_below_no_allowed_prefix_is_refused_and_not_asked_for(
