@@ -20,7 +20,7 @@ from common.contracts.zones import Zone, as_zones, parse_zones
 from common.cron import check_cron_line
 from common.errors import SettingsError
 from common.http_url import check_base_url
-from common.object_root import ObjectRoot, ObjectStorage, Root, check_endpoint, check_object_uri
+from common.object_root import ObjectRoot, ObjectStorage, Root, check_object_uri, check_prefixes_apart
 from common.redis_url import with_password
 from common.topic_patterns import check_topic_patterns
 
@@ -517,10 +517,11 @@ class Settings(BaseSettings):
     def _are_prefixes(cls, uris: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(check_object_uri(uri) for uri in uris)
 
-    @field_validator("object_endpoint")
+    @field_validator("watch_objects")
     @classmethod
-    def _is_an_endpoint(cls, url: str | None) -> str | None:
-        return url if url is None else check_endpoint(url)
+    def _are_apart(cls, uris: tuple[str, ...]) -> tuple[str, ...]:
+        check_prefixes_apart(uris)
+        return uris
 
     @field_validator("mqtt_in_topics", mode="before")
     @classmethod
@@ -533,7 +534,7 @@ class Settings(BaseSettings):
         check_topic_patterns(topics)
         return topics
 
-    @field_validator("frigate_url")
+    @field_validator("object_endpoint", "frigate_url")
     @classmethod
     def _is_an_http_url(cls, url: str | None) -> str | None:
         return url if url is None else check_base_url(url)

@@ -296,8 +296,18 @@ def test_a_library_that_is_missing_is_named_with_what_installs_it(
         path.stat()
 
 
-@pytest.mark.parametrize("url", ["http://key:secret@host:9000", "ftp://host", "host:9000", "http://host?token=secret"])
-def test_an_endpoint_holds_no_credentials(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://key:secret@host:9000",
+        "ftp://host",
+        "host:9000",
+        "http://host?token=secret",
+        "http://host:secret",
+        "http://host:0",
+    ],
+)
+def test_an_endpoint_is_an_address_without_credentials(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENTINEL_OBJECT_ENDPOINT", url)
     with pytest.raises(ValueError, match="object_endpoint") as error:
         Settings(_env_file=None)  # type: ignore[call-arg]
