@@ -570,6 +570,21 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _spool_holds_the_largest(self) -> Settings:
+        """What the spool can never hold would wait for room for ever, and all that comes behind it too."""
+        largest = {
+            "SENTINEL_MQTT_IN_MAX_BYTES": self.mqtt_in_max_bytes if self.mqtt_in_topics else 0,
+            "SENTINEL_MAX_DATA_BYTES": self.max_data_bytes if self.mqtt_in_topics else 0,
+            "SENTINEL_FRIGATE_MAX_BYTES": self.frigate_max_bytes if self.frigate_url else 0,
+        }
+        for name, size in largest.items():
+            if size > self.http_spool_mb * _BYTES_PER_MB:
+                raise ValueError(
+                    f"SENTINEL_HTTP_SPOOL_MB must hold what {name} ({size}) allows: lower that, or raise it"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _has_a_broker(self) -> Settings:
         if (self.mqtt_in_topics or self.frigate_url) and not (self.mqtt_in_url or self.mqtt_url):
             raise ValueError(
