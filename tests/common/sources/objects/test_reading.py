@@ -283,6 +283,13 @@ def test_a_prefix_gives_its_media_in_natural_order(own: Settings, objects: Objec
     assert list(map(str, found)) == [f"s3://site/cameras/dock/{name}" for name in ("2.mp4", "10.mp4", "old/1.jpg")]
 
 
+@pytest.mark.parametrize("uri", ["s3://site/cameras/a.mp4", "s3://site/cameras/none", "s3://nowhere/cameras/a.mp4"])
+def test_what_is_not_there_has_no_sources_and_is_named(own: Settings, objects: ObjectServer, uri: str) -> None:
+    objects.put("cameras/b.mp4", b"x")
+    with pytest.raises(BadSource, match=uri):
+        find_sources(ObjectPath.of(uri, own.object_storage))
+
+
 def test_a_library_that_is_missing_is_named_with_what_installs_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
