@@ -24,7 +24,7 @@ def check_base_url(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         raise ValueError("it is no address that begins with http:// or https:// and names a host")
     if "@" in parts.netloc:
-        raise ValueError("it has a user or a password, which are not sent: name an address that asks for none")
+        raise ValueError("it has a user or a password, which are not sent: leave them out")
     if parts.query or parts.fragment:
         raise ValueError("it has a part behind ? or #: paths are added at its end")
     return url.rstrip("/")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import urlsplit
 
 SCHEMES = ("s3", "gs")
 _LONGEST_URI = 4096
+_VERSION_IN_KEY = "?versionId="  # s3fs leaves out what begins with this, and would read another object
 
 
 @dataclass(frozen=True)
@@ -80,16 +82,15 @@ def check_object_uri(uri: str) -> str:
     parts = rest.removesuffix("/").split("/")
     if any(part in {"", ".", ".."} for part in parts):
         raise ValueError("a part of it between slashes is empty, . or ..: rename the object")
+    if _VERSION_IN_KEY in rest:
+        raise ValueError(f"it has {_VERSION_IN_KEY}: only what an object is now is read; rename one whose key has that")
     if any(character in parts[0] for character in "@:?#%\\ "):
         raise ValueError("what stands before the first slash is no bucket's name; credentials do not belong there")
     return f"{scheme}://{'/'.join(parts)}"
 
 
-def check_endpoint(url: str) -> str:
-    """Return `url` if it can be the endpoint of object storage; else raise `ValueError`, which does not quote it."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("it is an address like https://HOST or http://HOST:PORT")
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ValueError("it holds neither credentials nor a query: these come from the environment")
-    return url
+def check_prefixes_apart(uris: Sequence[str]) -> None:
+    """Raise `ValueError` if one prefix lies below another: what is below both would come twice, in two streams."""
+    for one, other in permutations(set(uris), 2):
+        if other.startswith(f"{one}/"):
+            raise ValueError(f"{other} lies below {one}: leave one out")

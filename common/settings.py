@@ -20,7 +20,7 @@ from common.contracts.zones import Zone, as_zones, parse_zones
 from common.cron import check_cron_line
 from common.errors import SettingsError
 from common.http_url import check_base_url
-from common.object_root import ObjectRoot, ObjectStorage, Root, check_endpoint, check_object_uri
+from common.object_root import ObjectRoot, ObjectStorage, Root, check_object_uri, check_prefixes_apart
 from common.redis_url import with_password
 from common.topic_patterns import check_topic_patterns
 
@@ -517,10 +517,11 @@ class Settings(BaseSettings):
     def _are_prefixes(cls, uris: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(check_object_uri(uri) for uri in uris)
 
-    @field_validator("object_endpoint")
+    @field_validator("watch_objects")
     @classmethod
-    def _is_an_endpoint(cls, url: str | None) -> str | None:
-        return url if url is None else check_endpoint(url)
+    def _are_apart(cls, uris: tuple[str, ...]) -> tuple[str, ...]:
+        check_prefixes_apart(uris)
+        return uris
 
     @field_validator("mqtt_in_topics", mode="before")
     @classmethod
@@ -533,7 +534,7 @@ class Settings(BaseSettings):
         check_topic_patterns(topics)
         return topics
 
-    @field_validator("frigate_url")
+    @field_validator("object_endpoint", "frigate_url")
     @classmethod
     def _is_an_http_url(cls, url: str | None) -> str | None:
         return url if url is None else check_base_url(url)
@@ -566,6 +567,21 @@ class Settings(BaseSettings):
                 f"SENTINEL_TRUTH_REFERENCE must be at least {_WINDOWS_OF_REFERENCE} times SENTINEL_TRUTH_WINDOW, or "
                 "nobody knows by how much windows vary by themselves"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _spool_holds_the_largest(self) -> Settings:
+        """What the spool can never hold would wait for room for ever, and all that comes behind it too."""
+        largest = {
+            "SENTINEL_MQTT_IN_MAX_BYTES": self.mqtt_in_max_bytes if self.mqtt_in_topics else 0,
+            "SENTINEL_MAX_DATA_BYTES": self.max_data_bytes if self.mqtt_in_topics else 0,
+            "SENTINEL_FRIGATE_MAX_BYTES": self.frigate_max_bytes if self.frigate_url else 0,
+        }
+        for name, size in largest.items():
+            if size > self.http_spool_mb * _BYTES_PER_MB:
+                raise ValueError(
+                    f"SENTINEL_HTTP_SPOOL_MB must hold what {name} ({size}) allows: lower that, or raise it"
+                )
         return self
 
     @model_validator(mode="after")

@@ -216,6 +216,7 @@ def _receive(answer: http.client.HTTPResponse, to: Path, room: Reservation, most
     ends = time.monotonic() + _FETCH_SECONDS
     if whole is not None and whole > most:
         raise NotAFrame(f"what Frigate has of it has {whole} bytes, more than SENTINEL_FRIGATE_MAX_BYTES ({most})")
+    room.take(whole or 0)  # before any of it comes: while the spool is full this is tried every second
     with _writing(to) as write:
         while piece := answer.read1(_STEP_BYTES):
             size += len(piece)
@@ -223,7 +224,8 @@ def _receive(answer: http.client.HTTPResponse, to: Path, room: Reservation, most
                 raise NotAFrame(f"what Frigate has of it has more than SENTINEL_FRIGATE_MAX_BYTES ({most} bytes)")
             if time.monotonic() > ends:
                 raise _BrokenOff(f"it took longer than {_FETCH_SECONDS:g} s")
-            room.take(len(piece))
+            if whole is None:
+                room.take(len(piece))
             write(piece)
     if size == 0 or (whole is not None and size < whole):
         raise _BrokenOff(f"{size} of {whole} bytes came")

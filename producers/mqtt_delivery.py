@@ -35,7 +35,7 @@ class Delivery:
     identifier : of the packet; None for QoS 0
     again : whether the broker has delivered it before
     content_type, attributes : properties of MQTT 5; of each user property the last value
-    arrived_at : when it came, seconds since the epoch
+    arrived_at : when it came, for the first time as far as that is known, seconds since the epoch
     connection : number of the connection on which it came
     tries : how often it failed for a reason of its own
     """

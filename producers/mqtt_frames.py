@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 from common.contracts.dead_letters import DeadLetterKind
@@ -18,6 +19,7 @@ from common.contracts.events import FRAME_EVENT
 from common.errors import BadSource
 from common.ingest.accept import Ingestor, event_batch_id
 from common.settings import Settings
+from common.sources.capture_time import is_plausible
 from common.sources.identity import digest_of
 from common.sources.media_types import suffix_of
 from common.store import keys
@@ -94,9 +96,9 @@ class MqttFrames:
         """Keep a frame as a camera event, which `sentinel dead retry` writes to the Stream of those."""
         frame = self._frame_of(delivery)
         fields = _as_camera_event(frame, delivery)
-        self._buried_bytes += len(frame.content)
+        buried_bytes = self._buried_bytes + len(frame.content)
         is_still = frame.post is None or frame.post.suffix in _STILLS
-        if not is_still or self._buried_bytes > _MOST_BURIED_BYTES:
+        if not is_still or buried_bytes > _MOST_BURIED_BYTES:
             raise NotAFrame(f"stream {frame.stream}: {error}") from error
         original = RawEntry.of(fields, keys.INGEST)
         self._ingestor.bury(
@@ -107,6 +109,7 @@ class MqttFrames:
             original,
             version=digest_of(original.to_json().encode()),
         )
+        self._buried_bytes = buried_bytes
 
     def _frame_of(self, delivery: Delivery) -> _Frame:
         """Return what a message brings; raise `NotAFrame` if that is nothing that could be taken."""
@@ -129,15 +132,19 @@ class MqttFrames:
             raise NotAFrame(error.reason) from error
 
     def _key_of(self, delivery: Delivery, content: bytes, subscriber: str) -> str:
-        """Return what identifies a frame that came without an id: its content and when it came first."""
-        digest, at = digest_of(content), delivery.arrived_at
+        """Return what identifies a frame that came without an id: its content and when it came first.
+
+        A dead letter is known by the same, so `delivery` is told when it came first.
+        """
+        digest = digest_of(content)
         if delivery.identifier is not None:
             deliveries = self._store.mqtt_deliveries
             known = deliveries.arrival(subscriber, delivery.identifier, digest) if delivery.again else None
             if known is None:
-                deliveries.remember(subscriber, delivery.identifier, digest, at)
-            at = at if known is None else known
-        return content_key(digest, at)
+                deliveries.remember(subscriber, delivery.identifier, digest, delivery.arrived_at)
+            else:
+                delivery.arrived_at = known
+        return content_key(digest, delivery.arrived_at)
 
     def _accept(self, stream: str, post: Post, content: bytes, key: str) -> None:
         path = self._spool.new_file(stream, event_batch_id(stream, key), post.suffix)
@@ -188,4 +195,7 @@ def _as_camera_event(frame: _Frame, delivery: Delivery) -> Mapping[bytes, bytes]
         "source": source or f"/cameras/{quote(frame.stream)}",
         "type": FRAME_EVENT,
     }
+    taken_at = frame.post.taken_at if frame.post is not None else None
+    if taken_at is not None and is_plausible(taken_at):  # another one is not believed, and some have no such text
+        fields["time"] = datetime.fromtimestamp(taken_at, UTC).isoformat()
     return {name.encode(): value.encode() for name, value in fields.items()} | {b"data": frame.content}

@@ -24,7 +24,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from common.errors import SentinelError, StillPreparing
+from common.errors import SentinelError, StillPreparing, StorageUnavailable
 from common.mqtt_connection import MqttBroker
 from common.printable import printable
 from common.store import Store
@@ -41,7 +41,7 @@ _PACKET_MARGIN = 2  # times the largest payload: what is a little too large is r
 _LARGEST_PACKET = 268_435_455  # that MQTT has
 _WAIT_SECONDS = 0.5
 _PAUSE_SECONDS = 1.0  # while Redis or the spool has no room
-_MOST_TRIES = 3  # a message that fails for an unknown reason is given up after this
+_MOST_TRIES = 3  # a message that fails for an unknown reason, or by object storage, is given up after this
 _SAY_SECONDS = 10.0  # between two lines about the same trouble
 _MOST_SAID = 20  # lines in that time
 _SHOWN_TOPIC = 200  # characters of a topic in a line of the log
@@ -133,7 +133,8 @@ class Subscriber:
             except Exception as error:
                 if _is_passing(error):
                     raise
-                if not isinstance(error, SentinelError) and delivery.tries < _MOST_TRIES - 1:
+                passing = isinstance(error, StorageUnavailable) or not isinstance(error, SentinelError)
+                if passing and delivery.tries < _MOST_TRIES - 1:
                     log.warning("a message on %s failed, trying again", _shown(delivery.topic), exc_info=True)
                     delivery.tries += 1
                     raise NotYet(str(error), _PAUSE_SECONDS) from error

@@ -13,7 +13,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import PurePosixPath
 
@@ -33,6 +34,7 @@ from common.store.client import unavailability
 log = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 0.5
+_BEAT_SECONDS = 1.0  # while the storage is listed
 _FIRST_BACKOFF_SECONDS, _LAST_BACKOFF_SECONDS = 0.5, 30.0
 _MOST_TRIES = 3  # how often an object may fail for a reason we do not know before it is refused
 _MOST_SILENT = 3  # objects in a row that the storage does not give, after which the others are not asked for
@@ -96,11 +98,11 @@ class ObjectWatcher:
         FileNotFoundError
             If there is no such bucket.
         """
-        listed = list(media_objects(list_objects(prefix, self.settings.object_storage)))
-        found = {_version_id(uri, version): (uri, version) for uri, version in listed}
+        found = {_version_id(uri, version): (uri, version) for uri, version in self._listed(prefix, beat)}
         known = self._known.get(prefix)
         if known is None:
             known = self._known[prefix] = self.store.watched_objects.handed_in(prefix)
+        self._forget_gone(prefix, known, found)
         new = [(version_id, *row) for version_id, row in found.items() if version_id not in known]
         # What failed the last time comes last, so that it is in nobody's way.
         new.sort(key=lambda row: (row[1] in self._said, row[2].modified, natural_order(PurePosixPath(row[1]))))
@@ -131,10 +133,25 @@ class ObjectWatcher:
             self.store.watched_objects.add(prefix, version_id)
             known.add(version_id)
             handed_in += 1
+        return handed_in
+
+    def _listed(self, prefix: str, beat: Callable[[], None]) -> list[tuple[str, ObjectVersion]]:
+        """Return the objects below `prefix` that are sources; `beat` is called meanwhile: many take minutes."""
+        with ThreadPoolExecutor(1) as pool:
+            listing = pool.submit(list_objects, prefix, self.settings.object_storage)
+            while wait([listing], _BEAT_SECONDS).not_done:
+                beat()
+            return list(media_objects(listing.result()))
+
+    def _forget_gone(self, prefix: str, known: set[str], found: Mapping[str, tuple[str, ObjectVersion]]) -> None:
+        """Forget what is no longer below `prefix`, whatever becomes of what is new there."""
         if gone := known - found.keys():
             self.store.watched_objects.remove(prefix, gone)
             known -= gone
-        return handed_in
+        there = {uri for uri, _ in found.values()}
+        for remembered in (self._tries, self._said):
+            for uri in [uri for uri in remembered if uri.startswith(f"{prefix}/") and uri not in there]:
+                del remembered[uri]
 
     def _deliver(self, prefix: str, uri: str) -> None:
         """Submit an object, or write a dead letter if it can be none of a stream."""

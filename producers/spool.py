@@ -132,9 +132,10 @@ class Spool:
             self._stored = total
         if total > _HIGH * self._most:
             for _, file in sorted(judged, key=lambda row: row[0]):
-                if self._stored <= _LOW * self._most:
+                if total <= _LOW * self._most:
                     break
                 self.remove(file.path)
+                total -= file.size  # also if another process that sweeps here was faster
                 removed += 1
         return removed
 

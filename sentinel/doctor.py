@@ -22,7 +22,7 @@ from common.settings import Settings
 from common.sources.cameras import camera_address
 from common.sources.find import find_sources
 from common.sources.local import source_path
-from common.sources.objects.storage import check_prefix
+from common.sources.objects.storage import holds_objects
 from common.stream_config import config_path, stream_config
 from sentinel.doctor_mqtt import examine_brokers, examine_frigate
 from sentinel.doctor_redis import ADVICE, check_redis, examine_redis
@@ -152,9 +152,11 @@ def _objects(settings: Settings) -> str:
     empty = 0
     for prefix in prefixes:
         try:
-            check_prefix(prefix, settings.object_storage)
-        except FileNotFoundError:
-            empty += 1
+            empty += not holds_objects(prefix, settings.object_storage)
+        except FileNotFoundError as error:
+            raise SettingsError(
+                f"{prefix}: there is no such bucket: correct SENTINEL_WATCH_OBJECTS or SENTINEL_OBJECT_ROOTS"
+            ) from error
     if not prefixes:
         return "no source may be there: neither SENTINEL_WATCH_OBJECTS nor SENTINEL_OBJECT_ROOTS is set"
     return f"{len(prefixes)} prefixes can be asked for" + (f", nothing is below {empty} of them yet" if empty else "")

@@ -19,7 +19,7 @@ from common.contracts.batches import BatchState, Chunk, SourceKind
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import FRAME_EVENT, event_key, source_offer
 from common.contracts.ids import check_stream_name, content_id
-from common.errors import BadMessage, BadSource, BaselineMismatch, Refused
+from common.errors import BadMessage, BadSource, BaselineMismatch, Refused, StorageUnavailable
 from common.extraction import Look
 from common.features import FeatureBlock
 from common.ingest.accept import data_batch, event_batch_id
@@ -42,6 +42,9 @@ from workers import (
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0  # a temporary failure, such as an unavailable file system, gets time to pass
+_STORAGE_RETRY_SHARE = 1 / 3
+"""Of `visibility_seconds`: object storage that is restarted gets more, so that its chunks do not all become dead
+letters; a task that waited for longer than those would be delivered twice."""
 
 
 @worker_process_init.connect
@@ -137,7 +140,9 @@ def finish(task: Task, chunk: Chunk) -> Finished:
         log.warning(
             "chunk %s failed (%s: %s), delivery %d of %d", chunk.id, type(reason).__name__, reason, deliveries, most
         )
-        raise task.retry(exc=reason, countdown=_RETRY_SECONDS, max_retries=None) from trouble
+        stored = isinstance(trouble, StorageUnavailable)
+        countdown = get_settings().visibility_seconds * _STORAGE_RETRY_SHARE if stored else _RETRY_SECONDS
+        raise task.retry(exc=reason, countdown=countdown, max_retries=None) from trouble
     pictures.keep(context.store(), chunk, taken, features)
     return chunks.finish(chunk, features, seconds=seconds)
 

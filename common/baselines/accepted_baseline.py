@@ -18,7 +18,7 @@ from common.baselines.storage import StoredBaseline, save_baseline
 from common.contracts.learning import FIRST_EPOCH
 from common.drift.baseline import Baseline
 from common.drift.fitting import fit_baseline
-from common.errors import BadBaseline, BadMessage, BadSource, NotAccepted
+from common.errors import BadBaseline, BadMessage, BadSource, NotAccepted, StorageUnavailable
 from common.features import FeatureBlock
 from common.models.kinds import load_kind
 from common.models.protocols import Examples
@@ -122,7 +122,7 @@ def accepted_replay(
             try:
                 limits = Limits.from_settings(settings)
                 parts.append(sandbox.call(_examples, model, clip, limits, settings.roots, subject=name))
-            except (BadSource, OSError) as error:
+            except (BadSource, StorageUnavailable, OSError) as error:
                 log.warning("%s: its frames cannot be kept for replay: %s", name, error)
     found = [part for part in parts if len(part)]
     return np.concatenate(found) if found else None

@@ -41,9 +41,10 @@ def find_sources(path: Path) -> list[Path]:
 
 def _found_below(prefix: ObjectPath) -> list[Path]:
     """Return the object itself, or those below a prefix, in natural order."""
-    if is_media(prefix):
-        return [prefix]
     try:
+        if is_media(prefix):
+            prefix.stat()
+            return [prefix]
         listed = list_objects(str(prefix), prefix.storage)
     except FileNotFoundError as error:
         raise BadSource(f"{prefix} does not exist: name an object, or a prefix of some") from error

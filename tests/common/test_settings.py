@@ -46,6 +46,32 @@ def test_prefixes_of_object_storage_are_roots_beside_folders(monkeypatch: pytest
     ]
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("SENTINEL_MQTT_IN_TOPICS", "cameras/{stream}", "SENTINEL_MQTT_IN_MAX_BYTES"),
+        ("SENTINEL_FRIGATE_URL", "http://frigate:5000", "SENTINEL_FRIGATE_MAX_BYTES"),
+    ],
+)
+def test_a_spool_holds_the_largest_file_that_may_come(
+    variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SENTINEL_MQTT_URL", "mqtt://broker")
+    monkeypatch.setenv("SENTINEL_HTTP_SPOOL_MB", "10")
+    get_settings()
+    get_settings.cache_clear()
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=f"SENTINEL_HTTP_SPOOL_MB must hold what {said}"):
+        get_settings()
+
+
+@pytest.mark.parametrize("prefixes", ["s3://site s3://site/cameras", "s3://site/a/b s3://site/c s3://site/a/"])
+def test_of_watched_prefixes_none_lies_below_another(prefixes: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENTINEL_WATCH_OBJECTS", prefixes)
+    with pytest.raises(SettingsError, match=r"SENTINEL_WATCH_OBJECTS.* lies below s3://site"):
+        get_settings()
+
+
 @pytest.mark.parametrize("prefix", ["/frames", "s3://", "http://site/x", "s3://key:secret@site/x", "s3://site/../x"])
 def test_what_is_no_prefix_of_object_storage_is_refused(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENTINEL_OBJECT_ROOTS", prefix)

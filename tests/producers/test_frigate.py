@@ -25,6 +25,7 @@ from common.store import Store
 from producers import frigate
 from producers.frigate import FrigateEvent, FrigateEvents
 from producers.mqtt_delivery import NotAFrame
+from producers.spool import Spool, SpoolFull
 from producers.spooled import open_spool
 from sentinel.doctor_mqtt import examine_brokers, examine_frigate
 from tests.footage import scene, write_clip
@@ -255,6 +256,25 @@ def test_what_cannot_be_fetched_is_refused_by_name_and_stops_nothing(
     assert not elsewhere.asked
     assert str(own.state_dir) not in caplog.text
     assert [path.read_bytes() for path in own.posted_dir.rglob("*") if path.is_file()] == [JPEG]
+
+
+def test_what_the_spool_has_no_room_for_is_not_downloaded(nvr: Nvr, tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def announced(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "2000")
+        handler.end_headers()
+        handler.wfile.flush()
+        done.wait(30)
+
+    nvr.answers["/clip.mp4"] = announced
+    spool = Spool(tmp_path / "spool", most_bytes=1000, data_retention=0)
+    try:
+        with spool.receiving() as room, pytest.raises(SpoolFull):
+            frigate.fetch(f"{nvr.url}/clip.mp4", tmp_path / "part", room, 5000)
+    finally:
+        done.set()
 
 
 def test_while_frigate_is_away_or_asks_for_a_login_its_events_wait(

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,15 @@ import pytest
 from common import broker as celery_broker
 from common.actions.dead_letters import retry_letters
 from common.contracts.batches import SourceKind
-from common.errors import SettingsError
+from common.errors import BadBaseline, BrokerUnavailable, SentinelError, SettingsError, StorageUnavailable
 from common.features import TimeSource
 from common.ingest.accept import Ingestor
 from common.mqtt_connection import broker_of_frames
 from common.settings import Settings
+from common.sources.capture_time import parse_time
 from common.store import Store, keys
 from common.store.ingest import offer
-from producers import mqtt_frames
+from producers import mqtt_frames, mqtt_subscriber
 from producers.camera_events import CameraEvents
 from producers.mqtt_delivery import Delivery
 from producers.mqtt_frames import MqttFrames
@@ -374,7 +375,7 @@ def test_a_frame_of_a_stream_that_cannot_be_judged_is_a_dead_letter_that_can_be_
     try:
         with subscribed(gone, MqttFrames(gone, broken, open_spool(gone)), store):
             camera.publish("cameras/cam7/frame", PNG)
-            camera.publish("cameras/cam7/frame", structured(id="its own"))
+            camera.publish("cameras/cam7/frame", structured(id="its own", time="2026-11-24T06:15:00.25Z"))
             wait_until("both are dead letters", lambda: store.event_log.dead_letter_count() == 2)
             wait_until("both are acknowledged", lambda: unacknowledged(store) == 0)
     finally:
@@ -384,7 +385,20 @@ def test_a_frame_of_a_stream_that_cannot_be_judged_is_a_dead_letter_that_can_be_
         pass
     while bridge.step():
         pass
-    assert count(store, "cam7") == 2
+    times = {batch.source.taken_at for batch in registered(store, "cam7").values()}
+    assert len(times) == 2 and parse_time("2026-11-24T06:15:00.25Z") in times
+
+
+def test_a_frame_that_comes_again_after_its_dead_letter_has_no_second_one(own: Settings, store: Store) -> None:
+    gone = own.model_copy(update={"baseline": "gone"})
+    with closing(Ingestor(gone, store)) as broken:
+        frames = MqttFrames(gone, broken, open_spool(gone))
+        for again, at in ((False, 1.0), (True, 2.0), (False, 3.0)):  # a kill before the acknowledgement, another frame
+            frame = Delivery("cameras/cam7/frame", PNG, len(PNG), 1, again, "", {}, at, 0)
+            with pytest.raises(SentinelError) as caught:
+                frames.take(frame, NAME)
+            frames.bury(frame, caught.value)
+    assert store.event_log.dead_letter_count() == 2
 
 
 def test_of_such_frames_dead_letters_hold_so_many_that_redis_has_room_for_work(
@@ -402,6 +416,52 @@ def test_of_such_frames_dead_letters_hold_so_many_that_redis_has_room_for_work(
     finally:
         broken.close()
     assert store.event_log.dead_letter_count() == 2
+
+
+def test_what_redis_has_no_room_for_does_not_use_up_the_room_for_dead_letters(
+    own: Settings, ingestor: Ingestor, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt_frames, "_MOST_BURIED_BYTES", len(PNG))
+    frames = MqttFrames(own, ingestor, open_spool(own))
+    frame = Delivery("cameras/cam7/frame", PNG, len(PNG), 1, False, "", {}, 1.0, 0)
+
+    def full(*_: object, **__: object) -> None:
+        raise BrokerUnavailable("Redis is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ingestor, "bury", full)
+        with pytest.raises(BrokerUnavailable):
+            frames.bury(frame, BadBaseline("it is gone"))
+    frames.bury(frame, BadBaseline("it is gone"))
+    assert store.event_log.dead_letter_count() == 1
+
+
+@pytest.mark.parametrize(("failures", "letters"), [(2, 0), (3, 1)])
+def test_object_storage_that_is_away_is_asked_three_times_before_a_dead_letter(
+    own: Settings,
+    frames: MqttFrames,
+    ingestor: Ingestor,
+    store: Store,
+    camera: Camera,
+    still: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failures: int,
+    letters: int,
+) -> None:
+    monkeypatch.setattr(mqtt_subscriber, "_PAUSE_SECONDS", 0.01)
+    accept_file, left = ingestor.accept_file, [failures]
+
+    def away(*arguments: Any, **options: Any) -> Any:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise StorageUnavailable("the object storage does not answer")
+        return accept_file(*arguments, **options)
+
+    monkeypatch.setattr(ingestor, "accept_file", away)
+    with subscribed(own, frames, store):
+        camera.publish("cameras/cam7/frame", json.dumps({**EVENT, "dataref": str(still)}).encode())
+        wait_until("it is taken", lambda: count(store, "cam7") + store.event_log.dead_letter_count() == 1)
+    assert store.event_log.dead_letter_count() == letters
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+import producers.objects
 from common.contracts.batches import Submission
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.events import FRAME_EVENT, source_offer
@@ -20,8 +21,10 @@ from common.errors import StorageUnavailable
 from common.ingest.accept import Ingestor
 from common.ingest.retry import retry
 from common.ingest.scheduled import hand_in
+from common.object_root import ObjectStorage
 from common.sandbox import Sandbox
 from common.settings import Settings
+from common.sources.objects.storage import ObjectVersion, list_objects
 from common.store import Store
 from common.store.ingest import offer
 from producers.camera_events import CameraEvents
@@ -113,6 +116,48 @@ def test_what_is_deleted_is_no_longer_remembered(
     objects.delete("cameras/dock/a.mp4")
     watcher.hand_in(PREFIX)
     assert not store.watched_objects.handed_in(PREFIX)
+
+
+def test_what_is_deleted_is_forgotten_while_the_storage_does_not_give_what_is_new(
+    watcher: ObjectWatcher, store: Store, objects: ObjectServer, clips: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects.put("cameras/dock/a.mp4", clips[0])
+    watcher.hand_in(PREFIX)
+    for name in "bcd":
+        objects.put(f"cameras/dock/{name}.mp4", clips[1])
+
+    def refusing(stream: str, source: str) -> Submission:
+        raise StorageUnavailable(f"{source}: of this one nothing is given")
+
+    monkeypatch.setattr(watcher.ingestor, "submit", refusing)
+    with pytest.raises(StorageUnavailable):
+        watcher.hand_in(PREFIX)
+    assert watcher._said
+    for name in "abcd":
+        objects.delete(f"cameras/dock/{name}.mp4")
+    objects.put("cameras/dock/e.mp4", clips[1])
+    objects.put("cameras/dock/f.mp4", clips[1])
+    objects.put("cameras/dock/g.mp4", clips[1])
+    with pytest.raises(StorageUnavailable):
+        watcher.hand_in(PREFIX)
+    assert not store.watched_objects.handed_in(PREFIX)
+    assert all(name in {f"{PREFIX}/dock/{kept}.mp4" for kept in "efg"} for name in watcher._said)
+
+
+def test_the_process_is_seen_alive_while_it_lists(
+    watcher: ObjectWatcher, store: Store, objects: ObjectServer, clips: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = objects.put("cameras/dock/a.mp4", clips[0])
+    beaten = threading.Event()
+
+    def slow(prefix: str, storage: ObjectStorage) -> list[tuple[str, ObjectVersion]]:
+        assert beaten.wait(30), "nobody beats while it lists"
+        return list_objects(prefix, storage)
+
+    monkeypatch.setattr(producers.objects, "list_objects", slow)
+    monkeypatch.setattr(producers.objects, "_BEAT_SECONDS", 0.01)
+    assert watcher.hand_in(PREFIX, beat=beaten.set) == 1
+    assert handed_in(store) == {("dock", uri): 1}
 
 
 def test_what_can_be_no_source_is_a_dead_letter_that_can_be_retried(

@@ -124,6 +124,26 @@ def test_where_there_is_little_room_judged_files_go_first_and_others_never(spool
         room.take(3_900)
 
 
+def test_two_processes_that_sweep_at_once_remove_no_more_than_one_would(
+    spool: Spool, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spooled(spool, store, "a", size=6_000, old=False)
+    later, later_work = spooled(spool, store, "b", size=1_500, old=False)
+    sooner, sooner_work = spooled(spool, store, "c", size=2_000, old=False)
+    judge(store, later_work, 800)
+    judge(store, sooner_work, 700)
+    other = Spool(tmp_path / "spool", most_bytes=10_000, data_retention=RETENTION)
+    remove = other.remove
+
+    def too_late(path: Path) -> None:
+        spool.sweep(store)
+        remove(path)
+
+    monkeypatch.setattr(other, "remove", too_late)
+    other.sweep(store)
+    assert (sooner.exists(), later.exists()) == (False, True)
+
+
 def test_what_others_keep_beside_the_posted_files_is_not_swept(settings: Settings, store: Store) -> None:
     spool = Spool(settings.posted_dir, most_bytes=10_000, data_retention=RETENTION)
     beside = settings.state_dir / "spool" / "live" / "a.jpg"

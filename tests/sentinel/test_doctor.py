@@ -193,6 +193,9 @@ def test_a_storage_that_refuses_is_a_finding_and_an_empty_prefix_none(
     assert doctor._objects(own) == "2 prefixes can be asked for, nothing is below 2 of them yet"
     objects.put("cameras/dock/a.mp4", b"x")
     assert doctor._objects(own) == "2 prefixes can be asked for, nothing is below 1 of them yet"
+    for misspelt in ("s3://nowhere", "s3://nowhere/cameras"):
+        finding = found(own.model_copy(update={"watch_objects": (misspelt,)}))["object storage"]
+        assert not finding.ok and f"{misspelt}: there is no such bucket" in finding.detail
     use_credentials(monkeypatch, "AKIASOMEBODYELSE", "another-secret")
     finding = found(own)["object storage"]
     assert not finding.ok and "refuses access" in finding.detail

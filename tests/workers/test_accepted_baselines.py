@@ -94,24 +94,26 @@ def test_an_accepted_baseline_reads_back_as_it_was_fitted(
     assert np.isfinite(stored.baseline.segments[0].groups["embedding"].values).all()
 
 
-def test_frames_for_replay_are_kept_where_the_sources_can_still_be_read(with_baseline: Settings) -> None:
-    with_baseline.watch_dir.mkdir(parents=True)
-    video = with_baseline.watch_dir / "turned.mp4"
+def test_frames_for_replay_are_kept_where_the_sources_can_still_be_read(
+    with_baseline: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    away = {"object_endpoint": "http://127.0.0.1:1", "object_region": "us-east-1", "object_roots": ("s3://site",)}
+    own = with_baseline.model_copy(update=away)
+    own.watch_dir.mkdir(parents=True)
+    video = own.watch_dir / "turned.mp4"
     record(video, seconds=6, fps=10, seed=3)
-    clips = tuple(
-        (name, footage(60, seed=1, name=str(path)))
-        for name, path in (("dock@0", video), ("dock@60", with_baseline.watch_dir / "gone.mp4"))
-    )
+    sources = {"dock@0": str(video), "dock@60": str(own.watch_dir / "gone.mp4"), "dock@120": "s3://site/away.mp4"}
+    clips = tuple((name, footage(60, seed=1, name=source)) for name, source in sources.items())
     golden = fitted(footage(200, seed=1))
-    kept = accepted_replay("dock", AcceptedFootage(clips, {}), golden, with_baseline)
+    kept = accepted_replay("dock", AcceptedFootage(clips, {}), golden, own)
     assert kept is not None
     assert kept.ndim == 5
     assert len(kept) >= 12
-    assert accepted_replay("dock", AcceptedFootage(clips[1:], {}), golden, with_baseline) is None
+    assert accepted_replay("dock", AcceptedFootage(clips[1:], {}), golden, own) is None
     other = replace(golden, feature_spec=golden.feature_spec.model_copy(update={"modality": "csv"}))
-    assert accepted_replay("dock", AcceptedFootage(clips, {}), other, with_baseline) is None, (
-        "the model is one of video"
-    )
+    assert accepted_replay("dock", AcceptedFootage(clips, {}), other, own) is None, "the model is one of video"
 
 
 def test_a_stream_that_does_not_learn_waits_visibly_until_it_has_a_baseline(

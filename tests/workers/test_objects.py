@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from common.contracts.batches import Chunk, FrameBatch
+from common.errors import StorageUnavailable
 from common.extraction import Extractor
 from common.settings import Settings
 from common.sources.identity import describe_source
@@ -84,6 +85,31 @@ def test_a_chunk_of_an_object_that_was_rewritten_or_deleted_is_a_dead_letter_tha
     assert [reason.partition(" ")[0] for reason in reasons] == ["s3://site/cameras/dock/a.mp4"] * 2
     assert "no such object" in reasons[0] and "no longer the file that was accepted" in reasons[1]
     assert all(done.features is None for done in store.streams.finished("object", 2))
+
+
+def test_a_chunk_waits_for_a_storage_that_is_restarted(
+    own: Settings, store: Store, extractor: Extractor, objects: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = write_clip(own.watch_dir / "a.mp4", scene(40))
+    path = source_path(objects.put("cameras/dock/a.mp4", clip.read_bytes()), own.roots)
+    chunk, _ = registered(path, "object", store, extractor, 40)
+    waits: list[float] = []
+
+    def again(*, exc: Exception, countdown: float, max_retries: int | None) -> Exception:
+        waits.append(countdown)
+        return exc
+
+    monkeypatch.setattr(embedding.embed, "retry", again)
+    objects.answers = 0
+    for _ in range(own.max_deliveries - 1):
+        with pytest.raises(StorageUnavailable):
+            embedding.finish(embedding.embed, chunk)
+    assert sum(waits) >= 30 and max(waits) < own.visibility_seconds
+    objects.answers = 1_000
+    embedding.finish(embedding.embed, chunk)
+    (done,) = store.streams.finished("object", 1)
+    assert done.features is not None
+    assert not list(store.event_log.dead_letters())
 
 
 def test_a_check_of_an_object_finds_what_a_check_of_the_file_finds(

@@ -13,7 +13,7 @@ import numpy as np
 from common.baselines.learning.epoch import FITS, PICTURES, STATUS_FILE, keep_file
 from common.baselines.storage import load_replay
 from common.contracts.learning import LearningStatus
-from common.errors import BadBaseline, BadMessage, BadSource
+from common.errors import BadBaseline, BadMessage, BadSource, StorageUnavailable
 from common.features import FeatureBlock
 from common.models.kinds import load_kind
 from common.models.protocols import Examples
@@ -109,7 +109,7 @@ def keep_pictures(
     """Read frame triplets of the bursts in `blocks` (slot -> features) and keep them, as long as there is room.
 
     Of each burst as many are kept as of every other one, so that all hours have their share. A source that is gone,
-    such as an image from inside a camera event, gives none.
+    such as an image from inside a camera event, or that its storage does not give, gives none.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def keep_pictures(
             return
         try:
             found = call(_examples, model, moving_part(block), limits, settings.roots, subject=stream)
-        except (BadSource, OSError) as error:
+        except (BadSource, StorageUnavailable, OSError) as error:
             log.info("stream %s: no frames of a burst are kept: %s", stream, error)
             continue
         if len(found):

@@ -185,7 +185,8 @@ def _unpacked(data: bytes) -> Timeline | None:
             numerator, denominator, counted = arrays["base"].tolist()
             pts, keys, key_frames, sizes, order = (arrays[name] for name in _ARRAYS)
             return Timeline(pts, keys, key_frames, sizes, order, Fraction(numerator, denominator), bool(counted))
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile, zlib.error):
+    # Nothing, as a crash of the machine leaves it, is an EOFError; flags that damage made up are a RuntimeError.
+    except (ValueError, KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return None
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import uuid
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 _LEFT_AFTER_REMOVAL = 0.9  # of the bound, so that not every block that is added has to look at all others
 _LOCK_SECONDS = 5.0  # a block is added in milliseconds; whoever waits longer does without the cache
-_LOCK, _TOTAL, _INCOMING = ".lock", ".total", ".incoming"
+_LOCK, _TOTAL, _UNFINISHED = ".lock", ".total", ".unfinished"
 
 
 @lru_cache(maxsize=64)
@@ -79,9 +80,20 @@ class BlockCache:
                 total = self._make_room(len(data))
             # Before the block: a process that is killed in between leaves a total that is too high, which does no harm.
             (self.folder / _TOTAL).write_text(str(total + len(data)))
-            incoming = self.folder / _INCOMING
-            incoming.write_bytes(data)
-            incoming.replace(path)
+            self._unfinished(data).replace(path)
+
+    def _unfinished(self, data: bytes) -> Path:
+        """Return a file with `data` under a name of its own, after removing what killed processes left.
+
+        Whoever deletes the folder deletes the lock, and another process may hold the next one.
+        """
+        folder = self.folder / _UNFINISHED
+        folder.mkdir(exist_ok=True)
+        for left in folder.iterdir():
+            left.unlink(missing_ok=True)
+        file = folder / uuid.uuid4().hex
+        file.write_bytes(data)
+        return file
 
     def _total(self) -> int | None:
         """Return the bytes of all blocks, as they were counted last; None if that is unknown."""

@@ -114,11 +114,18 @@ class RangeReader:
             raise rewritten(self._uri)
 
 
-def check_prefix(prefix: str, storage: ObjectStorage) -> None:
-    """Raise what is wrong, if the storage cannot say whether there is something at a prefix; errors are those of
-    `object_version`, with `FileNotFoundError` if there is nothing."""
+def holds_objects(prefix: str, storage: ObjectStorage) -> bool:
+    """Return whether there is something at a prefix; errors are those of `object_version`, with `FileNotFoundError` if
+    there is no such bucket."""
+    bucket = "/".join(prefix.split("/")[:3])
     with _translated(prefix):
-        _file_system(prefix, storage).info(prefix)
+        system = _file_system(prefix, storage)
+        with contextlib.suppress(FileNotFoundError):
+            system.info(prefix)
+            return True
+        with contextlib.suppress(PermissionError):  # there is one, and the credentials are for this prefix alone
+            system.info(bucket)
+        return False
 
 
 def list_objects(prefix: str, storage: ObjectStorage) -> list[tuple[str, ObjectVersion]]:

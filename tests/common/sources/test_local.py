@@ -49,6 +49,25 @@ def test_what_is_no_local_path_is_a_bad_source(tmp_path: Path, uri: str) -> None
     assert not isinstance(error.value, PathNotAllowed)
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://AKIA:secret@site/a.mp4",
+        "s3://AKIA:sec/secret@site/a.mp4",
+        "https://user:secret@host/a.mp4",
+        "https://host/a.mp4?X-Amz-Signature=secret",
+        "https://host:443/a.mp4?X-Amz-Signature=secret@host",
+        "file://user:secret@host/a.mp4",
+        "rtsp://token-secret@host/a",
+    ],
+)
+def test_a_uri_that_is_refused_is_quoted_without_its_credentials(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(BadSource) as error:
+        source_path(uri, [tmp_path])
+    assert uri.partition("://")[0] in str(error.value)
+    assert "secret" not in str(error.value)
+
+
 def test_the_digest_follows_the_content_not_the_name(tmp_path: Path) -> None:
     for name, content in (("a.mp4", b"one"), ("b.mp4", b"one"), ("c.mp4", b"two")):
         (tmp_path / name).write_bytes(content)

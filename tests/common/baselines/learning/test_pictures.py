@@ -35,6 +35,21 @@ def test_every_burst_has_its_share_and_what_is_gone_gives_none(settings: Setting
     assert pictures.count_pictures(folder) == 186 <= pictures.MOST_PICTURES
 
 
+def test_an_object_that_its_storage_does_not_give_holds_no_learning_up(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    changes = {"object_endpoint": "http://127.0.0.1:1", "object_region": "us-east-1", "object_roots": ("s3://site",)}
+    away = settings.model_copy(update=changes)
+    settings.watch_dir.mkdir(parents=True)
+    write_clip(settings.watch_dir / "cam.mp4", scene(24), fps=10)
+    stored = replace(burst_of(Path(), 1), sources=("s3://site/cam.mp4",))
+    folder = settings.state_dir / "epoch"
+    pictures.keep_pictures(folder, {1: stored, 2: burst_of(settings.watch_dir / "cam.mp4", 2)}, "dock", away)
+    assert pictures.load_pictures(folder).keys() == {2}
+
+
 def test_of_a_burst_that_was_being_thinned_out_when_the_process_was_killed_the_smaller_part_counts(
     tmp_path: Path,
 ) -> None:

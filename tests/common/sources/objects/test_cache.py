@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from common.sources.objects.cache import BlockCache
 
 BLOCK, MOST = 20_000, 200_000
@@ -30,9 +32,9 @@ while True:
 def size_of(folder: Path) -> int:
     """Return the bytes of all that is in the folder, its own small files included."""
     sizes = []
-    for entry in os.scandir(folder):
+    for path in folder.rglob("*"):
         try:
-            sizes.append(entry.stat().st_size)
+            sizes.append(path.stat().st_size if path.is_file() else 0)
         except FileNotFoundError:
             continue
     return sum(sizes)
@@ -83,6 +85,16 @@ def test_a_block_that_a_crash_cut_short_is_fetched_again(tmp_path: Path) -> None
 def test_a_folder_that_cannot_be_written_to_costs_speed_alone(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert BlockCache(tmp_path / "file" / "cache", MOST).block("a", 1, lambda: b"x") == b"x"
+
+
+def test_two_that_write_at_once_because_the_lock_was_deleted_leave_no_block_under_another_name(tmp_path: Path) -> None:
+    first, second = (BlockCache(tmp_path / "cache", MOST) for _ in range(2))
+    first.keep("a", content("a"))
+    unfinished, other = first._unfinished(content("b")), second._unfinished(content("c"))
+    with pytest.raises(FileNotFoundError):
+        unfinished.replace(first.folder / "b")
+    other.replace(second.folder / "c")
+    assert (second.kept("b"), second.kept("c")) == (None, content("c"))
 
 
 def test_processes_that_are_killed_at_any_time_leave_no_half_block_and_no_more_than_the_bound(tmp_path: Path) -> None:

@@ -123,6 +123,18 @@ def test_what_one_process_read_another_of_the_host_does_not_fetch(
     assert objects.fetched("cameras/dock/a.mp4") == 0
 
 
+@pytest.mark.parametrize("left", [0, 1, -1])
+def test_a_timeline_that_a_crash_of_the_machine_cut_short_is_made_again(
+    own: Settings, objects: ObjectServer, clip: Path, left: int
+) -> None:
+    path = source_path(objects.put("cameras/dock/a.mp4", clip.read_bytes()), own.roots)
+    whole = timeline.read_timeline(path, LIMITS)
+    (kept,) = own.object_storage.cache_dir.glob("*-timeline-*")
+    kept.write_bytes(kept.read_bytes()[:left])
+    forget_timelines()
+    assert np.array_equal(timeline.read_timeline(path, LIMITS).pts, whole.pts)
+
+
 @pytest.mark.parametrize("same_size", [True, False])
 def test_a_rewritten_object_is_never_taken_for_the_old_one(
     own: Settings, objects: ObjectServer, clip: Path, same_size: bool
@@ -172,6 +184,7 @@ def test_an_object_that_is_gone_is_a_bad_source_that_names_it(own: Settings, obj
         "s3://site/cameras-old/a.mp4", "s3://site/a.mp4", "s3://other/cameras/a.mp4", "gs://site/cameras/a.mp4",
         "S3://site/cameras/../a.mp4", "s3://site/cameras/../a.mp4", "s3://site/cameras//a.mp4", "s3://site/cameras/./a",
         "s3://key:secret@site/cameras/a.mp4", "s3://site/cameras/a\n.mp4", "s3:///cameras/a.mp4", "s3://",
+        "s3://site/cameras/a?versionId=b.mp4",
     ],
 )  # fmt: skip
 def test_what_lies_below_no_allowed_prefix_is_refused_and_not_asked_for(
@@ -270,6 +283,13 @@ def test_a_prefix_gives_its_media_in_natural_order(own: Settings, objects: Objec
     assert list(map(str, found)) == [f"s3://site/cameras/dock/{name}" for name in ("2.mp4", "10.mp4", "old/1.jpg")]
 
 
+@pytest.mark.parametrize("uri", ["s3://site/cameras/a.mp4", "s3://site/cameras/none", "s3://nowhere/cameras/a.mp4"])
+def test_what_is_not_there_has_no_sources_and_is_named(own: Settings, objects: ObjectServer, uri: str) -> None:
+    objects.put("cameras/b.mp4", b"x")
+    with pytest.raises(BadSource, match=uri):
+        find_sources(ObjectPath.of(uri, own.object_storage))
+
+
 def test_a_library_that_is_missing_is_named_with_what_installs_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,8 +303,18 @@ def test_a_library_that_is_missing_is_named_with_what_installs_it(
         path.stat()
 
 
-@pytest.mark.parametrize("url", ["http://key:secret@host:9000", "ftp://host", "host:9000", "http://host?token=secret"])
-def test_an_endpoint_holds_no_credentials(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://key:secret@host:9000",
+        "ftp://host",
+        "host:9000",
+        "http://host?token=secret",
+        "http://host:secret",
+        "http://host:0",
+    ],
+)
+def test_an_endpoint_is_an_address_without_credentials(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENTINEL_OBJECT_ENDPOINT", url)
     with pytest.raises(ValueError, match="object_endpoint") as error:
         Settings(_env_file=None)  # type: ignore[call-arg]
