@@ -78,7 +78,7 @@ class Posted:
 
     def _clip(self) -> _Post:
         key = f"post-{next(self._numbers)}"
-        clip, frames = self._rng.choice(self._pool.clips)
+        clip, frames = self._rng.choice(self._pool.clean)
         self.expected.add(_CLIPS, frames, windows_of_batch(frames, self._rule))
         return _CLIPS, key, clip.read_bytes(), {"Content-Type": "video/mp4", "Idempotency-Key": key}
 

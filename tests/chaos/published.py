@@ -54,7 +54,7 @@ class Published:
         """Publish a frame with an id or without, one again, a clip, or what is no frame."""
         kind = self._rng.choices(["event", "plain", "clip", "again", "no image"], [6, 6, 1, 2, 1])[0]
         if kind == "clip":
-            clip, frames = self._rng.choice(self._pool.clips)
+            clip, frames = self._rng.choice(self._pool.clean)
             self.expected.add(_CLIPS, frames, windows_of_batch(frames, self._rule))
             self._nameless[_CLIPS] += 1
             self._camera.publish(f"cameras/{_CLIPS}/frame", clip.read_bytes(), content_type="video/mp4")

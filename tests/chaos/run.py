@@ -62,8 +62,9 @@ _ROLES = ("embed", "reduce", "retrain", "camera-events", "retrain-trigger", "wat
 # ever end, and there would be nothing to lose. Redis has a schedule of its own.
 _WEIGHTS = (18, 9, 1, 9, 6, 9, 3, 0)
 _WAY_KILL_SECONDS = 20.0  # in the mean between two kills of the process of one way in, which have a schedule too
-_BUSY_CHUNKS, _WAYS_BUSY_CHUNKS = 40, 80  # that wait, and the watched folder, or the ways, are given nothing more
-_DRAIN_SECONDS = 300.0
+_BUSY_CHUNKS = 40  # that wait in all, and the watched folder is given nothing more
+_WAY_BUSY_CHUNKS = 16  # the same of one way in and its own streams
+_DRAIN_SECONDS = 600.0  # retrainings among it, which are slow on a busy machine
 _ACTING_SECONDS = 240.0  # for what was begun among the kills, and for retrainings to end
 _SOON_SECONDS = 30.0  # a retraining that is due within this time is waited for
 _RETRY_SECONDS = 0.2
@@ -250,10 +251,10 @@ class Chaos:
         except redis.RedisError:
             return 1_000_000
 
-    def _has_room(self) -> bool:
-        """Return whether the ways in go on: also while Redis is away, as cameras do."""
+    def _has_room(self, streams: Sequence[str]) -> bool:
+        """Return whether a way in goes on feeding its streams: also while Redis is away, as cameras do."""
         try:
-            return sum(self.store.streams.pending(stream) for stream in self._streams) < _WAYS_BUSY_CHUNKS
+            return sum(self.store.streams.pending(stream) for stream in streams) < _WAY_BUSY_CHUNKS
         except redis.RedisError:
             return True
 

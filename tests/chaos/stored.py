@@ -61,7 +61,7 @@ class Stored:
         kind = self._rng.choices(["still", "clip", "another", "same", "no image"], [9, 1, 3, 1, 0.5])[0]
         number = next(self._numbers)
         if kind == "clip":
-            clip, frames = self._rng.choice(self._pool.clips)
+            clip, frames = self._rng.choice(self._pool.clean)
             self._put(f"{_CLIPS}/2026/{number:05d}.mp4", unlike(clip, number))
             self.expected.add(_CLIPS, frames, windows_of_batch(frames, self._rule))
         elif kind == "no image":

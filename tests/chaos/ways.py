@@ -17,7 +17,7 @@ from tests.chaos.decisions import Row
 from tests.chaos.world import Expected, Pool
 
 _PAUSE_SECONDS = (0.05, 0.4)  # between two things that are fed, least and most
-_BUSY_SECONDS = 0.5  # for which nothing is fed while the stack has enough to do
+_BUSY_SECONDS = 0.5  # for which nothing is fed while its streams have enough in hand
 _END_SECONDS = 90.0  # for what is on its way when the feeding ends
 
 
@@ -69,10 +69,10 @@ class Ways:
 
     Parameters
     ----------
-    has_room : returns whether the stack may be given more
+    has_room : returns whether streams may be given more
     """
 
-    def __init__(self, ways: Sequence[Way], has_room: Callable[[], bool]) -> None:
+    def __init__(self, ways: Sequence[Way], has_room: Callable[[Sequence[str]], bool]) -> None:
         self._ways = ways
         self._has_room = has_room
         self._stop = threading.Event()
@@ -121,7 +121,7 @@ class Ways:
         rng = random.Random(way.role)
         try:
             while not self._stop.wait(rng.uniform(*_PAUSE_SECONDS)):
-                if self._has_room():
+                if self._has_room(way.streams):
                     way.feed()
                 else:
                     self._stop.wait(_BUSY_SECONDS)

@@ -99,6 +99,7 @@ class Pool:
             path = folder / f"clean{seed}.mp4"
             record(path, seconds=seconds, fps=FPS, seed=seed, width=WIDTH, height=HEIGHT)
             self.clips.append((path, frames_in(path)))
+        self.clean = tuple(self.clips)
         steady = folder / "steady.mp4"
         record(steady, seconds=drift_seconds, fps=FPS, seed=5, width=WIDTH, height=HEIGHT)
         # The first champion copes with some of it and has to be trained for the rest.
