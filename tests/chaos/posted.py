@@ -6,6 +6,7 @@ import http.client
 import itertools
 import json
 import random
+import socket
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from common.store import Store
 from sentinel.stack.redis_server import free_port
 from tests.chaos.decisions import Row
 from tests.chaos.world import Expected, Pool, windows_of_batch, windows_of_singles
+from tests.served import wait_until
 
 _STILLS, _CLIPS = "posted/stills", "posted/clips"
 _ANSWER_SECONDS = 30.0
@@ -53,11 +55,19 @@ class Posted:
         return ""
 
     def begin(self, store: Store) -> None:
-        """Cameras do not wait: whom nobody listens to tries again."""
+        """Wait until it listens, so that it is killed at work; afterwards nobody waits for it."""
+        wait_until("`http` listens", self._listens)
+
+    def _listens(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self._port)):
+                return True
+        except OSError:
+            return False
 
     def feed(self) -> None:
         """Post a new frame or clip, or one that was posted before, or what is none."""
-        kind = self._rng.choices(["still", "clip", "again", "no image"], [12, 1, 2, 1])[0]
+        kind = self._rng.choices(["still", "clip", "again", "no image"], [24, 1, 4, 2])[0]
         if kind == "no image":
             self._refused()
         elif kind == "again" and self._posts:

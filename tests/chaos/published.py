@@ -52,7 +52,7 @@ class Published:
 
     def feed(self) -> None:
         """Publish a frame with an id or without, one again, a clip, or what is no frame."""
-        kind = self._rng.choices(["event", "plain", "clip", "again", "no image"], [6, 6, 1, 2, 1])[0]
+        kind = self._rng.choices(["event", "plain", "clip", "again", "no image"], [12, 12, 1, 4, 2])[0]
         if kind == "clip":
             clip, frames = self._rng.choice(self._pool.clean)
             self.expected.add(_CLIPS, frames, windows_of_batch(frames, self._rule))

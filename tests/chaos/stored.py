@@ -58,7 +58,7 @@ class Stored:
 
     def feed(self) -> None:
         """Put a new object, write one over with another content or the same, or put what is no image."""
-        kind = self._rng.choices(["still", "clip", "another", "same", "no image"], [9, 1, 3, 1, 0.5])[0]
+        kind = self._rng.choices(["still", "clip", "another", "same", "no image"], [18, 1, 6, 2, 1])[0]
         number = next(self._numbers)
         if kind == "clip":
             clip, frames = self._rng.choice(self._pool.clean)
