@@ -8,7 +8,7 @@ import json
 import random
 import socket
 import time
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -138,9 +138,7 @@ class Posted:
         return True
 
     def rows(self, reports: Sequence[BatchReport]) -> list[Row]:
-        batches = defaultdict[str, int](int)
-        for report in reports:
-            batches[report.batch_id] += 1
+        batches = Counter(report.batch_id for report in reports)
         return [
             (f"ids posted = answered with 202 ({self._again} posts were tried again)",
              len(self._posts), len(self._answered)),

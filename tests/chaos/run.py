@@ -41,7 +41,7 @@ from tests.chaos.played import Played
 from tests.chaos.posted import Posted
 from tests.chaos.published import Published
 from tests.chaos.stored import Stored
-from tests.chaos.ways import MakeWay, Ways
+from tests.chaos.ways import MakeWay, Way, Ways
 from tests.chaos.world import (
     ACTING_STREAMS,
     DRIFT_SECONDS,
@@ -100,9 +100,11 @@ class Chaos:
         say(f"seed {self.seed}, {self.seconds:.0f} s, in {self.folder}")
         pool = Pool(self.folder / "pool", self.drift_seconds)
         rule = WindowRule(frames=48, stride=12)
-        made = [WAYS[name](pool, self.folder, rule, random.Random(f"{self.seed} {name}")) for name in self.ways]
+        made: list[Way] = []
         self.fed_ways = Ways(made, self._has_room)
         try:
+            for name in self.ways:
+                made.append(WAYS[name](pool, self.folder, rule, random.Random(f"{self.seed} {name}")))
             self._run(pool, rule)
         finally:
             self.fed_ways.close()
