@@ -168,6 +168,12 @@ class Cameras:
         if not segment.path.exists():  # its stream was forgotten
             self.spool.judged(segment)
             return True
+        if self.store.batches.known(stream, batch_id_of(segment)):
+            # By the process before this one. It is not opened again: new footage waits behind all that is stored.
+            self.spool.handed_in(segment)
+            if self.store.batches.finished(stream, [batch_id_of(segment)]):
+                self.spool.judged(segment)
+            return True
         try:
             self.ingestor.accept_file(
                 stream, uri, event_key=_event_key(segment), taken_at=segment.began, continues=True

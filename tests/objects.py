@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -98,7 +99,7 @@ class ObjectServer:
         self._thread.join()
         self._server.server_close()
 
-    @property
+    @cached_property
     def client(self) -> Any:
         return boto3.client(
             "s3",

@@ -9,7 +9,7 @@ from common.contracts.events import Event, EventType
 from common.drift.windows import WindowState
 from common.store import Store
 from tests.chaos.decisions import Row
-from tests.chaos.world import STREAMS, Expected
+from tests.chaos.world import Expected
 
 
 def complete_batches(events: Sequence[Event]) -> Counter[str]:
@@ -22,7 +22,7 @@ def verdict_count(events: Sequence[Event]) -> int:
     return len(_verdicts(events))
 
 
-def count_rows(store: Store, expected: Expected, events: Sequence[Event]) -> list[Row]:
+def count_rows(store: Store, expected: Expected, events: Sequence[Event], streams: Sequence[str]) -> list[Row]:
     """Return what is to be compared of frames, batches, verdicts and dead letters."""
     entered, dead_chunks = Counter[str](), 0
     for event in events:
@@ -32,7 +32,7 @@ def count_rows(store: Store, expected: Expected, events: Sequence[Event]) -> lis
     places, complete = Counter(_verdicts(events)), complete_batches(events)
     windows = Counter(stream for stream, _ in _verdicts(events))
     rows: list[Row] = []
-    for stream in STREAMS:
+    for stream in streams:
         state = store.streams.window(stream).state
         position = WindowState.from_bytes(state).position if state else 0
         rows += [

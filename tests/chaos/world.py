@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,6 +67,24 @@ class Expected:
     poison: int = 0
     doubled: int = 0
 
+    def add(self, stream: str, frames: int, windows: int) -> None:
+        """Note a batch of so many frames, from which so many verdicts must come."""
+        self.frames[stream] = self.frames.get(stream, 0) + frames
+        self.windows[stream] = self.windows.get(stream, 0) + windows
+        self.batches[stream] = self.batches.get(stream, 0) + 1
+
+
+def together(parts: Sequence[Expected]) -> Expected:
+    """Return the sum of what was fed by several, each into streams of its own."""
+    whole = Expected()
+    for part in parts:
+        whole.frames |= part.frames
+        whole.batches |= part.batches
+        whole.windows |= part.windows
+        whole.poison += part.poison
+        whole.doubled += part.doubled
+    return whole
+
 
 class Pool:
     """Footage: a golden clip, production clips of known length, one of them sabotaged, and single images."""
@@ -80,6 +99,7 @@ class Pool:
             path = folder / f"clean{seed}.mp4"
             record(path, seconds=seconds, fps=FPS, seed=seed, width=WIDTH, height=HEIGHT)
             self.clips.append((path, frames_in(path)))
+        self.clean = tuple(self.clips)
         steady = folder / "steady.mp4"
         record(steady, seconds=drift_seconds, fps=FPS, seed=5, width=WIDTH, height=HEIGHT)
         # The first champion copes with some of it and has to be trained for the rest.
@@ -136,7 +156,7 @@ class Feeder:
         data = unlike(clip, number)
         self._put(stream, f"{number:05d}.mp4", data)
         self.files.append((stream, data))
-        self._count(stream, frames, windows_of_batch(frames, self.rule))
+        self.expected.add(stream, frames, windows_of_batch(frames, self.rule))
 
     def drift(self, stream: str) -> None:
         """Drop footage into a stream that fails its golden baseline, of one kind after the other."""
@@ -144,7 +164,7 @@ class Feeder:
         clip = self.pool.drifted[number % len(self.pool.drifted)]
         self._put(stream, f"{number:05d}.mp4", unlike(clip, number))
         frames = frames_in(clip)
-        self._count(stream, frames, windows_of_batch(frames, self.rule))
+        self.expected.add(stream, frames, windows_of_batch(frames, self.rule))
 
     def file_again(self) -> None:
         """Drop the content of an earlier file once more under another name: it must not count again."""
@@ -168,7 +188,7 @@ class Feeder:
             "dataref": f"file://{self.rng.choice(self.pool.images)}",
         }  # fmt: skip
         self.events.append(fields)
-        self._count(stream, 1, 0)
+        self.expected.add(stream, 1, 0)
         return fields
 
     def poison_event(self) -> dict[str, str]:
@@ -192,12 +212,6 @@ class Feeder:
         """Work out the verdicts that single frames must give, once all are sent."""
         for stream in CAMERA_STREAMS:
             self.expected.windows[stream] = windows_of_singles(self.expected.frames.get(stream, 0), self.rule)
-
-    def _count(self, stream: str, frames: int, windows: int) -> None:
-        expected = self.expected
-        expected.frames[stream] = expected.frames.get(stream, 0) + frames
-        expected.windows[stream] = expected.windows.get(stream, 0) + windows
-        expected.batches[stream] = expected.batches.get(stream, 0) + 1
 
     def _put(self, stream: str, name: str, data: bytes) -> None:
         folder = self.watch_dir / stream

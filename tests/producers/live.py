@@ -26,7 +26,7 @@ _IMPORTS = (
     "Gst.init(None); assert Gst.ElementFactory.find('h264parse') and Gst.ElementFactory.find('rtph264pay')"
 )
 FPS = 10.0
-_ONE_SLICE = {"bf": "0", "x264-params": "sliced-threads=0:slices=1"}
+ONE_SLICE = {"bf": "0", "x264-params": "sliced-threads=0:slices=1"}
 
 
 @functools.cache
@@ -50,7 +50,7 @@ def camera_clip(
 ) -> Path:
     """Write what a camera sends: ten frames per second, a key frame every `gop` frames, none reordered."""
     images = scene(round(seconds * FPS), width=width, height=height, seed=seed)
-    return write_clip(path, images, fps=FPS, gop=gop, options=_ONE_SLICE)
+    return write_clip(path, images, fps=FPS, gop=gop, options=ONE_SLICE)
 
 
 @contextmanager

@@ -49,7 +49,9 @@ class Camera:
             properties.ContentType = content_type
         if attributes:
             properties.UserProperty = list(attributes.items())
-        self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties).wait_for_publish(30)
+        published = self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties)
+        published.wait_for_publish(30)
+        assert published.is_published()
 
     def stop(self) -> None:
         self._client.disconnect()

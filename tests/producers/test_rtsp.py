@@ -157,6 +157,25 @@ def test_a_segment_counts_once_however_often_the_process_dies_and_comes_back(sit
     assert len(site.batches()) == len(before)
 
 
+def test_what_a_process_handed_in_before_it_died_is_not_opened_again(site: Site) -> None:
+    with http_camera(motion_jpeg(60)) as port:
+        site.camera(f"http://127.0.0.1:{port}/video")
+        with site.running():
+            until(lambda: len(site.batches()) >= 3)
+            site.camera("http://127.0.0.1:9/nobody")
+            until(lambda: len(site.batches()) >= len(site.files()) and site.state().why)
+    first, *others = site.batches()
+    site.store.client.hset(keys.stream_key("dock", "batch", first.id), "unreduced", 0)
+    for file in site.files():
+        file.write_bytes(b"opened, it would be refused")
+    with site.running() as cameras:
+        shelf = cameras.spool.shelf("dock")
+        until(lambda: len(shelf.judged) + len(shelf.judging) >= len(site.files()))
+        assert [str(segment.path) for segment in shelf.judged] == [first.source.uri]
+        assert [str(segment.path) for segment in shelf.judging] == [row.source.uri for row in others]
+    assert list(site.store.event_log.dead_letters()) == []
+
+
 def test_a_camera_that_ends_is_asked_again_and_nothing_is_counted_twice(site: Site) -> None:
     sent = []
 
