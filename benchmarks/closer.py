@@ -354,7 +354,8 @@ def report(
     for way, row in rows.items():
         found = outcomes[way]
         print(
-            f"| {way.name} | {1000 * row['cost']:.1f} | {1 / row['cost']:.1f} | {row['first']:.1f} | {row['told']:.1f} | "
+            f"| {way.name} | {1000 * row['cost']:.1f} | {1 / row['cost']:.1f} | {row['first']:.1f} | "
+            f"{row['told']:.1f} | "
             f"{row['confirmed']:.1f} | {row['found']:.0%} | {found.fails}/{found.verdicts} | "
             f"{found.dense / found.seconds:.0%} |"
         )
