@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from common.baselines.binding import BaselineBinding
+from common.baselines.golden import ComesFrom, Golden, Learning
+from common.baselines.learning.choosing import burst_id, slot_seconds
+from common.baselines.storage import StoredBaseline
 from common.contracts.batches import Chunk, FrameBatch, Submission
 from common.contracts.events import EventType
 from common.contracts.verdicts import Status, Verdict
@@ -16,12 +19,14 @@ from common.drift.windows import WindowState
 from common.features import FeatureBlock
 from common.ingest.accept import Ingestor
 from common.store import Store, keys
+from common.store.learning import TakenBurst
 from common.store.streams import Committed
 from producers.cameras.attention import Attention
 from producers.cameras.segments import Segment
 from tests.common.baselines.small import small_baseline
 from tests.common.drift.footage import RULE, footage
 from tests.footage import scene, write_clip
+from tests.learning import begin
 from workers import reducer
 
 FPS, SECONDS, GOP = 10, 4, 10
@@ -156,3 +161,28 @@ def test_whatever_is_not_known_is_a_doubt(dock: Dock) -> None:
     assert not dock.attention.is_quiet(dock.segment()), "a verdict by another baseline"
     nobody = dock.settings.model_copy(update={"baseline": "none"})
     assert not Attention(nobody, dock.store, BaselineBinding(nobody, dock.store)).is_quiet(dock.segment())
+
+
+def test_a_stream_that_learns_is_looked_at_closely_once_per_burst(dock: Dock, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        dock.pass_on()
+    stored = dock.ingestor.baselines.of_stream("dock")
+    plan = begin(dock.store, "dock")
+    learning = Learning(plan, stored.id, Path("/nowhere"), None, None)
+    monkeypatch.setattr(Learning, "id", stored.id)
+    segment = dock.segment()
+    slot = int(segment.began // slot_seconds(dock.settings))
+
+    def is_quiet(known: StoredBaseline | None) -> bool:
+        golden = Golden(known, ComesFrom.LEARNED, stored.id, None, learning)
+        monkeypatch.setattr(dock.ingestor.baselines, "current", lambda stream: golden)
+        return dock.attention.is_quiet(segment)
+
+    assert not is_quiet(stored)
+    burst = TakenBurst(burst_id(learning, slot), slot, footage(RULE.frames, seed=1))
+    dock.store.streams.commit(
+        "dock", read=dock.store.streams.window("dock"), state=None, frames=None, chunks=(), batch_events=(), judged=(),
+        bursts=[burst],
+    )  # fmt: skip
+    assert is_quiet(stored)
+    assert not is_quiet(None), "it has no baseline yet"
