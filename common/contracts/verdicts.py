@@ -122,10 +122,12 @@ class Spacing(Message):
     whether the picture stands still, which shows at any interval."""
 
     golden: float = Field(description="seconds between golden samples, the median")
-    window: float = Field(description="seconds between the window's samples, the median")
+    window: float = Field(description="seconds between those of its samples that lie farther apart, the median")
     share: float = Field(ge=0, le=1, description="of its samples, those that lie farther from the one before")
     score: float = Field(
-        ge=0, le=1, description="the drift score that what is not judged would have: a reason to look closer"
+        ge=0,
+        le=1,
+        description="the drift score that what is not judged has against wider bounds: a reason to look closer",
     )
 
 

@@ -17,8 +17,9 @@ from common.contracts.verdicts import Spacing
 from common.drift.feature_groups import compared_names
 from common.features import FeatureBlock
 
-# Times golden's interval. Samples that prefer key frames lie up to twice as far apart at one and the same rate.
-_FARTHER = 2.5
+FARTHER = 2.2
+"""Times golden's interval, beyond which samples lie farther apart. Those that prefer key frames do so up to twice at
+one and the same rate."""
 # Of a window's samples. A recording that breaks off now and then is compared as ever; its vitals say what is missing.
 _MOST_SHARE = 0.125
 
@@ -36,10 +37,11 @@ def spacing_of(golden: float | None, window: FeatureBlock) -> Spacing | None:
     between = between[between > 0]
     if golden is None or not len(between):
         return None
-    share = float((between > _FARTHER * golden).sum()) / len(window)
+    farther = between[between > FARTHER * golden]
+    share = len(farther) / len(window)
     if share <= _MOST_SHARE:
         return None
-    return Spacing(golden=golden, window=float(np.median(between)), share=share, score=0.0)
+    return Spacing(golden=golden, window=float(np.median(farther)), share=share, score=0.0)
 
 
 def not_judged(
@@ -68,11 +70,20 @@ def not_judged(
 def left_out(
     spacing: Spacing, scores: Mapping[str, npt.NDArray[np.float64]], groups: Sequence[FeatureGroup]
 ) -> Spacing:
-    """Return `spacing` with the largest score of the columns made from sequences, which are not judged."""
+    """Return `spacing` with the largest score of the columns made from sequences, which are not judged.
+
+    Light that drifts changes in proportion to the time, so their bounds are widened by the ratio of the intervals.
+    What jumps farther than that, such as light that flickers, is a reason to look closer.
+
+    Parameters
+    ----------
+    scores : of each group, by its name, what its columns would have if they were judged
+    """
     found = [
         float(score)
         for group in groups
         for name, score in zip(compared_names(group), scores[group.name], strict=False)
         if name in group.sequences
     ]
-    return spacing.model_copy(update={"score": max(found, default=0.0)})
+    widened = 1.0 - (1.0 - max(found, default=0.0)) * spacing.window / spacing.golden
+    return spacing.model_copy(update={"score": max(widened, 0.0)})

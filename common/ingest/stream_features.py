@@ -8,6 +8,7 @@ from common.baselines.binding import BaselineBinding
 from common.baselines.learning.planning import choose_plan
 from common.baselines.learning.preparing import prepared_features
 from common.contracts.batches import FIRST_MODALITY, FeatureSpec, SourceKind
+from common.drift.spacing import FARTHER
 from common.errors import BaselineMismatch, NotLearned, SettingsError, StillPreparing
 from common.ingest.description import Described, time_to_describe
 from common.sandbox import Sandbox
@@ -110,7 +111,8 @@ class StreamFeatures:
             return None
         rate = _TICKS_PER_KEY / seconds
         asked = described.facts.fps if spec.sample_fps is None else min(spec.sample_fps, described.facts.fps)
-        return rate if rate * _TICKS_PER_KEY < asked else None
+        # What lies less far apart saves little, and is not told from the baseline's own sampling.
+        return rate if rate * FARTHER < asked else None
 
     def _key_seconds(self, described: Described) -> float | None:
         """Return the interval between the key frames of a source, s; None: unknown, or it is no recording."""
