@@ -191,7 +191,7 @@ class Settings(BaseSettings):
         description="seconds of a live camera (`url` in sentinel.toml) that are handed in at a time, up to a key frame",
     )
     closer_score: Unit = Field(
-        0.15,
+        0.05,
         description="live cameras are judged by their key frames alone, if these come at least every 4 s, until a "
         "drift score is above this, or there is a FAIL; then by as many frames as the baseline asks for, until a "
         "window is below it or the FAILs are confirmed; 0: always by as many as the baseline asks for",
