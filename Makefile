@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal heal-time conditions blinding peers chaos fuzz watching http mqtt rtsp objects soak lint format clean lock generated
+.PHONY: help install demo test slow up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal heal-time conditions blinding peers chaos fuzz watching http mqtt rtsp closer objects soak lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -131,6 +131,9 @@ mqtt: install    ## frames over MQTT while the process is killed and Redis is fu
 
 rtsp: install    ## 50 live cameras of 1080p from a real RTSP server: processor, memory, segments; CAMERAS=50 SECONDS=150
 	$(BIN)/python -m benchmarks.rtsp --cameras $(or $(CAMERAS),50) --seconds $(or $(SECONDS),150)
+
+closer: install  ## live cameras by key frames, looked at closer in doubt: cameras per core against delay; DATA=folder with clips SECONDS=10
+	$(BIN)/python -m benchmarks.closer $(if $(DATA),--data "$(DATA)") $(if $(SECONDS),--segment $(SECONDS))
 
 objects: install ## requests, bytes and time that a video in object storage costs, by host; SECONDS=60
 	$(BIN)/python -m benchmarks.objects --seconds $(or $(SECONDS),60)

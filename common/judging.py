@@ -56,11 +56,13 @@ class BatchPlace:
     ----------
     frames : expected in the whole batch; a batch that fills a window is judged without earlier frames
     opens, closes : whether the block starts or ends its batch
+    ends_sparse : whether it ends a batch that is sampled sparsely, see `Chunk`
     """
 
     frames: int
     opens: bool
     closes: bool
+    ends_sparse: bool = False
 
 
 def complete_windows(
@@ -79,7 +81,13 @@ def complete_windows(
     state = state.of_feature_spec(spec.digest(rule.to_json()))
     buffer.append(block)
     return advance(
-        state, rule, len(block), own_window=place.frames >= rule.frames, starts=place.opens, ends=place.closes
+        state,
+        rule,
+        len(block),
+        own_window=place.frames >= rule.frames,
+        starts=place.opens,
+        ends=place.closes,
+        ends_sparse=place.ends_sparse,
     )
 
 

@@ -76,6 +76,7 @@ class StreamTable(BaseModel):
     )
     drift_threshold: Unit | None = Field(None, description="instead of SENTINEL_DRIFT_THRESHOLD")
     p_value: Unit | None = Field(None, description="instead of SENTINEL_P_VALUE")
+    closer_score: Unit | None = Field(None, description="instead of SENTINEL_CLOSER_SCORE")
     false_alarms_per_day: Annotated[float, Field(gt=0)] | None = Field(
         None, description="instead of SENTINEL_FALSE_ALARMS_PER_DAY"
     )

@@ -2,9 +2,11 @@
 
     camera --packets--> reader (a thread each) --segments--> spool on disk --oldest first--> ingest
 
-Packets are copied, never decoded. What cannot be handed in now (Redis is away or full, a stream has no baseline yet,
-six segments of a stream are being judged) waits in the spool, which is bounded; so a slow or broken stack loses the
-oldest footage, and this process lives. A segment counts once, whatever is killed: its batch is named by its file.
+Packets are copied, never decoded. While all is quiet a segment is judged by its key frames, in doubt by as many frames
+as its baseline asks for (`producers.cameras.attention`). What cannot be handed in now (Redis is away or full, a stream
+has no baseline yet, six segments of a stream are being judged) waits in the spool, which is bounded; so a slow or
+broken stack loses the oldest footage, and this process lives. A segment counts once, whatever is killed: its batch is
+named by its file.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from common.settings import Settings
 from common.store import Store, open_store
 from common.store.client import unavailability
 from common.stream_config import stream_config
+from producers.cameras.attention import Attention
 from producers.cameras.reader import Camera, Reader
 from producers.cameras.segments import Segment
 from producers.cameras.spool import Shelf, Spool
@@ -51,6 +54,7 @@ class Cameras:
         self.settings = settings
         self.store = store
         self.ingestor = ingestor
+        self.attention = Attention(settings, store, ingestor.baselines)
         self.spool = Spool(settings.live_dir, settings.spool_mb * _BYTES_PER_MB)
         self._arrived: queue.SimpleQueue[Segment] = queue.SimpleQueue()
         self._readers: dict[str, Reader] = {}
@@ -176,8 +180,9 @@ class Cameras:
             return True
         try:
             self.ingestor.accept_file(
-                stream, uri, event_key=_event_key(segment), taken_at=segment.began, continues=True
-            )
+                stream, uri, event_key=_event_key(segment), taken_at=segment.began, continues=True,
+                sparse=self.attention.is_quiet(segment),
+            )  # fmt: skip
         except Refused as error:
             self.ingestor.bury(
                 DeadLetterKind.SOURCE, stream, uri, error, SourceRequest(stream=stream, uri=uri), version=uri

@@ -187,7 +187,7 @@ def extract(chunk: Chunk, look: Look | None = None) -> FeatureBlock:
             path,
             source.kind,
             uri=source.uri,
-            sample_fps=chunk.feature_spec.sample_fps,
+            sample_fps=chunk.sample_fps,
             start=chunk.start,
             stop=chunk.stop,
             names=source.names,

@@ -266,7 +266,7 @@ def verdict_event(verdict: Verdict, model: str) -> WindowEvent:
 
 def log_verdict(verdict: Verdict) -> None:
     log.info(
-        "stream %s: frames %d to %d %s, score %.2f, p %.3g%s",
+        "stream %s: frames %d to %d %s, score %.2f, p %.3g%s%s",
         verdict.stream,
         verdict.start,
         verdict.stop,
@@ -274,4 +274,5 @@ def log_verdict(verdict: Verdict) -> None:
         verdict.drift_score,
         verdict.p_value,
         f", {verdict.cause}" if verdict.cause else f", matches {verdict.condition.cause}" if verdict.condition else "",
+        f", samples {verdict.spacing.window:.2g} s apart" if verdict.spacing else "",
     )

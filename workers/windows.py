@@ -44,7 +44,7 @@ def fold(
     conditions = [row for row in context.conditions(stream, golden.id) if latest is None or latest < row.record.expires]
     for done in ready:
         chunk, features = done.chunk, done.features if done.features is not None else empty_like(golden)
-        place = BatchPlace(chunk.batch_frames, opens=chunk.opens_batch, closes=chunk.closes_batch)
+        place = BatchPlace(chunk.batch_frames, chunk.opens_batch, chunk.closes_batch, chunk.ends_sparse)
         if golden.stored is None:
             state, fresh, seen = watch_block(state, frames, features, golden=golden, stream=stream, place=place)
             clear += seen
@@ -67,8 +67,14 @@ def fold(
 
 
 def _is_clear(verdict: Verdict) -> bool:
-    """Return whether nothing is wrong with a window. Pictures of another size are not: less of them was judged."""
-    return verdict.status is Status.PASS and verdict.condition is None and verdict.resolution is None
+    """Return whether nothing is wrong with a window. One of pictures of another size is not, nor one whose samples lie
+    farther apart: less of them was judged."""
+    return (
+        verdict.status is Status.PASS
+        and verdict.condition is None
+        and verdict.resolution is None
+        and verdict.spacing is None
+    )
 
 
 def empty_like(golden: Golden) -> FeatureBlock:

@@ -117,6 +117,12 @@ _BEFORE_A_CHOICE: dict[str, object] = {"embed_every": 1, "ignore": ()}
 _SPEC_ORDER = ("backbone", "weights", "precision", "route", "sensors", "sample_fps")
 
 
+_SPARSE = (
+    "rate at which its source is sampled, frames per second, in place of its feature spec's: that of a live camera's "
+    "key frames, while all is quiet; None: as the feature spec asks"
+)
+
+
 class Chunk(StoredMessage):
     """A range of one batch: the unit of work of an embedding worker.
 
@@ -135,6 +141,13 @@ class Chunk(StoredMessage):
     batch_frames: int = Field(ge=1, description="sampled frames expected in the whole batch")
     opens_batch: bool
     closes_batch: bool
+    sparse_fps: float | None = Field(None, gt=0, description=_SPARSE)
+    ends_sparse: bool = Field(False, description="it is the last chunk of a batch that is sampled sparsely")
+
+    @property
+    def sample_fps(self) -> float | None:
+        """Frames per second that are sampled of its source; None: every frame."""
+        return self.feature_spec.sample_fps if self.sparse_fps is None else self.sparse_fps
 
     @classmethod
     def from_format_1(cls, fields: Fields) -> Fields:
@@ -164,6 +177,7 @@ class FrameBatch(StoredMessage):
         False,
         description="it goes on where the footage of its stream ended, as a live camera does: windows reach across",
     )
+    sparse_fps: float | None = Field(None, gt=0, description=_SPARSE)
 
     @classmethod
     def from_format_1(cls, fields: Fields) -> Fields:
@@ -200,6 +214,8 @@ class FrameBatch(StoredMessage):
             batch_frames=self.expected_frames,
             opens_batch=number == 0 and not self.continues,
             closes_batch=last and not self.continues,
+            sparse_fps=self.sparse_fps,
+            ends_sparse=last and self.sparse_fps is not None,
         )
 
     def chunk_at(self, chunk_id: str) -> Chunk | None:

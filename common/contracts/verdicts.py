@@ -117,6 +117,20 @@ class ResolutionChange(Message):
         return " to ".join(f"{width}x{height}" for width, height in (self.before, self.now))
 
 
+class Spacing(Message):
+    """A window some of whose samples lie farther apart than golden's: how they follow each other is not judged, only
+    whether the picture stands still, which shows at any interval."""
+
+    golden: float = Field(description="seconds between golden samples, the median")
+    window: float = Field(description="seconds between those of its samples that lie farther apart, the median")
+    share: float = Field(ge=0, le=1, description="of its samples, those that lie farther from the one before")
+    score: float = Field(
+        ge=0,
+        le=1,
+        description="the drift score that what is not judged has against wider bounds: a reason to look closer",
+    )
+
+
 class Judgement(Message):
     """Result of judging one window of features, without its position in a stream."""
 
@@ -149,6 +163,9 @@ class Judgement(Message):
         None, description="that the pictures have another size than golden's: then what depends on the number of "
         "pixels is not judged; None: they have the same"
     )  # fmt: skip
+    spacing: Spacing | None = Field(
+        None, description="that its samples lie farther apart than golden's; None: they do not"
+    )
     model: ModelScore | None = Field(
         None, description="how the champion does on a sample of the window, beside golden footage; None: not known"
     )

@@ -31,6 +31,7 @@ column has a p-value of its own (`common.drift.provisional`).
 Of a group whose columns are judged by themselves, a window or golden footage may know too little, such as the vitals of
 stills: then nothing of it is compared. If the pictures have another size than golden's, columns that depend on it are
 not judged (`common.drift.resolution`); where golden footage of that size is known, a window is held against that alone.
+Of samples that lie farther apart than golden's it is not judged how they follow each other (`common.drift.spacing`).
 """
 
 from __future__ import annotations
@@ -44,7 +45,16 @@ import numpy.typing as npt
 
 from common.contracts.feature_groups import FeatureGroup, GroupKind
 from common.contracts.shifts import Diagnose, Shifts, unnamed
-from common.contracts.verdicts import ConditionMatch, FeatureShift, FrameTime, GroupScore, Judgement, Status, WorstFrame
+from common.contracts.verdicts import (
+    ConditionMatch,
+    FeatureShift,
+    FrameTime,
+    GroupScore,
+    Judgement,
+    Spacing,
+    Status,
+    WorstFrame,
+)
 from common.drift.baseline import Baseline
 from common.drift.bursts import JOINT_FRAMES, Moment, evenly
 from common.drift.cadence import is_sequence
@@ -55,6 +65,7 @@ from common.drift.learned import AT_BOUND, Learned
 from common.drift.provisional import NO_HISTORY_P_VALUE, Provisional, judge_provisionally, needs_no_history
 from common.drift.resolution import Resolution
 from common.drift.segment import Bounds, Segment, SegmentGroup
+from common.drift.spacing import left_out, not_judged, spacing_of
 from common.drift.statistics import kolmogorov_smirnov, wasserstein
 from common.errors import BadMessage
 from common.features import FeatureBlock
@@ -100,6 +111,7 @@ class _SegmentResult:
     groups: Mapping[str, _GroupResult]
     rank: float | None
     resolution: Resolution
+    spacing: Spacing | None = None
     provisional: Mapping[str, Provisional] | None = None
     """Of each group, if the hour of the window is not known."""
 
@@ -169,7 +181,8 @@ def judge(
         golden_p_value=golden.p_value,
         golden_cause=golden.cause,
     )
-    own = {"condition": match, "segment": golden.segment, "gross": golden.gross, "resolution": golden.resolution}
+    own = {"condition": match, "segment": golden.segment, "gross": golden.gross, "resolution": golden.resolution,
+           "spacing": golden.spacing}  # fmt: skip
     return like.model_copy(update=own)
 
 
@@ -210,7 +223,9 @@ def _compare(
     results: dict[str, _GroupResult] = {}
     span = segment.span_of(window)
     resolution = Resolution.of(groups, segment, window)
-    not_judged = _not_judged(groups, resolution, window)
+    spacing = spacing_of(segment.interval, window)
+    others = _not_judged(groups, resolution, window)
+    farther: dict[str, npt.NDArray[np.float64]] = {}  # scores of all columns, whether their spacing lets them be judged
     for group in groups:
         reference = segment.groups[group.name]
         now = columns[group.name] = reference.columns_of(group, window, span)
@@ -222,11 +237,17 @@ def _compare(
             columns[group.name], compared = now[:0], now[:0]
         nothing = np.zeros_like(reference.bounds.distance), np.ones_like(reference.bounds.distance)
         distances, p_values = compare(reference, compared) if len(compared) else nothing
-        left_out = not_judged[group.name]
-        distances, p_values = np.where(left_out, 0.0, distances), np.where(left_out, 1.0, p_values)
         groups_tested = 1 if baseline.clean_ratios else len(groups)
+        unjudged = others[group.name]
+        if spacing is not None:
+            seen = np.where(unjudged, 0.0, distances), np.where(unjudged, 1.0, p_values)
+            farther[group.name] = _result(*seen, reference.bounds, groups_tested).scores
+            unjudged = unjudged | not_judged(group, reference.values, now)
+        distances, p_values = np.where(unjudged, 0.0, distances), np.where(unjudged, 1.0, p_values)
         results[group.name] = _result(distances, p_values, reference.bounds, groups_tested)
-    return _SegmentResult(segment, columns, results, _rank(results.values(), baseline.clean_ratios), resolution)
+    spacing = None if spacing is None else left_out(spacing, farther, groups)
+    rank = _rank(results.values(), baseline.clean_ratios)
+    return _SegmentResult(segment, columns, results, rank, resolution, spacing)
 
 
 def _not_judged(
@@ -258,11 +279,15 @@ def _compare_learned(baseline: Baseline, learned: Learned, window: FeatureBlock)
     reference = learned.reference(Moment.of(window, learned.groups))
     found = _compare(baseline, reference.segment, window, joint_frames=JOINT_FRAMES)
     if not reference.known:
-        not_judged = _not_judged(learned.groups, found.resolution, window)
+        unjudged = dict(_not_judged(learned.groups, found.resolution, window))
+        if found.spacing is not None:
+            for group in learned.groups:
+                golden, now = found.segment.groups[group.name].values, found.columns[group.name]
+                unjudged[group.name] = unjudged[group.name] | not_judged(group, golden, now, provisional=True)
         provisional = {
             group.name: judge_provisionally(
                 group, learned.groups, window, found.columns[group.name], reference
-            ).without(not_judged[group.name])
+            ).without(unjudged[group.name])
             for group in learned.groups
         }
         results = {name: _provisional_result(found.groups[name], own) for name, own in provisional.items()}
@@ -357,6 +382,7 @@ def _judgement(
         segment=segment.summary.name,
         provisional=best.provisional is not None,
         resolution=best.resolution.change,
+        spacing=best.spacing,
         feature_groups=tuple(
             GroupScore(
                 group=name,

@@ -170,7 +170,14 @@ def _of_run(failing: bool, since: int, stop: int, evidence: float) -> Detector:
 
 
 def advance(
-    state: WindowState, rule: WindowRule, count: int, *, own_window: bool, starts: bool, ends: bool
+    state: WindowState,
+    rule: WindowRule,
+    count: int,
+    *,
+    own_window: bool,
+    starts: bool,
+    ends: bool,
+    ends_sparse: bool = False,
 ) -> tuple[WindowState, tuple[range, ...]]:
     """Advance the state by `count` frames, and return it with the windows to judge, as ranges of positions.
 
@@ -179,6 +186,8 @@ def advance(
     count : number of consecutive frames of one batch, possibly 0
     own_window : whether the whole batch is long enough to fill a window
     starts, ends : whether these frames are the first or the last of their batch
+    ends_sparse : whether they are the last of a batch that is sampled sparsely, which is judged at its end: its frames
+        are few, and what decides how the next one is sampled must not wait for a stride of them
     """
     if own_window and starts:
         state = replace(state, opened=state.position, unjudged=0)
@@ -195,6 +204,6 @@ def advance(
         unjudged += 1
         if unjudged >= rule.stride:
             judge(stop)
-    if own_window and ends and unjudged:
+    if ((own_window and ends) or ends_sparse) and unjudged:
         judge(state.position + count)
     return replace(state, position=state.position + count, unjudged=unjudged), tuple(windows)

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from common.baselines.binding import BaselineBinding
-from common.contracts.batches import Chunk, FeatureSpec, FrameBatch, SourceKind, SourceRequest, Submission
+from common.contracts.batches import Chunk, FrameBatch, SourceKind, SourceRequest, Submission
 from common.contracts.dead_letters import DeadLetterKind
 from common.contracts.ids import Message, check_stream_name, content_id
 from common.errors import BadMessage, BadSource, Refused
@@ -96,6 +96,7 @@ class Ingestor:
         event_key: str | None = None,
         taken_at: float | None = None,
         continues: bool = False,
+        sparse: bool = False,
     ) -> Submission:
         """Accept the source at `uri` (a path or file URI under an allowed root).
 
@@ -104,6 +105,7 @@ class Ingestor:
         event_key : id of the camera event that named the source, if one did. The same file counts once per event
         taken_at : capture time of the first frame by that event, seconds since the epoch
         continues : whether it goes on where the stream's footage ended; see `FrameBatch`
+        sparse : whether its key frames are enough, where they come seldom enough to save work, and often enough to see
 
         Raises
         ------
@@ -131,7 +133,9 @@ class Ingestor:
         else:
             # An equal recording or folder under another name is a copy.
             identity = content_id(stream, source.digest)
-        return self._register(stream, identity, described, lasting=event_key is None, continues=continues)
+        return self._register(
+            stream, identity, described, lasting=event_key is None, continues=continues, sparse=sparse
+        )
 
     @unavailability()
     def accept_one_by_one(self, stream: str, uri: str, *, event_key: str | None = None) -> Submission:
@@ -231,17 +235,26 @@ class Ingestor:
                 feature_spec=self.features.known(chunk.stream),
                 received_at=time.time(),
                 stop=chunk.stop,
+                sparse_fps=chunk.sparse_fps,
             )
         )
 
     def _register(
-        self, stream: str, batch_id: str, described: Described, *, lasting: bool = False, continues: bool = False
+        self,
+        stream: str,
+        batch_id: str,
+        described: Described,
+        *,
+        lasting: bool = False,
+        continues: bool = False,
+        sparse: bool = False,
     ) -> Submission:
         if not described.listing and self.store.batches.known(stream, batch_id):
             return Submission.DUPLICATE  # even if the stream's baseline has changed since
         feature_spec = self.features.of_source(stream, described)
         described.require_modality(feature_spec.modality, stream)
-        count, starts = self._chunk_starts(stream, described, feature_spec)
+        sparse_fps = self.features.key_rate(described, feature_spec) if sparse else None
+        count, starts = self._chunk_starts(stream, described, sparse_fps or feature_spec.sample_fps)
         return self._send(
             FrameBatch(
                 id=batch_id,
@@ -252,14 +265,13 @@ class Ingestor:
                 feature_spec=feature_spec,
                 received_at=time.time(),
                 continues=continues,
+                sparse_fps=sparse_fps,
             ),
             described.digests,
             lasting=lasting,
         )
 
-    def _chunk_starts(
-        self, stream: str, described: Described, feature_spec: FeatureSpec
-    ) -> tuple[int, tuple[int, ...]]:
+    def _chunk_starts(self, stream: str, described: Described, sample_fps: float | None) -> tuple[int, tuple[int, ...]]:
         """Return the number of sampled frames of a source, and the index of the first frame of each chunk."""
         size = self._chunk_frames(stream)
         if described.source.kind is not SourceKind.RECORDING:
@@ -268,7 +280,7 @@ class Ingestor:
         return self.sandbox.call(
             chunk_file,
             path,
-            feature_spec.sample_fps,
+            sample_fps,
             size,
             self.limits,
             subject=str(path),

@@ -8,12 +8,19 @@ from common.baselines.binding import BaselineBinding
 from common.baselines.learning.planning import choose_plan
 from common.baselines.learning.preparing import prepared_features
 from common.contracts.batches import FIRST_MODALITY, FeatureSpec, SourceKind
+from common.drift.spacing import FARTHER
 from common.errors import BaselineMismatch, NotLearned, SettingsError, StillPreparing
 from common.ingest.description import Described, time_to_describe
 from common.sandbox import Sandbox
 from common.sources.limits import Limits
 from common.sources.local import modality_of, source_path
 from common.stream_config import settings_of_stream
+
+# Seconds between key frames beyond which they alone are too few: a fault of which four show is then found late.
+_LONGEST_KEY_SECONDS = 4.0
+# Cameras time their frames unevenly. Of ticks that are a little shorter than the interval of the key frames, each holds
+# one, and no other frame is sampled in its place.
+_TICKS_PER_KEY = 1.02
 
 
 class StreamFeatures:
@@ -84,17 +91,35 @@ class StreamFeatures:
         except SettingsError as error:
             self.store.golden.note_waiting(stream, str(error))
             raise
-        source = described.source
-        seconds = None
-        if source.kind is SourceKind.RECORDING:
-            path = source_path(source.uri, self.settings.roots)
-            seconds = self._sandbox.call(
-                _key_seconds, path, self.limits, subject=str(path), timeout=time_to_describe(path)
-            )
         plan = choose_plan(
-            stream, source.uri, described.facts, seconds, prepared, settings_of_stream(self.settings, stream)
+            stream,
+            described.source.uri,
+            described.facts,
+            self._key_seconds(described),
+            prepared,
+            settings_of_stream(self.settings, stream),
         )
         return self.store.learning.begin(plan).feature_spec
+
+    def key_rate(self, described: Described, spec: FeatureSpec) -> float | None:
+        """Return the rate at which the key frames of a recording alone are sampled, frames per second.
+
+        None if `spec` asks for hardly more than them, or if they come too seldom to be enough.
+        """
+        seconds = self._key_seconds(described)
+        if seconds is None or seconds > _LONGEST_KEY_SECONDS:
+            return None
+        rate = _TICKS_PER_KEY / seconds
+        asked = described.facts.fps if spec.sample_fps is None else min(spec.sample_fps, described.facts.fps)
+        # What lies less far apart saves little, and is not told from the baseline's own sampling.
+        return rate if rate * FARTHER < asked else None
+
+    def _key_seconds(self, described: Described) -> float | None:
+        """Return the interval between the key frames of a source, s; None: unknown, or it is no recording."""
+        if described.source.kind is not SourceKind.RECORDING:
+            return None
+        path = source_path(described.source.uri, self.settings.roots)
+        return self._sandbox.call(_key_seconds, path, self.limits, subject=str(path), timeout=time_to_describe(path))
 
 
 def _key_seconds(path: Path, limits: Limits) -> float | None:

@@ -191,6 +191,10 @@ class LearningStore:
         """Return the number of bursts that wait for the learner."""
         return int(self.client.hlen(keys.stream_key(stream, "bursts")))
 
+    def has_taken(self, stream: str, burst_id: str) -> bool:
+        """Return whether a burst of this id was taken, whether the learner has dealt with it or not."""
+        return self.client.zscore(keys.stream_key(stream, "burst-slots"), burst_id) is not None
+
     def bursts(self, stream: str, most: int) -> dict[str, bytes]:
         """Return up to `most` of the bursts that wait, by id: features as `FeatureBlock.to_bytes` wrote them."""
         key = keys.stream_key(stream, "bursts")

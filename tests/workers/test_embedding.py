@@ -6,15 +6,18 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from common.backbones import load_backbone
-from common.contracts.batches import Chunk, FrameBatch
+from common.contracts.batches import Chunk, FrameBatch, SourceKind
 from common.contracts.dead_letters import DeadLetterKind
 from common.errors import BadSource
 from common.extraction import Extractor
+from common.features import FeatureBlock
 from common.ingest.accept import Ingestor
 from common.modalities.video import decoder
+from common.modalities.video.groups import QUALITY
 from common.modalities.video.modality import VIDEO
 from common.settings import Settings
 from common.sources.identity import describe_source
@@ -155,3 +158,20 @@ def test_a_chunk_of_version_0_1_is_embedded(own: Settings, store: Store, extract
     del old["source"]["digests"], old["source"]["version"]
     embedding.finish(embedding.embed, Chunk.model_validate(old))
     assert reasons(store) == []
+
+
+def test_a_sparse_chunk_has_the_features_of_key_frames_as_the_whole_file_has_them(
+    own: Settings, store: Store, extractor: Extractor
+) -> None:
+    clip = write_clip(own.watch_dir / "clip.mp4", scene(40), fps=10, gop=10)
+    batch = FrameBatch(
+        id="b2", stream="dock", source=describe_source(clip, Limits()), expected_frames=4, starts=(0, 2),
+        feature_spec=extractor.feature_spec(None), received_at=0.0, continues=True, sparse_fps=1.02,
+    )  # fmt: skip
+    store.batches.register(batch)
+    for chunk in batch.chunks():
+        embedding.finish(embedding.embed, chunk)
+    found = FeatureBlock.concatenate([done.features for done in store.streams.finished("dock", 2) if done.features])
+    whole = extractor.extract(clip, SourceKind.RECORDING, uri=str(clip), sample_fps=None)
+    assert found.times.tolist() == [0.0, 1.0, 2.0, 3.0]
+    np.testing.assert_array_equal(found.groups[QUALITY], whole.groups[QUALITY][::10])

@@ -143,7 +143,7 @@ def read_timeline(path: Path, limits: Limits) -> Timeline:
 def key_seconds(path: Path, limits: Limits) -> float | None:
     """Return the median interval between key frames of the video at `path`, in seconds; None if there are too few."""
     timeline = read_timeline(path, limits)
-    return float(np.median(np.diff(timeline.keys)) * timeline.time_base) if len(timeline.keys) > 2 else None
+    return float(np.median(np.diff(timeline.keys)) * timeline.time_base) if len(timeline.keys) > 1 else None
 
 
 def read_sampled(path: Path, sample_fps: float | None, limits: Limits) -> TimestampArray:

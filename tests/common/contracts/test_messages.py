@@ -50,6 +50,16 @@ def test_a_batch_that_goes_on_with_its_streams_footage_neither_opens_nor_closes_
     assert not batch().continues
 
 
+def test_chunks_are_sampled_as_their_batch_is_and_the_last_of_a_sparse_one_says_that_it_ends() -> None:
+    whole = batch()
+    sparse = whole.model_copy(update={"sparse_fps": 0.5, "continues": True})
+    assert {chunk.sample_fps for chunk in whole.chunks()} == {whole.feature_spec.sample_fps}
+    assert {chunk.sample_fps for chunk in sparse.chunks()} == {0.5}
+    assert {chunk.feature_spec for chunk in sparse.chunks()} == {whole.feature_spec}, "it is judged as ever"
+    assert not any(chunk.ends_sparse for chunk in whole.chunks())
+    assert [chunk.ends_sparse for chunk in sparse.chunks()] == [False] * (len(whole.starts) - 1) + [True]
+
+
 def test_a_message_survives_json() -> None:
     chunk = batch().chunks()[1]
     assert Chunk.from_json(chunk.to_json()) == chunk

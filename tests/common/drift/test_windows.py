@@ -82,6 +82,22 @@ def test_a_long_batch_is_judged_by_itself() -> None:
     assert all(window.start >= 5 for window in due)
 
 
+@given(st.lists(st.tuples(st.integers(1, 12), st.booleans()), min_size=1, max_size=12))
+def test_segments_of_key_frames_are_judged_at_their_ends_once_and_others_by_the_stride(
+    segments: list[tuple[int, bool]],
+) -> None:
+    state, due = WindowState(), list[range]()
+    for length, sparse in segments:
+        state, windows = advance(
+            state, RULE, length, own_window=length >= RULE.frames, starts=False, ends=False, ends_sparse=sparse
+        )
+        due += windows
+        if sparse and state.position >= RULE.frames:
+            assert due[-1].stop == state.position
+    assert all(0 < after.stop - before.stop <= RULE.stride for before, after in pairwise(due))
+    assert state.position == sum(length for length, _ in segments)
+
+
 def test_a_state_survives_storage() -> None:
     state, _ = feed([5, 4], [[], []])
     assert WindowState.from_bytes(state.to_bytes()) == state
