@@ -193,9 +193,9 @@ class Settings(BaseSettings):
     closer_score: Unit = Field(
         0.0,
         description="above 0, 0.05 say: live cameras are judged by their key frames alone, if these come at least "
-        "every 4 s, until a drift score is above this, or there is a FAIL; then by as many frames as the baseline asks for, "
-        "until a window is below it or the FAILs are confirmed; 0: always by as many as the baseline asks for, which "
-        "finds flicker and pictures that freeze for a moment sooner, or at all",
+        "every 4 s, until a drift score is above this, or there is a FAIL; then by as many frames as the baseline asks "
+        "for, until a window is below it or the FAILs are confirmed; 0: always by as many as the baseline asks for, "
+        "which finds flicker and pictures that freeze for a moment sooner, or at all",
     )
     spool_mb: int = Field(
         4_000,

@@ -14,16 +14,26 @@ SCENE = scene()
 STILL = Edges.of(seen(SCENE))
 
 
-# Of pictures turned by 3 to 4 degrees, moved and zoomed, one in a thousand is not found; its match says so.
 @settings(max_examples=40, deadline=None)
-@given(right=st.floats(-0.1, 0.1), down=st.floats(-0.1, 0.1), rotation=st.floats(-3, 3), zoom=st.floats(-0.06, 0.06))
-def test_what_moved_a_picture_is_measured(right: float, down: float, rotation: float, zoom: float) -> None:
+@given(right=st.floats(-0.1, 0.1), down=st.floats(-0.1, 0.1), rotation=st.floats(-4, 4), zoom=st.floats(-0.06, 0.06))
+def test_what_moved_a_picture_is_measured_or_its_match_says_that_it_is_not(
+    right: float, down: float, rotation: float, zoom: float
+) -> None:
     moved = Edges.of(seen(SCENE, right=right, down=down, rotation=rotation, zoom=zoom))
     found = place(STILL, moved, find(STILL, moved))
+    if found.match < 0.5:
+        return
     assert found.shift == pytest.approx(np.hypot(right, down), abs=0.004)
     assert found.rotation == pytest.approx(rotation, abs=0.4)
     assert found.zoom == pytest.approx(zoom, abs=0.01)
     assert found.match > 0.7
+
+
+def test_hardly_any_move_is_not_found() -> None:
+    numbers = np.random.default_rng(0)
+    moves = numbers.uniform(-1, 1, (100, 4)) * (0.1, 0.1, 4, 0.06)
+    pictures = [Edges.of(seen(SCENE, right=x, down=y, rotation=turn, zoom=zoom)) for x, y, turn, zoom in moves]
+    assert sum(place(STILL, picture, find(STILL, picture)).match > 0.7 for picture in pictures) >= 98
 
 
 @settings(max_examples=25, deadline=None)
