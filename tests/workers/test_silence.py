@@ -92,7 +92,12 @@ def heartbeats(store: Store, ingestor: Ingestor) -> Callable[[str], None]:
 @pytest.fixture
 def site(ingestor: Ingestor, store: Store, heartbeats: object, monkeypatch: pytest.MonkeyPatch) -> Site:
     made = Site(ingestor, store)
-    store.settings = store.settings.model_copy(update={"http_tokens": Path("tokens")})  # cameras may post, too
+    every_way_in = {
+        "http_tokens": Path("tokens"),
+        "mqtt_in_topics": ("cameras/{stream}",),
+        "watch_objects": ("s3://bucket/cameras",),
+    }
+    store.settings = store.settings.model_copy(update=every_way_in)
     own = ingestor.settings.model_copy(update={"offline_seconds": 20.0})
     monkeypatch.setattr(reducer, "get_settings", lambda: own)
     monkeypatch.setattr(maintenance, "get_settings", lambda: own)
