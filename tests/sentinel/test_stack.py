@@ -1,7 +1,4 @@
-"""Starting, stopping and surviving: nothing is left behind and nothing is lost.
-
-The first test starts and ends two stacks in the folder in which that of all others runs then.
-"""
+"""Starting, stopping and surviving: nothing is left behind and nothing is lost."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -23,7 +21,8 @@ from common.process_health import process_health
 from common.processes import wanted_processes
 from common.store.ingest import offer
 from sentinel.demo.footage import drop
-from tests.sentinel.conftest import Running, World, start, wait_until
+from tests.converted import share_backbones
+from tests.sentinel.conftest import Running, World, environment_in, start, wait_until
 
 
 def reports(running: Running, stream: str) -> list[BatchReport]:
@@ -31,22 +30,28 @@ def reports(running: Running, stream: str) -> list[BatchReport]:
     return [row.report for row in events if row.type is EventType.BATCH_COMPLETE and row.stream == stream]
 
 
-def test_after_ctrl_c_and_after_a_kill_the_next_start_loses_nothing(world: World) -> None:
-    first = start(world)
+def test_after_ctrl_c_and_after_a_kill_the_next_start_loses_nothing(
+    world: World, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    own = {"SENTINEL_BASELINES_DIR": world.environment["SENTINEL_BASELINES_DIR"]}
+    restarted = World(tmp_path, {**environment_in(tmp_path), **own})
+    (tmp_path / "sentinel.toml").touch()
+    share_backbones(tmp_path_factory, restarted.state_dir)
+    first = start(restarted)
     # Stopped in the middle of its work: the file is seen, its chunks are on their way.
-    drop(world.folder / "golden.mp4", world.watch_dir / "restart")
+    drop(world.folder / "golden.mp4", restarted.watch_dir / "restart")
     wait_until("the batch to be accepted", lambda: "restart" in first.store.streams.names())
     family = first.family()
     first.interrupt()
     gone, alive = psutil.wait_procs(family, timeout=20)
     assert not alive, [process.cmdline() for process in alive]
     assert len(gone) >= 8
-    assert not (world.state_dir / "camera-url").exists()
-    assert not (world.state_dir / "truth-url").exists()
+    assert not (restarted.state_dir / "camera-url").exists()
+    assert not (restarted.state_dir / "truth-url").exists()
 
-    world.state_dir.chmod(0o755)  # as the version before made it
-    (world.watch_dir / "restart").joinpath("late.mp4").write_bytes((world.folder / "clean.mp4").read_bytes())
-    second = start(world)
+    restarted.state_dir.chmod(0o755)  # as the version before made it
+    (restarted.watch_dir / "restart").joinpath("late.mp4").write_bytes((world.folder / "clean.mp4").read_bytes())
+    second = start(restarted)
     wait_until("both batches", lambda: len(reports(second, "restart")) == 2)
     assert sorted(report.frames for report in reports(second, "restart")) == [80, 300]
     assert not any(report.dead_chunks for report in reports(second, "restart"))
@@ -54,7 +59,7 @@ def test_after_ctrl_c_and_after_a_kill_the_next_start_loses_nothing(world: World
     orphan = next(p for p in second.family() if "redis-server" in " ".join(p.cmdline()))
     second.process.kill()
     second.process.wait()
-    third = start(world)
+    third = start(restarted)
     try:
         wait_until("the orphan to be gone", lambda: not orphan.is_running())
         assert third.info.redis_url != second.info.redis_url
