@@ -125,8 +125,7 @@ class EntryReader(ABC):
                 if will_pass(error):
                     raise
                 tries += 1
-                passing = isinstance(error, StorageUnavailable) or not isinstance(error, SentinelError)
-                if not passing or tries >= _MOST_TRIES:
+                if not may_pass(error) or tries >= _MOST_TRIES:
                     self._bury(stream_key, entry_id, fields, error)
                     return
                 log.warning(
@@ -149,3 +148,9 @@ def will_pass(error: Exception) -> bool:
     """Return whether nothing is wrong with the entry that met `error`: Redis or the broker cannot work now, or the
     backbone is being loaded for a stream that begins to learn."""
     return isinstance(error, BrokerUnavailable | StillPreparing) or is_unavailable(error)
+
+
+def may_pass(error: Exception) -> bool:
+    """Return whether `error`, which `will_pass` does not know, is worth a few more tries: nobody knows its reason, or
+    object storage does not answer."""
+    return isinstance(error, StorageUnavailable) or not isinstance(error, SentinelError)

@@ -174,10 +174,7 @@ def fetch(url: str, to: Path, room: Reservation, most: int) -> None:
     OSError, http.client.HTTPException, _BrokenOff
         If it cannot be had now.
     """
-    parts = urlsplit(url)
-    secure = parts.scheme == "https"
-    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=_ANSWER_SECONDS)
+    connection, path = _connection(url)
     try:
         connection.connect()
     except OSError as error:
@@ -187,7 +184,7 @@ def fetch(url: str, to: Path, room: Reservation, most: int) -> None:
     deadline.daemon = True
     deadline.start()
     try:
-        connection.request("GET", parts.path, headers={"Accept-Encoding": "identity"})
+        connection.request("GET", path, headers={"Accept-Encoding": "identity"})
         with connection.getresponse() as answer:
             _check_status(answer.status)
             _receive(answer, to, room, most)
@@ -198,17 +195,22 @@ def fetch(url: str, to: Path, room: Reservation, most: int) -> None:
 
 def why_closed(url: str) -> str:
     """Ask Frigate at `url` for its version; return why it does not say it, or an empty string."""
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=_ANSWER_SECONDS)
+    connection, path = _connection(f"{url}/api/version")
     try:
-        connection.request("GET", f"{parts.path}/api/version")
+        connection.request("GET", path)
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         return str(error) or type(error).__name__
     finally:
         connection.close()
     return "" if status == 200 else f"status {status} for /api/version"
+
+
+def _connection(url: str) -> tuple[http.client.HTTPConnection, str]:
+    """Return a connection to the host of a URL, not yet opened, and the path there."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return kind(parts.hostname or "", parts.port, timeout=_ANSWER_SECONDS), parts.path
 
 
 def _receive(answer: http.client.HTTPResponse, to: Path, room: Reservation, most: int) -> None:

@@ -24,11 +24,11 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from common.errors import SentinelError, StillPreparing, StorageUnavailable
+from common.errors import StillPreparing
 from common.mqtt_connection import MqttBroker
 from common.printable import printable
 from common.store import Store
-from producers.entry_reader import will_pass
+from producers.entry_reader import may_pass, will_pass
 from producers.mqtt_delivery import Delivery, NotAFrame, NotYet, Taker
 from producers.spool import SpoolFull
 
@@ -133,8 +133,7 @@ class Subscriber:
             except Exception as error:
                 if _is_passing(error):
                     raise
-                passing = isinstance(error, StorageUnavailable) or not isinstance(error, SentinelError)
-                if passing and delivery.tries < _MOST_TRIES - 1:
+                if may_pass(error) and delivery.tries < _MOST_TRIES - 1:
                     log.warning("a message on %s failed, trying again", _shown(delivery.topic), exc_info=True)
                     delivery.tries += 1
                     raise NotYet(str(error), _PAUSE_SECONDS) from error

@@ -15,7 +15,7 @@ from common.contracts.batches import SourceKind
 from common.errors import BadSource, PathNotAllowed
 from common.modalities.modality import Modality
 from common.modalities.registry import load_modality, modality_name_of, suffixes
-from common.object_root import SCHEMES, ObjectRoot, ObjectStorage, Root, is_object_uri
+from common.object_root import SCHEMES, ObjectRoot, Root, check_object_uri, is_object_uri
 from common.sources.limits import Limits
 from common.sources.media_types import is_ignored, kind_of, natural_order
 from common.sources.objects.path import ObjectPath
@@ -57,17 +57,17 @@ def source_path(uri: str, roots: Sequence[Root]) -> Path:
 
 def _object_path(uri: str, roots: Sequence[ObjectRoot]) -> ObjectPath:
     try:
-        checked = ObjectPath.of(uri, ObjectStorage(Path(), 0))
+        name = check_object_uri(uri)
     except ValueError as error:
         raise BadSource(f"{_without_credentials(uri)!r:.500} names no object that can be read: {error}") from error
-    root = next((root for root in roots if root.holds(str(checked))), None)
+    root = next((root for root in roots if root.holds(name)), None)
     if root is None:
         prefixes = ", ".join(root.uri for root in roots)
         raise PathNotAllowed(
-            f"{checked} lies below none of the allowed prefixes ({prefixes or 'there are none'}): add its prefix to "
+            f"{name} lies below none of the allowed prefixes ({prefixes or 'there are none'}): add its prefix to "
             "SENTINEL_OBJECT_ROOTS"
         )
-    return ObjectPath.of(str(checked), root.storage)
+    return ObjectPath.of(name, root.storage)
 
 
 def _path_part(uri: str) -> str:
