@@ -27,10 +27,10 @@ import numpy as np
 import redis
 
 from benchmarks.results import save
-from benchmarks.watched import environment_of, fresh_redis, get, running, wait_until
+from benchmarks.watched import batch_files, environment_of, fresh_redis, get, running, wait_until
 from common.camera_tokens import add_token
 from common.settings import Settings
-from common.store import Store, keys
+from common.store import Store
 from sentinel.stack.redis_server import free_port
 from tests.common.baselines.small import small_baseline
 
@@ -208,12 +208,9 @@ class _Camera:
 def _compared(store: Store, names: list[str], sent: Sent) -> tuple[int, int]:
     """Return how many 202s named no batch whose file is there, and how many batches were named by no or several."""
     found: Counter[str] = Counter()
-    for name in names:
-        prefix = keys.stream_key(name, "batch", "")
-        for key in store.client.scan_iter(match=f"{prefix}*", count=1000):
-            batch_id = key.decode().removeprefix(prefix)
-            if Path(store.batches.source_uri(name, batch_id) or "").is_file():
-                found[batch_id] += 1
+    for batch_id, file in batch_files(store, names):
+        if file.is_file():
+            found[batch_id] += 1
     named = Counter(sent.batches)
     lost = sum(count for batch, count in named.items() if found[batch] != 1)
     return lost, sum(named[batch] != 1 for batch in found)

@@ -24,9 +24,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.http_ingest import frame_of
 from benchmarks.results import save
-from benchmarks.watched import environment_of, fresh_redis, wait_until
+from benchmarks.watched import batch_files, environment_of, fresh_redis, wait_until
 from common.settings import Settings
-from common.store import Store, keys
+from common.store import Store
 from tests.common.baselines.small import small_baseline
 from tests.mosquitto import PASSWORD, USER, Broker
 
@@ -174,13 +174,8 @@ def _publish(broker: Broker, chosen: argparse.Namespace) -> None:
 
 def _found(store: Store, names: list[str]) -> Counter[int]:
     """Return in how many batches each payload is."""
-    found: Counter[int] = Counter()
-    for name in names:
-        prefix = keys.stream_key(name, "batch", "")
-        for key in store.client.scan_iter(match=f"{prefix}*", count=1000):
-            path = Path(store.batches.source_uri(name, key.decode().removeprefix(prefix)) or "")
-            found[int.from_bytes(path.read_bytes()[-_NUMBER_BYTES:], "big")] += 1
-    return found
+    files = (file for _, file in batch_files(store, names))
+    return Counter(int.from_bytes(file.read_bytes()[-_NUMBER_BYTES:], "big") for file in files)
 
 
 if __name__ == "__main__":

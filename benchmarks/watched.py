@@ -28,7 +28,7 @@ from common.features import FeatureBlock
 from common.incidents import move_incidents
 from common.models.names import DEFAULT_MODEL
 from common.settings import Settings
-from common.store import Store
+from common.store import Store, keys
 from common.store.streams import Committed, JudgedEvent
 from sentinel.stack.redis_server import RedisServer
 from workers.reducer import verdict_event
@@ -99,6 +99,15 @@ class Feed:
             failing_since=since if fails else None, confirmed=fails,
         )  # fmt: skip
         return JudgedEvent(verdict_event(verdict, DEFAULT_MODEL), window)
+
+
+def batch_files(store: Store, names: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """Yield the id of each batch of some streams, with the file that it was made of."""
+    for name in names:
+        prefix = keys.stream_key(name, "batch", "")
+        for key in store.client.scan_iter(match=f"{prefix}*", count=1000):
+            batch_id = key.decode().removeprefix(prefix)
+            yield batch_id, Path(store.batches.source_uri(name, batch_id) or "")
 
 
 @contextmanager
