@@ -74,6 +74,12 @@ def reaching(server: ObjectServer, settings: Settings, **changes: object) -> Set
     return settings.model_copy(update={**own, **changes})
 
 
+def away(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Return settings with a storage that does not answer, in which sources may lie anywhere in the bucket."""
+    use_credentials(monkeypatch, ACCESS_KEY, SECRET_KEY)
+    return reaching(ObjectServer("http://127.0.0.1:1"), settings, object_roots=(f"s3://{BUCKET}",))
+
+
 @dataclass
 class ObjectServer:
     """The server. `requests` are those since it was cleared last, without the test's own; after

@@ -15,7 +15,6 @@ from common.ingest.accept import Ingestor
 from common.modalities.video.encode import write_video
 from common.modalities.video.modality import VIDEO
 from common.models import golden_reference
-from common.models.vfi import live, triplets
 from common.models.vfi.first import starting_model
 from common.models.vfi.model import Interpolator
 from common.settings import Settings
@@ -24,7 +23,7 @@ from common.store import Store
 from sentinel.stack.redis_server import RedisServer
 from simulation.saboteur import Fault, sabotage_frames
 from simulation.virtual_camera import SCENES, film, load_photograph
-from tests.common.models.site import FPS, build_golden
+from tests.common.models.site import FPS, build_golden, make_triplets
 from tests.common.models.thrifty import Thumbnails
 from tests.workers.decaying import Yard
 from workers import context, embedding, learning, reducer
@@ -72,14 +71,9 @@ def yard_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, images in clips.items():
         write_video(folder / f"{name}.mp4", images, FPS)
     with pytest.MonkeyPatch.context() as monkeypatch:
-        small_triplets(monkeypatch)
+        make_triplets((YARD_HEIGHT, YARD_WIDTH), monkeypatch)
         build_golden(folder / "golden.mp4", folder / "baselines" / "golden", Extractor(VIDEO, Thumbnails(), Limits()))
     return folder
-
-
-def small_triplets(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (triplets, live):
-        monkeypatch.setattr(module, "TRIPLET_SIZE", (YARD_HEIGHT, YARD_WIDTH))
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +94,7 @@ def yard(
             "redis_url": redis_server.url,
         }
     )
-    small_triplets(monkeypatch)
+    make_triplets((YARD_HEIGHT, YARD_WIDTH), monkeypatch)
     binding = BaselineBinding(own, store)
     extractor = Extractor(VIDEO, Thumbnails(), Limits())
     monkeypatch.setattr(broker, "app", broker.make_app(own))

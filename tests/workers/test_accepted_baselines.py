@@ -24,6 +24,7 @@ from sentinel.stream_file import bind
 from simulation.virtual_camera import record
 from tests.common.baselines.small import small_baseline
 from tests.common.drift.footage import fitted, footage
+from tests.objects import away
 from tests.workers.turned_camera import accepted, turn
 
 
@@ -97,10 +98,7 @@ def test_an_accepted_baseline_reads_back_as_it_was_fitted(
 def test_frames_for_replay_are_kept_where_the_sources_can_still_be_read(
     with_baseline: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    away = {"object_endpoint": "http://127.0.0.1:1", "object_region": "us-east-1", "object_roots": ("s3://site",)}
-    own = with_baseline.model_copy(update=away)
+    own = away(with_baseline, monkeypatch)
     own.watch_dir.mkdir(parents=True)
     video = own.watch_dir / "turned.mp4"
     record(video, seconds=6, fps=10, seed=3)

@@ -150,7 +150,7 @@ def test_a_model_that_decayed_is_healed_on_clean_footage_and_leaves_no_condition
     # Steps are counted, as a busy machine takes too few of them in the time that there is by default.
     own = {
         "retrain_steps": 200,
-        "promote_error": 0.5,
+        "promote_error": 0.5,  # the gate has tests of its own
         "retrain_seconds": 900.0,
         "false_alarms_per_day": 1e9,
         "decay_triplets": 8,

@@ -15,7 +15,6 @@ from common.features import FeatureBlock, Image
 from common.modalities.video.encode import write_video
 from common.modalities.video.modality import VIDEO
 from common.models import kinds
-from common.models.vfi import triplets
 from common.settings import Settings
 from common.sources.limits import Limits
 from common.store import Store
@@ -31,6 +30,7 @@ from tests.common.models.site import (
     at_work,
     build_golden,
     features_of,
+    make_triplets,
 )
 from tests.common.models.thrifty import SIZE, Thumbnails
 
@@ -76,7 +76,7 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FeatureBlock]:
         write_video(folder / f"{name}.mp4", images, FPS)
     extractor = Extractor(VIDEO, Thumbnails(), Limits())
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(triplets, "TRIPLET_SIZE", SIZE)
+        make_triplets(SIZE, monkeypatch)
         golden = build_golden(folder / "golden.mp4", folder / "baselines" / "golden", extractor)
     return {name: features_of(folder / f"{name}.mp4", extractor, golden) for name in clips if name != "golden"}
 
@@ -89,11 +89,8 @@ def site(
     redis_server: RedisServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Site]:
-    """Streams that show the camera's clips, judged by real reductions; their model learns in milliseconds.
-
-    Triplets are as large as the clips, a quarter of what they are at work, which quarters the time that tests take.
-    """
-    monkeypatch.setattr(triplets, "TRIPLET_SIZE", SIZE)
+    """Streams that show the camera's clips, judged by real reductions; their model learns in milliseconds."""
+    make_triplets(SIZE, monkeypatch)
     folder = Path(camera["clean"].sources[0]).parent
     own = settings.model_copy(
         update={

@@ -14,6 +14,7 @@ from common.errors import BadBaseline
 from common.settings import Settings
 from tests.footage import scene, write_clip
 from tests.learning import GROUPS, MORNING, shot
+from tests.objects import away
 
 
 def burst_of(path: Path, seed: int):  # type: ignore[no-untyped-def]
@@ -38,15 +39,12 @@ def test_every_burst_has_its_share_and_what_is_gone_gives_none(settings: Setting
 def test_an_object_that_its_storage_does_not_give_holds_no_learning_up(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    changes = {"object_endpoint": "http://127.0.0.1:1", "object_region": "us-east-1", "object_roots": ("s3://site",)}
-    away = settings.model_copy(update=changes)
+    own = away(settings, monkeypatch)
     settings.watch_dir.mkdir(parents=True)
     write_clip(settings.watch_dir / "cam.mp4", scene(24), fps=10)
     stored = replace(burst_of(Path(), 1), sources=("s3://site/cam.mp4",))
     folder = settings.state_dir / "epoch"
-    pictures.keep_pictures(folder, {1: stored, 2: burst_of(settings.watch_dir / "cam.mp4", 2)}, "dock", away)
+    pictures.keep_pictures(folder, {1: stored, 2: burst_of(settings.watch_dir / "cam.mp4", 2)}, "dock", own)
     assert pictures.load_pictures(folder).keys() == {2}
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from common.errors import BadModel, OutdatedModel
-from common.models.vfi import triplets
 from common.models.vfi.design import DESIGN
 from common.models.vfi.first import first_champion, starting_model
 from common.models.vfi.kind import KIND
@@ -17,6 +16,7 @@ from common.models.vfi.model import MODEL_FILE, WEIGHTS_FILE, load_model
 from common.models.vfi.network import weight_shapes
 from common.models.vfi.scores import split_in_blocks
 from common.models.vfi.triplets import TripletArray, collect_triplets
+from tests.common.models.site import make_triplets
 from tests.common.models.vfi.test_trainer import footage
 
 FEW_STEPS = 30  # in which other seeds are a decibel apart on a triplet; `test_trainer` and the workers' tests take all
@@ -24,9 +24,8 @@ FEW_STEPS = 30  # in which other seeds are a decibel apart on a triplet; `test_t
 
 @pytest.fixture(scope="module")
 def golden() -> TripletArray:
-    """Triplets smaller than at work, which saves half of the time that fitting to them takes."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(triplets, "TRIPLET_SIZE", (120, 200))
+        make_triplets((120, 200), monkeypatch)
         return collect_triplets(footage(96, seed=5), 36, expected_frames=96)
 
 
