@@ -59,7 +59,7 @@ def _object_path(uri: str, roots: Sequence[ObjectRoot]) -> ObjectPath:
     try:
         name = check_object_uri(uri)
     except ValueError as error:
-        raise BadSource(f"{_without_credentials(uri)!r:.500} names no object that can be read: {error}") from error
+        raise BadSource(f"{without_credentials(uri)!r:.500} names no object that can be read: {error}") from error
     root = next((root for root in roots if root.holds(name)), None)
     if root is None:
         prefixes = ", ".join(root.uri for root in roots)
@@ -76,7 +76,7 @@ def _path_part(uri: str) -> str:
         return uri
     if match[1].lower() != "file":
         raise BadSource(
-            f"{_without_credentials(uri)!r:.500}: sources at {match[1]}:// are not read: send a path, or a URI that "
+            f"{without_credentials(uri)!r:.500}: sources at {match[1]}:// are not read: send a path, or a URI that "
             f"begins with file://, {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
         )
     # urlsplit removes control characters silently, and the URI would name another file.
@@ -85,14 +85,14 @@ def _path_part(uri: str) -> str:
     parts = urlsplit(uri, allow_fragments=False)
     if parts.netloc not in {"", "localhost"}:
         raise BadSource(
-            f"{_without_credentials(uri)!r:.500} names a file on another host: a file URI has three slashes, "
+            f"{without_credentials(uri)!r:.500} names a file on another host: a file URI has three slashes, "
             "file:///folder/file"
         )
     # A question mark is part of the file name: a file URI has no query.
     return unquote(parts.path + (f"?{parts.query}" if parts.query else ""), errors="strict")
 
 
-def _without_credentials(uri: str) -> str:
+def without_credentials(uri: str) -> str:
     """Return a URI that is refused, for messages: without the query, which in a presigned URL lets anyone in, and
     without anything where a user and a password may stand, which may have slashes."""
     scheme, separator, rest = uri.partition("://")

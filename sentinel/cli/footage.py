@@ -18,9 +18,10 @@ def footage_path(text: str) -> Path:
     """Return the path that `text` names, which may be that of an object, such as s3://bucket/key."""
     if not is_object_uri(text):
         return Path(text)
+    from common.sources.local import without_credentials
     from common.sources.objects.path import ObjectPath
 
     try:
         return ObjectPath.of(text, get_settings().object_storage)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r:.500} names no object: {error}") from error
+        raise typer.BadParameter(f"{without_credentials(text)!r:.500} names no object: {error}") from error
