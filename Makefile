@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LOCK_IMAGE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra s3 --extra gs --no-header --no-annotate \
+  --no-emit-index-url --generate-hashes --upgrade --constraints requirements.lock
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
@@ -158,10 +160,14 @@ format: install     ## mend what ruff can mend, and format
 generated: install  ## bring what follows from settings and processes up to date (docs, Procfile, compose)
 	$(BIN)/python -m sentinel.cli.generated .
 
-lock: install    ## pin the newest versions that fit (needs uv)
+lock: install    ## pin the newest versions that fit (needs uv); those of the images are the same, with hashes
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --extra demo --extra dev \
 	  --no-header --no-annotate --no-emit-index-url --upgrade pyproject.toml -o requirements.lock
+	$(LOCK_IMAGE) --overrides deploy/images/without-tensorflow.txt pyproject.toml -o deploy/images/service.lock
+	$(LOCK_IMAGE) --extra demo --overrides deploy/images/with-tensorflow-cpu.txt \
+	  pyproject.toml deploy/images/tensorflow-cpu.txt -o deploy/images/worker-cpu.lock
+	$(LOCK_IMAGE) --extra gpu --overrides deploy/images/with-cuda.txt pyproject.toml -o deploy/images/worker-gpu.lock
 
 clean:           ## remove what was installed and made here
 	rm -rf $(VENV) .venv-peers .sentinel *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

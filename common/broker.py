@@ -108,10 +108,11 @@ def say_less(**_: object) -> None:
 @worker_init.connect  # type: ignore[untyped-decorator]
 def start_heartbeat(sender: WorkController, **_: object) -> None:
     """Make a Celery worker send heartbeats, driven by the timer of its own event loop."""
-    name, url = process_of_queues(set(sender.app.amqp.queues.consume_from)), get_settings().redis_url
-    if name is None or url is None:
+    settings = get_settings()
+    name = process_of_queues(set(sender.app.amqp.queues.consume_from))
+    if name is None or settings.redis_url is None:
         return
-    heartbeat = Heartbeat(url, name)
+    heartbeat = Heartbeat(settings.redis_url, name, settings.heartbeat_file)
     heartbeat.beat()
 
     def beat(**_: object) -> None:

@@ -68,6 +68,7 @@ class Process:
     hears : whether sources come in through it, so that while it is away silence says nothing about a camera
     only_with : settings of which one must be set for it to have work; empty: it always has
     only_with_cameras : whether it has work only where a stream of sentinel.toml has a `url`
+    embeds_or_trains : whether it runs backbones or models, so that its container needs them; see the Dockerfile
     """
 
     name: str
@@ -79,6 +80,7 @@ class Process:
     hears: bool = False
     only_with: tuple[str, ...] = ()
     only_with_cameras: bool = False
+    embeds_or_trains: bool = False
 
     def has_work(self, settings: Settings) -> bool:
         """Return whether anything is set for it; what has no work is not started, and nobody misses it."""
@@ -118,6 +120,7 @@ PROCESSES = (
         "computes features of frames; run as many as you need, on any number of machines",
         Worker("workers.embedding", "embed", "embed_processes"),
         WORKS_IT_OFF,
+        embeds_or_trains=True,
     ),
     Process(
         "reduce",
@@ -130,12 +133,14 @@ PROCESSES = (
         "fine-tunes a challenger, compares it with the champion, promotes it if it passes the gate; learns cameras",
         Worker("workers.retraining", "retrain"),
         WORKS_IT_OFF,
+        embeds_or_trains=True,
     ),
     Process(
         "interpolate",
         "writes videos with more frames per second, by the champion of their stream",
         Worker("workers.interpolating", "interpolate"),
         WORKS_IT_OFF,
+        embeds_or_trains=True,
     ),
     Process(
         "beat",

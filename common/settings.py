@@ -286,6 +286,11 @@ class Settings(BaseSettings):
     max_deliveries: int = Field(
         3, ge=1, description="deliveries of a chunk, or starts of a retraining, before it is given up"
     )
+    heartbeat_file: Path | None = Field(
+        None,
+        description="file that a process touches with each heartbeat that Redis took, for health checks of containers, "
+        "each of which runs one process; unset: none",
+    )
     visibility_seconds: int = Field(
         45,
         ge=10,

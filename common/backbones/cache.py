@@ -8,6 +8,7 @@ that want the same one wait for it.
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import logging
 import os
 import shutil
@@ -20,7 +21,8 @@ from filelock import FileLock
 
 from common.backbones.backbone import BackboneCard, Precision, StoredPrecision, stored_precision
 from common.backbones.convert import CARD_FILE, MODEL_FILE, REASON_FILE, model_digest
-from common.backbones.models import Model
+from common.backbones.models import Model, ModelKind
+from common.backbones.origins import known_digest
 from common.contracts.ids import content_id
 from common.errors import BackboneError, BadMessage
 from common.whole_files import whole_folder
@@ -62,7 +64,7 @@ def converted_model(model: Model, precision: Precision, state_dir: Path) -> Conv
     root = cache_folder(state_dir)
     folder = root / cache_key(model, precision)
     try:
-        found = _read(folder)
+        found = _read(folder) or _converted_elsewhere(root, model, precision)
         if found is not None:
             return found
         root.mkdir(parents=True, exist_ok=True)
@@ -111,6 +113,26 @@ def find_converted(
             "make them readable, or set SENTINEL_STATE_DIR to another folder"
         ) from error
     return None
+
+
+def _converted_elsewhere(root: Path, model: Model, precision: Precision) -> ConvertedModel | None:
+    """Return what other library versions made of this very model, where there is no TensorFlow to convert it again.
+
+    Raises
+    ------
+    BackboneError
+        If there is no TensorFlow and no such model.
+    """
+    if importlib.util.find_spec("tensorflow") is not None:
+        return None
+    digest = known_digest(root, model)
+    found = find_converted(root, model.name, digest, precision, None) if digest is not None else None
+    if found is None and model.kind in {ModelKind.KERAS, ModelKind.KERAS_FILE}:
+        raise BackboneError(
+            f"{model.name} with weights {model.weights or model.identity} is not in {root}, and there is no TensorFlow "
+            "here to convert it: build the image with it (WEIGHTS, BACKBONE), or use one that has TensorFlow"
+        )
+    return found
 
 
 def _written_at(path: Path) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import math
 import re
@@ -164,11 +165,22 @@ def check_embed_every(embed_every: int, rule: WindowRule) -> None:
 
 
 def build_baseline(
-    paths: Sequence[Path], name: str, folder: Path, extractor: Extractor, settings: Settings, progress: BuildProgress
+    paths: Sequence[Path],
+    name: str,
+    folder: Path,
+    extractor: Extractor,
+    settings: Settings,
+    progress: BuildProgress,
+    *,
+    examples: bool = True,
 ) -> StoredBaseline:
     """Extract features of the sources at `paths`, fit a baseline, and save it to `folder`.
 
     Sources whose capture times span more than a few hours are learned as days; others are fitted to as clips.
+
+    Parameters
+    ----------
+    examples : whether examples of golden footage are kept beside it, which a model needs to be healed
 
     Raises
     ------
@@ -190,7 +202,7 @@ def build_baseline(
         found = _learn_days(sources, keys, name, extractor, settings, progress)
         if found is not None:
             baseline, learned_from = found
-            return save_baseline(baseline, folder, _golden_examples(learned_from, extractor))
+            return save_baseline(baseline, folder, _golden_examples(learned_from, extractor) if examples else None)
     infos = [source.facts for source in sources]
     fps = choose_sampling(infos, settings.window_frames, settings.sample_fps, keys)
     rule = choose_rule(infos, fps, settings)
@@ -216,7 +228,7 @@ def build_baseline(
         libraries=library_versions(extractor),
         clean_ratios=clean_ratios,
     )
-    stored = save_baseline(baseline, folder, _golden_examples(sources, extractor))
+    stored = save_baseline(baseline, folder, _golden_examples(sources, extractor) if examples else None)
     if advice := sampling_advice(keys, fps, settings.window_frames):
         progress.say(advice)
     return stored
@@ -311,7 +323,13 @@ def clean_bounds(extractor: Extractor) -> tuple[tuple[FeatureGroup, ...], tuple[
 
 
 def library_versions(extractor: Extractor) -> dict[str, str]:
-    """Return the versions of the libraries that features and statistics are made with."""
+    """Return the versions of the installed libraries that features and statistics are made with.
+
+    Keras is missing where backbones are only run that were converted elsewhere.
+    """
     of_backbone = () if extractor.backbone is None else _LIBRARIES_OF_BACKBONES
-    names = (*_LIBRARIES, *extractor.modality.libraries, *of_backbone)
-    return {name: importlib.metadata.version(name) for name in names}
+    versions = {}
+    for name in (*_LIBRARIES, *extractor.modality.libraries, *of_backbone):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions

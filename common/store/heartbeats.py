@@ -21,6 +21,7 @@ import socket
 import time
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import redis
@@ -56,9 +57,14 @@ class Heartbeat:
 
     As a context manager it records the end: after an orderly end the start is
     deleted, after an error the error is stored as the reason.
+
+    Parameters
+    ----------
+    file : is touched with each heartbeat that Redis took, so that a container's health check needs no interpreter;
+        None: no file is
     """
 
-    def __init__(self, url: str, process: str) -> None:
+    def __init__(self, url: str, process: str, file: Path | None = None) -> None:
         # A client of its own: that of the store retries while Redis is down, and a heartbeat must not block the loop.
         self._client = redis.Redis.from_url(url, socket_timeout=_TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0))
         self._process = process
@@ -66,6 +72,7 @@ class Heartbeat:
         self._next = 0.0
         self._refresh = 0.0
         self._offset: float | None = None
+        self._file = file
 
     def beat(self) -> None:
         """Send a heartbeat if `HEARTBEAT_SECONDS` have passed since the last one; otherwise do nothing."""
@@ -75,7 +82,9 @@ class Heartbeat:
         self._next = now + HEARTBEAT_SECONDS
         try:
             self._write()
-        except redis.RedisError as error:
+            if self._file is not None:
+                self._file.touch()
+        except (redis.RedisError, OSError) as error:
             log.debug("no heartbeat: %s", error)
 
     def _write(self) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +26,7 @@ from sentinel.cli.console import (
     print_json,
 )
 from sentinel.cli.footage import footage_path
+from sentinel.cli.stack import stop_on_signals
 from sentinel.cli.zones import IgnoreOption, ignored
 
 if TYPE_CHECKING:
@@ -41,6 +45,12 @@ def check(
         ),
     ],
     baseline: Annotated[str, typer.Option(help="Name or folder of the golden baseline.")] = "",
+    golden: Annotated[
+        Path | None,
+        typer.Option(
+            parser=footage_path, help="Golden footage in place of a baseline: learned from, for this run alone."
+        ),
+    ] = None,
     ignore: IgnoreOption = None,
     as_json: JsonOption = False,
     status_dir: Annotated[Path | None, typer.Option(help="Write status.json into this folder.")] = None,
@@ -49,6 +59,9 @@ def check(
     """Judge footage against a baseline, without Redis or Celery. Exit 0: PASS, 1: FAIL, 3: no verdict."""
     from sentinel.album import album_of
 
+    if golden is not None and baseline:
+        raise typer.BadParameter("there is a --baseline to judge by, or --golden footage to make one of, not both")
+    stop_on_signals(raising=True)
     settings = get_settings().model_copy(update=ignored(ignore))
     try:
         # Before the work, not after it.
@@ -56,15 +69,17 @@ def check(
             require_writable(status_dir, "status.json cannot be written to", "--status-dir")
         if report is not None:
             require_writable(report.parent, f"the report cannot be written to {report}:", "--report")
-        stored = golden(baseline or settings.baseline or "", settings)
-        album = album_of(settings, stored) if report is not None else None
-        result = judge(source, stored, settings, album)
+        with reference(golden, baseline or settings.baseline or "", settings) as stored:
+            album = album_of(settings, stored) if report is not None else None
+            result = judge(source, stored, settings, album)
     except (SentinelError, OSError) as error:
-        if status_dir is not None:
-            try:
-                write_status(status_dir, failure_json(type(error).__name__, str(error)))
-            except SentinelError as second:
-                print_error(second)
+        leave_failure(status_dir, failure_json(type(error).__name__, str(error)))
+        raise
+    except KeyboardInterrupt:
+        stopped = failure_json("Stopped", "it was told to stop before there was a verdict")
+        leave_failure(status_dir, stopped)
+        if as_json:
+            print_json(stopped)
         raise
     if as_json:
         print_json(result.to_json())
@@ -81,13 +96,59 @@ def check(
     raise typer.Exit(0 if result.status == "PASS" else EXIT_FAIL)
 
 
-def golden(baseline: str, settings: Settings) -> StoredBaseline:
-    """Return the baseline of this name or folder."""
+@contextmanager
+def reference(golden: Path | None, baseline: str, settings: Settings) -> Iterator[StoredBaseline]:
+    """Yield what is judged by: a baseline of this name or folder, or one that is made of `golden` footage."""
     from common.baselines.storage import find_baseline, load_baseline
 
-    if not baseline:
-        raise SettingsError("no baseline: give --baseline NAME or set SENTINEL_BASELINE; see `sentinel baseline list`")
-    return load_baseline(find_baseline(baseline, settings.baselines_dir))
+    if golden is None:
+        if not baseline:
+            raise SettingsError(
+                "no baseline: give --baseline NAME or set SENTINEL_BASELINE; see `sentinel baseline list`; or give "
+                "--golden FOOTAGE"
+            )
+        yield load_baseline(find_baseline(baseline, settings.baselines_dir))
+        return
+    with temporary_folder() as folder:
+        yield learn(golden, folder / "golden", settings)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield a folder that is removed afterwards."""
+    try:
+        made = tempfile.TemporaryDirectory(prefix="sentinel-")
+    except OSError as error:
+        raise SentinelError(
+            f"no temporary folder can be made to learn in ({error.strerror}): in a container with a read-only root, "
+            "give it --tmpfs /tmp"
+        ) from error
+    with made as name:
+        yield Path(name)
+
+
+def learn(source: Path, folder: Path, settings: Settings) -> StoredBaseline:
+    """Return a baseline made of the footage at `source`, with a bar on standard error; it is kept in `folder`."""
+    from common.baselines.build import build_baseline
+    from common.extraction import load_extractor
+    from common.sources.find import find_sources
+    from common.sources.limits import Limits
+    from common.sources.local import modality_of
+
+    paths = find_sources(source)
+    extractor = load_extractor(settings, modality_of(paths[0], Limits.from_settings(settings)), None)
+    with frame_progress() as progress:
+        return build_baseline(paths, "golden", folder, extractor, settings, progress, examples=False)
+
+
+def leave_failure(status_dir: Path | None, document: str) -> None:
+    """Write into `status_dir`, if there is one, why there is no verdict."""
+    if status_dir is None:
+        return
+    try:
+        write_status(status_dir, document)
+    except SentinelError as second:
+        print_error(second)
 
 
 def judge(source: Path, stored: StoredBaseline, settings: Settings, album: Album | None = None) -> CheckResult:

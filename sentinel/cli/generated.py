@@ -23,7 +23,7 @@ _BEGIN, _END = "made by `make generated`", "end of what is made"
 _FIXED_IN_COMPOSE = frozenset((
     "redis_url", "redis_password", "state_dir", "watch_dir", "baselines_dir", "flower_host", "flower_port",
     "flower_password", "metrics_host", "metrics_port", "page_host", "page_port", "page_token", "baseline",
-    "http_host", "http_port",
+    "http_host", "http_port", "heartbeat_file", "allowed_roots",
 ))  # fmt: skip
 
 
@@ -61,16 +61,22 @@ def compose_settings() -> list[str]:
 
 
 def compose_services() -> list[str]:
-    """Return the services, one per process, as lines of YAML."""
+    """Return the services, one per process, as lines of YAML. Of those that share an image the first builds it."""
     lines: list[str] = []
-    for number, process in enumerate(PROCESSES):
-        lines += [f"  {process.name}:", "    <<: *sentinel"]
-        lines += ["    build: .  # once, for all"] if number == 0 else []
+    built: set[str] = set()
+    for process in PROCESSES:
+        image = "worker" if process.embeds_or_trains else "service"
+        lines += [f"  {process.name}:", f"    <<: *{image}"]
+        if image not in built:
+            lines.append(f"    build: *build-{image}")
+            built.add(image)
         program, *rest = words(process)
         if isinstance(process.start, Command):
             lines.append(f"    command: {json.dumps(rest)}")
         else:
             lines += [f"    entrypoint: {json.dumps([program, *rest])}", "    command: []"]
+        lines += ["    healthcheck:", "      <<: *health"]
+        lines.append(f'      test: ["CMD", "sentinel-health", "{process.late_after:.0f}"]')
         if isinstance(process.start, Worker):
             lines.append("    stop_grace_period: ${SENTINEL_VISIBILITY_SECONDS:-45}s  # every task ends within it")
         lines += ["    ports:", *(f'      - "{port}"' for port in process.ports)] if process.ports else []

@@ -24,6 +24,7 @@ from sentinel.cli import (
     interpolate,
     lineage,
     models,
+    monitor,
     report,
     sabotage,
     stack,
@@ -42,8 +43,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    check.check, interpolate.interpolate, sabotage.sabotage, stack.up, stack.demo, stack.doctor, streams.status,
-    streams.events, report.report,
+    check.check, monitor.monitor, interpolate.interpolate, sabotage.sabotage, stack.up, stack.preflight, stack.demo,
+    stack.doctor, streams.status, streams.events, report.report,
 ):  # fmt: skip
     app.command()(command)
 for process in PROCESSES:

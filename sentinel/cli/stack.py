@@ -57,6 +57,17 @@ def up() -> None:
     err.print("stopped; nothing is lost, `sentinel up` goes on from here")
 
 
+def preflight() -> None:
+    """Look whether a stack could start here, as `up` does before it starts one. Exit 3 says why not."""
+    from sentinel.doctor import require_sound
+
+    settings = get_settings()
+    for unknown in unknown_settings(given_variables()):
+        err.styled((unknown, "yellow"))
+    require_sound(settings)
+    out.print("sound: the stack can start")
+
+
 def say_when_ready(redis_url: str) -> None:
     """Print whether all workers answer, once they do or have had their time."""
     from sentinel.stack.stack import wait_for_workers
@@ -157,7 +168,7 @@ def process_command(process: Process, start: Command) -> Callable[[], None]:
         settings = settings.model_copy(update={"redis_url": redis_url(settings)})
         module, _, function = start.entry.partition(":")
         main: Main = getattr(importlib.import_module(module), function)
-        with Heartbeat(redis_url(settings), process.name) as heartbeat:
+        with Heartbeat(redis_url(settings), process.name, settings.heartbeat_file) as heartbeat:
             main(settings, stop, heartbeat.beat)
 
     run.__doc__ = f"One of the processes of `sentinel up`: {process.does}."

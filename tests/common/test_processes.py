@@ -26,8 +26,10 @@ DETERMINED = {
     "SENTINEL_REDIS_URL", "SENTINEL_REDIS_PASSWORD", "SENTINEL_STATE_DIR", "SENTINEL_WATCH_DIR",
     "SENTINEL_BASELINES_DIR", "SENTINEL_FLOWER_HOST", "SENTINEL_FLOWER_PORT",
     "SENTINEL_METRICS_HOST", "SENTINEL_METRICS_PORT",
-    "SENTINEL_PAGE_HOST", "SENTINEL_PAGE_PORT", "SENTINEL_HTTP_HOST", "SENTINEL_HTTP_PORT",
+    "SENTINEL_PAGE_HOST", "SENTINEL_PAGE_PORT", "SENTINEL_HTTP_HOST", "SENTINEL_HTTP_PORT", "SENTINEL_HEARTBEAT_FILE",
 }  # fmt: skip
+OTHERS = {"redis", "preflight", "embed-gpu", "prometheus", "grafana", "demo-camera"}
+"""Services of the compose file that are no process of the list."""
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -44,7 +46,7 @@ def with_defaults(text: str) -> str:
 @pytest.fixture
 def services() -> dict[str, dict]:
     found = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    return {name: service for name, service in found.items() if name != "redis"}
+    return {name: service for name, service in found.items() if name not in OTHERS}
 
 
 @pytest.fixture
@@ -93,11 +95,52 @@ def test_compose_gives_a_worker_as_long_to_stop_as_its_tasks_may_take(services: 
             assert services[process.name]["stop_grace_period"] == "${SENTINEL_VISIBILITY_SECONDS:-45}s"
 
 
-def test_the_image_is_built_once_and_holds_every_room(services: dict[str, dict]) -> None:
-    assert sum("build" in service for service in services.values()) == 1
+def test_an_image_is_built_once_and_holds_every_room(services: dict[str, dict]) -> None:
+    images = {name: service["image"] for name, service in services.items()}
+    for image in set(images.values()):
+        built = [
+            service["build"]["target"]
+            for service in services.values()
+            if service["image"] == image
+            if "build" in service
+        ]
+        assert len(built) == 1, image
+    assert {name for name, image in images.items() if "worker" in image} == {
+        process.name for process in PROCESSES if process.embeds_or_trains
+    }
     rooms = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
     copied = re.findall(r"^COPY (\w+) \1$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    assert sorted(copied) == sorted(room.rstrip("*") for room in rooms)
+    assert {room.rstrip("*") for room in rooms} <= set(copied)
+    sent = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines()}
+    assert set(copied) <= sent, "the engine is not given what the Dockerfile copies"
+
+
+def test_a_container_is_healthy_while_its_process_is_not_late(services: dict[str, dict]) -> None:
+    for process in PROCESSES:
+        assert services[process.name]["healthcheck"]["test"] == ["CMD", "sentinel-health", f"{process.late_after:.0f}"]
+
+
+def test_nothing_is_published_but_on_loopback() -> None:
+    for name, service in yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].items():
+        for port in service.get("ports", []):
+            assert with_defaults(port).startswith("127.0.0.1:"), name
+
+
+def test_the_images_pin_what_the_lock_file_pins() -> None:
+    def pinned(path: str) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for name, version in re.findall(r"^([a-z0-9-]+)==([^ ;\\\s]+)", (ROOT / path).read_text(), re.MULTILINE):
+            found.setdefault(name, set()).add(version)
+        return found
+
+    ours = pinned("requirements.lock")
+    for image in ("service", "worker-cpu", "worker-gpu", "build"):
+        theirs = pinned(f"deploy/images/{image}.lock")
+        assert {
+            name: versions for name, versions in theirs.items() if name in ours and not versions <= ours[name]
+        } == {}
+        assert "--hash=sha256:" in (ROOT / f"deploy/images/{image}.lock").read_text()
+    assert pinned("deploy/images/worker-cpu.lock")["tensorflow-cpu"] == ours["tensorflow"]
 
 
 def test_a_worker_is_known_by_its_queue() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -55,6 +56,16 @@ def test_a_process_that_left_no_heartbeat_lately_is_late_since_its_last(store: S
     assert found.state is ProcessState.LATE
     assert found.since == pytest.approx(beat_at, abs=0.1)
     assert str(os.getpid()) in found.why
+
+
+def test_a_heartbeat_touches_its_file_once_redis_took_it(redis_server: RedisServer, tmp_path: Path) -> None:
+    taken, refused = tmp_path / "taken", tmp_path / "refused"
+    with Heartbeat(redis_server.url, "watch", taken):
+        assert taken.exists()
+    with Heartbeat("redis://127.0.0.1:1/0", "watch", refused):
+        assert not refused.exists()
+    with Heartbeat(redis_server.url, "watch", tmp_path / "no folder" / "file"):
+        pass  # a file that cannot be written ends no process
 
 
 @pytest.mark.parametrize("off", [HOUR, -HOUR, 10 * 365 * 24 * HOUR])

@@ -158,3 +158,25 @@ def test_a_baseline_is_not_overwritten_by_accident(world: World) -> None:
     again = world.run("baseline", "build", str(world.folder / "golden.mp4"), "--name", "golden")
     assert again.returncode == 3
     assert "--replace" in again.stderr
+
+
+def test_golden_footage_stands_in_for_a_baseline(world: World) -> None:
+    clip, golden = str(world.folder / "clean.mp4"), str(world.folder / "golden.mp4")
+    by_baseline = json.loads(world.run("check", clip, "--baseline", "golden", "--json").stdout)
+    done = world.run("check", clip, "--golden", golden, "--json")
+    said = json.loads(done.stdout)
+    same = ("status", "drift_score", "p_value", "frames")
+    assert [said[name] for name in same] == [by_baseline[name] for name in same]
+    assert world.run("check", clip, "--golden", golden, "--baseline", "golden").returncode == 2
+
+
+def test_the_one_shot_of_the_container_without_a_baseline_says_how_to_give_it_one(world: World, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    environment = {name: value for name, value in world.environment.items() if name != "SENTINEL_BASELINE"}
+    places = [f"--{name}={tmp_path / folder}" for name, folder in (
+        ("footage", "in"), ("status", "out"), ("baseline", "none"), ("golden", "none"), ("baked", "none"))]  # fmt: skip
+    done = World(world.folder, environment).run("monitor", *places)
+    assert done.returncode == 3
+    said = json.loads((tmp_path / "out" / "status.json").read_text())
+    assert said == json.loads(done.stdout)
+    assert "--build-arg BASELINE=" in said["message"]
