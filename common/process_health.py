@@ -15,13 +15,15 @@ _STARTING_SECONDS = 60.0  # importing TensorFlow and loading a backbone on a bus
 def process_health(store: Store) -> tuple[ProcessHealth, ...]:
     """Return how each process of the list is doing, in the list's order.
 
-    One that has no work under the store's settings is left out, unless it runs all the same.
+    One that has no work under the store's settings is left out, unless it runs all the same, and so is one that may
+    be away.
     """
+    settings = store.settings
     signs = {process: store.heartbeats.signs(process.name) for process in PROCESSES}
     return tuple(
         health_of(process, found)
         for process, found in signs.items()
-        if found.instances or process.has_work(store.settings)
+        if found.instances or (process.has_work(settings) and not process.may_be_away(settings))
     )
 
 

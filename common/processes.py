@@ -39,11 +39,18 @@ class Celery:
 
 @dataclass(frozen=True)
 class Worker:
-    """A Celery worker of one queue; `processes` is the setting that says how many tasks it runs at a time, or one."""
+    """A Celery worker of one queue.
+
+    Attributes
+    ----------
+    processes : setting that says how many tasks it runs at a time; None: one
+    idle_seconds : setting that says after how many seconds without work it ends by itself; 0 or None: it stays
+    """
 
     module: str
     queue: str
     processes: str | None = None
+    idle_seconds: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,7 @@ class Process:
     start : how it is started
     stop_rank : those that feed work in stop first (0), then those that work it off (1)
     late_after : seconds without a heartbeat after which it is reported as late
+    copies : whether any number of them may serve at a time; of the others one does, and a new one waits for its end
     ports : published by compose, as HOST:PORT:PORT
     hears : whether sources come in through it, so that while it is away silence says nothing about a camera
     only_with : settings of which one must be set for it to have work; empty: it always has
@@ -76,6 +84,7 @@ class Process:
     start: Worker | Celery | Command
     stop_rank: int = FEEDS_WORK
     late_after: float = _LATE_SECONDS
+    copies: bool = False
     ports: tuple[str, ...] = ()
     hears: bool = False
     only_with: tuple[str, ...] = ()
@@ -87,6 +96,11 @@ class Process:
         if self.only_with_cameras:
             return names_a_camera(settings)
         return not self.only_with or any(getattr(settings, name) for name in self.only_with)
+
+    def may_be_away(self, settings: Settings) -> bool:
+        """Return whether it ends by itself while there is no work, so that nobody misses it then."""
+        start = self.start
+        return isinstance(start, Worker) and bool(start.idle_seconds and getattr(settings, start.idle_seconds))
 
     def command(self, settings: Settings) -> list[str]:
         """Return the words of its command line; the first is `celery` or `sentinel`."""
@@ -118,20 +132,22 @@ PROCESSES = (
     Process(
         "embed",
         "computes features of frames; run as many as you need, on any number of machines",
-        Worker("workers.embedding", "embed", "embed_processes"),
+        Worker("workers.embedding", "embed", processes="embed_processes"),
         WORKS_IT_OFF,
         embeds_or_trains=True,
+        copies=True,
     ),
     Process(
         "reduce",
         "appends frames to each stream's window, judges it, and publishes the verdict",
         Worker("workers.reducer", "reduce"),
         WORKS_IT_OFF,
+        copies=True,
     ),
     Process(
         "retrain",
         "fine-tunes a challenger, compares it with the champion, promotes it if it passes the gate; learns cameras",
-        Worker("workers.retraining", "retrain"),
+        Worker("workers.retraining", "retrain", idle_seconds="retrain_idle_seconds"),
         WORKS_IT_OFF,
         embeds_or_trains=True,
     ),
@@ -141,6 +157,7 @@ PROCESSES = (
         Worker("workers.interpolating", "interpolate"),
         WORKS_IT_OFF,
         embeds_or_trains=True,
+        copies=True,
     ),
     Process(
         "beat",
@@ -153,6 +170,7 @@ PROCESSES = (
         "accepts what cameras write to sentinel:ingest",
         Command("producers.camera_events:main"),
         late_after=_LATE_READING_SECONDS,
+        copies=True,
         hears=True,
     ),
     Process(

@@ -365,6 +365,12 @@ class Settings(BaseSettings):
         description="most triplets of a stretch of drifted footage, to train on and to prove on together, when a model "
         "is first decided on; the more was decided about it the more are needed, up to twice as many",
     )
+    retrain_idle_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="seconds without work after which process `retrain` ends by itself, for where something else "
+        "starts it when there is work (docs/kubernetes.md); 0: it stays",
+    )
     retrain_memory_mb: int = Field(
         4_000,
         ge=500,

@@ -37,6 +37,7 @@ from workers import (
     canary,
     context,
     dead_letters,
+    idle,  # noqa: F401, the worker of this queue may end by itself
     learning,  # noqa: F401, its task runs on this queue
 )
 

@@ -4,6 +4,7 @@
     Procfile              from the list of processes
     docker-compose.yml    its settings and its services, from both
     docs/operating.md     the table of processes, from their list
+    deploy/kubernetes/    its processes, the job that retrains, and its settings, from both
 
 What is made stands between two comments, or is the whole file.
 """
@@ -17,6 +18,8 @@ from pathlib import Path
 
 from common.processes import PROCESSES, Command, Process, Worker
 from common.settings import Settings
+from sentinel.cli.generated_commands import words as command_words
+from sentinel.cli.generated_kubernetes import processes_yaml, retrain_job_yaml, settings_env
 
 _BEGIN, _END = "made by `make generated`", "end of what is made"
 # The compose file itself says where Redis, the volumes and Flower's port are, and what must be set.
@@ -85,12 +88,7 @@ def compose_services() -> list[str]:
 
 def words(process: Process) -> list[str]:
     """Return the words of a process's command line, settings as variables with their defaults."""
-    defaults = Settings(_env_file=None)
-    variables = {"log_level": f"${{SENTINEL_LOG_LEVEL:-{defaults.log_level}}}"}
-    if isinstance(process.start, Worker) and process.start.processes:
-        setting = process.start.processes
-        variables[setting] = f"${{SENTINEL_{setting.upper()}:-{getattr(defaults, setting)}}}"
-    return process.command(defaults.model_copy(update=variables))
+    return command_words(process, lambda name, default: f"${{{name}:-{default}}}")
 
 
 def between(page: str, marker: str, lines: list[str]) -> str:
@@ -115,6 +113,9 @@ FILES: dict[str, Callable[[str], str]] = {
     "docs/operating.md": lambda page: between(page, "processes:", process_table()),
     "Procfile": lambda _: "\n".join(procfile()) + "\n",
     "docker-compose.yml": _compose,
+    "deploy/kubernetes/base/processes.yaml": lambda _: processes_yaml(),
+    "deploy/kubernetes/keda/retrain.yaml": lambda _: retrain_job_yaml(),
+    "deploy/kubernetes/base/settings.env": lambda page: between(page, "settings:", settings_env(page)),
 }
 """File -> from its content to what it should be."""
 
