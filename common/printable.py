@@ -1,4 +1,4 @@
-"""Text from outside, made fit to be shown on a terminal, in a log or on a page.
+"""Text from outside, made fit to be shown on a terminal, in a log, on a page or in Markdown.
 
 Names of streams, files and cameras, reasons and error messages are written by others. A character that a terminal
 obeys instead of showing (an escape sequence, a line break, a change of the writing direction) is written as the escape
@@ -46,6 +46,20 @@ def printable_json(document: str) -> str:
     if document.isprintable():
         return document
     return "".join(c if c in _JSON_WHITESPACE or _shows(c) else json.dumps(c)[1:-1] for c in document)
+
+
+def markdown(text: str) -> str:
+    r"""Return `text` as Markdown shows it as it is: on one line, without a link, a mention, an emoji or a column's end.
+
+    Everything but letters, digits and blanks is written as a character reference, which no Markdown takes for markup.
+
+    Examples
+    --------
+    >>> markdown("a|b *c*")
+    '<code>a&#124;b &#42;c&#42;</code>'
+    """
+    shown = "".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in printable(text))
+    return f"<code>{shown}</code>"
 
 
 def encodable(text: str) -> str:

@@ -67,6 +67,14 @@ def runs(windows: Sequence[Verdict]) -> list[Run]:
     return [Run(run[0], run[-1], worst(run), len(run)) for run in grouped]
 
 
+def worst_runs(found: Sequence[Run], most: int) -> list[Run]:
+    """Return the runs that a table of `most` rows lists: where there are more, the worst ones, in their order."""
+    if len(found) <= most:
+        return list(found)
+    order = sorted(range(len(found)), key=lambda n: (found[n].worst.cause is not None, found[n].worst.drift_score))
+    return [found[n] for n in sorted(order[-most:])]
+
+
 def check(
     paths: Sequence[Path],
     stored: StoredBaseline,

@@ -12,7 +12,7 @@ from common.moments import clock
 from common.responses import ADVICE, resolution_in
 from common.settings import Settings
 from sentinel.album import Shot
-from sentinel.check import CheckResult, Run, runs
+from sentinel.check import CheckResult, runs, worst_runs
 from sentinel.pages import Chart, Gallery, Point, chart, page_template, settings_rows, version_rows, write_page
 
 _MOST_RUNS = 500  # rows of the table
@@ -46,7 +46,7 @@ def page(result: CheckResult, settings: Settings, evidence: Evidence) -> str:
     rows = runs(result.windows)
     shots = [shot for run in rows if (shot := evidence.shots.get(run.first.id)) is not None]
     failed = [shown for shot in shots if (shown := gallery.show(shot.jpeg, shot.caption)) is not None]
-    listed = _listed(rows)
+    listed = worst_runs(rows, _MOST_RUNS)
     return page_template("report.html.j2").render(
         result=result,
         advice=ADVICE,
@@ -71,14 +71,6 @@ def scores(windows: Sequence[Verdict], threshold: float) -> Chart:
         points.append(Point(max(window.start, reached) / last, window.stop / last, window, title))
         reached = window.stop
     return chart(points, threshold=threshold, begins="frame 0", ends=f"frame {last}")
-
-
-def _listed(rows: Sequence[Run]) -> list[Run]:
-    """Return the runs that the table lists: where there are too many, the worst ones, in their order."""
-    if len(rows) <= _MOST_RUNS:
-        return list(rows)
-    order = sorted(range(len(rows)), key=lambda n: (rows[n].worst.cause is not None, rows[n].worst.drift_score))
-    return [rows[n] for n in sorted(order[-_MOST_RUNS:])]
 
 
 def _baseline_rows(stored: StoredBaseline) -> list[tuple[str, str]]:

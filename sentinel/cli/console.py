@@ -6,7 +6,6 @@ from outside can be printed as it is; styles are given beside the text, never in
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ from rich.text import Text
 
 from common.contracts.ids import Message
 from common.printable import encodable, printable, printable_json
+from sentinel.failure import Failure
 
 EXIT_FAIL = 1
 EXIT_USAGE = 2
@@ -125,8 +125,13 @@ def _sized(text: str, width: int) -> str:
 
 def print_json(document: str) -> None:
     """Print JSON as it is: no colour, no wrapping, whatever the terminal."""
+    print_text(printable_json(document) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Print text in which nothing is obeyed instead of shown, as it is."""
     try:
-        sys.stdout.write(printable_json(document) + "\n")
+        sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         out.on_broken_pipe()
@@ -139,7 +144,7 @@ def print_messages(messages: Sequence[Message]) -> None:
 
 def failure_json(error: str, message: str) -> str:
     """Return what stands in place of a result where there is none."""
-    return json.dumps({"status": "ERROR", "error": error, "message": encodable(message)}, ensure_ascii=False)
+    return Failure(error=error, message=encodable(message)).to_json()
 
 
 def print_error(error: Exception) -> None:

@@ -32,6 +32,7 @@ from sentinel.cli import (
     stream_cameras,
     stream_golden,
     streams,
+    summary,
 )
 from sentinel.cli.console import EXIT_ERROR, SafeFormatter, err, failure_json, print_error, print_json
 
@@ -43,7 +44,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    check.check, monitor.monitor, interpolate.interpolate, sabotage.sabotage, stack.up, stack.preflight, stack.demo,
+    check.check, summary.summary, monitor.monitor, interpolate.interpolate, sabotage.sabotage, stack.up, stack.preflight, stack.demo,
     stack.doctor, streams.status, streams.events, report.report,
 ):  # fmt: skip
     app.command()(command)
