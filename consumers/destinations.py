@@ -32,7 +32,7 @@ SIGNATURE, TIMESTAMP, IDENTITY = "X-Sentinel-Signature", "X-Sentinel-Timestamp",
 
 GITHUB_EVENT = "sentinel-incident"
 """The type of the event that the red phone sends; the workflow under deploy/github/ waits for it."""
-GITHUB_WORKFLOW = "red-phone.yml"
+GITHUB_WORKFLOW = "retrain.yml"
 """That workflow's file, which `gh` starts by its name."""
 
 _SECONDS = 15.0  # for an answer
