@@ -165,15 +165,6 @@ def test_gh_itself_starts_the_retraining_and_fetches_the_footage(github: GitHub,
     assert fetched.read_bytes() == (github.camera.folder / "noise.mp4").read_bytes()
 
 
-def test_a_fault_that_calls_for_a_person_is_red_and_starts_nothing(github: GitHub) -> None:
-    github.has("covered")
-    jobs = github.checks()
-    assert (jobs["check"].result, jobs["retrain"].result) == ("failure", "skipped")
-    assert jobs["check"].ended_with["say the verdict"] == 1
-    assert (github.status["status"], github.status["response"]) == ("FAIL", "call")
-    assert github.gh.calls == []
-
-
 def test_no_verdict_is_red_says_why_and_starts_nothing(github: GitHub) -> None:
     github.has("short")
     jobs = github.checks()
@@ -197,13 +188,16 @@ def test_a_container_that_breaks_with_the_code_of_a_fail_is_no_fail(github: GitH
     assert jobs["retrain"].result == "skipped"
 
 
-def test_a_run_by_hand_says_which_footage_and_baseline_and_a_built_image_is_pulled(github: GitHub) -> None:
+def test_a_run_by_hand_judges_what_it_names_and_a_fault_that_calls_for_a_person_starts_nothing(github: GitHub) -> None:
     (github.runner.repository / "Dockerfile").unlink()
-    github.runner.variables = {"SENTINEL_IMAGE": "registry.example/sentinel@sha256:0"}
-    github.has("clean", folder="site 3/today")
+    github.runner.variables = {"SENTINEL_IMAGE": "registry.example/sentinel@sha256:0"}  # it is pulled
+    github.has("covered", folder="site 3/today")
     (github.runner.repository / "baselines" / "golden").rename(github.runner.repository / "dock")
     jobs = github.checks("workflow_dispatch", footage="site 3/today", baseline="dock")
-    assert jobs["check"].result == "success", jobs["check"].log
+    assert (jobs["check"].result, jobs["retrain"].result) == ("failure", "skipped")
+    assert jobs["check"].ended_with["say the verdict"] == 1
+    assert (github.status["status"], github.status["cause"], github.status["response"]) == ("FAIL", "covered", "call")
+    assert github.gh.calls == []
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "../outside", "linked", "data:ro", "a\nb", "/etc", "$(touch pwned)"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -119,12 +120,18 @@ class Runner:
             "GITHUB_RUN_ID": self.run_id, "GITHUB_WORKSPACE": str(workspace),
             **{kind: str(file) for kind, file in files.items()}, **told,
         }  # fmt: skip
-        done = subprocess.run(
+        process = subprocess.Popen(
             [*_SHELL, str(path)], cwd=workspace, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=_PATIENCE_SECONDS, check=False,
+            stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
-        run.log += done.stdout
-        return done.returncode
+        try:
+            said, _ = process.communicate(timeout=_PATIENCE_SECONDS)
+        except BaseException:  # whatever ended the test ends what the script has started
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+            raise
+        run.log += said
+        return process.returncode
 
     def _use(self, step: Mapping[str, Any], context: Mapping[str, object], workspace: Path) -> None:
         action, _, commit = step["uses"].partition("@")
