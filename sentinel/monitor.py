@@ -13,7 +13,6 @@ user it changes nobody, and says how a folder that it cannot write into could be
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -24,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import SentinelError
+from common.printable import encodable
+from sentinel.failure import Failure
 
 STATUS_FILE = "status.json"
 _STAGING_FILE = ".status.json.tmp"
@@ -210,4 +211,4 @@ def _failed(error: NoVerdict) -> int:
 
 
 def _document(error: NoVerdict) -> str:
-    return json.dumps({"status": "ERROR", "error": type(error).__name__, "message": str(error)}) + "\n"
+    return Failure(error=type(error).__name__, message=encodable(str(error))).to_json() + "\n"

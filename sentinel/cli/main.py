@@ -44,8 +44,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    check.check, summary.summary, monitor.monitor, interpolate.interpolate, sabotage.sabotage, stack.up, stack.preflight, stack.demo,
-    stack.doctor, streams.status, streams.events, report.report,
+    check.check, summary.summary, monitor.monitor, interpolate.interpolate, sabotage.sabotage, stack.up,
+    stack.preflight, stack.demo, stack.doctor, streams.status, streams.events, report.report,
 ):  # fmt: skip
     app.command()(command)
 for process in PROCESSES:

@@ -5,7 +5,7 @@
 An image is its environment, a JSON object in the file that STAND_IN_IMAGE names; it has to be built or tagged by the
 name by which it is run. Volumes are mapped by name: a word of the command that is a path in the container becomes that
 on this machine. Nothing of the caller's environment but PATH reaches the command. Options that are not known here are
-errors, as Docker's are: 125.
+errors, as Docker's are: 125. What it does not show is how the monitor's image changes its user (sentinel/monitor.py).
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from sentinel.monitor import Places, judged_by
+
 ROOT = Path(__file__).parents[2]
-MONITOR = [
-    "check", "/app/incoming_data", "--baseline", "/app/baseline", "--json", "--status-dir", "/app/status_output"
-]  # fmt: skip
-"""What the monitor's image does by default, as a command of `sentinel`."""
 _CANNOT = 125  # what docker itself ends with if it cannot
 
 
@@ -84,9 +82,19 @@ def _run(told: argparse.Namespace, image: dict[str, str]) -> int:
             sys.exit(f"docker: {volume} is no volume")
         Path(source).mkdir(parents=True, exist_ok=True)  # as the engine does
         mounts[target] = source
-    words = [_mapped(word, mounts) for word in (told.words or MONITOR)]
+    words = [_mapped(word, mounts) for word in told.words] or _judging(mounts)
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **image}
     return subprocess.run([sys.executable, "-m", "sentinel", *words], env=environment, cwd="/", check=False).returncode
+
+
+def _judging(mounts: dict[str, str]) -> list[str]:
+    """Return the check that the monitor's image makes by default, of what is mounted."""
+    footage, status, *references = (
+        Path(mounts.get(f"/app/{name}", f"/nowhere/{name}"))
+        for name in ("incoming_data", "status_output", "baseline", "golden", "baked")
+    )
+    options = judged_by(Places(footage, status, *references))
+    return ["check", *options, str(footage), "--json", "--status-dir", str(status)]
 
 
 def _mapped(word: str, mounts: dict[str, str]) -> str:

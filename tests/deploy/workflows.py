@@ -117,7 +117,7 @@ class Runner:
         path.write_text(script)
         environment = {
             **self.environment, "GITHUB_REPOSITORY": "lab/vfi", "GITHUB_REF_NAME": "main",
-            "GITHUB_RUN_ID": self.run_id, "GITHUB_WORKSPACE": str(workspace),
+            "GITHUB_RUN_ID": self.run_id, "GITHUB_WORKSPACE": str(workspace), "RUNNER_TEMP": str(self.folder),
             **{kind: str(file) for kind, file in files.items()}, **told,
         }  # fmt: skip
         process = subprocess.Popen(
