@@ -9,7 +9,7 @@ LOCK_IMAGE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --e
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal heal-time conditions blinding peers chaos fuzz watching http mqtt rtsp closer objects soak lint format clean lock generated
+.PHONY: help install demo test slow up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal heal-time conditions blinding peers chaos fuzz watching http mqtt rtsp closer objects containers soak lint format clean lock generated
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -139,6 +139,9 @@ closer: install  ## live cameras by key frames, looked at closer in doubt: camer
 
 objects: install ## requests, bytes and time that a video in object storage costs, by host; SECONDS=60
 	$(BIN)/python -m benchmarks.objects --seconds $(or $(SECONDS),60)
+
+containers: install  ## build the images and run every documented container command, with Docker or podman; PARTS="images compose"
+	$(BIN)/python -m tests.containers.run $(if $(PARTS),--parts $(PARTS))
 
 soak: install    ## 10,000 verdicts a minute, processes killed, connections cut: memory, loss, alerts told once; SECONDS=300
 	$(BIN)/python -m benchmarks.soak --seconds $(or $(SECONDS),300)

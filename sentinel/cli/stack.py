@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.logging import RichHandler
 
+from common.errors import BrokerUnavailable
 from common.processes import WORKERS, Command, Main, Process
 from common.setting_names import given_variables, unknown_settings
 from common.settings import Settings, get_settings
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _MESSAGE = re.compile(r"\[?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}:? (?P<level>[A-Z]+)\b")
 _TROUBLE = frozenset({"WARNING", "ERROR", "CRITICAL"})
+_ASK_AGAIN_SECONDS = 1.0
 _READY_SECONDS = 60.0  # workers that do not answer by then are named
 
 
@@ -57,14 +60,24 @@ def up() -> None:
     err.print("stopped; nothing is lost, `sentinel up` goes on from here")
 
 
-def preflight() -> None:
+def preflight(
+    wait: Annotated[float, typer.Option(min=0, help="Seconds that a Redis may take to answer.")] = 0.0,
+) -> None:
     """Look whether a stack could start here, as `up` does before it starts one. Exit 3 says why not."""
     from sentinel.doctor import require_sound
 
     settings = get_settings()
     for unknown in unknown_settings(given_variables()):
         err.styled((unknown, "yellow"))
-    require_sound(settings)
+    until = time.monotonic() + wait
+    while True:
+        try:
+            require_sound(settings)
+            break
+        except BrokerUnavailable:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_ASK_AGAIN_SECONDS)
     out.print("sound: the stack can start")
 
 

@@ -28,7 +28,7 @@ DETERMINED = {
     "SENTINEL_METRICS_HOST", "SENTINEL_METRICS_PORT",
     "SENTINEL_PAGE_HOST", "SENTINEL_PAGE_PORT", "SENTINEL_HTTP_HOST", "SENTINEL_HTTP_PORT", "SENTINEL_HEARTBEAT_FILE",
 }  # fmt: skip
-OTHERS = {"redis", "preflight", "embed-gpu", "prometheus", "grafana", "demo-camera"}
+OTHERS = {"redis", "preflight", "embed-gpu", "prometheus", "grafana", "demo-camera", "sentinel"}
 """Services of the compose file that are no process of the list."""
 
 
