@@ -10,7 +10,6 @@ import http.client
 import ssl
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,8 @@ from av.video.stream import VideoStream
 from common.errors import CameraUnavailable
 from common.printable import printable
 from common.sources.cameras import CameraAddress
+from producers.cameras.allowance import NO_PICTURE, Allowance
+from producers.cameras.asking import ask
 from producers.cameras.guard import REDIRECTS, Guard
 
 _ANALYZE_MICROSECONDS = "1000000"  # of the stream are looked at before it begins, for its size and codec
@@ -38,6 +39,7 @@ _COMMON = {
 _HTTP_CONTAINERS = "mpegts,mov,mp4,matroska,webm,flv,mpjpeg,mjpeg,h264,hevc"
 _MULTIPART = "multipart/"
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
+_HEAD_TIMES = 2  # the time that it may send nothing, for all of the head of an answer by HTTP
 _SILENT = "nothing came for {seconds:g} s"
 _SILENT_SHARE = 0.9  # of the time that a camera may send nothing
 _REDIRECTING = range(300, 400)
@@ -63,16 +65,19 @@ class Connection:
     ----------
     container, stream : FFmpeg's
     timed_by_arrival : whether packets carry our clock instead of the camera's
+    allowance : of bytes without a packet
     """
 
     container: InputContainer
     stream: VideoStream
     timed_by_arrival: bool
+    allowance: Allowance
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield packets as they come, until the camera ends."""
         for packet in self.container.demux(self.stream):
             if packet.size:
+                self.allowance.renew()
                 yield packet
 
     def camera_time(self, pts: int) -> float | None:
@@ -103,7 +108,8 @@ def connect(address: CameraAddress, seconds: float) -> Iterator[Connection]:
 
 @contextmanager
 def _over_rtsp(address: CameraAddress, seconds: float) -> Iterator[Connection]:
-    guard = Guard(address, seconds)
+    allowance = Allowance()
+    guard = Guard(address, seconds, allowance)
     try:
         with _explained(address, seconds, guard):
             options = {
@@ -112,7 +118,7 @@ def _over_rtsp(address: CameraAddress, seconds: float) -> Iterator[Connection]:
             }  # fmt: skip
             url = _through(guard, address)
             with av.open(url, mode="r", options=options, timeout=seconds) as container:
-                yield Connection(container, _video(container), timed_by_arrival=False)
+                yield Connection(container, _video(container), timed_by_arrival=False, allowance=allowance)
     finally:
         guard.close()
 
@@ -127,44 +133,29 @@ def _through(guard: Guard, address: CameraAddress) -> str:
 
 @contextmanager
 def _over_http(address: CameraAddress, seconds: float) -> Iterator[Connection]:
-    with _explained(address, seconds, None), _asked(address, seconds) as answer:
+    with _explained(address, seconds, None), ask(address, seconds, _HEAD_TIMES * seconds) as answer:
         multipart = (answer.headers.get("Content-Type") or "").lower().startswith(_MULTIPART)
         options = {**_COMMON, "format_whitelist": _HTTP_CONTAINERS, "protocol_whitelist": ""}
         if multipart:  # pictures without times: they are taken when they come
             options["use_wallclock_as_timestamps"] = "1"
-        body: IO[bytes] = _Body(answer)  # type: ignore[assignment]  # all that PyAV asks of a file is `read`
+        allowance = Allowance()
+        body: IO[bytes] = _Body(answer, allowance)  # type: ignore[assignment]  # all that PyAV asks of a file is `read`
         with av.open(body, mode="r", format="mpjpeg" if multipart else None, options=options) as container:
-            yield Connection(container, _video(container), timed_by_arrival=multipart)
+            yield Connection(container, _video(container), timed_by_arrival=multipart, allowance=allowance)
 
 
 class _Body:
     """The body of an answer as a file that is read in order. A read returns what has come, and waits only for that."""
 
-    def __init__(self, answer: http.client.HTTPResponse) -> None:
+    def __init__(self, answer: http.client.HTTPResponse, allowance: Allowance) -> None:
         self._answer = answer
+        self._allowance = allowance
 
     def read(self, size: int) -> bytes:
-        return self._answer.read1(size)
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: object) -> None:
-        """Follow none: an answer that redirects is an error then."""
-
-
-def _asked(address: CameraAddress, seconds: float) -> http.client.HTTPResponse:
-    passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-    if address.user is not None:
-        passwords.add_password(None, address.url, address.user, address.password or "")
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}),
-        _NoRedirect,
-        urllib.request.HTTPDigestAuthHandler(passwords),
-        urllib.request.HTTPBasicAuthHandler(passwords),
-    )
-    answer = opener.open(address.url, timeout=seconds)
-    assert isinstance(answer, http.client.HTTPResponse)  # the schemes are checked: http and https
-    return answer
+        data = self._answer.read1(size)
+        if self._allowance.exceeds(len(data)):
+            raise CameraUnavailable(NO_PICTURE)
+        return data
 
 
 def _video(container: InputContainer) -> VideoStream:
