@@ -50,7 +50,10 @@ def serve(app: ASGIApp, host: str, port: int, stop: threading.Event, beat: Calla
 
 
 class _Seldom(logging.Filter):
-    """Lets a line of the server through once in a minute, so that no garbage fills the log, and every traceback."""
+    """Lets a line of the server through once in a minute, so that no garbage fills the log.
+
+    A client that breaks off in the wrong moment makes the server log a traceback, so one per kind of error has to do.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,8 +61,10 @@ class _Seldom(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         now = time.monotonic()
-        if record.exc_info or now >= self._next.get(str(record.msg), 0.0):
-            self._next[str(record.msg)] = now + _SAY_SECONDS  # the server's own texts: there are a few
+        kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
+        said = f"{record.msg} {kind}"  # the server's own texts: there are a few
+        if now >= self._next.get(said, 0.0):
+            self._next[said] = now + _SAY_SECONDS
             return True
         return False
 

@@ -10,7 +10,7 @@ import http.client
 import ssl
 import time
 import urllib.error
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
@@ -66,12 +66,14 @@ class Connection:
     container, stream : FFmpeg's
     timed_by_arrival : whether packets carry our clock instead of the camera's
     allowance : of bytes without a packet
+    cut_by : returns why what came was cut off before its end, None while it was not
     """
 
     container: InputContainer
     stream: VideoStream
     timed_by_arrival: bool
     allowance: Allowance
+    cut_by: Callable[[], Exception | None]
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield packets as they come, until the camera ends."""
@@ -79,6 +81,8 @@ class Connection:
             if packet.size:
                 self.allowance.renew()
                 yield packet
+        if (error := self.cut_by()) is not None:
+            raise error
 
     def camera_time(self, pts: int) -> float | None:
         """Return what the camera's own clock said at `pts`, seconds since the epoch; None while it has not told."""
@@ -108,7 +112,7 @@ def connect(address: CameraAddress, seconds: float) -> Iterator[Connection]:
 
 @contextmanager
 def _over_rtsp(address: CameraAddress, seconds: float) -> Iterator[Connection]:
-    allowance = Allowance()
+    allowance = Allowance(seconds)
     guard = Guard(address, seconds, allowance)
     try:
         with _explained(address, seconds, guard):
@@ -118,7 +122,9 @@ def _over_rtsp(address: CameraAddress, seconds: float) -> Iterator[Connection]:
             }  # fmt: skip
             url = _through(guard, address)
             with av.open(url, mode="r", options=options, timeout=seconds) as container:
-                yield Connection(container, _video(container), timed_by_arrival=False, allowance=allowance)
+                yield Connection(
+                    container, _video(container), timed_by_arrival=False, allowance=allowance, cut_by=guard.refusal
+                )
     finally:
         guard.close()
 
@@ -138,23 +144,46 @@ def _over_http(address: CameraAddress, seconds: float) -> Iterator[Connection]:
         options = {**_COMMON, "format_whitelist": _HTTP_CONTAINERS, "protocol_whitelist": ""}
         if multipart:  # pictures without times: they are taken when they come
             options["use_wallclock_as_timestamps"] = "1"
-        allowance = Allowance()
-        body: IO[bytes] = _Body(answer, allowance)  # type: ignore[assignment]  # all that PyAV asks of a file is `read`
-        with av.open(body, mode="r", format="mpjpeg" if multipart else None, options=options) as container:
-            yield Connection(container, _video(container), timed_by_arrival=multipart, allowance=allowance)
+        body = _Body(answer, Allowance(seconds))
+        file: IO[bytes] = body  # type: ignore[assignment]  # all that PyAV asks of a file is `read`
+        try:
+            with av.open(file, mode="r", format="mpjpeg" if multipart else None, options=options) as container:
+                yield Connection(
+                    container, _video(container), multipart, allowance=body.allowance, cut_by=lambda: body.error
+                )
+        except (av.error.FFmpegError, CameraUnavailable):
+            if body.error is not None:
+                raise body.error from None
+            raise
 
 
 class _Body:
-    """The body of an answer as a file that is read in order. A read returns what has come, and waits only for that."""
+    """The body of an answer as a file that is read in order. A read returns what has come, and waits only for that.
+
+    FFmpeg goes on reading after an error, so it is told that the file has ended instead.
+
+    Attributes
+    ----------
+    allowance : of bytes without a packet
+    error : what ended it before its end
+    """
 
     def __init__(self, answer: http.client.HTTPResponse, allowance: Allowance) -> None:
+        self.allowance = allowance
+        self.error: Exception | None = None
         self._answer = answer
-        self._allowance = allowance
 
     def read(self, size: int) -> bytes:
-        data = self._answer.read1(size)
-        if self._allowance.exceeds(len(data)):
-            raise CameraUnavailable(NO_PICTURE)
+        if self.error is not None:
+            return b""
+        try:
+            data = self._answer.read1(size)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            self.error = error
+            return b""
+        if self.allowance.exceeds(len(data)):
+            self.error = CameraUnavailable(NO_PICTURE)
+            return b""
         return data
 
 

@@ -16,6 +16,7 @@ import threading
 import time
 from contextlib import suppress
 
+from common.errors import CameraUnavailable
 from common.sources.cameras import CameraAddress
 from producers.cameras.allowance import NO_PICTURE, Allowance
 
@@ -73,6 +74,10 @@ class Guard:
         self.heard_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="camera-guard", daemon=True)
         self._thread.start()
+
+    def refusal(self) -> CameraUnavailable | None:
+        """Return the error for what was cut off here; None if nothing was."""
+        return CameraUnavailable(self.why) if self.why in {REDIRECTS, NO_PICTURE} else None
 
     def close(self) -> None:
         """End the connection; FFmpeg, if it still reads, meets its end."""
