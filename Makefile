@@ -9,7 +9,7 @@ LOCK_IMAGE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --e
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal heal-time conditions blinding peers chaos fuzz watching http mqtt rtsp closer objects containers soak lint format clean lock generated
+.PHONY: help install demo test slow up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal heal-time conditions blinding peers chaos fuzz watching http mqtt rtsp closer objects containers soak lint format clean lock generated hostile
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -115,6 +115,9 @@ chaos: install   ## kill, double, poison, act, count: MINUTES=10 SEED=1
 
 fuzz: install    ## mutated camera events and files: EVENTS=10000 FILES=10000 SEED=1
 	$(BIN)/python -m tests.fuzz.run --events $(or $(EVENTS),10000) --files $(or $(FILES),10000) --seed $(or $(SEED),1)
+
+hostile: install ## cameras and clients that send nonsense, without end, or too slowly: is all bounded? MINUTES=3 GB=10
+	$(BIN)/python -m tests.hostile.run --minutes $(or $(MINUTES),3) --gigabytes $(or $(GB),10)
 
 bench: install   ## throughput, latency, judge, scale; DATA=folder with clips
 	$(BIN)/python -m benchmarks.judge

@@ -1,7 +1,10 @@
 """The tokens with which cameras post frames over HTTP: a file of their digests, each with the stream it is for.
 
+A storage that notifies of objects has one too, under a name that no stream can have: neither opens what the other does.
+
     # SHA-256 of the token                                            stream
     9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08  site/dock 3
+    60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752  {object-events}
 
 A token is random and long, so a plain digest of it tells nothing. A stream may have several lines, as while its camera
 changes from one token to the next. Blanks around a line are not part of it, so no stream in it begins or ends with one.
@@ -24,6 +27,8 @@ from common.file_signature import Signature, signature_of
 
 log = logging.getLogger(__name__)
 
+OBJECT_EVENTS = "{object-events}"
+"""In place of a stream, for the token that notifications of object storage come with: no stream has braces."""
 _TOKEN_BYTES = 32
 _BLANKS = " \t\r"  # around a line; other white space is part of a name
 _LINE = re.compile(r"(?P<digest>[0-9a-f]{64})[ \t]+(?P<stream>[^ \t].*)")
@@ -49,10 +54,16 @@ class CameraTokens:
     @property
     def streams(self) -> frozenset[str]:
         """The streams that have a token."""
-        return frozenset(self._digests)
+        return frozenset(self._digests.keys() - {OBJECT_EVENTS})
+
+    @property
+    def for_notifications(self) -> bool:
+        """Whether there is a token of `OBJECT_EVENTS`."""
+        return OBJECT_EVENTS in self._digests
 
     def admits(self, stream: str, token: str) -> bool:
-        """Return whether `token` is one of `stream`, in a time that does not tell how much of it is right.
+        """Return whether `token` is one of `stream`, or of `OBJECT_EVENTS`, in a time that does not tell how much of it
+        is right.
 
         Raises
         ------
@@ -98,14 +109,15 @@ class CameraTokens:
 
 
 def add_token(path: Path, stream: str) -> str:
-    """Make a token for `stream`, write its digest to the file, and return it: it is kept nowhere else.
+    """Make a token for `stream`, or `OBJECT_EVENTS`, write its digest to the file, and return it: it is kept nowhere
+    else.
 
     Raises
     ------
     SettingsError
         If the file cannot be written, or holds something else, or a line cannot hold the name of the stream.
     """
-    path, token, stream = path.expanduser(), secrets.token_urlsafe(_TOKEN_BYTES), check_stream_name(stream)
+    path, token, stream = path.expanduser(), secrets.token_urlsafe(_TOKEN_BYTES), _checked(stream)
     if stream.strip(_BLANKS) != stream:
         raise SettingsError(
             f"SENTINEL_HTTP_TOKENS: {path} cannot hold the name {stream!r}, which begins or ends with a blank: "
@@ -123,6 +135,10 @@ def add_token(path: Path, stream: str) -> str:
     except OSError as error:
         raise SettingsError(f"SENTINEL_HTTP_TOKENS: {path} cannot be written ({error.strerror})") from error
     return token
+
+
+def _checked(name: str) -> str:
+    return name if name == OBJECT_EVENTS else check_stream_name(name)
 
 
 def _digest(token: str) -> str:
@@ -152,7 +168,7 @@ def _parse(path: Path, content: bytes) -> dict[str, list[str]]:
             continue
         match = _LINE.fullmatch(line)
         try:
-            stream = check_stream_name(match["stream"] if match else "")
+            stream = _checked(match["stream"] if match else "")
         except ValueError as error:
             raise SettingsError(  # without the line, which may hold a token
                 f"SENTINEL_HTTP_TOKENS: line {number} of {path} is not the SHA-256 of a token in lower case, a blank, "

@@ -170,6 +170,11 @@ class Settings(BaseSettings):
     objects_seconds: float = Field(
         30.0, ge=1, le=86_400, description="seconds between two listings of the watched prefixes of object storage"
     )
+    object_events_queue: str | None = Field(
+        None,
+        description="URL of a queue of Amazon's SQS, or of what speaks its protocol, to which the storage notifies of "
+        "objects: what is named there is looked at without waiting for the next listing. Unset: none",
+    )
     object_endpoint: str | None = Field(
         None,
         description="URL of an object storage that speaks S3, such as http://minio:9000; unset: that of the scheme, or "
@@ -552,7 +557,7 @@ class Settings(BaseSettings):
         check_topic_patterns(topics)
         return topics
 
-    @field_validator("object_endpoint", "frigate_url")
+    @field_validator("object_endpoint", "object_events_queue", "frigate_url")
     @classmethod
     def _is_an_http_url(cls, url: str | None) -> str | None:
         return url if url is None else check_base_url(url)
@@ -600,6 +605,12 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"SENTINEL_HTTP_SPOOL_MB must hold what {name} ({size}) allows: lower that, or raise it"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _watches_what_it_is_told_of(self) -> Settings:
+        if self.object_events_queue and not self.watch_objects:
+            raise ValueError("SENTINEL_OBJECT_EVENTS_QUEUE is of use below SENTINEL_WATCH_OBJECTS alone: set that too")
         return self
 
     @model_validator(mode="after")

@@ -126,5 +126,7 @@ async def receive_body(request: Request, body: Body, room: Reservation, most: in
 
 def too_large(most: int) -> Problem:
     return Problem(
-        413, f"a body has at most {most} bytes here: SENTINEL_HTTP_MAX_BYTES, or in an event SENTINEL_MAX_DATA_BYTES"
+        413,
+        f"a body has at most {most} bytes here: of frames as SENTINEL_HTTP_MAX_BYTES says, or in an event "
+        "SENTINEL_MAX_DATA_BYTES",
     )

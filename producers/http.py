@@ -1,6 +1,8 @@
-"""The process `http`: cameras post images and clips to it, each with a token of its own.
+"""The process `http`: cameras post images and clips to it, each with a token of its own, and object storage what was
+written to it.
 
 POST /streams/NAME/frames  --spool-->  embed
+POST /objects/events       ----------->  noticed, for process `objects`
 """
 
 from __future__ import annotations

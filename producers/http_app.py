@@ -1,10 +1,12 @@
-"""The endpoint to which cameras post frames, as an ASGI application.
+"""The endpoint to which cameras post frames, and object storage what was written to it, as an ASGI application.
 
     POST /streams/NAME/frames   an image or a clip, with the token of the stream   ->   202 and the id of its batch
+    POST /objects/events        a notification of object storage, with its token   ->   202 and how many it names
 
 A request passes these in order, and takes no more than it has been given room for: its token; whether Redis takes work;
 its head; a place among those that are under way; its body, which is written to the spool; the ingestor. A 202 says that
-the batch is registered in Redis. Nothing of what is refused is logged.
+the batch is registered in Redis, or that process `objects` is going to look at what a notification names. Nothing of
+what is refused is logged.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from queue import Queue
 
@@ -24,11 +26,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from common.camera_tokens import CameraTokens
+from common.camera_tokens import OBJECT_EVENTS, CameraTokens
 from common.contracts.batches import Submission
 from common.contracts.ids import check_stream_name
 from common.errors import (
     Backlogged,
+    BadMessage,
     BadModality,
     BadSource,
     BrokerUnavailable,
@@ -41,7 +44,9 @@ from common.ingest.accept import Ingestor, event_batch_id
 from common.modalities.registry import suffixes
 from common.settings import Settings
 from common.store import Store
+from common.store.client import unavailability
 from producers.bodies import SPOOL_RETRY_SECONDS, Body, Drained, receive_body, too_large
+from producers.object_events import MOST_EVENT_BYTES, Notification, note_notification
 from producers.posts import Post, Problem, content_key, post_of, structured_event, structured_post
 from producers.spool import Spool
 from producers.spooled import accept_stored
@@ -53,6 +58,7 @@ _BASE64 = 4 / 3
 _HEAD_BYTES = 64_000  # of a structured event beside its data
 _CLOSED_SECONDS = 1.0  # how long nobody is let in after Redis took no work
 _RETRY_SECONDS = 2
+_NO_TOKEN = "send the token of this stream, or of notifications, as Authorization: Bearer TOKEN"
 _MENDED_SECONDS = 60  # a baseline or a setting takes people a while
 
 
@@ -67,6 +73,7 @@ class Frames:
 
     def __init__(self, store: Store, settings: Settings, tokens: CameraTokens, spool: Spool) -> None:
         self._settings = settings
+        self._store = store
         self._tokens = tokens
         self._spool = spool
         self._under_way: Counter[str] = Counter()
@@ -81,6 +88,7 @@ class Frames:
             self._threads.submit(ingestor.sandbox.call, suffixes, subject="no file")
         routes = [
             Route("/streams/{name:path}/frames", self._post, methods=["POST"]),
+            Route("/objects/events", self._notify, methods=["POST"]),
             Route("/healthz", self._health),
         ]
         self.app: ASGIApp = Drained(Starlette(routes=routes, exception_handlers={Problem: _problem}))
@@ -102,27 +110,57 @@ class Frames:
         most = self._settings.http_max_bytes
         if post.structured:
             most = int(self._settings.max_data_bytes * _BASE64) + _HEAD_BYTES
-        declared = request.headers.get("content-length", "0")
-        if not declared.isdecimal() or int(declared) > most:
-            raise too_large(most)
-        with self._place(stream), self._spool.receiving() as room, Body(self._spool) as body:
-            await receive_body(request, body, room, most)
+        async with self._received(request, stream, most) as body:
             loop = asyncio.get_running_loop()
             batch_id, became = await loop.run_in_executor(self._threads, self._accept, stream, post, body)
         return JSONResponse({"batch": batch_id, "stream": stream, "state": became.value}, 202)
 
+    async def _notify(self, request: Request) -> Response:
+        """Note what a notification of object storage names: this process has no credentials to look at it."""
+        self._require_token(request, OBJECT_EVENTS)
+        async with self._received(request, OBJECT_EVENTS, MOST_EVENT_BYTES) as body:
+            found = await asyncio.to_thread(self._note, body.read())
+        counts = {"noticed": len(found.uris), "ignored": found.ignored, "refused": found.refused}
+        if found.refused:  # the others are noted, and sent again they still are
+            return JSONResponse({**counts, "error": f"a record is refused: {found.reason}"}, 422)
+        return JSONResponse(counts, 202)
+
+    def _note(self, body: bytes) -> Notification:
+        try:
+            with unavailability():
+                return note_notification(body, self._settings, self._store)
+        except BadMessage as error:
+            raise Problem(400, f"the body is no notification: {error}") from error
+        except BrokerUnavailable as error:
+            raise _of_error(error) from error
+
+    @asynccontextmanager
+    async def _received(self, request: Request, name: str, most: int) -> AsyncIterator[Body]:
+        """Receive a body of at most `most` bytes, in a place of `name`; it and the place are there for the block."""
+        declared = request.headers.get("content-length", "0")
+        if not declared.isdecimal() or int(declared) > most:
+            raise too_large(most)
+        with self._place(name), self._spool.receiving() as room, Body(self._spool) as body:
+            await receive_body(request, body, room, most)
+            yield body
+
     def _stream(self, request: Request) -> str:
         """Return the stream that a request may post to."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
         try:
             stream = check_stream_name(request.path_params["name"])
-            if scheme.lower() == "bearer" and self._tokens.admits(stream, token.strip()):
-                return stream
         except ValueError:  # no stream is called that, so nobody has a token for it
-            pass
+            raise Problem(401, _NO_TOKEN) from None
+        self._require_token(request, stream)
+        return stream
+
+    def _require_token(self, request: Request, name: str) -> None:
+        """Refuse a request without a token of `name`, which is a stream's or `OBJECT_EVENTS`."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        try:
+            if scheme.lower() != "bearer" or not self._tokens.admits(name, token.strip()):
+                raise Problem(401, _NO_TOKEN)
         except SettingsError as error:
             raise Problem(503, "the tokens of cameras cannot be read: see the log of `http`", _RETRY_SECONDS) from error
-        raise Problem(401, "send the token of this stream, as Authorization: Bearer TOKEN")
 
     @contextmanager
     def _ingestor(self) -> Iterator[Ingestor]:
@@ -174,9 +212,9 @@ class Frames:
         return batch_id, became
 
 
-def _of_error(error: SentinelError, path: Path) -> Problem:
+def _of_error(error: SentinelError, path: Path | None = None) -> Problem:
     """Return the answer to a post that could not be accepted; it does not name the file in the spool."""
-    reason = str(error).replace(str(path), "the body")
+    reason = str(error) if path is None else str(error).replace(str(path), "the body")
     if isinstance(error, Backlogged):
         return Problem(429, reason, _RETRY_SECONDS)
     if isinstance(error, BrokerUnavailable):

@@ -1,11 +1,15 @@
 """Watched prefixes of object storage: what lies below one is handed in once, each version of an object by itself.
 
     s3://bucket/prefix/STREAM/...  --listing-->  embed
+    notifications  --HTTP, queue-->  noticed  ------^
 
 The first part of a key below the prefix is the stream; whatever stands between it and the object's name, such as dates,
 says nothing. Each video and each image is a batch of its own. An object is there once it is whole, so nothing has to
 settle. The prefixes are listed every `SENTINEL_OBJECTS_SECONDS`, and what was handed in is remembered in Redis, after
 it was: a process that is killed in between hands it in again, and its batch is known by its content.
+
+What notifications name (`producers.noticed_objects`) is looked at in between, by this one process: so an object is
+handed in once, whichever way it was found first.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import PurePosixPath
+from typing import TypeAlias
 
 from common.contracts.batches import SourceRequest
 from common.contracts.dead_letters import DeadLetterKind
@@ -25,11 +30,14 @@ from common.errors import BadSource, BrokerUnavailable, Refused, SettingsError, 
 from common.ingest.accept import Ingestor
 from common.printable import encodable
 from common.settings import Settings
-from common.sources.find import media_objects
+from common.sources.find import is_media_object, media_objects
 from common.sources.media_types import natural_order
-from common.sources.objects.storage import ObjectVersion, list_objects
+from common.sources.objects.event_queue import EventQueue
+from common.sources.objects.storage import ObjectVersion, list_objects, object_version
 from common.store import Store, open_store
 from common.store.client import unavailability
+from producers.noticed_objects import NoticedObjects
+from producers.queued_notifications import QueuedNotifications
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +46,9 @@ _BEAT_SECONDS = 1.0  # while the storage is listed
 _FIRST_BACKOFF_SECONDS, _LAST_BACKOFF_SECONDS = 0.5, 30.0
 _MOST_TRIES = 3  # how often an object may fail for a reason we do not know before it is refused
 _MOST_SILENT = 3  # objects in a row that the storage does not give, after which the others are not asked for
+
+Turn: TypeAlias = Callable[[threading.Event, Callable[[], None]], object]
+"""What is done in each turn besides; it is given what is set at the end, and what to call meanwhile."""
 
 
 class ObjectWatcher:
@@ -59,11 +70,12 @@ class ObjectWatcher:
         self._said: dict[str, str] = {}
         self._backoff = 0.0
 
-    def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
-        """Hand in what appears until `stop` is set; each turn calls `beat`."""
+    def run(self, stop: threading.Event, beat: Callable[[], None], turn: Turn) -> None:
+        """Hand in what appears until `stop` is set; each turn calls `beat`, and `turn` with both."""
         due = dict.fromkeys(self.settings.watch_objects, 0.0)
         while not stop.is_set():
             beat()
+            turn(stop, beat)
             for prefix in [prefix for prefix, at in due.items() if time.monotonic() >= at]:
                 pause = self._look(prefix, stop, beat)
                 due[prefix] = time.monotonic() + pause
@@ -99,9 +111,7 @@ class ObjectWatcher:
             If there is no such bucket.
         """
         found = {_version_id(uri, version): (uri, version) for uri, version in self._listed(prefix, beat)}
-        known = self._known.get(prefix)
-        if known is None:
-            known = self._known[prefix] = self.store.watched_objects.handed_in(prefix)
+        known = self._known_below(prefix)
         self._forget_gone(prefix, known, found)
         new = [(version_id, *row) for version_id, row in found.items() if version_id not in known]
         # What failed the last time comes last, so that it is in nobody's way.
@@ -128,12 +138,42 @@ class ObjectWatcher:
                 if not self._refuse_at_last(prefix, uri, error):
                     continue
             silent = 0
-            self._tries.pop(uri, None)
-            self._said.pop(uri, None)
-            self.store.watched_objects.add(prefix, version_id)
-            known.add(version_id)
+            self._remember(prefix, uri, version_id)
             handed_in += 1
         return handed_in
+
+    def hand_in_one(self, prefix: str, uri: str) -> bool:
+        """Hand in what is at `uri` below `prefix` now, as `hand_in` would; return whether it is new.
+
+        Raises
+        ------
+        BrokerUnavailable, StorageUnavailable, SettingsError
+            As `hand_in` raises them.
+        """
+        if not is_media_object(uri):
+            return False
+        try:
+            version = object_version(uri, self.settings.object_storage)
+        except FileNotFoundError:
+            return False
+        version_id = _version_id(uri, version)
+        if version_id in self._known_below(prefix):
+            return False
+        self._deliver(prefix, uri)
+        self._remember(prefix, uri, version_id)
+        return True
+
+    def _known_below(self, prefix: str) -> set[str]:
+        """Return the ids of the versions that were handed in."""
+        if prefix not in self._known:
+            self._known[prefix] = self.store.watched_objects.handed_in(prefix)
+        return self._known[prefix]
+
+    def _remember(self, prefix: str, uri: str, version_id: str) -> None:
+        self._tries.pop(uri, None)
+        self._said.pop(uri, None)
+        self.store.watched_objects.add(prefix, version_id)
+        self._known[prefix].add(version_id)
 
     def _listed(self, prefix: str, beat: Callable[[], None]) -> list[tuple[str, ObjectVersion]]:
         """Return the objects below `prefix` that are sources; `beat` is called meanwhile: many take minutes."""
@@ -207,4 +247,8 @@ def main(settings: Settings, stop: threading.Event, beat: Callable[[], None]) ->
     """Hand in what appears below the watched prefixes until `stop` is set; without any there is nothing to do."""
     store = open_store(settings)
     with closing(Ingestor(settings, store)) as ingestor:
-        ObjectWatcher(settings, store, ingestor).run(stop, beat)
+        watcher = ObjectWatcher(settings, store, ingestor)
+        if settings.object_events_queue is not None:
+            queue = EventQueue(settings.object_events_queue, settings.object_region)
+            QueuedNotifications(settings, store, queue).start(stop)
+        watcher.run(stop, beat, NoticedObjects(watcher).hand_in)

@@ -139,11 +139,12 @@ def _tokens(settings: Settings) -> str:
         return "no camera may post over HTTP: SENTINEL_HTTP_TOKENS is not set"
     tokens = CameraTokens(settings.http_tokens)
     tokens.load()
-    if not tokens.streams:
+    if not tokens.streams and not tokens.for_notifications:
         raise SentinelError(
             f"{settings.http_tokens} has no token, so no camera may post: make one with `sentinel streams token STREAM`"
         )
-    return f"cameras of {len(tokens.streams)} streams may post over HTTP"
+    notified = ", and object storage may notify of objects" if tokens.for_notifications else ""
+    return f"cameras of {len(tokens.streams)} streams may post over HTTP{notified}"
 
 
 def _objects(settings: Settings) -> str:

@@ -107,8 +107,12 @@ class ObjectServer:
 
     @cached_property
     def client(self) -> Any:
+        return self.client_of("s3")
+
+    def client_of(self, service: str) -> Any:
+        """Return a client of one of the services that the server plays."""
         return boto3.client(
-            "s3",
+            service,
             endpoint_url=self.url,
             region_name="us-east-1",
             aws_access_key_id=ACCESS_KEY,

@@ -73,6 +73,13 @@ class Served:
         finally:
             connection.close()
 
+    def answers(self) -> bool:
+        """Return whether it does."""
+        try:
+            return self.request("GET", "/healthz").status == 200
+        except OSError:
+            return False
+
 
 @contextmanager
 def serving(
@@ -98,10 +105,7 @@ def serving(
 
     def answers() -> bool:
         assert process.poll() is None, served.log.read_text()
-        try:
-            return served.request("GET", "/healthz").status == 200
-        except OSError:
-            return False
+        return served.answers()
 
     try:
         wait_until(f"`sentinel {command}` to answer", answers)

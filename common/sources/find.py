@@ -60,12 +60,14 @@ def _found_below(prefix: ObjectPath) -> list[Path]:
 
 
 def media_objects(listed: Iterable[tuple[str, ObjectVersion]]) -> Iterator[tuple[str, ObjectVersion]]:
-    """Yield those objects of a listing that a modality reads and that are neither hidden nor temporary, nor in a folder
-    that is."""
-    for uri, version in listed:
-        *folders, name = uri.split("/")[3:]
-        if kind_of(name) is not None and not any(is_ignored(part) for part in (*folders, name)):
-            yield uri, version
+    """Yield those objects of a listing that `is_media_object`."""
+    return ((uri, version) for uri, version in listed if is_media_object(uri))
+
+
+def is_media_object(uri: str) -> bool:
+    """Return whether a modality reads such an object, and neither it nor a folder above it is hidden or temporary."""
+    *folders, name = uri.split("/")[3:]
+    return kind_of(name) is not None and not any(is_ignored(part) for part in (*folders, name))
 
 
 def _found_in(folder: Path, above: tuple[Path, ...]) -> list[Path]:

@@ -20,6 +20,7 @@ from common.store.learning import LearningStore
 from common.store.models import ChampionStore
 from common.store.mqtt_deliveries import MqttDeliveries
 from common.store.mqtt_streams import MqttStreams
+from common.store.noticed_objects import NoticedObjects
 from common.store.pictures import PictureStore
 from common.store.silence import SilenceStore
 from common.store.streams import StreamStore
@@ -66,6 +67,7 @@ class Store:
         self.silence = SilenceStore(self.client)
         self.truth = TruthStore(self.client, max_events=settings.max_events)
         self.watched_objects = WatchedObjects(self.client)
+        self.noticed_objects = NoticedObjects(self.client)
         self.interpolations = InterpolationStore(self.client)
         self.forgetting = Forgetting(self.client)
         self.event_log = EventLog(self.client, max_events=settings.max_events)

@@ -10,8 +10,7 @@ import http.client
 import ssl
 import time
 import urllib.error
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
@@ -25,6 +24,8 @@ from av.video.stream import VideoStream
 from common.errors import CameraUnavailable
 from common.printable import printable
 from common.sources.cameras import CameraAddress
+from producers.cameras.allowance import NO_PICTURE, Allowance
+from producers.cameras.asking import ask
 from producers.cameras.guard import REDIRECTS, Guard
 
 _ANALYZE_MICROSECONDS = "1000000"  # of the stream are looked at before it begins, for its size and codec
@@ -38,6 +39,7 @@ _COMMON = {
 _HTTP_CONTAINERS = "mpegts,mov,mp4,matroska,webm,flv,mpjpeg,mjpeg,h264,hevc"
 _MULTIPART = "multipart/"
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
+_HEAD_TIMES = 2  # the time that it may send nothing, for all of the head of an answer by HTTP
 _SILENT = "nothing came for {seconds:g} s"
 _SILENT_SHARE = 0.9  # of the time that a camera may send nothing
 _REDIRECTING = range(300, 400)
@@ -63,17 +65,24 @@ class Connection:
     ----------
     container, stream : FFmpeg's
     timed_by_arrival : whether packets carry our clock instead of the camera's
+    allowance : of bytes without a packet
+    cut_by : returns why what came was cut off before its end, None while it was not
     """
 
     container: InputContainer
     stream: VideoStream
     timed_by_arrival: bool
+    allowance: Allowance
+    cut_by: Callable[[], Exception | None]
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield packets as they come, until the camera ends."""
         for packet in self.container.demux(self.stream):
             if packet.size:
+                self.allowance.renew()
                 yield packet
+        if (error := self.cut_by()) is not None:
+            raise error
 
     def camera_time(self, pts: int) -> float | None:
         """Return what the camera's own clock said at `pts`, seconds since the epoch; None while it has not told."""
@@ -103,7 +112,8 @@ def connect(address: CameraAddress, seconds: float) -> Iterator[Connection]:
 
 @contextmanager
 def _over_rtsp(address: CameraAddress, seconds: float) -> Iterator[Connection]:
-    guard = Guard(address, seconds)
+    allowance = Allowance(seconds)
+    guard = Guard(address, seconds, allowance)
     try:
         with _explained(address, seconds, guard):
             options = {
@@ -112,7 +122,9 @@ def _over_rtsp(address: CameraAddress, seconds: float) -> Iterator[Connection]:
             }  # fmt: skip
             url = _through(guard, address)
             with av.open(url, mode="r", options=options, timeout=seconds) as container:
-                yield Connection(container, _video(container), timed_by_arrival=False)
+                yield Connection(
+                    container, _video(container), timed_by_arrival=False, allowance=allowance, cut_by=guard.refusal
+                )
     finally:
         guard.close()
 
@@ -127,44 +139,52 @@ def _through(guard: Guard, address: CameraAddress) -> str:
 
 @contextmanager
 def _over_http(address: CameraAddress, seconds: float) -> Iterator[Connection]:
-    with _explained(address, seconds, None), _asked(address, seconds) as answer:
+    with _explained(address, seconds, None), ask(address, seconds, _HEAD_TIMES * seconds) as answer:
         multipart = (answer.headers.get("Content-Type") or "").lower().startswith(_MULTIPART)
         options = {**_COMMON, "format_whitelist": _HTTP_CONTAINERS, "protocol_whitelist": ""}
         if multipart:  # pictures without times: they are taken when they come
             options["use_wallclock_as_timestamps"] = "1"
-        body: IO[bytes] = _Body(answer)  # type: ignore[assignment]  # all that PyAV asks of a file is `read`
-        with av.open(body, mode="r", format="mpjpeg" if multipart else None, options=options) as container:
-            yield Connection(container, _video(container), timed_by_arrival=multipart)
+        body = _Body(answer, Allowance(seconds))
+        file: IO[bytes] = body  # type: ignore[assignment]  # all that PyAV asks of a file is `read`
+        try:
+            with av.open(file, mode="r", format="mpjpeg" if multipart else None, options=options) as container:
+                yield Connection(
+                    container, _video(container), multipart, allowance=body.allowance, cut_by=lambda: body.error
+                )
+        except (av.error.FFmpegError, CameraUnavailable):
+            if body.error is not None:
+                raise body.error from None
+            raise
 
 
 class _Body:
-    """The body of an answer as a file that is read in order. A read returns what has come, and waits only for that."""
+    """The body of an answer as a file that is read in order. A read returns what has come, and waits only for that.
 
-    def __init__(self, answer: http.client.HTTPResponse) -> None:
+    FFmpeg goes on reading after an error, so it is told that the file has ended instead.
+
+    Attributes
+    ----------
+    allowance : of bytes without a packet
+    error : what ended it before its end
+    """
+
+    def __init__(self, answer: http.client.HTTPResponse, allowance: Allowance) -> None:
+        self.allowance = allowance
+        self.error: Exception | None = None
         self._answer = answer
 
     def read(self, size: int) -> bytes:
-        return self._answer.read1(size)
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: object) -> None:
-        """Follow none: an answer that redirects is an error then."""
-
-
-def _asked(address: CameraAddress, seconds: float) -> http.client.HTTPResponse:
-    passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-    if address.user is not None:
-        passwords.add_password(None, address.url, address.user, address.password or "")
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}),
-        _NoRedirect,
-        urllib.request.HTTPDigestAuthHandler(passwords),
-        urllib.request.HTTPBasicAuthHandler(passwords),
-    )
-    answer = opener.open(address.url, timeout=seconds)
-    assert isinstance(answer, http.client.HTTPResponse)  # the schemes are checked: http and https
-    return answer
+        if self.error is not None:
+            return b""
+        try:
+            data = self._answer.read1(size)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            self.error = error
+            return b""
+        if self.allowance.exceeds(len(data)):
+            self.error = CameraUnavailable(NO_PICTURE)
+            return b""
+        return data
 
 
 def _video(container: InputContainer) -> VideoStream:

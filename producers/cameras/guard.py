@@ -16,7 +16,9 @@ import threading
 import time
 from contextlib import suppress
 
+from common.errors import CameraUnavailable
 from common.sources.cameras import CameraAddress
+from producers.cameras.allowance import NO_PICTURE, Allowance
 
 # A reply of RTSP, and its status if that is 3xx, as loosely as FFmpeg reads it: carriage returns do not count wherever
 # they stand, words are parted by any blanks, and the number may begin with blanks of another kind (in some locales
@@ -53,6 +55,7 @@ class Guard:
     ----------
     address : of the camera
     seconds : that the camera may take to answer
+    allowance : of bytes without a picture
 
     Attributes
     ----------
@@ -60,9 +63,10 @@ class Guard:
     heard_at : when something came from the camera last, else when this began, on the monotonic clock
     """
 
-    def __init__(self, address: CameraAddress, seconds: float) -> None:
+    def __init__(self, address: CameraAddress, seconds: float, allowance: Allowance) -> None:
         self._address = address
         self._seconds = seconds
+        self._allowance = allowance
         self._closed = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
         self.port: int = self._listener.getsockname()[1]
@@ -70,6 +74,10 @@ class Guard:
         self.heard_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="camera-guard", daemon=True)
         self._thread.start()
+
+    def refusal(self) -> CameraUnavailable | None:
+        """Return the error for what was cut off here; None if nothing was."""
+        return CameraUnavailable(self.why) if self.why in {REDIRECTS, NO_PICTURE} else None
 
     def close(self) -> None:
         """End the connection; FFmpeg, if it still reads, meets its end."""
@@ -122,6 +130,9 @@ class Guard:
                     return
                 if redirects.finds(data):
                     self.why = REDIRECTS
+                    return
+                if self._allowance.exceeds(len(data)):
+                    self.why = NO_PICTURE
                     return
                 self.heard_at = time.monotonic()
                 client.sendall(data)

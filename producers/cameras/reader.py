@@ -28,6 +28,8 @@ _JITTER = 0.5  # of a pause, more or less: cameras behind one switch do not all 
 _START_SPREAD_SECONDS = 3.0  # likewise for the first connections
 _BYTES_PER_MB = 1_000_000
 _SEGMENTS_OF_SPOOL = 20  # no segment takes more than such a part of the spool
+_SOUND_SECONDS = 10.0  # a camera that changes its pictures sooner than this waits like one that ends
+_MOST_LINES, _LINES_SECONDS = 6, 60.0  # of the log about one camera, which decides how often there is something to say
 _CLOCK_OFF_SECONDS = 5.0  # by which a camera's clock may differ from ours without a word
 
 
@@ -75,6 +77,7 @@ class Reader:
         self._ended = 0.0  # until when footage was stored, seconds since the epoch
         self._state = CameraState(stream=camera.stream, url=shown_url(camera.url))
         self._counts: Counter[str] = Counter()
+        self._lines: list[float] = []  # when something was logged, on the monotonic clock
 
     @property
     def state(self) -> CameraState:
@@ -96,13 +99,13 @@ class Reader:
         pause = _FIRST_PAUSE_SECONDS
         self._stop.wait(random.uniform(0, _START_SPREAD_SECONDS))
         while not self._stop.is_set():
-            before = self._counts["segments"]
+            before, began = self._counts["segments"], time.monotonic()
             try:
                 self._follow()
                 self._lost("it ended the connection")
             except _OtherPictures:
-                log.warning("stream %s: the camera changed its pictures, it is opened anew", self.camera.stream)
-                if self._counts["segments"] > before:
+                self._say(logging.WARNING, "the camera changed its pictures, it is opened anew")
+                if self._counts["segments"] > before and time.monotonic() - began > _SOUND_SECONDS:
                     continue
             except SentinelError as error:
                 self._lost(str(error))
@@ -165,8 +168,7 @@ class Reader:
     def _connected(self, connection: Connection) -> None:
         context = connection.stream.codec_context
         now = time.time()
-        log.info("stream %s: connected to %s, %s %dx%d", self.camera.stream, self._state.url, context.name,
-                 context.width, context.height)  # fmt: skip
+        self._say(logging.INFO, f"connected to {self._state.url}, {context.name} {context.width}x{context.height}")
         self._state = self._state.model_copy(
             update={
                 "connected": True, "since": now, "why": "", "codec": context.name, "width": context.width,
@@ -179,9 +181,17 @@ class Reader:
         if self._stop.is_set():
             return
         if self._state.connected or self._state.why != why:
-            log.warning("stream %s: %s", self.camera.stream, why)
+            self._say(logging.WARNING, why)
         since = time.time() if self._state.connected or not self._state.since else self._state.since
         self._state = self._state.model_copy(update={"connected": False, "since": since, "why": why})
+
+    def _say(self, level: int, text: str) -> None:
+        """Log a line about the camera, a few in a minute: its state has the latest."""
+        now = time.monotonic()
+        self._lines = [at for at in self._lines if at > now - _LINES_SECONDS]
+        if len(self._lines) < _MOST_LINES:
+            self._lines.append(now)
+            log.log(level, "stream %s: %s", self.camera.stream, text)
 
     def _watch_clock(self, connection: Connection, pts: int) -> None:
         """Say once that the camera's clock is off: its frames carry our time, and its own overlay another."""
@@ -191,6 +201,4 @@ class Reader:
         before, off = self._state.clock_offset, theirs - time.time()
         self._state = self._state.model_copy(update={"clock_offset": off})
         if abs(off) > _CLOCK_OFF_SECONDS and (before is None or abs(before) <= _CLOCK_OFF_SECONDS):
-            log.warning(
-                "stream %s: the camera's clock differs from ours by %.0f s; frames carry ours", self.camera.stream, off
-            )
+            self._say(logging.WARNING, f"the camera's clock differs from ours by {off:.0f} s; frames carry ours")

@@ -143,10 +143,11 @@ def learning_rows(found: StreamBinding) -> list[tuple[str, str]]:
 
 @app.command()
 def token(stream: StreamArgument, as_json: JsonOption = False) -> None:
-    """Make a token with which a camera may post frames of this stream over HTTP. It is shown this once."""
-    from common.camera_tokens import add_token
+    """Make a token with which a camera may post frames of this stream over HTTP, or for {object-events} one with which
+    object storage may notify of objects. It is shown this once."""
+    from common.camera_tokens import OBJECT_EVENTS, add_token
 
-    settings, name = get_settings(), stream_name(stream)
+    settings, name = get_settings(), stream if stream == OBJECT_EVENTS else stream_name(stream)
     if settings.http_tokens is None:
         raise SettingsError("SENTINEL_HTTP_TOKENS is not set: name the file in which the digests of tokens are kept")
     made = add_token(settings.http_tokens, name)

@@ -26,6 +26,24 @@ def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> No
         get_settings()
 
 
+@pytest.mark.parametrize(
+    ("queue", "watched", "said"),
+    [
+        ("https://sqs.eu-west-1.amazonaws.com/1/q", "", "SENTINEL_WATCH_OBJECTS"),
+        ("https://key:secret@sqs.eu-west-1.amazonaws.com/1/q", "s3://site/cameras", "SENTINEL_OBJECT_EVENTS_QUEUE"),
+        ("arn:aws:sqs:eu-west-1:1:q", "s3://site/cameras", "SENTINEL_OBJECT_EVENTS_QUEUE"),
+    ],
+)
+def test_a_queue_of_notifications_has_an_address_without_secrets_and_something_to_be_told_of(
+    queue: str, watched: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SENTINEL_OBJECT_EVENTS_QUEUE", queue)
+    monkeypatch.setenv("SENTINEL_WATCH_OBJECTS", watched)
+    with pytest.raises(SettingsError, match=said) as refused:
+        get_settings()
+    assert "secret" not in str(refused.value)
+
+
 def test_a_stride_beyond_the_window_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENTINEL_WINDOW_FRAMES", "10")
     assert get_settings().window_stride is None, "it follows the window"

@@ -19,23 +19,30 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import psutil
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from common import broker
+from common.camera_tokens import CameraTokens, add_token
 from common.contracts.batches import FrameBatch, SourceKind
 from common.features import TimeSource
+from common.serving import serve
 from common.settings import Settings
 from common.store import Store, keys
 from common.store.ingest import offer
+from producers import bodies
 from producers.camera_events import CameraEvents
-from sentinel.stack.redis_server import RedisServer
+from producers.http_app import Frames
+from producers.spooled import open_spool
+from sentinel.stack.redis_server import RedisServer, free_port
 from tests.footage import scene, write_clip
+from tests.hostile.clients import byte_by_byte, chunked_head, without_end
 from tests.producers.events import EVENT
 from tests.producers.posting import MOST_BYTES, Endpoint, running_endpoint
-from tests.served import Answer, settings_in
+from tests.served import Answer, settings_in, wait_until
 
 PNG = cv2.imencode(".png", scene(1)[0])[1].tobytes()
 OTHER = cv2.imencode(".png", scene(2)[1])[1].tobytes()
@@ -219,21 +226,77 @@ def test_a_token_that_is_taken_out_opens_nothing_and_a_damaged_file_lets_nobody_
     assert endpoint.post("leaves", PNG).status == 202
 
 
-def test_a_body_without_end_is_cut_off_and_not_stored(endpoint: Endpoint, store: Store) -> None:
-    head = (
-        f"POST /streams/cam7/frames HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {endpoint.token('cam7')}\r\n"
-        "Content-Type: video/mp4\r\nTransfer-Encoding: chunked\r\n\r\n"
+class Watch:
+    """The memory of a process, and the space that its spool takes, as they are while a block runs."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._process, self._endpoint = psutil.Process(endpoint.pid), endpoint
+        self.began = self._memory()
+        self.memory = self.disk = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _memory(self) -> int:
+        return int(self._process.memory_info().rss)
+
+    def _look(self) -> None:
+        while not self._stop.wait(0.02):
+            self.memory = max(self.memory, self._memory())
+            with suppress(OSError):  # a file that goes
+                self.disk = max(self.disk, sum(file.stat().st_size for file in self._endpoint.files()))
+
+
+@pytest.mark.parametrize("heeds", [True, False], ids=["who reads the answer", "who does not"])
+def test_bodies_without_end_take_neither_memory_nor_disk_and_others_are_served_meanwhile(
+    endpoint: Endpoint, store: Store, heeds: bool
+) -> None:
+    token = endpoint.token("flood")
+    assert endpoint.post("cam7", PNG).status == 202
+    head = chunked_head("flood", token)
+    with Watch(endpoint) as watch, ThreadPoolExecutor(2) as hostile:
+        floods = [hostile.submit(without_end, endpoint.port, head, 10**10, heeds=heeds) for _ in range(4)]
+        served = 0
+        while not all(flood.done() for flood in floods) or not served:
+            assert endpoint.post("cam7", PNG).status == 202
+            served += 1
+    assert all(flood.result().size < 50 * MOST_BYTES for flood in floods), "cut, or told, long before its end"
+    if heeds:
+        assert {flood.result().status for flood in floods} <= {413, 0}  # 0: cut before it could be read
+    assert watch.memory - watch.began < 20 * MOST_BYTES
+    assert watch.disk < 8 * MOST_BYTES
+    assert [file for file in endpoint.files() if file.suffix == ".part"] == []
+    assert "flood" not in store.streams.names()
+    said = endpoint.log.read_text()
+    assert not any(word in said for word in (token, "flood", "Traceback")), said
+
+
+def test_a_body_that_comes_byte_by_byte_has_its_time_and_no_more(
+    http_settings: Settings, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "_BODY_SECONDS", 1.0)
+    token, port, stop = add_token(tmp_path / "tokens", "slow"), free_port(), threading.Event()
+    frames = Frames(store, http_settings, CameraTokens(tmp_path / "tokens"), open_spool(http_settings))
+    server = threading.Thread(
+        target=serve, args=(frames.app, "127.0.0.1", port, stop, lambda: None), kwargs={"said": "here"}
     )
-    sent, piece = 0, b"10000\r\n" + bytes(65536) + b"\r\n"
-    with socket.create_connection(("127.0.0.1", endpoint.port), timeout=30) as connection:
-        connection.sendall(head.encode())
-        with pytest.raises(OSError):
-            while sent < 10_000_000_000:
-                connection.sendall(piece)
-                sent += len(piece)
-    assert sent < 100 * MOST_BYTES
-    assert endpoint.post("cam7", PNG).status == 202, "others are served"
-    assert len(endpoint.files()) == 1
+    server.start()
+    try:
+        wait_until("it to answer", lambda: Endpoint(port, tmp_path / "log").answers())
+        head = chunked_head("slow", token) + b"ffff\r\n"
+        assert byte_by_byte(port, b"x", pause=0.1, at_once=head).status == 408
+    finally:
+        stop.set()
+        server.join(60)
+        frames.close()
+    assert not list(http_settings.posted_dir.rglob("*.part"))
 
 
 def test_no_token_and_nothing_of_what_is_refused_is_in_the_log(endpoint: Endpoint, store: Store) -> None:

@@ -6,8 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -22,59 +20,21 @@ from common.ingest.accept import Ingestor
 from common.ingest.retry import retry
 from common.ingest.scheduled import hand_in
 from common.object_root import ObjectStorage
-from common.sandbox import Sandbox
 from common.settings import Settings
 from common.sources.objects.storage import ObjectVersion, list_objects
 from common.store import Store
 from common.store.ingest import offer
 from producers.camera_events import CameraEvents
 from producers.objects import ObjectWatcher
-from tests.footage import scene, write_clip
-from tests.objects import SECRET_KEY, ObjectServer, object_server, objects, reaching, use_credentials
+from tests.footage import scene
+from tests.objects import SECRET_KEY, ObjectServer, object_server, objects, use_credentials
+from tests.producers.watched_objects import PREFIX, clips, handed_in, letters, own, sandbox, watcher
 
-__all__ = ["object_server", "objects"]  # fixtures
-
-PREFIX = "s3://site/cameras"
-
-
-@pytest.fixture
-def own(objects: ObjectServer, with_baseline: Settings) -> Settings:
-    return reaching(objects, with_baseline, object_roots=(), watch_objects=(PREFIX,))
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """One for all tests: starting one takes longer than any of them."""
-    with Sandbox(timeout=20.0) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def watcher(own: Settings, store: Store, sandbox: Sandbox) -> ObjectWatcher:
-    ingestor = Ingestor(own, store)
-    ingestor.sandbox = ingestor.features._sandbox = sandbox
-    return ObjectWatcher(own, store, ingestor)
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
-    folder = tmp_path_factory.mktemp("clips")
-    return [write_clip(folder / f"{n}.mp4", scene(12, seed=n), fps=10.0).read_bytes() for n in range(3)]
+__all__ = ["clips", "object_server", "objects", "own", "sandbox", "watcher"]  # fixtures
 
 
 def still(number: int) -> bytes:
     return cv2.imencode(".png", scene(number + 1)[number])[1].tobytes()
-
-
-def handed_in(store: Store) -> Counter[tuple[str, str]]:
-    """Return how many batches there are of each stream and source."""
-    return Counter(
-        (stream, batch.uri) for stream in store.streams.names() for batch in store.batches.unfinished(stream, 100)
-    )
-
-
-def letters(store: Store) -> list[tuple[str, str]]:
-    return [(letter.stream, letter.reason) for letter in store.event_log.dead_letters()]
 
 
 def test_each_version_of_an_object_goes_to_its_stream_once(

@@ -26,6 +26,7 @@ from producers.cameras.segments import folder_name
 from producers.rtsp import Cameras
 from sentinel.forget import forget
 from tests.footage import scene, write_clip
+from tests.hostile.cameras import HostileCamera, changing_pictures, playing
 from tests.producers.live import (
     camera_clip,
     http_camera,
@@ -284,6 +285,19 @@ def test_a_camera_that_is_taken_out_of_the_file_is_no_longer_read_and_another_be
             assert list(cameras._readers) == ["yard"]
             time.sleep(2)
             assert site.files() == stored
+
+
+def test_a_camera_that_changes_its_pictures_all_the_time_is_asked_now_and_then_and_fills_no_log(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "producers.cameras.reader")
+    with playing(HostileCamera("http", changing_pictures(), 0.02)) as camera:
+        site.camera(camera.url)
+        with site.running():
+            until(lambda: len(camera.asked) >= 6)
+            assert site.files()
+    assert min(camera.gaps) >= 0.5, "half of the shortest pause"
+    assert 1 <= len(caplog.records) <= 6
 
 
 def test_no_log_holds_a_password_whatever_goes_wrong(site: Site, caplog: pytest.LogCaptureFixture) -> None:

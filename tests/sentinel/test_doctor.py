@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from common.broker import make_app
-from common.camera_tokens import add_token
+from common.camera_tokens import OBJECT_EVENTS, add_token
 from common.contracts.processes import ProcessState
 from common.processes import wanted_processes
 from common.settings import Settings, get_settings
@@ -181,6 +181,8 @@ def test_a_file_of_tokens_without_any_or_that_cannot_be_read_is_found(connected:
     for stream in ("dock", "dock", "site/yard"):
         add_token(path, stream)
     assert found(own)["tokens"].detail == "cameras of 2 streams may post over HTTP"
+    add_token(path, OBJECT_EVENTS)
+    assert found(own)["tokens"].detail.endswith("may post over HTTP, and object storage may notify of objects")
     path.write_text("a secret\n")
     damaged = found(own)["tokens"]
     assert (damaged.ok, "secret" in damaged.detail) == (False, False)

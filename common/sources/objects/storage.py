@@ -169,17 +169,17 @@ def _translated(uri: str) -> Iterator[None]:
     except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, "the storage has no such object", uri) from None
     except PermissionError as error:
-        if _reason(error) == "InvalidObjectState":
+        if reason_of(error) == "InvalidObjectState":
             raise BadSource(f"{uri} is in an archive: restore it, then hand it in again") from None
-        raise _no_credentials(uri, _reason(error)) from None
+        raise _no_credentials(uri, reason_of(error)) from None
     except Exception as error:  # of several libraries, which have no base in common
         name = type(error).__name__
-        if name == "FileExpired" or "PreconditionFailed" in _reason(error):
+        if name == "FileExpired" or "PreconditionFailed" in reason_of(error):
             raise rewritten(uri) from None
         if "Credentials" in name or "RefreshError" in name or getattr(error, "code", None) in _REFUSED:
             raise _no_credentials(uri, name) from None
         raise StorageUnavailable(
-            f"{uri}: the object storage does not answer as it should ({_reason(error)}): see that it runs, and "
+            f"{uri}: the object storage does not answer as it should ({reason_of(error)}): see that it runs, and "
             "SENTINEL_OBJECT_ENDPOINT and SENTINEL_OBJECT_REGION"
         ) from None
 
@@ -192,7 +192,7 @@ def _no_credentials(uri: str, reason: str) -> StorageUnavailable:
     )
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Return the code that the storage gave, or the kind of the error: its text may hold addresses and keys."""
     cause: BaseException | None = error
     while cause is not None:

@@ -14,9 +14,20 @@ import pytest
 
 from common.errors import CameraUnavailable
 from common.sources.cameras import CameraAddress
+from producers.cameras import allowance
 from producers.cameras.connection import connect
 from producers.cameras.guard import RedirectSearch
 from tests.footage import scene, write_clip
+from tests.hostile.cameras import (
+    HostileCamera,
+    Sends,
+    noise,
+    once,
+    picture_without_end,
+    playing,
+    rtp_of_noise,
+    the_same,
+)
 from tests.producers.live import (
     camera_clip,
     http_camera,
@@ -226,3 +237,58 @@ def test_a_redirect_by_http_is_not_followed(place: str) -> None:
 def test_a_playlist_or_garbage_by_http_is_no_video(body: bytes) -> None:
     with http_camera(whole_body(body)) as port:
         refusal(CameraAddress(f"http://127.0.0.1:{port}/live", "bob", SECRET))
+
+
+@pytest.mark.parametrize(
+    "place", ["file:///etc/passwd", "http://169.254.169.254/latest", "rtsp://bob:hunter2@127.0.0.1:9/x"]
+)
+def test_wherever_a_redirect_by_rtsp_leads_it_is_refused_and_not_quoted(place: str) -> None:
+    head = f"RTSP/1.0 302 Moved\r\nCSeq: 1\r\nLocation: {place}\r\n\r\n".encode()
+    with playing(HostileCamera("rtsp", once(head))) as camera:
+        said = refusal(CameraAddress(camera.url, "bob", SECRET))
+    assert "redirects" in said
+    assert not any(word in said for word in ("passwd", "169.254", "hunter2"))
+
+
+SHORT_SECONDS = 0.3
+
+
+@pytest.mark.parametrize(
+    ("sends", "pause", "said"),
+    [
+        (the_same(b"HTTP/1.1 100 Continue\r\n\r\n" * 100), 0.01, "http://"),
+        (the_same(b"X", b"HTTP/1.1 200 OK\r\n"), 0.1, "http://"),
+        (the_same(b"G", b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n\r\n"), 0.1, "no end of a picture"),
+        (noise(), 0.01, "http://"),
+    ],
+    ids=["interim answers", "a slow head", "a slow body", "no HTTP"],
+)
+def test_a_camera_by_http_that_never_comes_to_a_picture_is_given_up(sends: Sends, pause: float, said: str) -> None:
+    with (
+        playing(HostileCamera("http", sends, pause)) as camera,
+        pytest.raises(CameraUnavailable, match=said),
+        connect(CameraAddress(camera.url, "bob", SECRET), SHORT_SECONDS) as connection,
+    ):
+        list(connection.packets())
+
+
+@pytest.mark.parametrize("scheme", ["http", "rtsp"])
+def test_a_picture_without_end_is_not_kept(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allowance, "_MOST_BYTES", 3_000_000)
+    sends = picture_without_end() if scheme == "http" else rtp_of_noise(tmp_path, ends=False)
+    with (
+        playing(HostileCamera(scheme, sends, 0.0)) as camera,
+        pytest.raises(CameraUnavailable, match="no end of a picture"),
+        connect(CameraAddress(camera.url), SECONDS) as connection,
+    ):
+        for packet in connection.packets():
+            assert packet.size <= 3_000_000
+
+
+def test_packets_of_random_bytes_are_packets(tmp_path: Path) -> None:
+    with (
+        playing(HostileCamera("rtsp", rtp_of_noise(tmp_path, ends=True), 0.02)) as camera,
+        connect(CameraAddress(camera.url), SECONDS) as connection,
+    ):
+        packets = list(islice(connection.packets(), 25))
+    assert any(packet.is_keyframe for packet in packets) and all(packet.size > 10_000 for packet in packets)

@@ -1,0 +1,1 @@
+"""Whoever sends without end, too slowly, or nonsense: what of it is bounded. `make hostile` runs it for long."""
