@@ -26,9 +26,9 @@ _SCIENTIFIC = (
 _CHANGED_FILES = "MPL-2.0 is of its files: whoever passes changed ones on shows the changes. Sentinel changes none."
 
 NOTES = {
-    "av": "This is PyAV's own licence. The wheel has FFmpeg, which says of itself LGPL-3.0-or-later, and **x264 and x265 "
-    "under GPL-2.0-or-later**; besides GnuTLS, Nettle, GMP and libunistring (LGPL), LAME (LGPL) and permissive codecs. "
-    "See below.",
+    "av": "This is PyAV's own licence. The wheel has FFmpeg, which says of itself LGPL-3.0-or-later, and **x264 and "
+    "x265, under GPL-2.0-or-later**; besides GnuTLS, Nettle, GMP and libunistring (LGPL), LAME (LGPL) and permissive "
+    "codecs. See below.",
     "certifi": _CHANGED_FILES,
     "h5py": "The wheel has HDF5 and libaec, under BSD-like licences; it has their texts.",
     "namex": "Its metadata names no licence; the file in its wheel is Apache-2.0.",
