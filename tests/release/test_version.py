@@ -9,6 +9,10 @@ import tomllib
 
 from packaging.version import Version
 
+from common.baselines.build import library_versions
+from common.extraction import Extractor
+from common.modalities.video.modality import VIDEO
+from common.sources.limits import Limits
 from common.version import VERSION
 from release.tree import ROOT
 from sentinel.pages import version_rows
@@ -33,9 +37,10 @@ def test_the_project_takes_the_version_from_the_code() -> None:
     assert project["tool"]["setuptools"]["dynamic"] == {"version": {"attr": "common.version.VERSION"}}
 
 
-def test_the_command_line_and_reports_show_it() -> None:
+def test_the_command_line_reports_and_new_baselines_show_it() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "sentinel", "--version"], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout == f"sentinel {VERSION}\n"
     assert ("Sentinel", VERSION) in version_rows()
+    assert library_versions(Extractor(VIDEO, None, Limits()))["sentinel-drift"] == VERSION
