@@ -1,7 +1,7 @@
 """State that version 0.3 stored is opened, and says the same as it did there; incidents are among it since then.
 
-How streams wait until their baseline is built again, and go on, `test_stored_state` shows with the versions before. 0.3's
-conditions, which are not read, are no part of the fixture.
+How streams wait until their baseline is built again, and go on, `test_stored_state` shows with the versions before. The
+conditions of 0.3, which are not read, are no part of the fixture.
 """
 
 from __future__ import annotations
