@@ -34,27 +34,24 @@ _TENSORS = 256  # frames
 
 
 def main(clip: Path, sizes: list[tuple[int, int]], runs: int) -> dict[str, float]:
+    """Return the median of each figure. Every run takes all in turn, because the speed of a shared machine varies."""
     settings = get_settings()
     extractor = context.extractor(load_extractor(settings, VIDEO, None).feature_spec(None))
-    found = {"embed task, every frame embedded, frames/s": 1.0 / _seconds(_task(clip, extractor, 1), runs)}
+    rates = {"embed task, every frame embedded, frames/s": _task(clip, extractor, 1)}
     if settings.embed_every > 1:
         name = f"embed task, one frame in {settings.embed_every} embedded, frames/s"
-        found[name] = 1.0 / _seconds(_task(clip, extractor, settings.embed_every), runs)
-    found["MobileNetV2 on ready tensors, frames/s"] = 1.0 / _seconds(_on_tensors(clip, extractor), runs)
-    for width, height in sizes:
-        found |= _interpolation(width, height, runs)
-    return found
-
-
-def _seconds(step: Callable[[], int], runs: int) -> float:
-    """Return the median seconds per frame of a step, which returns how many it had."""
-    times = []
+        rates[name] = _task(clip, extractor, settings.embed_every)
+    rates["MobileNetV2 on ready tensors, frames/s"] = _on_tensors(clip, extractor)
+    times = {name: step for width, height in sizes for name, step in _interpolation(width, height).items()}
+    seconds: dict[str, list[float]] = {name: [] for name in (*rates, *times)}
     for run in range(runs + 1):
-        began = time.perf_counter()
-        count = step()
-        if run:  # the first run warms up
-            times.append((time.perf_counter() - began) / count)
-    return statistics.median(times)
+        for name, step in (rates | times).items():
+            began = time.perf_counter()
+            count = step()
+            if run:  # the first run warms up
+                seconds[name].append((time.perf_counter() - began) / count)
+    medians = {name: statistics.median(found) for name, found in seconds.items()}
+    return {name: 1.0 / medians[name] for name in rates} | {name: 1e3 * medians[name] for name in times}
 
 
 def _task(clip: Path, extractor: Extractor, every: int) -> Callable[[], int]:
@@ -85,21 +82,16 @@ def _on_tensors(clip: Path, extractor: Extractor) -> Callable[[], int]:
     return lambda: len(backbone.embed(images))
 
 
-def _interpolation(width: int, height: int, runs: int) -> dict[str, float]:
-    """Return the milliseconds that model `vfi` takes for a frame, and those of its optical flow."""
+def _interpolation(width: int, height: int) -> dict[str, Callable[[], int]]:
+    """Return steps that predict a frame by model `vfi`, and that only find the optical flow for it, by name."""
     model = starting_model()
-    photographs = [load_photograph(name) for name in SCENES[:1]]
-    images = film(photographs, count=3, fps=20.0, seed=0, width=width, height=height)
+    images = film([load_photograph(SCENES[0])], count=3, fps=20.0, seed=0, width=width, height=height)
     triplets = np.stack(list(images))[None]
-
-    def flow() -> int:
-        return len(model.design.engine.warp(triplets).motion)
-
-    def whole() -> int:
-        return len(model.predict(triplets))
-
     name = f"interpolation at {width}x{height}, ms per frame"
-    return {name: 1e3 * _seconds(whole, runs), f"{name}: of it flow, on the processor": 1e3 * _seconds(flow, runs)}
+    return {
+        name: lambda: len(model.predict(triplets)),
+        f"{name}: of it flow, on the processor": lambda: len(model.design.engine.warp(triplets).motion),
+    }
 
 
 def _pairs(text: str) -> Iterator[tuple[int, int]]:
