@@ -40,7 +40,7 @@ FROM libraries-service AS packages
 COPY deploy/images/build.lock /tmp/
 RUN pip --python /opt/venv/bin/python install --no-deps --require-hashes -r /tmp/build.lock
 WORKDIR /build
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE LICENCES.md ./
 COPY common common
 COPY producers producers
 COPY workers workers

@@ -9,7 +9,7 @@ LOCK_IMAGE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --e
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal heal-time conditions blinding peers chaos fuzz watching http mqtt rtsp closer objects containers soak lint format clean lock generated hostile
+.PHONY: help install demo test slow up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal heal-time conditions blinding peers chaos fuzz watching http mqtt rtsp closer objects containers soak lint format clean lock generated hostile bench-gpu release
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -125,6 +125,9 @@ bench: install   ## throughput, latency, judge, scale; DATA=folder with clips
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.scale
 
+bench-gpu: install  ## the embed task and interpolation on a GPU beside the CPU; without a GPU, on the CPU alone; RUNS=5
+	$(BIN)/python -m benchmarks.gpu --runs $(or $(RUNS),5)
+
 watching: install  ## how soon a verdict is seen, the page's weight, a fleet of 500 drawn
 	$(BIN)/python -m benchmarks.watching
 
@@ -163,8 +166,12 @@ format: install     ## mend what ruff can mend, and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generated: install  ## bring what follows from settings and processes up to date (docs, Procfile, compose)
+generated: install  ## bring what follows from settings, processes and pins up to date (docs, Procfile, compose, LICENCES.md)
 	$(BIN)/python -m sentinel.cli.generated .
+	$(BIN)/python -m release.licences .
+
+release: install  ## wheel and sdist into dist/, looked into, and the wheel tried in a new venv (2.5 GB, removed); CONTRIBUTING.md
+	$(BIN)/python -m release.make
 
 lock: install    ## pin the newest versions that fit (needs uv); those of the images are the same, with hashes
 	$(BIN)/python -m pip install --quiet uv
@@ -176,4 +183,4 @@ lock: install    ## pin the newest versions that fit (needs uv); those of the im
 	$(LOCK_IMAGE) --extra gpu --overrides deploy/images/with-cuda.txt pyproject.toml -o deploy/images/worker-gpu.lock
 
 clean:           ## remove what was installed and made here
-	rm -rf $(VENV) .venv-peers .sentinel *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-peers .sentinel *.egg-info build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

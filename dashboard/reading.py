@@ -34,6 +34,7 @@ from common.settings import Settings
 from common.store import Store
 from common.store.client import without_password
 from common.stream_config import settings_of_stream
+from common.version import VERSION
 from dashboard.history import History, Point
 from dashboard.views import DecisionView, Fleet, IncidentView, ModelView, StackView, StreamView, Tile
 
@@ -224,6 +225,7 @@ class Reading:
         busy = [name for name in store.streams.names() if store.streams.pending(name)][:_MOST_BATCH_STREAMS]
         return StackView(
             now=time.time(),
+            version=VERSION,
             redis_url=without_password(self._settings.redis_url or ""),
             processes=process_health(store),
             queues={queue: int(store.client.llen(queue)) for queue in QUEUES},

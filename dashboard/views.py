@@ -114,6 +114,7 @@ class StackView(Message):
     """Processes, queues, and where work is."""
 
     now: float
+    version: str = Field(description="of Sentinel, as the process that answers has it")
     redis_url: str = Field(description="without its password")
     processes: tuple[ProcessHealth, ...]
     queues: dict[str, int] = Field(description="waiting tasks, by queue")

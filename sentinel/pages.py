@@ -6,7 +6,6 @@ Such a page is one file with everything in it. It loads nothing, so it opens off
 from __future__ import annotations
 
 import base64
-import importlib.metadata
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from common.contracts.zones import Zone, zones_text
 from common.errors import SentinelError
 from common.printable import printable
 from common.settings import Settings
+from common.version import VERSION
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 860, 220, 40, 24  # of the chart, in its own units
 _GAP = 0.5  # between two columns, where there is room
@@ -169,7 +169,7 @@ def _value_text(value: object) -> str:
 
 def version_rows() -> list[tuple[str, str]]:
     """Return what this page was made with."""
-    return [("Sentinel", importlib.metadata.version("sentinel-drift")), ("Python", platform.python_version())]
+    return [("Sentinel", VERSION), ("Python", platform.python_version())]
 
 
 def page_template(name: str) -> jinja2.Template:

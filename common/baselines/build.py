@@ -35,6 +35,7 @@ from common.models.kinds import load_kind
 from common.models.protocols import Examples
 from common.settings import Settings
 from common.sources.local import check_modality, describe_kind
+from common.version import VERSION
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _BLOCK_FRAMES = 64
@@ -323,12 +324,12 @@ def clean_bounds(extractor: Extractor) -> tuple[tuple[FeatureGroup, ...], tuple[
 
 
 def library_versions(extractor: Extractor) -> dict[str, str]:
-    """Return the versions of the installed libraries that features and statistics are made with.
+    """Return the versions of Sentinel and of the installed libraries that features and statistics are made with.
 
     Keras is missing where backbones are only run that were converted elsewhere.
     """
     of_backbone = () if extractor.backbone is None else _LIBRARIES_OF_BACKBONES
-    versions = {}
+    versions = {"sentinel-drift": VERSION}
     for name in (*_LIBRARIES, *extractor.modality.libraries, *of_backbone):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 
 from pydantic import Field, model_validator
 
 from common.contracts.ids import Message, StreamName
 from common.contracts.model_scores import ModelScore
-from common.contracts.stored import StoredMessage
+from common.contracts.stored import Fields, StoredMessage
 from common.contracts.truth import TruthScore, TruthVerdict
 from common.contracts.verdicts import Cause, WorstFrame
 
@@ -162,6 +163,12 @@ class IncidentLog(StoredMessage):
     def knows(self, incident: str) -> bool:
         """Return whether there is an incident of this id."""
         return any(known.id == incident for known in (*self.open, *self.closed))
+
+    @classmethod
+    def from_format_3(cls, fields: Fields) -> Fields:
+        """Return the fields with the incidents in it, which carry formats of their own, as this version has them."""
+        of_now = {name: [Incident.from_json(json.dumps(row)) for row in fields[name]] for name in ("open", "closed")}
+        return {**fields, **of_now}
 
 
 class NoteKind(StrEnum):

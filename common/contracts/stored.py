@@ -4,7 +4,8 @@ Each carries a format number. A message without one was written by version 0.1
 and has format 1, version 0.2 wrote format 2, version 0.3 format 3. A class whose
 fields have changed since overrides `from_format_1`, `from_format_2` or
 `from_format_3`; an older message passes through all that follow its own. A message
-of a later format is refused.
+of a later format is refused. One that stands inside another carries a format of its
+own, which the outer class has to convert too, as `IncidentLog` does.
 """
 
 from __future__ import annotations

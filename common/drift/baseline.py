@@ -38,7 +38,7 @@ class Baseline:
     clean_ratios : largest distance of clean windows of other cameras, in units of bounds made without them, in rising
         order; a window's p-value is its rank among them. Empty: it is that of the KS test
     null_false_alarms : share of the golden clips' own windows that the baseline fails, 0 to 1
-    libraries : versions of the libraries that it was made with
+    libraries : versions of Sentinel (from 0.4 on) and of the libraries that it was made with
     created_at : seconds since the epoch
     learned : what was learned over days; None: it was fitted to clips
     """

@@ -54,7 +54,9 @@ class BaselineManifest(Message):
     false_alarm_rate_held: float = Field(
         gt=0, le=1, description="smallest false-alarm rate per window that this much golden footage can support"
     )
-    libraries: dict[str, str] = Field(description="versions of the libraries that it was made with")
+    libraries: dict[str, str] = Field(
+        description="versions of Sentinel (from 0.4 on) and of the libraries that it was made with"
+    )
     created_at: float = Field(description="seconds since the epoch")
 
     @model_serializer(mode="wrap")

@@ -31,7 +31,7 @@ export class StackView {
     const host = EVERYWHERE.has(view.flower_host) ? location.hostname : view.flower_host;
     this.parts.fill("queues", [view.queues, view.redis_url, view.flower_port], () => [
       h("h2", {}, "Queues"),
-      h("dl", {}, Object.entries(view.queues).map(([queue, length]) => [h("dt", {}, queue), h("dd", {}, `${length} tasks wait`)]), h("dt", {}, "Redis"), h("dd", {}, view.redis_url)),
+      h("dl", {}, Object.entries(view.queues).map(([queue, length]) => [h("dt", {}, queue), h("dd", {}, `${length} tasks wait`)]), h("dt", {}, "Redis"), h("dd", {}, view.redis_url), h("dt", {}, "Sentinel"), h("dd", {}, view.version)),
       h("p", {}, h("a", { href: `http://${host}:${view.flower_port}`, rel: "noreferrer", target: "_blank" }, "Flower"), " shows each task and worker.")]);
     this.parts.fill("batches", view.batches, () => [
       h("h2", {}, "Batches under way"),

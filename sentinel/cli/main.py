@@ -9,12 +9,14 @@ from __future__ import annotations
 import io
 import logging
 import sys
+from typing import Annotated
 
 import redis
 import typer
 
 from common.errors import SentinelError
 from common.processes import PROCESSES, Command
+from common.version import VERSION
 from sentinel.cli import (
     baselines,
     champions,
@@ -34,7 +36,7 @@ from sentinel.cli import (
     streams,
     summary,
 )
-from sentinel.cli.console import EXIT_ERROR, SafeFormatter, err, failure_json, print_error, print_json
+from sentinel.cli.console import EXIT_ERROR, SafeFormatter, err, failure_json, out, print_error, print_json
 
 app = typer.Typer(
     name="sentinel",
@@ -43,6 +45,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"sentinel {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What stands before a command."""
+
+
 for command in (
     check.check, summary.summary, monitor.monitor, interpolate.interpolate, sabotage.sabotage, stack.up,
     stack.preflight, stack.demo, stack.doctor, streams.status, streams.events, report.report,

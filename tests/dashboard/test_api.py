@@ -14,6 +14,7 @@ from common.models.registry import roll_back
 from common.settings import Settings
 from common.store import Store
 from common.store.event_log import dead_letter
+from common.version import VERSION
 from sentinel.stack.redis_server import RedisServer
 from tests.common.builders import batch
 from tests.common.models.lines import by_gate, on_all
@@ -118,6 +119,7 @@ def test_dead_letters_are_summed_up_and_tried_again(page: Page, store: Store, wi
     store.event_log.bury(letter)
     stack = page.get("/api/stack").json
     assert stack["dead_letters"] == 1
+    assert stack["version"] == VERSION
     assert stack["dead_letter_groups"][0]["streams"] == ["dock"]
     wait_until("a heartbeat", lambda: _states(page)["page"] == "alive")
     assert [row["id"] for row in page.get("/api/dead-letters").json] == [letter.id]

@@ -39,10 +39,10 @@ from tests.upgrade.world import World, redis_url, running_redis, running_stack, 
 GOLDEN_FRAMES = 60
 MILD = ("colour_cast", "2")  # a PASS not far from the threshold: what a changed digit would show in
 BLUR, DARK = ("blur", "4"), ("low_light", "4")  # noise would not compress
-_QUICK = {"SENTINEL_COOLDOWN_SECONDS": "4"}
+QUICK = {"SENTINEL_COOLDOWN_SECONDS": "4"}
 # Features and what is said of each window are most of what is stored: fewer columns, fewer windows.
-_SMALL = {"SENTINEL_BACKBONE": "mobilenet_v3_small", "SENTINEL_WINDOW_STRIDE": "6"}
-_BOUND = f'[streams.{YARD}]\nbaseline = "{YARD}"\n'
+SMALL = {"SENTINEL_BACKBONE": "mobilenet_v3_small", "SENTINEL_WINDOW_STRIDE": "6"}
+BOUND = f'[streams.{YARD}]\nbaseline = "{YARD}"\n'
 
 
 def live(world: World) -> None:
@@ -50,17 +50,17 @@ def live(world: World) -> None:
     make_footage(world)
     for name in (GOLDEN, YARD):
         footage = world.footage / f"{name}.mp4"
-        world.run("baseline", "build", str(footage), "--name", name, **_SMALL)
+        world.run("baseline", "build", str(footage), "--name", name, **SMALL)
         footage.unlink()  # nothing refers to it any more, and the fixture is to stay small
-    world.config.write_text(_BOUND, encoding="utf-8")
-    with running_stack(world, **_QUICK) as client:
+    world.config.write_text(BOUND, encoding="utf-8")
+    with running_stack(world, **QUICK) as client:
         _heal(world, client)
         world.run("champions", "rollback", GOLDEN)
     with running_stack(world, **NO_HEALING) as client:
-        _watch_cameras(world, client)
+        watch_cameras(world, client)
         _fail_again(world, client)
-        _go_wrong(world, client)
-    _leave_work_waiting(world)
+        go_wrong(world, client)
+    leave_work_waiting(world)
 
 
 def make_footage(world: World) -> None:
@@ -71,19 +71,19 @@ def make_footage(world: World) -> None:
     clean = write_clip(clips / "clean.mp4", film(CLIP_FRAMES, seed=2))
     write_clip(clips / "yard-clean.mp4", film(CLIP_FRAMES, seed=5, board=1))
     write_stills(clips / "stills", film(STILLS, seed=3))
-    _spoil(world, clean, MILD)
-    _takes(_spoil(world, clean, BLUR), "north", 6)
-    _takes(_spoil(world, clips / "yard-clean.mp4", BLUR), YARD, 3)
-    _takes(_spoil(world, clips / "yard-clean.mp4", DARK), "dark", 2)
+    spoil(world, clean, MILD)
+    takes(spoil(world, clean, BLUR), "north", 6)
+    takes(spoil(world, clips / "yard-clean.mp4", BLUR), YARD, 3)
+    takes(spoil(world, clips / "yard-clean.mp4", DARK), "dark", 2)
 
 
-def _spoil(world: World, clip: Path, fault: tuple[str, str]) -> Path:
+def spoil(world: World, clip: Path, fault: tuple[str, str]) -> Path:
     name, severity = fault
     world.run("sabotage", str(clip), "--out", str(world.footage), "--fault", name, "--severity", severity)
     return world.footage / f"{clip.stem}-{name}-{severity}.mp4"
 
 
-def _takes(clip: Path, name: str, count: int) -> None:
+def takes(clip: Path, name: str, count: int) -> None:
     """Replace `clip` by `count` clips of the same frames and another content: a copy would not be counted twice."""
     for number in range(1, count + 1):
         append_note(clip, f"take {number}", clip.with_name(f"{name}{number}.mp4"))
@@ -104,7 +104,7 @@ def _heal(world: World, client: redis.Redis) -> None:
     wait_for_batches(client, "dock", 1)
 
 
-def _watch_cameras(world: World, client: redis.Redis) -> None:
+def watch_cameras(world: World, client: redis.Redis) -> None:
     """One camera's window stays half filled, another one's has slid on."""
     stills = sorted((world.footage / "stills").iterdir())
     for number, still in enumerate(stills[:FULL]):
@@ -134,7 +134,7 @@ def _waiting(world: World, model: str) -> int:
     return int(next(row["waiting_fails"] for row in rows if row["model"] == model))
 
 
-def _go_wrong(world: World, client: redis.Redis) -> None:
+def go_wrong(world: World, client: redis.Redis) -> None:
     """Leave a dead letter of every kind: a source, a chunk, an event, a task."""
     from celery import Celery
 
@@ -150,7 +150,7 @@ def _go_wrong(world: World, client: redis.Redis) -> None:
     wait_until("dead letters", lambda: {row["kind"] for row in world.json("dead", "list")} == DEAD_LETTERS)
 
 
-def _leave_work_waiting(world: World) -> None:
+def leave_work_waiting(world: World) -> None:
     """Register a batch that no worker is there to embed, and an event that no bridge is there to read."""
     with running_redis(world.redis_folder) as url:
         client = redis.Redis.from_url(url)

@@ -14,6 +14,7 @@ from there came to, on a copy in another folder.
 ========  =========================================================================================================
 `v0_1`    by version 0.1.0, commit 42cf351, and this folder as it stood in commit efc6d88; one line of champions
 `v0_2`    by version 0.2.0, commit 1b9b224, and this folder as it came with the fixture
+`v0_3`    by version 0.3.0, commit 7aa7d9e, and `life_0_3`, which also says what is not in it
 ========  =========================================================================================================
 
 To write one again, check the version out, put that `tests/upgrade` into the checkout, and run the command there: the

@@ -118,7 +118,8 @@ def store(world: World, archive: Path) -> None:
     archive.parent.mkdir(parents=True, exist_ok=True)
     with lzma.open(archive, "wb", preset=9) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
         for name in _STORED:
-            tar.add(world.folder / name, name, filter=_nobody)
+            if (world.folder / name).exists():
+                tar.add(world.folder / name, name, filter=_nobody)
 
 
 def _nobody(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
