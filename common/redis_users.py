@@ -65,8 +65,8 @@ def sentinel_user(database: int = 0) -> RedisUser:
     database : number of the Redis database that they use; kombu's channels are named after it
     """
     lists = [pattern for queue in QUEUES for pattern in (queue, f"{queue}{_OF_PRIORITY}")]
-    # A subscription to a pattern is allowed only where that pattern stands here, letter by letter: `worker.*` is that of
-    # a worker that was started without --without-gossip.
+    # A subscription to a pattern is allowed only where that pattern stands here, letter by letter: `worker.*` is what a
+    # worker subscribes to that was started without --without-gossip.
     events = f"/{database}.celeryev/"
     channels = (f"/{database}.celery.pidbox", f"{events}*", f"{events}worker.*", "celery-task-meta-*")
     patterns = [f"~{key}" for key in ("sentinel:*", *lists, *_CELERY_KEYS)] + [f"&{name}" for name in channels]
