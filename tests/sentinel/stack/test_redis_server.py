@@ -146,7 +146,8 @@ def test_a_folder_with_quotes_and_spaces_in_its_name_is_used(tmp_path: Path) -> 
 
 def test_a_server_that_knows_no_users_is_refused_and_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = tmp_path / "redis-server"
-    old.write_text(f'#!/bin/sh\ngrep -v ^user | exec "{find_redis_server()}" -\n')
+    bare = tmp_path / "without-users.conf"  # a pipe would leave the server without a parent that ends it
+    old.write_text(f'#!/bin/sh\ngrep -v ^user > "{bare}"\nexec "{find_redis_server()}" "{bare}"\n')
     old.chmod(0o755)
     monkeypatch.setattr(redis_server, "find_redis_server", lambda: old)
     server = RedisServer(tmp_path / "redis", max_mb=64, port=free_port())
