@@ -28,7 +28,7 @@ from common.models.healing import Healer
 from common.models.kinds import load_kind
 from common.models.names import DEFAULT_MODEL
 from common.settings import get_settings
-from sentinel.stack.redis_server import RedisServer
+from tests.erasable_redis import ErasableRedis
 from workers import context, reducer
 from workers.scoring import with_live_scores
 
@@ -56,7 +56,7 @@ class Dump:
 def own_redis(folder: Path) -> Iterator[None]:
     """Run a private Redis, whose files are in a folder, that this process's settings name while the context lasts."""
     before = dict(os.environ)
-    server = RedisServer(folder / "redis", max_mb=_REDIS_MB)
+    server = ErasableRedis(folder / "redis", max_mb=_REDIS_MB)
     server.start()
     nothing = folder / "sentinel.toml"  # a file of whoever runs this must not change what is measured
     nothing.touch()

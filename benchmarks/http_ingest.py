@@ -114,7 +114,7 @@ def _posted(store: Store, port: int, tokens: dict[str, str], frame: bytes, chose
     print(f"Redis is full after {time.time() - begin:.1f} s")
     time.sleep(max(0.0, begin + _FULL[1] * chosen.seconds - time.time()))
     for number in range(fillers):
-        store.client.delete(f"filler:{number}")
+        store.client.delete(f"sentinel:filler:{number}")
     print(f"Redis has room again after {time.time() - begin:.1f} s")
     total = Sent()
     for _ in senders:
@@ -131,7 +131,7 @@ def _fill(client: redis.Redis, number: int, most: float = math.inf) -> int:
     """Write values from `number` on until Redis refuses, or they have `most` bytes; return the number of the next."""
     while number * _FILLER_BYTES < most:
         try:
-            client.set(f"filler:{number}", bytes(_FILLER_BYTES))
+            client.set(f"sentinel:filler:{number}", bytes(_FILLER_BYTES))
         except redis.exceptions.OutOfMemoryError:
             break
         number += 1

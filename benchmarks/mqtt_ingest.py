@@ -152,7 +152,7 @@ def _fill(store: Store, numbers: range) -> None:
 
 
 def _filler(number: int) -> str:
-    return f"filler:{number}"
+    return f"sentinel:filler:{number}"
 
 
 def _publish(broker: Broker, chosen: argparse.Namespace) -> None:

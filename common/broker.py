@@ -9,15 +9,26 @@ import json
 import logging
 
 from celery import Celery
-from celery.signals import after_setup_logger, heartbeat_sent, worker_init, worker_shutdown
+from celery.signals import (
+    after_setup_logger,
+    beat_init,
+    celeryd_after_setup,
+    heartbeat_sent,
+    worker_init,
+    worker_shutdown,
+)
 from celery.worker import WorkController
 from kombu import Queue  # type: ignore[attr-defined]
 
 from common.contracts.batches import Chunk
-from common.errors import BadMessage
+from common.errors import BadMessage, SentinelError
 from common.processes import process_of_queues
+from common.redis_url import without_tls_options
 from common.settings import Settings, get_settings
+from common.store.client import require_admission
 from common.store.heartbeats import Heartbeat
+
+log = logging.getLogger(__name__)
 
 EMBED_QUEUE = "embed"
 REDUCE_QUEUE = "reduce"
@@ -61,9 +72,9 @@ _RESULT_SECONDS = 86_400
 
 def make_app(settings: Settings) -> Celery:
     """Return the Celery application, configured for at-least-once delivery: no task is lost, but one may run twice."""
-    url = settings.redis_url or "redis://127.0.0.1:6379/0"
-    app = Celery("sentinel", broker=url, backend=url)
+    app = Celery("sentinel")
     app.conf.update(
+        **address(settings.redis_url or "redis://127.0.0.1:6379/0"),
         task_queues=[Queue(name) for name in (EMBED_QUEUE, REDUCE_QUEUE, RETRAIN_QUEUE, INTERPOLATE_QUEUE)],  # type: ignore[no-untyped-call]
         task_routes={task: {"queue": queue} for task, queue in _QUEUE_OF.items()},
         # JSON only: a message in pickle is refused, and never deserialised.
@@ -105,6 +116,18 @@ def say_less(**_: object) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+@celeryd_after_setup.connect  # type: ignore[untyped-decorator]
+@beat_init.connect  # type: ignore[untyped-decorator]
+def say_why_redis_refuses(**_: object) -> None:
+    """Log why Redis admits this process not, and what to do: Celery itself goes on trying, and logs OpenSSL's words."""
+    url = get_settings().redis_url
+    try:
+        if url is not None:
+            require_admission(url)
+    except SentinelError as error:
+        log.error("%s", error)
+
+
 @worker_init.connect  # type: ignore[untyped-decorator]
 def start_heartbeat(sender: WorkController, **_: object) -> None:
     """Make a Celery worker send heartbeats, driven by the timer of its own event loop."""
@@ -133,12 +156,28 @@ def _soft_shutdown(settings: Settings) -> float:
     return float(int(settings.visibility_seconds * _SOFT_LIMIT_SHARE))
 
 
+def address(url: str) -> dict[str, object]:
+    """Return the part of Celery's configuration that says where Redis is, and how its certificate is verified.
+
+    Parameters
+    ----------
+    url : as `Settings.redis_url` has it
+    """
+    plain, tls = without_tls_options(url)
+    return {
+        "broker_url": plain,
+        "result_backend": plain,
+        "broker_use_ssl": tls or False,
+        "redis_backend_use_ssl": tls or False,
+    }
+
+
 app = make_app(get_settings())
 
 
 def connect_to(url: str) -> None:
     """Make this process send its tasks to the Redis at `url`. Call it before the first task is sent."""
-    app.conf.update(broker_url=url, result_backend=url)
+    app.conf.update(**address(url))
 
 
 def send_embed(chunk: Chunk) -> None:

@@ -21,7 +21,7 @@ from common.cron import check_cron_line
 from common.errors import SettingsError
 from common.http_url import check_base_url
 from common.object_root import ObjectRoot, ObjectStorage, Root, check_object_uri, check_prefixes_apart
-from common.redis_url import with_password
+from common.redis_url import with_password, with_tls
 from common.topic_patterns import check_topic_patterns
 
 Unit = Annotated[float, Field(ge=0, le=1)]
@@ -45,12 +45,22 @@ class Settings(BaseSettings):
 
     # Where things are
     redis_url: str | None = Field(
-        None, description="URL of the Redis to use; unset: `sentinel up` starts a private one"
+        None,
+        description="URL of the Redis to use, redis:// or, with TLS, rediss:// (docs/several-hosts.md); unset: "
+        "`sentinel up` starts a private one",
     )
     redis_password: str | None = Field(
         None,
         description="password for SENTINEL_REDIS_URL if the URL has none; any characters, without percent-encoding",
     )
+    redis_ca_file: Path | None = Field(
+        None,
+        description="certificates, as PEM, that vouch for a Redis at rediss://, besides those of the system",
+    )
+    redis_cert_file: Path | None = Field(
+        None, description="certificate, as PEM, for a Redis that asks for one; with SENTINEL_REDIS_KEY_FILE"
+    )
+    redis_key_file: Path | None = Field(None, description="key of that certificate, as PEM, without a passphrase")
     state_dir: Path = Field(
         Path(".sentinel"), description="folder of the embedded Redis, converted backbones, champions and logs"
     )
@@ -569,11 +579,16 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _add_redis_password(cls, values: dict[str, object]) -> dict[str, object]:
+    def _complete_redis_url(cls, values: dict[str, object]) -> dict[str, object]:
         url, password = values.get("redis_url"), values.get("redis_password")
         if not isinstance(url, str) or not url:
             return values
-        return {**values, "redis_url": with_password(url, password if isinstance(password, str) else None)}
+        url = with_password(url, password if isinstance(password, str) else None)
+        ca, cert, key = (
+            Path(given) if isinstance(given := values.get(f"redis_{name}_file"), str | Path) and str(given) else None
+            for name in ("ca", "cert", "key")
+        )
+        return {**values, "redis_url": with_tls(url, ca_file=ca, cert_file=cert, key_file=key)}
 
     @model_validator(mode="after")
     def _stride_fits_window(self) -> Settings:

@@ -66,7 +66,8 @@ class StreamScheduler(Scheduler):
         self._of_streams: Entries = {}
         self._logged = ""
         super().__init__(*args, **kwargs)
-        self._heartbeat = Heartbeat(self.app.conf.broker_url, "beat", get_settings().heartbeat_file)
+        url = get_settings().redis_url or self.app.conf.broker_url
+        self._heartbeat = Heartbeat(url, "beat", get_settings().heartbeat_file)
 
     def setup_schedule(self) -> None:
         """Start with the fixed entries and those of the streams."""

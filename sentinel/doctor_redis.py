@@ -15,6 +15,7 @@ from common.settings import Settings
 from common.store import Store, keys
 from common.store.client import connect, without_password
 from common.store.ingest_streams import ingest_repairs, ingest_streams, ingest_troubles
+from sentinel.doctor_redis_access import connection, users
 from sentinel.findings import Finding, look
 from sentinel.stack.info import read_info
 
@@ -51,6 +52,8 @@ def examine_redis(settings: Settings) -> list[Finding]:
     store = Store(url, settings)
     return [
         found,
+        look("Redis connection", partial(connection, url)),
+        look("Redis users", partial(users, store.client, url)),
         look("room in Redis", lambda: _room(store)),
         look("queues", lambda: _queues(store.client)),
         look("camera events", lambda: _written_streams(store.client, keys.INGEST, "camera-events")),

@@ -14,13 +14,26 @@ from sentinel.stack.redis_server import find_redis_server, free_port
 
 
 @contextmanager
-def bare_redis(folder: Path, arguments: Sequence[str], password: str | None = None) -> Iterator[redis.Redis]:
-    """Run a redis-server with `arguments` on a free loopback port; `password` is that of its default user."""
+def bare_redis(
+    folder: Path,
+    arguments: Sequence[str],
+    password: str | None = None,
+    *,
+    user: str | None = None,
+    binary: str | None = None,
+) -> Iterator[redis.Redis]:
+    """Run a redis-server with `arguments` on a free loopback port; yield a client of it.
+
+    Parameters
+    ----------
+    user, password : as whom the client comes; None: as the default user
+    binary : None: the one that the embedded Redis runs
+    """
     port = free_port()
     own = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
-    server = subprocess.Popen([str(find_redis_server()), *arguments, *own], stdout=subprocess.DEVNULL)
+    server = subprocess.Popen([binary or str(find_redis_server()), *arguments, *own], stdout=subprocess.DEVNULL)
     try:
-        with redis.Redis(port=port, password=password) as client:
+        with redis.Redis(port=port, username=user, password=password) as client:
             deadline = time.monotonic() + 20
             while True:
                 try:

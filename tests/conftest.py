@@ -18,6 +18,7 @@ from common.settings import Settings, get_settings
 from common.store import Store
 from sentinel.stack.redis_server import RedisServer
 from tests.common.baselines.small import small_baseline
+from tests.erasable_redis import ErasableRedis
 
 # A busy machine is no failure: there is no deadline. `make test` tries the same examples each time; `make slow` others,
 # and many more.
@@ -94,7 +95,7 @@ def no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"), max_mb=256)
+    server = ErasableRedis(tmp_path_factory.mktemp("redis"), max_mb=256)
     server.start()
     yield server
     server.stop()
@@ -103,7 +104,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis that no other test has written to, for one that stops it or looks for everything in it."""
-    server = RedisServer(tmp_path / "redis", max_mb=64)
+    server = ErasableRedis(tmp_path / "redis", max_mb=64)
     server.start()
     yield server
     server.stop()

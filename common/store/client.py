@@ -15,6 +15,7 @@ from redis.commands.core import Script
 from redis.retry import Retry
 
 from common.errors import BrokerUnavailable
+from common.store.tls import require_tls
 
 OLDEST_VERSION = (6, 2)  # XAUTOCLAIM and the GET options that the scripts use came with 6.2
 
@@ -43,10 +44,13 @@ def connect(url: str) -> redis.Redis:
     Raises
     ------
     BrokerUnavailable
-        If the URL is invalid, Redis does not answer or refuses the user, or its version is too old.
+        If the URL is invalid, Redis does not answer, shows a certificate that cannot be verified or refuses the user,
+        or its version is too old.
+    SettingsError
+        If a file of TLS cannot be used.
     """
     try:
-        _require_admission(url)
+        require_admission(url)
         client = redis.Redis.from_url(
             url,
             encoding_errors="surrogatepass",  # bytes of a command line that are no text: no such name is known
@@ -71,9 +75,21 @@ def connect(url: str) -> redis.Redis:
     return client
 
 
-def _require_admission(url: str) -> None:
-    """Raise `BrokerUnavailable` at once if Redis refuses the user. The client itself would treat that as a lost
-    connection and retry."""
+def require_admission(url: str) -> None:
+    """Raise at once what waiting does not mend: Redis refuses the user, or no TLS can be spoken with it. Clients, and
+    Celery, treat both as a lost connection and retry. Nothing is raised if Redis is away.
+
+    Raises
+    ------
+    BrokerUnavailable
+        If Redis shows a certificate that cannot be verified, asks for one, speaks no TLS, or refuses the user.
+    SettingsError
+        If a file of TLS cannot be used.
+    """
+    try:
+        require_tls(url)
+    except BrokerUnavailable as error:
+        raise BrokerUnavailable(f"Redis at {without_password(url)} {error}") from error
     with redis.Redis.from_url(url, socket_timeout=_SOCKET_TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0)) as client:
         try:
             client.ping()

@@ -1,13 +1,15 @@
 """Hand a recording in to Sentinel by the name of a task, and wait until all of it has been judged.
 
-    SENTINEL_REDIS_URL=redis://:PASSWORD@HOST:PORT/0 python submit.py STREAM FILE
+    SENTINEL_REDIS_URL=redis://sentinel:PASSWORD@HOST:PORT/0 python submit.py STREAM FILE
 
-It needs Celery and nothing of Sentinel.
+It needs Celery and nothing of Sentinel. With rediss:// the certificate of Redis is verified; SENTINEL_REDIS_CA_FILE
+names the authority that signed it, unless the system knows it.
 """
 
 from __future__ import annotations
 
 import os
+import ssl
 import sys
 import time
 
@@ -22,6 +24,13 @@ def main() -> None:
     stream, path = sys.argv[1:]
     url = os.environ["SENTINEL_REDIS_URL"]
     app = Celery(broker=url, backend=url)
+    if url.startswith("rediss://"):
+        tls = {
+            "ssl_cert_reqs": ssl.CERT_REQUIRED,  # unless it is told to, Celery verifies nothing
+            "ssl_check_hostname": True,
+            "ssl_ca_certs": os.environ.get("SENTINEL_REDIS_CA_FILE"),
+        }
+        app.conf.update(broker_use_ssl=tls, redis_backend_use_ssl=tls)
     said = ""
     while said != "complete":
         sent = app.send_task(_TASK, kwargs={"stream": stream, "uri": path}, queue=_QUEUE, ignore_result=False)

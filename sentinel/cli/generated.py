@@ -24,7 +24,8 @@ from sentinel.cli.generated_kubernetes import processes_yaml, retrain_job_yaml, 
 _BEGIN, _END = "made by `make generated`", "end of what is made"
 # The compose file itself says where Redis, the volumes and Flower's port are, and what must be set.
 _FIXED_IN_COMPOSE = frozenset((
-    "redis_url", "redis_password", "state_dir", "watch_dir", "baselines_dir", "flower_host", "flower_port",
+    "redis_url", "redis_password", "redis_ca_file", "redis_cert_file", "redis_key_file", "state_dir",
+    "watch_dir", "baselines_dir", "flower_host", "flower_port",
     "flower_password", "metrics_host", "metrics_port", "page_host", "page_port", "page_token", "baseline",
     "http_host", "http_port", "heartbeat_file", "allowed_roots",
 ))  # fmt: skip

@@ -27,6 +27,7 @@ from sentinel.cli import (
     lineage,
     models,
     monitor,
+    redis_users,
     report,
     sabotage,
     stack,
@@ -72,6 +73,7 @@ for process in PROCESSES:
         app.command(process.name)(stack.process_command(process, process.start))
 app.add_typer(baselines.app, name="baseline")
 app.add_typer(models.app, name="models")
+app.add_typer(redis_users.app, name="redis")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(dead_letters.app, name="dead")
 champions.app.command()(lineage.at)

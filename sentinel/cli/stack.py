@@ -21,7 +21,7 @@ from common.errors import BrokerUnavailable
 from common.processes import WORKERS, Command, Main, Process
 from common.setting_names import given_variables, unknown_settings
 from common.settings import Settings, get_settings
-from common.store.client import without_password
+from common.store.client import require_admission, without_password
 from common.store.heartbeats import Heartbeat
 from sentinel.cli.console import EXIT_ERROR, JsonOption, Piece, SafeFormatter, columns, err, out, print_json
 
@@ -179,6 +179,7 @@ def process_command(process: Process, start: Command) -> Callable[[], None]:
         start_logging(settings)
         stop = stop_on_signals()
         settings = settings.model_copy(update={"redis_url": redis_url(settings)})
+        require_admission(redis_url(settings))  # what waiting for Redis does not mend is said at once
         module, _, function = start.entry.partition(":")
         main: Main = getattr(importlib.import_module(module), function)
         with Heartbeat(redis_url(settings), process.name, settings.heartbeat_file) as heartbeat:

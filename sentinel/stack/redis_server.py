@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.util
 import os
 import re
@@ -21,19 +20,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from common.errors import BrokerUnavailable
-from common.store import keys
+from common.redis_users import CAMERA, NOBODY, TRUTH, RedisUser, sentinel_user
 from common.store.client import OLDEST_VERSION
 from sentinel.stack.private_files import UMASK, append_private, write_private
-
-WORKER_RULES = "~* &* +@all -@admin +client -migrate"
-"""What Sentinel's own processes may do (a Redis ACL): everything but administering the server. Whoever can change its
-configuration, load modules or copy from other servers can write files as the user that it runs as."""
-
-CAMERA_RULES = f"~{keys.INGEST} -@all +xadd"
-"""What a camera may do: write events."""
-
-TRUTH_RULES = f"~{keys.TRUTH} -@all +xadd"
-"""What a program that knows labels may do: write what is true of frames."""
 
 _START_SECONDS = 30.0  # an append-only file of some hundred MB is read back within this
 _STOP_SECONDS = 15.0
@@ -75,38 +64,40 @@ def free_port() -> int:
 class RedisServer:
     """One redis-server process on a loopback port, its data in `folder` (append-only, survives a kill).
 
-    It asks for a password, made anew for each object and told to the server by
-    its standard input: it is on no command line and in no file. A second user,
-    `camera`, may write camera events and nothing else, and a third, `truth`, what
-    is true of frames. Nobody may change its configuration.
+    It knows the users of `common.redis_users` and nobody else, each with a password
+    that is made anew for each object and told to the server by its standard input:
+    it is on no command line and in no file. Nobody may change its configuration.
 
     `max_mb` bounds its memory; with `noeviction` a full Redis refuses writes
     instead of forgetting frames.
     """
 
+    users: tuple[RedisUser, ...] = (sentinel_user(), CAMERA, TRUTH)
+
     def __init__(self, folder: Path, *, max_mb: int, port: int | None = None) -> None:
         self.folder = folder
         self.max_mb = max_mb
         self.port = port or free_port()
-        self._password = secrets.token_urlsafe(32)
-        self._camera_password = secrets.token_urlsafe(32)
-        self._truth_password = secrets.token_urlsafe(32)
+        self._passwords = {user.name: secrets.token_urlsafe(32) for user in self.users}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """For Sentinel's own processes; holds the password."""
-        return f"redis://:{self._password}@127.0.0.1:{self.port}/0"
+        return self._url_of(sentinel_user())
 
     @property
     def camera_url(self) -> str:
         """For cameras on this machine; holds their password."""
-        return f"redis://camera:{self._camera_password}@127.0.0.1:{self.port}/0"
+        return self._url_of(CAMERA)
 
     @property
     def truth_url(self) -> str:
         """For programs on this machine that know labels; holds their password."""
-        return f"redis://truth:{self._truth_password}@127.0.0.1:{self.port}/0"
+        return self._url_of(TRUTH)
+
+    def _url_of(self, user: RedisUser) -> str:
+        return f"redis://{user.name}:{self._passwords[user.name]}@127.0.0.1:{self.port}/0"
 
     @property
     def pid(self) -> int:
@@ -133,7 +124,7 @@ class RedisServer:
             stdin.write(self._configuration().encode())
         write_private(self.folder / "redis.pid", str(self._process.pid))  # for `end_orphan` of a later stack
         self._wait(log)
-        self._require_password(binary)
+        self._require_users(binary)
 
     def _configuration(self) -> str:
         return "\n".join(
@@ -147,9 +138,8 @@ class RedisServer:
                 f"maxmemory {self.max_mb}mb",
                 "maxmemory-policy noeviction",
                 "daemonize no",
-                f"user default on #{_sha256(self._password)} {WORKER_RULES}",
-                f"user camera on #{_sha256(self._camera_password)} {CAMERA_RULES}",
-                f"user truth on #{_sha256(self._truth_password)} {TRUTH_RULES}",
+                NOBODY,
+                *(user.line(self._passwords[user.name]) for user in self.users),
                 "",
             ]
         )
@@ -165,7 +155,7 @@ class RedisServer:
                     client.ping()
                     return
                 except redis.AuthenticationError:
-                    break  # it does not know the password that it was just told
+                    return  # it answers: `_require_users` looks at whom it knows
                 except (redis.ConnectionError, redis.BusyLoadingError, redis.TimeoutError):
                     time.sleep(0.05)
         finally:
@@ -174,21 +164,28 @@ class RedisServer:
         self.stop()
         raise BrokerUnavailable(f"the embedded Redis did not start, see {log}: {' | '.join(tail)}")
 
-    def _require_password(self, binary: Path) -> None:
-        """Raise `BrokerUnavailable`, and stop, if the server answers without its password."""
-        with redis.Redis(port=self.port, socket_timeout=_START_SECONDS, retry=Retry(NoBackoff(), 0)) as stranger:
-            try:
-                stranger.ping()
-            except redis.AuthenticationError:
+    def _require_users(self, binary: Path) -> None:
+        """Raise `BrokerUnavailable`, and stop, if the server lets in strangers, or not those whom it was told of."""
+        try:
+            if not self._lets_in(f"redis://127.0.0.1:{self.port}") and self._lets_in(self.url):
                 return
-            except redis.RedisError as error:
-                self.stop()
-                raise BrokerUnavailable(f"the embedded Redis ended as it started ({error})") from error
+        except redis.RedisError as error:
+            self.stop()
+            raise BrokerUnavailable(f"the embedded Redis ended as it started ({error})") from error
         self.stop()
         raise BrokerUnavailable(
             f"{binary} does not know users and their rights (ACL), so anybody on this machine could use it: "
             "install redis-server 6.2 or newer, or set SENTINEL_REDIS_URL to a Redis that has a password"
         )
+
+    @staticmethod
+    def _lets_in(url: str) -> bool:
+        with redis.Redis.from_url(url, socket_timeout=_START_SECONDS, retry=Retry(NoBackoff(), 0)) as client:
+            try:
+                client.ping()
+            except redis.AuthenticationError:
+                return False
+            return True
 
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
@@ -236,7 +233,3 @@ def end_orphan(folder: Path) -> int | None:
 def _quoted(value: str) -> str:
     """Return `value` as Redis' configuration reads a string with spaces or quotes in it."""
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _sha256(password: str) -> str:
-    return hashlib.sha256(password.encode()).hexdigest()

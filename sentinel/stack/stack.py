@@ -16,6 +16,7 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from common.broker import address
 from common.errors import AlreadyRunning
 from common.processes import wanted_processes
 from common.settings import Settings
@@ -179,7 +180,8 @@ def process_specs(settings: Settings, redis_url: str, *, flower_port: int, page_
 
 def wait_for_workers(redis_url: str, names: set[str], seconds: float) -> set[str]:
     """Wait until workers of these names (`embed`, ...) answer; return those that do not within `seconds`."""
-    app = Celery(broker=redis_url)
+    app = Celery()
+    app.conf.update(**address(redis_url))
     deadline, missing = time.monotonic() + seconds, set(names)
     while missing and time.monotonic() < deadline:
         try:

@@ -241,7 +241,7 @@ class Full:
         most = int(self.store.client.info("memory")["maxmemory"] * share)
         with suppress(redis.OutOfMemoryError):
             while int(self.store.client.info("memory")["used_memory"]) < most:
-                self.store.client.rpush("ballast", b"x" * 50_000)
+                self.store.client.rpush("sentinel:ballast", b"x" * 50_000)
 
 
 def test_fails_wake_a_retraining_while_redis_is_full_and_camera_events_wait(
@@ -298,7 +298,7 @@ def test_a_redis_without_any_memory_left_loses_no_fail(
         process.start()
         assert not stop.wait(1.0)
         assert process.is_alive()
-        store.client.delete("ballast")
+        store.client.delete("sentinel:ballast")
         wait_until("the retraining to be asked for", lambda: sent(store))
         assert list(store.event_log.dead_letters()) == []
     finally:

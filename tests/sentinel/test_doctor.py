@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,15 @@ from common.broker import make_app
 from common.camera_tokens import OBJECT_EVENTS, add_token
 from common.contracts.processes import ProcessState
 from common.processes import wanted_processes
+from common.redis_users import CAMERA, TRUTH, camera_user
 from common.settings import Settings, get_settings
 from common.store import Store, keys
 from common.store.heartbeats import Heartbeat, new_start_id, note_exit
-from sentinel import doctor
+from sentinel import doctor, doctor_redis_access
 from sentinel.doctor import examine
 from sentinel.findings import Finding
 from sentinel.stack.redis_server import RedisServer, free_port
+from tests.bare_redis import bare_redis
 from tests.common.baselines.small import small_baseline
 from tests.objects import ObjectServer, object_server, objects, reaching, use_credentials
 
@@ -223,3 +226,70 @@ def test_a_broker_or_frigate_that_cannot_be_reached_is_named_without_its_passwor
     assert "s3cret" not in findings["MQTT"].detail
     missing = own.model_copy(update={"mqtt_in_url": f"mqtt://cam@{nobody}", "mqtt_password_file": tmp_path / "none"})
     assert "SENTINEL_MQTT_PASSWORD_FILE names, is no file" in found(missing)["MQTT"].detail
+
+
+@pytest.fixture
+def administered(settings: Settings, tmp_path: Path) -> Iterator[Callable[..., dict[str, Finding]]]:
+    """What doctor finds in a Redis of one's own, as its administrator; called with the rights of a user `camera`."""
+    own = ["--maxmemory-policy", "noeviction", "--user", "default", "on", ">secret", "~*", "&*", "+@all"]
+    with bare_redis(tmp_path, own, "secret") as client:
+
+        def looked(user: str = "", rights: str = "", url: str = "redis://:secret@127.0.0.1") -> dict[str, Finding]:
+            if user:
+                client.execute_command("ACL", "SETUSER", user, "reset", "on", ">x", *rights.split())
+            port = client.connection_pool.connection_kwargs["port"]
+            return found(settings.model_copy(update={"redis_url": f"{url}:{port}/0"}))
+
+        yield looked
+
+
+def test_sentinels_own_rights_are_enough_and_more_of_them_are_advised_against(
+    connected: Settings, administered: Callable[..., dict[str, Finding]]
+) -> None:
+    assert found(connected)["Redis users"].detail == "sentinel may not administer Redis"
+    more = administered()["Redis users"]
+    assert more.ok
+    assert "default may administer Redis" in more.detail
+    assert "sentinel redis acl" in more.detail
+
+
+@pytest.mark.parametrize(
+    ("user", "rights", "ok"),
+    [
+        ("camera", CAMERA.rules, True),
+        ("camera-dock", camera_user("dock").rules, True),
+        ("truth", TRUTH.rules, True),
+        ("camera", "~* -@all +xadd", False),
+        ("camera", f"~{keys.INGEST} +@all", False),
+        ("camera", f"~{keys.INGEST} -@all +xadd +lpush", False),
+        ("camera", f"~{keys.INGEST} ~embed -@all +xadd", False),
+        ("camera-dock", f"~{keys.INGEST}:* -@all +xadd", False),
+        ("truth", CAMERA.rules, False),
+        ("somebody", "~* +@all", True),
+    ],
+)
+def test_a_writer_who_may_do_more_than_write_is_found(
+    administered: Callable[..., dict[str, Finding]], user: str, rights: str, ok: bool
+) -> None:
+    finding = administered(user, rights)["Redis users"]
+    assert finding.ok is ok
+    assert ok or f"user {user!r} may do more" in finding.detail
+
+
+def test_a_redis_without_a_password_is_mentioned_here_and_wrong_where_others_reach_it(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bare_redis(tmp_path, ["--maxmemory-policy", "noeviction"]) as client:
+        own = settings.model_copy(
+            update={"redis_url": f"redis://127.0.0.1:{client.connection_pool.connection_kwargs['port']}/0"}
+        )
+        here = found(own)
+        assert here["Redis users"].ok
+        assert "WITHOUT a password" in here["Redis users"].detail
+        assert "never leaves this machine" in here["Redis connection"].detail
+        monkeypatch.setattr(doctor_redis_access, "stays_on_this_machine", lambda url: False)  # an address of a network
+        away = found(own)
+        assert not away["Redis users"].ok
+        assert "sentinel redis acl" in away["Redis users"].detail
+        assert away["Redis connection"].ok
+        assert away["Redis connection"].detail.startswith("WITHOUT TLS")

@@ -55,7 +55,7 @@ def test_after_ctrl_c_and_after_a_kill_the_next_start_loses_nothing(
     wait_until("both batches", lambda: len(reports(second, "restart")) == 2)
     assert sorted(report.frames for report in reports(second, "restart")) == [80, 300]
     assert not any(report.dead_chunks for report in reports(second, "restart"))
-    second.store.client.set("kept", "yes")
+    second.store.client.set("sentinel:kept", "yes")
     orphan = next(p for p in second.family() if "redis-server" in " ".join(p.cmdline()))
     second.process.kill()
     second.process.wait()
@@ -63,7 +63,7 @@ def test_after_ctrl_c_and_after_a_kill_the_next_start_loses_nothing(
     try:
         wait_until("the orphan to be gone", lambda: not orphan.is_running())
         assert third.info.redis_url != second.info.redis_url
-        assert third.store.client.get("kept") == b"yes"
+        assert third.store.client.get("sentinel:kept") == b"yes"
     finally:
         third.interrupt()
 

@@ -10,12 +10,12 @@ import pytest
 import redis
 import yaml
 
+from common import redis_users
 from common.errors import BrokerUnavailable
 from common.settings import Settings
 from common.store import Store, keys
 from common.store.client import connect
 from common.store.ingest import offer
-from sentinel.stack.redis_server import CAMERA_RULES, WORKER_RULES
 from tests.bare_redis import bare_redis
 
 COMPOSE = Path(__file__).parents[3] / "docker-compose.yml"
@@ -45,8 +45,7 @@ def test_the_containers_redis_lets_nobody_administer_it_just_as_the_embedded_one
         with pytest.raises(redis.exceptions.NoPermissionError):
             client.execute_command(*command)
     words = " ".join(yaml.safe_load(COMPOSE.read_text())["services"]["redis"]["command"])
-    assert WORKER_RULES in words
-    assert CAMERA_RULES in words
+    assert redis_users.CAMERA.rules in words
 
 
 def test_a_camera_may_write_events_and_nothing_else(guarded: str) -> None:
