@@ -14,13 +14,15 @@ from sentinel.stack.redis_server import find_redis_server, free_port
 
 
 @contextmanager
-def bare_redis(folder: Path, arguments: Sequence[str], password: str | None = None) -> Iterator[redis.Redis]:
-    """Run a redis-server with `arguments` on a free loopback port; `password` is that of its default user."""
+def bare_redis(
+    folder: Path, arguments: Sequence[str], password: str | None = None, host: str = "127.0.0.1"
+) -> Iterator[redis.Redis]:
+    """Run a redis-server with `arguments` on a free port of `host`; `password` is that of its default user."""
     port = free_port()
-    own = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    own = ["--port", str(port), "--bind", host, "--dir", str(folder)]
     server = subprocess.Popen([str(find_redis_server()), *arguments, *own], stdout=subprocess.DEVNULL)
     try:
-        with redis.Redis(port=port, password=password) as client:
+        with redis.Redis(host, port, password=password) as client:
             deadline = time.monotonic() + 20
             while True:
                 try:
