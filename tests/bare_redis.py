@@ -11,16 +11,25 @@ from pathlib import Path
 import redis
 
 from sentinel.stack.redis_server import find_redis_server, free_port
+from tests.network import Network
 
 
 @contextmanager
 def bare_redis(
-    folder: Path, arguments: Sequence[str], password: str | None = None, host: str = "127.0.0.1"
+    folder: Path,
+    arguments: Sequence[str],
+    password: str | None = None,
+    host: str = "127.0.0.1",
+    network: Network | None = None,
 ) -> Iterator[redis.Redis]:
-    """Run a redis-server with `arguments` on a free port of `host`; `password` is that of its default user."""
+    """Run a redis-server with `arguments` on a free port of `host`, inside `network` if there is one.
+
+    `password` is that of its default user.
+    """
     port = free_port()
     own = ["--port", str(port), "--bind", host, "--dir", str(folder)]
-    server = subprocess.Popen([str(find_redis_server()), *arguments, *own], stdout=subprocess.DEVNULL)
+    words = [str(find_redis_server()), *arguments, *own]
+    server = subprocess.Popen(network.command(words) if network else words, stdout=subprocess.DEVNULL)
     try:
         with redis.Redis(host, port, password=password) as client:
             deadline = time.monotonic() + 20
