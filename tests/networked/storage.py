@@ -107,8 +107,8 @@ def run(folder: Path, footage: Footage, seed: int) -> Result:
         frames = sum(site.expected.frames.values())
         counted = sum(event.report.frames for event in site.events() if hasattr(event, "report"))
         result.table(
-            ("objects", "frames", "kills", "while tasks were unacknowledged", "frames counted", "GET of it by the worker",
-             "GET without a range", "dead letters"),
+            ("objects", "frames", "kills", "while tasks were unacknowledged", "frames counted",
+             "GET by the worker", "GET without a range", "dead letters"),
             [(_OBJECTS + 2, frames, _KILLS, in_hand, counted, sum(row.client == network.inside for row in gets),
               sum(not row.range for row in gets), site.store.event_log.dead_letter_count())],
         )  # fmt: skip

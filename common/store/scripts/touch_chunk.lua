@@ -19,7 +19,7 @@ if ARGV[3] == '1' then
     if by and by ~= ARGV[4] and now < at + ARGV[5] then
         return -2
     end
-    redis.call('HSET', KEYS[1], 'taken_by', ARGV[4], 'taken_at', string.format('%.3f', now))
+    redis.call('HSET', KEYS[1], 'taken_by', ARGV[4], 'taken_at', string.format('%.6f', now))
 end
 redis.call('HSET', KEYS[1], 'sent_at', ARGV[2])
 return redis.call('HINCRBY', KEYS[1], 'deliveries', ARGV[3])
