@@ -9,7 +9,7 @@ LOCK_IMAGE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --e
 DEMO_KEEP ?= .sentinel/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal heal-time conditions blinding peers chaos fuzz watching http mqtt rtsp closer objects containers soak lint format clean lock generated hostile bench-gpu release
+.PHONY: help install demo test slow up bench compare evaluate days rates corruptions tampering nuisances registration corpus gate pretrain vfi decay heal heal-time conditions blinding peers chaos fuzz watching http mqtt rtsp closer objects containers soak lint format clean lock generated hostile bench-gpu release network
 
 help:            ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -148,6 +148,9 @@ objects: install ## requests, bytes and time that a video in object storage cost
 
 containers: install  ## build the images and run every documented container command, with Docker or podman; PARTS="images compose"
 	$(BIN)/python -m tests.containers.run $(if $(PARTS),--parts $(PARTS))
+
+network: install ## networks that are cut and lose packets, in namespaces: cameras, object storage, several hosts; needs root; PARTS=cameras SEED=1
+	$(BIN)/python -m tests.networked.run $(if $(PARTS),--parts $(PARTS)) --seed $(or $(SEED),1)
 
 soak: install    ## 10,000 verdicts a minute, processes killed, connections cut: memory, loss, alerts told once; SECONDS=300
 	$(BIN)/python -m benchmarks.soak --seconds $(or $(SECONDS),300)

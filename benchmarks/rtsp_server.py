@@ -1,10 +1,10 @@
 """An RTSP server that plays files as cameras do: GStreamer's, which the system's own Python runs.
 
-    /usr/bin/python3 benchmarks/rtsp_server.py PORT NAME=FILE... [--user NAME --password WORD]
+    /usr/bin/python3 benchmarks/rtsp_server.py PORT NAME=FILE... [--address ADDRESS] [--user NAME --password WORD]
 
 On Debian: apt install python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad. Each
-FILE is an MP4 of H.264, played at its own rate from its beginning to each who asks for rtsp://127.0.0.1:PORT/NAME.
-Says `ready` once it listens.
+FILE is an MP4 of H.264, played at its own rate from its beginning to each who asks for rtsp://ADDRESS:PORT/NAME
+(127.0.0.1). Says `ready` once it listens.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("port")
     parser.add_argument("files", nargs="+", metavar="NAME=FILE")
+    parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--user")
     parser.add_argument("--password")
     asked = parser.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
-    server.set_address("127.0.0.1")
+    server.set_address(asked.address)
     server.set_service(asked.port)
     if asked.user:
         _want_password(server, asked.user, asked.password)

@@ -121,7 +121,7 @@ def measure(
         fed += 1
         store.batches.register(batch)
         (chunk,) = store.batches.release(stream, 8)
-        store.chunks.count_delivery(chunk)
+        store.chunks.count_delivery(chunk, "task", 60.0)
         store.chunks.finish(chunk, blocks[fed % len(blocks)])
         began = time.perf_counter()
         move_on(stream)

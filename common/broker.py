@@ -67,6 +67,8 @@ _QUEUE_OF = {
 _SOFT_LIMIT_SHARE = 0.7
 _HARD_LIMIT_SHARE = 0.85
 _KEEPALIVE_SECONDS = 15
+# Without it a process whose network was cut waits for TCP to send again what was lost: for as long as the cut lasted.
+_SOCKET_TIMEOUT_SECONDS = 10.0
 _RESULT_SECONDS = 86_400
 
 
@@ -91,6 +93,7 @@ def make_app(settings: Settings) -> Celery:
             "visibility_timeout": settings.visibility_seconds,
             "health_check_interval": _KEEPALIVE_SECONDS,
             "socket_keepalive": True,
+            "socket_timeout": _SOCKET_TIMEOUT_SECONDS,
         },
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

@@ -56,6 +56,10 @@ class RedisUser:
         """Return the user as a line of a configuration or of an ACL file, which holds a digest of the password."""
         return f"user {self.name} reset resetchannels on #{hashlib.sha256(password.encode()).hexdigest()} {self.rules}"
 
+    def arguments(self, password: str) -> list[str]:
+        """Return the user as arguments of redis-server; whoever sees the command line sees `password`."""
+        return ["--user", self.name, "reset", "resetchannels", "on", f">{password}", *self.rules.split()]
+
 
 def sentinel_user(database: int = 0) -> RedisUser:
     """Return the user as whom Sentinel's own processes, and Celery clients, come.

@@ -11,6 +11,7 @@ from pathlib import Path
 import redis
 
 from sentinel.stack.redis_server import find_redis_server, free_port
+from tests.network import Network
 
 
 @contextmanager
@@ -21,19 +22,23 @@ def bare_redis(
     *,
     user: str | None = None,
     binary: str | None = None,
+    host: str = "127.0.0.1",
+    network: Network | None = None,
 ) -> Iterator[redis.Redis]:
-    """Run a redis-server with `arguments` on a free loopback port; yield a client of it.
+    """Run a redis-server with `arguments` on a free port of `host`; yield a client of it.
 
     Parameters
     ----------
     user, password : as whom the client comes; None: as the default user
     binary : None: the one that the embedded Redis runs
+    network : inside which it runs; None: on this host
     """
     port = free_port()
-    own = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
-    server = subprocess.Popen([binary or str(find_redis_server()), *arguments, *own], stdout=subprocess.DEVNULL)
+    own = ["--port", str(port), "--bind", host, "--dir", str(folder)]
+    words = [binary or str(find_redis_server()), *arguments, *own]
+    server = subprocess.Popen(network.command(words) if network else words, stdout=subprocess.DEVNULL)
     try:
-        with redis.Redis(port=port, username=user, password=password) as client:
+        with redis.Redis(host, port, username=user, password=password) as client:
             deadline = time.monotonic() + 20
             while True:
                 try:

@@ -1,4 +1,4 @@
-"""A real S3 server on loopback (moto's), which counts what it is asked for."""
+"""A real S3 server (moto's), on loopback unless it is told otherwise, which counts what it is asked for."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ BUCKET = "site"
 
 @dataclass(frozen=True)
 class Request:
-    """One request that the server got, and how many bytes it answered with."""
+    """One request that the server got, from whom, and how many bytes it answered with."""
 
     method: str
     path: str
     range: str
     sent: int
+    client: str
 
 
 _UNKNOWN_KEY = b"<Error><Code>InvalidAccessKeyId</Code><Message>no such key</Message></Error>"
@@ -91,11 +92,11 @@ class ObjectServer:
     _server: Any = None
     _thread: Any = None
 
-    def start(self) -> None:
+    def start(self, host: str = "127.0.0.1") -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it logs every request
         moto = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server("127.0.0.1", 0, self._counting(moto), threaded=True)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = make_server(host, 0, self._counting(moto), threaded=True)
+        self.url = f"http://{host}:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         self.client.create_bucket(Bucket=BUCKET)
@@ -146,7 +147,8 @@ class ObjectServer:
             body = list(app(environ, start_response))
             sent = sum(map(len, body))
             path = quote(environ["PATH_INFO"])
-            self.requests.append(Request(environ["REQUEST_METHOD"], path, environ.get("HTTP_RANGE", ""), sent))
+            method, range_, client = environ["REQUEST_METHOD"], environ.get("HTTP_RANGE", ""), environ["REMOTE_ADDR"]
+            self.requests.append(Request(method, path, range_, sent, client))
             return body
 
         return answer

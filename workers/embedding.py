@@ -119,7 +119,7 @@ def finish(task: Task, chunk: Chunk) -> Finished:
     is retried.
     """
     chunks, most = context.store().chunks, get_settings().max_deliveries
-    deliveries = chunks.count_delivery(chunk)
+    deliveries = chunks.count_delivery(chunk, task.request.id or "", app.conf.task_soft_time_limit)
     if deliveries == 0:
         return Finished.UNKNOWN
     try:

@@ -42,17 +42,21 @@ class ChunkStore:
         self._touch = load_script(client, "touch_chunk")
         self._finish = load_script(client, "finish_chunk")
 
-    def count_delivery(self, chunk: Chunk) -> int:
-        """Count a delivery of `chunk` to a worker; return the number of deliveries, 0 if it is no longer pending."""
-        return max(0, self._touch_chunk(chunk, taken=True))
+    def count_delivery(self, chunk: Chunk, task_id: str, seconds: float) -> int:
+        """Count a delivery of `chunk` to a worker; return the number of deliveries, 0 if nothing is to be done.
+
+        That is if it is no longer pending, or if another task than `task_id` took it less than `seconds` ago, for which
+        a task may have it in hand: if that one has died, the sweep sends another.
+        """
+        return max(0, self._touch_chunk(chunk, 1, task_id, seconds))
 
     def mark_sent(self, chunk: Chunk) -> None:
         """Record that `chunk` was sent to the workers again."""
-        self._touch_chunk(chunk, taken=False)
+        self._touch_chunk(chunk, 0, "", 0.0)
 
-    def _touch_chunk(self, chunk: Chunk, *, taken: bool) -> int:
+    def _touch_chunk(self, chunk: Chunk, taken: int, task_id: str, seconds: float) -> int:
         chunk_keys = [keys.stream_key(chunk.stream, "chunk", chunk.id), keys.stream_key(chunk.stream, "pending")]
-        return int(self._touch(keys=chunk_keys, args=[chunk.id, time.time(), int(taken)]))
+        return int(self._touch(keys=chunk_keys, args=[chunk.id, time.time(), taken, task_id, seconds]))
 
     def finish(self, chunk: Chunk, features: FeatureBlock, *, seconds: float | None = None) -> Finished:
         """Store the features of `chunk` unless it is finished already.

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.processes import PROCESSES, Command, Process, Worker
+from common.redis_users import CAMERA, TRUTH, RedisUser, sentinel_user
 from common.settings import Settings
 from sentinel.cli.generated_commands import words as command_words
 from sentinel.cli.generated_kubernetes import processes_yaml, retrain_job_yaml, settings_env
@@ -92,6 +93,26 @@ def words(process: Process) -> list[str]:
     return command_words(process, lambda name, default: f"${{{name}:-{default}}}")
 
 
+def redis_users(passwords: Sequence[tuple[RedisUser, str]], indent: str) -> list[str]:
+    """Return Redis' users as arguments of redis-server, as lines of YAML, with the variables of their passwords."""
+    arguments = ["--user", "default", "reset"]
+    for user, variable in passwords:
+        arguments += user.arguments(variable)
+    return [f"{indent}- {json.dumps(word)}" for word in arguments]
+
+
+_REDIS_OF_COMPOSE = (
+    (sentinel_user(), "${REDIS_PASSWORD:?set a password for Redis}"),
+    (CAMERA, "${CAMERA_PASSWORD:?set a password for the cameras}"),
+    (TRUTH, "${TRUTH_PASSWORD:?set a password for programs that know what is true of frames}"),
+)
+_REDIS_OF_KUBERNETES = (
+    (sentinel_user(), "$(REDISCLI_AUTH)"),
+    (CAMERA, "$(CAMERA_PASSWORD)"),
+    (TRUTH, "$(TRUTH_PASSWORD)"),
+)
+
+
 def between(page: str, marker: str, lines: list[str]) -> str:
     """Return `page` with `lines` between the comment that names `marker` and its end."""
     begin = next((line for line in page.splitlines() if marker in line and _BEGIN in line), None)
@@ -106,7 +127,8 @@ def between(page: str, marker: str, lines: list[str]) -> str:
 
 
 def _compose(page: str) -> str:
-    return between(between(page, "settings:", compose_settings()), "services:", compose_services())
+    users = between(page, "users:", redis_users(_REDIS_OF_COMPOSE, " " * 6))
+    return between(between(users, "settings:", compose_settings()), "services:", compose_services())
 
 
 FILES: dict[str, Callable[[str], str]] = {
@@ -114,6 +136,9 @@ FILES: dict[str, Callable[[str], str]] = {
     "docs/operating.md": lambda page: between(page, "processes:", process_table()),
     "Procfile": lambda _: "\n".join(procfile()) + "\n",
     "docker-compose.yml": _compose,
+    "deploy/kubernetes/redis/redis.yaml": lambda page: between(
+        page, "users:", redis_users(_REDIS_OF_KUBERNETES, " " * 12)
+    ),
     "deploy/kubernetes/base/processes.yaml": lambda _: processes_yaml(),
     "deploy/kubernetes/keda/retrain.yaml": lambda _: retrain_job_yaml(),
     "deploy/kubernetes/base/settings.env": lambda page: between(page, "settings:", settings_env(page)),

@@ -32,7 +32,8 @@ _MOST_MB = {"monitor": 1200, "service": 1200, "worker-cpu": 2700}  # beside the 
 _IMAGES = {"monitor": "vfi-monitor", "service": "sentinel-service:local", "worker-cpu": "sentinel-worker:local"}
 _BASE = "python:3.11-slim-bookworm"
 _PASSWORDS = {
-    "REDIS_PASSWORD": "p/a+s=s", "CAMERA_PASSWORD": "c/a+m=1", "SENTINEL_FLOWER_PASSWORD": "fl/ow=",
+    "REDIS_PASSWORD": "p/a+s=s", "CAMERA_PASSWORD": "c/a+m=1", "TRUTH_PASSWORD": "tr/ue",
+    "SENTINEL_FLOWER_PASSWORD": "fl/ow=",
     "SENTINEL_PAGE_TOKEN": "token-of-the-page-0123456789",
 }  # fmt: skip
 _PATIENCE_SECONDS = 900.0

@@ -215,7 +215,7 @@ def test_the_secrets_are_random_made_once_and_nobody_elses_to_read(tmp_path: Pat
 
     first, second = copy_with_secrets(tmp_path / "a"), copy_with_secrets(tmp_path / "b")
     made = secrets(first)
-    assert made["SENTINEL_REDIS_URL"] == "redis://redis:6379/0"
+    assert made["SENTINEL_REDIS_URL"] == "redis://sentinel@redis:6379/0"
     for name in ("SENTINEL_REDIS_PASSWORD", "SENTINEL_PAGE_TOKEN", "SENTINEL_FLOWER_PASSWORD"):
         assert re.fullmatch("[0-9a-f]{48}", made[name])
         assert made[name] != secrets(second)[name]
@@ -232,12 +232,13 @@ def clusters_redis(built: dict[str, list[Document]], tmp_path: Path) -> Iterator
     password = data_of(manifests, "Secret", "sentinel-connections")["SENTINEL_REDIS_PASSWORD"]
     values = {
         "REDISCLI_AUTH": password,
+        **data_of(manifests, "Secret", "sentinel-redis-users"),
         "SENTINEL_REDIS_MAX_MB": data_of(manifests, "ConfigMap", "sentinel")["SENTINEL_REDIS_MAX_MB"],
     }
     command = container_of(of_kind(manifests, "StatefulSet")["redis"])["command"]
     assert command[:3] == ["redis-server", "--dir", "/data"]
     arguments = [expanded(word, values) for word in command[3:]]
-    with bare_redis(tmp_path, arguments, password) as client:
+    with bare_redis(tmp_path, arguments, password, user="sentinel") as client:
         yield client, password
 
 

@@ -1,4 +1,4 @@
-"""Live cameras for tests: real servers on 127.0.0.1 and free ports, of RTSP (GStreamer's) and of HTTP."""
+"""Live cameras for tests: real servers on free ports of loopback, of RTSP (GStreamer's) and of HTTP."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import pytest
 
 from sentinel.stack.redis_server import free_port
 from tests.footage import scene, write_clip
+from tests.network import Network
 
 SYSTEM_PYTHON = "/usr/bin/python3"  # which alone knows Debian's python3-gi
 SERVER = Path(__file__).parents[2] / "benchmarks" / "rtsp_server.py"
@@ -54,11 +55,15 @@ def camera_clip(
 
 
 @contextmanager
-def rtsp_server(files: dict[str, Path], port: int = 0, *, user: str = "", password: str = "") -> Iterator[int]:
-    """Play `files` to whoever asks for rtsp://127.0.0.1:PORT/NAME; yield the port."""
+def rtsp_server(
+    files: dict[str, Path], port: int = 0, *, user: str = "", password: str = "", network: Network | None = None
+) -> Iterator[int]:
+    """Play `files` to whoever asks for rtsp://127.0.0.1:PORT/NAME, or inside `network`; yield the port."""
     port = port or free_port()
     words = [SYSTEM_PYTHON, str(SERVER), str(port), *(f"{name}={file}" for name, file in files.items())]
     words += ["--user", user, "--password", password] if user else []
+    if network is not None:
+        words = network.command([*words, "--address", network.inside])
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None and process.stdout.readline() == "ready\n"

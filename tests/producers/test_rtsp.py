@@ -18,16 +18,18 @@ import pytest
 
 from common.contracts.batches import FrameBatch
 from common.contracts.cameras import CameraState
-from common.features import TimeSource
+from common.features import Image, TimeSource
 from common.ingest.accept import Ingestor
 from common.settings import Settings
 from common.store import Store, keys
-from producers.cameras.segments import folder_name
+from producers.cameras.segments import folder_name, segment_at
 from producers.rtsp import Cameras
 from sentinel.forget import forget
 from tests.footage import scene, write_clip
 from tests.hostile.cameras import HostileCamera, changing_pictures, playing
+from tests.network import Network, needs_network
 from tests.producers.live import (
+    FPS,
     camera_clip,
     http_camera,
     motion_jpeg,
@@ -107,6 +109,11 @@ def size(path: Path) -> tuple[int, int]:
 def frames(path: Path) -> int:
     with av.open(str(path)) as container:
         return sum(1 for _ in container.decode(video=0))
+
+
+def pictures(path: Path) -> list[Image]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
 
 
 def test_what_an_http_camera_sends_is_handed_in_with_its_times(site: Site) -> None:
@@ -342,6 +349,42 @@ def test_a_server_that_is_killed_and_comes_back_with_another_resolution_is_follo
     assert len(set(times)) == len(times)
 
 
+@needs_network()
+@needs_rtsp_server()
+def test_a_network_that_is_cut_and_healed_costs_what_was_played_meanwhile_and_nothing_counts_twice(
+    site: Site, tmp_path: Path
+) -> None:
+    clip = camera_clip(tmp_path / "a.mp4")
+    with Network() as network, rtsp_server({"cam": clip}, network=network) as port, site.running() as cameras:
+        site.camera(f"rtsp://{network.inside}:{port}/cam")
+        until(lambda: len(site.batches()) >= 2)
+        network.cut()
+        cut_at = time.time()
+        until(lambda: cameras._readers["dock"].state.why)
+        site.judge()
+        before = site.files()
+        network.heal()
+        healed_at = time.time()
+        until(lambda: len(site.files()) >= len(before) + 2)
+        state = cameras._readers["dock"].state
+        site.write("")
+        until(lambda: not cameras._readers)
+    assert state.connections == 2 and state.why == ""
+    sent = pictures(clip)
+    for files, since, upto in ((before, 0.0, cut_at + 1), (site.files()[len(before) :], healed_at, time.time())):
+        stored = [picture for file in files for picture in pictures(file)]
+        begins_at = {at for at in range(0, len(sent), 10) if (sent[at] == stored[0]).all()}
+        assert any(
+            all((one == other).all() for one, other in zip(stored, sent[at:], strict=False)) for at in begins_at
+        ), "one frame after the other"
+        began = [segment.began for file in files if (segment := segment_at("dock", file))]
+        ended = [at + (len(pictures(file)) - 1) / FPS for at, file in zip(began, files, strict=True)]
+        assert since <= began[0] and ended[-1] <= upto
+        assert all(end < begin for end, begin in zip(ended, began[1:], strict=False)), "they do not overlap"
+    batches = site.batches()
+    assert len(batches) == len({row.source.uri for row in batches}) >= len(before) + 1
+
+
 @needs_rtsp_server()
 def test_footage_by_rtsp_is_the_cameras_frame_by_frame(site: Site, tmp_path: Path) -> None:
     clip = camera_clip(tmp_path / "a.mp4", 8)
@@ -351,12 +394,8 @@ def test_footage_by_rtsp_is_the_cameras_frame_by_frame(site: Site, tmp_path: Pat
             until(lambda: cameras._readers and cameras._readers["dock"].state.why)  # the clip has ended
             site.write("")
             until(lambda: not cameras._readers)
-    with av.open(str(clip)) as container:
-        sent = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
-    stored = []
-    for file in site.files():
-        with av.open(str(file)) as container:
-            stored += [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    sent = pictures(clip)
+    stored = [picture for file in site.files() for picture in pictures(file)]
     # FFmpeg gives the first frame no time, so what begins with the second key frame is stored.
     assert len(stored) >= len(sent) - 10, "and maybe more, of the connection after it"
     assert all((one == other).all() for one, other in zip(stored, sent[10:], strict=False))

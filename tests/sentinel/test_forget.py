@@ -186,7 +186,7 @@ def test_what_is_posted_meanwhile_is_of_the_stream_that_begins_anew(
 
 
 def embed_late(store: Store, chunk: Chunk) -> None:
-    store.chunks.count_delivery(chunk)
+    store.chunks.count_delivery(chunk, "task", 60.0)
     store.chunks.finish(chunk, normal(40, seed=3), seconds=1.0)
     letter = dead_letter(DeadLetterKind.CHUNK, "dock", "/x", BadSource("x"), chunk)
     store.chunks.give_up(chunk, letter)

@@ -15,6 +15,7 @@ from common.ingest.accept import Ingestor
 from common.ingest.retry import retry
 from common.sources.identity import describe_source
 from common.store import Store, keys
+from common.store.chunks import Finished
 from common.store.ingest import offer
 from producers.camera_events import CameraEvents
 from tests.common.builders import batch, block
@@ -78,7 +79,7 @@ def test_a_chunk_that_kills_its_workers_ends_and_the_rest_of_its_batch_is_judged
     store.batches.register(work)
     deadly, *others = work.chunks()
     for _ in range(ingestor.settings.max_deliveries):
-        store.chunks.count_delivery(deadly)  # and the process was gone
+        store.chunks.count_delivery(deadly, "", 60.0)  # and the process was gone
     embedding.finish(embedding.embed, deadly)
     for chunk in others:
         count = (chunk.stop or 100) - chunk.start
@@ -90,6 +91,20 @@ def test_a_chunk_that_kills_its_workers_ends_and_the_rest_of_its_batch_is_judged
     reports = [event for event in store.event_log.events() if event.type is EventType.BATCH_COMPLETE]
     report = reports[0].report
     assert (report.frames, report.dead_chunks) == (60, 1)
+
+
+def test_copies_of_a_task_that_waited_for_a_network_give_up_no_chunk_that_another_worker_has_in_hand(
+    ingestor: Ingestor, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "get_settings", lambda: ingestor.settings)
+    work = batch()
+    store.batches.register(work)
+    chunk = work.chunks()[0]
+    store.chunks.count_delivery(chunk, "of another worker", 60.0)
+    for _ in range(ingestor.settings.max_deliveries + 1):
+        assert embedding.finish(embedding.embed, chunk) is Finished.UNKNOWN
+    assert not list(store.event_log.dead_letters())
+    assert store.chunks.finish(chunk, block(40)) is Finished.READY
 
 
 def test_the_first_chunk_of_a_stream_is_sent_again_behind_a_backlog(

@@ -19,28 +19,28 @@ from common.store.ingest import offer
 from tests.bare_redis import bare_redis
 
 COMPOSE = Path(__file__).parents[3] / "docker-compose.yml"
-WORKERS, CAMERA = "secret/of+the=workers", "secret-of-the-cameras"
+WORKERS, CAMERA, TRUTH = "secret/of+the=workers", "secret-of-the-cameras", "secret-of-the-truth"
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Redis started with the compose file's own arguments; yields host and port."""
     command = yaml.safe_load(COMPOSE.read_text())["services"]["redis"]["command"][1:]
-    values = {"REDIS_PASSWORD": WORKERS, "CAMERA_PASSWORD": CAMERA}
+    values = {"REDIS_PASSWORD": WORKERS, "CAMERA_PASSWORD": CAMERA, "TRUTH_PASSWORD": TRUTH}
     arguments = [re.sub(r"\$\{(\w+):[?-]([^}]*)\}", lambda m: values.get(m[1], m[2]), word) for word in command]
-    with bare_redis(tmp_path_factory.mktemp("redis"), arguments, WORKERS) as client:
+    with bare_redis(tmp_path_factory.mktemp("redis"), arguments, WORKERS, user="sentinel") as client:
         yield f"127.0.0.1:{client.connection_pool.connection_kwargs['port']}/0"
 
 
 def test_the_workers_password_opens_everything(guarded: str) -> None:
-    settings = Settings(_env_file=None, redis_url=f"redis://{guarded}", redis_password=WORKERS)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, redis_url=f"redis://sentinel@{guarded}", redis_password=WORKERS)  # type: ignore[call-arg]
     store = Store(settings.redis_url or "", settings)
     assert store.streams.names() == []
     assert store.client.info("memory")["maxmemory_policy"] == "noeviction"
 
 
 def test_the_containers_redis_lets_nobody_administer_it_just_as_the_embedded_one(guarded: str) -> None:
-    client = redis.Redis.from_url(f"redis://{guarded}", password=WORKERS)
+    client = redis.Redis.from_url(f"redis://{guarded}", username="sentinel", password=WORKERS)
     for command in (("CONFIG", "SET", "dir", "/tmp"), ("ACL", "LIST"), ("REPLICAOF", "NO", "ONE"), ("SHUTDOWN",)):
         with pytest.raises(redis.exceptions.NoPermissionError):
             client.execute_command(*command)

@@ -77,7 +77,7 @@ def test_a_chunk_that_was_counted_leaves_nothing_behind(store: Store) -> None:
     late = work.chunks()[0]
     commit(store, "dock", store.streams.finished("dock", 10))
     store.chunks.mark_sent(late)
-    assert store.chunks.count_delivery(late) == 0
+    assert store.chunks.count_delivery(late, "task", 60.0) == 0
     assert store.client.keys("*chunk:*") == []
 
 

@@ -87,7 +87,20 @@ def test_a_chunk_that_was_reduced_is_unknown_afterwards(store: Store) -> None:
     store.chunks.finish(only, chunk_features(only))
     assert commit(store, "dock", store.streams.finished("dock", 10)) is Committed.DONE
     assert store.chunks.finish(only, chunk_features(only)) is Finished.UNKNOWN
-    assert store.chunks.count_delivery(only) == 0
+    assert store.chunks.count_delivery(only, "task", 60.0) == 0
+
+
+def test_copies_of_a_task_count_as_no_deliveries_while_another_one_may_have_the_chunk_in_hand(store: Store) -> None:
+    work = batch()
+    store.batches.register(work)
+    chunk, other = work.chunks()[:2]
+    assert store.chunks.count_delivery(chunk, "first", 60.0) == 1
+    copies = [store.chunks.count_delivery(chunk, f"copy {number}", 60.0) for number in range(8)]
+    assert copies == [0] * 8, "a network that was cut is no worker that died"
+    assert store.chunks.count_delivery(chunk, "first", 60.0) == 2, "its process was killed, and it came again"
+    assert store.chunks.count_delivery(chunk, "copy", 0.0) == 3, "the other one is over by now"
+    assert store.chunks.count_delivery(chunk, "first", 60.0) == 0
+    assert store.chunks.count_delivery(other, "copy", 60.0) == 1
 
 
 def test_of_two_reducers_that_read_the_same_one_commits(store: Store) -> None:
