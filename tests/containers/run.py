@@ -171,16 +171,17 @@ def compose(engine: Engine, transcript: Transcript, clone: Path, *, keep: bool) 
     sabotage(clean, covered, Fault.COVERED, 3)
     engine.build(_IMAGES["service"], "service")
     engine.build(_IMAGES["worker-cpu"], "worker-cpu")
-    engine.compose("up", "--detach", "redis")
-    ended = engine.compose("run", "--rm", "preflight", expect=3)
-    said = next((line for line in (ended.out + ended.err).splitlines() if "'dock'" in line), "")
-    _require(bool(said), f"preflight does not name the baseline: {ended.err[-500:]}")
-    transcript.step("a baseline that is not there", ended.seconds, f"preflight ends with 3: {said[:80]}...")
-    ended = engine.compose("--profile", "tools", "run", "--rm", "-v", f"{golden}:/golden:ro", "sentinel", "baseline", "build", "/golden",
-                           "--name", "dock")  # fmt: skip
-    transcript.step("`docker compose run --rm sentinel baseline build`", ended.seconds, "in volume `baselines`")
     stack = Stack(engine)
     try:
+        engine.compose("up", "--detach", "redis")
+        ended = engine.compose("run", "--rm", "preflight", expect=3)
+        said = next((line for line in (ended.out + ended.err).splitlines() if "baselines/dock" in line), "")
+        _require(bool(said), f"preflight does not name the baseline: {ended.err[-500:]}")
+        transcript.step("a baseline that is not there", ended.seconds, f"preflight ends with 3: {said[:80]}...")
+        ended = engine.compose("--profile", "tools", "run", "--rm", "-v", f"{golden}:/golden:ro",
+                               "sentinel", "baseline", "build", "/golden",
+                               "--name", "dock")  # fmt: skip
+        transcript.step("`docker compose run --rm sentinel baseline build`", ended.seconds, "in volume `baselines`")
         ended = engine.compose("up", "--detach")
         seconds = stack.wait("all healthy", stack.all_healthy)
         transcript.step(
