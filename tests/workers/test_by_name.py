@@ -44,7 +44,8 @@ def test_a_client_learns_the_batchs_id_at_once_and_how_far_it_is_when_it_asks_ag
         wait_until(lambda: ask(str(shot))["state"] == "complete", log)
         assert {ask(str(shot))[name] for name in ("batch", "event")} == {first["batch"], first["event"]}
     (done,) = [event for event in store.event_log.events() if event.type.value.startswith("io.sentinel.batch")]
-    assert done.report.batch_id == first["batch"]  # type: ignore[attr-defined]
+    report = done.report  # type: ignore[attr-defined]
+    assert (report.batch_id, report.frames, report.dead_chunks) == (first["batch"], 1, 0)
     assert store.client.xlen("sentinel:ingest") == 0, "what is known is not offered again"
 
 
