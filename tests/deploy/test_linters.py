@@ -52,11 +52,11 @@ def zizmor(files: Iterable[Path]) -> tuple[bool, str]:
     return run("zizmor", "--offline", "--no-progress", "--no-config", *files)
 
 
-def promtool(rules: Path) -> tuple[bool, str]:
+def promtool(kind: str, file: Path) -> tuple[bool, str]:
     program = shutil.which("promtool")
     if program is None:
         pytest.skip("no promtool: it is in Debian's package prometheus")
-    ended = subprocess.run([program, "check", "rules", rules], check=False, capture_output=True, text=True)
+    ended = subprocess.run([program, "check", kind, file], check=False, capture_output=True, text=True)
     return ended.returncode == 0, ended.stdout + ended.stderr
 
 
@@ -117,11 +117,23 @@ def test_zizmor_finds_what_lets_others_run_scripts() -> None:
 
 
 def test_promtool_accepts_the_rules() -> None:
-    content, said = promtool(RULES)
+    content, said = promtool("rules", RULES)
     assert content, said
 
 
+def test_promtool_accepts_what_prometheus_is_started_with_and_the_rules_that_it_names() -> None:
+    content, said = promtool("config", RULES.with_name("prometheus.yml"))
+    assert content, said
+    assert "alerts.yml" in said or "1 rule files found" in said
+
+
+def test_promtool_refuses_a_configuration_whose_rules_are_not_there() -> None:
+    content, said = promtool("config", BROKEN / "prometheus.yml")
+    assert not content
+    assert "nowhere.yml" in said
+
+
 def test_promtool_refuses_what_is_no_expression() -> None:
-    content, said = promtool(BROKEN / "alerts.yml")
+    content, said = promtool("rules", BROKEN / "alerts.yml")
     assert not content
     assert "ThisIsNoExpression" in said
