@@ -66,14 +66,15 @@ def monitor(places: Places) -> int:
         _require_writable(places.status, writer)
     except NoVerdict as error:
         return _failed(error)
+    judge = _owner(places.footage)
     try:
         words = judged_by(places)
-    except NoVerdict as error:
-        code = _failed(error)
-        _write(places.status, writer, _document(error))
+        code, document = _run([*words, str(places.footage)], None if judge is None else _unprivileged(judge))
+    except (NoVerdict, OSError) as error:
+        why = error if isinstance(error, NoVerdict) else NoVerdict(_why_not_judged(error))
+        code = _failed(why)
+        _write(places.status, writer, _document(why))
         return code
-    judge = _owner(places.footage)
-    code, document = _run([*words, str(places.footage)], None if judge is None else _unprivileged(judge))
     sys.stdout.write(document)
     sys.stdout.flush()
     try:
@@ -137,10 +138,22 @@ def _require_writable(folder: Path, writer: tuple[int, int] | None) -> None:
         raise NoVerdict(_why_not_writable(folder, error)) from error
 
 
+def _why_not_judged(error: OSError) -> str:
+    if error.filename is None or error.filename == sys.executable:
+        return (
+            f"the judging process cannot be started as another user ({error.strerror}): leave the container the rights "
+            'SETUID and SETGID, or run it with --user "$(id -u):$(id -g)"'
+        )
+    return f"{error.filename} cannot be read ({error.strerror}): change its permissions, or mount another"
+
+
 def _why_not_writable(folder: Path, error: OSError) -> str:
     why = f"{STATUS_FILE} cannot be written to {folder} ({error.strerror}): "
     if os.geteuid() == 0:
-        return why + "mount a folder that can be written there, without :ro"
+        return why + (
+            "mount a folder that can be written there, without :ro; where rights were taken from the container, "
+            'run it with --user "$(id -u):$(id -g)"'
+        )
     owner = folder.stat().st_uid if folder.exists() else "nobody"
     return why + (
         f"it belongs to user {owner}, and this is user {os.geteuid()}. Leave --user out, so that the folder's owner is "

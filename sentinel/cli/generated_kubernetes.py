@@ -197,6 +197,7 @@ spec:
     - name: sentinel
       image: {image}
       command: {command}
+      workingDir: /app/state  # where sentinel.toml is looked for
       envFrom:
         - configMapRef: {{name: sentinel}}{secrets}{ports}
 {probes}
@@ -259,6 +260,6 @@ spec:
 {template}
   triggers:
     - type: redis
-      metadata: {{address: "redis:6379", listName: retrain, listLength: "1", databaseIndex: "0"}}
+      metadata: {{address: "redis.sentinel.svc:6379", listName: retrain, listLength: "1", databaseIndex: "0"}}
       authenticationRef: {{name: redis}}
 """

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
+from common.processes import PROCESSES
 from simulation.demo_camera import film
 from simulation.saboteur import Fault, sabotage
 from tests.containers.engine import Engine, StepFailed
@@ -32,7 +33,7 @@ _MOST_MB = {"monitor": 1200, "service": 1200, "worker-cpu": 2700}  # beside the 
 _IMAGES = {"monitor": "vfi-monitor", "service": "sentinel-service:local", "worker-cpu": "sentinel-worker:local"}
 _BASE = "python:3.11-slim-bookworm"
 _PASSWORDS = {
-    "REDIS_PASSWORD": "p/a+s=s", "CAMERA_PASSWORD": "c/a+m=1", "TRUTH_PASSWORD": "tr/ue",
+    "REDIS_PASSWORD": "p/a+s=s", "CAMERA_PASSWORD": "c/a+m=1", "TRUTH_PASSWORD": "tr/$ue",
     "SENTINEL_FLOWER_PASSWORD": "fl/ow=",
     "SENTINEL_PAGE_TOKEN": "token-of-the-page-0123456789",
 }  # fmt: skip
@@ -140,6 +141,7 @@ def one_shot(engine: Engine, transcript: Transcript, clone: Path) -> None:
 def _owners(engine: Engine, transcript: Transcript, clone: Path) -> None:
     """Status and footage that belong to a user whom nobody else may read."""
     if os.geteuid() != 0:
+        transcript.step("folders of user 1000, closed to others", 0.0, "NOT RUN: only root can make them")
         return
     theirs = clone / "theirs"
     for name in ("in", "out"):
@@ -161,7 +163,7 @@ def compose(engine: Engine, transcript: Transcript, clone: Path, *, keep: bool) 
     settings = {**_PASSWORDS, "SENTINEL_WEIGHTS": _WEIGHTS, "SENTINEL_SAMPLE_FPS": _SAMPLE_FPS,
                 "SENTINEL_BASELINE": "dock"}  # fmt: skip
     environment = clone / ".env"
-    environment.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
+    environment.write_text("".join(f"{name}='{value}'\n" for name, value in settings.items()), encoding="utf-8")
     golden = clone / "golden"
     film(golden / "golden.mp4", seed=1)
     clean, noise, covered, again = (clone / f"{name}.mp4" for name in ("clean", "noise", "covered", "again"))
@@ -221,19 +223,19 @@ class Stack:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def containers(self) -> list[str]:
-        """Return the ids of the containers that should go on running."""
-        listed = self._engine.compose("ps", "--quiet").out.split()
-        named = [
-            (self._engine.ask([self._engine.program, "inspect", "--format", "{{.Name}}", one]).out, one)
-            for one in listed
-        ]
-        return [one for name, one in named if "preflight" not in name]
+    def containers(self) -> dict[str, str]:
+        """Return the containers of Redis and of each process, by service, that are there."""
+        wanted = {"redis", *(process.name for process in PROCESSES)}
+        label = '{{index .Config.Labels "com.docker.compose.service"}}'
+        found = {}
+        for one in self._engine.compose("ps", "--all", "--quiet").out.split():
+            found[self._engine.ask([self._engine.program, "inspect", "--format", label, one]).out.strip()] = one
+        return {name: found[name] for name in sorted(wanted & set(found))}
 
     def all_healthy(self) -> bool:
-        """Return whether every container is healthy by its own check."""
+        """Return whether Redis and each process is there and healthy by its own check."""
         found = self.containers()
-        return len(found) > 1 and all(self._engine.healthy(one) for one in found)
+        return len(found) == 1 + len(PROCESSES) and all(self._engine.healthy(one) for one in found.values())
 
     def ask(self, *words: str) -> Any:
         """Return what a command of Sentinel prints as JSON, in the page's container."""
@@ -265,7 +267,7 @@ class Stack:
             "frames": {row["stream"]: row["frames"] for row in status["streams"]},
             "status": {row["stream"]: row["status"] for row in status["streams"]},
             "incidents": sorted((row["id"], row["state"]) for row in self.ask("incidents", "list")),
-            "champion": self.champion(),
+            "models": [(row["model"], row["version"], row["unreadable"]) for row in status["models"]],
             "dead_letters": status["dead_letters"],
         }
 

@@ -35,6 +35,6 @@ def build(folder: Path) -> subprocess.CompletedProcess[str]:
 
 def copy_with_secrets(to: Path) -> Path:
     """Copy deploy/kubernetes, without secrets of the developer, and make new ones as its page says."""
-    shutil.copytree(KUBERNETES, to, ignore=shutil.ignore_patterns("connections.env", "people.env"))
+    shutil.copytree(KUBERNETES, to, ignore=shutil.ignore_patterns("connections.env", "people.env", "redis-users.env"))
     subprocess.run([to / "secrets" / "fill"], check=True, capture_output=True)
     return to

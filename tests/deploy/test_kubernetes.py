@@ -256,3 +256,30 @@ def test_the_clusters_redis_keeps_what_it_is_given_and_asks_for_its_password(
         stranger = redis.Redis(port=port, password=wrong, retry=Retry(NoBackoff(), 0))
         with stranger, pytest.raises(redis.AuthenticationError):
             stranger.ping()
+
+
+def test_keda_gets_in_as_its_triggers_say_and_reads_how_long_the_queues_are(
+    clusters_redis: tuple[redis.Redis, str], built: dict[str, list[Document]]
+) -> None:
+    client, _ = clusters_redis
+    manifests = built["gcp"]
+    named = {
+        ref["parameter"]: data_of(manifests, "Secret", re.sub(r"-[a-z0-9]{10}$", "", ref["name"]))[ref["key"]]
+        for ref in of_kind(manifests, "TriggerAuthentication")["redis"]["spec"]["secretTargetRef"]
+    }
+    # The same password is in both overlays' Secrets only if both were made by one `fill`: here it is the other's.
+    named["password"] = client.connection_pool.connection_kwargs["password"]
+    port = client.connection_pool.connection_kwargs["port"]
+    with redis.Redis(port=port, username=named["username"], password=named["password"]) as keda:
+        scaled = [*of_kind(manifests, "ScaledObject").values(), *of_kind(manifests, "ScaledJob").values()]
+        for trigger in [trigger for one in scaled for trigger in one["spec"]["triggers"]]:
+            host, _, number = trigger["metadata"]["address"].partition(":")
+            assert host.split(".")[1:] == ["sentinel", "svc"], "KEDA asks from its own namespace"
+            assert number == "6379"
+            assert keda.llen(trigger["metadata"]["listName"]) == 0
+
+
+def test_a_pod_finds_settings_of_streams_in_its_state_and_may_do_without(built: dict[str, list[Document]]) -> None:
+    for name, deployment in of_kind(built["local"], "Deployment").items():
+        assert container_of(deployment)["workingDir"] == "/app/state", name
+    assert "SENTINEL_CONFIG" not in data_of(built["local"], "ConfigMap", "sentinel")
