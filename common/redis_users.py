@@ -15,8 +15,9 @@ from common.errors import SettingsError
 from common.processes import QUEUES
 from common.store import keys
 
-NOBODY = "user default reset"
-"""A line by which Redis knows nobody who gives no name."""
+NOBODY = "user default reset ~* &* +@all"
+"""A line by which Redis knows nobody who gives no name: this user has no password and is off. It has every right:
+Redis reads its append-only file as this user, and drops transactions that it may not run."""
 
 _CAMERA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # nothing that means something in a pattern of keys, or ends a word
 

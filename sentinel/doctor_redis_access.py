@@ -79,7 +79,7 @@ def _lets_strangers_in(url: str) -> bool:
 
 def _only_writes(user: Rights, root: str) -> bool:
     """Return whether the rights of a user are XADD on the Stream `root`, or on one below it."""
-    patterns = [pattern.removeprefix("~") for pattern in user["keys"]]
+    patterns = [text(pattern).removeprefix("~") for pattern in user["keys"]]  # Redis 6 answers with bytes
     return (
         user["commands"] == ["+xadd"]
         and user["categories"] == ["-@all"]

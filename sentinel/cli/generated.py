@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.processes import PROCESSES, Command, Process, Worker
-from common.redis_users import CAMERA, TRUTH, RedisUser, sentinel_user
+from common.redis_users import CAMERA, NOBODY, TRUTH, RedisUser, sentinel_user
 from common.settings import Settings
 from sentinel.cli.generated_commands import words as command_words
 from sentinel.cli.generated_kubernetes import processes_yaml, retrain_job_yaml, settings_env
@@ -95,7 +95,7 @@ def words(process: Process) -> list[str]:
 
 def redis_users(passwords: Sequence[tuple[RedisUser, str]], indent: str) -> list[str]:
     """Return Redis' users as arguments of redis-server, as lines of YAML, with the variables of their passwords."""
-    arguments = ["--user", "default", "reset"]
+    arguments = [f"--{NOBODY}".split()[0], *NOBODY.split()[1:]]
     for user, variable in passwords:
         arguments += user.arguments(variable)
     return [f"{indent}- {json.dumps(word)}" for word in arguments]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -109,3 +110,19 @@ def test_a_cameras_name_is_no_pattern_and_ends_no_line(name: str) -> None:
 def test_nobody_who_gives_no_password_gets_in(port: int) -> None:
     with pytest.raises(redis.AuthenticationError):
         redis.Redis(port=port, retry=Retry(NoBackoff(), 0)).ping()
+
+
+@pytest.mark.parametrize("binary", installed())
+def test_what_was_written_in_a_transaction_is_there_after_a_restart(binary: str, tmp_path: Path) -> None:
+    """Redis reads its append-only file as user `default`, and drops a transaction that this user may not run."""
+    acl = tmp_path / "users.acl"
+    acl.write_text("\n".join([NOBODY, *(user.line(user.name) for user in USERS)]) + "\n")
+    arguments = ["--aclfile", str(acl), "--appendonly", "yes", "--appendfsync", "always", "--save", ""]
+    own = {"user": "sentinel", "password": "sentinel", "binary": binary}
+    with bare_redis(tmp_path, arguments, **own) as client, client.pipeline(transaction=True) as pipe:
+        pipe.set("sentinel:one", 1).hset("sentinel:two", "a", "b").rpush("embed", "x").execute()
+        client.eval("redis.call('SET', KEYS[1], 'y')", 1, "sentinel:three")
+        client.xadd(keys.EVENTS, {"a": "b"})
+    with bare_redis(tmp_path, arguments, **own) as client:
+        assert [client.get("sentinel:one"), client.hget("sentinel:two", "a")] == [b"1", b"b"]
+        assert [client.llen("embed"), client.get("sentinel:three"), client.xlen(keys.EVENTS)] == [1, b"y", 1]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from common.redis_users import NOBODY
 from tests.bare_redis import bare_redis
 from tests.sentinel.cli.conftest import CommandLine
 
@@ -44,7 +45,7 @@ def test_every_password_that_is_made_is_another_at_each_call(sentinel: CommandLi
     assert set(first["passwords"]) == {"sentinel", "camera", "truth"}
     assert not set(first["passwords"].values()) & set(second["passwords"].values())
     assert all(len(password) > 40 for password in first["passwords"].values())
-    assert first["acl"][0] == "user default reset"
+    assert first["acl"][0] == NOBODY
 
 
 @pytest.mark.parametrize("cameras", [("dock", "dock"), ("dock-1", "dock_1")])
