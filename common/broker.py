@@ -91,6 +91,8 @@ def make_app(settings: Settings) -> Celery:
         task_time_limit=int(settings.visibility_seconds * _HARD_LIMIT_SHARE),
         broker_transport_options={
             "visibility_timeout": settings.visibility_seconds,
+            # What a killed worker held is looked for every ten seconds, not at every tenth time that this is due.
+            "unacked_restore_throttle": 1,
             "health_check_interval": _KEEPALIVE_SECONDS,
             "socket_keepalive": True,
             "socket_timeout": _SOCKET_TIMEOUT_SECONDS,
