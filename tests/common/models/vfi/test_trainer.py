@@ -201,7 +201,7 @@ def test_a_training_stops_when_it_no_longer_helps_and_returns_what_was_best(
     assert after.mean() > before.mean() - 0.05
 
 
-@pytest.mark.slow  # three trainings; that examples of earlier conditions are trained on, `test_trainers_that_fail` shows
+@pytest.mark.slow  # three trainings; that earlier conditions are trained on, `test_trainers_that_fail` shows
 def test_an_earlier_condition_is_not_forgotten(champion: Interpolator) -> None:
     """What is learned of it comes from its own training examples; it is scored on others."""
     golden, drifted = triplets(footage(72), 24), triplets(footage(72, seed=1, sigma=40.0), 36)
