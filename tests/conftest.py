@@ -34,7 +34,9 @@ _SHARING = (
     (
         "tests/sentinel/test_careless_clients.py",
         "tests/sentinel/test_end_to_end.py",
+        "tests/sentinel/test_page.py",
         "tests/sentinel/test_stack.py",
+        "tests/sentinel/test_truth_end_to_end.py",
         "tests/sentinel/cli/test_command_line.py",
         "tests/sentinel/cli/test_hostile_names.py",
         "tests/sentinel/cli/test_results.py",

@@ -4,6 +4,8 @@ Frames of video are not independent. Shuffling frames, or splitting them at
 random, therefore gives a null that is far too narrow, and every window fails.
 Here contiguous windows of a clip are compared with the rest of the clip, with a
 guard gap left out on both sides of the window.
+
+SciPy is imported when it computes: it takes a tenth of a second, which most processes need not wait for.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln, kolmogi, kolmogorov  # scipy.stats has them too, but its import takes 0.3 s longer
 
 from common.drift.statistics import kolmogorov_smirnov, sort_reference, wasserstein
 
@@ -22,8 +23,7 @@ Array = npt.NDArray[np.float32]
 _GUARD_SHARE = 0.5  # of a window is left out on each side: neighbouring frames are nearly identical
 _MAX_WINDOWS = 48  # more windows overlap so much that they add computing time and no information
 _MIN_REST = 8  # frames that must remain to compare a window with
-_MEDIAN_K, _UPPER_K = float(kolmogi(0.5)), float(kolmogi(0.1))
-_UPPER_SHARE = 0.9
+_UPPER_SHARE, _UPPER_TAIL = 0.9, 0.1
 MARGIN_SHARE = 0.75
 """The margin of the KS test, as a share of the bound."""
 _TINY = 1e-6
@@ -66,10 +66,12 @@ class Null:
         ----------
         constant : (f,) columns that never changed in the clip; for these every frame of a window counts
         """
+        from scipy.special import kolmogi
+
         largest = self.kolmogorov.max(axis=1)
         middle, upper = max(float(np.median(largest)), _TINY), max(float(np.quantile(largest, _UPPER_SHARE)), _TINY)
         most = min(self.window / FRAMES_PER_INDEPENDENT, self.rows)
-        size = min((_MEDIAN_K / middle) ** 2, (_UPPER_K / upper) ** 2, most)
+        size = min((float(kolmogi(0.5)) / middle) ** 2, (float(kolmogi(_UPPER_TAIL)) / upper) ** 2, most)
         return np.where(constant, float(self.window), size)
 
 
@@ -151,6 +153,8 @@ def novelty_p_value(novel: npt.NDArray[np.int64], window: int, reference: int) -
     novel : (f,) frames of the window whose value the reference never takes, k
     window, reference : frames of each
     """
+    from scipy.special import gammaln
+
     both = reference + window
     return np.asarray(
         np.exp(gammaln(window + 1) - gammaln(window - novel + 1) - gammaln(both + 1) + gammaln(both - novel + 1)),
@@ -164,5 +168,7 @@ def ks_p_value(statistic: npt.NDArray[np.float64], effective_size: npt.NDArray[n
     Kolmogorov's asymptotic distribution at D (sqrt(n) + 0.12 + 0.11 / sqrt(n)),
     Stephens' correction for small samples (Stephens, 1970).
     """
+    from scipy.special import kolmogorov
+
     root = np.sqrt(effective_size)
     return np.asarray(kolmogorov(statistic * (root + 0.12 + 0.11 / np.maximum(root, 1e-9))), np.float64)

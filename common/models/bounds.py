@@ -7,7 +7,6 @@ one-sided, 95%, over the means of up to eight blocks.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import stdtrit  # scipy.stats has it too, and takes half a second to import
 
 from common.features import FloatArray
 
@@ -45,4 +44,6 @@ def _error(values: FloatArray) -> tuple[int, float]:
 
 
 def _quantile(blocks: int) -> float:
+    from scipy.special import stdtrit  # a tenth of a second to import, which every command would wait for
+
     return float(stdtrit(blocks - 1, _CONFIDENCE))

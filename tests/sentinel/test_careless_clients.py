@@ -16,12 +16,14 @@ from common.contracts.events import EventType
 from common.settings import Settings, get_settings
 from sentinel.demo.footage import drop
 from sentinel.doctor import Finding, examine
+from tests.converted import share_backbones
 from tests.sentinel.conftest import Running, World, start, wait_until
 
 
 @pytest.fixture
-def stack(world: World, tmp_path: Path) -> Iterator[Running]:
+def stack(world: World, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A stack in a folder of its own: what is done to it must not show elsewhere."""
+    share_backbones(tmp_path_factory, tmp_path / "state")
     own = {"SENTINEL_STATE_DIR": str(tmp_path / "state"), "SENTINEL_WATCH_DIR": str(tmp_path / "incoming")}
     get_settings.cache_clear()
     running = start(World(tmp_path, {**world.environment, **own}))

@@ -35,7 +35,9 @@ def healing_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]
     (folder / "sentinel.toml").touch()
     record(folder / "golden.mp4", seconds=20, fps=10, seed=1)
     share_backbones(tmp_path_factory, folder / "state")
-    healing = World(folder, {**environment_in(folder), "SENTINEL_COOLDOWN_SECONDS": "5"})
+    # Once there is a champion, each process that embeds scores it, and loads TensorFlow for that: one is enough.
+    own = {"SENTINEL_COOLDOWN_SECONDS": "5", "SENTINEL_EMBED_PROCESSES": "1"}
+    healing = World(folder, {**environment_in(folder), **own})
     built = healing.run("baseline", "build", str(folder / "golden.mp4"), "--name", "golden")
     assert built.returncode == 0, built.stderr
     running = start(healing)

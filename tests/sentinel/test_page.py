@@ -23,7 +23,7 @@ JUDGED_SECONDS = 300.0  # two slow cores decode, embed and judge, beside a retra
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install one to see the page in a browser")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def watched(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A stack of its own, whose Redis may be killed."""
     state = world.folder / "watched"
@@ -119,11 +119,11 @@ def test_what_happens_to_cameras_is_seen_and_answered_without_a_reload(
     assert browser.problems == []
 
 
-def test_the_stack_page_shows_every_process(stack: Running, browser: Browser) -> None:
-    browser.go(f"{stack.info.page_url}/#/stack")
+def test_the_stack_page_shows_every_process(watched: Running, browser: Browser) -> None:
+    browser.go(f"{watched.info.page_url}/#/stack")
     rows = "[...document.querySelectorAll('.processes tbody tr')].map(row => row.cells[0].textContent)"
     names = browser.wait(f"(rows => rows.length > 5 && rows)({rows})")
     assert {"embed", "reduce", "page", "flower"} <= set(names)
-    browser.go(f"{stack.info.page_url}/api.html")
+    browser.go(f"{watched.info.page_url}/api.html")
     browser.wait("document.body.innerText.includes('POST /api/actions/accept')")
     assert browser.problems == []

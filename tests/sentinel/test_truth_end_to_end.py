@@ -124,4 +124,4 @@ def test_rows_count_once_though_their_process_is_killed_and_a_drop_becomes_an_in
     assert found["truth"][0]["reference_rows"] == 200
     gone = truth_stack.world.run("streams", "forget", STREAM, "--yes", "--json")
     assert gone.returncode == 0, gone.stderr
-    assert not truth_stack.store.client.keys(f"*{{{STREAM}}}*truth*")
+    assert not list(truth_stack.store.client.scan_iter(f"*{{{STREAM}}}*truth*"))

@@ -28,7 +28,7 @@ from tests.common.models.thrifty import Thumbnails
 from tests.workers.decaying import Yard
 from workers import context, embedding, learning, reducer
 
-YARD_WIDTH, YARD_HEIGHT = 256, 144  # of the clips, and of triplets, which are larger at work
+YARD_SIZE = (108, 192)  # height and width of the clips, and of triplets, which are larger at work
 
 
 @pytest.fixture
@@ -53,13 +53,20 @@ def own(store: Store, settings: Settings, redis_server: RedisServer, monkeypatch
 
 
 @pytest.fixture(scope="session")
-def yard_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def yard_size(request: pytest.FixtureRequest) -> tuple[int, int]:
+    """Height and width of the clips of `yard`; a test that needs others names them as the fixture's parameter."""
+    return getattr(request, "param", YARD_SIZE)
+
+
+@pytest.fixture(scope="session")
+def yard_clips(yard_size: tuple[int, int], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Clips of one camera in a folder, with the baseline `golden`."""
     folder = tmp_path_factory.mktemp("yard")
     photographs = [load_photograph(SCENES[0])]
+    height, width = yard_size
 
     def shots(seed: int, seconds: int) -> list[Image]:
-        return list(film(photographs, count=seconds * FPS, fps=FPS, seed=seed, width=YARD_WIDTH, height=YARD_HEIGHT))
+        return list(film(photographs, count=seconds * FPS, fps=FPS, seed=seed, width=width, height=height))
 
     clean = shots(2, 24)
     clips = {
@@ -71,7 +78,7 @@ def yard_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, images in clips.items():
         write_video(folder / f"{name}.mp4", images, FPS)
     with pytest.MonkeyPatch.context() as monkeypatch:
-        make_triplets((YARD_HEIGHT, YARD_WIDTH), monkeypatch)
+        make_triplets(yard_size, monkeypatch)
         build_golden(folder / "golden.mp4", folder / "baselines" / "golden", Extractor(VIDEO, Thumbnails(), Limits()))
     return folder
 
@@ -84,7 +91,12 @@ def champion() -> Interpolator:
 
 @pytest.fixture
 def yard(
-    yard_clips: Path, store: Store, settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    yard_size: tuple[int, int],
+    yard_clips: Path,
+    store: Store,
+    settings: Settings,
+    redis_server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Yard]:
     own = settings.model_copy(
         update={
@@ -94,7 +106,7 @@ def yard(
             "redis_url": redis_server.url,
         }
     )
-    make_triplets((YARD_HEIGHT, YARD_WIDTH), monkeypatch)
+    make_triplets(yard_size, monkeypatch)
     binding = BaselineBinding(own, store)
     extractor = Extractor(VIDEO, Thumbnails(), Limits())
     monkeypatch.setattr(broker, "app", broker.make_app(own))

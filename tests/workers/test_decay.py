@@ -142,7 +142,9 @@ def test_a_chunk_asks_for_the_reference_of_its_champion_once(yard: Yard, champio
     assert golden_scores(yard.store, STREAM) is None
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # it trains, which takes two minutes on a quiet machine
+@pytest.mark.parametrize("yard_size", [(144, 256)], indirect=True)  # on smaller ones it hardly gains on optical flow
 def test_a_model_that_decayed_is_healed_on_clean_footage_and_leaves_no_condition(
     yard: Yard, champion: Interpolator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

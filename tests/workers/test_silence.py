@@ -35,6 +35,7 @@ class Site:
     store: Store
     now: float = NOW
     number: int = field(default=0)
+    learned: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
 
     def time(self) -> float:
         return self.now
@@ -70,6 +71,19 @@ class Site:
             self.send(stream)
             self.sweep(every)
 
+    def learn(self) -> None:
+        """Let camera `dock` live for `LEARNED` seconds: once, and then let Redis hold what it held after that."""
+        if not self.learned:
+            self.live(LEARNED)
+            for key in self.store.client.keys("*"):
+                if not key.startswith(b"sentinel:process:"):
+                    self.learned[key] = (self.store.client.dump(key), self.store.client.pttl(key))
+            return
+        for key, (value, left) in self.learned.items():
+            self.store.client.restore(key, max(left, 0), value, replace=True)
+        self.number += int(LEARNED / SWEEP)
+        self.now += LEARNED
+
     def told(self) -> list[tuple[str, Incident]]:
         kinds = (IncidentOpened, IncidentChanged, IncidentClosed)
         found = [event for event in self.store.event_log.events() if isinstance(event, kinds)]
@@ -89,9 +103,21 @@ def heartbeats(store: Store, ingestor: Ingestor) -> Callable[[str], None]:
     return beat
 
 
+@pytest.fixture(scope="module")
+def learned() -> dict[bytes, tuple[bytes, int]]:
+    """What Redis holds of a camera that has lived, by its key, with the milliseconds left to it; see `Site.learn`."""
+    return {}
+
+
 @pytest.fixture
-def site(ingestor: Ingestor, store: Store, heartbeats: object, monkeypatch: pytest.MonkeyPatch) -> Site:
-    made = Site(ingestor, store)
+def site(
+    ingestor: Ingestor,
+    store: Store,
+    heartbeats: object,
+    learned: dict[bytes, tuple[bytes, int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Site:
+    made = Site(ingestor, store, learned=learned)
     every_way_in = {
         "http_tokens": Path("tokens"),
         "mqtt_in_topics": ("cameras/{stream}",),
@@ -111,7 +137,7 @@ ALLOWED = 3 * 2 ** (14 / 4) + 2 * SWEEP  # gaps of ten seconds, rounded up
 
 
 def test_a_camera_that_stops_is_announced_once_and_once_when_it_is_back(site: Site) -> None:
-    site.live(LEARNED)
+    site.learn()
     site.sweep(ALLOWED)
     assert [(kind, incident.state) for kind, incident in site.told()] == [("opened", IncidentState.OFFLINE)]
     site.sweep(500)
@@ -134,7 +160,7 @@ def test_a_camera_that_stops_is_announced_once_and_once_when_it_is_back(site: Si
 
 
 def test_a_blip_a_single_file_and_few_files_are_nothing(site: Site) -> None:
-    site.live(LEARNED)
+    site.learn()
     site.sweep(20)
     site.live(100)
     site.send("by hand")
@@ -149,7 +175,7 @@ def test_a_blip_a_single_file_and_few_files_are_nothing(site: Site) -> None:
 
 
 def test_a_stream_with_work_that_waits_is_late_not_silent(site: Site) -> None:
-    site.live(LEARNED)
+    site.learn()
     site.send(reduced=False)
     site.sweep(1000)
     assert site.told() == []
@@ -159,7 +185,7 @@ def test_a_stream_with_work_that_waits_is_late_not_silent(site: Site) -> None:
 def test_while_a_process_that_accepts_sources_is_away_nobody_knows(
     site: Site, heartbeats: Callable[[str], None], name: str
 ) -> None:
-    site.live(LEARNED)
+    site.learn()
     site.store.client.delete(*site.store.client.keys(f"sentinel:process:{name}:*"))
     site.sweep(1000)
     assert site.told() == []
@@ -171,7 +197,7 @@ def test_while_a_process_that_accepts_sources_is_away_nobody_knows(
 
 
 def test_after_a_time_without_sweeps_silence_counts_anew(site: Site) -> None:
-    site.live(LEARNED)
+    site.learn()
     site.now += 10_000
     site.sweep(30)
     assert site.told() == []
@@ -220,7 +246,7 @@ def test_while_the_process_that_fetches_live_cameras_is_away_nobody_knows(
 
 
 def test_while_producers_wait_for_room_nobody_knows(site: Site) -> None:
-    site.live(LEARNED)
+    site.learn()
     site.store.settings = site.store.settings.model_copy(update={"backlog_mb": 1})
     site.store.client.set("much", b"x" * 3_000_000)
     site.sweep(1000)
@@ -228,14 +254,14 @@ def test_while_producers_wait_for_room_nobody_knows(site: Site) -> None:
 
 
 def test_a_stream_that_waits_for_a_baseline_is_not_listened_to(site: Site) -> None:
-    site.live(LEARNED)
+    site.learn()
     site.store.golden.note_waiting("dock", "no baseline")
     site.sweep(1000)
     assert site.told() == []
 
 
 def test_state_of_a_version_that_knew_no_rhythm_does_not_alarm(site: Site) -> None:
-    site.live(LEARNED)
+    site.learn()
     site.store.client.delete(keys.stream_key("dock", "rhythm"), keys.LISTENING)
     site.sweep(2000)
     assert site.told() == []
@@ -256,7 +282,7 @@ def test_a_stream_has_seconds_of_its_own_and_nobody_asks_where_they_are_0(site: 
 
 
 def test_a_silence_ends_when_nobody_asks_about_it_any_more(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.live(LEARNED)
+    site.learn()
     site.sweep(ALLOWED)
     none = maintenance.get_settings().model_copy(update={"offline_seconds": 0.0})
     monkeypatch.setattr(maintenance, "get_settings", lambda: none)
@@ -267,7 +293,7 @@ def test_a_silence_ends_when_nobody_asks_about_it_any_more(site: Site, monkeypat
 
 def test_under_a_mute_it_is_opened_muted_and_announced_once_the_mute_is_over(site: Site) -> None:
     mute = keys.stream_key("dock", "mute")
-    site.live(LEARNED)
+    site.learn()
     site.store.client.set(mute, json.dumps({"until": site.now + 10_000, "by": "ida", "at": site.now}))
     site.sweep(ALLOWED)
     assert [(kind, incident.muted) for kind, incident in site.told()] == [("opened", True)]
@@ -277,7 +303,7 @@ def test_under_a_mute_it_is_opened_muted_and_announced_once_the_mute_is_over(sit
 
 
 def test_a_forgotten_stream_is_asked_about_no_more(site: Site) -> None:
-    site.live(LEARNED)
+    site.learn()
     site.store.forgetting.forget("dock")
     site.sweep(1000)
     assert site.told() == []
@@ -287,7 +313,7 @@ def test_a_forgotten_stream_is_asked_about_no_more(site: Site) -> None:
 def test_a_broken_configuration_stops_the_question_and_nothing_else(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    site.live(LEARNED)
+    site.learn()
     file = settings_module.DEFAULT_CONFIG
     own = maintenance.get_settings().model_copy(update={"config": file.with_name("gone.toml")})
     with pytest.MonkeyPatch.context() as patch:
@@ -301,7 +327,7 @@ def test_a_silence_is_no_footage_to_accept_or_to_train_on(site: Site) -> None:
     from common.baselines.acceptance import propose
     from common.baselines.binding import BaselineBinding
 
-    site.live(LEARNED)
+    site.learn()
     site.sweep(ALLOWED)
     (incident,) = site.store.streams.open_incidents("dock")
     binding = BaselineBinding(site.ingestor.settings, site.store)
@@ -313,7 +339,7 @@ def test_a_silence_is_no_footage_to_accept_or_to_train_on(site: Site) -> None:
 
 
 def test_frames_of_an_offline_camera_that_fail_close_the_silence_and_open_an_incident_of_their_own(site: Site) -> None:
-    site.live(LEARNED)
+    site.learn()
     site.sweep(ALLOWED)
     site.send(frames=48, reduced=False)
     (chunk,) = site.store.batches.overdue("dock", -1e6, 8)

@@ -15,22 +15,22 @@ from common.models.rife.kind import KIND, RifeKind
 from common.models.rife.weights import RIFE_4_0
 from common.models.vfi.first import starting_model
 from common.models.vfi.scores import psnr_db
-from common.models.vfi.triplets import TripletArray, collect_triplets
+from common.models.vfi.triplets import TripletArray
 from common.settings import Settings
 from tests.common.models.rife.conftest import Small
-from tests.common.models.vfi.test_trainer import NO_LIMIT, STEPS, footage
+from tests.common.models.vfi.test_trainer import NO_LIMIT, STEPS, footage, triplets
 
 STARTING = Path(rife_kind.__file__).with_name("starting")
 
 
 @pytest.fixture(scope="module")
 def golden() -> TripletArray:
-    return collect_triplets(footage(72), 24, expected_frames=72)
+    return triplets(footage(72), 24)
 
 
 @pytest.fixture(scope="module")
 def drifted() -> TripletArray:
-    return collect_triplets(footage(72, seed=1, sigma=40.0), 36, expected_frames=72)
+    return triplets(footage(72, seed=1, sigma=40.0), 36)
 
 
 def test_the_kind_offers_all_that_that_of_vfi_does_and_a_fetch() -> None:
