@@ -228,7 +228,7 @@ class Stack:
         wanted = {"redis", *(process.name for process in PROCESSES)}
         label = '{{index .Config.Labels "com.docker.compose.service"}}'
         found = {}
-        for one in self._engine.compose("ps", "--all", "--quiet").out.split():
+        for one in self._engine.compose("ps", "--quiet").out.split():
             found[self._engine.ask([self._engine.program, "inspect", "--format", label, one]).out.strip()] = one
         return {name: found[name] for name in sorted(wanted & set(found))}
 
