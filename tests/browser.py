@@ -88,8 +88,11 @@ class Browser:
             self.received[url] = self.received.get(url, 0) + int(message["params"]["encodedDataLength"])
 
     def close(self) -> None:
-        self._socket.close()
+        self._loop.run_until_complete(self._goodbye())
         self._loop.close()
+
+    async def _goodbye(self) -> None:
+        self._socket.close()  # it asks for the loop that runs
 
     def go(self, url: str) -> None:
         self._call("Page.navigate", url=url)
