@@ -17,6 +17,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,10 +25,10 @@ from pathlib import Path
 
 from common.errors import SentinelError
 from common.printable import encodable
+from common.whole_files import write_whole
 from sentinel.failure import Failure
 
 STATUS_FILE = "status.json"
-_STAGING_FILE = ".status.json.tmp"
 _NO_VERDICT = 3
 _NOBODY_ELSE = (10001, 10001)  # user and group of the image
 
@@ -132,8 +133,7 @@ def _require_writable(folder: Path, writer: tuple[int, int] | None) -> None:
     try:
         with _acting_as(writer):
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / _STAGING_FILE).write_text("", encoding="utf-8")
-            (folder / _STAGING_FILE).unlink()
+            tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise NoVerdict(_why_not_writable(folder, error)) from error
 
@@ -180,9 +180,7 @@ def _acting_as(owner: tuple[int, int] | None) -> Iterator[None]:
 def _write(folder: Path, writer: tuple[int, int] | None, document: str) -> None:
     """Write status.json, whole or not at all."""
     with _acting_as(writer):
-        staging = folder / _STAGING_FILE
-        staging.write_text(document, encoding="utf-8")
-        staging.replace(folder / STATUS_FILE)
+        write_whole(folder / STATUS_FILE, document.encode())
 
 
 def _run(words: Sequence[str], judge: tuple[int, int] | None) -> tuple[int, str]:

@@ -8,9 +8,9 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 
+from common.whole_files import whole_file
 from simulation.faults import Fault
 from simulation.saboteur import sabotage
 from simulation.virtual_camera import record
@@ -27,21 +27,16 @@ def film(path: Path, seed: int, seconds: float = _SECONDS) -> None:
     NoPhotographs
         If scikit-image is not installed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".film-") as staging:  # whole, or not there
-        made = Path(staging) / path.name
+    with whole_file(path) as made:
         record(made, seconds=seconds, fps=_FPS, seed=seed, width=_WIDTH, height=_HEIGHT)
-        made.replace(path)
 
 
 def film_bad(path: Path, fault: Fault, severity: int, seed: int) -> None:
     """Record footage of the virtual camera with a fault at `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".film-") as staging:
-        clean, made = Path(staging) / "clean.mp4", Path(staging) / path.name
-        record(clean, seconds=_SECONDS, fps=_FPS, seed=seed, width=_WIDTH, height=_HEIGHT)
+    with whole_file(path) as made:
+        clean = made.with_name(f"clean{made.suffix}")  # goes with the folder that `made` is in
+        film(clean, seed)
         sabotage(clean, made, fault, severity)
-        made.replace(path)
 
 
 def main() -> None:

@@ -63,10 +63,29 @@ def use_credentials(monkeypatch: pytest.MonkeyPatch, access_key: str, secret_key
         monkeypatch.setenv(name, value)
         if not value:
             monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name, value in NO_OTHER_CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
     storage._opened.cache_clear()
+
+
+NO_OTHER_CREDENTIALS = {
+    "AWS_CONFIG_FILE": "/nonexistent",
+    "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+def watching(server: ObjectServer, prefix: str) -> dict[str, str]:
+    """Return the environment of processes that watch a prefix of the server's bucket."""
+    return {
+        **NO_OTHER_CREDENTIALS,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "SENTINEL_OBJECT_ENDPOINT": server.url,
+        "SENTINEL_OBJECT_REGION": "us-east-1",
+        "SENTINEL_WATCH_OBJECTS": f"s3://{BUCKET}/{prefix}",
+        "SENTINEL_OBJECTS_SECONDS": "1",
+    }
 
 
 def reaching(server: ObjectServer, settings: Settings, **changes: object) -> Settings:

@@ -14,6 +14,7 @@ import typer
 from common.errors import SentinelError, SettingsError
 from common.responses import ADVICE, resolution_in
 from common.settings import Settings, get_settings
+from common.whole_files import write_whole
 from sentinel.cli.console import (
     EXIT_ERROR,
     EXIT_FAIL,
@@ -187,10 +188,7 @@ def write_page(
 def write_status(folder: Path, document: str) -> None:
     """Write `status.json`, whole or not at all: whoever watches the volume never reads half of it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        staging = folder / ".status.json.tmp"
-        staging.write_text(document + "\n", encoding="utf-8")
-        staging.replace(folder / "status.json")
+        write_whole(folder / "status.json", f"{document}\n".encode())
     except OSError as error:
         raise SentinelError(
             f"status.json cannot be written to {folder} ({error.strerror}): name another place with --status-dir"

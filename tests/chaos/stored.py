@@ -16,7 +16,7 @@ from common.store import Store
 from common.store.client import unavailability
 from tests.chaos.decisions import Row
 from tests.chaos.world import Expected, Pool, unlike, windows_of_batch, windows_of_singles
-from tests.objects import ACCESS_KEY, BUCKET, SECRET_KEY, ObjectServer
+from tests.objects import ObjectServer, watching
 
 _STILLS, _CLIPS = "stored-stills", "stored-clips"
 _PREFIX = "cameras"
@@ -33,17 +33,7 @@ class Stored:
         self._pool, self._rule, self._rng = pool, rule, rng
         self._server = ObjectServer()
         self._server.start()
-        self.environment = {
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-            "AWS_CONFIG_FILE": "/nonexistent",
-            "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "SENTINEL_OBJECT_ENDPOINT": self._server.url,
-            "SENTINEL_OBJECT_REGION": "us-east-1",
-            "SENTINEL_WATCH_OBJECTS": f"s3://{BUCKET}/{_PREFIX}",
-            "SENTINEL_OBJECTS_SECONDS": "1",
-        }
+        self.environment = watching(self._server, _PREFIX)
         self.expected = Expected()
         self._numbers = itertools.count(1)
         self._versions = Counter[str]()  # by URI

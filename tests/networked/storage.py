@@ -17,7 +17,7 @@ from common.contracts.verdicts import Verdict
 from tests.chaos.world import unlike
 from tests.network import Network
 from tests.networked.site import BASELINE, Footage, Result, Site
-from tests.objects import ACCESS_KEY, BUCKET, SECRET_KEY, ObjectServer
+from tests.objects import BUCKET, ObjectServer, watching
 
 _OBJECTS = 24
 _STREAMS = ("s1", "s2", "s3", "s4")
@@ -43,17 +43,7 @@ class Storage:
         self.server.start(self._network.outside)
         for row in self.server.client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
             self.server.delete(row["Key"])  # of another run: servers of one process share what they hold
-        self.environment = {
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-            "AWS_CONFIG_FILE": "/nonexistent",
-            "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "SENTINEL_OBJECT_ENDPOINT": self.server.url,
-            "SENTINEL_OBJECT_REGION": "us-east-1",
-            "SENTINEL_WATCH_OBJECTS": f"s3://{BUCKET}/cameras",
-            "SENTINEL_OBJECTS_SECONDS": "1",
-        }
+        self.environment = watching(self.server, "cameras")
         return self
 
     def __exit__(self, *_: object) -> None:
