@@ -24,11 +24,11 @@ def main() -> int:
     parser.add_argument("--source", type=Path, help="good footage: an image, a folder of images, or a video")
     parser.add_argument("--golden", type=Path, default=Path("data/golden_frames"), help="folder for good footage")
     parser.add_argument("--out", type=Path, default=Path("data/drifted_frames"), help="folder for the sabotaged")
-    parser.add_argument("--fault", type=Fault, default=Fault.NOISE, help=", ".join(fault.value for fault in Fault))
+    parser.add_argument("--fault", choices=[fault.value for fault in Fault], default="noise")
     parser.add_argument("--severity", type=int, choices=range(1, 6), default=3, help="1 mild to 5 gross")
     chosen = parser.parse_args()
     try:
-        drifted = drift(chosen.source, chosen.golden, chosen.out, chosen.fault, chosen.severity)
+        drifted = drift(chosen.source, chosen.golden, chosen.out, Fault(chosen.fault), chosen.severity)
     except (SentinelError, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201, a script's
         return 3
